@@ -1,0 +1,1 @@
+"""An AWS on this machine: moto, with one adapter for each thing it lacks."""
