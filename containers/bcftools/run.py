@@ -1,0 +1,74 @@
+"""Call variants with bcftools: mpileup and call over regions on all cores, merged in order, then normalised."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from seqdrop import call, job
+from seqdrop.process import Command
+
+REGIONS_PER_CORE = 4  # smaller pieces than cores, so that no core waits long for the slowest
+SMALLEST = 50_000  # bases: below that the start of a program costs more than it gains
+DEPTH = 1000  # reads looked at for a position; deeper changes no genotype
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = call.arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
+    with job.step("call", args) as work:
+        chosen = job.options(args.args, ploidy=int, min_mq=int, min_bq=int)
+        reference = work.fetch_reference(".fai")
+        bam = work.fetch(args.bam, ".bai", name="sorted.bam")
+        targets: Command = ["-T", work.fetch(args.intervals, name="regions.bed")] if args.intervals else []
+        places = list(regions(Path(f"{reference}.fai"), work.vcpus * REGIONS_PER_CORE))
+        pile = [
+            "bcftools",
+            "mpileup",
+            "-f",
+            reference,
+            *targets,
+            *quality(chosen),
+            "-d",
+            DEPTH,
+            "-a",
+            "AD,DP",
+            "-Ou",
+            bam,
+        ]
+        ploidy: Command = ["--ploidy", chosen.ploidy] if chosen.ploidy else []
+
+        def call_region(place: str) -> Path:
+            part = work / f"{places.index(place)}.bcf"
+            genotype: Command = ["bcftools", "call", "-m", "-v", *ploidy, "-Ob", "-o", part, "-"]
+            work.processes.pipe(None, [*pile, "-r", place], genotype)
+            return part
+
+        parts = work.processes.spread(call_region, places, work.vcpus)
+        listed = work / "parts.txt"
+        listed.write_text("".join(f"{part}\n" for part in parts))
+        vcf = work / "calls.vcf.gz"
+        merge: Command = ["bcftools", "concat", "--file-list", listed, "-Ou"]
+        # one record an allele, left-aligned: the form in which calls can be compared
+        normalise: Command = ["bcftools", "norm", "-f", reference, "-m", "-any", "-Oz", "-o", vcf, "-"]
+        work.processes.pipe(None, merge, normalise)
+        call.publish(work, vcf)
+
+
+def regions(fai: Path, pieces: int) -> Iterator[str]:
+    """The genome cut into pieces of about one size, in its own order, 1-based and inclusive as bcftools counts."""
+    contigs = [(name, int(length)) for name, length, *_ in map(str.split, fai.read_text().splitlines())]
+    size = max(SMALLEST, -(-sum(length for _, length in contigs) // pieces))
+    for name, length in contigs:
+        for start in range(0, length, size):
+            yield f"{name}:{start + 1}-{min(start + size, length)}"
+
+
+def quality(chosen: argparse.Namespace) -> Command:
+    """The least mapping and base quality of a read that counts; bcftools' own unless chosen."""
+    wanted = (("-q", chosen.min_mq), ("-Q", chosen.min_bq))
+    return [word for flag, value in wanted if value is not None for word in (flag, value)]
+
+
+if __name__ == "__main__":
+    main()

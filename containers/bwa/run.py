@@ -1,0 +1,52 @@
+"""Align reads with bwa mem."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from seqdrop import align, job
+from seqdrop.process import Command
+from seqdrop.work import Work
+
+INDEX = (".amb", ".ann", ".bwt", ".pac", ".sa")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
+    with job.step("align", args) as work:
+        chosen = job.options(args.args, "--no-mark-duplicates")
+        reference = work.fetch_reference(*INDEX)
+        lanes = align.fetch_lanes(work)
+        align.count_reads(work, lanes)
+        work.tools["bwa"] = version(work)
+        header = align.header(work, lanes, "bwa")
+
+        def feed(out: BinaryIO) -> None:
+            out.write(header.encode())
+            out.flush()
+            for lane in lanes:
+                stream(work, reference, lane, out)
+
+        align.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
+
+
+def stream(work: Work, reference: Path, lane: align.Lane, out: BinaryIO) -> None:
+    """One lane's alignments without a header of their own: the one for all lanes is written already."""
+    group = lane.header.replace("\t", "\\t")
+    # -K: batches of one size, so that any number of threads gives the same; -Y: soft clips, no bases are lost
+    options: Command = ["-K", "100000000", "-Y", "-t", work.vcpus, "-R", group]
+    command: Command = ["bwa", "mem", *options, reference, lane.fastq_1, lane.fastq_2]
+    work.processes.pipe(None, command, ["grep", "-v", "^@"], stdout=out)  # "@": SAM allows no read name to begin so
+
+
+def version(work: Work) -> str:
+    """bwa prints it only when it is called wrongly."""
+    shown = subprocess.run(["bwa"], cwd=work.directory, capture_output=True, check=False).stderr.decode()
+    return next((line.split()[1] for line in shown.splitlines() if line.startswith("Version:")), "unknown")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Align reads with bwa-mem3, the library: three to five times as fast as bwa mem, with the same alignments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import BinaryIO
+
+from seqdrop import align, job, mem3
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
+    with job.step("align", args) as work:
+        chosen = job.options(args.args, "--no-mark-duplicates")
+        reference = work.fetch_reference(*mem3.INDEX)
+        lanes = align.fetch_lanes(work)
+        work.tools["bwa-mem3"] = version("bwa-mem3")
+        header = align.header(work, lanes, "bwa-mem3")
+
+        def feed(out: BinaryIO) -> None:
+            work.counts["reads"] = mem3.align(reference, lanes, header, work.vcpus, out)
+
+        align.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
+
+
+if __name__ == "__main__":
+    main()

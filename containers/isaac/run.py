@@ -1,0 +1,58 @@
+"""Align reads with Isaac: `isaac-align` sorts, marks duplicates and indexes by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqdrop import align, job
+from seqdrop.failure import UsageError
+from seqdrop.work import Work
+
+HEADER = "FCID,Lane,SampleID,SampleRef,Barcode,Description,Control,Recipe,Operator,Project"
+MOST_LANES = 8  # Isaac's file names have room for lanes 1 to 8
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
+    with job.step("align", args) as work:
+        chosen = job.options(args.args, "--no-mark-duplicates", seed_length=int, clusters_at_a_time=int)
+        if chosen.no_mark_duplicates:
+            raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
+        reference = work.fetch_reference(".fai")
+        lanes = align.fetch_lanes(work)
+        align.count_reads(work, lanes)
+        work.version("isaac-align")
+        sheet = prepare(work, lanes)
+        tuning = [word for name in ("seed_length", "clusters_at_a_time") for word in option(chosen, name)]
+        # the mask keeps the last base of every read; -m is enforced as address space, in GB
+        work.run("isaac-align", "-r", reference, "-b", work / "fastq", "--base-calls-format", "fastq-gz",
+                 "-m", max(2, work.memory // 1024 - 1), "-j", work.vcpus, "--use-bases-mask", "y*,y*",
+                 "--variable-read-length", "yes", "-s", sheet, *tuning,
+                 "--output-directory", work / "isaac", "--temp-directory", work / "temp")  # fmt: skip
+        align.publish(work, work / "isaac/Projects/default" / args.sample / "sorted.bam")
+
+
+def prepare(work: Work, lanes: Sequence[align.Lane]) -> Path:
+    """Lanes under the names Isaac looks for, and the sheet that gives them their sample."""
+    if len(lanes) > MOST_LANES:
+        raise UsageError(f"Isaac takes at most {MOST_LANES} lanes, not {len(lanes)}")
+    (work / "fastq").mkdir()
+    rows = [HEADER]
+    for number, lane in enumerate(lanes, start=1):
+        (work / f"fastq/lane{number}_read1.fastq.gz").symlink_to(lane.fastq_1)
+        (work / f"fastq/lane{number}_read2.fastq.gz").symlink_to(lane.fastq_2)
+        flowcell = lane.read_group.split(".")[0]
+        rows.append(f"{flowcell},{number},{lane.sample},default,,{lane.sample},N,,seqdrop,default")
+    sheet = work / "sheet.csv"
+    sheet.write_text("\n".join(rows) + "\n")
+    return sheet
+
+
+def option(chosen: object, name: str) -> list[str]:
+    value = getattr(chosen, name)
+    return [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
+
+
+if __name__ == "__main__":
+    main()

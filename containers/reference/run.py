@@ -1,0 +1,119 @@
+"""Prepare a reference: a FASTA and its genes become a genome with every index the tools need, and reference.json."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqdrop import job, layout, mem3, snpeff
+from seqdrop.failure import BadInputError
+from seqdrop.uri import S3Uri
+from seqdrop.work import Work
+
+BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
+INDEXES = {"bwa": BWA, "bwa_mem3": mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
+GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank", ".gbk": "-genbank"}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = job.arguments(argv, __doc__, "fasta", "genes", "aligner", "reference")
+    with job.step("prepare", args) as work:
+        job.options(args.args)
+        genome = work / layout.GENOME
+        unpack(work.fetch(args.fasta, name="source" + suffix(args.fasta)), genome)
+        contigs = list(read_contigs(genome))
+        companions = [".fai", *index(work, genome, args.aligner)]
+        if args.genes:
+            companions.append(build_database(work, genome, args.genes))
+        work.run("samtools", "dict", genome, "-o", work / "genome.fa.dict")
+        summary = {
+            "name": args.reference.parent.name,
+            "contigs": contigs,
+            "indexes": [args.aligner, *(["snpeff"] if args.genes else [])],
+            "tools": work.tools,
+        }
+        work.counts["contigs"] = len(contigs)
+        (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
+        work.publish(genome, "reference", ".dict", *companions)
+        work.publish_beside(work / "genome.fa.json", args.reference.parent / layout.REFERENCE_JSON)
+
+
+def suffix(uri: S3Uri) -> str:
+    """`.fa`, `.gtf.gz`: what says how a file is to be read."""
+    name = uri.name.lower()
+    return Path(name.removesuffix(".gz")).suffix + (".gz" if name.endswith(".gz") else "")
+
+
+def unpack(source: Path, target: Path) -> None:
+    if source.suffix != ".gz":
+        source.rename(target)
+        return
+    with gzip.open(source) as packed, target.open("wb") as plain:
+        shutil.copyfileobj(packed, plain, 8 << 20)
+    source.unlink()
+
+
+def read_contigs(genome: Path) -> Iterator[dict[str, Any]]:
+    """Name, length and MD5 of every contig, as @SQ's M5 has it: upper case, no blanks. Raises BadInputError."""
+    name, length, digest, seen = "", 0, hashlib.md5(usedforsecurity=False), set[str]()
+    with genome.open("rb") as lines:
+        for line in lines:
+            if not line.startswith(b">"):
+                bases = b"".join(line.split()).upper()
+                length += len(bases)
+                digest.update(bases)
+                continue
+            if name:
+                yield {"name": name, "length": length, "md5": digest.hexdigest()}
+            name, length, digest = contig_name(line, seen), 0, hashlib.md5(usedforsecurity=False)
+    if not length:
+        raise BadInputError("REFERENCE", "the FASTA holds no sequence, or one without bases")
+    yield {"name": name, "length": length, "md5": digest.hexdigest()}
+
+
+def contig_name(line: bytes, seen: set[str]) -> str:
+    words = line[1:].split()
+    name = words[0].decode("ascii", "replace") if words else ""
+    if not name or name in seen or not name.isprintable():
+        raise BadInputError("REFERENCE", f"the FASTA has a sequence with no name of its own: {name or 'empty'}")
+    seen.add(name)
+    return name
+
+
+def index(work: Work, genome: Path, aligner: str) -> tuple[str, ...]:
+    work.version("samtools")
+    work.run("samtools", "faidx", genome)
+    if aligner != "isaac":
+        work.run("bwa", "index", genome)
+    if aligner == "bwa_mem3":
+        mem3.build_index(genome)
+    return INDEXES[aligner]
+
+
+def build_database(work: Work, genome: Path, genes: S3Uri) -> str:
+    """Build snpEff's database; returns the companion's suffix."""
+    kind = GENES.get(Path(genes.name.lower().removesuffix(".gz")).suffix)
+    if kind is None:
+        raise BadInputError("REFERENCE", f"genes must be one of {', '.join(GENES)}, not {genes.name}")
+    folder = work / snpeff.DATA / snpeff.NAME
+    folder.mkdir(parents=True)
+    shutil.copy(genome, folder / "sequences.fa")
+    target = {"-gtf22": "genes.gtf", "-gff3": "genes.gff", "-genbank": "genes.gbk"}[kind]
+    unpack(work.fetch(genes, name="genes_source" + suffix(genes)), folder / target)
+    (work / snpeff.CONFIG).write_text(f"{snpeff.NAME}.genome : {snpeff.NAME}\n")
+    work.version("snpEff", "snpEff", "-version")
+    # Genomes without a list of proteins or CDS to check against are the common case here.
+    work.run("snpEff", f"-Xmx{int(work.memory * 0.8)}m", "build", kind, "-noCheckCds", "-noCheckProtein",
+             *snpeff.options(work.directory), snpeff.NAME)  # fmt: skip
+    (folder / "sequences.fa").unlink()
+    work.run("tar", "-C", work.directory, "-cf", f"{genome}{snpeff.DATABASE}", snpeff.CONFIG, snpeff.DATA)
+    return snpeff.DATABASE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Collect the quality figures of an alignment: samtools stats, flagstat and idxstats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seqdrop import job
+from seqdrop.failure import JobError
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = job.arguments(argv, __doc__, "reference", "bam", "stats")
+    with job.step("collect", args) as work:
+        job.options(args.args)
+        reference = work.fetch_reference(".fai")
+        bam = work.fetch(args.bam, ".bai", name="sorted.bam")
+        stats = work / "stats.txt"
+        work.version("samtools")
+        work.run("samtools", "stats", "-@", work.vcpus, "--reference", reference, bam, stdout=stats)
+        work.run("samtools", "flagstat", "-@", work.vcpus, bam, stdout=work / "stats.txt.flagstat")
+        work.run("samtools", "idxstats", bam, stdout=work / "stats.txt.idxstats")
+        figures = dict(line.split("\t")[1:3] for line in stats.read_text().splitlines() if line.startswith("SN\t"))
+        if "raw total sequences:" not in figures:
+            raise JobError("TOOL_FAILED", "samtools stats wrote no summary")
+        work.counts["reads"] = int(figures["raw total sequences:"])
+        work.counts["reads_mapped"] = int(figures["reads mapped:"])
+        work.counts["reads_duplicated"] = int(figures["reads duplicated:"])
+        work.publish(stats, "stats", ".flagstat", ".idxstats")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Annotate variants with snpEff: which gene each one hits, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqdrop import call, job, snpeff
+from seqdrop.process import Command
+from seqdrop.work import Work
+
+JVM_SHARE = 0.8  # of the job's memory; the JVM needs some beside its heap
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = job.arguments(argv, __doc__, "reference", "vcf", "annotated_vcf")
+    with job.step("annotate", args) as work:
+        job.options(args.args)
+        vcf = work.fetch(args.vcf, ".tbi", name="calls.vcf.gz")
+        annotated = work / "annotated.vcf.gz"
+        database = args.reference.companion(snpeff.DATABASE)
+        if work.exists(database):
+            annotate(work, work.fetch(database), vcf, annotated)
+        else:
+            leave_as_it_is(work, vcf, annotated)
+        work.version("bcftools")
+        work.counts["variants"] = call.prove(work, annotated)
+        work.publish(annotated, "annotated_vcf", ".tbi", ".csv")
+
+
+def annotate(work: Work, database: Path, vcf: Path, annotated: Path) -> None:
+    work.run("tar", "-xf", database, "-C", work.directory)
+    work.version("snpEff", "snpEff", "-version")
+    jvm = [f"-Xmx{int(work.memory * JVM_SHARE)}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    summary = annotated.with_name(annotated.name + ".csv")
+    command: Command = ["snpEff", *jvm, "ann", *snpeff.options(work.directory), "-csvStats", summary, snpeff.NAME, vcf]
+    work.processes.pipe(None, command, ["bgzip", "-c", "-@", work.vcpus], stdout=annotated)
+
+
+def leave_as_it_is(work: Work, vcf: Path, annotated: Path) -> None:
+    """A reference without genes has nothing to annotate with: the file says so in its header."""
+    note = work / "note.txt"
+    note.write_text("##seqdrop_annotation=none, the reference was prepared without genes\n")
+    work.run("bcftools", "annotate", "-h", note, "-Oz", "-o", annotated, vcf)
+    annotated.with_name(annotated.name + ".csv").write_text("")
+
+
+if __name__ == "__main__":
+    main()

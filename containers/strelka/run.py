@@ -1,0 +1,40 @@
+"""Call germline variants with Strelka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seqdrop import call, job
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = call.arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
+    with job.step("call", args) as work:
+        chosen = job.options(args.args, "--exome")
+        reference = work.fetch_reference(".fai")
+        bam = work.fetch(args.bam, ".bai", name="sorted.bam")
+        work.version("configureStrelkaGermlineWorkflow.py")
+        words = ["--exome"] * chosen.exome
+        if args.intervals:
+            bed = work.fetch(args.intervals, name="regions.bed")
+            work.run("bgzip", bed)
+            work.run("tabix", "-p", "bed", f"{bed}.gz")
+            words += ["--callRegions", f"{bed}.gz"]
+        strelka = work / "strelka"  # can be neither moved nor configured twice
+        work.run(
+            "configureStrelkaGermlineWorkflow.py",
+            "--bam",
+            bam,
+            "--referenceFasta",
+            reference,
+            *words,
+            "--runDir",
+            strelka,
+        )
+        gigabytes = max(4, work.memory // 1024)  # with less than 4 it fails
+        work.run(strelka / "runWorkflow.py", "-m", "local", "-j", work.vcpus, "-g", gigabytes, "--quiet")
+        call.publish(work, strelka / "results/variants/variants.vcf.gz")
+
+
+if __name__ == "__main__":
+    main()

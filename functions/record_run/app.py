@@ -1,0 +1,79 @@
+"""A run ended: its row, its manifest, its message. Once, however often and by whichever way it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from seqdrop import layout, record, runs, s3
+from seqdrop.log import logger
+from seqdrop.record import Ending
+from seqdrop.uri import S3Uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+metrics = Metrics()
+
+
+@cache
+def step_functions() -> SFNClient:
+    return boto3.client("stepfunctions", config=s3.RETRIES)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """From the machine's last state (`plan`), from EventBridge (`detail`), or on schedule (neither)."""
+    if "plan" in event:
+        return close(event["plan"], event["execution"], record.outcome(event["plan"]))
+    if event.get("detail-type") == "Step Functions Execution Status Change":
+        return close_execution(event["detail"]["executionArn"])
+    return {"repaired": sum(repair(row) for row in runs.running())}
+
+
+def repair(row: runs.Row) -> bool:
+    """A row that seems to run while its execution is over: the event of its end was lost."""
+    logger.append_keys(run=row["run"])
+    return bool(close_execution(row["execution"]))
+
+
+def close_execution(arn: str) -> dict[str, Any]:
+    """Record an execution that did not record itself; an empty answer while it runs."""
+    execution = step_functions().describe_execution(executionArn=arn)
+    if execution["status"] == "RUNNING":
+        return {}
+    plan = json.loads(execution.get("output") or execution["input"])
+    return close(plan, arn, record.closed(execution["status"], execution.get("error", ""), execution.get("cause", "")))
+
+
+def close(plan: Mapping[str, Any], execution: str, ending: Ending) -> dict[str, Any]:
+    logger.append_keys(run=plan["run"])
+    results = S3Uri.parse(plan["results"])
+    receipts = read_receipts(results)
+    manifest = record.manifest(plan, execution, ending, receipts)
+    if ending.publishes:
+        s3.write_json(layout.manifest_uri(results), manifest)
+    # A crash between StartExecution and the row's first write is mended here.
+    runs.begin({"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": str(results)})
+    if runs.finish(plan["run"], {**ending.row(), "finished": runs.now(), **record.figures(receipts)}):
+        metrics.add_metric(name=f"Run{ending.status.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
+        runs.tell(*record.message(plan, ending, receipts))
+        logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)
+    return {"status": ending.status, "class": ending.failure_class, "message": ending.message}
+
+
+def read_receipts(results: S3Uri) -> dict[str, Any]:
+    receipts = {}
+    for step in layout.STEPS:
+        try:
+            receipts[step] = s3.read_json(layout.receipt_uri(results, step))
+        except s3.MissingError:
+            continue
+    return receipts

@@ -1,0 +1,99 @@
+"""What all aligners share: the lanes of a run in, one sorted, indexed and proven BAM out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from seqdrop import fastq, job, layout, s3
+from seqdrop.failure import JobError
+from seqdrop.process import Command
+from seqdrop.uri import S3Uri
+from seqdrop.work import Work, md5
+
+INTERFACE = ("sample", "reference", "reads", "bam")
+SORT_SHARE = 0.4  # of a job's memory; the aligner's index has the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A pair of FASTQs on this machine and the read group its reads belong to."""
+
+    sample: str
+    read_group: str
+    lane: str
+    fastq_1: Path
+    fastq_2: Path
+
+    @property
+    def header(self) -> str:
+        """The @RG line; no field can hold a tab: sample ids and read groups are checked where they are made."""
+        unit = f"{self.read_group}.{self.sample}"
+        return f"@RG\tID:{self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
+
+
+def arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
+    return job.arguments(argv, description, *INTERFACE)
+
+
+def fetch_lanes(work: Work) -> list[Lane]:
+    """Stage in the pinned reads of every lane; their names on disk say nothing of the sample."""
+    reads = s3.read_json(work.args.reads)
+    lanes = []
+    for place, entry in enumerate(reads["lanes"], start=1):
+        files = []
+        for mate in ("fastq_1", "fastq_2"):
+            pinned, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
+            suffix = ".fastq.gz" if uri.name.endswith(".gz") else ".fastq"
+            files.append(work.fetch(uri, name=f"lane{place}_R{mate[-1]}{suffix}", version_id=pinned["version_id"]))
+        lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
+    return lanes
+
+
+def header(work: Work, lanes: Sequence[Lane], program: str) -> str:
+    """A SAM header for reads in the order the sequencer wrote them; the contigs as reference.json has them."""
+    contigs = s3.read_json(work.args.reference.parent / layout.REFERENCE_JSON)["contigs"]
+    lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
+    lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
+    lines += [lane.header for lane in lanes]
+    return "\n".join([*lines, f"@PG\tID:{program}\tPN:{program}\tVN:{work.tools[program]}"]) + "\n"
+
+
+def sort_and_publish(work: Work, feed: Callable[[BinaryIO], None], *, mark_duplicates: bool) -> None:
+    """One pass from aligned pairs to the finished BAM: mates filled in, sorted, duplicates marked, indexed.
+
+    `feed` writes SAM or BAM, the mates of a pair side by side, and sets `work.counts["reads"]`.
+    """
+    bam, threads = work / "aligned.bam", str(work.vcpus)
+    per_thread = max(64, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is for one thread
+    out = f"{bam}##idx##{bam}.bai"  # the index is written along with the file
+    fixmate: Command = ["samtools", "fixmate", "-u", "-m", "-", "-"]
+    sort: Command = ["samtools", "sort", "-@", threads, "-m", f"{per_thread}M", "-T", work / "sort"]
+    finished: Command = ["--write-index", "-l", "1", "-o", out, "-"]
+    if mark_duplicates:
+        mark: Command = ["samtools", "markdup", "-@", threads, "--write-index", "-O", "bam,level=1", "-", out]
+        work.processes.pipe(feed, fixmate, [*sort, "-u", "-"], mark)
+    else:
+        work.processes.pipe(feed, fixmate, [*sort, *finished])
+    publish(work, bam)
+
+
+def publish(work: Work, bam: Path) -> None:
+    """Prove that every read is in the BAM once, then publish it with its index and checksum."""
+    work.version("samtools")
+    work.run("samtools", "quickcheck", bam)
+    # 0x900: neither secondary nor supplementary, so every read counts once
+    primary = work.processes.output("samtools", "view", "-c", "-F", "0x900", "-@", work.vcpus, bam)
+    work.counts["primary_records"] = int(primary)
+    if work.counts["primary_records"] != work.counts["reads"]:
+        raise JobError("TOOL_FAILED", "{reads} reads went in but {primary_records} came out".format(**work.counts))
+    md5(bam)
+    work.publish(bam, "bam", ".bai", ".md5")
+
+
+def count_reads(work: Work, lanes: Sequence[Lane]) -> None:
+    """Prove the FASTQs of every lane, for aligners that read the files themselves."""
+    work.counts["reads"] = 2 * sum(fastq.count(lane.fastq_1, lane.fastq_2) for lane in lanes)

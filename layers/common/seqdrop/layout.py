@@ -1,0 +1,202 @@
+"""Where everything lives and what a run is called. No other module builds a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seqdrop.uri import S3Uri
+
+# The jobs of a run, by the word that names them in the plan, in receipts and in verdicts.
+STEPS = ("align", "call", "annotate", "collect", "compose")
+ANNOTATOR = "snpeff"
+GENOME = "genome.fa"
+REFERENCE_JSON = "reference.json"  # beside the genome: contigs and the indexes that are there; written last
+WHOLE_GENOME = "all"  # the value of `intervals` when no BED was chosen: Batch parameters are never empty
+
+SAMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FASTQ = re.compile(
+    r"""(?P<stem>.+?)
+        (?:_(?P<number>S\d+))?
+        (?:_(?P<lane>L\d{3}))?
+        (?:[_. -]R|_)(?P<mate>[12])
+        (?:_001)?
+        \.(?:fastq|fq)(?:\.gz)?""",
+    re.VERBOSE,
+)
+
+
+class ChoiceError(ValueError):
+    """What was asked for a run, in the metadata of its FASTQs, cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fastq:
+    """A FASTQ key taken apart: whose it is, which lane, which mate."""
+
+    key: str
+    sample: str
+    lane: str  # "L001", or "" where the name has none
+    mate: int  # 1 or 2
+    mate_at: int = field(repr=False)  # where in the key the mate's digit stands
+
+    @property
+    def mates(self) -> tuple[str, str]:
+        """The keys of R1 and R2."""
+        before, after = self.key[: self.mate_at], self.key[self.mate_at + 1 :]
+        return f"{before}1{after}", f"{before}2{after}"
+
+    @property
+    def siblings(self) -> str:
+        """What the keys of all lanes of this sample begin with."""
+        return self.key[: self.mate_at].rsplit(f"_{self.lane}_", 1)[0] if self.lane else self.key[: self.mate_at]
+
+
+def parse_fastq_key(key: str) -> Fastq | None:
+    """None for a key that is no FASTQ of a pair (an index read, a checksum, a note).
+
+    Names as sequencers and archives write them: `_R1`/`_R2`, `_1`/`_2`, bcl2fastq's `_S1_L001_R1_001`.
+    What a sample id cannot hold (a blank, an umlaut) becomes `_`.
+    """
+    folder = key.rfind("/") + 1
+    found = _FASTQ.fullmatch(key[folder:])
+    if found is None:
+        return None
+    sample = re.sub(r"[^A-Za-z0-9._-]+", "_", found["stem"]).lstrip("._-")
+    if not SAMPLE.fullmatch(sample):
+        return None
+    return Fastq(key, sample, found["lane"] or "", int(found["mate"]), folder + found.start("mate"))
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What may be chosen for one run, written as user metadata on every one of its FASTQs."""
+
+    reference: str = ""  # a name in the reference bucket; "" is the deployment's default
+    intervals: str = ""  # a BED beside the genome; "" is the whole of it
+    args: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step -> words, each tool checks its own
+    lanes: int = 1  # pairs of one sample that make one run
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
+        """Read `x-amz-meta-seqdrop-*`; raises ChoiceError."""
+        given = {key.removeprefix("seqdrop-"): value for key, value in metadata.items() if key.startswith("seqdrop-")}
+        unknown = sorted(given.keys() - {"reference", "intervals", "args", "lanes"})
+        if unknown:
+            raise ChoiceError(f"unknown choice seqdrop-{unknown[0]}; known: reference, intervals, args, lanes")
+        for name in ("reference", "intervals"):
+            if given.get(name) and not NAME.fullmatch(given[name]):
+                raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
+        return cls(given.get("reference", ""), given.get("intervals", ""), _args(given), _lanes(given))
+
+    def to_metadata(self) -> dict[str, str]:
+        args = {step: list(words) for step, words in self.args.items() if words}
+        given = {
+            "reference": self.reference,
+            "intervals": self.intervals,
+            "args": canonical(args) if args else "",
+            "lanes": str(self.lanes) if self.lanes != 1 else "",
+        }
+        return {f"seqdrop-{name}": value for name, value in given.items() if value}
+
+
+def _args(given: Mapping[str, str]) -> dict[str, list[str]]:
+    try:
+        args = json.loads(given.get("args") or "{}")
+    except ValueError:
+        raise ChoiceError("seqdrop-args is not JSON") from None
+    if not isinstance(args, dict) or args.keys() - set(STEPS):
+        raise ChoiceError(f"seqdrop-args must be a JSON object of lists of words, its keys among {', '.join(STEPS)}")
+    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in args.values()):
+        raise ChoiceError("seqdrop-args must hold lists of words")
+    return args
+
+
+def _lanes(given: Mapping[str, str]) -> int:
+    text = given.get("lanes") or "1"
+    if not re.fullmatch(r"[1-9]\d?", text):
+        raise ChoiceError("seqdrop-lanes must be a number from 1 to 99")
+    return int(text)
+
+
+def canonical(value: Any) -> str:
+    """The one way a value becomes text where bytes are compared or hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def run_id(sample: str, pairs: Sequence[Mapping[str, Any]], choices: Choices, *, aligner: str, caller: str) -> str:
+    """An opaque name for a run: the hash of all that changes its result and of nothing else.
+
+    `pairs` are the entries of reads.json; `choices.reference` must be resolved to a name.
+    """
+    pinned = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
+    args = {step: list(words) for step, words in choices.args.items() if words}
+    identity = [sample, sorted(pinned), choices.reference, choices.intervals, args, aligner, caller, ANNOTATOR]
+    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
+
+
+def reference_uri(bucket: str, name: str) -> S3Uri:
+    """The genome of a prepared reference; its indexes and its reference.json stand beside it."""
+    return S3Uri(bucket, f"{name}/{GENOME}")
+
+
+def plan(
+    sample: str,
+    run: str,
+    choices: Choices,
+    *,
+    results_bucket: str,
+    reference_bucket: str,
+    jobs: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """The whole of a run: its execution input. Pure, so either mate's arrival gives the same bytes.
+
+    `jobs` has job_queue, vcpus and memory (MiB) of each step as strings, as Batch takes them.
+    """
+    results = S3Uri(results_bucket, f"{sample}/{run}")
+    reference = reference_uri(reference_bucket, choices.reference)
+    return {
+        "sample": sample,
+        "run": run,
+        "reference": str(reference),
+        "intervals": str(reference.parent / choices.intervals) if choices.intervals else WHOLE_GENOME,
+        "results": str(results),
+        "reads": str(results / "reads.json"),
+        "bam": str(results / f"{sample}.bam"),
+        "stats": str(results / f"{sample}.stats.txt"),
+        "vcf": str(results / f"{sample}.vcf.gz"),
+        "annotated_vcf": str(results / f"{sample}.annotated.vcf.gz"),
+        "report": str(results / f"{sample}.report.html"),
+        "manifest": str(manifest_uri(results)),
+        **{step: {**jobs[step], "attempt": "1", "args": canonical(list(choices.args.get(step, ())))} for step in STEPS},
+    }
+
+
+def preparation(run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str) -> dict[str, Any]:
+    """The execution input of prepare_reference; the machine adds nothing but its own sizes."""
+    return {
+        "run": run,
+        "fasta": str(fasta),
+        "genes": str(genes) if genes else "none",
+        "reference": str(reference_uri(reference_bucket, name)),
+        "results": str(S3Uri(reference_bucket, f"{name}/preparation")),
+    }
+
+
+def manifest_uri(results: S3Uri) -> S3Uri:
+    return results / "manifest.json"
+
+
+def receipt_uri(results: S3Uri, step: str) -> S3Uri:
+    """Says that a step is done: written last, after every output it lists."""
+    return results / f"jobs/{step}.json"
+
+
+def verdict_uri(results: S3Uri, step: str, attempt: str, batch_attempt: str) -> S3Uri:
+    """Says why one attempt of a step failed: the plan's attempt, then Batch's within it."""
+    return results / f"failures/{step}.{attempt}.{batch_attempt}.json"

@@ -1,0 +1,114 @@
+"""bwa-mem3 as a library: its index, which the wheel reads but does not write, and its alignments as a BAM stream."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from seqdrop import fastq
+from seqdrop.align import Lane
+
+INDEX = (".ann", ".amb", ".pac", ".0123", ".bwt.2bit.64")
+ESTIMATE = 5  # batches from which the insert size is learned, once, so that no later batch depends on chance
+_OCC_BLOCK, _SA_STEP = 64, 8  # as the index format has them: one count for 64 bases, one position for 8
+
+
+def build_index(fasta: Path) -> None:
+    """Write `.0123` and `.bwt.2bit.64` beside what `bwa index` wrote (`.pac`, `.ann`, `.amb`).
+
+    The format is bwa-mem2's (FMI_search.cpp): both strands as bytes; then the length, the counts of bases, for
+    every 64 bases of the BWT four counts and four bit masks, every eighth entry of the suffix array as one and four
+    bytes, and where the sentinel stands. Needs about 13 bytes of memory a base and strand.
+    """
+    import numpy as np  # noqa: PLC0415  with pydivsufsort: in the reference image alone
+    from pydivsufsort import divsufsort  # noqa: PLC0415
+
+    length = int(fasta.with_name(fasta.name + ".ann").read_text().split(maxsplit=1)[0])
+    packed = np.fromfile(fasta.with_name(fasta.name + ".pac"), dtype=np.uint8)
+    forward = np.stack([(packed >> shift) & 3 for shift in (6, 4, 2, 0)], axis=1).ravel()[:length]
+    text = np.concatenate([forward, 3 - forward[::-1]])
+    text.tofile(fasta.with_name(fasta.name + ".0123"))
+    suffixes = np.concatenate([[len(text)], divsufsort(text)])
+    sentinel = int(np.flatnonzero(suffixes == 0)[0])
+    bwt = np.full((len(suffixes) // _OCC_BLOCK + 1) * _OCC_BLOCK, 4, np.uint8)  # 4: no base
+    bwt[: len(suffixes)] = text[suffixes - 1]
+    bwt[sentinel] = 4
+    blocks = np.zeros((len(bwt) // _OCC_BLOCK, 8), np.uint64)
+    for base in range(4):
+        bits = (bwt == base).reshape(-1, _OCC_BLOCK)
+        blocks[1:, base] = np.cumsum(bits.sum(axis=1))[:-1]
+        blocks[:, 4 + base] = np.packbits(bits, axis=1).view(">u8").ravel()
+    sampled = np.zeros(len(suffixes) // _SA_STEP + 1, np.int64)
+    sampled[: len(suffixes[::_SA_STEP])] = suffixes[::_SA_STEP]
+    with fasta.with_name(fasta.name + ".bwt.2bit.64").open("wb") as out:
+        np.int64(len(suffixes)).tofile(out)
+        np.concatenate([[0], np.cumsum(np.bincount(text, minlength=4))]).astype(np.int64).tofile(out)
+        blocks.tofile(out)
+        (sampled >> 32).astype(np.int8).tofile(out)
+        (sampled & 0xFFFFFFFF).astype(np.uint32).tofile(out)
+        np.int64(sentinel).tofile(out)
+
+
+def align(index: Path, lanes: Sequence[Lane], header: str, threads: int, out: BinaryIO) -> int:
+    """Align all lanes into one uncompressed BAM, mates side by side, in the order of the reads. Returns the reads.
+
+    The same bytes for any number of threads: batches are of one size, and each lane's insert size is learned from
+    its first batches and given to all of them.
+    """
+    import bwa_mem3  # noqa: PLC0415  compiled: in this tool's image alone
+
+    genome = bwa_mem3.BwaIndex(str(index))
+    out.write(_bam_header(header, genome.contigs()))
+    reads = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for lane in lanes:
+            options = bwa_mem3.MemOpts()
+            options.set_pe(True)
+            options.set_soft_clip_supplementary(True)  # `-Y`
+            options.set_read_group_id(lane.read_group)
+            batches = (_read_pairs(one, two) for one, two in fastq.pairs(lane.fastq_1, lane.fastq_2))
+            first = list(islice(batches, ESTIMATE))
+            insert_size = bwa_mem3.estimate_pestat(genome, options, [pair for batch in first for pair in batch])
+            work = (
+                (len(batch), pool.submit(bwa_mem3.align_batch, genome, options, batch, insert_size))
+                for batch in _chain(first, batches)
+            )
+            for size, done in _in_order(work, ahead=2 * threads):
+                reads += 2 * size
+                out.writelines(record.bytes for record in done.result()[0])
+    return reads
+
+
+def _read_pairs(one: fastq.Batch, two: fastq.Batch) -> list[Any]:
+    from bwa_mem3 import ReadPair  # noqa: PLC0415
+
+    columns = (one.names, one.sequences, two.names, two.sequences, one.qualities, two.qualities)
+    return [ReadPair(*fields) for fields in zip(*columns, strict=True)]
+
+
+def _chain(first: list[list[Any]], rest: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    while first:
+        yield first.pop(0)  # popped, so that a batch is freed once it is aligned
+    yield from rest
+
+
+def _in_order(work: Iterator[tuple[int, Future[Any]]], ahead: int) -> Iterator[tuple[int, Future[Any]]]:
+    """Keep `ahead` batches under way and hand them out in order: memory stays flat."""
+    waiting = deque(islice(work, ahead))
+    while waiting:
+        yield waiting.popleft()
+        waiting.extend(islice(work, 1))
+
+
+def _bam_header(header: str, contigs: Sequence[tuple[str, int]]) -> bytes:
+    text = header.encode()
+    parts = [b"BAM\1", struct.pack("<i", len(text)), text, struct.pack("<i", len(contigs))]
+    for name, length in contigs:
+        name_bytes = name.encode() + b"\0"
+        parts += [struct.pack("<i", len(name_bytes)), name_bytes, struct.pack("<i", length)]
+    return b"".join(parts)

@@ -1,0 +1,172 @@
+"""Programs as a job runs them: lists of words, every exit status looked at, none left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, BinaryIO, TypeVar, cast
+
+from seqdrop.failure import JobError
+from seqdrop.log import logger
+
+Word = str | Path | int
+Command = list[Word]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+TAIL = 20  # lines of a tool's last words that a verdict keeps
+GRACE = 10  # seconds a tool has between SIGTERM and SIGKILL
+
+
+class ToolError(JobError):
+    """A program did not end with 0."""
+
+    def __init__(self, tool: str, exit_code: int, tail: Sequence[str]) -> None:
+        killed = exit_code == -signal.SIGKILL
+        how = "was killed, most likely for memory" if killed else f"ended with exit code {exit_code}"
+        super().__init__(_failure_class(killed, tail), f"{tool} {how}" + (f": {tail[-1]}" if tail else ""))
+        self.tool, self.tail = tool, tuple(tail)
+
+
+def _failure_class(killed: bool, tail: Sequence[str]) -> str:
+    if any("No space left on device" in line for line in tail):
+        return "NO_SPACE"
+    if killed or any("bad_alloc" in line or "Cannot allocate memory" in line for line in tail):
+        return "OUT_OF_MEMORY"
+    return "TOOL_FAILED"
+
+
+class Processes:
+    """The programs of one job. `stop` ends them and whatever they started."""
+
+    def __init__(self, cwd: Path, hide: str = "") -> None:
+        self._cwd, self._hide = cwd, hide  # a word that must reach no log: the sample id
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(self, *words: Word, stdout: Path | None = None) -> None:
+        """Run one program to its end; raises ToolError."""
+        with contextlib.ExitStack() as files:
+            out: IO[bytes] | int = files.enter_context(stdout.open("wb")) if stdout else subprocess.DEVNULL
+            self.wait(self.start(*words, stdout=out))
+
+    def output(self, *words: Word) -> str:
+        """What a program prints: for the short answers of `--version`, `view -c`."""
+        program = self.start(*words, stdout=subprocess.PIPE)
+        text = cast(IO[bytes], program.popen.stdout).read().decode(errors="replace")
+        self.wait(program)
+        return text
+
+    def pipe(
+        self, feed: Callable[[BinaryIO], None] | None, *commands: Command, stdout: Path | BinaryIO | None = None
+    ) -> None:
+        """`feed` writes into the first command, each command into the next, the last one into `stdout`.
+
+        Raises ToolError for the program to blame, or what `feed` raises.
+        """
+        programs: list[Program] = []
+        upstream: IO[bytes] | int = subprocess.PIPE if feed else subprocess.DEVNULL
+        for place, words in enumerate(commands, start=1):
+            with contextlib.ExitStack() as files:
+                downstream: IO[bytes] | int = subprocess.PIPE
+                if place == len(commands):
+                    opened = files.enter_context(stdout.open("wb")) if isinstance(stdout, Path) else stdout
+                    downstream = opened or subprocess.DEVNULL
+                programs.append(self.start(*words, stdin=upstream, stdout=downstream))
+            if not isinstance(upstream, int):
+                upstream.close()  # the next program alone holds it now, and so sees the end of it
+            upstream = programs[-1].popen.stdout or subprocess.DEVNULL
+        if feed:
+            self._feed(feed, cast(BinaryIO, programs[0].popen.stdin))
+        self.wait(*programs)
+
+    def _feed(self, feed: Callable[[BinaryIO], None], stdin: BinaryIO) -> None:
+        try:
+            # A reader that has failed says why by its own exit status.
+            with contextlib.suppress(BrokenPipeError), stdin:
+                feed(stdin)
+        except BaseException:
+            self.stop()  # a half-fed pipe must not look finished to those behind it
+            raise
+
+    def wait(self, *programs: Program) -> None:
+        """Wait for all of a row; raises ToolError for the one to blame."""
+        exits = [(program, program.wait()) for program in programs]
+        self._alive.difference_update(program.popen for program in programs)
+        failed = [(program, code) for program, code in exits if code]
+        # One that lost its reader failed because of a later one: blame the first that did not.
+        culprits = [(program, code) for program, code in failed if code != -signal.SIGPIPE and not program.lost_reader]
+        for program, code in culprits or failed:
+            raise ToolError(program.name, code, list(program.tail))
+
+    def spread(self, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
+        """Call `function` on every item, `workers` at a time: threads that wait for programs; an error ends all."""
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.stop()
+                raise
+
+    def start(self, *words: Word, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int) -> Program:
+        if self._stopped:  # another thread has failed, or the job was told to stop
+            raise JobError("INTERNAL", "the job is ending")
+        line = [str(word) for word in words]
+        logger.info("command", command=self.hidden(" ".join(line)))
+        try:
+            popen = subprocess.Popen(
+                line, cwd=self._cwd, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
+            )
+        except FileNotFoundError:
+            raise JobError("INTERNAL", f"{line[0]} is not installed here") from None
+        self._alive.add(popen)
+        return Program(Path(line[0]).name, popen, self.hidden)
+
+    def hidden(self, text: str) -> str:
+        return text.replace(self._hide, "<sample>") if self._hide else text
+
+    def stop(self) -> None:
+        """End every program that still runs, with all it started; safe to call again."""
+        self._stopped = True
+        for how, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+            for popen in list(self._alive):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(popen.pid, how)
+            for popen in list(self._alive):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    popen.wait(patience)
+                    self._alive.discard(popen)
+
+
+class Program:
+    """One running program, its stderr read into the log line by line."""
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], hidden: Callable[[str], str]) -> None:
+        self.name, self.popen, self.tail = name, popen, deque[str](maxlen=TAIL)
+        self._hidden = hidden
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for raw in cast(IO[bytes], self.popen.stderr):
+            line = self._hidden(raw.decode(errors="replace").rstrip())
+            if line:
+                self.tail.append(line)
+                logger.info(line, tool=self.name)
+
+    @property
+    def lost_reader(self) -> bool:
+        return any("Broken pipe" in line for line in self.tail)
+
+    def wait(self) -> int:
+        exit_code = self.popen.wait()
+        self._reader.join()
+        return exit_code

@@ -1,0 +1,153 @@
+"""What a step works with: a directory of its own, inputs proven, outputs published whole, a receipt at the end."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import re
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqdrop import failure, layout, s3
+from seqdrop.log import logger
+from seqdrop.process import Processes, Word
+from seqdrop.uri import S3Uri
+
+
+@contextlib.contextmanager
+def workspace(name: str) -> Iterator[Path]:
+    """A fresh directory under the scratch root, gone at the end however it ends."""
+    root = Path(os.environ["SEQDROP_SCRATCH"])
+    directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+    os.environ["TMPDIR"] = str(directory)  # tools put their temporary files where a verdict can count them
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@dataclass
+class Work:
+    """One step at work: its directory, what went in, what came out."""
+
+    name: str
+    args: argparse.Namespace
+    directory: Path
+    processes: Processes
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+    bytes_in: int = 0
+    started: float = field(default_factory=time.time)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.directory / name
+
+    @property
+    def vcpus(self) -> int:
+        return int(self.args.vcpus)
+
+    @property
+    def memory(self) -> int:
+        """MiB"""
+        return int(self.args.memory)
+
+    def fetch(self, uri: S3Uri, *companions: str, name: str = "", version_id: str = "") -> Path:
+        """Stage an object in, proven, with its indexes beside it; raises MissingError, IntegrityError."""
+        path = self.directory / (name or uri.name)
+        self.bytes_in += s3.download(uri, path, version_id).size
+        for companion in companions:
+            self.bytes_in += s3.download(uri.companion(companion), beside(path, companion)).size
+        return path
+
+    def fetch_reference(self, *companions: str) -> Path:
+        """The genome of this run with the indexes a tool needs."""
+        try:
+            return self.fetch(self.args.reference, *companions)
+        except s3.MissingError as error:
+            raise failure.BadInputError("REFERENCE", f"{error}: the reference is not prepared for this tool") from None
+
+    def exists(self, uri: S3Uri) -> bool:
+        with contextlib.suppress(s3.MissingError):
+            return bool(s3.head(uri).etag)
+        return False
+
+    def run(self, *words: Word, stdout: Path | None = None) -> None:
+        self.processes.run(*words, stdout=stdout)
+
+    def version(self, tool: str, *words: str) -> str:
+        """Note a tool's version for the record: the first dotted number it prints."""
+        text = self.processes.output(*(words or (tool, "--version")))
+        found = re.search(r"\d+(\.\d+)+\w*", text)
+        self.tools[tool] = found[0] if found else "unknown"
+        return self.tools[tool]
+
+    def publish(self, path: Path, word: str, *companions: str) -> None:
+        """Upload an output to the address the plan gave for `word`: companions first, the planned object after them."""
+        uri: S3Uri = getattr(self.args, word)
+        for companion in companions:
+            self._store(f"{word}{companion}", beside(path, companion), uri.companion(companion))
+        self._store(word, path, uri)
+
+    def publish_beside(self, path: Path, uri: S3Uri) -> None:
+        """Upload what readers of an output look for first, once the output is there."""
+        self._store(uri.name, path, uri)
+
+    def _store(self, name: str, path: Path, uri: S3Uri) -> None:
+        if not path.is_file() or path.is_symlink():
+            raise failure.JobError("TOOL_FAILED", f"{name} was not written")
+        stored = s3.upload(path, uri)
+        self.outputs.append({"name": name, **stored.pinned(), "crc64nvme": stored.crc64nvme})
+        logger.info("published", output=name, bytes=stored.size)
+
+    def finish(self) -> None:
+        """The receipt, last of all: the step is done."""
+        receipt = {
+            "run": self.args.run,
+            "step": self.name,
+            "attempt": self.args.attempt,
+            "job_id": os.environ.get("AWS_BATCH_JOB_ID", ""),
+            "image": os.environ.get("SEQDROP_IMAGE", ""),
+            "tools": self.tools,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+            "seconds": round(time.time() - self.started, 1),
+            "vcpus": self.vcpus,
+            "memory": self.memory,
+            "peak_memory": peak_memory(),
+            "bytes_in": self.bytes_in,
+            "bytes_out": sum(output["size"] for output in self.outputs),
+            "counts": self.counts,
+            "outputs": self.outputs,
+        }
+        s3.write_json(layout.receipt_uri(self.args.results, self.name), receipt)
+        logger.info("done", seconds=receipt["seconds"], peak_memory=receipt["peak_memory"])
+
+
+def beside(path: Path, companion: str) -> Path:
+    return path.with_name(path.name + companion)
+
+
+def md5(path: Path) -> Path:
+    """Write `<path>.md5` as `md5sum` does."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(8 << 20):
+            digest.update(block)
+    target = beside(path, ".md5")
+    target.write_text(f"{digest.hexdigest()}  {path.name}\n")
+    return target
+
+
+def peak_memory() -> int:
+    """MiB: of the whole container where its cgroup says so, else of the largest program."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path("/sys/fs/cgroup/memory.peak").read_text()) >> 20
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
