@@ -106,10 +106,10 @@ def build_database(work: Work, genome: Path, genes: S3Uri) -> str:
     target = {"-gtf22": "genes.gtf", "-gff3": "genes.gff", "-genbank": "genes.gbk"}[kind]
     unpack(work.fetch(genes, name="genes_source" + suffix(genes)), folder / target)
     (work / snpeff.CONFIG).write_text(f"{snpeff.NAME}.genome : {snpeff.NAME}\n")
-    work.version("snpEff", "snpEff", "-version")
+    work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     # Genomes without a list of proteins or CDS to check against are the common case here.
-    work.run("snpEff", f"-Xmx{int(work.memory * 0.8)}m", "build", kind, "-noCheckCds", "-noCheckProtein",
-             *snpeff.options(work.directory), snpeff.NAME)  # fmt: skip
+    build = snpeff.command("build", work.memory, work.directory)
+    work.run(*build, kind, "-noCheckCds", "-noCheckProtein", snpeff.NAME)
     (folder / "sequences.fa").unlink()
     work.run("tar", "-C", work.directory, "-cf", f"{genome}{snpeff.DATABASE}", snpeff.CONFIG, snpeff.DATA)
     return snpeff.DATABASE

@@ -9,8 +9,6 @@ from seqdrop import call, job, snpeff
 from seqdrop.process import Command
 from seqdrop.work import Work
 
-JVM_SHARE = 0.8  # of the job's memory; the JVM needs some beside its heap
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = job.arguments(argv, __doc__, "reference", "vcf", "annotated_vcf")
@@ -30,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def annotate(work: Work, database: Path, vcf: Path, annotated: Path) -> None:
     work.run("tar", "-xf", database, "-C", work.directory)
-    work.version("snpEff", "snpEff", "-version")
-    jvm = [f"-Xmx{int(work.memory * JVM_SHARE)}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     summary = annotated.with_name(annotated.name + ".csv")
-    command: Command = ["snpEff", *jvm, "ann", *snpeff.options(work.directory), "-csvStats", summary, snpeff.NAME, vcf]
+    words: Command = ["-csvStats", summary, snpeff.NAME, vcf]
+    command = [*snpeff.command("ann", work.memory, work.directory), *words]
     work.processes.pipe(None, command, ["bgzip", "-c", "-@", work.vcpus], stdout=annotated)
 
 
