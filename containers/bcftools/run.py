@@ -12,12 +12,15 @@ from seqdrop.process import Command
 REGIONS_PER_CORE = 4  # smaller pieces than cores, so that no core waits long for the slowest
 SMALLEST = 50_000  # bases: below that the start of a program costs more than it gains
 DEPTH = 1000  # reads looked at for a position; deeper changes no genotype
+MIN_QUALITY = 10.0  # Phred; bcftools itself has no least quality
+# A heterozygous allele has half of the reads: among enough of them, one with less than this share is not germline.
+MIN_SHARE, ENOUGH_READS = 0.2, 20
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = call.arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
     with job.step("call", args) as work:
-        chosen = job.options(args.args, ploidy=int, min_mq=int, min_bq=int)
+        chosen = job.options(args.args, ploidy=int, min_mq=int, min_bq=int, min_quality=float, min_share=float)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         targets: Command = ["-T", work.fetch(args.intervals, name="regions.bed")] if args.intervals else []
@@ -50,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         vcf = work / "calls.vcf.gz"
         merge: Command = ["bcftools", "concat", "--file-list", listed, "-Ou"]
         # one record an allele, left-aligned: the form in which calls can be compared
-        normalise: Command = ["bcftools", "norm", "-f", reference, "-m", "-any", "-Oz", "-o", vcf, "-"]
-        work.processes.pipe(None, merge, normalise)
+        normalise: Command = ["bcftools", "norm", "-f", reference, "-m", "-any", "-Ou", "-"]
+        keep: Command = ["bcftools", "view", "-e", noise(chosen), "-Oz", "-o", vcf, "-"]
+        work.processes.pipe(None, merge, normalise, keep)
         call.publish(work, vcf)
 
 
@@ -68,6 +72,14 @@ def quality(chosen: argparse.Namespace) -> Command:
     """The least mapping and base quality of a read that counts; bcftools' own unless chosen."""
     wanted = (("-q", chosen.min_mq), ("-Q", chosen.min_bq))
     return [word for flag, value in wanted if value is not None for word in (flag, value)]
+
+
+def noise(chosen: argparse.Namespace) -> str:
+    """The bcftools expression of calls that are left out."""
+    quality = MIN_QUALITY if chosen.min_quality is None else chosen.min_quality
+    share = MIN_SHARE if chosen.min_share is None else chosen.min_share
+    reads = "(AD[0:0]+AD[0:1])"
+    return f'QUAL<{quality} || (GT="het" && {reads}>={ENOUGH_READS} && AD[0:1]<{share}*{reads})'
 
 
 if __name__ == "__main__":

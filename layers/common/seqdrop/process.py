@@ -119,7 +119,9 @@ class Processes:
     def start(self, *words: Word, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int) -> Program:
         if self._stopped:  # another thread has failed, or the job was told to stop
             raise JobError("INTERNAL", "the job is ending")
-        line = [str(word) for word in words]
+        # Relative to the job's directory: tools write their command line into headers, where a path made up anew
+        # for every job would make equal results unequal.
+        line = [str(word).replace(f"{self._cwd}/", "") for word in words]
         logger.info("command", command=self.hidden(" ".join(line)))
         try:
             popen = subprocess.Popen(

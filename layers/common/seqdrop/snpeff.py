@@ -19,5 +19,5 @@ def command(action: str, memory: int, folder: Path) -> Command:
     No home folder, no download, no call home; the JVM that starts quickest and takes least.
     """
     jvm = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{int(memory * JVM_SHARE)}m"]
-    database = ["-noLog", "-nodownload", "-c", folder / CONFIG, "-dataDir", folder / DATA]
+    database: Command = ["-noLog", "-nodownload", "-c", folder / CONFIG, "-dataDir", folder / DATA]
     return ["java", *jvm, "-jar", JAR, action, *database]

@@ -1,0 +1,43 @@
+# Every target is one thing a person does; CI calls the same ones. `make demo` and `make test` set up what they need.
+SHELL := /bin/bash
+UV := $(shell command -v uv || echo .uv/bin/uv)
+RUN := $(UV) run --frozen --all-extras
+PYTHON_SOURCES := layers functions containers cli local docs tests
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: demo test check build images tools picture clean
+
+demo: .venv/ready tools
+	$(RUN) seqdrop demo
+
+test: .venv/ready tools build
+	$(RUN) pytest $(ARGS)
+
+check: .venv/ready
+	$(RUN) ruff check $(PYTHON_SOURCES) && $(RUN) ruff format --check $(PYTHON_SOURCES)
+	$(RUN) mypy && for app in functions/*/app.py; do $(RUN) mypy $$app || exit; done
+	$(RUN) bash .ci/gates
+
+build: .venv/ready
+	$(RUN) sam build --build-dir .aws-sam/build > .aws-sam.log 2>&1 || { cat .aws-sam.log; exit 1; }
+	@rm -f .aws-sam.log
+
+images: ## one image a tool, with the names that `seqdrop up` looks for
+	bash containers/build
+
+tools:
+	bash local/install_tools
+
+picture: .venv/ready
+	$(RUN) python docs/draw_pipeline.py
+
+clean:
+	rm -rf .venv .uv .aws-sam .seqdrop build dist
+
+.venv/ready: pyproject.toml layers/common/pyproject.toml uv.lock | $(UV)
+	$(UV) sync --quiet --frozen --all-extras
+	@touch $@
+
+.uv/bin/uv:
+	python3 -m venv .uv || { echo "python3 has no venv: run 'sudo apt-get install python3-venv'" >&2; exit 1; }
+	.uv/bin/pip install --quiet uv==0.13.9

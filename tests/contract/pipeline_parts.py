@@ -1,0 +1,89 @@
+"""The parts that must agree, read from their one place each: template, state machines, wrappers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+MACHINES = ("pipeline", "prepare_reference")
+# The choice of a tool is a deployment's: which definitions may stand where the machine names one.
+CANDIDATES = {
+    "AlignJobDefinition": ("IsaacJobDefinition", "BwaMem3JobDefinition", "BwaJobDefinition"),
+    "CallJobDefinition": ("StrelkaJobDefinition", "BcftoolsJobDefinition"),
+}
+ADDRESS = "s3://bucket/sample/run/file"
+
+
+@cache
+def template() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+    return parsed
+
+
+@cache
+def machine(name: str) -> dict[str, Any]:
+    definition: dict[str, Any] = json.loads((ROOT / f"statemachine/{name}.asl.json").read_text())
+    return definition
+
+
+def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every state of a machine, those of its branches too."""
+    for name, state in definition["States"].items():
+        yield name, state
+        for branch in state.get("Branches", []):
+            yield from states(branch)
+
+
+def batch_states() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        pair for name in MACHINES for pair in states(machine(name)) if "batch:submitJob" in pair[1].get("Resource", "")
+    ]
+
+
+def job_definitions() -> dict[str, dict[str, Any]]:
+    resources = template()["Resources"].items()
+    return {name: item["Properties"] for name, item in resources if item["Type"] == "AWS::Batch::JobDefinition"}
+
+
+def definitions_of(state: dict[str, Any]) -> list[str]:
+    """The job definitions that a state may run, by the substitution it names."""
+    word = state["Parameters"]["JobDefinition"][2:-1]
+    if word in CANDIDATES:
+        return list(CANDIDATES[word])
+    for resource in template()["Resources"].values():
+        given = resource.get("Properties", {}).get("DefinitionSubstitutions", {}).get(word)
+        if given:
+            return [given["Ref"]]
+    raise LookupError(f"nothing is substituted for {word}")
+
+
+def references(command: list[str]) -> list[tuple[str, str]]:
+    """The pairs of flag and Ref:: parameter of a job definition's command."""
+    return list(zip(command[1::2], [word.removeprefix("Ref::") for word in command[2::2]], strict=True))
+
+
+def wrapper_flags(program: str) -> set[str]:
+    """The flags a wrapper asks for, as its own --help says."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts[program].partition(":")
+    text = usage(getattr(importlib.import_module(module), function))
+    return set(re.findall(r"(--[a-z_]+)", text)) - {"--help"}
+
+
+def usage(main: Any) -> str:
+    import contextlib
+    import io
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        main(["--help"])
+    return out.getvalue()
