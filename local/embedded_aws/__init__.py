@@ -1,1 +1,1 @@
-"""An AWS on this machine: moto, with one adapter for each thing it lacks."""
+"""An AWS on 127.0.0.1 that runs the built SAM template: moto's server, and one adapter for each gap in it."""

@@ -15,6 +15,7 @@ from seqdrop.align import Lane
 
 INDEX = (".ann", ".amb", ".pac", ".0123", ".bwt.2bit.64")
 ESTIMATE = 5  # batches from which the insert size is learned, once, so that no later batch depends on chance
+_CHUNK = 1 << 24  # suffixes at a time: a genome's take most of the memory as it is
 _OCC_BLOCK, _SA_STEP = 64, 8  # as the index format has them: one count for 64 bases, one position for 8
 
 
@@ -23,7 +24,7 @@ def build_index(fasta: Path) -> None:
 
     The format is bwa-mem2's (FMI_search.cpp): both strands as bytes; then the length, the counts of bases, for
     every 64 bases of the BWT four counts and four bit masks, every eighth entry of the suffix array as one and four
-    bytes, and where the sentinel stands. Needs about 13 bytes of memory a base and strand.
+    bytes, and where the sentinel stands. Needs about 11 bytes of memory a base and strand.
     """
     import numpy as np  # noqa: PLC0415  with pydivsufsort: in the reference image alone
     from pydivsufsort import divsufsort  # noqa: PLC0415
@@ -33,20 +34,27 @@ def build_index(fasta: Path) -> None:
     forward = np.stack([(packed >> shift) & 3 for shift in (6, 4, 2, 0)], axis=1).ravel()[:length]
     text = np.concatenate([forward, 3 - forward[::-1]])
     text.tofile(fasta.with_name(fasta.name + ".0123"))
-    suffixes = np.concatenate([[len(text)], divsufsort(text)])
-    sentinel = int(np.flatnonzero(suffixes == 0)[0])
-    bwt = np.full((len(suffixes) // _OCC_BLOCK + 1) * _OCC_BLOCK, 4, np.uint8)  # 4: no base
-    bwt[: len(suffixes)] = text[suffixes - 1]
+    suffixes = divsufsort(text)  # without the empty suffix, which the format has first: row r here is row r + 1 there
+    rows = len(text) + 1
+    bwt = np.full((rows // _OCC_BLOCK + 1) * _OCC_BLOCK, 4, np.uint8)  # 4: no base
+    bwt[0] = text[-1]
+    for start in range(0, len(text), _CHUNK):
+        part = suffixes[start : start + _CHUNK]
+        bwt[start + 1 : start + 1 + len(part)] = text[part - 1]
+        if len(ends := np.flatnonzero(part == 0)):
+            sentinel = start + 1 + int(ends[0])
     bwt[sentinel] = 4
     blocks = np.zeros((len(bwt) // _OCC_BLOCK, 8), np.uint64)
     for base in range(4):
         bits = (bwt == base).reshape(-1, _OCC_BLOCK)
         blocks[1:, base] = np.cumsum(bits.sum(axis=1))[:-1]
         blocks[:, 4 + base] = np.packbits(bits, axis=1).view(">u8").ravel()
-    sampled = np.zeros(len(suffixes) // _SA_STEP + 1, np.int64)
-    sampled[: len(suffixes[::_SA_STEP])] = suffixes[::_SA_STEP]
+    sampled = np.zeros(rows // _SA_STEP + 1, np.int64)
+    sampled[0] = len(text)
+    every = suffixes[_SA_STEP - 1 :: _SA_STEP]
+    sampled[1 : 1 + len(every)] = every
     with fasta.with_name(fasta.name + ".bwt.2bit.64").open("wb") as out:
-        np.int64(len(suffixes)).tofile(out)
+        np.int64(rows).tofile(out)
         np.concatenate([[0], np.cumsum(np.bincount(text, minlength=4))]).astype(np.int64).tofile(out)
         blocks.tofile(out)
         (sampled >> 32).astype(np.int8).tofile(out)
