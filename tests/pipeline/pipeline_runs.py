@@ -1,0 +1,147 @@
+"""Short words for whole runs: deploy, prepare, drop, wait, look."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from seqdrop.uri import S3Uri
+from seqdrop_cli import project, reference
+from seqdrop_cli.demo import story
+from seqdrop_cli.demo.story import Material
+from seqdrop_cli.embedded import Embedded
+from seqdrop_cli.reference import Source
+from seqdrop_cli.stack import TRANSFER, Stack, local
+
+PATIENCE = 300.0  # seconds before a wait gives up; a run takes about ten on an idle machine
+FEW = 3000  # pairs of a small run: about 3x, enough for every tool to have something to do
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Simulated reads of a genome with planted variants, all of them and a few."""
+
+    material: Material
+    few: tuple[Path, Path]
+
+
+def make_sample(folder: Path) -> Sample:
+    material = story.make(folder, story.SEED)
+    few = tuple(
+        first_reads(path, folder / f"FEW_R{mate}.fastq.gz", FEW) for mate, path in enumerate(material.fastqs, 1)
+    )
+    return Sample(material, (few[0], few[1]))
+
+
+def first_reads(source: Path, target: Path, number: int) -> Path:
+    with gzip.open(source) as lines, gzip.open(target, "wb", 1) as out:
+        out.writelines(islice(lines, 4 * number))
+    return target
+
+
+@contextmanager
+def deployed(folder: Path, *parameters: str, path: Path | None = None) -> Iterator[Stack]:
+    """The built template in an embedded AWS of its own, gone afterwards."""
+    words = [sys.executable, "-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
+    words += ["--state", str(folder), "--executor", "process", "--with-parent"]
+    for parameter in (*project.local_parameters(), *parameters):
+        words += ["--parameter", parameter]
+    tools = [str(path)] if path else []
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([*tools, str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        found = eventually(lambda: Embedded.read(folder / "seqdrop.json"), (folder / "log").read_text)
+        yield local(found)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(60)
+
+
+def eventually(look: Callable[[], Any], what: Callable[[], str] | str) -> Any:
+    """The first true answer of `look`."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {PATIENCE:.0f} s in vain: {what if isinstance(what, str) else what()}")
+
+
+def prepare(stack: Stack, sample: Sample) -> None:
+    reference.prepare(stack, Source.of(sample.material.fasta, sample.material.genes, "demo"))
+
+
+def drop(stack: Stack, path: Path, key: str, **metadata: str) -> None:
+    """What `aws s3 cp` does: put one file into the bucket."""
+    given = {f"seqdrop-{name}": value for name, value in metadata.items()}
+    extra = {"Metadata": given, "ChecksumAlgorithm": "CRC64NVME"}
+    stack.s3.upload_file(str(path), stack["FastqBucket"], key, ExtraArgs=extra, Config=TRANSFER)
+
+
+def drop_pair(stack: Stack, files: tuple[Path, Path], name: str, **metadata: str) -> None:
+    for mate, path in enumerate(files, 1):
+        drop(stack, path, f"{name}_R{mate}.fastq.gz", **metadata)
+
+
+def rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
+    return [row for row in stack.table.scan(ConsistentRead=True)["Items"] if row["sample"] == sample]
+
+
+def row_of(stack: Stack, sample: str) -> dict[str, Any]:
+    """The one row of a sample, once there is one."""
+    eventually(lambda: rows(stack, sample), f"a row of {sample}")
+    [row] = rows(stack, sample)
+    return row
+
+
+def ended(stack: Stack, sample: str) -> dict[str, Any]:
+    """The one row of a sample, once its run is over."""
+    eventually(lambda: any(row["status"] != "RUNNING" for row in rows(stack, sample)), f"the end of {sample}")
+    return row_of(stack, sample)
+
+
+def run_pair(stack: Stack, files: tuple[Path, Path], name: str, **metadata: str) -> dict[str, Any]:
+    drop_pair(stack, files, name, **metadata)
+    return ended(stack, name)
+
+
+def keys(stack: Stack, row: dict[str, Any]) -> set[str]:
+    """What lies in a run's folder."""
+    folder = S3Uri.parse(row["results"])
+    found = stack.s3.list_objects_v2(Bucket=folder.bucket, Prefix=f"{folder.key}/").get("Contents", [])
+    return {item["Key"].removeprefix(f"{folder.key}/") for item in found}
+
+
+def fetch(stack: Stack, row: dict[str, Any], name: str, folder: Path) -> Path:
+    uri = S3Uri.parse(row["results"]) / name
+    target = folder / Path(name).name
+    stack.s3.download_file(uri.bucket, uri.key, str(target), Config=TRANSFER)
+    return target
+
+
+def fetch_json(stack: Stack, row: dict[str, Any], name: str) -> Any:
+    uri = S3Uri.parse(row["results"]) / name
+    return json.loads(stack.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read())
+
+
+def execution(stack: Stack, row: dict[str, Any]) -> Any:
+    return stack.stepfunctions.describe_execution(executionArn=row["execution"])
+
+
+def tool(*words: str | Path) -> str:
+    return subprocess.run(list(map(str, words)), check=True, capture_output=True, text=True).stdout

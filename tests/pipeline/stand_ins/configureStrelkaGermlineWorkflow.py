@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""A stand-in for Strelka 2.9.10's configure step: its options and refusals; leaves a runWorkflow.py that can run once."""
+
+import argparse
+import sys
+from pathlib import Path
+
+if "--version" in sys.argv:
+    print("2.9.10")
+    sys.exit(0)
+parser = argparse.ArgumentParser(allow_abbrev=False)
+parser.add_argument("--bam", type=Path, required=True)
+parser.add_argument("--referenceFasta", type=Path, required=True)
+parser.add_argument("--callRegions", type=Path)
+parser.add_argument("--exome", action="store_true")
+parser.add_argument("--runDir", type=Path, required=True)
+args = parser.parse_args()
+needed = [Path(f"{args.bam}.bai"), Path(f"{args.referenceFasta}.fai")]
+needed += [Path(f"{args.callRegions}.tbi")] if args.callRegions else []
+for path in needed:
+    if not path.exists():
+        parser.error(f"missing index: {path}")
+if args.runDir.exists():
+    parser.error(f"run directory exists: {args.runDir}")
+args.runDir.mkdir()
+regions = ["-R", str(args.callRegions.resolve())] if args.callRegions else []
+script = args.runDir / "runWorkflow.py"
+script.write_text(f"""#!/usr/bin/env python3
+import argparse, subprocess, sys
+from pathlib import Path
+run = Path({str(args.runDir.resolve())!r})
+parser = argparse.ArgumentParser()
+parser.add_argument("-m", choices=["local"])
+parser.add_argument("-j", type=int)
+parser.add_argument("-g", type=int, default=1)
+parser.add_argument("--quiet", action="store_true")
+args = parser.parse_args()
+if args.m is None:
+    sys.exit(2)
+if args.g < 4 or Path(__file__).resolve().parent != run:
+    sys.exit(1)
+out = run / "results/variants"
+out.mkdir(parents=True)
+vcf = out / "variants.vcf.gz"
+pile = subprocess.Popen(["bcftools", "mpileup", "-f", {str(args.referenceFasta.resolve())!r}, *{regions!r}, "-Ou", {str(args.bam.resolve())!r}], stdout=subprocess.PIPE)
+subprocess.run(["bcftools", "call", "-mv", "-Oz", "-o", str(vcf), "-"], stdin=pile.stdout, check=True)
+subprocess.run(["bcftools", "index", "--tbi", str(vcf)], check=True)
+(out / "genome.S1.vcf.gz").write_bytes(vcf.read_bytes())
+(out / "genome.vcf.gz").symlink_to("genome.S1.vcf.gz")
+""")
+script.chmod(0o755)
