@@ -74,12 +74,13 @@ def _reference(stack: Stack, order: Order) -> str:
 def _dropped(stack: Stack, order: Order, choices: Choices, resolved: Choices) -> str:
     """Upload, unless these very files with these very choices are there and were run; answers the run's id."""
     metadata = choices.to_metadata()
+    genome = reference.fingerprint(stack, resolved.reference)
     for place in places(stack, order.drop, order.prefix, metadata):
         if not place.is_full:
-            run_id = upload.run_id(stack, order.drop, place.fill(stack, metadata), resolved)
+            run_id = upload.run_id(stack, order.drop, place.fill(stack, metadata), resolved, genome)
             say(f"Run {run_id}: {len(place.files)} files of {order.drop.sample} are in s3://{stack['FastqBucket']}")
             return run_id
-        run_id = upload.run_id(stack, order.drop, place.stored(), resolved)
+        run_id = upload.run_id(stack, order.drop, place.stored(), resolved, genome)
         row = runs.row_of(stack, run_id)
         if row and row["status"] in {*GOOD, "RUNNING"}:
             say(f"These files were dropped before: that is run {run_id}, {row['status'].lower()}.")

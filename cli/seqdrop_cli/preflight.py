@@ -8,10 +8,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from seqdrop import snpeff
+
 from seqdrop_cli.embedded import Embedded
 from seqdrop_cli.problem import Problem
 
-ALWAYS = ("samtools", "bcftools", "bgzip", "tabix", "snpEff", "java", "multiqc")
+ALWAYS = ("samtools", "bcftools", "bgzip", "tabix", "java", "multiqc")
 BY_CHOICE = {
     "bwa": ("bwa",),
     "bwa_mem3": ("bwa",),  # itself a library of this environment, its index is built with bwa
@@ -25,8 +27,8 @@ DEBIAN = {
     "bwa": "bwa",
     "bgzip": "tabix",
     "tabix": "tabix",
-    "snpEff": "snpeff",
     "java": "default-jre-headless",
+    "snpEff": "libsnpeff-java",
 }
 WHEELS = {"multiqc"}
 
@@ -42,7 +44,8 @@ def check_tools(embedded: Embedded) -> None:
 def missing_tools(outputs: Mapping[str, str]) -> list[str]:
     chosen = [tool for output in ("Aligner", "Caller") for tool in BY_CHOICE.get(outputs.get(output, ""), ())]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return [tool for tool in dict.fromkeys([*ALWAYS, *chosen]) if shutil.which(tool, path=path) is None]
+    missing = [tool for tool in dict.fromkeys([*ALWAYS, *chosen]) if shutil.which(tool, path=path) is None]
+    return missing if Path(snpeff.JAR).exists() else [*missing, "snpEff"]
 
 
 def sentence(missing: list[str]) -> str:

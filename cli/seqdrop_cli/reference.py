@@ -144,6 +144,11 @@ def read_summary(stack: Stack, name: str) -> dict[str, Any] | None:
     return summary
 
 
+def fingerprint(stack: Stack, name: str) -> str:
+    """What tells one preparation of a name from another: part of a run's id."""
+    return str((read_summary(stack, name) or {}).get("fingerprint", ""))
+
+
 def known(stack: Stack) -> list[str]:
     """The names of prepared references."""
     pages = stack.s3.get_paginator("list_objects_v2").paginate(Bucket=stack["ReferenceBucket"], Delimiter="/")

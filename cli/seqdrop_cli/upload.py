@@ -135,6 +135,7 @@ def paired(stored: Sequence[Pinned]) -> list[dict[str, Pinned]]:
     return [{"fastq_1": r1, "fastq_2": r2} for r1, r2 in zip(stored[::2], stored[1::2], strict=True)]
 
 
-def run_id(stack: Stack, drop: Drop, stored: Sequence[Pinned], choices: Choices) -> str:
+def run_id(stack: Stack, drop: Drop, stored: Sequence[Pinned], choices: Choices, genome: str) -> str:
     """What start_run will call the run: both compute it from the same pinned inputs."""
-    return layout.run_id(drop.sample, paired(stored), choices, aligner=stack["Aligner"], caller=stack["Caller"])
+    tools = {"aligner": stack["Aligner"], "caller": stack["Caller"]}
+    return layout.run_id(drop.sample, paired(stored), choices, genome=genome, **tools)

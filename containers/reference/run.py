@@ -17,6 +17,7 @@ from seqdrop.work import Work
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
+GENES_SOURCE = "genes_source"  # the genes as they were given, unpacked; absent for a genome without
 GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank", ".gbk": "-genbank"}
 
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         summary = {
             "name": args.reference.parent.name,
             "contigs": contigs,
+            "fingerprint": fingerprint(contigs, work / GENES_SOURCE),
             "indexes": [args.aligner, *(["snpeff"] if args.genes else [])],
             "tools": work.tools,
         }
@@ -41,6 +43,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
         work.publish(genome, "reference", ".dict", *companions)
         work.publish_beside(work / "genome.fa.json", args.reference.parent / layout.REFERENCE_JSON)
+
+
+def fingerprint(contigs: list[dict[str, Any]], genes: Path) -> str:
+    """Tells one genome with its genes from any other, whatever they are called."""
+    digest = hashlib.sha256(json.dumps(contigs).encode())
+    if genes.exists():
+        digest.update(genes.read_bytes())
+    return digest.hexdigest()[:20]
 
 
 def suffix(uri: S3Uri) -> str:
@@ -104,7 +114,8 @@ def build_database(work: Work, genome: Path, genes: S3Uri) -> str:
     folder.mkdir(parents=True)
     shutil.copy(genome, folder / "sequences.fa")
     target = {"-gtf22": "genes.gtf", "-gff3": "genes.gff", "-genbank": "genes.gbk"}[kind]
-    unpack(work.fetch(genes, name="genes_source" + suffix(genes)), folder / target)
+    unpack(work.fetch(genes, name="genes" + suffix(genes)), folder / target)
+    shutil.copy(folder / target, work / GENES_SOURCE)
     (work / snpeff.CONFIG).write_text(f"{snpeff.NAME}.genome : {snpeff.NAME}\n")
     work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     # Genomes without a list of proteins or CDS to check against are the common case here.

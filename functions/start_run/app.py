@@ -62,10 +62,10 @@ def arrived(uri: S3Uri, version_id: str) -> dict[str, str]:
     sample, pairs = name.sample, [pair for pair, _ in objects]
     try:
         choices = agreed([choices for _, choices in objects])
-        check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
+        genome = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
     except (ChoiceError, UnpreparedError) as error:
         return refuse(sample, pairs, error)
-    return start(sample, with_read_groups(sample, pairs), choices)
+    return start(sample, with_read_groups(sample, pairs), choices, genome)
 
 
 def pinned(bucket: str, name: Fastq) -> list[tuple[Pair, Any]] | None:
@@ -118,8 +118,8 @@ def with_read_groups(sample: str, pairs: Sequence[Pair]) -> list[Pair]:
     return named
 
 
-def start(sample: str, pairs: list[Pair], choices: Choices) -> dict[str, str]:
-    plan = planned(sample, pairs, choices)
+def start(sample: str, pairs: list[Pair], choices: Choices, genome: str) -> dict[str, str]:
+    plan = planned(sample, pairs, choices, genome)
     run = plan["run"]
     logger.append_keys(run=run)
     row = runs.get(run)
@@ -131,10 +131,15 @@ def start(sample: str, pairs: list[Pair], choices: Choices) -> dict[str, str]:
     return outcome("started" if is_new else "duplicate", run=run)
 
 
-def planned(sample: str, pairs: Sequence[Pair], choices: Choices) -> dict[str, Any]:
-    run = layout.run_id(sample, pairs, choices, aligner=os.environ["ALIGNER"], caller=os.environ["CALLER"])
+def planned(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str) -> dict[str, Any]:
+    run = name_of(sample, pairs, choices, genome)
     buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
     return layout.plan(sample, run, choices, **buckets, jobs=json.loads(os.environ["JOBS"]))
+
+
+def name_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str) -> str:
+    tools = {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
+    return layout.run_id(sample, pairs, choices, genome=genome, **tools)
 
 
 def start_execution(run: str, plan: dict[str, Any]) -> tuple[str, bool]:
@@ -151,7 +156,7 @@ def start_execution(run: str, plan: dict[str, Any]) -> tuple[str, bool]:
 def refuse(sample: str, pairs: Sequence[Pair], error: Exception) -> dict[str, str]:
     """What cannot be started gets a row that says so, and a message: the person who dropped it sees no log."""
     failure_class = "REFERENCE" if isinstance(error, UnpreparedError) else "BAD_INPUT.MALFORMED"
-    run = layout.run_id(sample, pairs, Choices(), aligner=os.environ["ALIGNER"], caller=os.environ["CALLER"])
+    run = name_of(sample, pairs, Choices(), genome="")  # no run that can start has this name
     if runs.refuse(described(sample, run, Choices()), failure_class, str(error)):
         runs.tell(f"seqdrop run {run}: not started", [f"Sample {sample} was not started: {error}."])
     return outcome("refused", run=run, reason=str(error))

@@ -30,7 +30,7 @@ def order(tmp_path):
 def dropped_before(stack, order, **row):
     """The files are in the bucket and a row says what became of them; answers the run's id."""
     stored = next(iter(places(stack, order.drop, "", {}))).fill(stack, {})
-    run = upload.run_id(stack, order.drop, stored, Choices(reference="hg"))
+    run = upload.run_id(stack, order.drop, stored, Choices(reference="hg"), genome="")
     stack.table.put_item(Item={"run": run, "sample": "S1", "results": f"s3://results/S1/{run}", **row})
     return run
 

@@ -157,10 +157,10 @@ def test_run_with_nothing_up_and_no_genome_says_what_to_do(checkout):
 def test_missing_tools_are_named_with_the_one_command_that_installs_them(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     missing = preflight.missing_tools({"Aligner": "bwa", "Caller": "bcftools"})
-    assert {"samtools", "bcftools", "bwa", "bgzip", "snpEff"} <= set(missing)
+    assert {"samtools", "bcftools", "bwa", "bgzip", "java"} <= set(missing)
     assert preflight.sentence(["bgzip", "tabix", "snpEff"]) == (
         "bgzip, tabix, snpEff are not on PATH: "
-        "`sudo apt-get install tabix snpeff` (or `make tools`) installs what is missing."
+        "`sudo apt-get install tabix libsnpeff-java` (or `make tools`) installs what is missing."
     )
 
 

@@ -91,8 +91,8 @@ def test_both_mates_carry_the_choices_and_the_run_is_named_after_their_versions(
     assert [pinned["version_id"] for pinned in stored] == [head["VersionId"] for head in heads]
     assert addresses(stored) == [f"s3://fastq/batch7/NA1_R{mate}.fastq.gz" for mate in (1, 2)]
     pairs = [{"fastq_1": stored[0], "fastq_2": stored[1]}]
-    expected = layout.run_id("NA1", pairs, choices, aligner="bwa_mem3", caller="bcftools")
-    assert upload.run_id(stack, drop, stored, choices) == expected
+    expected = layout.run_id("NA1", pairs, choices, genome="", aligner="bwa_mem3", caller="bcftools")
+    assert upload.run_id(stack, drop, stored, choices, genome="") == expected
 
 
 def test_the_same_bytes_with_the_same_choices_need_not_travel_again(tmp_path, stack):

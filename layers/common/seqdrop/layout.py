@@ -129,14 +129,16 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def run_id(sample: str, pairs: Sequence[Mapping[str, Any]], choices: Choices, *, aligner: str, caller: str) -> str:
+def run_id(
+    sample: str, pairs: Sequence[Mapping[str, Any]], choices: Choices, *, genome: str, aligner: str, caller: str
+) -> str:
     """An opaque name for a run: the hash of all that changes its result and of nothing else.
 
-    `pairs` are the entries of reads.json; `choices.reference` must be resolved to a name.
+    `pairs` are the entries of reads.json, `genome` is the fingerprint in reference.json: a name can be prepared anew.
     """
     pinned = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
-    identity = [sample, sorted(pinned), choices.reference, choices.intervals, args, aligner, caller, ANNOTATOR]
+    identity = [sample, sorted(pinned), choices.reference, genome, choices.intervals, args, aligner, caller, ANNOTATOR]
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
 
 
@@ -184,7 +186,7 @@ def preparation(run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, refer
         "fasta": str(fasta),
         "genes": str(genes) if genes else "none",
         "reference": str(reference_uri(reference_bucket, name)),
-        "results": str(S3Uri(reference_bucket, f"{name}/preparation")),
+        "results": str(S3Uri(reference_bucket, f"{name}/preparation/{run}")),
     }
 
 

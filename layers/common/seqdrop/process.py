@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -46,7 +47,9 @@ class Processes:
     """The programs of one job. `stop` ends them and whatever they started."""
 
     def __init__(self, cwd: Path, hide: str = "") -> None:
-        self._cwd, self._hide = cwd, hide  # a word that must reach no log: the sample id
+        self._cwd = cwd
+        # The sample id must reach no log; as a word of its own, or a sample called "t" would spoil every sentence.
+        self._hide = re.compile(rf"(?<![A-Za-z0-9]){re.escape(hide)}(?![A-Za-z0-9])") if hide else None
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
@@ -133,7 +136,7 @@ class Processes:
         return Program(Path(line[0]).name, popen, self.hidden)
 
     def hidden(self, text: str) -> str:
-        return text.replace(self._hide, "<sample>") if self._hide else text
+        return self._hide.sub("<sample>", text) if self._hide else text
 
     def stop(self) -> None:
         """End every program that still runs, with all it started; safe to call again."""

@@ -12,8 +12,8 @@ class UnpreparedError(Exception):
     """The reference a run asks for is not there, or not prepared for the aligner of this deployment."""
 
 
-def check_reference(bucket: str, choices: Choices, aligner: str) -> None:
-    """Raises UnpreparedError."""
+def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
+    """The fingerprint of the reference a run asks for; raises UnpreparedError."""
     folder = layout.reference_uri(bucket, choices.reference).parent
     try:
         found: dict[str, Any] = s3.read_json(folder / layout.REFERENCE_JSON)
@@ -26,6 +26,7 @@ def check_reference(bucket: str, choices: Choices, aligner: str) -> None:
         )
     if choices.intervals and choices.intervals not in s3.names_below(folder):
         raise UnpreparedError(f"{choices.intervals} is not beside reference {choices.reference}")
+    return str(found["fingerprint"])
 
 
 def _known(bucket: str) -> str:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A stand-in for Strelka 2.9.10's configure step: its options and refusals; leaves a runWorkflow.py that can run once."""
+"""A stand-in for Strelka 2.9.10's configure step: its options and refusals; leaves a runWorkflow.py."""
 
 import argparse
 import sys
 from pathlib import Path
 
 if "--version" in sys.argv:
-    print("2.9.10")
+    sys.stdout.write("2.9.10\n")
     sys.exit(0)
 parser = argparse.ArgumentParser(allow_abbrev=False)
 parser.add_argument("--bam", type=Path, required=True)
@@ -42,7 +42,8 @@ if args.g < 4 or Path(__file__).resolve().parent != run:
 out = run / "results/variants"
 out.mkdir(parents=True)
 vcf = out / "variants.vcf.gz"
-pile = subprocess.Popen(["bcftools", "mpileup", "-f", {str(args.referenceFasta.resolve())!r}, *{regions!r}, "-Ou", {str(args.bam.resolve())!r}], stdout=subprocess.PIPE)
+inputs = ["-f", {str(args.referenceFasta.resolve())!r}, *{regions!r}, "-Ou", {str(args.bam.resolve())!r}]
+pile = subprocess.Popen(["bcftools", "mpileup", *inputs], stdout=subprocess.PIPE)
 subprocess.run(["bcftools", "call", "-mv", "-Oz", "-o", str(vcf), "-"], stdin=pile.stdout, check=True)
 subprocess.run(["bcftools", "index", "--tbi", str(vcf)], check=True)
 (out / "genome.S1.vcf.gz").write_bytes(vcf.read_bytes())

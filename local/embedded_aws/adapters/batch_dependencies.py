@@ -1,0 +1,24 @@
+"""dependsOn, with the two kinds array jobs know; moto polls by whole seconds and takes N_TO_N for a plain one."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def state(job: Any) -> str:
+    """ "waiting", "met" or "failed"."""
+    states = [other.effective_status() for other in _awaited(job)]
+    if "FAILED" in states:
+        return "failed"
+    return "met" if all(status == "SUCCEEDED" for status in states) else "waiting"
+
+
+def _awaited(job: Any) -> Iterator[Any]:
+    index = job.array_properties.get("index")
+    for dependency in job.depends_on or []:
+        name = dependency.get("jobId", "")
+        if index is not None and dependency.get("type") == "SEQUENTIAL":
+            name = f"{job.job_id.split(':')[0]}:{index - 1}"
+        elif index is not None and dependency.get("type") == "N_TO_N":
+            name = f"{name}:{index}"
+        if name in job.all_jobs:
+            yield job.all_jobs[name]

@@ -1,0 +1,37 @@
+"""What moto drops on the way in: the retryStrategy of a submission, and whether a job was cancelled or terminated.
+
+Wraps BatchResponse.submitjob (batch/responses.py:188) and BatchBackend.cancel_job (batch/models.py:2058).
+"""
+
+import threading
+from typing import Any
+
+from moto.batch.models import BatchBackend
+from moto.batch.responses import BatchResponse
+
+_request = threading.local()
+_submit = BatchResponse.submitjob
+_cancel = BatchBackend.cancel_job
+
+
+def retry_strategy() -> dict[str, Any] | None:
+    """Of the request that this thread is answering."""
+    strategy: dict[str, Any] | None = getattr(_request, "retry_strategy", None)
+    return strategy
+
+
+def _submit_job(self: Any) -> Any:
+    _request.retry_strategy = self._get_param("retryStrategy")
+    return _submit(self)
+
+
+def _cancel_job(self: Any, job_id: str, reason: str) -> None:
+    _cancel(self, job_id, reason)
+    job = self.get_job_by_id(job_id)
+    if job is not None and job.stop and not job.attempts:
+        job.is_cancelled, job.is_terminated = True, False
+
+
+def install() -> None:
+    BatchResponse.submitjob = _submit_job
+    BatchBackend.cancel_job = _cancel_job

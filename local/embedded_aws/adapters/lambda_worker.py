@@ -1,0 +1,146 @@
+"""One warm interpreter for one function: an event a line in, an answer a line out, the timeout enforced."""
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from embedded_aws import place
+
+from . import lambda_bootstrap
+from .lambda_packages import unpack
+
+LOG_WAIT = 1.0  # seconds to wait for the last line of a call that has answered
+INIT_WAIT = 30.0  # seconds to import a function, which its timeout does not count; Lambda gives ten
+Answer = dict[str, Any]
+
+
+class Worker:
+    """One interpreter; it takes one call at a time."""
+
+    scratch: Path
+
+    def __init__(self, function: Any) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="function-", dir=self.scratch))
+        self.stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
+        self._output: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        reader, writer = os.pipe()
+        self._process = self._start(function, writer)
+        os.close(writer)
+        _read_lines(self._process.stdout, self._output)
+        _read_lines(os.fdopen(reader), self._answers)
+        with suppress(queue.Empty):  # not ready in time: the first call will tell
+            self._answers.get(timeout=INIT_WAIT)
+
+    def call(self, function: Any, event: Any) -> tuple[Answer, list[str]]:
+        request_id = str(uuid.uuid4())
+        timeout = float(function.timeout)
+        context = _context(function, request_id, self.stream)
+        call = {"event": event, "context": context, "deadline": time.time() + timeout}
+        try:
+            self._process.stdin.write(json.dumps(call) + "\n")
+            self._process.stdin.flush()
+            line = self._answers.get(timeout=timeout)
+        except queue.Empty:
+            self.close()
+            return _timed_out(request_id, timeout), self._logged(request_id)
+        except BrokenPipeError:
+            line = None
+        answer: Answer = json.loads(line) if line is not None else _exited(request_id)
+        return answer, self._logged(request_id)
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, function: Any, writer: int) -> Any:
+        path = unpack(function, self.folder)
+        return subprocess.Popen(
+            # -S: without the site-packages of this server.
+            [sys.executable, "-S", lambda_bootstrap.__file__],
+            env=_environment(function, path, self.stream) | {"_ANSWERS": str(writer)},
+            cwd=path[0],
+            pass_fds=[writer],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _logged(self, request_id: str) -> list[str]:
+        lines: list[str] = []
+        try:
+            while (line := self._output.get(timeout=LOG_WAIT)) not in (None, f"\x1e{request_id}"):
+                lines.append(str(line))
+        except queue.Empty:
+            pass
+        return lines
+
+
+def _read_lines(stream: Any, into: queue.SimpleQueue[str | None]) -> None:
+    def read() -> None:
+        for line in stream:
+            into.put(line.rstrip("\n"))
+        into.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+
+
+def _environment(function: Any, path: list[Path], stream: str) -> dict[str, str]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        "PYTHONUNBUFFERED": "1",
+        "LAMBDA_TASK_ROOT": str(path[0]),
+        "_HANDLER": function.handler,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+        "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+        "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
+        "AWS_LAMBDA_LOG_STREAM_NAME": stream,
+        **place.variables(),
+        **{name: str(value) for name, value in function.environment_vars.items()},
+    }
+
+
+def _context(function: Any, request_id: str, stream: str) -> dict[str, str]:
+    return {
+        "aws_request_id": request_id,
+        "function_name": function.function_name,
+        "function_version": str(function.version),
+        "invoked_function_arn": function.function_arn,
+        "memory_limit_in_mb": str(function.memory_size),
+        "log_group_name": function.logs_group_name,
+        "log_stream_name": stream,
+    }
+
+
+def _timed_out(request_id: str, timeout: float) -> Answer:
+    message = f"{request_id} Task timed out after {timeout:.2f} seconds"
+    return {"error": {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {message}"}}
+
+
+def _exited(request_id: str) -> Answer:
+    return {
+        "error": {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {request_id} Error: Runtime exited"}
+    }

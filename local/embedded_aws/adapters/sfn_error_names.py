@@ -1,0 +1,36 @@
+"""Which errors a Retry or a Catch matches, by name as AWS documents it.
+
+moto decides by Python class, lets States.ALL match everything (error_equals_decl.py:44), and cannot carry a States.*
+error out of a Parallel branch or a Map iteration (branches_decl.py:102, iteration_worker.py:91: ValueError).
+"""
+
+from typing import Any
+
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+
+UNCATCHABLE = {"States.Runtime", "States.DataLimitExceeded"}  # by a wildcard; their own names do match
+NOT_TASK_FAILED = UNCATCHABLE | {"States.Timeout"}
+
+
+def matches(wanted: set[str], name: str | None) -> bool:
+    if name in wanted or ("States.Timeout" in wanted and name == "States.HeartbeatTimeout"):
+        return True
+    if "States.ALL" in wanted:
+        return name not in UNCATCHABLE
+    return "States.TaskFailed" in wanted and name not in NOT_TASK_FAILED
+
+
+def _eval_body(self: Any, env: Any) -> None:
+    error = env.stack.pop()
+    env.stack.append(matches({name.error_name for name in self.error_names}, error.error_name if error else None))
+
+
+def _any_name(self: Any, error_name: str | None) -> None:
+    ErrorName.__init__(self, error_name=error_name)
+
+
+def install() -> None:
+    ErrorEqualsDecl._eval_body = _eval_body
+    CustomErrorName.__init__ = _any_name

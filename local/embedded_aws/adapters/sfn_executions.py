@@ -1,0 +1,87 @@
+"""Starting, stopping and describing an execution: aliases, names, size limits, the error of a stop.
+
+Wraps StepFunctionsParserBackend.start_execution (stepfunctions/parser/models.py:158),
+StepFunctionBackend.describe_state_machine (stepfunctions/models.py:707), StepFunctionResponse.stop_execution and
+describe_execution (stepfunctions/responses.py:316, 353).
+"""
+
+import re
+import uuid
+from typing import Any
+
+from moto.core.exceptions import AWSError
+from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
+from moto.stepfunctions.exceptions import InvalidExecutionInput, InvalidName
+from moto.stepfunctions.models import StepFunctionBackend
+from moto.stepfunctions.parser import api
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from . import sfn_mock_config
+
+INPUT_LIMIT = 262_144  # bytes of UTF-8
+NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+MACHINE_PARTS = 7  # arn:aws:states:region:account:stateMachine:name
+
+_start = StepFunctionsParserBackend.start_execution
+_describe_machine = StepFunctionBackend.describe_state_machine
+_describe_execution = StepFunctionResponse.describe_execution
+
+
+def _start_execution(
+    self: Any, state_machine_arn: str, name: str | None = None, execution_input: str | None = None, *rest: Any
+) -> Any:
+    arn, _, case = state_machine_arn.partition("#")  # `arn#TestCase`: Step Functions Local's way to choose mocks
+    if len((execution_input or "").encode()) > INPUT_LIMIT:
+        raise InvalidExecutionInput(f"Invalid State Machine Execution Input: exceeds {INPUT_LIMIT} bytes")
+    if name is not None and not NAME.fullmatch(name):
+        raise InvalidName(f"Invalid Name: '{name}'")
+    machine = _describe_state_machine(self, arn)
+    with sfn_mock_config.chosen(machine.name, case):
+        return _start(self, _machine_arn(machine.arn), name or str(uuid.uuid4()), execution_input, *rest)
+
+
+def _machine_arn(arn: str) -> str:
+    """Of a version: the machine itself, which a deployment here makes once."""
+    return ":".join(arn.split(":")[:MACHINE_PARTS])
+
+
+def _describe_state_machine(self: Any, arn: str) -> Any:
+    """moto finds a machine and a version, not an alias."""
+    qualifier = arn.split(":")[MACHINE_PARTS:]
+    if qualifier and not qualifier[0].isnumeric():
+        arn = self.describe_state_machine_alias(arn).statemachine_arn
+    return _describe_machine(self, arn)
+
+
+def _stop_execution(self: Any) -> Any:
+    """moto drops the error and the cause."""
+    execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+    execution.stop(stop_date=utcnow(), error=self._get_param("error"), cause=self._get_param("cause"))
+    return ActionResult({"stopDate": execution.stop_date or utcnow()})
+
+
+def _describe(self: Any) -> Any:
+    """moto has no stopDate for TIMED_OUT."""
+    answer = _describe_execution(self)
+    execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+    if execution.stop_date is not None and execution.status != "RUNNING":
+        answer.result["stopDate"] = execution.stop_date
+    return answer
+
+
+def install() -> None:
+    StepFunctionsParserBackend.start_execution = _start_execution
+    StepFunctionBackend.describe_state_machine = _describe_state_machine
+    StepFunctionResponse.stop_execution = _stop_execution
+    StepFunctionResponse.describe_execution = _describe
+    _send_error_codes()
+
+
+def _send_error_codes() -> None:
+    """The interpreter's own errors name their code where moto's HTTP layer does not look (parser/api.py)."""
+    for error in vars(api).values():
+        if isinstance(error, type) and issubclass(error, AWSError) and "code" in vars(error):
+            vars_of: Any = error
+            vars_of.TYPE, vars_of.STATUS = vars_of.code, vars_of.status_code

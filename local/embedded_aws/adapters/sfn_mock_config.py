@@ -1,0 +1,74 @@
+"""Step Functions Local's MockConfigFile.json, chosen by `arn#TestCase`; the file is named by SFN_MOCK_CONFIG.
+
+moto carries the code and never loads a file (stepfunctions/parser/mocking/mock_config.py: load_mock_test_case_for).
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from moto.stepfunctions.exceptions import ValidationException
+from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.mocking.mock_config import (
+    MockedResponseReturn,
+    MockedResponseThrow,
+    MockTestCase,
+    StateMockedResponses,
+    _parse_mocked_response_range,
+)
+
+VARIABLE = "SFN_MOCK_CONFIG"
+_current = threading.local()
+_make_worker = Execution._get_start_execution_worker
+
+
+@contextmanager
+def chosen(machine: str, case: str) -> Iterator[None]:
+    """Executions that this thread starts inside the block answer from the test case, if one is named."""
+    _current.case = _load(machine, case) if case else None
+    try:
+        yield
+    finally:
+        _current.case = None
+
+
+def _load(machine: str, case: str) -> Any:
+    if VARIABLE not in os.environ:
+        raise ValidationException(f"test case {case} asked for, and {VARIABLE} names no mock configuration")
+    config = json.loads(Path(os.environ[VARIABLE]).read_text())
+    try:
+        states = config["StateMachines"][machine]["TestCases"][case]
+        responses = [
+            StateMockedResponses(state, name, _responses(config["MockedResponses"][name]))
+            for state, name in states.items()
+        ]
+    except KeyError as missing:
+        raise ValidationException(f"the mock configuration has no {missing}, needed by {machine}#{case}") from missing
+    return MockTestCase(machine, case, responses)
+
+
+def _responses(by_attempt: dict[str, Any]) -> list[Any]:
+    """{"0-1": {"Throw": ...}, "2": {"Return": ...}}"""
+    found = []
+    for attempts, response in by_attempt.items():
+        first, last = _parse_mocked_response_range(attempts)
+        if "Return" in response:
+            found.append(MockedResponseReturn(first, last, response["Return"]))
+        else:
+            throw = response["Throw"]
+            found.append(MockedResponseThrow(first, last, throw["Error"], throw["Cause"]))
+    return found
+
+
+def _worker(self: Any) -> Any:
+    worker = _make_worker(self)
+    worker._mock_test_case = getattr(_current, "case", None)
+    return worker
+
+
+def install() -> None:
+    Execution._get_start_execution_worker = _worker

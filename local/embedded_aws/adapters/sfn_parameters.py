@@ -1,0 +1,43 @@
+"""PascalCase parameters to the API's own spelling and back: a stub in moto.
+
+Replaces StateTaskService._normalise_parameters and _normalise_response
+(stepfunctions/parser/asl/component/state/exec/state_task/service/state_task_service.py:208-222).
+"""
+
+from functools import cache
+from typing import Any
+
+import botocore.session
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
+from moto.stepfunctions.parser.utils import camel_to_snake_case
+
+
+@cache
+def _operation(service: str, action: str) -> Any:
+    """`action` in any case: SubmitJob, submitJob, submit_job."""
+    model = botocore.session.get_session().get_service_model(service)
+    names = {camel_to_snake_case(name): name for name in model.operation_names}
+    return model.operation_model(names[camel_to_snake_case(action)])
+
+
+def _normalise_parameters(
+    self: Any, parameters: Any, boto_service_name: str | None = None, service_action_name: str | None = None
+) -> None:
+    if shape := _task_operation(self, boto_service_name, service_action_name).input_shape:
+        self._to_boto_request(parameters, shape)
+
+
+def _normalise_response(
+    self: Any, response: Any, boto_service_name: str | None = None, service_action_name: str | None = None
+) -> None:
+    if shape := _task_operation(self, boto_service_name, service_action_name).output_shape:
+        self._from_boto_response(response, shape)
+
+
+def _task_operation(task: Any, service: str | None, action: str | None) -> Any:
+    return _operation(task._get_boto_service_name(service), task._get_boto_service_action(action))
+
+
+def install() -> None:
+    StateTaskService._normalise_parameters = _normalise_parameters
+    StateTaskService._normalise_response = _normalise_response

@@ -1,0 +1,40 @@
+"""The pause before a retry ends when the execution is stopped; moto sleeps it out (retry/retrier_decl.py:107).
+
+SFN_WAIT_TIME_SCALE shortens it for tests: 0.01 makes five minutes three seconds.
+"""
+
+import os
+import time
+from typing import Any
+
+from moto.stepfunctions.parser.asl.component.common.retry.max_attempts_decl import MaxAttemptsOutcome
+from moto.stepfunctions.parser.asl.component.common.retry.retrier_decl import RetrierDecl
+from moto.stepfunctions.parser.asl.component.common.retry.retrier_outcome import RetrierOutcome
+
+SCALE = "SFN_WAIT_TIME_SCALE"
+POLL = 0.1  # seconds
+
+
+def _eval_body(self: Any, env: Any) -> None:
+    self.error_equals.eval(env)
+    if not env.stack.pop():
+        env.stack.append(RetrierOutcome.Skipped)
+        return
+    self.max_attempts.eval(env=env)
+    if env.stack.pop() == MaxAttemptsOutcome.EXHAUSTED:
+        env.stack.append(RetrierOutcome.Failed)
+        return
+    for part in (self.interval_seconds, self.backoff_rate, self.max_delay_seconds, self.jitter_strategy):
+        part.eval(env=env)
+    _pause(env, env.stack.pop() * float(os.environ.get(SCALE, "1")))
+    env.stack.append(RetrierOutcome.Executed)
+
+
+def _pause(env: Any, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while env.is_running() and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, POLL))
+
+
+def install() -> None:
+    RetrierDecl._eval_body = _eval_body

@@ -1,0 +1,69 @@
+"""Events of the kind "Step Functions Execution Status Change", which moto does not send.
+
+Wraps Execution.start and BaseExecutionWorkerCommunication._reflect_execution_status
+(stepfunctions/parser/backend/execution.py).
+"""
+
+import json
+from typing import Any
+
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
+
+from .events_bus import emit
+
+_start = Execution.start
+_reflect = BaseExecutionWorkerCommunication._reflect_execution_status
+
+
+def _started(self: Any) -> None:
+    # Before the start: a short execution would tell its end first.
+    _emit(self, "RUNNING")
+    _start(self)
+
+
+def _ended(self: Any) -> None:
+    execution = self.execution
+    _reflect(self)
+    state = execution.exec_worker.env.program_state()
+    if isinstance(state, ProgramStopped):  # moto keeps neither for DescribeExecution
+        execution.error, execution.cause = state.error or None, state.cause or None
+    _emit(execution, execution.status)
+
+
+def _emit(execution: Any, status: str) -> None:
+    emit("aws.states", "Step Functions Execution Status Change", [execution.exec_arn], _detail(execution, status))
+
+
+def _detail(execution: Any, status: str) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    output = json.dumps(execution.output) if status == "SUCCEEDED" else None
+    return {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "stateMachineVersionArn": None,
+        "stateMachineAliasArn": None,
+        "name": execution.name,
+        "status": status,
+        "startDate": _milliseconds(execution.start_date),
+        "stopDate": _milliseconds(execution.stop_date) if execution.stop_date else None,
+        "input": execution.execution_input,
+        "inputDetails": {"included": True},
+        "output": output,
+        "outputDetails": {"included": True} if output is not None else None,
+        "error": execution.error,
+        "cause": execution.cause,
+        "redriveCount": 0,
+        "redriveDate": None,
+        "redriveStatus": "NOT_REDRIVABLE",
+        "redriveStatusReason": None,
+    }
+
+
+def _milliseconds(moment: Any) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def install() -> None:
+    Execution.start = _started
+    BaseExecutionWorkerCommunication._reflect_execution_status = _ended

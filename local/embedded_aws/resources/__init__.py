@@ -1,0 +1,29 @@
+"""How to create each type of resource that runs here. Any other gets a stand-in id and is named as skipped."""
+
+from embedded_aws.stack import Creator
+
+from . import batch, events, functions, messaging, state_machines, storage, watching
+
+CREATORS: dict[str, Creator] = {
+    "AWS::Batch::ComputeEnvironment": batch.compute_environment,
+    "AWS::Batch::JobDefinition": batch.job_definition,
+    "AWS::Batch::JobQueue": batch.job_queue,
+    "AWS::DynamoDB::Table": storage.table,
+    "AWS::Events::EventBus": events.bus,
+    "AWS::Events::Rule": events.rule,
+    "AWS::IAM::Role": watching.role,
+    "AWS::Lambda::Alias": functions.alias,
+    "AWS::Lambda::EventInvokeConfig": functions.event_invoke_config,
+    "AWS::Lambda::Function": functions.function,
+    "AWS::Lambda::LayerVersion": functions.layer,
+    "AWS::Lambda::Permission": functions.permission,
+    "AWS::Lambda::Version": functions.version,
+    "AWS::Logs::LogGroup": watching.log_group,
+    "AWS::S3::Bucket": storage.bucket,
+    "AWS::SNS::Subscription": messaging.subscription,
+    "AWS::SNS::Topic": messaging.topic,
+    "AWS::SQS::Queue": messaging.queue,
+    "AWS::StepFunctions::StateMachine": state_machines.machine,
+    "AWS::StepFunctions::StateMachineAlias": state_machines.alias,
+    "AWS::StepFunctions::StateMachineVersion": state_machines.version,
+}

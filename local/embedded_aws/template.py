@@ -1,0 +1,65 @@
+"""Read a built SAM template and translate it to plain CloudFormation, in process."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samtranslator.public.exceptions import InvalidDocumentException
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+from . import place
+
+SOURCES = ("CodeUri", "ContentUri", "DefinitionUri")
+BUCKET = "local"  # SAM wants an S3 address for code; ours names a resource, whose folder `sources` gives
+
+
+class TemplateError(Exception):
+    """The template cannot be deployed; the text says why."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A translated template, and the folder or file behind each resource that has code."""
+
+    body: dict[str, Any]
+    sources: dict[str, Path]
+
+    @property
+    def resources(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.body["Resources"]
+        return found
+
+
+def read(path: Path, parameters: dict[str, str]) -> Template:
+    if not path.is_file():
+        raise TemplateError(f"there is no template at {path}: run `sam build` first")
+    body = yaml_parse(path.read_text())
+    sources = _take_sources(body, path.parent)
+    if missing := [str(source) for source in sources.values() if not source.exists()]:
+        raise TemplateError(f"{path} is not built: there is no {missing[0]}; run `sam build` first")
+    os.environ.setdefault("AWS_DEFAULT_REGION", place.REGION)  # the translator asks for it
+    try:
+        return Template(transform(body, parameters, _ManagedPolicies()), sources)
+    except InvalidDocumentException as error:
+        raise TemplateError(f"{path}: {error.message}") from error
+
+
+def _take_sources(body: dict[str, Any], folder: Path) -> dict[str, Path]:
+    sources = {}
+    for name, resource in body.get("Resources", {}).items():
+        properties = resource.get("Properties", {})
+        for key in SOURCES:
+            if isinstance(properties.get(key), str) and not properties[key].startswith("s3://"):
+                sources[name] = folder / properties[key]
+                properties[key] = {"Bucket": BUCKET, "Key": name}
+    return sources
+
+
+class _ManagedPolicies:
+    """The translator looks up AWS's managed policies by name; those it adds by itself are these."""
+
+    def load(self) -> dict[str, str]:
+        names = ("service-role/AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess")
+        return {name.rpartition("/")[2]: f"arn:{place.PARTITION}:iam::aws:policy/{name}" for name in names}

@@ -1,0 +1,3 @@
+"""What the function finds only by its layer."""
+
+NAME = "from the layer"

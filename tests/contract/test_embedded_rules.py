@@ -1,0 +1,150 @@
+"""The parts of the embedded AWS that decide without a server: intrinsics, requests, retry rules, schedules."""
+
+from typing import Any
+
+import pytest
+from embedded_aws.adapters.batch_retries import Ending, wants_another
+from embedded_aws.adapters.events_inputs import target_input
+from embedded_aws.adapters.events_schedules import interval
+from embedded_aws.adapters.sfn_error_names import matches
+from embedded_aws.requests_of import request
+from embedded_aws.stack import Asked, Made, Stack
+from embedded_aws.template import Template, TemplateError
+
+
+def make(asked: Asked) -> Made:
+    return Made(asked.name("Name"), {"Arn": f"arn:{asked.logical_id}"})
+
+
+def stack(resources: dict[str, Any], given: dict[str, str] | None = None, **more: Any) -> Stack:
+    body = {
+        "Parameters": {"Size": {"Type": "String", "Default": "small"}, "Zones": {"Type": "CommaDelimitedList"}},
+        "Conditions": {
+            "IsLarge": {"Fn::Equals": [{"Ref": "Size"}, "large"]},
+            "IsOther": {
+                "Fn::Not": [{"Fn::Or": [{"Condition": "IsLarge"}, {"Fn::Equals": [{"Ref": "Size"}, "small"]}]}]
+            },
+        },
+        "Mappings": {"Cores": {"small": {"count": "2"}, "large": {"count": "64"}}},
+        "Resources": {name: {"Type": "Test::Thing", **resource} for name, resource in resources.items()},
+        **more,
+    }
+    return Stack("s", Template(body, {}), {"Zones": "a,b", **(given or {})}, {"Test::Thing": make})
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ({"Fn::Sub": "${AWS::Partition}-${Thing.Arn}-${!Literal}-${Size}"}, "aws-arn:Thing-${Literal}-small"),
+        ({"Fn::Sub": ["${Own}/${Thing}", {"Own": {"Ref": "Size"}}]}, "small/s-Thing"),
+        ({"Fn::FindInMap": ["Cores", {"Ref": "Size"}, "count"]}, "2"),
+        ({"Fn::Select": ["1", {"Ref": "Zones"}]}, "b"),
+        ({"Fn::Join": ["-", {"Fn::Split": [",", "x,y"]}]}, "x-y"),
+        ({"Fn::Base64": "hello"}, "aGVsbG8="),
+        ({"a": {"Fn::If": ["IsLarge", 1, {"Ref": "AWS::NoValue"}]}, "b": 2}, {"b": 2}),
+        ([{"Fn::If": ["IsOther", 1, {"Ref": "AWS::NoValue"}]}, {"Ref": "AWS::Region"}], ["us-east-1"]),
+        ({"Fn::Select": [0, {"Fn::GetAZs": ""}]}, "us-east-1a"),
+    ],
+)
+def test_an_intrinsic_has_the_value_cloudformation_gives_it(written: Any, value: Any) -> None:
+    assert stack({"Thing": {}}).resolved(written) == value
+
+
+def test_a_dependency_is_made_first_and_a_false_condition_not_at_all() -> None:
+    made = stack({"First": {"DependsOn": ["Last"]}, "Never": {"Condition": "IsLarge"}, "Last": {}})
+    made.deploy()
+    assert list(made.made) == ["Last", "First"]
+
+
+def test_a_circle_is_named() -> None:
+    circle = {"A": {"Properties": {"Other": {"Ref": "B"}}}, "B": {"Properties": {"Other": {"Ref": "A"}}}}
+    with pytest.raises(TemplateError, match="circular dependency: A -> B -> A"):
+        stack(circle).deploy()
+
+
+def test_an_unknown_parameter_is_refused() -> None:
+    with pytest.raises(TemplateError, match="no parameter Sise"):
+        stack({}, {"Sise": "large"})
+
+
+def test_a_request_has_the_names_and_types_of_the_api() -> None:
+    written = {
+        "JobDefinitionName": "tool",
+        "Type": "container",
+        "Timeout": {"AttemptDurationSeconds": "60"},
+        "PropagateTags": "true",
+        "Parameters": {"Bam": "kept"},
+        "ContainerProperties": {
+            "Image": "i",
+            "LogConfiguration": {"LogDriver": "awslogs", "Options": {"Kept-Too": "x"}},
+        },
+        "OnlyInCloudFormation": 1,
+    }
+    assert request("batch", "RegisterJobDefinition", written) == {
+        "jobDefinitionName": "tool",
+        "type": "container",
+        "timeout": {"attemptDurationSeconds": 60},
+        "propagateTags": True,
+        "parameters": {"Bam": "kept"},
+        "containerProperties": {
+            "image": "i",
+            "logConfiguration": {"logDriver": "awslogs", "options": {"Kept-Too": "x"}},
+        },
+    }
+
+
+STRATEGY = {
+    "attempts": 3,
+    "evaluateOnExit": [
+        {"action": "retry", "onStatusReason": "Host EC2*"},
+        {"action": "RETRY", "onReason": "CannotPull*"},
+        {"action": "RETRY", "onExitCode": "75"},
+        {"action": "EXIT", "onReason": "*"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("ending", "again"),
+    [
+        (Ending(None, "Host EC2 (instance i-1) terminated."), True),
+        (Ending(None, "Task failed to start", "CannotPullContainerError: gone"), True),
+        (Ending(75, "Essential container in task exited"), True),
+        (Ending(70, "Essential container in task exited"), False),
+        (Ending(0, "Essential container in task exited"), False),
+        (Ending(75, "Job attempt duration exceeded timeout", final=True), False),
+    ],
+)
+def test_the_first_rule_that_matches_decides(ending: Ending, again: bool) -> None:
+    assert wants_another(STRATEGY, 1, ending) is again
+    assert not wants_another(STRATEGY, 3, ending)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "caught"),
+    [
+        ({"States.ALL"}, "States.TaskFailed", True),
+        ({"States.ALL"}, "States.Runtime", False),
+        ({"States.Runtime"}, "States.Runtime", True),
+        ({"States.TaskFailed"}, "Batch.ServerException", True),
+        ({"States.TaskFailed"}, "States.Timeout", False),
+        ({"States.Timeout"}, "States.HeartbeatTimeout", True),
+        ({"Mine"}, "Other", False),
+    ],
+)
+def test_an_error_is_matched_by_its_name(wanted: set[str], error: str, caught: bool) -> None:
+    assert matches(wanted, error) is caught
+
+
+def test_a_schedule_by_rate_has_an_interval() -> None:
+    assert [interval(text) for text in ("rate(5 minutes)", "rate(1 hour)", "rate(2 days)")] == [300, 3600, 172_800]
+    assert interval("cron(0 12 * * ? *)") is None
+
+
+def test_what_an_event_has_not_is_null_in_a_transformed_input() -> None:
+    transformer = {
+        "InputPathsMap": {"a": "$.detail.items[1]", "b": "$.nothing"},
+        "InputTemplate": '{"a": <a>, "b": <b>}',
+    }
+    assert target_input({"InputTransformer": transformer}, {"detail": {"items": [0, 7]}}) == {"a": 7, "b": None}
+    assert target_input({"Input": '{"fixed": 1}'}, {}) == {"fixed": 1}

@@ -1,0 +1,159 @@
+"""S3 of the embedded AWS: what it tells of an object, to whom, and what it refuses."""
+
+import base64
+import os
+import uuid
+from typing import Any
+
+import pytest
+from awscrt import checksums
+from botocore.exceptions import ClientError
+from embedded_server import Server, eventually
+
+PART = 5 * 1024 * 1024  # the least S3 takes
+
+
+def put(aws: Server, bucket: str, key: str, body: bytes = b"reads", **more: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = aws.s3.put_object(Bucket=aws.output(bucket), Key=key, Body=body, **more)
+    return answer
+
+
+def multipart(aws: Server, key: str, parts: list[bytes], **more: Any) -> dict[str, Any]:
+    where = {"Bucket": aws.output("Bridge"), "Key": key}
+    upload = {**where, "UploadId": aws.s3.create_multipart_upload(**where, **more)["UploadId"]}
+    done = []
+    for number, body in enumerate(parts, 1):
+        part = aws.s3.upload_part(**upload, PartNumber=number, Body=body)
+        done.append({"PartNumber": number, "ETag": part["ETag"]})
+    answer: dict[str, Any] = aws.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+    return answer
+
+
+def arrivals(aws: Server, key: str, count: int = 1) -> list[Any]:
+    return aws.messages("Arrivals", lambda body: body["detail"]["object"]["key"] == key, count)
+
+
+def crc64(body: bytes) -> str:
+    return base64.b64encode(checksums.crc64nvme(body).to_bytes(8, "big")).decode()
+
+
+def test_an_arrival_is_an_event_with_the_version_and_the_raw_key(aws: Server) -> None:
+    key = f"a b+c/{uuid.uuid4().hex}_R1.fastq.gz"
+    made = put(aws, "Bridge", key)
+    (event,) = arrivals(aws, key)
+    assert (event["source"], event["detail-type"], event["detail"]["reason"]) == (
+        "aws.s3",
+        "Object Created",
+        "PutObject",
+    )
+    arrived = event["detail"]["object"]
+    assert (arrived["version-id"], arrived["size"]) == (made["VersionId"], 5)
+    assert f'"{arrived["etag"]}"' == made["ETag"]
+    assert event["resources"] == [f"arn:aws:s3:::{aws.output('Bridge')}"]
+
+
+def test_a_multipart_upload_is_one_event(aws: Server) -> None:
+    key = f"{uuid.uuid4().hex}.fastq.gz"
+    made = multipart(aws, key, [os.urandom(PART), b"tail"])
+    (event,) = arrivals(aws, key)
+    assert event["detail"]["reason"] == "CompleteMultipartUpload"
+    assert event["detail"]["object"]["version-id"] == made["VersionId"]
+    put(aws, "Bridge", marker := f"{uuid.uuid4().hex}.fastq.gz")
+    seen = aws.messages("Arrivals", lambda body: body["detail"]["object"]["key"] in (key, marker))
+    assert [event["detail"]["object"]["key"] for event in seen] == [marker]
+
+
+def test_a_rule_may_transform_an_event(aws: Server) -> None:
+    key = f"{uuid.uuid4().hex}.fastq.gz"
+    put(aws, "Bridge", key)
+    (body,) = aws.messages("Transformed", lambda body: body["key"] == key)
+    assert body == {"text": key, "key": key, "size": 5}
+
+
+def test_a_rule_may_publish_to_a_topic(aws: Server) -> None:
+    key = f"{uuid.uuid4().hex}.fastq.gz"
+    put(aws, "Bridge", key)
+    assert aws.messages("TopicMessages", lambda body: key in body["Message"])
+
+
+def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue(aws: Server) -> None:
+    key = f"{uuid.uuid4().hex}.fastq.gz"
+    put(aws, "Bridge", key)
+    (event,) = aws.messages("DeadLetters", lambda body: body["detail"]["object"]["key"] == key)
+    assert event["source"] == "aws.s3"
+
+
+def test_a_function_is_told_directly_with_the_key_encoded(aws: Server) -> None:
+    name = uuid.uuid4().hex
+    put(aws, "Direct", f"a/{name} x+y.txt")
+    put(aws, "Direct", f"a/{name} x+y.fastq.gz")
+    table = aws.client("dynamodb")
+
+    def seen() -> list[Any]:
+        items = table.scan(TableName=aws.output("Seen"))["Items"]
+        return [item for item in items if name in item["event"]["S"]]
+
+    (item,) = eventually(seen, "the function's note")
+    assert f"a/{name}+x%2By.fastq.gz" in item["event"]["S"]
+    assert "ObjectCreated:Put" in item["event"]["S"]
+
+
+def test_metadata_and_versions_stay_with_their_object(aws: Server) -> None:
+    where = {"Bucket": aws.output("Bridge"), "Key": uuid.uuid4().hex}
+    first = aws.s3.put_object(**where, Body=b"first", Metadata={"seqdrop-reference": "hg38"})["VersionId"]
+    aws.s3.put_object(**where, Body=b"second")
+    assert aws.s3.get_object(**where, VersionId=first)["Body"].read() == b"first"
+    head = aws.s3.head_object(**where, VersionId=first)
+    assert (head["Metadata"], head["VersionId"]) == ({"seqdrop-reference": "hg38"}, first)
+    assert aws.s3.head_object(**where)["Metadata"] == {}
+
+
+def test_an_upload_without_a_checksum_gets_one_of_the_whole(aws: Server) -> None:
+    key, parts = uuid.uuid4().hex, [os.urandom(PART), b"tail"]
+    multipart(aws, key, parts, ChecksumAlgorithm="CRC64NVME", Metadata={"a": "b"})
+    head = aws.s3.head_object(Bucket=aws.output("Bridge"), Key=key, ChecksumMode="ENABLED")
+    assert (head["ChecksumCRC64NVME"], head["ChecksumType"]) == (crc64(b"".join(parts)), "FULL_OBJECT")
+    assert head["Metadata"] == {"a": "b"}
+
+
+def test_a_single_put_has_its_checksum(aws: Server) -> None:
+    key = uuid.uuid4().hex
+    put(aws, "Bridge", key, b"whole", ChecksumAlgorithm="CRC64NVME")
+    head = aws.s3.head_object(Bucket=aws.output("Bridge"), Key=key, ChecksumMode="ENABLED")
+    assert (head["ChecksumCRC64NVME"], head["ChecksumType"]) == (crc64(b"whole"), "FULL_OBJECT")
+
+
+@pytest.mark.parametrize("name", ["ChecksumCRC64NVME", "ChecksumCRC32", "ChecksumSHA256"])
+def test_a_body_that_does_not_match_its_checksum_is_refused(aws: Server, name: str) -> None:
+    wrong = base64.b64encode(bytes({"ChecksumCRC64NVME": 8, "ChecksumCRC32": 4, "ChecksumSHA256": 32}[name])).decode()
+    key = uuid.uuid4().hex
+    with pytest.raises(ClientError, match="BadDigest"):
+        put(aws, "Bridge", key, b"damaged on the way", **{name: wrong})
+    with pytest.raises(ClientError, match="404"):
+        aws.s3.head_object(Bucket=aws.output("Bridge"), Key=key)
+
+
+def test_a_part_that_does_not_match_its_checksum_is_refused(aws: Server) -> None:
+    where = {"Bucket": aws.output("Bridge"), "Key": uuid.uuid4().hex}
+    upload = aws.s3.create_multipart_upload(**where, ChecksumAlgorithm="CRC64NVME")["UploadId"]
+    with pytest.raises(ClientError, match="BadDigest"):
+        aws.s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"x", ChecksumCRC64NVME="AAAAAAAAAAA=")
+
+
+def test_a_completed_upload_is_held_against_the_checksum_of_the_whole(aws: Server) -> None:
+    where = {"Bucket": aws.output("Bridge"), "Key": uuid.uuid4().hex}
+    upload = {**where, "UploadId": aws.s3.create_multipart_upload(**where, ChecksumAlgorithm="CRC64NVME")["UploadId"]}
+    part = aws.s3.upload_part(**upload, PartNumber=1, Body=b"x")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    claimed = {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": "AAAAAAAAAAA="}
+    with pytest.raises(ClientError, match="BadDigest"):
+        aws.s3.complete_multipart_upload(**upload, MultipartUpload=parts, **claimed)
+
+
+def test_a_range_is_just_those_bytes(aws: Server) -> None:
+    key, body = uuid.uuid4().hex, os.urandom(3_000_000)
+    put(aws, "Bridge", key, body)
+    where = {"Bucket": aws.output("Bridge"), "Key": key}
+    assert aws.s3.get_object(**where, Range="bytes=1000000-1000009")["Body"].read() == body[1_000_000:1_000_010]
+    assert aws.s3.get_object(**where, Range="bytes=-7")["Body"].read() == body[-7:]
+    assert aws.s3.get_object(**where)["Body"].read() == body

@@ -1,0 +1,159 @@
+"""The server itself: what it deploys, what it refuses, what it leaves behind."""
+
+import json
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from embedded_server import PATIENCE, Server, Start, command, eventually, stop
+
+
+def refusal(state: Path, *more: str) -> str:
+    """The one sentence of a server that does not start."""
+    done = subprocess.run(command(state, *more), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    (sentence,) = done.stderr.splitlines()
+    return sentence
+
+
+def test_describe_stacks_answers_as_for_a_real_stack(aws: Server) -> None:
+    (stack,) = aws.client("cloudformation").describe_stacks(StackName="t")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert outputs == aws.state["outputs"]
+    assert outputs["Sentence"] == "hello narrow world"
+    assert "OnlyWide" not in outputs
+    assert {"ParameterKey": "Greeting", "ParameterValue": "hello"} in stack["Parameters"]
+
+
+def test_a_stack_that_is_not_there_is_not_described(aws: Server) -> None:
+    with pytest.raises(ClientError, match="does not exist"):
+        aws.client("cloudformation").describe_stacks(StackName="other")
+
+
+def test_the_resources_of_the_stack_are_listed(aws: Server) -> None:
+    resources = aws.client("cloudformation").describe_stack_resources(StackName="t")["StackResources"]
+    queue = {r["LogicalResourceId"]: r for r in resources}["JobQueue"]
+    assert (queue["ResourceType"], queue["PhysicalResourceId"]) == ("AWS::Batch::JobQueue", aws.output("Queue"))
+
+
+def test_what_is_not_created_is_named(aws: Server) -> None:
+    assert aws.state["skipped"] == ["BridgeBucketPolicy (AWS::S3::BucketPolicy)"]
+
+
+def test_the_table_has_its_index_and_its_expiry(aws: Server) -> None:
+    dynamodb, name = aws.client("dynamodb"), aws.output("Seen")
+    (index,) = dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == "by-sample"
+    expiry = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expires", "ENABLED")
+
+
+def test_the_job_definition_keeps_all_that_was_written(aws: Server) -> None:
+    (found,) = aws.batch.describe_job_definitions(jobDefinitions=[aws.output("Shell")])["jobDefinitions"]
+    assert found["timeout"] == {"attemptDurationSeconds": 60}
+    assert found["retryStrategy"]["attempts"] == 3
+    assert found["parameters"] == {"script": "true"}
+    options = found["containerProperties"]["logConfiguration"]["options"]
+    assert options == {"awslogs-group": "/t/jobs", "awslogs-stream-prefix": "shell"}
+
+
+def test_it_says_how_jobs_run_and_why(aws: Server) -> None:
+    assert (aws.state["executor"], aws.state["executor_reason"]) == ("process", "asked for")
+
+
+def test_parameters_and_conditions_reach_the_template(start_server: Start, tmp_path: Path) -> None:
+    more = ("--parameter", "Greeting=good day", "--parameter", "Wide=true", "--executor", "process")
+    server = start_server(tmp_path, *more)
+    assert server.output("Sentence") == "good day wide world"
+    assert server.output("OnlyWide")
+
+
+def test_a_second_server_is_refused_in_one_sentence(start_server: Start, tmp_path: Path) -> None:
+    first = start_server(tmp_path, "--executor", "process")
+    sentence = refusal(tmp_path)
+    assert f"stack t already runs here: process {first.process.pid}" in sentence
+    assert json.loads((tmp_path / "t.json").read_text()) == first.state
+
+
+def test_the_state_file_of_a_dead_server_is_replaced(start_server: Start, tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text('{"pid": 2147483646}')
+    server = start_server(tmp_path, "--executor", "process")
+    assert json.loads((tmp_path / "t.json").read_text())["pid"] == server.process.pid
+
+
+def test_a_busy_port_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert f"port {port} of 127.0.0.1 is taken" in refusal(tmp_path, "--port", str(port))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_template_that_is_not_built_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert "run `sam build` first" in refusal(state, "--template", str(tmp_path / "template.yaml"))
+    (tmp_path / "template.yaml").write_text(
+        "Transform: AWS::Serverless-2016-10-31\n"
+        "Resources:\n  F:\n    Type: AWS::Serverless::Function\n"
+        "    Properties: {Handler: a.b, Runtime: python3.11, CodeUri: nowhere}\n"
+    )
+    assert "is not built: there is no" in refusal(state, "--template", str(tmp_path / "template.yaml"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_server_leaves_nothing_behind(
+    start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    server = start_server(tmp_path / "state", "--executor", "process")
+    server.functions.invoke(FunctionName=server.output("Echo"), Payload=b"{}")
+    server.job_in(server.submit("mkdir -p $SCRATCH; sleep 600 & sleep 600"), "RUNNING")
+    family = eventually(lambda: len(found := descendants(server.process.pid)) >= 3 and found, "a worker and a job")
+    server.process.send_signal(number)
+    assert server.process.wait(PATIENCE) == 0
+    assert [pid for pid in family if Path(f"/proc/{pid}/cmdline").exists() and cmdline(pid)] == []
+    assert list(scratch.iterdir()) == []
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_it_ends_with_its_parent_when_asked_to(tmp_path: Path) -> None:
+    words = command(tmp_path, "--executor", "process", "--with-parent")
+    script = (
+        "import subprocess, sys; s = subprocess.Popen(sys.argv[1:], stdout=-1); print(s.stdout.readline().decode())"
+    )
+    done = subprocess.run([words[0], "-c", script, *words], capture_output=True, text=True, check=True)
+    pid = json.loads(done.stdout)["pid"]
+    eventually(lambda: not Path(f"/proc/{pid}").exists() or not cmdline(pid), "the end of the server")
+    assert not (tmp_path / "t.json").exists()
+
+
+def cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
+    except OSError:
+        return b""
+
+
+def descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def test_it_prints_one_line(start_server: Start, tmp_path: Path) -> None:
+    server = start_server(tmp_path, "--executor", "process")
+    stop(server)
+    assert server.process.stdout
+    assert server.process.stdout.read() == ""
+    assert server.state["endpoint"] == f"http://127.0.0.1:{server.state['port']}"

@@ -1,0 +1,186 @@
+"""Step Functions of the embedded AWS: jobs as tasks, errors by name, what a stop takes with it."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from embedded_server import Server, eventually
+from test_embedded_batch import gone
+
+PASS = {"Type": "Pass", "End": True}
+
+
+def outcome(execution: dict[str, Any]) -> Any:
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    return json.loads(execution["output"])
+
+
+def sleeper(aws: Server, pid: Path, **more: Any) -> dict[str, Any]:
+    return aws.job_task(f"echo $$ > {pid}; sleep 60", **more)
+
+
+def read_pid(pid: Path) -> int:
+    return int(eventually(lambda: pid.exists() and pid.read_text().strip(), "the job's start"))
+
+
+def test_a_machine_waits_for_its_job(aws: Server) -> None:
+    execution = aws.ended(aws.start(aws.output("Machine"), {"script": "true"}))
+    run = outcome(execution)["run"]
+    assert (run["status"], run["exit"]) == ("SUCCEEDED", 0)
+
+
+def test_an_alias_can_be_started(aws: Server) -> None:
+    assert outcome(aws.ended(aws.start(aws.output("MachineAlias"), {"script": "true"})))
+
+
+def test_a_failed_job_is_task_failed_with_the_job_as_cause(aws: Server) -> None:
+    execution = aws.ended(aws.start(aws.output("Machine"), {"script": "exit 65"}))
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.TaskFailed")
+    cause = json.loads(execution["cause"])
+    assert cause["Container"]["ExitCode"] == 65
+    assert cause["Attempts"][0]["StatusReason"] == "Essential container in task exited"
+
+
+def test_a_task_may_override_resources_environment_and_retries(aws: Server) -> None:
+    overrides = {
+        "ResourceRequirements": [{"Type": "MEMORY", "Value.$": "$.memory"}],
+        "Environment": [{"Name": "GREETING", "Value": "from the task"}],
+    }
+    more = {
+        "ContainerOverrides": overrides,
+        "RetryStrategy": {"Attempts": 1},
+        "Timeout": {"AttemptDurationSeconds": 61},
+    }
+    task = aws.job_task("echo $GREETING $MANAGED_BY_AWS; exit 75", Parameters=more)
+    execution = aws.execute({"Run": task}, {"memory": "384"})
+    job = aws.job(json.loads(execution["cause"])["JobId"])
+    assert (job["container"]["memory"], len(job["attempts"])) == (384, 1)
+    assert job["timeout"] == {"attemptDurationSeconds": 61}
+    assert aws.lines(job) == ["from the task STARTED_BY_STEP_FUNCTIONS"]
+
+
+def test_a_retried_job_outlives_the_first_look(aws: Server, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    script = f"test -e {once} && sleep 1 && exit 0; touch {once}; exit 1"
+    retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    assert outcome(aws.execute({"Run": aws.job_task(script, Retry=retry)}))["Status"] == "SUCCEEDED"
+
+
+def test_stopping_an_execution_kills_its_job(aws: Server, tmp_path: Path) -> None:
+    execution = aws.start(aws.machine({"Run": sleeper(aws, tmp_path / "pid")}))
+    pid = read_pid(tmp_path / "pid")
+    aws.states.stop_execution(executionArn=execution, error="Mine", cause="enough")
+    stopped = aws.ended(execution)
+    assert (stopped["status"], stopped["error"], stopped["cause"]) == ("ABORTED", "Mine", "enough")
+    eventually(lambda: gone(pid), "the death of the job")
+    job = aws.finished(aws.job_of(execution))
+    assert (job["isTerminated"], job["status"]) == (True, "FAILED")
+
+
+def test_a_state_past_its_timeout_kills_its_job(aws: Server, tmp_path: Path) -> None:
+    catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Late"}]
+    states = {"Run": sleeper(aws, tmp_path / "pid", TimeoutSeconds=2, Catch=catch), "Late": PASS}
+    assert outcome(aws.execute(states))["Error"] == "States.Timeout"
+    eventually(lambda: gone(read_pid(tmp_path / "pid")), "the death of the job")
+
+
+def test_a_machine_past_its_timeout_kills_its_job(aws: Server, tmp_path: Path) -> None:
+    machine = aws.machine({"Run": sleeper(aws, tmp_path / "pid")}, TimeoutSeconds=2)
+    execution = aws.ended(aws.start(machine))
+    assert (execution["status"], "stopDate" in execution) == ("TIMED_OUT", True)
+    eventually(lambda: gone(read_pid(tmp_path / "pid")), "the death of the job")
+
+
+def test_a_failing_branch_kills_its_siblings_job(aws: Server, tmp_path: Path) -> None:
+    failing = {"StartAt": "Fail", "States": {"Fail": aws.job_task("sleep 1; exit 1")}}
+    sleeping = {"StartAt": "Sleep", "States": {"Sleep": sleeper(aws, tmp_path / "pid")}}
+    catch = [{"ErrorEquals": ["States.TaskFailed"], "Next": "Caught"}]
+    both = {"Type": "Parallel", "Branches": [failing, sleeping], "Catch": catch, "End": True}
+    assert outcome(aws.execute({"Both": both, "Caught": PASS}))["Error"] == "States.TaskFailed"
+    eventually(lambda: gone(read_pid(tmp_path / "pid")), "the death of the sibling")
+
+
+def test_an_error_is_caught_outside_a_map(aws: Server) -> None:
+    processor = {"StartAt": "Fail", "States": {"Fail": aws.job_task("exit 1")}}
+    catch = [{"ErrorEquals": ["States.TaskFailed"], "Next": "Caught"}]
+    each = {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": processor, "Catch": catch, "End": True}
+    assert outcome(aws.execute({"Each": each, "Caught": PASS}, {"items": [1]}))["Error"] == "States.TaskFailed"
+
+
+def test_a_runtime_error_is_not_caught_by_a_wildcard(aws: Server) -> None:
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
+    task = aws.job_task("true", Parameters={"JobName.$": "$.nothing"}, Catch=catch)
+    task["Parameters"].pop("JobName")
+    execution = aws.execute({"Run": task, "Caught": PASS})
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")
+
+
+def test_an_error_of_the_service_is_caught_by_its_name(aws: Server) -> None:
+    catch = [{"ErrorEquals": ["Batch.ClientException"], "Next": "Caught"}]
+    task = aws.job_task("true", Parameters={"JobQueue": "no-such-queue"}, Catch=catch)
+    assert outcome(aws.execute({"Run": task, "Caught": PASS}))["Error"] == "Batch.ClientException"
+
+
+def test_too_long_an_input_is_refused(aws: Server) -> None:
+    with pytest.raises(ClientError, match="InvalidExecutionInput"):
+        aws.start(aws.output("Machine"), {"script": "x" * 262_144})
+
+
+def test_stopping_an_execution_ends_its_pause_before_a_retry(aws: Server) -> None:
+    retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 600, "MaxAttempts": 2}]
+    execution = aws.start(aws.machine({"Run": aws.job_task("exit 1", Retry=retry)}))
+    eventually(lambda: "TaskFailed" in [event["type"] for event in aws.history(execution)], "the first failure")
+    aws.states.stop_execution(executionArn=execution)
+    assert aws.ended(execution)["status"] == "ABORTED"
+
+
+def test_a_path_with_an_index_is_the_value(aws: Server) -> None:
+    """Not a list of it: what follows a Parallel is read this way."""
+    pick = {"Type": "Pass", "Parameters": {"call.$": "$.branches[1].call"}, "End": True}
+    assert outcome(aws.execute({"Pick": pick}, {"branches": [{}, {"call": {"a": 1}}]})) == {"call": {"a": 1}}
+
+
+def test_a_name_is_used_once(aws: Server) -> None:
+    wanted = {"stateMachineArn": aws.output("MachineAlias"), "name": f"once-{uuid.uuid4().hex}"}
+    same = json.dumps({"script": "sleep 60"})
+    first = aws.states.start_execution(**wanted, input=same)
+    assert aws.states.start_execution(**wanted, input=same)["executionArn"] == first["executionArn"]
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        aws.states.start_execution(**wanted, input="{}")
+    aws.states.stop_execution(executionArn=first["executionArn"])
+    aws.ended(first["executionArn"])
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        aws.states.start_execution(**wanted, input=same)
+
+
+def test_a_test_case_of_the_mock_config_answers_for_the_job(aws: Server) -> None:
+    retry = [{"ErrorEquals": ["Batch.ServerException"], "IntervalSeconds": 1, "MaxAttempts": 3}]
+    machine = aws.machine({"Run": aws.job_task("exit 1", Retry=retry)}, name="mocked")
+    assert outcome(aws.ended(aws.start(f"{machine}#FlakyThenFine")))["JobId"] == "mocked"
+    assert aws.ended(aws.start(f"{machine}#GivesUp"))["error"] == "States.TaskFailed"
+
+
+def test_the_life_of_an_execution_is_told_in_events(aws: Server) -> None:
+    machine = aws.machine({"Start": {"Type": "Pass", "Result": {"a": 1}, "End": True}})
+    execution = aws.ended(aws.start(machine, {"b": 2}))
+    arn = execution["executionArn"]
+    events = aws.messages("Statuses", lambda body: body["detail"].get("executionArn") == arn, count=2)
+    details = {event["detail"]["status"]: event["detail"] for event in events}
+    assert set(details) == {"RUNNING", "SUCCEEDED"}
+    assert details["RUNNING"]["stopDate"] is None
+    ended = details["SUCCEEDED"]
+    assert (json.loads(ended["input"]), json.loads(ended["output"])) == ({"b": 2}, {"a": 1})
+    assert ended["startDate"] <= ended["stopDate"]
+    assert ended["stateMachineArn"] == machine
+
+
+def test_a_failure_is_an_event_with_error_and_cause(aws: Server) -> None:
+    execution = aws.execute({"Stop": {"Type": "Fail", "Error": "MyError", "Cause": "because"}})
+    arn = execution["executionArn"]
+    (event,) = aws.messages(
+        "Statuses", lambda body: body["detail"].get("executionArn") == arn and body["detail"]["status"] == "FAILED"
+    )
+    assert (event["detail"]["error"], event["detail"]["cause"]) == ("MyError", "because")
