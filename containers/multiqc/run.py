@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from seqdrop import job
 from seqdrop.process import Command
 
-# What the report reads, as companions of the planned outputs, and the names MultiQC knows them by.
+# What the report reads: companions of the planned outputs, and endings by which MultiQC knows them.
 SOURCES = (
-    ("stats", "", "samtools_stats.txt"),
-    ("stats", ".flagstat", "flagstat.txt"),
-    ("stats", ".idxstats", "idxstats.txt"),
-    ("vcf", ".stats", "bcftools_stats.txt"),
-    ("annotated_vcf", ".csv", "snpeff.csv"),
+    ("stats", "", ".samtools_stats.txt"),
+    ("stats", ".flagstat", ".flagstat.txt"),
+    ("stats", ".idxstats", ".idxstats.txt"),
+    ("vcf", ".stats", ".bcftools_stats.txt"),
+    ("annotated_vcf", ".csv", ".snpeff.csv"),
 )
+CONFIG = {
+    "use_filename_as_sample_name": True,  # one row for the sample, not one for each file about it
+    "extra_fn_clean_exts": [ending for _, _, ending in SOURCES],
+    "module_order": ["samtools", "bcftools", "snpeff"],  # as the data went
+    "intro_text": "Alignment, variants and their effects.",
+    "show_analysis_paths": False,  # of a directory that is gone
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = job.arguments(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
     with job.step("compose", args) as work:
         job.options(args.args)
-        folder = work / "sources" / args.sample  # MultiQC takes the sample's name from the folder
-        folder.mkdir(parents=True)
-        found = [
-            (getattr(args, word).companion(suffix), f"sources/{args.sample}/{name}")
-            for word, suffix, name in SOURCES
-            if work.exists(getattr(args, word).companion(suffix))
-        ]
-        for uri, name in found:
-            work.fetch(uri, name=name)
-        work.counts["sources"] = len(found)
+        (work / "sources").mkdir()
+        for word, suffix, ending in SOURCES:
+            uri = getattr(args, word).companion(suffix)
+            if work.exists(uri):
+                work.fetch(uri, name=f"sources/{args.sample}{ending}")
+        work.counts["sources"] = len(list((work / "sources").iterdir()))
         work.version("multiqc")
-        names = ["--title", f"seqdrop: {args.sample}", "--dirs", "--dirs-depth", "1"]
+        config = work / "config.yaml"
+        config.write_text(json.dumps(CONFIG))  # JSON is YAML
+        options: Command = ["--no-ansi", "--config", config, "--title", f"seqdrop: {args.sample}"]
         output: Command = ["--data-format", "json", "--filename", "report.html", "--outdir", work.directory]
-        work.run("multiqc", "--no-ansi", *names, *output, work / "sources")
+        work.run("multiqc", *options, *output, work / "sources")
         (work / "report_data/multiqc_data.json").rename(work / "report.html.json")
         work.publish(work / "report.html", "report", ".json")
 

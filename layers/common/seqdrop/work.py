@@ -27,7 +27,8 @@ def workspace(name: str) -> Iterator[Path]:
     """A fresh directory under the scratch root, gone at the end however it ends."""
     root = Path(os.environ["SEQDROP_SCRATCH"])
     directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
-    os.environ["TMPDIR"] = str(directory)  # tools put their temporary files where a verdict can count them
+    # The root file system is read-only in images: what a tool keeps or caches goes where it is cleared away.
+    os.environ["TMPDIR"] = os.environ["HOME"] = str(directory)
     try:
         yield directory
     finally:
