@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop import layout, record, runs, s3
 from seqdrop.log import logger
@@ -33,24 +34,33 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """From the machine's last state (`plan`), from EventBridge (`detail`), or on schedule (neither)."""
     if "plan" in event:
         return close(event["plan"], event["execution"], record.outcome(event["plan"]))
-    if event.get("detail-type") == "Step Functions Execution Status Change":
-        return close_execution(event["detail"]["executionArn"])
+    if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
+        return close_execution(told(EventBridgeEvent(event).detail))
     return {"repaired": sum(repair(row) for row in runs.running())}
+
+
+def told(detail: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The event says of an execution what DescribeExecution says, but for an input too large for an event."""
+    return detail if detail.get("input") else describe(detail["executionArn"])
+
+
+def describe(arn: str) -> Mapping[str, Any]:
+    return step_functions().describe_execution(executionArn=arn)
 
 
 def repair(row: runs.Row) -> bool:
     """A row that seems to run while its execution is over: the event of its end was lost."""
     logger.append_keys(run=row["run"])
-    return bool(close_execution(row["execution"]))
+    return bool(close_execution(describe(row["execution"])))
 
 
-def close_execution(arn: str) -> dict[str, Any]:
+def close_execution(execution: Mapping[str, Any]) -> dict[str, Any]:
     """Record an execution that did not record itself; an empty answer while it runs."""
-    execution = step_functions().describe_execution(executionArn=arn)
     if execution["status"] == "RUNNING":
         return {}
     plan = json.loads(execution.get("output") or execution["input"])
-    return close(plan, arn, record.closed(execution["status"], execution.get("error", ""), execution.get("cause", "")))
+    ending = record.closed(execution["status"], execution.get("error") or "", execution.get("cause") or "")
+    return close(plan, execution["executionArn"], ending)
 
 
 def close(plan: Mapping[str, Any], execution: str, ending: Ending) -> dict[str, Any]:
