@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen --all-extras
 PYTHON_SOURCES := layers functions containers cli local docs tests
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: demo test check build images invoke tools picture clean
+.PHONY: demo test check build images push invoke tools picture clean
 
 demo: .venv/ready tools
 	$(RUN) seqdrop demo
@@ -24,6 +24,9 @@ build: .venv/ready
 
 images: ## one image a tool, with the names that `seqdrop up` looks for
 	bash containers/build
+
+push: .venv/ready ## build, push to the repositories of STACK, write ImageTag to samconfig.toml
+	$(RUN) bash containers/push $(STACK)
 
 invoke: .venv/ready build ## sam local invoke of every function with its events, offline; needs a Docker engine
 	$(RUN) bash local/invoke_all

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from seqdrop_cli.problem import Problem
 
@@ -67,5 +68,16 @@ def local_parameters() -> list[str]:
         sections = tomllib.loads(config.read_text())
     except tomllib.TOMLDecodeError as error:
         raise Problem(f"{config} is no TOML: {error}") from None
+    given = _words_of(sections)
+    return [*given, f"ImageTag={image_tag()}"]
+
+
+def image_tag() -> str:
+    """The tag of the images made from these very sources: an older image is never taken for them."""
+    words = ["bash", str(root() / "containers/tag")]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _words_of(sections: dict[str, Any]) -> list[str]:
     given = sections.get("local", {}).get("deploy", {}).get("parameters", {}).get("parameter_overrides", [])
     return shlex.split(given) if isinstance(given, str) else [str(word) for word in given]

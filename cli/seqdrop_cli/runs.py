@@ -45,7 +45,7 @@ def find(stack: Stack, text: str) -> Row:
     if not known:
         raise Problem(f"Stack {stack.name} has no runs yet: `seqdrop run{stack.option}` starts one.")
     if text == LATEST:
-        return known[0]
+        return next((row for row in known if row["status"] != "WAITING"), known[0])
     found = [row for row in known if str(row["run"]).startswith(text)]
     if len(found) == 1:
         return found[0]

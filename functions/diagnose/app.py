@@ -18,7 +18,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     step = failed_step(event)
     logger.append_keys(run=event["run"], step=step)
     verdict = read_verdict(event, step, Ending.parse(event[step]["error"]))
-    plan = failure.diagnose(event, step, verdict, os.environ["LAST_RESORT_QUEUE"])
+    means = os.environ["LAST_RESORT_QUEUE"], os.environ["WHOLE_INSTANCE_VCPUS"]
+    plan = failure.diagnose(event, step, verdict, *means)
     logger.info("diagnosed", failure_class=plan[step]["failures"][-1]["class"], next=plan["next"])
     return plan
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         return close(event["plan"], event["execution"], record.outcome(event["plan"]))
     if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
         return close_execution(told(EventBridgeEvent(event).detail))
-    return {"repaired": sum(repair(row) for row in runs.running())}
+    metrics.add_metric(name="MateWaitingHours", unit=MetricUnit.Count, value=longest_wait())
+    return {"repaired": sum(repair(row) for row in runs.with_status(runs.RUNNING))}
+
+
+def longest_wait() -> float:
+    """Hours the oldest lone mate waits."""
+    return max((runs.hours_since(row["started"]) for row in runs.with_status(runs.WAITING)), default=0.0)
 
 
 def told(detail: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -67,16 +74,29 @@ def close(plan: Mapping[str, Any], execution: str, ending: Ending) -> dict[str, 
     logger.append_keys(run=plan["run"])
     results = S3Uri.parse(plan["results"])
     receipts = read_receipts(results)
-    manifest = record.manifest(plan, execution, ending, receipts)
+    cost = record.cost(receipts, float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
+    manifest = record.manifest(plan, execution, ending, receipts, cost)
     if ending.publishes:
         s3.write_json(layout.manifest_uri(results), manifest)
     # A crash between StartExecution and the row's first write is mended here.
     runs.begin({"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": str(results)})
-    if runs.finish(plan["run"], {**ending.row(), "finished": runs.now(), **record.figures(receipts)}):
-        metrics.add_metric(name=f"Run{ending.status.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
-        runs.tell(*record.message(plan, ending, receipts))
+    if runs.finish(
+        plan["run"], {**ending.row(), "finished": runs.now(), **record.figures(receipts), "cost": str(cost["usd"])}
+    ):
+        measure(plan["run"], ending, cost)
+        runs.tell(*record.message(plan, ending, receipts, cost))
         logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)
     return {"status": ending.status, "class": ending.failure_class, "message": ending.message}
+
+
+def measure(run: str, ending: Ending, cost: Mapping[str, Any]) -> None:
+    """What the dashboard shows of a run that is over."""
+    metrics.add_metric(name=f"Run{ending.status.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
+    if ending.publishes:
+        metrics.add_metric(name="RunCost", unit=MetricUnit.NoUnit, value=cost["usd"])
+        metrics.add_metric(
+            name="RunHours", unit=MetricUnit.NoUnit, value=runs.hours_since((runs.get(run) or {})["started"])
+        )
 
 
 def read_receipts(results: S3Uri) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 metrics = Metrics()
 FIRST_READS = 16 << 10  # bytes: enough for the first block of any gzip file, and so for a read's name
 Pair = dict[str, Any]  # an entry of reads.json
+Arrived = tuple[Pair, list[dict[str, str]]]  # a pair, and the metadata of its two mates
+UNVERSIONED = "the bucket keeps no versions: turn versioning on, so that a run can pin its reads"
+
+
+class NotReadyError(Exception):
+    """The stack is deployed, but nobody has pushed the tools' images yet."""
+
+
+REFUSALS = {ChoiceError: "BAD_INPUT.MALFORMED", UnpreparedError: "REFERENCE", NotReadyError: "NOT_READY"}
 
 
 @cache
@@ -53,22 +63,21 @@ def arrived(uri: S3Uri, version_id: str) -> dict[str, str]:
     if name is None:
         return outcome("ignored", reason="not a FASTQ of a pair: names end in _R1 or _R2 and .fastq.gz")
     if not version_id:
-        return outcome(
-            "refused", reason="the bucket keeps no versions: turn versioning on, so that a run can pin its reads"
-        )
-    objects = pinned(uri.bucket, name)
+        return outcome("refused", reason=UNVERSIONED)
+    objects = pinned(uri.bucket, name) or waited(uri.bucket, name)
     if objects is None:
         return outcome("waiting", reason="the mate is not there yet")
     sample, pairs = name.sample, [pair for pair, _ in objects]
     try:
         choices = agreed([choices for _, choices in objects])
+        check_images()
         genome = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
-    except (ChoiceError, UnpreparedError) as error:
+    except (ChoiceError, UnpreparedError, NotReadyError) as error:
         return refuse(sample, pairs, error)
     return start(sample, with_read_groups(sample, pairs), choices, genome)
 
 
-def pinned(bucket: str, name: Fastq) -> list[tuple[Pair, Any]] | None:
+def pinned(bucket: str, name: Fastq) -> list[Arrived] | None:
     """The pairs that make one run, at the versions that lie there now, each with its mates' metadata; None: not all do.
 
     Not the version of the event: by the time it comes the object may be another, whose own event finds a duplicate.
@@ -86,15 +95,27 @@ def pinned(bucket: str, name: Fastq) -> list[tuple[Pair, Any]] | None:
     return complete if str(len(complete)) == lanes else None
 
 
-def pair_of(bucket: str, name: Fastq) -> tuple[Pair, list[dict[str, str]]] | None:
+def pair_of(bucket: str, name: Fastq) -> Arrived | None:
     try:
         one, two = (s3.head(S3Uri(bucket, key)) for key in name.mates)
     except s3.MissingError:
         return None
-    return {"lane": name.lane, "fastq_1": one.pinned(), "fastq_2": two.pinned()}, [
-        dict(one.metadata),
-        dict(two.metadata),
-    ]
+    runs.forget_waiting(bucket, name.mates)
+    pair = {"lane": name.lane, "fastq_1": one.pinned(), "fastq_2": two.pinned()}
+    return pair, [dict(one.metadata), dict(two.metadata)]
+
+
+def waited(bucket: str, name: Fastq) -> list[Arrived] | None:
+    """A lone mate is normal; it gets a row, so that one that waits too long is seen. Then a last look."""
+    runs.remember_waiting(bucket, name.mates, name.sample)
+    return pinned(bucket, name)  # the mate may have come in between, and its event found no row to forget
+
+
+def check_images() -> None:
+    """Raises NotReadyError."""
+    if os.environ["IMAGE_TAG"] == "none":
+        command = f"make push STACK={os.environ['STACK']}"
+        raise NotReadyError(f"the images of the tools are not there yet: run `{command}` and `sam deploy`")
 
 
 def agreed(metadata: Sequence[Sequence[dict[str, str]]]) -> Choices:
@@ -103,7 +124,7 @@ def agreed(metadata: Sequence[Sequence[dict[str, str]]]) -> Choices:
     if any(choices != every[0] for choices in every):
         raise ChoiceError("the mates carry different choices (x-amz-meta-seqdrop-*): upload both with the same")
     chosen = every[0]
-    return Choices(chosen.reference or os.environ["DEFAULT_REFERENCE"], chosen.intervals, chosen.args, chosen.lanes)
+    return replace(chosen, reference=chosen.reference or os.environ["DEFAULT_REFERENCE"])
 
 
 def with_read_groups(sample: str, pairs: Sequence[Pair]) -> list[Pair]:
@@ -134,7 +155,14 @@ def start(sample: str, pairs: list[Pair], choices: Choices, genome: str) -> dict
 def planned(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str) -> dict[str, Any]:
     run = name_of(sample, pairs, choices, genome)
     buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
-    return layout.plan(sample, run, choices, **buckets, jobs=json.loads(os.environ["JOBS"]))
+    return layout.plan(sample, run, choices, **buckets, jobs=jobs(choices))
+
+
+def jobs(choices: Choices) -> dict[str, dict[str, str]]:
+    """Queue and size of each step: what this deployment has, and how soon the run is wanted."""
+    queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
+    sizes: dict[str, dict[str, str]] = json.loads(os.environ["SIZES"])
+    return {step: {"job_queue": queue, **size} for step, size in sizes.items()}
 
 
 def name_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str) -> str:
@@ -149,13 +177,14 @@ def start_execution(run: str, plan: dict[str, Any]) -> tuple[str, bool]:
     try:
         started = client.start_execution(stateMachineArn=machine, name=run, input=layout.canonical(plan))
     except client.exceptions.ExecutionAlreadyExists:
-        return machine.replace(":stateMachine:", ":execution:") + f":{run}", False
+        execution = ":".join(machine.split(":")[:7]).replace(":stateMachine:", ":execution:")  # without the alias
+        return f"{execution}:{run}", False
     return started["executionArn"], True
 
 
 def refuse(sample: str, pairs: Sequence[Pair], error: Exception) -> dict[str, str]:
     """What cannot be started gets a row that says so, and a message: the person who dropped it sees no log."""
-    failure_class = "REFERENCE" if isinstance(error, UnpreparedError) else "BAD_INPUT.MALFORMED"
+    failure_class = REFUSALS[type(error)]
     run = name_of(sample, pairs, Choices(), genome="")  # no run that can start has this name
     if runs.refuse(described(sample, run, Choices()), failure_class, str(error)):
         runs.tell(f"seqdrop run {run}: not started", [f"Sample {sample} was not started: {error}."])

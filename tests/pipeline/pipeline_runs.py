@@ -99,7 +99,9 @@ def drop_pair(stack: Stack, files: tuple[Path, Path], name: str, **metadata: str
 
 
 def rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
-    return [row for row in stack.table.scan(ConsistentRead=True)["Items"] if row["sample"] == sample]
+    """The runs of a sample; not what waits for its mate."""
+    every = stack.table.scan(ConsistentRead=True)["Items"]
+    return [row for row in every if row["sample"] == sample and row["status"] != "WAITING"]
 
 
 def row_of(stack: Stack, sample: str) -> dict[str, Any]:

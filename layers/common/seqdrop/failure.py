@@ -13,6 +13,7 @@ USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN, STOPPED_EXIT = 64, 65, 70, 75, 143
 ADVICE = {
     "BAD_INPUT": "Send the file again, or ask whoever made it for a whole one; the same bytes will fail again.",
     "REFERENCE": "Prepare the reference with `seqdrop reference`, then drop the reads again.",
+    "NOT_READY": "Push the images, deploy, then drop the reads again.",
     "OUT_OF_MEMORY": "Give this step more memory: raise its memory parameter of the stack.",
     "NO_SPACE": "Give jobs a larger scratch disk: raise the scratch parameter of the stack.",
     "SPOT_RECLAIMED": "Spot hosts were taken back again and again: drop the reads again, or lower the Spot share.",
@@ -167,7 +168,13 @@ def _without_verdict(ending: Ending) -> tuple[str, str]:
     return "INTERNAL", f"The job could not be run ({ending.error}): {ending.reason or ending.text[:300]}"
 
 
-def diagnose(plan: Mapping[str, Any], step: str, verdict: Verdict | None, last_resort_queue: str) -> dict[str, Any]:
+def diagnose(
+    plan: Mapping[str, Any],
+    step: str,
+    verdict: Verdict | None,
+    last_resort_queue: str,
+    whole_instance_vcpus: str = "",
+) -> dict[str, Any]:
     """The plan with the error of `step` understood: the next try written into it, or the end of it.
 
     Moves `error` of the job object to its `failures`, and sets `next` to a state's name or to `give_up`.
@@ -177,7 +184,9 @@ def diagnose(plan: Mapping[str, Any], step: str, verdict: Verdict | None, last_r
     failure_class, message = classify(ending, verdict)
     seen = list(job.get("failures", []))
     job["failures"] = [*seen, {"class": failure_class, "message": message, "job_id": ending.job_id}]
-    change = _cure(failure_class, ending, job, [failure["class"] for failure in seen], last_resort_queue)
+    change = None
+    if failure_class not in {earlier["class"] for earlier in seen} and int(job["attempt"]) < MOST_TRIES:
+        change = _cure(failure_class, ending, job, last_resort_queue, whole_instance_vcpus)
     if change is None:
         job["gave_up"] = {"class": failure_class, "message": message, "advice": advice(failure_class)}
         return {**plan, step: job, "next": GIVE_UP}
@@ -186,15 +195,13 @@ def diagnose(plan: Mapping[str, Any], step: str, verdict: Verdict | None, last_r
 
 
 def _cure(
-    failure_class: str, ending: Ending, job: Mapping[str, Any], seen: list[str], last_resort_queue: str
+    failure_class: str, ending: Ending, job: Mapping[str, Any], last_resort_queue: str, whole_instance_vcpus: str
 ) -> dict[str, str] | None:
-    """What to change for another try; None where the same would happen again. Each cure is tried once."""
-    if failure_class in seen or int(job["attempt"]) >= MOST_TRIES:
-        return None
+    """What to change for another try; None where the same would happen again."""
     if failure_class == "OUT_OF_MEMORY":
         return {"memory": str(int(job["memory"]) * 2)}
-    if failure_class == "NO_SPACE" and job.get("whole_host_vcpus"):
-        return {"vcpus": job["whole_host_vcpus"]}
+    if failure_class == "NO_SPACE" and whole_instance_vcpus:  # the scratch disk is shared by an instance's jobs
+        return {"vcpus": whole_instance_vcpus}
     fits_nowhere = ending.status_reason.startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
     if failure_class in {"SPOT_RECLAIMED", "NOT_PLACED"} and not fits_nowhere:
         return {"job_queue": last_resort_queue}

@@ -23,6 +23,7 @@ from seqdrop.uri import S3Uri
 from seqdrop.work import Work, peak_memory, workspace
 
 # Every job is told these; what else it is told is its own inputs and outputs.
+INTERMEDIATE = "seqdrop=intermediate"  # working papers: the results bucket's lifecycle clears them away
 COMMON = ("run", "attempt", "vcpus", "memory", "args")
 
 
@@ -148,6 +149,6 @@ def _leave(verdict: failure.Verdict, name: str, args: argparse.Namespace) -> Non
     """Write the verdict where the doctor looks; when S3 itself is out of reach the log line has to do."""
     log = logger.info if verdict.exit_code == failure.STOPPED_EXIT else logger.exception
     log("failed", failure_class=verdict.failure_class, sentence=verdict.message)
-    batch_attempt = os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1")
+    uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
     with contextlib.suppress(ClientError, BotoCoreError):
-        s3.write_json(layout.verdict_uri(args.results, name, args.attempt, batch_attempt), verdict.to_json())
+        s3.write_json(uri, verdict.to_json(), INTERMEDIATE)

@@ -12,6 +12,8 @@ from typing import Any
 from seqdrop.uri import S3Uri
 
 # The jobs of a run, by the word that names them in the plan, in receipts and in verdicts.
+CHOICES = {"reference", "intervals", "args", "lanes", "priority"}
+PRIORITIES = ("normal", "high")
 STEPS = ("align", "call", "annotate", "collect", "compose")
 ANNOTATOR = "snpeff"
 GENOME = "genome.fa"
@@ -81,18 +83,24 @@ class Choices:
     intervals: str = ""  # a BED beside the genome; "" is the whole of it
     args: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step -> words, each tool checks its own
     lanes: int = 1  # pairs of one sample that make one run
+    priority: str = "normal"  # or "high": which queue; changes no result, and so no run id
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
         """Read `x-amz-meta-seqdrop-*`; raises ChoiceError."""
         given = {key.removeprefix("seqdrop-"): value for key, value in metadata.items() if key.startswith("seqdrop-")}
-        unknown = sorted(given.keys() - {"reference", "intervals", "args", "lanes"})
+        unknown = sorted(given.keys() - CHOICES)
         if unknown:
-            raise ChoiceError(f"unknown choice seqdrop-{unknown[0]}; known: reference, intervals, args, lanes")
+            raise ChoiceError(
+                f"unknown choice seqdrop-{unknown[0]}; known: reference, intervals, args, lanes, priority"
+            )
         for name in ("reference", "intervals"):
             if given.get(name) and not NAME.fullmatch(given[name]):
                 raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
-        return cls(given.get("reference", ""), given.get("intervals", ""), _args(given), _lanes(given))
+        if given.get("priority", "normal") not in PRIORITIES:
+            raise ChoiceError(f"seqdrop-priority must be one of {', '.join(PRIORITIES)}")
+        priority = given.get("priority", "normal")
+        return cls(given.get("reference", ""), given.get("intervals", ""), _args(given), _lanes(given), priority)
 
     def to_metadata(self) -> dict[str, str]:
         args = {step: list(words) for step, words in self.args.items() if words}
@@ -101,6 +109,7 @@ class Choices:
             "intervals": self.intervals,
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
+            "priority": self.priority if self.priority != "normal" else "",
         }
         return {f"seqdrop-{name}": value for name, value in given.items() if value}
 

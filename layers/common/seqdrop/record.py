@@ -66,7 +66,11 @@ def closed(status: str, error: str, cause: str) -> Ending:
 
 
 def manifest(
-    plan: Mapping[str, Any], execution: str, ending: Ending, receipts: Mapping[str, Mapping[str, Any]]
+    plan: Mapping[str, Any],
+    execution: str,
+    ending: Ending,
+    receipts: Mapping[str, Mapping[str, Any]],
+    cost: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The table of contents of a run's results. Nothing in it depends on when it is written."""
     return {
@@ -78,8 +82,26 @@ def manifest(
         "reference": plan["reference"],
         "intervals": plan["intervals"],
         "reads": plan["reads"],
+        "cost": cost,
         "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
         "jobs": [_without(receipt, "outputs", "run") for receipt in receipts.values()],
+    }
+
+
+def cost(
+    receipts: Mapping[str, Mapping[str, Any]], price_per_vcpu_hour: float, price_per_gib_hour: float
+) -> dict[str, Any]:
+    """What the jobs cost at the prices assumed: an estimate. Failed attempts, storage and transfer are not in it."""
+    hours = {step: receipt["seconds"] / 3600 for step, receipt in receipts.items()}
+    vcpu_hours = sum(hours[step] * receipt["vcpus"] for step, receipt in receipts.items())
+    gib_hours = sum(hours[step] * receipt["memory"] / 1024 for step, receipt in receipts.items())
+    usd = vcpu_hours * price_per_vcpu_hour + gib_hours * price_per_gib_hour
+    assumed = {"usd_per_vcpu_hour": price_per_vcpu_hour, "usd_per_gib_hour": price_per_gib_hour}
+    return {
+        "usd": round(usd, 4),
+        "vcpu_hours": round(vcpu_hours, 4),
+        "gib_hours": round(gib_hours, 4),
+        "assumed": assumed,
     }
 
 
@@ -90,7 +112,7 @@ def figures(receipts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def message(
-    plan: Mapping[str, Any], ending: Ending, receipts: Mapping[str, Mapping[str, Any]]
+    plan: Mapping[str, Any], ending: Ending, receipts: Mapping[str, Mapping[str, Any]], cost: Mapping[str, Any]
 ) -> tuple[str, list[str]]:
     """Subject and lines of the message at the end; the subject names no sample."""
     sample, run = plan["sample"], plan["run"]
@@ -102,7 +124,8 @@ def message(
     numbers = [f"{name.replace('_', ' ')}: {value:,}" for name, value in figures(receipts).items()]
     where = [f"{word.replace('_', ' ')}: {plan[word]}" for word in ("annotated_vcf", "bam", "report", "manifest")]
     missing = [f"One step is missing ({ending.step}): {ending.message}"] if ending.status == "INCOMPLETE" else []
-    return f"seqdrop run {run}: done", [f"Sample {sample} is done.", *missing, *numbers, *where]
+    price = f"estimated cost of the jobs: {cost['usd']:.2f} USD"
+    return f"seqdrop run {run}: done", [f"Sample {sample} is done.", *missing, *numbers, price, *where]
 
 
 def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

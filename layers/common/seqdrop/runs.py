@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
     from mypy_boto3_sns import SNSClient
 
-RUNNING = "RUNNING"
+RUNNING, WAITING = "RUNNING", "WAITING"
 Row = dict[str, Any]
 
 
@@ -34,6 +35,11 @@ def sns() -> SNSClient:
 
 def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def hours_since(time: str) -> float:
+    then = datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return (datetime.now(UTC) - then).total_seconds() / 3600
 
 
 def get(run: str) -> Row | None:
@@ -71,15 +77,30 @@ def finish(run: str, ending: Mapping[str, Any]) -> bool:
     return True
 
 
-def running() -> Iterator[Row]:
-    """Every row that says its run is not over."""
-    query: dict[str, Any] = {"IndexName": "by_status", "KeyConditionExpression": Key("status").eq(RUNNING)}
+def with_status(status: str) -> Iterator[Row]:
+    """Every row of a status: what seems to run, what still waits."""
+    query: dict[str, Any] = {"IndexName": "by_status", "KeyConditionExpression": Key("status").eq(status)}
     while True:
         page = table().query(**query)
         yield from page["Items"]
         if "LastEvaluatedKey" not in page:
             return
         query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def remember_waiting(bucket: str, mates: Sequence[str], sample: str) -> None:
+    """A row for a mate that is alone; since when stays, however often it is told."""
+    message = f"waits until both are there: {' and '.join(mates)}"
+    row = {"run": _waiting_name(bucket, mates), "sample": sample, "status": WAITING, "message": message}
+    _put({**row, "started": now()}, "attribute_not_exists(#run)")
+
+
+def forget_waiting(bucket: str, mates: Sequence[str]) -> None:
+    table().delete_item(Key={"run": _waiting_name(bucket, mates)})
+
+
+def _waiting_name(bucket: str, mates: Sequence[str]) -> str:
+    return "waiting-" + hashlib.sha256("\n".join((bucket, *mates)).encode()).hexdigest()[:12]
 
 
 def tell(subject: str, lines: list[str]) -> None:

@@ -102,12 +102,10 @@ def download(uri: S3Uri, path: Path, version_id: str = "") -> Stored:
     return stored
 
 
-def upload(path: Path, uri: S3Uri, tags: Mapping[str, str] | None = None) -> Stored:
+def upload(path: Path, uri: S3Uri) -> Stored:
     """Store a file and prove that S3 holds it byte for byte."""
     checksum = crc64nvme(path)
     extra: dict[str, Any] = {"ChecksumAlgorithm": "CRC64NVME"}
-    if tags:
-        extra["Tagging"] = "&".join(f"{key}={value}" for key, value in tags.items())
     client().upload_file(str(path), uri.bucket, uri.key, ExtraArgs=extra, Config=TRANSFER)
     stored = head(uri)
     if stored.crc64nvme != checksum or stored.size != path.stat().st_size:
@@ -135,9 +133,10 @@ def read_json(uri: S3Uri) -> Any:
     return json.loads(body)
 
 
-def write_json(uri: S3Uri, value: Any) -> None:
+def write_json(uri: S3Uri, value: Any, tagging: str = "") -> None:
     body = (json.dumps(value, indent=2) + "\n").encode()
-    client().put_object(Bucket=uri.bucket, Key=uri.key, Body=body, ContentType="application/json")
+    tags: dict[str, Any] = {"Tagging": tagging} if tagging else {}
+    client().put_object(Bucket=uri.bucket, Key=uri.key, Body=body, ContentType="application/json", **tags)
 
 
 def names_below(folder: S3Uri) -> list[str]:
