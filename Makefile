@@ -2,10 +2,10 @@
 SHELL := /bin/bash
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras
-PYTHON_SOURCES := layers functions containers cli local docs tests
+PYTHON_SOURCES := layers functions containers cli local docs gates tests
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: demo test check build images push invoke tools picture clean
+.PHONY: demo test check build images push invoke mocks tools picture clean
 
 demo: .venv/ready tools
 	$(RUN) seqdrop demo
@@ -34,11 +34,14 @@ invoke: .venv/ready build ## sam local invoke of every function with its events,
 tools:
 	bash local/install_tools
 
+mocks: .venv/ready ## what the mocked functions answer, written anew from their code
+	PYTHONPATH=tests/contract $(RUN) python -m paths.make
+
 picture: .venv/ready
 	$(RUN) python docs/draw_pipeline.py
 
 clean:
-	rm -rf .venv .uv .aws-sam .seqdrop build dist
+	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop build dist
 
 .venv/ready: pyproject.toml layers/common/pyproject.toml uv.lock | $(UV)
 	$(UV) sync --quiet --frozen --all-extras

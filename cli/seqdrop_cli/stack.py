@@ -92,7 +92,7 @@ def open_stack(name: str | None, region: str | None) -> Stack:
 
 
 def local(found: Embedded, *, ends_with_us: bool = False) -> Stack:
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=found.region)  # noqa: S106
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=found.region)  # noqa: S106  the embedded AWS takes any
     return Stack(embedded.NAME, found.outputs, session, found.endpoint, ends_with_us)
 
 

@@ -41,13 +41,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
         ploidy: Command = ["--ploidy", chosen.ploidy] if chosen.ploidy else []
 
-        def call_region(place: str) -> Path:
-            part = work / f"{places.index(place)}.bcf"
+        def call_region(number: int) -> Path:
+            part, bed = work / f"{number}.bcf", work / f"{number}.bed"
+            # As a file: in a region's name bcftools takes the first colon, which HLA contigs have, for its end.
+            bed.write_text("{}\t{}\t{}\n".format(*places[number]))
             genotype: Command = ["bcftools", "call", "-m", "-v", *ploidy, "-Ob", "-o", part, "-"]
-            work.processes.pipe(None, [*pile, "-r", place], genotype)
+            work.processes.pipe(None, [*pile, "-R", bed], genotype)
             return part
 
-        parts = work.processes.spread(call_region, places, work.vcpus)
+        parts = work.processes.spread(call_region, range(len(places)), work.vcpus)
         listed = work / "parts.txt"
         listed.write_text("".join(f"{part}\n" for part in parts))
         vcf = work / "calls.vcf.gz"
@@ -59,13 +61,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         call.publish(work, vcf)
 
 
-def regions(fai: Path, pieces: int) -> Iterator[str]:
-    """The genome cut into pieces of about one size, in its own order, 1-based and inclusive as bcftools counts."""
+def regions(fai: Path, pieces: int) -> Iterator[tuple[str, int, int]]:
+    """The genome cut into pieces of about one size, in its own order: contig, start and end as BED counts."""
     contigs = [(name, int(length)) for name, length, *_ in map(str.split, fai.read_text().splitlines())]
     size = max(SMALLEST, -(-sum(length for _, length in contigs) // pieces))
     for name, length in contigs:
         for start in range(0, length, size):
-            yield f"{name}:{start + 1}-{min(start + size, length)}"
+            yield name, start, min(start + size, length)
 
 
 def quality(chosen: argparse.Namespace) -> Command:

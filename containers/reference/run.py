@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from seqdrop.work import Work
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
 GENES_SOURCE = "genes_source"  # the genes as they were given, unpacked; absent for a genome without
+NO_FASTA = "the FASTA holds no sequence, or one without bases or name"
 GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank", ".gbk": "-genbank"}
 
 
@@ -64,7 +66,10 @@ def unpack(source: Path, target: Path) -> None:
         source.rename(target)
         return
     with gzip.open(source) as packed, target.open("wb") as plain:
-        shutil.copyfileobj(packed, plain, 8 << 20)
+        try:
+            shutil.copyfileobj(packed, plain, 8 << 20)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise BadInputError("REFERENCE", f"{source.name} is cut off or damaged: {error}") from None
     source.unlink()
 
 
@@ -74,15 +79,19 @@ def read_contigs(genome: Path) -> Iterator[dict[str, Any]]:
     with genome.open("rb") as lines:
         for line in lines:
             if not line.startswith(b">"):
+                if not name and line.strip():
+                    contig_name(b">", seen)  # raises: bases before any name
                 bases = b"".join(line.split()).upper()
                 length += len(bases)
                 digest.update(bases)
                 continue
             if name:
+                if not length:
+                    raise BadInputError("REFERENCE", NO_FASTA)
                 yield {"name": name, "length": length, "md5": digest.hexdigest()}
             name, length, digest = contig_name(line, seen), 0, hashlib.md5(usedforsecurity=False)
     if not length:
-        raise BadInputError("REFERENCE", "the FASTA holds no sequence, or one without bases")
+        raise BadInputError("REFERENCE", NO_FASTA)
     yield {"name": name, "length": length, "md5": digest.hexdigest()}
 
 

@@ -58,7 +58,12 @@ def describe(arn: str) -> Mapping[str, Any]:
 def repair(row: runs.Row) -> bool:
     """A row that seems to run while its execution is over: the event of its end was lost."""
     logger.append_keys(run=row["run"])
-    return bool(close_execution(describe(row["execution"])))
+    try:
+        execution = describe(row["execution"])
+    except step_functions().exceptions.ExecutionDoesNotExist:  # forgotten 90 days after its end
+        ending = Ending("FAILED", "INTERNAL", "Its execution ended unseen and is forgotten.")
+        return runs.finish(row["run"], {**ending.row(), "finished": runs.now()})
+    return bool(close_execution(execution))
 
 
 def close_execution(execution: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +79,8 @@ def close(plan: Mapping[str, Any], execution: str, ending: Ending) -> dict[str, 
     logger.append_keys(run=plan["run"])
     results = S3Uri.parse(plan["results"])
     receipts = read_receipts(results)
+    if ending.failure_class == "NOT_RECORDED":
+        ending = record.found(receipts)
     cost = record.cost(receipts, float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
     manifest = record.manifest(plan, execution, ending, receipts, cost)
     if ending.publishes:

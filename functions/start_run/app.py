@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
 
 import boto3
 from aws_lambda_powertools import Metrics
@@ -52,10 +53,14 @@ def arrivals(event: dict[str, Any]) -> Iterator[tuple[S3Uri, str]]:
     """What arrived and its version: from EventBridge (keys as they are) or from S3 itself (keys URL-encoded)."""
     if "Records" in event:
         for record in S3Event(event).records:
-            yield S3Uri(record.s3.bucket.name, record.s3.get_object.key), record.s3.get_object.version_id or ""
+            yield (
+                S3Uri(record.s3.bucket.name, unquote_plus(record.s3.get_object.key)),
+                record.s3.get_object.version_id or "",
+            )
     else:
         detail = S3EventBridgeNotificationEvent(event).detail
-        yield S3Uri(detail.bucket.name, detail.object.key), detail.object.version_id or ""
+        # the data class decodes the key, which is told as it is, and has no word for no version
+        yield S3Uri(detail.bucket.name, detail.object["key"]), detail.object.get("version-id") or ""
 
 
 def arrived(uri: S3Uri, version_id: str) -> dict[str, str]:
@@ -86,10 +91,10 @@ def pinned(bucket: str, name: Fastq) -> list[Arrived] | None:
     if first is None:
         return None
     lanes = first[1][0].get("seqdrop-lanes", "1")
-    if lanes == "1":
+    if lanes == "1" or not layout.LANES.fullmatch(lanes):  # what cannot be is refused with the other choices
         return [first]
     keys = s3.keys_beginning(bucket, name.siblings)
-    found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.sample == name.sample}
+    found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.is_beside(name)}
     pairs = [pair_of(bucket, found[lane]) for lane in sorted(found)]
     complete = [pair for pair in pairs if pair]
     return complete if str(len(complete)) == lanes else None

@@ -51,10 +51,10 @@ def first_reads(source: Path, target: Path, number: int) -> Path:
 
 
 @contextmanager
-def deployed(folder: Path, *parameters: str, path: Path | None = None) -> Iterator[Stack]:
+def deployed(folder: Path, *parameters: str, path: Path | None = None, executor: str = "process") -> Iterator[Stack]:
     """The built template in an embedded AWS of its own, gone afterwards."""
     words = [sys.executable, "-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
-    words += ["--state", str(folder), "--executor", "process", "--with-parent"]
+    words += ["--state", str(folder), "--executor", executor, "--with-parent"]
     for parameter in (*project.local_parameters(), *parameters):
         words += ["--parameter", parameter]
     tools = [str(path)] if path else []
@@ -83,7 +83,12 @@ def eventually(look: Callable[[], Any], what: Callable[[], str] | str) -> Any:
 
 
 def prepare(stack: Stack, sample: Sample) -> None:
-    reference.prepare(stack, Source.of(sample.material.fasta, sample.material.genes, "demo"))
+    prepare_files(stack, sample.material.fasta, sample.material.genes, "demo")
+
+
+def prepare_files(stack: Stack, fasta: Path, genes: Path, name: str) -> None:
+    """Once for each name and content: the command line finds what was prepared before."""
+    reference.prepare(stack, Source.of(fasta, genes, name))
 
 
 def drop(stack: Stack, path: Path, key: str, **metadata: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pipeline_runs import (
     Sample,
+    deployed,
     drop,
     drop_pair,
     ended,
@@ -184,3 +185,21 @@ def test_a_reference_that_is_not_prepared_is_said_and_nothing_is_started(stack: 
     assert (row["status"], row["class"]) == ("FAILED", "REFERENCE")
     assert "hg99 is not prepared; prepared are: demo" in row["message"]
     assert "execution" not in row
+
+
+def test_before_any_image_is_pushed_a_run_is_recorded_as_not_ready(
+    tmp_path_factory: pytest.TempPathFactory, sample: Sample
+) -> None:
+    with deployed(tmp_path_factory.mktemp("aws"), "ImageTag=none") as bare:
+        row = run_pair(bare, sample.few, "EARLY")
+    assert (row["status"], row["class"]) == ("FAILED", "NOT_READY")
+    assert "make push STACK=seqdrop" in row["message"]
+    assert "execution" not in row
+
+
+def test_a_run_that_is_wanted_soon_goes_through_the_other_queue(stack: Stack, sample: Sample) -> None:
+    plan = json.loads(execution(stack, run_pair(stack, sample.few, "SOON", priority="high"))["input"])
+    queues = {
+        plan[step]["job_queue"].rsplit("-", 1)[-1] for step in ("align", "call", "annotate", "collect", "compose")
+    }
+    assert queues == {"HighPriorityJobQueue"}

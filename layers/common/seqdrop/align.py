@@ -90,7 +90,7 @@ def publish(work: Work, bam: Path) -> None:
     work.counts["primary_records"] = int(primary)
     if work.counts["primary_records"] != work.counts["reads"]:
         raise JobError("TOOL_FAILED", "{reads} reads went in but {primary_records} came out".format(**work.counts))
-    md5(bam)
+    md5(bam, work.args.bam.name)
     work.publish(bam, "bam", ".bai", ".md5")
 
 

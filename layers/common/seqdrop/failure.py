@@ -159,7 +159,7 @@ def _not_placed(ending: Ending) -> str:
 
 
 def _without_verdict(ending: Ending) -> tuple[str, str]:
-    if "TooManyRequests" in ending.error or "Throttl" in ending.text:
+    if "TooManyRequests" in ending.error or (not ending.job_id and "Throttl" in ending.text):
         return "THROTTLED", "AWS Batch refused the job because of too many requests."
     if ending.exit_code == 137:  # 128 + SIGKILL with nothing said: the kernel, or Docker, for memory
         return "OUT_OF_MEMORY", "The job was killed, most likely for using more memory than it was given."
@@ -203,7 +203,8 @@ def _cure(
     if failure_class == "NO_SPACE" and whole_instance_vcpus:  # the scratch disk is shared by an instance's jobs
         return {"vcpus": whole_instance_vcpus}
     fits_nowhere = ending.status_reason.startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
-    if failure_class in {"SPOT_RECLAIMED", "NOT_PLACED"} and not fits_nowhere:
+    waited_there = failure_class == "NOT_PLACED" and job["job_queue"] == last_resort_queue
+    if failure_class in {"SPOT_RECLAIMED", "NOT_PLACED"} and not fits_nowhere and not waited_there:
         return {"job_queue": last_resort_queue}
     if failure_class in {"THROTTLED", "IMAGE_PULL"}:
         return {}

@@ -86,7 +86,8 @@ def batches(path: Path) -> Generator[Batch]:
         number = 0
         try:
             while lines := list(islice(text, 4 * BATCH)):
-                yield _batch(lines, path.name, number)
+                if batch := _batch(lines, path.name, number):
+                    yield batch
                 number += len(lines) // 4
         except EOFError:
             raise BadInputError("TRUNCATED", f"{path.name} is cut off: its gzip stream has no end") from None

@@ -9,7 +9,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -77,7 +79,6 @@ def step(name: str, args: argparse.Namespace) -> Iterator[Work]:
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
     signal.signal(signal.SIGTERM, _stopped)
     signal.signal(signal.SIGINT, _stopped)
-    work: Work | None = None
     try:
         if _done(layout.receipt_uri(args.results, name)):
             logger.info("done before")
@@ -90,8 +91,9 @@ def step(name: str, args: argparse.Namespace) -> Iterator[Work]:
             finally:
                 work.processes.stop()
     except (Exception, StoppedError) as error:  # noqa: BLE001  the rim: every failure becomes a verdict and an exit code
-        verdict = _verdict(error, work)
-        _leave(verdict, name, args)
+        hide = Processes(Path(), hide=getattr(args, "sample", "")).hidden
+        verdict = _verdict(error, hide)
+        _leave(verdict, name, args, hide)
         sys.exit(verdict.exit_code)
 
 
@@ -114,8 +116,7 @@ def _stopped(_number: int, _frame: FrameType | None) -> None:
     raise StoppedError
 
 
-def _verdict(error: BaseException, work: Work | None) -> failure.Verdict:
-    hide = work.processes.hidden if work else str
+def _verdict(error: BaseException, hide: Callable[[str], str]) -> failure.Verdict:
     failure_class, message, exit_code = _named(error)
     return failure.Verdict(
         failure_class,
@@ -145,10 +146,11 @@ def _named(error: BaseException) -> tuple[str, str, int]:
     return "INTERNAL", f"{type(error).__name__}: {error}", failure.INTERNAL_EXIT
 
 
-def _leave(verdict: failure.Verdict, name: str, args: argparse.Namespace) -> None:
+def _leave(verdict: failure.Verdict, name: str, args: argparse.Namespace, hide: Callable[[str], str]) -> None:
     """Write the verdict where the doctor looks; when S3 itself is out of reach the log line has to do."""
-    log = logger.info if verdict.exit_code == failure.STOPPED_EXIT else logger.exception
-    log("failed", failure_class=verdict.failure_class, sentence=verdict.message)
+    logger.info("failed", failure_class=verdict.failure_class, sentence=verdict.message)
+    if verdict.exit_code != failure.STOPPED_EXIT:
+        logger.error("traceback", frames=hide(traceback.format_exc()).splitlines())
     uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
     with contextlib.suppress(ClientError, BotoCoreError):
         s3.write_json(uri, verdict.to_json(), INTERMEDIATE)

@@ -22,6 +22,7 @@ WHOLE_GENOME = "all"  # the value of `intervals` when no BED was chosen: Batch p
 
 SAMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LANES = re.compile(r"[1-9]\d?")
 _FASTQ = re.compile(
     r"""(?P<stem>.+?)
         (?:_(?P<number>S\d+))?
@@ -53,10 +54,14 @@ class Fastq:
         before, after = self.key[: self.mate_at], self.key[self.mate_at + 1 :]
         return f"{before}1{after}", f"{before}2{after}"
 
+    def is_beside(self, other: Fastq) -> bool:
+        """Whether both are lanes of one sample in one folder."""
+        return (self.sample, self.key.rpartition("/")[0]) == (other.sample, other.key.rpartition("/")[0])
+
     @property
     def siblings(self) -> str:
         """What the keys of all lanes of this sample begin with."""
-        return self.key[: self.mate_at].rsplit(f"_{self.lane}_", 1)[0] if self.lane else self.key[: self.mate_at]
+        return self.key[: self.mate_at].rsplit(f"_{self.lane}", 1)[0] if self.lane else self.key[: self.mate_at]
 
 
 def parse_fastq_key(key: str) -> Fastq | None:
@@ -128,7 +133,7 @@ def _args(given: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _lanes(given: Mapping[str, str]) -> int:
     text = given.get("lanes") or "1"
-    if not re.fullmatch(r"[1-9]\d?", text):
+    if not LANES.fullmatch(text):
         raise ChoiceError("seqdrop-lanes must be a number from 1 to 99")
     return int(text)
 

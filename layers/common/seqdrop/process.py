@@ -52,6 +52,7 @@ class Processes:
         self._hide = re.compile(rf"(?<![A-Za-z0-9]){re.escape(hide)}(?![A-Za-z0-9])") if hide else None
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
+        self._starting = threading.RLock()
 
     def run(self, *words: Word, stdout: Path | None = None) -> None:
         """Run one program to its end; raises ToolError."""
@@ -120,19 +121,20 @@ class Processes:
                 raise
 
     def start(self, *words: Word, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int) -> Program:
-        if self._stopped:  # another thread has failed, or the job was told to stop
-            raise JobError("INTERNAL", "the job is ending")
         # Relative to the job's directory: tools write their command line into headers, where a path made up anew
         # for every job would make equal results unequal.
         line = [str(word).replace(f"{self._cwd}/", "") for word in words]
         logger.info("command", command=self.hidden(" ".join(line)))
-        try:
-            popen = subprocess.Popen(
-                line, cwd=self._cwd, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
-            )
-        except FileNotFoundError:
-            raise JobError("INTERNAL", f"{line[0]} is not installed here") from None
-        self._alive.add(popen)
+        with self._starting:
+            if self._stopped:  # another thread has failed, or the job was told to stop
+                raise JobError("INTERNAL", "the job is ending")
+            try:
+                popen = subprocess.Popen(
+                    line, cwd=self._cwd, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
+                )
+            except FileNotFoundError:
+                raise JobError("INTERNAL", f"{line[0]} is not installed here") from None
+            self._alive.add(popen)
         return Program(Path(line[0]).name, popen, self.hidden)
 
     def hidden(self, text: str) -> str:
@@ -140,7 +142,8 @@ class Processes:
 
     def stop(self) -> None:
         """End every program that still runs, with all it started; safe to call again."""
-        self._stopped = True
+        with self._starting:
+            self._stopped = True
         for how, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
             for popen in list(self._alive):
                 with contextlib.suppress(ProcessLookupError):
@@ -173,5 +176,7 @@ class Program:
 
     def wait(self) -> int:
         exit_code = self.popen.wait()
+        with contextlib.suppress(ProcessLookupError):  # what it left behind would also hold its stderr open
+            os.killpg(self.popen.pid, signal.SIGKILL)
         self._reader.join()
         return exit_code

@@ -61,8 +61,21 @@ def closed(status: str, error: str, cause: str) -> Ending:
         return Ending("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
     if status == "SUCCEEDED":
         return Ending("SUCCEEDED")
+    if error == "NOT_RECORDED":  # the machine's own word for it: what its jobs left says how it ended
+        return Ending("FAILED", "NOT_RECORDED", cause)
     known = error.split(".", maxsplit=1)[0] in ADVICE
     return Ending("FAILED", error if known else "INTERNAL", cause or "The state machine failed; see its history.")
+
+
+def found(receipts: Mapping[str, Mapping[str, Any]]) -> Ending:
+    """The ending of a run that could not be recorded when it ended, by what its jobs left."""
+    for step in layout.STEPS:
+        if step not in receipts:
+            status = "FAILED" if step in ESSENTIAL else "INCOMPLETE"
+            return Ending(
+                status, "INTERNAL", "The run could not be recorded when it ended; this step left no receipt.", step
+            )
+    return Ending("SUCCEEDED")
 
 
 def manifest(

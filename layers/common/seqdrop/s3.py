@@ -66,7 +66,7 @@ def head(uri: S3Uri, version_id: str = "") -> Stored:
         raise
     return Stored(
         uri,
-        found.get("VersionId", "").replace("null", ""),
+        "" if found.get("VersionId") == "null" else found.get("VersionId", ""),
         found["ETag"].strip('"'),
         found["ContentLength"],
         found["Metadata"],

@@ -136,14 +136,14 @@ def beside(path: Path, companion: str) -> Path:
     return path.with_name(path.name + companion)
 
 
-def md5(path: Path) -> Path:
-    """Write `<path>.md5` as `md5sum` does."""
+def md5(path: Path, name: str) -> Path:
+    """Write `<path>.md5` as `md5sum` does for a file called `name`: what the path is published as."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(8 << 20):
             digest.update(block)
     target = beside(path, ".md5")
-    target.write_text(f"{digest.hexdigest()}  {path.name}\n")
+    target.write_text(f"{digest.hexdigest()}  {name}\n")
     return target
 
 

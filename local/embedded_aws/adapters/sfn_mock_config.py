@@ -1,6 +1,8 @@
 """Step Functions Local's MockConfigFile.json, chosen by `arn#TestCase`; the file is named by SFN_MOCK_CONFIG.
 
 moto carries the code and never loads a file (stepfunctions/parser/mocking/mock_config.py: load_mock_test_case_for).
+And it takes the answer of `RetryCount` (asl/eval/environment.py: get_current_mocked_response), which is 0 again when a
+Choice leads back to a state; Step Functions Local has one count for each state of an execution.
 """
 
 import json
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from moto.stepfunctions.exceptions import ValidationException
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.mocking.mock_config import (
     MockedResponseReturn,
@@ -23,6 +26,7 @@ from moto.stepfunctions.parser.mocking.mock_config import (
 
 VARIABLE = "SFN_MOCK_CONFIG"
 _current = threading.local()
+_counting = threading.Lock()
 _make_worker = Execution._get_start_execution_worker
 
 
@@ -70,5 +74,16 @@ def _worker(self: Any) -> Any:
     return worker
 
 
+def _next_response(self: Any) -> Any:
+    state = self.mock_test_case.state_mocked_responses[self.next_state_name]  # of this execution, shared by branches
+    with _counting:
+        call = getattr(state, "calls", 0)
+        state.calls = call + 1
+    if call >= len(state.mocked_responses):
+        raise RuntimeError(f"the test case has {call} answers for {self.next_state_name}, which was called once more")
+    return state.mocked_responses[call]
+
+
 def install() -> None:
+    Environment.get_current_mocked_response = _next_response
     Execution._get_start_execution_worker = _worker

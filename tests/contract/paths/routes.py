@@ -1,0 +1,252 @@
+"""Where each path leads, word for word: states entered, how it ends, what is submitted. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Route(NamedTuple):
+    """The states entered, in order: of the machine itself and of each branch, which run side by side."""
+
+    top: str
+    variants: str = ""
+    stats: str = ""
+
+
+CALLED, COLLECTED = "CallVariants AnnotateVariants VariantsDone", "CollectStats StatsDone"
+GOOD = Route("AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded", CALLED, COLLECTED)
+GOOD_PREPARATION = Route("SizePreparation PrepareReference ReferenceReady")
+BAD_BRANCH = "AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunFailed"
+SAME_MEMORY = {step: ("default", vcpus, memory, "1") for step, vcpus, memory in (
+    ("align", "8", "16000"),
+    ("call", "8", "12000"),
+    ("annotate", "2", "8000"),
+    ("collect", "2", "4000"),
+    ("compose", "1", "2000"),
+    ("prepare", "8", "24000"),
+)}  # fmt: skip
+TWICE_THE_MEMORY = {
+    "align": "32000",
+    "call": "24000",
+    "annotate": "16000",
+    "collect": "8000",
+    "compose": "4000",
+    "prepare": "48000",
+}
+
+# a step's second try, and all is well
+AGAIN = {
+    "align": Route(
+        "AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete"
+        " RunSucceeded",
+        CALLED,
+        COLLECTED,
+    ),
+    "call": GOOD._replace(
+        variants="CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants VariantsDone"
+    ),
+    "annotate": GOOD._replace(
+        variants="CallVariants AnnotateVariants DiagnoseVariants RetryVariants AnnotateVariants VariantsDone"
+    ),
+    "collect": GOOD._replace(stats="CollectStats DiagnoseStats RetryStats CollectStats StatsDone"),
+    "compose": Route(
+        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport RecordRun RunComplete"
+        " RunSucceeded",
+        CALLED,
+        COLLECTED,
+    ),
+    "prepare": Route(
+        "SizePreparation PrepareReference DiagnosePreparation RetryPreparation PrepareReference ReferenceReady"
+    ),
+}
+# no second try
+GAVE_UP = {
+    "align": Route("AlignReads DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"),
+    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants RetryVariants VariantsDone", COLLECTED),
+    "annotate": Route(
+        BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants RetryVariants VariantsDone", COLLECTED
+    ),
+    "collect": Route(BAD_BRANCH, CALLED, "CollectStats DiagnoseStats RetryStats StatsDone"),
+    "compose": Route(
+        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport RecordRun RunComplete RunFailed",
+        CALLED,
+        COLLECTED,
+    ),
+    "prepare": Route("SizePreparation PrepareReference DiagnosePreparation RetryPreparation PreparationFailed"),
+}
+# a second try, and then no third
+GAVE_UP_LATER = {
+    "align": Route(
+        "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment RecordRun"
+        " RunComplete RunFailed"
+    ),
+    "call": Route(
+        BAD_BRANCH,
+        "CallVariants DiagnoseVariants RetryVariants CallVariants DiagnoseVariants RetryVariants VariantsDone",
+        COLLECTED,
+    ),
+    "annotate": Route(
+        BAD_BRANCH,
+        "CallVariants AnnotateVariants DiagnoseVariants RetryVariants AnnotateVariants DiagnoseVariants"
+        " RetryVariants VariantsDone",
+        COLLECTED,
+    ),
+    "collect": Route(
+        BAD_BRANCH, CALLED, "CollectStats DiagnoseStats RetryStats CollectStats DiagnoseStats RetryStats StatsDone"
+    ),
+    "compose": Route(
+        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport DiagnoseReport RetryReport"
+        " RecordRun RunComplete RunFailed",
+        CALLED,
+        COLLECTED,
+    ),
+    "prepare": Route(
+        "SizePreparation PrepareReference DiagnosePreparation RetryPreparation PrepareReference DiagnosePreparation"
+        " RetryPreparation PreparationFailed"
+    ),
+}
+# the doctor himself failed
+UNDIAGNOSED = {
+    "align": Route("AlignReads DiagnoseAlignment RecordRun RunComplete RunFailed"),
+    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants VariantsDone", COLLECTED),
+    "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants VariantsDone", COLLECTED),
+    "collect": Route(BAD_BRANCH, CALLED, "CollectStats DiagnoseStats StatsDone"),
+    "compose": Route(
+        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RecordRun RunComplete RunFailed", CALLED, COLLECTED
+    ),
+    "prepare": Route("SizePreparation PrepareReference DiagnosePreparation PreparationUndiagnosed"),
+}
+
+TOO_LITTLE_MEMORY = "The job needed more memory than it was given and was killed."
+# what ends a step for good: class, sentence, and how often the job was submitted
+FINAL = {
+    "Truncated": ("BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is cut off: its gzip stream has no end", 1),
+    "ToolFailed": ("TOOL_FAILED", "The tool ended with exit code 1", 1),
+    "Silent": ("TOOL_FAILED", "The job ended with exit code 3 and left no verdict.", 1),
+    "TooLarge": (
+        "NOT_PLACED",
+        "The job is larger than any instance of the compute environment: lower its vCPUs or memory parameter.",
+        1,
+    ),
+    "TimedOut": ("TIMEOUT", "The job ran longer than its time limit and was ended.", 1),
+    "Stopped": ("STOPPED", "The job was stopped: wrong sample.", 1),
+    "Refused": (
+        "INTERNAL",
+        "The job could not be run (Batch.ClientException): JobQueue default not found (Service: AWSBatch;"
+        " Status Code: 400)",
+        1,
+    ),
+    "Denied": (
+        "INTERNAL",
+        "The job could not be run (Batch.AWSBatchException): User is not authorized to perform: batch:SubmitJob"
+        " (Status Code: 403)",
+        7,  # the first and the six of Retry
+    ),
+}
+NOT_DIAGNOSED = "The job failed, and the function diagnose did too; see its log."
+NOT_RECORDED = "The run could not be recorded; see the log of the function record_run."
+# what another try, or Retry alone, cures: how often the first try was submitted, what the second changed
+CURED: dict[str, tuple[int, Callable[[str], dict[str, str]] | None]] = {
+    "OutOfMemory": (1, lambda step: {"memory": TWICE_THE_MEMORY[step]}),
+    "SpotReclaimed": (1, lambda _: {"queue": "last-resort"}),
+    "NotPlaced": (1, lambda _: {"queue": "last-resort"}),
+    "DiskFull": (1, lambda _: {"vcpus": "32"}),
+    "ImagePull": (1, lambda _: {}),
+    "Throttled": (21, lambda _: {}),
+    "ServerBusy": (3, None),
+    "DeniedAtFirst": (7, None),
+}
+
+
+class Submission(NamedTuple):
+    queue: str
+    vcpus: str
+    memory: str
+    attempt: str
+
+
+def first(step: str) -> Submission:
+    return Submission(*SAME_MEMORY[step])
+
+
+def second(step: str, **change: str) -> Submission:
+    return first(step)._replace(attempt="2", **change)
+
+
+# what happens to a run when several things do
+TWICE_ALIGNED = (
+    "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
+    " AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded"
+)
+THRICE_ALIGNED = (
+    "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
+    " DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"
+)
+BOTH_CALLED_TWICE = (
+    "CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants RetryVariants"
+    " AnnotateVariants VariantsDone"
+)
+OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
+    "MemoryThenSpot": (("SUCCEEDED",), Route(TWICE_ALIGNED, CALLED, COLLECTED)),
+    "ThreeTriesAreAll": (
+        ("FAILED", "IMAGE_PULL", "The image could not be pulled: CannotPullContainerError: manifest unknown"),
+        Route(THRICE_ALIGNED),
+    ),
+    "ThrottledForGood": (
+        ("FAILED", "THROTTLED", "AWS Batch refused the job because of too many requests."),
+        GAVE_UP_LATER["align"],
+    ),
+    "ServerBusyTwentyTimes": (("SUCCEEDED",), GOOD),
+    "TwoKindsOfApiError": (("SUCCEEDED",), GOOD),
+    "CallThenAnnotate": (("SUCCEEDED",), GOOD._replace(variants=BOTH_CALLED_TWICE)),
+    "CallThenAnnotateGivesUp": (
+        ("FAILED", "TOOL_FAILED", "The tool ended with exit code 1"),
+        Route(
+            BAD_BRANCH,
+            "CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants"
+            " RetryVariants VariantsDone",
+            COLLECTED,
+        ),
+    ),
+    "BothBranchesAgain": (
+        ("SUCCEEDED",),
+        Route(GOOD.top, AGAIN["call"].variants, AGAIN["collect"].stats),
+    ),
+    "BothBranchesGiveUp": (
+        ("FAILED", "BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is cut off: its gzip stream has no end"),
+        Route(BAD_BRANCH, GAVE_UP["call"].variants, GAVE_UP["collect"].stats),
+    ),
+    "BothBranchesUndiagnosed": (
+        ("FAILED", "INTERNAL", NOT_DIAGNOSED),
+        Route(BAD_BRANCH, UNDIAGNOSED["annotate"].variants, UNDIAGNOSED["collect"].stats),
+    ),
+    "EveryStepAgain": (
+        ("SUCCEEDED",),
+        Route(
+            "AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment BuildReport DiagnoseReport"
+            " RetryReport BuildReport RecordRun RunComplete RunSucceeded",
+            BOTH_CALLED_TWICE,
+            AGAIN["collect"].stats,
+        ),
+    ),
+    "StatsAndReportGiveUp": (
+        ("FAILED", "TOOL_FAILED", "The tool ended with exit code 1"),
+        Route(GAVE_UP["compose"].top, CALLED, GAVE_UP["collect"].stats),
+    ),
+    "DoctorBusy": (("SUCCEEDED",), AGAIN["align"]),
+    "DoctorBusyForGood": (("FAILED", "INTERNAL", NOT_DIAGNOSED), UNDIAGNOSED["align"]),
+    "RecordBusy": (("SUCCEEDED",), GOOD),
+    "NotRecorded": (
+        ("FAILED", "NOT_RECORDED", NOT_RECORDED),
+        GOOD._replace(top="AlignReads AnalyzeAlignment BuildReport RecordRun RunNotRecorded"),
+    ),
+    "NotRecordedWhileBusy": (
+        ("FAILED", "NOT_RECORDED", NOT_RECORDED),
+        GOOD._replace(top="AlignReads AnalyzeAlignment BuildReport RecordRun RunNotRecorded"),
+    ),
+    "FailedAndNotRecorded": (
+        ("FAILED", "NOT_RECORDED", NOT_RECORDED),
+        Route("AlignReads DiagnoseAlignment RetryAlignment RecordRun RunNotRecorded"),
+    ),
+}

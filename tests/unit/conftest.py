@@ -1,0 +1,39 @@
+"""Fixtures that several unit tests share; each is explained in the module it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import function_aws
+import pytest
+from seqdrop import s3
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nobody, so that no test reaches a real account."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", function_aws.REGION)
+
+
+@pytest.fixture
+def aws(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[function_aws.Deployed]:
+    """The stack of the template on moto, in this process."""
+    with function_aws.deployed(monkeypatch) as stack:
+        yield stack
+
+
+@pytest.fixture
+def checked_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto's S3 with the checksums that S3 keeps."""
+    function_aws.keep_checksums(monkeypatch)
+
+
+@pytest.fixture
+def bucket(checked_s3: None, aws: function_aws.Deployed) -> str:
+    """An empty versioned bucket that seqdrop.s3 reads and writes."""
+    s3.client.cache_clear()
+    return function_aws.RESULTS

@@ -1,0 +1,62 @@
+"""Small FASTQs and genomes, made with a fixed seed."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+Record = tuple[str, str, str]  # header without "@", bases, qualities
+FLOWCELL = "A00123:45:HXYZTDSXX"
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
+
+def bases(length: int, seed: int) -> str:
+    return "".join(random.Random(seed).choices("ACGT", k=length))  # noqa: S311
+
+
+def records(mate: int, count: int, *, lane: int = 1, header: str = "casava", length: int = 30) -> list[Record]:
+    """The reads of one mate; those of the other have the same names. `header`: casava, slash, bare."""
+    ending = {"casava": f" {mate}:N:0:ACGT", "slash": f"/{mate}", "bare": ""}[header]
+    made = []
+    for number in range(count):
+        random_of = random.Random(f"{mate}.{number}")  # noqa: S311
+        qualities = "".join(random_of.choices("#,:F", k=length))
+        name = f"{FLOWCELL}:{lane}:1101:{1000 + number}:{2000 + number}"
+        made.append((name + ending, "".join(random_of.choices("ACGT", k=length)), qualities))
+    return made
+
+
+def text(made: Sequence[Record], newline: str = "\n") -> bytes:
+    return "".join(f"@{head}{newline}{seq}{newline}+{newline}{qual}{newline}" for head, seq, qual in made).encode()
+
+
+def zipped(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
+def fastq(mate: int, count: int = 4, *, lane: int = 1, header: str = "casava") -> bytes:
+    """A whole gzip file."""
+    return zipped(text(records(mate, count, lane=lane, header=header)))
+
+
+def pairs_of(genome: str, count: int, seed: int, length: int = 100) -> tuple[list[Record], list[Record]]:
+    """Reads of both mates, drawn from a genome with a sequencing error in every hundred bases or so."""
+    made = random.Random(seed)  # noqa: S311
+    one, two = [], []
+    for number in range(count):
+        insert = min(len(genome), max(length, round(made.gauss(300, 30))))
+        start = made.randrange(len(genome) - insert + 1)
+        fragment = genome[start : start + insert]
+        if made.random() < 0.5:
+            fragment = fragment.translate(COMPLEMENT)[::-1]
+        for mate, part in ((one, fragment[:length]), (two, fragment.translate(COMPLEMENT)[::-1][:length])):
+            read = "".join(made.choice("ACGT") if made.random() < 0.01 else base for base in part)
+            mate.append((f"{FLOWCELL}:1:1101:{number}:{number}", read, "F" * length))
+    return one, two
+
+
+def write_genome(path: Path, contigs: dict[str, str]) -> Path:
+    path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in contigs.items()))
+    return path

@@ -1,0 +1,177 @@
+"""seqdrop.align: lanes in, one sorted, indexed and proven BAM out; with the real samtools."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from function_aws import FASTQS, Deployed
+from made_reads import fastq
+from seqdrop import align, s3
+from seqdrop.failure import BadInputError, JobError
+from seqdrop.process import Processes
+from seqdrop.uri import S3Uri
+from seqdrop.work import Work
+
+CONTIG, LENGTH = "chr1", 1_000
+SAM_HEADER = f"@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:{CONTIG}\tLN:{LENGTH}\n"
+
+
+def arguments(bucket: str) -> argparse.Namespace:
+    folder = f"s3://{bucket}/NA12878/r"
+    addresses = {"reference": f"s3://{bucket}/demo/genome.fa", "reads": f"{folder}/reads.json", "results": folder}
+    values = {"sample": "NA12878", **addresses, "bam": f"{folder}/NA12878.bam", "run": "r", "attempt": "1"}
+    values |= {"vcpus": "2", "memory": "400", "args": "[]"}
+    return align.arguments([word for name, value in values.items() for word in (f"--{name}", value)], None)
+
+
+@pytest.fixture
+def work(bucket: str, tmp_path: Path) -> Work:
+    return Work("align", arguments(bucket), tmp_path, Processes(tmp_path, hide="NA12878"))
+
+
+def lane(work: Work, number: int = 1) -> align.Lane:
+    paths = work / f"lane{number}_R1.fastq.gz", work / f"lane{number}_R2.fastq.gz"
+    return align.Lane("NA12878", f"HXYZTDSXX.{number}", f"L00{number}", *paths)
+
+
+def pair(name: str, start: int) -> str:
+    """Two alignments of 50 bases, 100 apart, as an aligner writes them: mates side by side, no mate tags."""
+    one = f"{name}\t99\t{CONTIG}\t{start}\t60\t50M\t=\t{start + 100}\t150\t{'A' * 50}\t{'F' * 50}\n"
+    return one + f"{name}\t147\t{CONTIG}\t{start + 100}\t60\t50M\t=\t{start}\t-150\t{'C' * 50}\t{'F' * 50}\n"
+
+
+def feeding(work: Work, sam: str, reads: int) -> Callable[[BinaryIO], None]:
+    def feed(out: BinaryIO) -> None:
+        out.write(sam.encode())
+        work.counts["reads"] = reads
+
+    return feed
+
+
+SAM = SAM_HEADER + pair("b", 500) + pair("a", 100) + pair("a_again", 100)
+
+
+def test_the_command_line_of_an_aligner(bucket: str) -> None:
+    args = arguments(bucket)
+    assert vars(args) == {
+        "sample": "NA12878",
+        "reference": S3Uri(bucket, "demo/genome.fa"),
+        "reads": S3Uri(bucket, "NA12878/r/reads.json"),
+        "bam": S3Uri(bucket, "NA12878/r/NA12878.bam"),
+        "results": S3Uri(bucket, "NA12878/r"),
+        "run": "r",
+        "attempt": "1",
+        "vcpus": 2,
+        "memory": 400,
+        "args": [],
+    }
+    assert align.INTERFACE == ("sample", "reference", "reads", "bam")
+
+
+def test_a_lane_is_a_read_group(work: Work) -> None:
+    assert lane(work).header == ("@RG\tID:HXYZTDSXX.1\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.1.NA12878")
+
+
+def test_the_pinned_reads_of_every_lane_are_fetched_under_names_without_the_sample(aws: Deployed, work: Work) -> None:
+    lanes = []
+    for number in (1, 2):
+        entry = {"lane": f"L00{number}", "read_group": f"HXYZTDSXX.{number}"}
+        for mate in (1, 2):
+            key = f"NA12878_L00{number}_R{mate}.fastq" + (".gz" if number == 1 else "")
+            told = aws.put(key, fastq(mate, lane=number))["detail"]["object"]
+            aws.put(key, b"a later version")
+            entry[f"fastq_{mate}"] = {"uri": f"s3://{FASTQS}/{key}", "version_id": told["version-id"]}  # type: ignore[assignment]
+        lanes.append(entry)
+    s3.write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes})
+    found = align.fetch_lanes(work)
+    assert found[0] == lane(work, 1)
+    assert [path.name for path in (found[1].fastq_1, found[1].fastq_2)] == ["lane2_R1.fastq", "lane2_R2.fastq"]
+    assert found[1].fastq_2.read_bytes() == fastq(2, lane=2)
+    assert work.bytes_in == sum(len(fastq(mate, lane=number)) for number in (1, 2) for mate in (1, 2))
+
+
+def test_the_header_has_the_contigs_of_the_reference_and_a_line_a_lane(work: Work) -> None:
+    contigs = [{"name": "chr2", "length": 7, "md5": "x"}, {"name": "chr1", "length": 9, "md5": "y"}]
+    s3.write_json(work.args.reference.parent / "reference.json", {"contigs": contigs})
+    work.tools["bwa"] = "0.7.17"
+    assert align.header(work, [lane(work, 1), lane(work, 2)], "bwa") == (
+        "@HD\tVN:1.6\tSO:unsorted\tGO:query\n"
+        "@SQ\tSN:chr2\tLN:7\tM5:x\n"
+        "@SQ\tSN:chr1\tLN:9\tM5:y\n"
+        "@RG\tID:HXYZTDSXX.1\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.1.NA12878\n"
+        "@RG\tID:HXYZTDSXX.2\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.2.NA12878\n"
+        "@PG\tID:bwa\tPN:bwa\tVN:0.7.17\n"
+    )
+
+
+def view(work: Work, *words: str) -> list[list[str]]:
+    shown = subprocess.run(["samtools", "view", *words, work / "aligned.bam"], capture_output=True, check=True)
+    return [line.split("\t") for line in shown.stdout.decode().splitlines()]
+
+
+@pytest.mark.parametrize(("mark_duplicates", "marked"), [(True, 2), (False, 0)])
+def test_alignments_become_a_sorted_indexed_published_bam(work: Work, mark_duplicates: bool, marked: int) -> None:
+    align.sort_and_publish(work, feeding(work, SAM, 6), mark_duplicates=mark_duplicates)
+    found = view(work)
+    assert [int(record[3]) for record in found] == [100, 100, 200, 200, 500, 600]
+    assert len([record for record in found if int(record[1]) & 0x400]) == marked
+    assert all(any(tag.startswith("MC:Z:") for tag in record) for record in found)  # fixmate saw both mates
+    assert work.counts == {"reads": 6, "primary_records": 6}
+    assert [output["name"] for output in work.outputs] == ["bam.bai", "bam.md5", "bam"]
+    assert s3.head(work.args.bam).size == (work / "aligned.bam").stat().st_size
+
+
+def test_who_downloads_the_bam_can_check_it_with_md5sum(work: Work, tmp_path_factory: pytest.TempPathFactory) -> None:
+    align.sort_and_publish(work, feeding(work, SAM, 6), mark_duplicates=True)
+    folder = tmp_path_factory.mktemp("downloaded")
+    for suffix in ("", ".md5"):
+        s3.download(work.args.bam.companion(suffix), folder / f"NA12878.bam{suffix}")
+    checked = subprocess.run(
+        ["md5sum", "-c", "NA12878.bam.md5"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout) == (0, "NA12878.bam: OK\n")
+
+
+def test_the_same_reads_give_the_same_bam(work: Work, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    other = Work("align", work.args, elsewhere, Processes(elsewhere))
+    for each in (work, other):
+        align.sort_and_publish(each, feeding(each, SAM, 6), mark_duplicates=True)
+    assert (work / "aligned.bam").read_bytes() == (other / "aligned.bam").read_bytes()
+
+
+def test_secondary_and_supplementary_alignments_are_no_reads(work: Work) -> None:
+    more = f"b\t2147\t{CONTIG}\t50\t60\t20M30S\t{CONTIG}\t600\t0\t{'A' * 50}\t{'F' * 50}\n"
+    align.sort_and_publish(work, feeding(work, SAM_HEADER + pair("b", 500) + more, 2), mark_duplicates=False)
+    assert (work.counts["primary_records"], len(view(work))) == (2, 3)
+
+
+def test_a_read_that_is_lost_on_its_way_is_noticed(work: Work) -> None:
+    with pytest.raises(JobError, match="8 reads went in but 6 came out") as raised:
+        align.sort_and_publish(work, feeding(work, SAM, 8), mark_duplicates=True)
+    assert raised.value.failure_class == "TOOL_FAILED"
+    with pytest.raises(s3.MissingError):
+        s3.head(work.args.bam)
+
+
+def test_an_aligner_that_fails_leaves_nothing_to_publish(work: Work) -> None:
+    def feed(out: BinaryIO) -> None:
+        out.write(SAM.encode())
+        raise BadInputError("TRUNCATED", "lane1_R1.fastq.gz is cut off")
+
+    with pytest.raises(BadInputError):
+        align.sort_and_publish(work, feed, mark_duplicates=True)
+    assert work.outputs == []
+
+
+def test_reads_are_counted_in_all_lanes_and_both_mates(work: Work) -> None:
+    for number, count in ((1, 3), (2, 4)):
+        for mate in (1, 2):
+            (work / f"lane{number}_R{mate}.fastq.gz").write_bytes(fastq(mate, count, lane=number))
+    align.count_reads(work, [lane(work, 1), lane(work, 2)])
+    assert work.counts == {"reads": 14}

@@ -1,0 +1,175 @@
+"""seqdrop.s3: pinned versions in, verified objects out; on moto with the checksums that S3 keeps."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError
+from botocore.stub import Stubber
+from function_aws import ACCOUNT, Deployed
+from moto.s3.models import s3_backends
+from seqdrop import s3
+from seqdrop.uri import S3Uri
+
+CHECK_VALUE = base64.b64encode(bytes.fromhex("ae8b14860a799888")).decode()  # CRC-64/NVME of b"123456789"
+
+
+@pytest.fixture
+def folder(bucket: str) -> S3Uri:
+    return S3Uri(bucket, "folder")
+
+
+def tamper(uri: S3Uri, body: bytes) -> None:
+    """A bit rots: the object's bytes change, what S3 knows of them does not."""
+    s3_backends[ACCOUNT]["aws"].buckets[uri.bucket].keys[uri.key].value = body
+
+
+def put(aws: Deployed, uri: S3Uri, body: bytes, **more: Any) -> str:
+    return str(aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body, **more)["VersionId"])
+
+
+def test_the_checksum_is_the_one_that_s3_calculates(tmp_path: Path) -> None:
+    (tmp_path / "check").write_bytes(b"123456789")
+    assert s3.crc64nvme(tmp_path / "check") == CHECK_VALUE
+
+
+def test_an_upload_is_proven_and_described(folder: S3Uri, tmp_path: Path) -> None:
+    (tmp_path / "check").write_bytes(b"123456789")
+    stored = s3.upload(tmp_path / "check", folder / "check")
+    assert (stored.uri, stored.size, stored.crc64nvme, dict(stored.metadata)) == (folder / "check", 9, CHECK_VALUE, {})
+    assert stored.pinned() == {
+        "uri": str(folder / "check"),
+        "version_id": stored.version_id,
+        "etag": "25f9e794323b453885f5181f1b624d0b",
+        "size": 9,
+    }
+    assert s3.head(folder / "check") == stored
+
+
+def test_a_large_upload_has_the_checksum_of_the_whole(
+    folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 << 20)
+    monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 << 20)
+    (tmp_path / "large").write_bytes(bytes(range(256)) * (11 << 12))  # 11 MiB: three parts
+    stored = s3.upload(tmp_path / "large", folder / "large")
+    assert stored.crc64nvme == s3.crc64nvme(tmp_path / "large")
+    assert "-" in stored.etag  # so it really was in parts
+    s3.download(folder / "large", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "large").read_bytes()
+
+
+def test_an_upload_that_s3_holds_otherwise_is_refused(
+    folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer came between: what lies there is not this file."""
+    (tmp_path / "ours").write_bytes(b"ours")
+    whole = s3.client().upload_file
+
+    def upload_and_lose(*args: Any, **more: Any) -> None:
+        whole(*args, **more)
+        s3.client().put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone")
+
+    monkeypatch.setattr(s3.client(), "upload_file", upload_and_lose)
+    with pytest.raises(s3.IntegrityError, match="is not what was uploaded"):
+        s3.upload(tmp_path / "ours", folder / "ours")
+
+
+def test_the_pinned_version_arrives_not_the_latest(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    first = put(aws, folder / "file", b"first")
+    put(aws, folder / "file", b"second, longer")
+    assert s3.download(folder / "file", tmp_path / "file", first).version_id == first
+    assert (tmp_path / "file").read_bytes() == b"first"
+    s3.download(folder / "file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"second, longer"
+
+
+@pytest.mark.parametrize("body", [b"123456780", b"12345678"], ids=["another byte", "a byte less"])
+def test_an_object_that_rotted_is_not_believed(aws: Deployed, folder: S3Uri, tmp_path: Path, body: bytes) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm="CRC64NVME")
+    tamper(folder / "file", body)
+    with pytest.raises((s3.IntegrityError, BotoCoreError)):
+        s3.download(folder / "file", tmp_path / "file")
+
+
+def test_an_object_with_no_checksum_of_the_whole_is_taken_by_its_size(
+    aws: Deployed, folder: S3Uri, tmp_path: Path
+) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
+    assert s3.download(folder / "file", tmp_path / "file").crc64nvme == ""
+
+
+def test_what_is_not_there_is_missing(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    version = put(aws, folder / "file", b"x")
+    aws.s3.delete_object(Bucket=folder.bucket, Key="folder/file")
+    for look in (
+        lambda: s3.head(folder / "other"),
+        lambda: s3.head(folder / "file"),
+        lambda: s3.head(folder / "file", "no-such-version"),
+        lambda: s3.read_json(folder / "file.json"),
+        lambda: s3.download(folder / "other", tmp_path / "other"),
+    ):
+        with pytest.raises(s3.MissingError, match="is not there"):
+            look()
+    assert s3.head(folder / "file", version).size == 1
+
+
+def test_a_bucket_without_versions_gives_none(aws: Deployed, folder: S3Uri) -> None:
+    aws.s3.create_bucket(Bucket="plain-bucket")
+    aws.s3.put_object(Bucket="plain-bucket", Key="file", Body=b"x")
+    assert s3.head(S3Uri("plain-bucket", "file")).version_id == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        ("null", ""),
+        ("3.nullXq7Zt", "3.nullXq7Zt"),
+    ],
+)
+def test_the_version_of_an_unversioned_object_is_none_and_any_other_is_kept(
+    folder: S3Uri, told: str, known: str
+) -> None:
+    with Stubber(s3.client()) as answers:  # moto chooses its version ids itself
+        answers.add_response("head_object", {"VersionId": told, "ETag": '"e"', "ContentLength": 1, "Metadata": {}})
+        assert s3.head(folder / "file").version_id == known
+
+
+@pytest.mark.parametrize(("size", "found"), [(4, b"1234"), (9, b"123456789"), (100, b"123456789")])
+def test_the_first_bytes_are_fewer_when_the_object_is_shorter(
+    aws: Deployed, folder: S3Uri, size: int, found: bytes
+) -> None:
+    version = put(aws, folder / "file", b"123456789")
+    put(aws, folder / "file", b"another version")
+    assert s3.head_bytes(folder / "file", size, version) == found
+
+
+def test_an_empty_object_has_no_first_bytes(aws: Deployed, folder: S3Uri) -> None:
+    put(aws, folder / "file", b"")
+    assert s3.head_bytes(folder / "file", 16) == b""
+
+
+def test_json_reads_back_as_it_was_written(folder: S3Uri) -> None:
+    value = {"b": [1, None, "ü"], "a": {}}
+    s3.write_json(folder / "value.json", value)
+    assert s3.read_json(folder / "value.json") == value
+
+
+def test_names_below_a_folder_are_all_of_them_and_no_neighbours(aws: Deployed, folder: S3Uri) -> None:
+    for name in ("folder/b", "folder/a/c", "folder2/d", "other"):
+        put(aws, S3Uri(folder.bucket, name), b"")
+    assert s3.names_below(folder) == ["a/c", "b"]
+    assert s3.keys_beginning(folder.bucket, "folder") == ["folder/a/c", "folder/b", "folder2/d"]
+
+
+def test_more_names_than_one_page_holds_are_all_found(
+    aws: Deployed, folder: S3Uri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    for name in "abcde":
+        put(aws, folder / name, b"")
+    assert s3.names_below(folder) == list("abcde")
+    assert s3.keys_beginning(folder.bucket, "folder/") == [f"folder/{name}" for name in "abcde"]
