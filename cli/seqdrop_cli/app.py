@@ -29,6 +29,11 @@ app = typer.Typer(
 )
 
 
+class Priority(StrEnum):
+    normal = "normal"
+    high = "high"
+
+
 class Executor(StrEnum):
     auto = "auto"
     docker = "docker"
@@ -105,6 +110,7 @@ def run_fastqs(
     ] = None,
     genes: Annotated[Path | None, typer.Option(help="The genes of a GENOME.fa.")] = None,
     intervals: Annotated[str, typer.Option(help="A BED beside the reference: call only there.")] = "",
+    priority: Annotated[Priority, typer.Option(help="Which queue the jobs wait in.")] = Priority.normal,
     args: Annotated[list[str] | None, typer.Option(help="STEP=WORDS for that step's tool; may be repeated.")] = None,
     prefix: Annotated[str, typer.Option(help="A folder of the bucket to upload into.")] = "",
     results: Annotated[Path | None, typer.Option(help="Where results go; default results/SAMPLE/RUN.")] = None,
@@ -118,7 +124,8 @@ def run_fastqs(
     if genes and source is None:
         raise Problem("--genes belongs to a GENOME.fa given as --reference.")
     name = None if source else genome
-    order = Order(Drop.of(fastqs, sample), name, source, intervals, drop.step_words(args or ()), prefix, results)
+    words = drop.step_words(args or ())
+    order = Order(Drop.of(fastqs, sample), name, source, intervals, words, prefix, results, priority.value)
     with _some_stack(stack, region, executor, parameter, needs_reference=source is None) as opened:
         _check_tools(opened)
         drop.run(opened, order)

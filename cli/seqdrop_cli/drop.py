@@ -37,6 +37,7 @@ class Order:
     args: dict[str, list[str]]
     prefix: str
     results: Path | None
+    priority: str = "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Outcome:
 def run(stack: Stack, order: Order) -> Outcome:
     """From files to files. Raises Problem when the run fails, after saying why."""
     name = _reference(stack, order)
-    choices = Choices(order.reference or "", order.intervals, order.args, len(order.drop.pairs))
+    lanes = len(order.drop.pairs)
+    choices = Choices(order.reference or "", order.intervals, order.args, lanes, order.priority)
     if order.source:
         choices = replace(choices, reference=name)
     run_id = _dropped(stack, order, choices, replace(choices, reference=name))
