@@ -41,5 +41,7 @@ def outcome(said: str) -> str:
         start = said.rfind(word)
         if start >= 0:
             end = start + len(word)
-            return said[start : end + len(said[end:].split('"')[0].rstrip("}, "))] + ('"' if word.endswith('"') else "")
+            return said[start : end + len(said[end:].split('"', maxsplit=1)[0].rstrip("}, "))] + (
+                '"' if word.endswith('"') else ""
+            )
     return said

@@ -18,14 +18,12 @@ from pipeline_parts import (
 )
 from seqdrop.failure import MOST_TRIES
 
+from gates import asl
+
 
 def gated(name: str) -> asl.Machine:
-    [found] = [
-        each
-        for each in asl.machines(
-            template(), {f"statemachine/{name}.asl.json": (MACHINE_FOLDER / f"{name}.asl.json").read_text()}
-        )
-    ]
+    path = f"statemachine/{name}.asl.json"
+    [found] = asl.machines(template(), {path: (ROOT / path).read_text()})
     return found
 
 
