@@ -35,31 +35,46 @@ def build_index(fasta: Path) -> None:
     text = np.concatenate([forward, 3 - forward[::-1]])
     text.tofile(fasta.with_name(fasta.name + ".0123"))
     suffixes = divsufsort(text)  # without the empty suffix, which the format has first: row r here is row r + 1 there
-    rows = len(text) + 1
-    bwt = np.full((rows // _OCC_BLOCK + 1) * _OCC_BLOCK, 4, np.uint8)  # 4: no base
+    bwt, sentinel = _transform(text, suffixes)
+    sampled = np.zeros((len(text) + 1) // _SA_STEP + 1, np.int64)
+    sampled[0] = len(text)
+    every = suffixes[_SA_STEP - 1 :: _SA_STEP]
+    sampled[1 : 1 + len(every)] = every
+    with fasta.with_name(fasta.name + ".bwt.2bit.64").open("wb") as out:
+        np.int64(len(text) + 1).tofile(out)
+        np.concatenate([[0], np.cumsum(np.bincount(text, minlength=4))]).astype(np.int64).tofile(out)
+        _occurrences(bwt).tofile(out)
+        (sampled >> 32).astype(np.int8).tofile(out)
+        (sampled & 0xFFFFFFFF).astype(np.uint32).tofile(out)
+        np.int64(sentinel).tofile(out)
+
+
+def _transform(text: Any, suffixes: Any) -> tuple[Any, int]:
+    """The Burrows-Wheeler transform, filled up to whole blocks with 4 (no base), and the row of the sentinel."""
+    import numpy as np  # noqa: PLC0415
+
+    bwt = np.full(((len(text) + 1) // _OCC_BLOCK + 1) * _OCC_BLOCK, 4, np.uint8)
     bwt[0] = text[-1]
+    sentinel = 0
     for start in range(0, len(text), _CHUNK):
         part = suffixes[start : start + _CHUNK]
         bwt[start + 1 : start + 1 + len(part)] = text[part - 1]
         if len(ends := np.flatnonzero(part == 0)):
             sentinel = start + 1 + int(ends[0])
     bwt[sentinel] = 4
+    return bwt, sentinel
+
+
+def _occurrences(bwt: Any) -> Any:
+    """For every block of the transform: how often each base came before it, and a mask of where each stands in it."""
+    import numpy as np  # noqa: PLC0415
+
     blocks = np.zeros((len(bwt) // _OCC_BLOCK, 8), np.uint64)
     for base in range(4):
         bits = (bwt == base).reshape(-1, _OCC_BLOCK)
         blocks[1:, base] = np.cumsum(bits.sum(axis=1))[:-1]
         blocks[:, 4 + base] = np.packbits(bits, axis=1).view(">u8").ravel()
-    sampled = np.zeros(rows // _SA_STEP + 1, np.int64)
-    sampled[0] = len(text)
-    every = suffixes[_SA_STEP - 1 :: _SA_STEP]
-    sampled[1 : 1 + len(every)] = every
-    with fasta.with_name(fasta.name + ".bwt.2bit.64").open("wb") as out:
-        np.int64(rows).tofile(out)
-        np.concatenate([[0], np.cumsum(np.bincount(text, minlength=4))]).astype(np.int64).tofile(out)
-        blocks.tofile(out)
-        (sampled >> 32).astype(np.int8).tofile(out)
-        (sampled & 0xFFFFFFFF).astype(np.uint32).tofile(out)
-        np.int64(sentinel).tofile(out)
+    return blocks
 
 
 def align(index: Path, lanes: Sequence[Lane], header: str, threads: int, out: BinaryIO) -> int:

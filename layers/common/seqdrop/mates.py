@@ -1,0 +1,62 @@
+"""The mates of a FASTQ: whether all of a run's files are there, which versions, and what was chosen for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seqdrop import fastq, layout, runs, s3
+from seqdrop.layout import ChoiceError, Choices, Fastq
+from seqdrop.uri import S3Uri
+
+FIRST_READS = 16 << 10  # bytes: enough for the first block of any gzip file, and so for a read's name
+Pair = dict[str, Any]  # an entry of reads.json
+Found = tuple[Pair, list[dict[str, str]]]  # a pair, and the metadata of its two mates
+
+
+def find(bucket: str, name: Fastq) -> list[Found] | None:
+    """The pairs that make one run, at the versions that lie there now, each with its mates' metadata; None: not all do.
+
+    Not the version of the event: by the time it comes the object may be another, whose own event finds a duplicate.
+    """
+    first = pair_of(bucket, name)
+    if first is None:
+        return None
+    lanes = first[1][0].get("seqdrop-lanes", "1")
+    if lanes == "1" or not layout.LANES.fullmatch(lanes):  # what cannot be is refused with the other choices
+        return [first]
+    keys = s3.keys_beginning(bucket, name.siblings)
+    found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.is_beside(name)}
+    pairs = [pair_of(bucket, found[lane]) for lane in sorted(found)]
+    complete = [pair for pair in pairs if pair]
+    return complete if str(len(complete)) == lanes else None
+
+
+def pair_of(bucket: str, name: Fastq) -> Found | None:
+    try:
+        one, two = (s3.head(S3Uri(bucket, key)) for key in name.mates)
+    except s3.MissingError:
+        return None
+    runs.forget_waiting(bucket, name.mates)
+    pair = {"lane": name.lane, "fastq_1": one.pinned(), "fastq_2": two.pinned()}
+    return pair, [dict(one.metadata), dict(two.metadata)]
+
+
+def agreed(found: Sequence[Found]) -> Choices:
+    """The choices on all mates of all lanes, which must be the same; raises ChoiceError."""
+    every = [Choices.from_metadata(mate) for _, metadata in found for mate in metadata]
+    if any(choices != every[0] for choices in every):
+        raise ChoiceError("the mates carry different choices (x-amz-meta-seqdrop-*): upload both with the same")
+    return every[0]
+
+
+def with_read_groups(sample: str, pairs: Sequence[Pair]) -> list[Pair]:
+    """`<flowcell>.<lane>` as the reads themselves say; where they do not, the lane of the file's name."""
+    named: list[Pair] = []
+    for place, pair in enumerate(pairs, start=1):
+        one = pair["fastq_1"]
+        head = s3.head_bytes(S3Uri.parse(one["uri"]), FIRST_READS, one["version_id"])
+        group = fastq.read_group(head) or f"{sample}.{pair['lane'] or place}"
+        taken = {other["read_group"] for other in named}
+        named.append({**pair, "read_group": f"{group}.{place}" if group in taken else group})
+    return named
