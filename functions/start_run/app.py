@@ -83,8 +83,8 @@ def begin(sample: str, found: Sequence[mates.Found]) -> dict[str, str]:
     try:
         choices = mates.agreed(found)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
-        genome = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
         check_images()
+        genome = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
     except (ChoiceError, UnpreparedError, NotReadyError) as error:
         return refuse(sample, name_of(sample, pairs, choices, genome), choices, error)
     return start(sample, mates.with_read_groups(sample, pairs), choices, genome)
