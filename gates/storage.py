@@ -12,7 +12,12 @@ from .template import Said, Stack, Template, judged, listed
 GATE = "storage"
 PUBLIC_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 MOST_DAYS_OF_UPLOAD = 7  # parts of an abandoned upload are billed and seen by nobody
-STATEFUL = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::ECR::Repository"}
+STATEFUL = {
+    "AWS::S3::Bucket",
+    "AWS::DynamoDB::Table",
+    "AWS::KMS::Key",
+}
+KEPT = ("Retain", "RetainExceptOnCreate")
 
 Faults = Iterator[tuple[str, str]]  # rule, message
 
@@ -34,8 +39,9 @@ def judge(stack: Stack) -> Said:
                 yield rule, name, message
     yield from buckets(stack)
     for name, resource in stack.resources.items():
-        kept = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")}
-        if resource["Type"] in STATEFUL and kept != {"Retain"}:
+        # RetainExceptOnCreate: what a failed first deployment made is empty, and would stand in the way of the next
+        kept = resource.get("DeletionPolicy") in KEPT and resource.get("UpdateReplacePolicy") == "Retain"
+        if resource["Type"] in STATEFUL and not kept:
             yield "retained", name, "would go with the stack, and what is in it"
 
 

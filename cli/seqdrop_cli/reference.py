@@ -106,7 +106,7 @@ def _start(stack: Stack, run: str, name: str, fasta: upload.Pinned, genes: uploa
         S3Uri.parse(genes["uri"]) if genes else None,
         reference_bucket=stack["ReferenceBucket"],
     )
-    machine = stack["PrepareReferenceStateMachine"]
+    machine = stack["PrepareReferenceAlias"]
     stack.stepfunctions.start_execution(stateMachineArn=machine, name=run, input=json.dumps(plan))
 
 

@@ -14,7 +14,10 @@ from seqdrop_cli.problem import Problem
 from seqdrop_cli.screen import say, screen
 from seqdrop_cli.stack import TRANSFER, Stack
 
-RECEIPTS = ("jobs/", "failures/", "costs/")  # the pipeline's own records; manifest.json sums them up
+RECEIPTS = (
+    "jobs/",
+    "failures/",
+)  # the pipeline's own records; manifest.json sums them up
 NAMED = (".bam", ".annotated.vcf.gz", ".vcf.gz", ".report.html", "manifest.json")
 
 

@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
         reference = work.fetch_reference(".fai")
         lanes = align.fetch_lanes(work)
+        if any(lane.fastq_1.suffix != ".gz" or lane.fastq_2.suffix != ".gz" for lane in lanes):
+            raise UsageError("Isaac reads gzipped FASTQs only: compress them, or use bwa_mem3 or bwa")
         align.count_reads(work, lanes)
         work.version("isaac-align")
         sheet = prepare(work, lanes)

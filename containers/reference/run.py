@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -11,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqdrop import job, layout, mem3, snpeff
+from seqdrop import job, layout, mem3, s3, snpeff
 from seqdrop.failure import BadInputError
 from seqdrop.uri import S3Uri
 from seqdrop.work import Work
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
-GENES_SOURCE = "genes_source"  # the genes as they were given, unpacked; absent for a genome without
+GENES_SOURCE = "genes_source"
 NO_FASTA = "the FASTA holds no sequence, or one without bases or name"
 GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank", ".gbk": "-genbank"}
 
@@ -30,15 +31,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         genome = work / layout.GENOME
         unpack(work.fetch(args.fasta, name="source" + suffix(args.fasta)), genome)
         contigs = list(read_contigs(genome))
+        genes = fetch_genes(work, args.genes) if args.genes else None
+        mark = fingerprint(contigs, genes)
+        earlier = prepared_before(args.reference, mark)
         companions = [".fai", *index(work, genome, args.aligner)]
-        if args.genes:
-            companions.append(build_database(work, genome, args.genes))
+        if genes:
+            companions.append(build_database(work, genome, args.genes, genes))
         work.run("samtools", "dict", genome, "-o", work / "genome.fa.dict")
         summary = {
             "name": args.reference.parent.name,
             "contigs": contigs,
-            "fingerprint": fingerprint(contigs, work / GENES_SOURCE),
-            "indexes": [args.aligner, *(["snpeff"] if args.genes else [])],
+            "fingerprint": mark,
+            "indexes": sorted({*earlier, args.aligner, *(["snpeff"] if args.genes else [])}),
             "tools": work.tools,
         }
         work.counts["contigs"] = len(contigs)
@@ -47,10 +51,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.publish_beside(work / "genome.fa.json", args.reference.parent / layout.REFERENCE_JSON)
 
 
-def fingerprint(contigs: list[dict[str, Any]], genes: Path) -> str:
+def prepared_before(reference: S3Uri, mark: str) -> list[str]:
+    """The indexes that are there already; raises BadInputError for a name of another genome, which runs may read."""
+    with contextlib.suppress(s3.MissingError):
+        found = s3.read_json(reference.parent / layout.REFERENCE_JSON)
+        if found["fingerprint"] != mark:
+            name = reference.parent.name
+            raise BadInputError("REFERENCE", f"{name} is another genome already: choose another --name")
+        return list(found["indexes"])
+    return []
+
+
+def fetch_genes(work: Work, genes: S3Uri) -> Path:
+    """The genes as they were given, unpacked."""
+    unpack(work.fetch(genes, name="genes" + suffix(genes)), work / GENES_SOURCE)
+    return work / GENES_SOURCE
+
+
+def fingerprint(contigs: list[dict[str, Any]], genes: Path | None) -> str:
     """Tells one genome with its genes from any other, whatever they are called."""
     digest = hashlib.sha256(json.dumps(contigs).encode())
-    if genes.exists():
+    if genes:
         digest.update(genes.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -114,7 +135,7 @@ def index(work: Work, genome: Path, aligner: str) -> tuple[str, ...]:
     return INDEXES[aligner]
 
 
-def build_database(work: Work, genome: Path, genes: S3Uri) -> str:
+def build_database(work: Work, genome: Path, genes: S3Uri, source: Path) -> str:
     """Build snpEff's database; returns the companion's suffix."""
     kind = GENES.get(Path(genes.name.lower().removesuffix(".gz")).suffix)
     if kind is None:
@@ -123,8 +144,7 @@ def build_database(work: Work, genome: Path, genes: S3Uri) -> str:
     folder.mkdir(parents=True)
     shutil.copy(genome, folder / "sequences.fa")
     target = {"-gtf22": "genes.gtf", "-gff3": "genes.gff", "-genbank": "genes.gbk"}[kind]
-    unpack(work.fetch(genes, name="genes" + suffix(genes)), folder / target)
-    shutil.copy(folder / target, work / GENES_SOURCE)
+    shutil.copy(source, folder / target)
     (work / snpeff.CONFIG).write_text(f"{snpeff.NAME}.genome : {snpeff.NAME}\n")
     work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     # Genomes without a list of proteins or CDS to check against are the common case here.

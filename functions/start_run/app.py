@@ -33,7 +33,7 @@ class NotReadyError(Exception):
     """The stack is deployed, but nobody has pushed the tools' images yet."""
 
 
-REFUSALS = {ChoiceError: "BAD_INPUT.MALFORMED", UnpreparedError: "REFERENCE", NotReadyError: "NOT_READY"}
+REFUSALS = {ChoiceError: "BAD_INPUT.CHOICES", UnpreparedError: "REFERENCE", NotReadyError: "NOT_READY"}
 
 
 @cache

@@ -22,7 +22,7 @@ def machine(tmp_path: Path) -> Path:
     """Programs under the names the script calls; each notes how it was called."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "ecs.config").touch()
-    for name in ("mkfs.xfs", "mkdir", "mount", "chown", "mdadm"):
+    for name in ("mkfs.xfs", "mkdir", "mount", "chown", "mdadm", "iptables", "shutdown"):
         put(tmp_path, name, 'echo "$(basename "$0") $*" >> "$CALLS"')
     put(tmp_path, "findmnt", "echo /dev/nvme0n1p1")
     return tmp_path
@@ -50,9 +50,13 @@ def run(machine: Path, *, mdadm: bool = True) -> list[str]:
     environment = {"PATH": f"{machine}/bin:{tools}", "CALLS": str(machine / "calls")}
     done = subprocess.run(["/bin/bash", "-c", text], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return (machine / "calls").read_text().splitlines()
+    first, *rest = (machine / "calls").read_text().splitlines()
+    assert first == FENCE
+    return rest
 
 
+# jobs run as 1000: they never reach the instance's own credentials
+FENCE = "iptables --insert OUTPUT --match owner --uid-owner 1000 --destination 169.254.169.254 --jump REJECT"
 ROOT = "/dev/nvme0n1 Amazon Elastic Block Store"
 VOLUME = "/dev/nvme1n1 Amazon Elastic Block Store"
 OWN = [f"/dev/nvme{number}n1 Amazon EC2 NVMe Instance Storage" for number in (2, 3)]

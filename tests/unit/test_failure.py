@@ -37,8 +37,9 @@ def exited(code: int, reason: str = "") -> dict[str, Any]:
 
 SPOT = failed("Host EC2 (instance i-0f2d9c6a7b5e41c38) terminated.", {}, {}, {})
 OUT_OF_MEMORY = failed(ESSENTIAL, exited(137, "OutOfMemoryError: Container killed due to memory usage"))
-TOO_LARGE = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job needs 400 vCPUs"
-NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - The queue waited for an instance"
+QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "  # as Batch writes it
+TOO_LARGE = QUEUE_LIMIT + "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"
+NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 PULL = "CannotPullContainerError: Error response from daemon: manifest unknown"
 
 # what the task's Catch got, the verdict found: the class, the sentence, what the next try changes (None: no try)
@@ -125,22 +126,22 @@ TABLE: dict[str, tuple[dict[str, str], Verdict | None, str, str, dict[str, str] 
         failed(TOO_LARGE),
         None,
         "NOT_PLACED",
-        "The job is larger than any instance of the compute environment: lower its vCPUs or memory parameter.",
+        "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes.",
         None,
     ),
     "no capacity": (
-        failed(NO_CAPACITY),
+        failed(QUEUE_LIMIT + NO_CAPACITY, IsCancelled=True),
         None,
         "NOT_PLACED",
         f"The job waited too long for an instance ({NO_CAPACITY}).",
         {"job_queue": "last"},
     ),
-    "another misconfiguration": (
-        failed("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"),
+    "more than all of the compute environment": (
+        failed(QUEUE_LIMIT + "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", IsCancelled=True),
         None,
         "NOT_PLACED",
-        "The job waited too long for an instance (MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE).",
-        {"job_queue": "last"},
+        "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes.",
+        None,
     ),
     "too many requests": (
         {"Error": "Batch.TooManyRequestsException", "Cause": "Rate exceeded"},
@@ -299,7 +300,7 @@ def test_errors_know_their_class_and_their_exit_code() -> None:
     assert [(error.failure_class, error.exit_code, str(error)) for error in errors] == [
         ("BAD_INPUT.SWAPPED", 65, "m"),
         ("REFERENCE", 65, "m"),
-        ("BAD_INPUT.MALFORMED", 64, "m"),
+        ("BAD_INPUT.ARGS", 64, "m"),
         ("NO_SPACE", 70, "m"),
     ]
     assert all(failure.advice(error.failure_class) for error in errors)

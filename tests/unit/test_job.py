@@ -136,6 +136,7 @@ def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) 
         "attempt": "1",
         "job_id": JOB_ID,
         "image": "bwa:0.1.0",
+        "image_digest": "",
         "tools": {"bwa": "0.7.17"},
         "started": receipt["started"],
         "seconds": receipt["seconds"],
@@ -199,7 +200,7 @@ def test_an_output_that_was_not_written_leaves_no_receipt(batch: Batch) -> None:
 
 
 ENDINGS = {
-    "usage": ("job.options(args.args, '--exome')", 64, "BAD_INPUT.MALFORMED", "unrecognized arguments: --rm"),
+    "usage": ("job.options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
     "bad data": ("raise failure.BadInputError('SWAPPED', 'they are swapped')", 65, "BAD_INPUT.SWAPPED", None),
     "a tool": ("work.run('sh', '-c', 'echo boom >&2; exit 3')", 70, "TOOL_FAILED", "sh ended with exit code 3: boom"),
     "a bug": ("work.counts['reads']", 70, "INTERNAL", "KeyError: 'reads'"),

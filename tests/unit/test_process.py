@@ -29,10 +29,19 @@ def sh(script: str) -> Command:
     return ["sh", "-c", script]
 
 
+_BEFORE: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _what_runs_before() -> None:
+    _BEFORE.clear()
+    _BEFORE.update(children())
+
+
 def children() -> set[int]:
-    """The ids of all programs that this process has started and that are not over."""
+    """The ids of all programs that a test has started and that are not over; servers of other tests may run."""
     found = ((int(folder.name), status_of(int(folder.name))) for folder in Path("/proc").glob("[0-9]*"))
-    return {pid for pid, (state, parent) in found if parent == os.getpid() and state != "Z"}
+    return {pid for pid, (state, parent) in found if parent == os.getpid() and state != "Z"} - _BEFORE
 
 
 def status_of(pid: int) -> tuple[str, int]:

@@ -77,7 +77,7 @@ def test_a_fingerprint_tells_genomes_and_genes_apart_and_nothing_else(tmp_path: 
     wrapped = contigs_of(fasta(tmp_path, f">chr1 the same\n{lines[:50]}\n{lines[50:]}\n"))
     other = contigs_of(write_genome(tmp_path / "b.fa", {"chr1": bases(100, 2)}))
     renamed = contigs_of(write_genome(tmp_path / "c.fa", {"1": bases(100, 1)}))
-    genes, none = tmp_path / run.GENES_SOURCE, tmp_path / "no such file"
+    genes, none = tmp_path / run.GENES_SOURCE, None
     genes.write_text("chr1\tx\tgene\t1\t9\n")
     found = [run.fingerprint(contigs, none), run.fingerprint(contigs, genes)]
     found += [run.fingerprint(other, none), run.fingerprint(renamed, none)]

@@ -32,6 +32,13 @@ def test_an_older_tag_is_replaced_and_other_parameters_stay() -> None:
     assert parameters(with_tag(given, "new")) == ["Aligner=bwa", "Caller=bcftools", "ImageTag=new"]
 
 
+def test_what_a_guided_deployment_wrote_stays() -> None:
+    guided = 'parameter_overrides = "Aligner=\\"isaac\\" NotificationEmail=\\"\\""\nregion = "x"\n'
+    text = with_tag(CONFIG.format(overrides=guided), "new")
+    assert parameters(text) == ["Aligner=isaac", "NotificationEmail=", "ImageTag=new"]
+    assert tomllib.loads(text)["default"]["deploy"]["parameters"]["region"] == "x"
+
+
 def test_writing_the_same_tag_again_changes_nothing() -> None:
     once = with_tag(CONFIG.format(overrides=""), "abc123")
     assert with_tag(once, "abc123") == once

@@ -68,11 +68,12 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 def make(folder: Path, seed: int) -> Material:
     """Genome, genes, truth and reads as files. The same seed gives the same bytes."""
+    name = REFERENCE if seed == SEED else f"{REFERENCE}-{seed}"  # a name is one genome's for good
     made = genome.make_genome(seed)
     planted = planting.plant(made, seed)
     material = Material(
-        folder / f"{REFERENCE}.fa",
-        folder / f"{REFERENCE}.gtf",
+        folder / f"{name}.fa",
+        folder / f"{name}.gtf",
         (folder / f"{SAMPLE}_R1.fastq.gz", folder / f"{SAMPLE}_R2.fastq.gz"),
         planted,
     )
@@ -86,7 +87,7 @@ def make(folder: Path, seed: int) -> Material:
 
 
 def _order(material: Material, results: Path | None) -> Order:
-    source = Source.of(material.fasta, material.genes, REFERENCE)
+    source = Source.of(material.fasta, material.genes, material.fasta.stem)
     return Order(Drop.of(material.fastqs, None), None, source, intervals="", args={}, prefix="", results=results)
 
 

@@ -11,12 +11,17 @@ from typing import Any
 USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN, STOPPED_EXIT = 64, 65, 70, 75, 143
 
 ADVICE = {
-    "BAD_INPUT": "Send the file again, or ask whoever made it for a whole one; the same bytes will fail again.",
-    "REFERENCE": "Prepare the reference with `seqdrop reference`, then drop the reads again.",
+    "BAD_INPUT": "Send the files again as they left the sequencer; the same bytes will fail again.",
+    "BAD_INPUT.ARGS": "Correct the words chosen for this step, then drop the reads again.",
+    "BAD_INPUT.CHOICES": "Correct what was chosen on the FASTQs (x-amz-meta-seqdrop-*), then upload them again.",
+    "BAD_INPUT.SAME_FILE": "One file was given as both mates: upload the other one.",
+    "BAD_INPUT.SWAPPED": "The mates have each other's names: rename them, then upload them again.",
+    "BAD_INPUT.MISSING": "Upload the file again; it must stay until its run is over.",
+    "REFERENCE": "Prepare it with `seqdrop reference`, or choose one that is there (x-amz-meta-seqdrop-reference).",
     "NOT_READY": "Push the images, deploy, then drop the reads again.",
     "OUT_OF_MEMORY": "Give this step more memory: raise its memory parameter of the stack.",
     "NO_SPACE": "Give jobs a larger scratch disk: raise the scratch parameter of the stack.",
-    "SPOT_RECLAIMED": "Spot hosts were taken back again and again: drop the reads again, or lower the Spot share.",
+    "SPOT_RECLAIMED": "Spot hosts were taken back again and again: drop the reads again, or set SpotShare=never.",
     "IMAGE_PULL": "The job's image could not be pulled: push the images of this stack, then drop the reads again.",
     "THROTTLED": "AWS refused calls because there were too many: try again later.",
     "NOT_PLACED": "No instance could be had for this job: see the size of the step and the vCPU limit of the stack.",
@@ -34,6 +39,14 @@ STATES = {
     "compose": "BuildReport",
     "prepare": "PrepareReference",
 }
+# How Batch begins to say that a queue's time limit ended a job; the reason follows.
+QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "
+# Reasons for which no instance will ever do: the same job again would only wait again.
+FITS_NOWHERE = (
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+    "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED",
+)
 GIVE_UP = "give_up"
 MOST_TRIES = 3  # of one step, each up to three attempts of Batch: bounds the longest path through the machine
 
@@ -63,7 +76,7 @@ class UsageError(JobError):
     exit_code = USAGE
 
     def __init__(self, message: str) -> None:
-        super().__init__("BAD_INPUT.MALFORMED", message)
+        super().__init__("BAD_INPUT.ARGS", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +102,7 @@ class Verdict:
 
 
 def advice(failure_class: str) -> str:
-    return ADVICE[failure_class.split(".", maxsplit=1)[0]]
+    return ADVICE.get(failure_class) or ADVICE[failure_class.split(".", maxsplit=1)[0]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +135,7 @@ class Ending:
             job_id=job.get("JobId", ""),
             attempt=len(attempts),
             exit_code=container.get("ExitCode"),
-            status_reason=job.get("StatusReason") or last.get("StatusReason", ""),
+            status_reason=(job.get("StatusReason") or last.get("StatusReason", "")).removeprefix(QUEUE_LIMIT),
             reason=container.get("Reason", ""),
             stopped=bool(job.get("IsTerminated") or job.get("IsCancelled")),
             error=name,
@@ -151,8 +164,8 @@ def classify(ending: Ending, verdict: Verdict | None) -> tuple[str, str]:
 
 
 def _not_placed(ending: Ending) -> str:
-    if ending.status_reason.startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"):
-        return "The job is larger than any instance of the compute environment: lower its vCPUs or memory parameter."
+    if ending.status_reason.startswith(FITS_NOWHERE):
+        return "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes."
     if ending.status_reason.startswith(("CAPACITY:", "MISCONFIGURATION:")):
         return f"The job waited too long for an instance ({ending.status_reason})."
     return ""
@@ -202,7 +215,7 @@ def _cure(
         return {"memory": str(int(job["memory"]) * 2)}
     if failure_class == "NO_SPACE" and whole_instance_vcpus:  # the scratch disk is shared by an instance's jobs
         return {"vcpus": whole_instance_vcpus}
-    fits_nowhere = ending.status_reason.startswith("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
+    fits_nowhere = ending.status_reason.startswith(FITS_NOWHERE)
     waited_there = failure_class == "NOT_PLACED" and job["job_queue"] == last_resort_queue
     if failure_class in {"SPOT_RECLAIMED", "NOT_PLACED"} and not fits_nowhere and not waited_there:
         return {"job_queue": last_resort_queue}

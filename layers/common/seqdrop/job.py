@@ -24,8 +24,8 @@ from seqdrop.process import Processes, ToolError
 from seqdrop.uri import S3Uri
 from seqdrop.work import Work, peak_memory, workspace
 
+INTERMEDIATE = "seqdrop=intermediate"  # working papers: the bucket's lifecycle clears them away
 # Every job is told these; what else it is told is its own inputs and outputs.
-INTERMEDIATE = "seqdrop=intermediate"  # working papers: the results bucket's lifecycle clears them away
 COMMON = ("run", "attempt", "vcpus", "memory", "args")
 
 
@@ -135,6 +135,8 @@ def _named(error: BaseException) -> tuple[str, str, int]:
         return "STOPPED", "The job was told to stop.", failure.STOPPED_EXIT
     if isinstance(error, failure.JobError):
         return error.failure_class, str(error), error.exit_code
+    if isinstance(error, s3.MissingError):
+        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", failure.BAD_DATA
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "NO_SPACE", "The scratch disk is full.", failure.INTERNAL_EXIT
     if isinstance(error, MemoryError):

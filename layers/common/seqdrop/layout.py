@@ -11,9 +11,9 @@ from typing import Any
 
 from seqdrop.uri import S3Uri
 
-# The jobs of a run, by the word that names them in the plan, in receipts and in verdicts.
 CHOICES = {"reference", "intervals", "args", "lanes", "priority"}
 PRIORITIES = ("normal", "high")
+# The jobs of a run, by the word that names them in the plan, in receipts and in verdicts.
 STEPS = ("align", "call", "annotate", "collect", "compose")
 ANNOTATOR = "snpeff"
 GENOME = "genome.fa"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 RUNNING, WAITING = "RUNNING", "WAITING"
+WAITS_FOR = 14 * 24 * 3600  # seconds; then a lone mate was most likely deleted, and its row goes too
 Row = dict[str, Any]
 
 
@@ -37,8 +39,8 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def hours_since(time: str) -> float:
-    then = datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+def hours_since(moment: str) -> float:
+    then = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return (datetime.now(UTC) - then).total_seconds() / 3600
 
 
@@ -55,9 +57,10 @@ def begin(row: Mapping[str, Any]) -> bool:
 
 def refuse(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
     """Write a row for reads that started nothing, and why. True if it was not there before."""
-    time = now()
+    moment = now()
     ending = {"class": failure_class, "message": message, "advice": advice(failure_class)}
-    return _put({**row, "status": "FAILED", "started": time, "finished": time, **ending}, "attribute_not_exists(#run)")
+    refused = {**row, "status": "FAILED", "started": moment, "finished": moment, **ending}
+    return _put(refused, "attribute_not_exists(#run)")
 
 
 def finish(run: str, ending: Mapping[str, Any]) -> bool:
@@ -92,7 +95,8 @@ def remember_waiting(bucket: str, mates: Sequence[str], sample: str) -> None:
     """A row for a mate that is alone; since when stays, however often it is told."""
     message = f"waits until both are there: {' and '.join(mates)}"
     row = {"run": _waiting_name(bucket, mates), "sample": sample, "status": WAITING, "message": message}
-    _put({**row, "started": now()}, "attribute_not_exists(#run)")
+    expires = int(time.time()) + WAITS_FOR
+    _put({**row, "started": now(), "expires": expires}, "attribute_not_exists(#run)")
 
 
 def forget_waiting(bucket: str, mates: Sequence[str]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import json
 import os
 import re
 import resource
 import shutil
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +119,7 @@ class Work:
             "attempt": self.args.attempt,
             "job_id": os.environ.get("AWS_BATCH_JOB_ID", ""),
             "image": os.environ.get("SEQDROP_IMAGE", ""),
+            "image_digest": image_digest(),
             "tools": self.tools,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),
@@ -145,6 +148,16 @@ def md5(path: Path, name: str) -> Path:
     target = beside(path, ".md5")
     target.write_text(f"{digest.hexdigest()}  {name}\n")
     return target
+
+
+def image_digest() -> str:
+    """The digest of the image this runs in, as the ECS agent tells it; "" outside of ECS."""
+    endpoint = os.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
+    if not endpoint:
+        return ""
+    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(endpoint, timeout=2) as answer:  # noqa: S310  http of the agent
+        return str(json.load(answer).get("ImageID", ""))
+    return ""
 
 
 def peak_memory() -> int:

@@ -67,9 +67,10 @@ SILENT = job_failed(EXITED, {"ExitCode": 3})
 OUT_OF_MEMORY = job_failed(
     EXITED, {"ExitCode": 137, "Reason": "OutOfMemoryError: Container killed due to memory usage"}
 )
+QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "  # as Batch writes it
 SPOT_RECLAIMED = job_failed("Host EC2 (instance i-0f2d9c6a7b5e41c38) terminated.", {}, {}, {})
-NOT_PLACED = job_failed("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - The job waited for an instance", IsCancelled=True)
-TOO_LARGE = job_failed("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job fits no instance", IsCancelled=True)
+NOT_PLACED = job_failed(QUEUE_LIMIT + "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY", IsCancelled=True)
+TOO_LARGE = job_failed(QUEUE_LIMIT + "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", IsCancelled=True)
 TIMED_OUT = job_failed("Job attempt duration exceeded timeout", {"ExitCode": 137})
 STOPPED = job_failed("wrong sample", {"ExitCode": 143}, IsTerminated=True)
 IMAGE_PULL = job_failed("Task failed to start", {"Reason": "CannotPullContainerError: manifest unknown"})

@@ -126,7 +126,7 @@ FINAL = {
     "Silent": ("TOOL_FAILED", "The job ended with exit code 3 and left no verdict.", 1),
     "TooLarge": (
         "NOT_PLACED",
-        "The job is larger than any instance of the compute environment: lower its vCPUs or memory parameter.",
+        "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes.",
         1,
     ),
     "TimedOut": ("TIMEOUT", "The job ran longer than its time limit and was ended.", 1),
