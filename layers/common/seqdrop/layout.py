@@ -20,8 +20,8 @@ GENOME = "genome.fa"
 REFERENCE_JSON = "reference.json"  # beside the genome: contigs and the indexes that are there; written last
 WHOLE_GENOME = "all"  # the value of `intervals` when no BED was chosen: Batch parameters are never empty
 
-SAMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, of a BED beside it
+SAMPLE = NAME
 LANES = re.compile(r"[1-9]\d?")
 _FASTQ = re.compile(
     r"""(?P<stem>.+?)
