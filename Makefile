@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen --all-extras
 PYTHON_SOURCES := layers functions containers cli local docs gates tests
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: demo test check build images push invoke mocks tools picture clean
+.PHONY: demo test check build images push invoke mocks failures tools picture clean
 
 demo: .venv/ready tools
 	$(RUN) seqdrop demo
@@ -36,6 +36,9 @@ tools:
 
 mocks: .venv/ready ## what the mocked functions answer, written anew from their code
 	PYTHONPATH=tests/contract $(RUN) python -m paths.make
+
+failures: .venv/ready ## docs/failures.md, written anew from tests/faults
+	$(RUN) python tests/faults/catalogue.py
 
 picture: .venv/ready
 	$(RUN) python docs/draw_pipeline.py

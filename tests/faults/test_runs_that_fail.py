@@ -1,4 +1,4 @@
-"""A run that fails says why in a sentence, and leaves no manifest."""
+"""Runs that fail"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catalogue import case
 from pipeline_runs import Sample, drop_pair, ended, eventually, execution, fetch_json, keys, row_of, run_pair
 from seqdrop_cli.stack import Stack
 
@@ -22,6 +23,12 @@ def damaged(sample: Sample, folder: Path, how: str) -> tuple[Path, Path]:
     return one, two
 
 
+@case(
+    happens="A FASTQ is cut off, or one mate has fewer reads than the other.",
+    see="`FAILED`, `BAD_INPUT.TRUNCATED` or `BAD_INPUT.MATE_COUNT`, and which file it is.",
+    does="Ends the alignment before anything is published. The same bytes are never tried again.",
+    do="Send the files again as they left the sequencer.",
+)
 @pytest.mark.parametrize(
     ("how", "failure_class"), [("cut", "TRUNCATED"), ("short", "MATE_COUNT"), ("same", "SAME_FILE")]
 )
@@ -35,6 +42,12 @@ def test_bad_reads_are_named_and_never_tried_twice(
     assert (ending["status"], ending["error"], ending["cause"]) == ("FAILED", row["class"], row["message"])
 
 
+@case(
+    happens="A run asks for words (`seqdrop-args`) that the tool's wrapper does not allow.",
+    see="`FAILED`, `BAD_INPUT.ARGS`, and the word.",
+    does="Refuses it before the tool is started.",
+    do="Correct the words and drop the reads again.",
+)
 def test_words_that_a_tool_does_not_allow_are_refused(stack: Stack, sample: Sample) -> None:
     row = run_pair(stack, sample.few, "HOSTILE", args='{"call":["--output","/etc/passwd"]}')
     assert (row["status"], row["step"]) == ("FAILED", "call")
@@ -42,6 +55,12 @@ def test_words_that_a_tool_does_not_allow_are_refused(stack: Stack, sample: Samp
     assert "manifest.json" not in keys(stack, row)
 
 
+@case(
+    happens="The quality figures fail, the variants do not.",
+    see="`INCOMPLETE`; `manifest.json` with `complete: false` and the missing step.",
+    does="Keeps the variants and builds the report from what there is.",
+    do="Use the results; resume the run for the rest.",
+)
 def test_a_failed_quality_branch_keeps_the_variants(stack: Stack, sample: Sample) -> None:
     row = run_pair(stack, sample.few, "NOSTATS", args='{"collect":["--no-such-option"]}')
     assert (row["status"], row["step"]) == ("INCOMPLETE", "collect")
@@ -51,6 +70,12 @@ def test_a_failed_quality_branch_keeps_the_variants(stack: Stack, sample: Sample
     assert "NOSTATS.report.html" in keys(stack, row)
 
 
+@case(
+    happens="Somebody stops a run.",
+    see="`ABORTED`, `STOPPED`.",
+    does="Ends its jobs; leaves no manifest.",
+    do="Resume it, or drop the reads again.",
+)
 def test_a_stopped_run_is_recorded_as_aborted_and_leaves_no_job(stack: Stack, sample: Sample) -> None:
     drop_pair(stack, sample.material.fastqs, "STOPPED")
     row = row_of(stack, "STOPPED")

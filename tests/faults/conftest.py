@@ -1,0 +1,22 @@
+"""Whole runs on the embedded AWS, and the functions alone on moto: faults are planted in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import function_aws
+import pytest
+from pipeline_stacks import _tools, sample, stack  # noqa: F401
+
+
+@pytest.fixture
+def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[function_aws.Deployed]:
+    """The stack's functions, tables and buckets in this process; no job runs."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", function_aws.REGION)
+    function_aws.keep_checksums(monkeypatch)
+    with function_aws.deployed(monkeypatch) as found:
+        yield found
