@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
 from seqdrop import align, job
+from seqdrop.pairs import interleaved
 from seqdrop.process import Command
 from seqdrop.work import Work
 
@@ -20,7 +23,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         chosen = job.options(args.args, "--no-mark-duplicates")
         reference = work.fetch_reference(*INDEX)
         lanes = align.fetch_lanes(work)
-        align.count_reads(work, lanes)
         work.tools["bwa"] = version(work)
         header = align.header(work, lanes, "bwa")
 
@@ -36,15 +38,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 def stream(work: Work, reference: Path, lane: align.Lane, out: BinaryIO) -> None:
     """One lane's alignments without a header of their own: the one for all lanes is written already."""
     group = lane.header.replace("\t", "\\t")
-    # -K: batches of one size, so that any number of threads gives the same; -Y: soft clips, no bases are lost
-    options: Command = ["-K", "100000000", "-Y", "-t", work.vcpus, "-R", group]
-    command: Command = ["bwa", "mem", *options, reference, lane.fastq_1, lane.fastq_2]
-    work.processes.pipe(None, command, ["grep", "-v", "^@"], stdout=out)  # "@": SAM allows no read name to begin so
+    # -K: batches of one size, so that any number of threads gives the same; -Y: soft clips, no bases are lost;
+    # -p: mates side by side in one stream, so that the bytes that were proven are the bytes that are aligned
+    options: Command = ["-K", "100000000", "-Y", "-p", "-t", work.vcpus, "-R", group]
+
+    def feed(pipe: BinaryIO) -> None:
+        with closing(align.proven(work, lane)) as batches:
+            pipe.writelines(interleaved(one, two) for one, two in batches)
+
+    command: Command = ["bwa", "mem", *options, reference, "-"]
+    work.processes.pipe(feed, command, ["grep", "-v", "^@"], stdout=out)  # "@": SAM allows no read name to begin so
 
 
 def version(work: Work) -> str:
     """bwa prints it only when it is called wrongly."""
-    shown = subprocess.run(["bwa"], cwd=work.directory, capture_output=True, check=False).stderr.decode()
+    path = {"PATH": os.environ["PATH"]}
+    shown = subprocess.run(["bwa"], cwd=work.directory, env=path, capture_output=True, check=False).stderr.decode()
     return next((line.split()[1] for line in shown.splitlines() if line.startswith("Version:")), "unknown")
 
 

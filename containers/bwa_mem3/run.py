@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from importlib.metadata import version
 from typing import BinaryIO
 
@@ -19,7 +20,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         header = align.header(work, lanes, "bwa-mem3")
 
         def feed(out: BinaryIO) -> None:
-            work.counts["reads"] = mem3.align(reference, lanes, header, work.vcpus, out)
+            with ExitStack() as opened:
+                reads = [(lane.read_group, opened.enter_context(closing(align.proven(work, lane)))) for lane in lanes]
+                mem3.align(reference, reads, header, work.vcpus, out)
 
         align.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
 

@@ -16,23 +16,30 @@ MOST_LANES = 8  # Isaac's file names have room for lanes 1 to 8
 def main(argv: Sequence[str] | None = None) -> None:
     args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with job.step("align", args) as work:
-        chosen = job.options(args.args, "--no-mark-duplicates", seed_length=int, clusters_at_a_time=int)
+        sizes = {"seed_length": job.whole(10, 32), "clusters_at_a_time": job.whole(1_000, 100_000_000)}
+        chosen = job.options(args.args, "--no-mark-duplicates", **sizes)
         if chosen.no_mark_duplicates:
             raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
         reference = work.fetch_reference(".fai")
         lanes = align.fetch_lanes(work)
-        if any(lane.fastq_1.suffix != ".gz" or lane.fastq_2.suffix != ".gz" for lane in lanes):
+        if any(is_plain(path) for lane in lanes for path in (lane.fastq_1, lane.fastq_2)):
             raise UsageError("Isaac reads gzipped FASTQs only: compress them, or use bwa_mem3 or bwa")
-        align.count_reads(work, lanes)
         work.version("isaac-align")
         sheet = prepare(work, lanes)
         tuning = [word for name in ("seed_length", "clusters_at_a_time") for word in option(chosen, name)]
         # the mask keeps the last base of every read; -m is enforced as address space, in GB
-        work.run("isaac-align", "-r", reference, "-b", work / "fastq", "--base-calls-format", "fastq-gz",
-                 "-m", max(2, work.memory // 1024 - 1), "-j", work.vcpus, "--use-bases-mask", "y*,y*",
-                 "--variable-read-length", "yes", "-s", sheet, *tuning,
-                 "--output-directory", work / "isaac", "--temp-directory", work / "temp")  # fmt: skip
+        with align.proven_beside(work, lanes):
+            work.run("isaac-align", "-r", reference, "-b", work / "fastq", "--base-calls-format", "fastq-gz",
+                     "-m", max(2, work.memory // 1024 - 1), "-j", work.vcpus, "--use-bases-mask", "y*,y*",
+                     "--variable-read-length", "yes", "-s", sheet, *tuning,
+                     "--output-directory", work / "isaac", "--temp-directory", work / "temp")  # fmt: skip
         align.publish(work, work / "isaac/Projects/default" / args.sample / "sorted.bam")
+
+
+def is_plain(fastq: Path) -> bool:
+    """Whatever the file is called."""
+    with fastq.open("rb") as file:
+        return file.read(1) == b"@"
 
 
 def prepare(work: Work, lanes: Sequence[align.Lane]) -> Path:
@@ -44,7 +51,7 @@ def prepare(work: Work, lanes: Sequence[align.Lane]) -> Path:
     for number, lane in enumerate(lanes, start=1):
         (work / f"fastq/lane{number}_read1.fastq.gz").symlink_to(lane.fastq_1)
         (work / f"fastq/lane{number}_read2.fastq.gz").symlink_to(lane.fastq_2)
-        flowcell = lane.read_group.split(".")[0]
+        flowcell = lane.read_group.rpartition(".")[0]
         rows.append(f"{flowcell},{number},{lane.sample},default,,{lane.sample},N,,seqdrop,default")
     sheet = work / "sheet.csv"
     sheet.write_text("\n".join(rows) + "\n")

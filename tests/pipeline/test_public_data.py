@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_runs import drop, ended, fetch, prepare_files, run_pair, tool
+from pipeline_runs import drop, ended, fetch, fetch_json, prepare_files, run_pair, tool
 from seqdrop_cli.stack import Stack
 
 DATA = Path(os.environ.get("SEQDROP_DATA", "/nonexistent"))
@@ -95,7 +95,7 @@ CLASSES = {
     "phred64": "MALFORMED",
     "qual_len": "MALFORMED",
     "same_file_twice": "SAME_FILE",
-    "trailing_garbage": "TRUNCATED",
+    "trailing_garbage": "CORRUPT_GZIP",
     "truncated_gzip": "TRUNCATED",
     "truncated_record": "TRUNCATED",
     "zero_bytes": "EMPTY",
@@ -113,3 +113,5 @@ def test_an_awkward_pair_ends_as_its_table_says(stack: Stack, case: list[str]) -
         assert (row["status"], row["class"]) == ("FAILED", f"BAD_INPUT.{CLASSES[case[0]]}")
     else:
         assert (row["status"], row["reads"]) == ("SUCCEEDED", 2 * int(pairs))
+        warned = ["DUPLICATE_NAMES"] if case[0] == "dup_names" else []
+        assert [warning["warning"] for warning in fetch_json(stack, row, "manifest.json")["warnings"]] == warned

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import random
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +36,35 @@ def text(made: Sequence[Record], newline: str = "\n") -> bytes:
 
 def zipped(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
+
+
+def bgzf(data: bytes, block: int = 700) -> bytes:
+    """As bcl2fastq and bgzip write: small members that say their size, and an empty one at the end."""
+    blocks = []
+    for start in range(0, len(data) + block, block):
+        part = data[start : start + block]
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        body = packer.compress(part) + packer.flush()
+        head = struct.pack("<4BI2BH2BHH", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(body) + 25)
+        blocks.append(head + body + struct.pack("<2I", zlib.crc32(part), len(part)))
+    return b"".join(blocks)
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
+def changed(made: Sequence[Record], place: int, **change: str) -> bytes:
+    """The file with one record made otherwise: head, seq or qual."""
+    record = dict(zip(("head", "seq", "qual"), made[place], strict=True)) | change
+    return zipped(text([*made[:place], (record["head"], record["seq"], record["qual"]), *made[place + 1 :]]))
+
+
+def write_pair(folder: Path, one: bytes, two: bytes, ending: str = ".fastq.gz") -> tuple[Path, Path]:
+    paths = folder / f"lane1_R1{ending}", folder / f"lane1_R2{ending}"
+    for path, data in zip(paths, (one, two), strict=True):
+        path.write_bytes(data)
+    return paths
 
 
 def fastq(mate: int, count: int = 4, *, lane: int = 1, header: str = "casava") -> bytes:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from function_aws import FASTQS, Deployed
-from made_reads import fastq
+from made_reads import fastq, text, zipped
 from seqdrop import align, s3
 from seqdrop.failure import BadInputError, JobError
-from seqdrop.process import Processes
+from seqdrop.process import Processes, ToolError
 from seqdrop.uri import S3Uri
 from seqdrop.work import Work
 
@@ -80,12 +81,12 @@ def test_a_lane_is_a_read_group(work: Work) -> None:
 def test_the_pinned_reads_of_every_lane_are_fetched_under_names_without_the_sample(aws: Deployed, work: Work) -> None:
     lanes = []
     for number in (1, 2):
-        entry = {"lane": f"L00{number}", "read_group": f"HXYZTDSXX.{number}"}
+        entry: dict[str, Any] = {"lane": f"L00{number}", "read_group": f"HXYZTDSXX.{number}"}
         for mate in (1, 2):
             key = f"NA12878_L00{number}_R{mate}.fastq" + (".gz" if number == 1 else "")
-            told = aws.put(key, fastq(mate, lane=number))["detail"]["object"]
+            aws.put(key, fastq(mate, lane=number))
+            entry[f"fastq_{mate}"] = s3.head(S3Uri(FASTQS, key)).pinned()
             aws.put(key, b"a later version")
-            entry[f"fastq_{mate}"] = {"uri": f"s3://{FASTQS}/{key}", "version_id": told["version-id"]}  # type: ignore[assignment]
         lanes.append(entry)
     s3.write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes})
     found = align.fetch_lanes(work)
@@ -169,9 +170,59 @@ def test_an_aligner_that_fails_leaves_nothing_to_publish(work: Work) -> None:
     assert work.outputs == []
 
 
+def written(work: Work, number: int, one: bytes, two: bytes) -> align.Lane:
+    found = lane(work, number)
+    found.fastq_1.write_bytes(one)
+    found.fastq_2.write_bytes(two)
+    return found
+
+
 def test_reads_are_counted_in_all_lanes_and_both_mates(work: Work) -> None:
     for number, count in ((1, 3), (2, 4)):
-        for mate in (1, 2):
-            (work / f"lane{number}_R{mate}.fastq.gz").write_bytes(fastq(mate, count, lane=number))
-    align.count_reads(work, [lane(work, 1), lane(work, 2)])
+        found = written(work, number, *(fastq(mate, count, lane=number) for mate in (1, 2)))
+        assert sum(len(one) for one, _ in align.proven(work, found)) == count
     assert work.counts == {"reads": 14}
+    assert work.warnings == []
+
+
+def test_reads_with_the_same_name_are_warned_of(work: Work) -> None:
+    one, two = (text([(f"r{number % 3}", bases, "FFFF") for number in range(5)]) for bases in ("ACGT", "CCCC"))
+    list(align.proven(work, written(work, 1, zipped(one), zipped(two))))
+    sentence = "2 of 5 pairs of lane1_R1.fastq.gz and lane1_R2.fastq.gz have the name of another"
+    assert work.warnings == [{"warning": "DUPLICATE_NAMES", "message": sentence}]
+
+
+def test_reads_are_proven_while_an_aligner_reads_them_itself(work: Work) -> None:
+    lanes = [written(work, number, *(fastq(mate, 3, lane=number) for mate in (1, 2))) for number in (1, 2)]
+    with align.proven_beside(work, lanes):
+        work.run("true")
+    assert work.counts == {"reads": 12}
+
+
+@pytest.mark.parametrize("aligner", [["sleep", "60"], ["false"], ["true"]], ids=["works on", "fails", "ends with 0"])
+def test_bad_reads_end_an_aligner_and_win_over_its_complaint(work: Work, aligner: list[str]) -> None:
+    lanes = [written(work, 1, fastq(1, 4), fastq(2, 3))]
+    began = time.monotonic()
+    with pytest.raises(BadInputError, match="do not hold the same number"), align.proven_beside(work, lanes):
+        work.run(*aligner)
+    assert time.monotonic() - began < 30
+
+
+def test_an_aligner_that_fails_on_good_reads_is_to_blame_itself(work: Work) -> None:
+    lanes = [written(work, 1, fastq(1), fastq(2))]
+    with pytest.raises(ToolError, match="false ended with exit code 1"), align.proven_beside(work, lanes):
+        work.run("false")
+
+
+def test_a_job_that_is_stopped_does_not_wait_for_the_check(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def endless(*_: object) -> Iterator[None]:
+        while len(seen) < 600:
+            seen.append(1)
+            yield time.sleep(0.1)
+
+    monkeypatch.setattr(align, "proven", endless)
+    with pytest.raises(KeyboardInterrupt), align.proven_beside(work, [lane(work)]):
+        raise KeyboardInterrupt
+    assert len(seen) < 10

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import subprocess
+import threading
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from made_reads import bases, pairs_of, text, write_genome
 from seqdrop import fastq, mem3
 from seqdrop.align import Lane
 from seqdrop.failure import BadInputError
+from seqdrop.pairs import Pairs
+from seqdrop.records import Batch
 
 REPEAT = bases(400, seed=3)
 CONTIGS = {
@@ -42,8 +47,12 @@ def lane(genome: Path) -> Lane:
 
 def aligned(genome: Path, lanes: list[Lane], threads: int) -> bytes:
     out = io.BytesIO()
-    assert mem3.align(genome, lanes, HEADER, threads, out) == 2 * PAIRS * len(lanes)
+    mem3.align(genome, reads_of(lanes), HEADER, threads, out)
     return out.getvalue()
+
+
+def reads_of(lanes: list[Lane]) -> list[tuple[str, mem3.Batches]]:
+    return [(lane.read_group, Pairs(lane.fastq_1, lane.fastq_2).batches()) for lane in lanes]
 
 
 def records(bam: bytes) -> list[list[str]]:
@@ -83,7 +92,7 @@ def test_the_index_of_a_genome_of_any_length_is_right(tmp_path: Path) -> None:
         for fastq_path, made in zip(paths, (one, two), strict=True):
             fastq_path.write_bytes(text(made))
         out = io.BytesIO()
-        mem3.align(path, [Lane("S", "g", "", *paths)], f"@SQ\tSN:c\tLN:{length}\n", 1, out)
+        mem3.align(path, reads_of([Lane("S", "g", "", *paths)]), f"@SQ\tSN:c\tLN:{length}\n", 1, out)
         found = [
             (name, int(position), cigar) for name, _, _, position, _, cigar in map(first_six, records(out.getvalue()))
         ]
@@ -133,4 +142,27 @@ def test_broken_reads_end_the_alignment(genome: Path, lane: Lane, tmp_path: Path
     cut = tmp_path / "lane1_R2.fastq"
     cut.write_bytes(lane.fastq_2.read_bytes()[:-150])
     with pytest.raises(BadInputError, match="ends in the middle of read 1500"):
-        mem3.align(genome, [Lane("S", "g", "", lane.fastq_1, cut)], HEADER, 2, io.BytesIO())
+        mem3.align(genome, reads_of([Lane("S", "g", "", lane.fastq_1, cut)]), HEADER, 2, io.BytesIO())
+
+
+def test_what_waits_is_never_begun_once_the_reads_are_found_bad(
+    genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastq, "BATCH", 100)
+    begun = []
+    release = threading.Event()
+
+    def slowly(*_: object) -> tuple[list[bytes], None]:
+        begun.append(1)
+        release.wait(10)
+        return [], None
+
+    def bad_after_seven() -> Iterator[tuple[Batch, Batch]]:
+        yield from islice(Pairs(lane.fastq_1, lane.fastq_2).batches(), 7)
+        threading.Timer(0.2, release.set).start()
+        raise BadInputError("MATE_NAMES", "bad")
+
+    monkeypatch.setattr("bwa_mem3.align_batch", slowly)
+    with pytest.raises(BadInputError):
+        mem3.align(genome, [("g", bad_after_seven())], HEADER, 4, io.BytesIO())
+    assert len(begun) == 4  # of seven: one for each thread

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from seqdrop import fastq, job, layout, s3
+from seqdrop import job, layout, s3
 from seqdrop.failure import JobError
+from seqdrop.pairs import Pairs
 from seqdrop.process import Command
+from seqdrop.records import Batch
 from seqdrop.uri import S3Uri
 from seqdrop.work import Work, md5
 
@@ -48,7 +53,8 @@ def fetch_lanes(work: Work) -> list[Lane]:
         for mate in ("fastq_1", "fastq_2"):
             pinned, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
             suffix = ".fastq.gz" if uri.name.endswith(".gz") else ".fastq"
-            files.append(work.fetch(uri, name=f"lane{place}_R{mate[-1]}{suffix}", version_id=pinned["version_id"]))
+            name, version_id = f"lane{place}_R{mate[-1]}{suffix}", pinned["version_id"]
+            files.append(work.fetch(uri, name=name, version_id=version_id, etag=pinned["etag"]))
         lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
     return lanes
 
@@ -65,7 +71,7 @@ def header(work: Work, lanes: Sequence[Lane], program: str) -> str:
 def sort_and_publish(work: Work, feed: Callable[[BinaryIO], None], *, mark_duplicates: bool) -> None:
     """One pass from aligned pairs to the finished BAM: mates filled in, sorted, duplicates marked, indexed.
 
-    `feed` writes SAM or BAM, the mates of a pair side by side, and sets `work.counts["reads"]`.
+    `feed` writes SAM or BAM, the mates of a pair side by side, and counts the reads (`proven`).
     """
     bam, threads = work / "aligned.bam", str(work.vcpus)
     per_thread = max(64, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is for one thread
@@ -85,6 +91,7 @@ def publish(work: Work, bam: Path) -> None:
     """Prove that every read is in the BAM once, then publish it with its index and checksum."""
     work.version("samtools")
     work.run("samtools", "quickcheck", bam)
+    work.run("samtools", "idxstats", bam)  # the index can be read, and is of this BAM
     # 0x900: neither secondary nor supplementary, so every read counts once
     primary = work.processes.output("samtools", "view", "-c", "-F", "0x900", "-@", work.vcpus, bam)
     work.counts["primary_records"] = int(primary)
@@ -94,6 +101,38 @@ def publish(work: Work, bam: Path) -> None:
     work.publish(bam, "bam", ".bai", ".md5")
 
 
-def count_reads(work: Work, lanes: Sequence[Lane]) -> None:
-    """Prove the FASTQs of every lane, for aligners that read the files themselves."""
-    work.counts["reads"] = 2 * sum(fastq.count(lane.fastq_1, lane.fastq_2) for lane in lanes)
+def proven(work: Work, lane: Lane) -> Generator[tuple[Batch, Batch]]:
+    """The reads of a lane, for aligners that are fed: nothing unproven reaches them. Counts into `work.counts`."""
+    pairs = Pairs(lane.fastq_1, lane.fastq_2)
+    with contextlib.closing(pairs.batches()) as batches:
+        yield from batches
+    work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
+    if pairs.again:
+        files = f"{lane.fastq_1.name} and {lane.fastq_2.name}"
+        work.warn("DUPLICATE_NAMES", f"{pairs.again:,} of {pairs.count:,} pairs of {files} have the name of another")
+
+
+@contextlib.contextmanager
+def proven_beside(work: Work, lanes: Sequence[Lane]) -> Iterator[None]:
+    """Prove the reads while an aligner reads the files itself; bad ones end it, and win over its complaint."""
+    with ThreadPoolExecutor(1) as thread:
+        ended = threading.Event()
+        check = thread.submit(_prove, work, lanes, ended)
+        check.add_done_callback(lambda done: work.processes.stop() if done.exception() else None)
+        try:
+            try:
+                yield
+            except JobError:
+                check.result()  # raises what the check found: the aligner may only have stumbled over it
+                raise
+            check.result()
+        finally:
+            ended.set()
+
+
+def _prove(work: Work, lanes: Sequence[Lane], ended: threading.Event) -> None:
+    for lane in lanes:
+        with contextlib.closing(proven(work, lane)) as batches:
+            for _ in batches:
+                if ended.is_set():
+                    return

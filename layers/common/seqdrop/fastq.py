@@ -1,40 +1,22 @@
-"""FASTQ files as they are found in the wild, read in pairs and proven while they are read.
-
-Aligners end with 0 on reads that are cut, corrupt or mispaired, so nothing is believed here: every gzip member's
-CRC, the shape of every record, equal counts and equal names of the mates.
-"""
+"""FASTQ files as they are found in the wild, read a batch at a time and proven on the way."""
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from collections.abc import Generator
-from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import BinaryIO, cast
 
+from seqdrop import records
 from seqdrop.failure import BadInputError
+from seqdrop.gunzip import GZIP_MAGIC, Unpacked
+from seqdrop.records import LINES, LONGEST_LINE, Batch
 
-GZIP_MAGIC = b"\x1f\x8b"
 BATCH = 10_000  # pairs; fixed, so that what is made of a batch does not depend on the number of threads
-# `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`, as sequencers name reads
-_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[^:\s]+):(?P<lane>\d+):\d+:\d+:\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Reads of one mate, in order: names without `/1` or comment, sequences, qualities."""
-
-    names: list[bytes]
-    sequences: list[bytes]
-    qualities: list[bytes]
-    mate: bytes  # b"1" or b"2" where the first read's header says which mate it is, else b""
-
-    def __len__(self) -> int:
-        return len(self.names)
+LARGEST_BATCH = 32 << 20  # bytes: reads of 1,500 bases; this pipeline is for short ones, and its memory stays flat
+MOST_BLANK = 1_000  # lines at the end of a file
+# `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`, as sequencers name reads. A flowcell goes into header lines and sheets:
+# what else might stand there is no flowcell.
+_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9._-]+):(?P<lane>\d{1,3}):\d+:\d+:\d+")
 
 
 def read_group(head: bytes) -> str | None:
@@ -45,108 +27,62 @@ def read_group(head: bytes) -> str | None:
         except zlib.error:
             return None
     found = _ILLUMINA.match(head.removeprefix(b"@"))
-    return f"{found['flowcell'].decode('ascii', 'replace')}.{found['lane'].decode()}" if found else None
+    return f"{found['flowcell'].decode()}.{found['lane'].decode()}" if found else None
 
 
-def pairs(fastq_1: Path, fastq_2: Path) -> Generator[tuple[Batch, Batch]]:
-    """Batches of both mates side by side, every one proven; raises BadInputError."""
-    number = 0
-    with closing(batches(fastq_1)) as first, closing(batches(fastq_2)) as second:
-        while True:
-            one, two = next(first, None), next(second, None)
-            if one is None and two is None:
-                break
-            if one is None or two is None or len(one) != len(two):
+def batches(file: Unpacked) -> Generator[Batch]:
+    """The records of one file; raises BadInputError."""
+    names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
+    mate: bytes | None = None
+    given = 0
+    try:
+        for reads in _proven(file):
+            mate = reads.mate if mate is None and reads else mate
+            names += reads.names
+            sequences += reads.sequences
+            qualities += reads.qualities
+            if len(names) < BATCH and file.given - given > LARGEST_BATCH:
                 raise BadInputError(
-                    "MATE_COUNT", f"{fastq_1.name} and {fastq_2.name} do not hold the same number of reads"
+                    "LIMIT", f"{file.name} holds reads too long for this pipeline, which is for short ones"
                 )
-            _prove_mates(one, two, number, fastq_1.name, fastq_2.name)
-            number += len(one)
-            yield one, two
-    if number == 0:
-        raise BadInputError("EMPTY", f"{fastq_1.name} and {fastq_2.name} hold no reads")
+            while len(names) >= BATCH:
+                yield Batch(names[:BATCH], sequences[:BATCH], qualities[:BATCH], mate or b"")
+                del names[:BATCH], sequences[:BATCH], qualities[:BATCH]
+                given = file.given
+    except BadInputError:
+        file.prove()  # a damaged file is called that, not by what its damage looks like
+        raise
+    if names:
+        yield Batch(names, sequences, qualities, mate or b"")
 
 
-def count(fastq_1: Path, fastq_2: Path) -> int:
-    """The number of pairs, once all of them are proven; raises BadInputError."""
-    return sum(len(one) for one, _ in pairs(fastq_1, fastq_2))
+def _proven(file: Unpacked) -> Generator[Batch]:
+    """The reads of block after block: while they are in the processor's cache, to look at them costs half."""
+    number = 0
+    for lines in _lines(file):
+        reads = records.proven(lines, file.name, number)
+        number += len(reads)
+        yield reads
 
 
-def batches(path: Path) -> Generator[Batch]:
-    """The records of one file, gzip (any number of members, BGZF too) or plain text."""
-    from isal import igzip, isal_zlib  # noqa: PLC0415  compiled: in images, never in the layer
-
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == GZIP_MAGIC
-        raw.seek(0)
-        if not zipped and path.suffix == ".gz" and path.stat().st_size and raw.read(1) != b"@":
-            raise BadInputError("NOT_GZIP", f"{path.name} is named .gz but is no gzip file")
-        raw.seek(0)
-        text = cast(BinaryIO, igzip.open(raw, "rb")) if zipped else raw
-        number = 0
-        try:
-            while lines := list(islice(text, 4 * BATCH)):
-                if batch := _batch(lines, path.name, number):
-                    yield batch
-                number += len(lines) // 4
-        except EOFError:
-            raise BadInputError("TRUNCATED", f"{path.name} is cut off: its gzip stream has no end") from None
-        except (gzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
-            raise BadInputError("CORRUPT_GZIP", f"{path.name} is damaged after read {number}: {error}") from None
-
-
-def _batch(lines: list[bytes], name: str, number: int) -> Batch:
-    lines = [line.rstrip() for line in lines]
-    while lines and not lines[-1]:  # blank lines at the very end do no harm
-        lines.pop()
-    if len(lines) % 4:
-        raise BadInputError("TRUNCATED", f"{name} ends in the middle of read {number + len(lines) // 4 + 1}")
-    heads, sequences, pluses, qualities = lines[0::4], lines[1::4], lines[2::4], lines[3::4]
-    for place, (head, sequence, plus, quality) in enumerate(zip(heads, sequences, pluses, qualities, strict=True)):
-        if head[:1] != b"@" or plus[:1] != b"+" or len(sequence) != len(quality) or not sequence:
-            raise BadInputError(
-                "MALFORMED", f"{name}: {_complaint(head, sequence, plus, quality)} in read {number + place + 1}"
-            )
-    if number == 0:
-        _prove_phred33(qualities, name)
-    mate = _mate(heads[0]) if heads else b""
-    return Batch([_name(head) for head in heads], sequences, qualities, mate)
-
-
-def _complaint(head: bytes, sequence: bytes, plus: bytes, quality: bytes) -> str:
-    if head[:1] != b"@":
-        return "no '@' where a name should begin"
-    if plus[:1] != b"+":
-        return "no '+' line"
-    if not sequence:
-        return "no bases"
-    return f"{len(sequence)} bases but {len(quality)} qualities"
-
-
-def _name(head: bytes) -> bytes:
-    name = head[1:].split(None, 1)[0] if len(head) > 1 else b""
-    return name[:-2] if name[-2:] in (b"/1", b"/2") else name
-
-
-def _mate(head: bytes) -> bytes:
-    """Which mate a header says it is: `name/2`, or CASAVA 1.8's `name 2:N:0:...`."""
-    name, _, comment = head.partition(b" ")
-    if name[-2:] in (b"/1", b"/2"):
-        return name[-1:]
-    return comment[:1] if comment[1:2] == b":" and comment[:1] in (b"1", b"2") else b""
-
-
-def _prove_phred33(qualities: list[bytes], name: str) -> None:
-    seen = set(b"".join(qualities))
-    if seen and min(seen) >= 59 and max(seen) >= 80:  # ';' and 'P': below, above what Phred+33 uses
-        raise BadInputError("MALFORMED", f"{name} has Phred+64 qualities (old Illumina); convert them to Phred+33")
-
-
-def _prove_mates(one: Batch, two: Batch, number: int, name_1: str, name_2: str) -> None:
-    if number == 0 and one.sequences == two.sequences:
-        raise BadInputError("SAME_FILE", f"{name_1} and {name_2} hold the same reads")
-    if number == 0 and (one.mate, two.mate) == (b"2", b"1"):
-        raise BadInputError("SWAPPED", f"{name_1} holds second mates and {name_2} first ones: they are swapped")
-    if one.names != two.names:
-        place = next(i for i, (a, b) in enumerate(zip(one.names, two.names, strict=True)) if a != b)
-        raise BadInputError("MATE_NAMES", f"read {number + place + 1} of {name_1} and of {name_2} have different names")
+def _lines(file: Unpacked) -> Generator[list[bytes]]:
+    """Lines without their ends, whole records of them until the end."""
+    if not file.zipped and file.name.endswith(".gz") and file.beginning[:1] not in (b"@", b""):
+        raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is no gzip file")
+    lines: list[bytes] = []
+    rest = b""  # a line whose end is still to come
+    for block in file:
+        text = rest + block
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n")
+        more = text.split(b"\n")
+        rest = more.pop()
+        if len(rest) > LONGEST_LINE:
+            raise BadInputError("LIMIT", f"{file.name} has a line of more than {LONGEST_LINE:,} bytes")
+        lines += more
+        end = len(lines)
+        while end and not lines[end - 1] and len(lines) - end < MOST_BLANK:  # kept back: they may be the end
+            end -= 1
+        yield lines[: end - end % LINES]
+        del lines[: end - end % LINES]
+    yield records.without_blank_end([*lines, rest.removesuffix(b"\r")])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from seqdrop import fastq
-from seqdrop.align import Lane
+from seqdrop.records import Batch
 
+Batches = Iterable[tuple[Batch, Batch]]
 INDEX = (".ann", ".amb", ".pac", ".0123", ".bwt.2bit.64")
 ESTIMATE = 5  # batches from which the insert size is learned, once, so that no later batch depends on chance
 _CHUNK = 1 << 24  # suffixes at a time: a genome's take most of the memory as it is
@@ -77,8 +77,8 @@ def _occurrences(bwt: Any) -> Any:
     return blocks
 
 
-def align(index: Path, lanes: Sequence[Lane], header: str, threads: int, out: BinaryIO) -> int:
-    """Align all lanes into one uncompressed BAM, mates side by side, in the order of the reads. Returns the reads.
+def align(index: Path, lanes: Sequence[tuple[str, Batches]], header: str, threads: int, out: BinaryIO) -> None:
+    """Align all lanes (read group, batches) into one uncompressed BAM, mates side by side, in the order of the reads.
 
     The same bytes for any number of threads: batches are of one size, and each lane's insert size is learned from
     its first batches and given to all of them.
@@ -87,31 +87,43 @@ def align(index: Path, lanes: Sequence[Lane], header: str, threads: int, out: Bi
 
     genome = bwa_mem3.BwaIndex(str(index))
     out.write(_bam_header(header, genome.contigs()))
-    reads = 0
     with ThreadPoolExecutor(threads) as pool:
-        for lane in lanes:
-            options = bwa_mem3.MemOpts()
-            options.set_pe(True)
-            options.set_soft_clip_supplementary(True)  # `-Y`
-            options.set_read_group_id(lane.read_group)
-            batches = (_read_pairs(one, two) for one, two in fastq.pairs(lane.fastq_1, lane.fastq_2))
-            first = list(islice(batches, ESTIMATE))
-            insert_size = bwa_mem3.estimate_pestat(genome, options, [pair for batch in first for pair in batch])
-            work = (
-                (len(batch), pool.submit(bwa_mem3.align_batch, genome, options, batch, insert_size))
-                for batch in _chain(first, batches)
-            )
-            for size, done in _in_order(work, ahead=2 * threads):
-                reads += 2 * size
-                out.writelines(record.bytes for record in done.result()[0])
-    return reads
+        try:
+            for group, batches in lanes:
+                _align_lane(genome, _options(group), map(_read_pairs, batches), pool, 2 * threads, out)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # what waits is never begun
+            raise
 
 
-def _read_pairs(one: fastq.Batch, two: fastq.Batch) -> list[Any]:
+def _options(group: str) -> Any:
+    import bwa_mem3  # noqa: PLC0415
+
+    options = bwa_mem3.MemOpts()
+    options.set_pe(True)
+    options.set_soft_clip_supplementary(True)  # `-Y`
+    options.set_read_group_id(group)
+    return options
+
+
+def _align_lane(
+    genome: Any, options: Any, batches: Iterator[list[Any]], pool: Executor, most: int, out: BinaryIO
+) -> None:
+    """`most` batches are under way at a time."""
+    import bwa_mem3  # noqa: PLC0415
+
+    first = list(islice(batches, ESTIMATE))
+    insert_size = bwa_mem3.estimate_pestat(genome, options, [pair for batch in first for pair in batch])
+    work = (pool.submit(bwa_mem3.align_batch, genome, options, batch, insert_size) for batch in _chain(first, batches))
+    for done in _in_order(work, most):
+        out.writelines(record.bytes for record in done.result()[0])
+
+
+def _read_pairs(batch: tuple[Batch, Batch]) -> list[Any]:
     from bwa_mem3 import ReadPair  # noqa: PLC0415
 
-    columns = (one.names, one.sequences, two.names, two.sequences, one.qualities, two.qualities)
-    return [ReadPair(*fields) for fields in zip(*columns, strict=True)]
+    one, two = batch
+    return list(map(ReadPair, one.names, one.sequences, two.names, two.sequences, one.qualities, two.qualities))
 
 
 def _chain(first: list[list[Any]], rest: Iterable[list[Any]]) -> Iterator[list[Any]]:
@@ -120,9 +132,9 @@ def _chain(first: list[list[Any]], rest: Iterable[list[Any]]) -> Iterator[list[A
     yield from rest
 
 
-def _in_order(work: Iterator[tuple[int, Future[Any]]], ahead: int) -> Iterator[tuple[int, Future[Any]]]:
-    """Keep `ahead` batches under way and hand them out in order: memory stays flat."""
-    waiting = deque(islice(work, ahead))
+def _in_order(work: Iterator[Future[Any]], most: int) -> Iterator[Future[Any]]:
+    """Hand out in order what is under way: memory stays flat."""
+    waiting = deque(islice(work, most))
     while waiting:
         yield waiting.popleft()
         waiting.extend(islice(work, 1))
