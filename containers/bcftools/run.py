@@ -16,14 +16,23 @@ MIN_QUALITY = 10.0  # Phred; bcftools itself has no least quality
 # A heterozygous allele has half of the reads: among enough of them, one with less than this share is not germline.
 MIN_SHARE, ENOUGH_READS = 0.2, 20
 
+# What a run may choose: copies of the genome; least Phred of a read's place, of a base, of a call; least share.
+CHOICES = {
+    "ploidy": job.whole(1, 12),
+    "min_mq": job.whole(0, 254),
+    "min_bq": job.whole(0, 93),
+    "min_quality": job.number(0, 10_000),
+    "min_share": job.number(0, 1),
+}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = call.arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
     with job.step("call", args) as work:
-        chosen = job.options(args.args, ploidy=int, min_mq=int, min_bq=int, min_quality=float, min_share=float)
+        chosen = job.options(args.args, **CHOICES)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
-        targets: Command = ["-T", work.fetch(args.intervals, name="regions.bed")] if args.intervals else []
+        targets: Command = ["-T", call.fetch_intervals(work, reference)] if args.intervals else []
         places = list(regions(Path(f"{reference}.fai"), work.vcpus * REGIONS_PER_CORE))
         pile = [
             "bcftools",

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop import job, layout, mem3, s3, snpeff
-from seqdrop.failure import BadInputError
+from seqdrop.failure import BadInputError, UsageError
+from seqdrop.plain import plain
 from seqdrop.uri import S3Uri
 from seqdrop.work import Work
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
 GENES_SOURCE = "genes_source"
+LARGEST = 64 << 30  # bytes unpacked: twice the largest genome that anybody aligns to; what is more is a bomb
+SHOWN = 80  # characters of a name that is repeated to a person
+MOST_CONTIGS = 2_000_000
+# As the SAM specification has them (1.2.1): what is outside breaks headers, regions or the shell of somebody's script.
+CONTIG = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]{0,254}")
+BASES = b"ACGTUNRYSWKMBDHVX"
 NO_FASTA = "the FASTA holds no sequence, or one without bases or name"
 GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank", ".gbk": "-genbank"}
 
@@ -28,8 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = job.arguments(argv, __doc__, "fasta", "genes", "aligner", "reference")
     with job.step("prepare", args) as work:
         job.options(args.args)
+        if args.aligner not in INDEXES:
+            raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
         genome = work / layout.GENOME
-        unpack(work.fetch(args.fasta, name="source" + suffix(args.fasta)), genome)
+        unpack(work.fetch(args.fasta, name=staged("fasta", args.fasta)), genome)
         contigs = list(read_contigs(genome))
         genes = fetch_genes(work, args.genes) if args.genes else None
         mark = fingerprint(contigs, genes)
@@ -64,7 +74,7 @@ def prepared_before(reference: S3Uri, mark: str) -> list[str]:
 
 def fetch_genes(work: Work, genes: S3Uri) -> Path:
     """The genes as they were given, unpacked."""
-    unpack(work.fetch(genes, name="genes" + suffix(genes)), work / GENES_SOURCE)
+    unpack(work.fetch(genes, name=staged("genes", genes)), work / GENES_SOURCE)
     return work / GENES_SOURCE
 
 
@@ -76,10 +86,9 @@ def fingerprint(contigs: list[dict[str, Any]], genes: Path | None) -> str:
     return digest.hexdigest()[:20]
 
 
-def suffix(uri: S3Uri) -> str:
-    """`.fa`, `.gtf.gz`: what says how a file is to be read."""
-    name = uri.name.lower()
-    return Path(name.removesuffix(".gz")).suffix + (".gz" if name.endswith(".gz") else "")
+def staged(kind: str, uri: S3Uri) -> str:
+    """A plain name for a person's file, which says no more than whether it is packed."""
+    return f"given_{kind}.gz" if uri.name.lower().endswith(".gz") else f"given_{kind}"
 
 
 def unpack(source: Path, target: Path) -> None:
@@ -88,7 +97,10 @@ def unpack(source: Path, target: Path) -> None:
         return
     with gzip.open(source) as packed, target.open("wb") as plain:
         try:
-            shutil.copyfileobj(packed, plain, 8 << 20)
+            while block := packed.read(8 << 20):
+                plain.write(block)
+                if plain.tell() > LARGEST:
+                    raise BadInputError("REFERENCE", f"{source.name} unpacks to more than {LARGEST >> 30} GiB")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadInputError("REFERENCE", f"{source.name} is cut off or damaged: {error}") from None
     source.unlink()
@@ -103,6 +115,8 @@ def read_contigs(genome: Path) -> Iterator[dict[str, Any]]:
                 if not name and line.strip():
                     contig_name(b">", seen)  # raises: bases before any name
                 bases = b"".join(line.split()).upper()
+                if bases.translate(None, BASES):
+                    raise BadInputError("REFERENCE", f"the FASTA has signs in {name} that are no bases")
                 length += len(bases)
                 digest.update(bases)
                 continue
@@ -119,8 +133,11 @@ def read_contigs(genome: Path) -> Iterator[dict[str, Any]]:
 def contig_name(line: bytes, seen: set[str]) -> str:
     words = line[1:].split()
     name = words[0].decode("ascii", "replace") if words else ""
-    if not name or name in seen or not name.isprintable():
-        raise BadInputError("REFERENCE", f"the FASTA has a sequence with no name of its own: {name or 'empty'}")
+    if not CONTIG.fullmatch(name) or name in seen:
+        shown = plain(name, SHOWN) or "empty"
+        raise BadInputError("REFERENCE", f"the FASTA has a sequence with no name of its own: {shown}")
+    if len(seen) == MOST_CONTIGS:
+        raise BadInputError("REFERENCE", f"the FASTA has more than {MOST_CONTIGS} sequences")
     seen.add(name)
     return name
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqdrop import call, job, snpeff
+from seqdrop.failure import JobError
 from seqdrop.process import Command
 from seqdrop.work import Work
 
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             leave_as_it_is(work, vcf, annotated)
         work.version("bcftools")
         work.counts["variants"] = call.prove(work, annotated)
+        calls = call.count(work, vcf)
+        if work.counts["variants"] != calls:
+            raise JobError("TOOL_FAILED", f"{calls} calls went in but {work.counts['variants']} came out")
         work.publish(annotated, "annotated_vcf", ".tbi", ".csv")
 
 

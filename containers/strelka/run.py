@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.version("configureStrelkaGermlineWorkflow.py")
         words = ["--exome"] * chosen.exome
         if args.intervals:
-            bed = work.fetch(args.intervals, name="regions.bed")
+            bed = call.fetch_intervals(work, reference)
             work.run("bgzip", bed)
             work.run("tabix", "-p", "bed", f"{bed}.gz")
             words += ["--callRegions", f"{bed}.gz"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import function_aws
 import pytest
+from job_stacks import batch, line, s3_server  # noqa: F401
 from seqdrop import s3
 
 

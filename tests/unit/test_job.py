@@ -4,129 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
-import boto3
-import function_aws
 import pytest
 from function_aws import ACCOUNT, RESULTS
+from job_runs import FOLDER, JOB_ID, PATIENCE, PUBLISH, Batch
 from moto.s3.models import s3_backends
-from moto.server import ThreadedMotoServer
-from seqdrop import job
+from seqdrop import failure, job
 from seqdrop.failure import UsageError
 from seqdrop.uri import S3Uri
-
-# A wrapper whose body is a test's own: what stands between `step` and its receipt.
-PROGRAM = """
-import os, signal, sys
-from pathlib import Path
-from seqdrop import failure, job
-from seqdrop.uri import S3Uri
-args = job.arguments(sys.argv[2:], None, "sample", "bam")
-with job.step("align", args) as work:
-    exec(sys.argv[1])
-"""
-PUBLISH = """
-(work / "aligned.bam").write_bytes(b"bam")
-(work / "aligned.bam.bai").write_bytes(b"index")
-work.counts["reads"] = 2
-work.tools["bwa"] = "0.7.17"
-work.publish(work / "aligned.bam", "bam", ".bai")
-"""
-FOLDER = "NA12878/r"
-JOB_ID = "7c1f5a64-3c0e-4f5e-9a55-0f1d3c8a2b11"
-PATIENCE = 20.0  # seconds; a step takes one
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """A real S3 server, with the checksums that S3 keeps."""
-    with pytest.MonkeyPatch.context() as patch:
-        function_aws.keep_checksums(patch)
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
-
-
-@pytest.fixture
-def empty(endpoint: str) -> str:
-    """The server, with nothing of any other test."""
-    urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310  our own server
-    return endpoint
-
-
-@dataclass
-class Batch:
-    """What runs a step: a scratch disk, the words of its command, the environment of its container."""
-
-    scratch: Path
-    s3: Any
-    env: dict[str, str]
-    words: dict[str, str] = field(default_factory=dict)
-
-    def start(self, body: str, **words: str) -> subprocess.Popen[str]:
-        line = [word for name, value in {**self.words, **words}.items() for word in (f"--{name}", value)]
-        command = [sys.executable, "-c", PROGRAM, body, *line]
-        return subprocess.Popen(
-            command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-
-    def run(self, body: str, **words: str) -> tuple[int, str]:
-        """The exit code and the log of a step."""
-        process = self.start(body, **words)
-        log, _ = process.communicate(timeout=PATIENCE)
-        return process.returncode, log
-
-    def read(self, key: str) -> Any:
-        return json.loads(self.s3.get_object(Bucket=RESULTS, Key=f"{FOLDER}/{key}")["Body"].read())
-
-    def keys(self) -> list[str]:
-        """The keys in the run's folder, the one written last at the end."""
-        stored = s3_backends[ACCOUNT]["aws"].buckets[RESULTS].keys
-        found = sorted((stored[key].last_modified, key.removeprefix(f"{FOLDER}/")) for key in stored)
-        return [key for _, key in found]
-
-    def verdict(self) -> dict[str, Any]:
-        (key,) = [key for key in self.keys() if key.startswith("failures/")]
-        found: dict[str, Any] = self.read(key)
-        return found
-
-
-@pytest.fixture
-def batch(empty: str, credentials: None, tmp_path: Path) -> Batch:
-    session = boto3.session.Session("test", "test", region_name="us-east-1")
-    s3 = session.client("s3", endpoint_url=empty)
-    s3.create_bucket(Bucket=RESULTS)
-    s3.put_bucket_versioning(Bucket=RESULTS, VersioningConfiguration={"Status": "Enabled"})
-    container = {
-        "AWS_ENDPOINT_URL": empty,
-        "SEQDROP_SCRATCH": str(tmp_path),
-        "SEQDROP_IMAGE": "bwa:0.1.0",
-        "AWS_BATCH_JOB_ID": JOB_ID,
-        "AWS_BATCH_JOB_ATTEMPT": "2",
-        "POWERTOOLS_SERVICE_NAME": "bwa",
-    }
-    folder = f"s3://{RESULTS}/{FOLDER}"
-    words = {"sample": "NA12878", "bam": f"{folder}/NA12878.bam", "results": folder, "run": "r", "attempt": "1"}
-    words |= {"vcpus": "2", "memory": "400", "args": "[]"}
-    return Batch(tmp_path, s3, {**os.environ, **container}, words)
 
 
 def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) -> None:
     code, log = batch.run(PUBLISH)
     assert code == 0, log
-    assert batch.keys() == ["NA12878.bam.bai", "NA12878.bam", "jobs/align.json"]
+    assert batch.written() == ["NA12878.bam.bai", "NA12878.bam", "jobs/align.json"]
     receipt = batch.read("jobs/align.json")
     versions = {output["name"]: output.pop("version_id") for output in receipt["outputs"]}
     assert all(versions.values())
@@ -146,6 +41,7 @@ def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) 
         "bytes_in": 0,
         "bytes_out": 8,
         "counts": {"reads": 2},
+        "warnings": [],
         "outputs": [
             {
                 "name": "bam.bai",
@@ -169,10 +65,10 @@ def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) 
 
 def test_a_step_that_is_done_ends_at_once_without_work(batch: Batch) -> None:
     batch.run(PUBLISH)
-    before = batch.keys(), batch.read("jobs/align.json")
+    before = batch.written(), batch.read("jobs/align.json")
     code, log = batch.run("raise RuntimeError('it worked again')")
     assert (code, "done before" in log) == (0, True)
-    assert (batch.keys(), batch.read("jobs/align.json")) == before
+    assert (batch.written(), batch.read("jobs/align.json")) == before
 
 
 @pytest.mark.parametrize("loss", ["replaced", "gone"])
@@ -196,7 +92,7 @@ def test_without_a_receipt_what_lies_there_is_written_anew(batch: Batch) -> None
 def test_an_output_that_was_not_written_leaves_no_receipt(batch: Batch) -> None:
     code, _ = batch.run("work.publish(work / 'aligned.bam', 'bam')")
     assert (code, batch.verdict()["message"]) == (70, "bam was not written")
-    assert batch.keys() == ["failures/align.1.2.json"]
+    assert batch.written() == ["failures/align.1.2.json"]
 
 
 ENDINGS = {
@@ -223,7 +119,7 @@ def test_every_failure_has_its_exit_code_and_its_verdict(
 
 def test_a_verdict_whole(batch: Batch) -> None:
     batch.run("work.run('sh', '-c', 'echo reading NA12878.bam >&2; echo boom >&2; exit 3')", attempt="3")
-    assert batch.keys() == ["failures/align.3.2.json"]
+    assert batch.written() == ["failures/align.3.2.json"]
     verdict = batch.read("failures/align.3.2.json")
     assert verdict == {
         "class": "TOOL_FAILED",
@@ -233,7 +129,7 @@ def test_a_verdict_whole(batch: Batch) -> None:
         "stderr_tail": ["reading <sample>.bam", "boom"],
         "peak_memory": verdict["peak_memory"],
         "job_id": JOB_ID,
-        "advice": "Look at the tool's last lines and at its log.",
+        "advice": failure.advice("TOOL_FAILED"),
     }
 
 
@@ -299,7 +195,7 @@ def test_without_its_scratch_root_a_step_fails_and_takes_no_other(batch: Batch, 
         batch.env["SEQDROP_SCRATCH"] = root
     code, _ = batch.run(PUBLISH)
     assert (code, batch.verdict()["class"]) == (70, "INTERNAL")
-    assert batch.keys() == ["failures/align.1.2.json"]
+    assert batch.written() == ["failures/align.1.2.json"]
 
 
 def test_tools_put_their_temporary_files_into_the_jobs_directory(batch: Batch) -> None:
@@ -329,7 +225,7 @@ def test_no_log_line_names_the_sample(batch: Batch, body: str) -> None:
 def test_a_command_line_with_a_word_missing_starts_nothing(batch: Batch) -> None:
     del batch.words["bam"]
     code, log = batch.run(PUBLISH)
-    assert (code, batch.keys()) == (2, [])  # argparse's own code: the job definition is wrong, not the plan
+    assert (code, batch.written()) == (2, [])  # argparse's own code: the job definition is wrong, not the plan
     assert "the following arguments are required: --bam" in log
 
 
@@ -366,9 +262,43 @@ def test_options_are_those_that_a_wrapper_names() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["0", "13", "-1", "+2", "2.0", "1e1", " 2", "1_0", "\N{ARABIC-INDIC DIGIT ONE}", "nan", ""]
+)
+def test_a_whole_number_is_plain_digits_within_bounds(text: str) -> None:
+    assert job.options(["--ploidy", "12"], ploidy=job.whole(1, 12)).ploidy == 12
+    with pytest.raises(UsageError, match=r"must be a whole number from 1 to 12|expected one argument"):
+        job.options(["--ploidy", text], ploidy=job.whole(1, 12))
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.01", "nan", "inf", "1e-3", ".5", "0x1", "1" * 400])
+def test_a_number_is_plain_digits_within_bounds(text: str) -> None:
+    assert job.options(["--min-share", "0.25"], min_share=job.number(0, 1)).min_share == 0.25
+    with pytest.raises(UsageError, match="must be a number from 0 to 1") as raised:
+        job.options(["--min-share", text], min_share=job.number(0, 1))
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "--exome", '"--exome"', "[1]"])
+def test_args_that_are_no_list_of_words_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="args must be a JSON list of words"):
+        job.options(job.listed_words(text), "--exome")
+
+
+@pytest.mark.parametrize(
     "words",
     [["--exo"], ["--outdir", "/"], ["extra"], ["--ploidy"], ["--ploidy", "many"], "--exome", [1], {"--exome": 1}, None],
 )
 def test_any_other_word_is_refused(words: Any) -> None:
     with pytest.raises(UsageError):
         job.options(words, "--exome", ploidy=int)
+
+
+def test_a_warning_stands_in_the_receipt_and_its_word_alone_in_the_log(batch: Batch) -> None:
+    batch.s3.put_object(Bucket=RESULTS, Key="in/Ann_R1.fastq.gz", Body=b"x")
+    fetch = f"work.fetch(S3Uri({RESULTS!r}, 'in/Ann_R1.fastq.gz'), name='lane1_R1.fastq.gz')\n"
+    code, log = batch.run(fetch + "work.warn('DUPLICATE_NAMES', 'lane1_R1.fastq.gz has a name twice')\n" + PUBLISH)
+    assert code == 0, log
+    warning = {"warning": "DUPLICATE_NAMES", "message": "Ann_R1.fastq.gz has a name twice"}
+    assert batch.read("jobs/align.json")["warnings"] == [warning]
+    assert "DUPLICATE_NAMES" in log
+    assert "Ann" not in log

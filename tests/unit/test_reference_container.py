@@ -62,6 +62,12 @@ def test_contigs_are_written_down_as_samtools_has_them(tmp_path: Path, text: str
         ("ACGT\nACGT\n", "the FASTA has a sequence with no name of its own: empty"),
         ("<html>not found</html>\n", "the FASTA has a sequence with no name"),
         (">chr1\n>chr2\nACGT\n", "the FASTA holds no sequence, or one without bases"),
+        (">chr1;<script>\nACGT\n", "the FASTA has a sequence with no name of its own: chr1;<script>"),
+        (">*chr1\nACGT\n", "the FASTA has a sequence with no name of its own: *chr1"),
+        (">chr`touch canary`\nACGT\n", "the FASTA has a sequence with no name of its own: chr`touch"),
+        (f">{'c' * 300}\nACGT\n", f"the FASTA has a sequence with no name of its own: {'c' * 77}..."),
+        (">chr1\nACGT\nAC$(touch canary)\n", "the FASTA has signs in chr1 that are no bases"),
+        (">protein\nMEEPQSDPSV\n", "the FASTA has signs in protein that are no bases"),
     ],
 )
 def test_a_fasta_that_is_none_is_refused_as_a_reference(tmp_path: Path, text: str, sentence: str) -> None:
@@ -87,17 +93,15 @@ def test_a_fingerprint_tells_genomes_and_genes_apart_and_nothing_else(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("name", "suffix"),
+    ("name", "staged"),
     [
-        ("hg38.fa", ".fa"),
-        ("hg38.fa.gz", ".fa.gz"),
-        ("GRCh38.p14.genome.FASTA.GZ", ".fasta.gz"),
-        ("genes.v1.gtf.gz", ".gtf.gz"),
-        ("genes.gbk", ".gbk"),
+        ("hg38.fa", "given_fasta"),
+        ("GRCh38.p14.genome.FASTA.GZ", "given_fasta.gz"),
+        (f"-o{'x' * 400}.$(touch canary)", "given_fasta"),
     ],
 )
-def test_a_suffix_says_how_a_file_is_to_be_read(name: str, suffix: str) -> None:
-    assert run.suffix(S3Uri("bucket", f"in/{name}")) == suffix
+def test_a_given_file_is_staged_under_a_name_of_ours(name: str, staged: str) -> None:
+    assert run.staged("fasta", S3Uri("bucket", f"in/{name}")) == staged
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -116,6 +120,14 @@ def test_a_packed_file_that_is_damaged_is_refused_as_a_reference(tmp_path: Path,
     with pytest.raises(JobError) as raised:
         run.unpack(tmp_path / "source.fa.gz", tmp_path / "genome.fa")
     assert raised.value.failure_class == "REFERENCE"
+
+
+def test_a_packed_file_that_would_fill_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LARGEST", 32 << 20)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b">chr1\n" + bytes(100 << 20)))
+    with pytest.raises(JobError, match=r"bomb\.gz unpacks to more than 0 GiB"):
+        run.unpack(tmp_path / "bomb.gz", tmp_path / "genome.fa")
+    assert (tmp_path / "genome.fa").stat().st_size <= 40 << 20
 
 
 def test_every_aligner_of_the_template_has_its_index() -> None:

@@ -6,12 +6,21 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    FlexibleChecksumError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
 from botocore.stub import Stubber
 from function_aws import ACCOUNT, Deployed
 from moto.s3.models import s3_backends
-from seqdrop import s3
+from seqdrop import s3, transfers
 from seqdrop.uri import S3Uri
 
 CHECK_VALUE = base64.b64encode(bytes.fromhex("ae8b14860a799888")).decode()  # CRC-64/NVME of b"123456789"
@@ -67,15 +76,82 @@ def test_an_upload_that_s3_holds_otherwise_is_refused(
 ) -> None:
     """Another writer came between: what lies there is not this file."""
     (tmp_path / "ours").write_bytes(b"ours")
-    whole = s3.client().upload_file
+    whole, times = transfers.transfer, []
 
-    def upload_and_lose(*args: Any, **more: Any) -> None:
-        whole(*args, **more)
-        s3.client().put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone")
+    def upload_and_lose(*args: Any) -> None:
+        whole(*args)
+        times.append(s3.client().put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone"))
 
-    monkeypatch.setattr(s3.client(), "upload_file", upload_and_lose)
+    monkeypatch.setattr(transfers, "transfer", upload_and_lose)
     with pytest.raises(s3.IntegrityError, match="is not what was uploaded"):
         s3.upload(tmp_path / "ours", folder / "ours")
+    assert len(times) == 3
+
+
+def test_an_object_that_was_replaced_is_not_the_pinned_one(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    put(aws, folder / "file", b"first")
+    pinned = s3.head(folder / "file").etag
+    assert s3.download(folder / "file", tmp_path / "file", etag=pinned).etag == pinned
+    put(aws, folder / "file", b"second")
+    (tmp_path / "file").unlink()
+    with pytest.raises(s3.ReplacedError):
+        s3.download(folder / "file", tmp_path / "file", etag=pinned)
+    assert not (tmp_path / "file").exists()
+
+
+def refusal(status: int, code: str) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "PutObject")  # type: ignore[arg-type]
+
+
+PASSING = {
+    "overloaded": refusal(503, "SlowDown"),
+    "too many": refusal(429, "TooManyRequests"),
+    "a fault of S3": refusal(500, "InternalError"),
+    "an error in an answer of success": refusal(200, "InternalError"),
+    "slow": refusal(400, "RequestTimeout"),
+    "bytes that came to harm": refusal(400, "BadDigest"),
+    "an upload that somebody aborted": refusal(404, "NoSuchUpload"),
+    "an old credential": refusal(400, "ExpiredToken"),
+    "no answer": ReadTimeoutError(endpoint_url="http://s3"),
+    "nobody there": EndpointConnectionError(endpoint_url="http://s3"),
+    "a checksum": FlexibleChecksumError(error_msg="no"),
+    "other bytes": s3.IntegrityError("no"),
+}
+LASTING = {
+    "forbidden": refusal(403, "AccessDenied"),
+    "no bucket": refusal(404, "NoSuchBucket"),
+    "a wrong call": refusal(400, "InvalidArgument"),
+    "no credentials": NoCredentialsError(),
+    "a wrong parameter": ParamValidationError(report="no"),
+    "a bug": KeyError("no"),
+}
+
+
+@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
+def test_what_may_be_over_soon_is_worth_another_try(error: Exception) -> None:
+    assert s3.is_passing(error)
+
+
+@pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
+def test_what_stays_as_it_is_is_not(error: Exception) -> None:
+    assert not s3.is_passing(error)
+
+
+def test_an_upload_that_is_neither_done_nor_aborted_is_remembered_until_it_is(aws: Deployed, folder: S3Uri) -> None:
+    uploads, client = transfers.Uploads(), boto3.client("s3")
+    uploads.watch(client)
+    where = [{"Bucket": folder.bucket, "Key": key} for key in ("done", "aborted", "open")]
+    ids = [client.create_multipart_upload(**each)["UploadId"] for each in where]  # type: ignore[arg-type]
+    part = client.upload_part(**where[0], UploadId=ids[0], PartNumber=1, Body=b"x")  # type: ignore[arg-type]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    client.complete_multipart_upload(**where[0], UploadId=ids[0], MultipartUpload=parts)  # type: ignore[arg-type]
+    client.abort_multipart_upload(**where[1], UploadId=ids[1])  # type: ignore[arg-type]
+    uploads.abort(client)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=folder.bucket)
+    assert s3.head(S3Uri(folder.bucket, "done")).size == 1
+    with pytest.raises(RuntimeError, match="the job is ending"):
+        client.create_multipart_upload(**where[2])  # type: ignore[arg-type]
 
 
 def test_the_pinned_version_arrives_not_the_latest(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:

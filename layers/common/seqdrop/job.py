@@ -7,35 +7,34 @@ import contextlib
 import errno
 import json
 import os
-import signal
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
-from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from seqdrop import failure, layout, s3
+from seqdrop import addresses, failure, layout, s3, scratch, stopping
+from seqdrop.hiding import Hidden
 from seqdrop.log import logger
+from seqdrop.plain import plain
 from seqdrop.process import Processes, ToolError
+from seqdrop.stopping import StoppedError
 from seqdrop.uri import S3Uri
-from seqdrop.work import Work, peak_memory, workspace
+from seqdrop.work import Work, in_their_words, peak_memory
 
 INTERMEDIATE = "seqdrop=intermediate"  # working papers: the bucket's lifecycle clears them away
 # Every job is told these; what else it is told is its own inputs and outputs.
 COMMON = ("run", "attempt", "vcpus", "memory", "args")
-
-
-class StoppedError(Exception):
-    """SIGTERM: a person, a time limit, or a Spot host that is taken away."""
+MESSAGE = 1000  # characters of a verdict's sentence; the last words of a tool are part of it
+SENTENCE = 300  # characters; of hostile words no more is repeated
+MOST_WORDS = 50  # in `args`; no tool has as many options
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise failure.UsageError(message)
+        raise failure.UsageError(plain(message, SENTENCE))
 
 
 def arguments(argv: Sequence[str] | None, description: str | None, *words: str) -> argparse.Namespace:
@@ -44,7 +43,7 @@ def arguments(argv: Sequence[str] | None, description: str | None, *words: str) 
     `sample` stays text, `vcpus` and `memory` (MiB) become numbers, `args` a list of words, the rest S3 addresses.
     """
     parser = argparse.ArgumentParser(description=description)
-    kinds: dict[str, Any] = {"vcpus": int, "memory": int, "args": json.loads, "attempt": str, "run": str}
+    kinds: dict[str, Any] = {"vcpus": int, "memory": int, "args": listed_words, "attempt": str, "run": str}
     kinds |= {"sample": str, "aligner": str, "intervals": optional_uri, "genes": optional_uri}
     for word in (*words, "results", *COMMON):
         parser.add_argument(f"--{word}", required=True, type=kinds.get(word, S3Uri.parse))
@@ -55,10 +54,40 @@ def optional_uri(text: str) -> S3Uri | None:
     return None if text in {layout.WHOLE_GENOME, "none"} else S3Uri.parse(text)
 
 
-def options(words: Sequence[str], *flags: str, **values: type) -> argparse.Namespace:
+def listed_words(text: str) -> Any:
+    """The list that a JSON text stands for; what is none is left for `options` to refuse."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """The type of an option's value: a whole number in these bounds, in plain digits."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """The same with decimals."""
+
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or not least <= float(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a number from {least} to {most}, not {text!r}")
+        return float(text)
+
+    return parse
+
+
+def options(words: Sequence[str], *flags: str, **values: Callable[[str], Any]) -> argparse.Namespace:
     """The words a plan may add for one tool: only those named here. Raises UsageError.
 
-    `flags` are switches, `values` take one argument of the type given; both spelt `--like-this`.
+    `flags` are switches, `values` take one argument of the kind given; both spelt `--like-this`.
     """
     parser = _Parser(add_help=False, allow_abbrev=False)
     for flag in flags:
@@ -67,6 +96,8 @@ def options(words: Sequence[str], *flags: str, **values: type) -> argparse.Names
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise failure.UsageError("args must be a JSON list of words")
+    if len(words) > MOST_WORDS:
+        raise failure.UsageError(f"args must be at most {MOST_WORDS} words, not {len(words)}")
     return parser.parse_args(words)
 
 
@@ -77,24 +108,55 @@ def step(name: str, args: argparse.Namespace) -> Iterator[Work]:
     Ends the process with 0 when the step's receipt is there already, else with the exit code its failure has.
     """
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
-    signal.signal(signal.SIGTERM, _stopped)
-    signal.signal(signal.SIGINT, _stopped)
+    hidden = Hidden(addresses.sample(args))
+    hidden.in_log(logger)
+    stopping.listen()
+    place: scratch.Scratch | None = None
+    work: Work | None = None
     try:
-        if _done(layout.receipt_uri(args.results, name)):
-            logger.info("done before")
-            sys.exit(0)
-        with workspace(name) as directory:
-            work = Work(name, args, directory, Processes(directory, hide=getattr(args, "sample", "")))
-            try:
-                yield work
-                work.finish()
-            finally:
-                work.processes.stop()
+        try:
+            addresses.check(args)
+            if _done(layout.receipt_uri(args.results, name)):
+                logger.info("done before")
+                sys.exit(0)
+            scratch.clear()
+            with stopping.held():
+                place = scratch.make(name)
+                work = _begin(name, args, place, hidden)
+            yield work
+            work.finish()
+        finally:
+            _end(work, place)
     except (Exception, StoppedError) as error:  # noqa: BLE001  the rim: every failure becomes a verdict and an exit code
-        hide = Processes(Path(), hide=getattr(args, "sample", "")).hidden
-        verdict = _verdict(error, hide)
-        _leave(verdict, name, args, hide)
+        stopping.ignore()
+        _end(work, place)  # a signal may have come while the first try was at it
+        _fail(error, name, args, hidden, work.called if work else {})
+
+
+def _begin(name: str, args: argparse.Namespace, place: scratch.Scratch, hidden: Hidden) -> Work:
+    # The root file system is read-only in images: what a tool keeps or caches goes where it is cleared away.
+    os.environ["TMPDIR"] = os.environ["HOME"] = str(place.directory)
+    processes = Processes(place.directory, hidden, [place.lock], all_below=True)
+    return Work(name, args, place.directory, processes)
+
+
+def _end(work: Work | None, place: scratch.Scratch | None) -> None:
+    if work:
+        work.processes.stop()
+    if place:
+        place.remove()
+
+
+def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hidden, called: Mapping[str, str]) -> None:
+    """Leave no upload open and a verdict behind, then end the process."""
+    verdict = _verdict(error, called)
+    if not isinstance(error, StoppedError):
+        _leave(verdict, name, args, hidden)
         sys.exit(verdict.exit_code)
+    s3.abort_uploads()
+    _leave(verdict, name, args, hidden)
+    sys.stdout.flush()
+    os._exit(verdict.exit_code)  # threads may wait for a server that does not answer: nobody waits for them
 
 
 def _done(receipt_uri: S3Uri) -> bool:
@@ -110,17 +172,11 @@ def _done(receipt_uri: S3Uri) -> bool:
     return True
 
 
-def _stopped(_number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: the clean-up must not be interrupted
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise StoppedError
-
-
-def _verdict(error: BaseException, hide: Callable[[str], str]) -> failure.Verdict:
+def _verdict(error: BaseException, called: Mapping[str, str]) -> failure.Verdict:
     failure_class, message, exit_code = _named(error)
     return failure.Verdict(
         failure_class,
-        hide(message),
+        plain(in_their_words(message, called), MESSAGE),
         tool=error.tool if isinstance(error, ToolError) else "",
         exit_code=exit_code,
         stderr_tail=error.tail if isinstance(error, ToolError) else (),
@@ -141,18 +197,23 @@ def _named(error: BaseException) -> tuple[str, str, int]:
         return "NO_SPACE", "The scratch disk is full.", failure.INTERNAL_EXIT
     if isinstance(error, MemoryError):
         return "OUT_OF_MEMORY", "The job ran out of memory.", failure.INTERNAL_EXIT
-    if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] in range(400, 429):
-        return "INTERNAL", f"S3 refused a call: {error}", failure.INTERNAL_EXIT
-    if isinstance(error, s3.IntegrityError | ClientError | BotoCoreError | Boto3Error):
+    if isinstance(error, Exception) and s3.is_passing(error):
         return "THROTTLED", f"S3 did not answer as it should: {error}", failure.TRY_AGAIN
+    if isinstance(error, ClientError):
+        code = error.response["Error"]["Code"]
+        return "DENIED", f"S3 refused {error.operation_name} to this job: {code}.", failure.INTERNAL_EXIT
     return "INTERNAL", f"{type(error).__name__}: {error}", failure.INTERNAL_EXIT
 
 
-def _leave(verdict: failure.Verdict, name: str, args: argparse.Namespace, hide: Callable[[str], str]) -> None:
+def _leave(verdict: failure.Verdict, name: str, args: argparse.Namespace, hidden: Hidden) -> None:
     """Write the verdict where the doctor looks; when S3 itself is out of reach the log line has to do."""
+    stopped = verdict.exit_code == failure.STOPPED_EXIT
     logger.info("failed", failure_class=verdict.failure_class, sentence=verdict.message)
-    if verdict.exit_code != failure.STOPPED_EXIT:
-        logger.error("traceback", frames=hide(traceback.format_exc()).splitlines())
+    if not stopped:
+        frames = [plain(line, SENTENCE) for line in hidden(traceback.format_exc()).splitlines()]
+        logger.error("traceback", frames=frames)
+    if not addresses.own_folder(args):
+        return  # a verdict would be written among another run's
     uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
     with contextlib.suppress(ClientError, BotoCoreError):
-        s3.write_json(uri, verdict.to_json(), INTERMEDIATE)
+        s3.write_json(uri, verdict.to_json(), INTERMEDIATE, s3.impatient() if stopped else None)

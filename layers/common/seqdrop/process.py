@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, BinaryIO, TypeVar, cast
 
+from seqdrop.descent import adopt_orphans, descendants, has_members
 from seqdrop.failure import JobError
+from seqdrop.hiding import Hidden
 from seqdrop.log import logger
+from seqdrop.plain import plain
+from seqdrop.stopping import held
 
 Word = str | Path | int
 Command = list[Word]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 TAIL = 20  # lines of a tool's last words that a verdict keeps
-GRACE = 10  # seconds a tool has between SIGTERM and SIGKILL
+GRACE = 5  # seconds the tools have between SIGTERM and SIGKILL; the job itself has 30
+MOST_LINES = 20_000  # of one program in the log; a 30x genome takes bwa about 6,000
+LINE = 1 << 16  # bytes of a line that are looked at
+# No tool has business with AWS: it gets none of the job's credentials.
+PRIVATE = ("AWS_", "ECS_")
 
 
 class ToolError(JobError):
@@ -46,13 +54,18 @@ def _failure_class(killed: bool, tail: Sequence[str]) -> str:
 class Processes:
     """The programs of one job. `stop` ends them and whatever they started."""
 
-    def __init__(self, cwd: Path, hide: str = "") -> None:
-        self._cwd = cwd
-        # The sample id must reach no log; as a word of its own, or a sample called "t" would spoil every sentence.
-        self._hide = re.compile(rf"(?<![A-Za-z0-9]){re.escape(hide)}(?![A-Za-z0-9])") if hide else None
+    def __init__(
+        self, cwd: Path, hide: str | Hidden = "", inherit: Sequence[int] = (), *, all_below: bool = False
+    ) -> None:
+        """`inherit`: open files that every program keeps open. `all_below`: nothing but this job runs below us."""
+        self.hidden = hide if isinstance(hide, Hidden) else Hidden(hide)
+        self._cwd, self._inherit = cwd, tuple(inherit)
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
         self._starting = threading.RLock()
+        self._all_below = all_below
+        if all_below:
+            adopt_orphans()
 
     def run(self, *words: Word, stdout: Path | None = None) -> None:
         """Run one program to its end; raises ToolError."""
@@ -92,12 +105,18 @@ class Processes:
 
     def _feed(self, feed: Callable[[BinaryIO], None], stdin: BinaryIO) -> None:
         try:
-            # A reader that has failed says why by its own exit status.
-            with contextlib.suppress(BrokenPipeError), stdin:
-                feed(stdin)
+            feed(stdin)
+            stdin.close()
+        except BrokenPipeError:
+            pass  # a reader that has failed says why by its own exit status
         except BaseException:
-            self.stop()  # a half-fed pipe must not look finished to those behind it
+            # A half-fed pipe must not look finished to those behind it. First of all: to close it is to write what
+            # is left, for which a reader that hangs would let us wait for ever.
+            self.stop()
             raise
+        finally:
+            with contextlib.suppress(OSError):
+                stdin.close()
 
     def wait(self, *programs: Program) -> None:
         """Wait for all of a row; raises ToolError for the one to blame."""
@@ -124,51 +143,80 @@ class Processes:
         # Relative to the job's directory: tools write their command line into headers, where a path made up anew
         # for every job would make equal results unequal.
         line = [str(word).replace(f"{self._cwd}/", "") for word in words]
-        logger.info("command", command=self.hidden(" ".join(line)))
-        with self._starting:
+        logger.info("command", command=plain(self.hidden(" ".join(line))))
+        with held(), self._starting:
             if self._stopped:  # another thread has failed, or the job was told to stop
                 raise JobError("INTERNAL", "the job is ending")
             try:
-                popen = subprocess.Popen(
-                    line, cwd=self._cwd, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True
-                )
+                popen = self._begin(line, stdin, stdout)
             except FileNotFoundError:
                 raise JobError("INTERNAL", f"{line[0]} is not installed here") from None
             self._alive.add(popen)
         return Program(Path(line[0]).name, popen, self.hidden)
 
-    def hidden(self, text: str) -> str:
-        return self._hide.sub("<sample>", text) if self._hide else text
+    def _begin(self, line: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+        return subprocess.Popen(
+            line,
+            cwd=self._cwd,
+            env=environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            pass_fds=self._inherit,
+            start_new_session=True,
+        )
 
     def stop(self) -> None:
         """End every program that still runs, with all it started; safe to call again."""
         with self._starting:
             self._stopped = True
-        for how, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
-            for popen in list(self._alive):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(popen.pid, how)
-            for popen in list(self._alive):
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    popen.wait(patience)
-                    self._alive.discard(popen)
+        groups = {popen.pid for popen in self._alive}
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + GRACE
+            self._signal(groups, how)
+            while self._living(groups) and time.monotonic() < deadline:
+                time.sleep(0.02)
+                if how == signal.SIGKILL:
+                    self._signal(groups, how)  # what was started meanwhile
+
+    def _signal(self, groups: set[int], how: signal.Signals) -> None:
+        """A tool's children are in its group, unless they have left it for one of their own."""
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, how)
+        for process in descendants() if self._all_below else ():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, how)
+
+    def _living(self, groups: set[int]) -> bool:
+        self._alive = {popen for popen in self._alive if popen.poll() is None}
+        if self._all_below:
+            return bool(descendants())
+        return bool(self._alive) or any(map(has_members, groups))
 
 
 class Program:
     """One running program, its stderr read into the log line by line."""
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], hidden: Callable[[str], str]) -> None:
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], hidden: Hidden) -> None:
         self.name, self.popen, self.tail = name, popen, deque[str](maxlen=TAIL)
         self._hidden = hidden
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        for raw in cast(IO[bytes], self.popen.stderr):
-            line = self._hidden(raw.decode(errors="replace").rstrip())
-            if line:
-                self.tail.append(line)
-                logger.info(line, tool=self.name)
+        number = 0
+        for raw in bounded_lines(cast(BinaryIO, self.popen.stderr)):
+            line = plain(self._hidden(raw.decode(errors="replace")))
+            if not line.strip():
+                continue
+            self.tail.append(line)
+            number += 1
+            if number <= MOST_LINES:
+                logger.info("%s", line, tool=self.name)  # as an argument: a line that is JSON stays a line
+        if number > MOST_LINES:
+            logger.info("not all lines are shown", tool=self.name, lines=number - MOST_LINES)
 
     @property
     def lost_reader(self) -> bool:
@@ -178,5 +226,14 @@ class Program:
         exit_code = self.popen.wait()
         with contextlib.suppress(ProcessLookupError):  # what it left behind would also hold its stderr open
             os.killpg(self.popen.pid, signal.SIGKILL)
-        self._reader.join()
+        self._reader.join(GRACE)  # what left its group may hold it open all the same
         return exit_code
+
+
+def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a stream, of each no more than a start."""
+    while line := stream.readline(LINE):
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = stream.readline(LINE)
+        yield line

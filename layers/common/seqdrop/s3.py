@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,17 +14,38 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,  # noqa: A004  botocore's: the connection to S3
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+)
+from s3transfer.exceptions import RetriesExceededError
 
+from seqdrop import transfers
+from seqdrop.log import logger
 from seqdrop.uri import S3Uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from s3transfer.futures import TransferFuture
+    from s3transfer.manager import TransferManager
 
 # boto3's three tries give up on a throttled bucket within a second.
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 10})
 # "classic": the CRT client that boto3 would pick beside awscrt ignores AWS_ENDPOINT_URL.
 TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20, max_concurrency=10)
+TRIES = 3  # of a transfer whose bytes come out wrong
+GONE = {"404", "NoSuchKey", "NoSuchVersion"}
+# Refusals that say the bytes or the parts came to harm: the whole transfer can be done anew.
+GARBLED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody", "InvalidPart",
+           "NoSuchUpload", "PreconditionFailed", "412", "InvalidRange", "416"}  # fmt: skip
+# Refusals that pass by themselves.
+PASSING = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted"}
+OUT_OF_REACH = FlexibleChecksumError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
 
 
 class IntegrityError(Exception):
@@ -32,6 +54,10 @@ class IntegrityError(Exception):
 
 class MissingError(Exception):
     """No such object, or no such version of it."""
+
+
+class ReplacedError(Exception):
+    """Another object lies at the address than the one that was pinned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +76,20 @@ class Stored:
         return {"uri": str(self.uri), "version_id": self.version_id, "etag": self.etag, "size": self.size}
 
 
+_uploads = transfers.Uploads()
+
+
 @cache
 def client() -> S3Client:
-    return boto3.client("s3", config=RETRIES)
+    made = boto3.client("s3", config=RETRIES)
+    _uploads.watch(made)
+    return made
+
+
+@cache
+def impatient() -> S3Client:
+    """For the last words of a job that is told to stop: half a minute later it is killed."""
+    return boto3.client("s3", config=Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 def head(uri: S3Uri, version_id: str = "") -> Stored:
@@ -61,7 +98,7 @@ def head(uri: S3Uri, version_id: str = "") -> Stored:
     try:
         found = client().head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED", **version)
     except ClientError as error:
-        if error.response["Error"]["Code"] in {"404", "NoSuchKey", "NoSuchVersion"}:
+        if error.response["Error"]["Code"] in GONE:
             raise MissingError(f"{uri} is not there") from None
         raise
     return Stored(
@@ -86,31 +123,80 @@ def head_bytes(uri: S3Uri, size: int, version_id: str = "") -> bytes:
     return answer["Body"].read()
 
 
-def download(uri: S3Uri, path: Path, version_id: str = "") -> Stored:
+def download(uri: S3Uri, path: Path, version_id: str = "", etag: str = "") -> Stored:
     """Fetch one version whole and prove it: size, and the checksum S3 holds of the whole object.
 
-    S3 keeps a whole-object CRC64NVME of what current clients upload; for an object with only a composite
-    checksum the reader of the file must prove it (gzip and BAM carry their own).
+    What current clients upload has a whole-object CRC64NVME. Where S3 holds a composite checksum or none (old
+    clients, the parts of other tools), the size is all there is here, and the content proves itself where it is
+    read: a FASTQ by the CRC of every gzip member, BAM and VCF by that of every BGZF block, a genome by the MD5 of its
+    contigs.
     """
     stored = head(uri, version_id)
+    if etag and stored.etag != etag:
+        raise ReplacedError(f"{uri} is not the object it was when it was pinned")
+    return _again(lambda: _download(stored, path))
+
+
+def _download(stored: Stored, path: Path) -> Stored:
     extra = {"VersionId": stored.version_id} if stored.version_id else {}
-    client().download_file(uri.bucket, uri.key, str(path), ExtraArgs=extra, Config=TRANSFER)
+    _move(stored.uri, lambda manager: manager.download(stored.uri.bucket, stored.uri.key, str(path), extra))
     if path.stat().st_size != stored.size:
-        raise IntegrityError(f"{uri}: {path.stat().st_size} of {stored.size} bytes arrived")
+        raise IntegrityError(f"{stored.uri}: {path.stat().st_size} of {stored.size} bytes arrived")
     if stored.crc64nvme and crc64nvme(path) != stored.crc64nvme:
-        raise IntegrityError(f"{uri} changed on its way: CRC64NVME is not {stored.crc64nvme}")
+        raise IntegrityError(f"{stored.uri} changed on its way: CRC64NVME is not {stored.crc64nvme}")
     return stored
 
 
 def upload(path: Path, uri: S3Uri) -> Stored:
     """Store a file and prove that S3 holds it byte for byte."""
     checksum = crc64nvme(path)
-    extra: dict[str, Any] = {"ChecksumAlgorithm": "CRC64NVME"}
-    client().upload_file(str(path), uri.bucket, uri.key, ExtraArgs=extra, Config=TRANSFER)
+    return _again(lambda: _upload(path, uri, checksum))
+
+
+def _upload(path: Path, uri: S3Uri, checksum: str) -> Stored:
+    extra = {"ChecksumAlgorithm": "CRC64NVME"}
+    _move(uri, lambda manager: manager.upload(str(path), uri.bucket, uri.key, extra))
     stored = head(uri)
     if stored.crc64nvme != checksum or stored.size != path.stat().st_size:
         raise IntegrityError(f"{uri} is not what was uploaded: CRC64NVME {stored.crc64nvme or 'none'}, not {checksum}")
     return stored
+
+
+def _again(proven: Callable[[], Stored]) -> Stored:
+    """What the connection alone is to blame for, botocore has tried again; this is for bytes that are not right."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(IntegrityError):
+            return proven()
+        logger.info("the bytes that arrived are not those that were sent: once more")
+    return proven()
+
+
+def _move(uri: S3Uri, begin: Callable[[TransferManager], TransferFuture]) -> None:
+    try:
+        transfers.transfer(client(), TRANSFER, begin)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in GONE:
+            raise MissingError(f"{uri} is not there") from None
+        if code in GARBLED:
+            raise IntegrityError(f"{uri}: S3 says {code}") from error
+        raise
+    except (FlexibleChecksumError, RetriesExceededError) as error:
+        raise IntegrityError(f"{uri} did not arrive whole: {error}") from error
+
+
+def abort_uploads() -> None:
+    """Leave nothing half in S3: for a job that is told to stop."""
+    _uploads.abort(impatient())
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same call can succeed later: S3 was overloaded or out of reach, or the bytes came to harm."""
+    if isinstance(error, ClientError):
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        refused = status in range(400, 500) and status not in {408, 429}
+        return not refused or error.response["Error"]["Code"] in PASSING | GARBLED
+    return isinstance(error, IntegrityError | HTTPClientError | ConnectionError | OUT_OF_REACH)
 
 
 def crc64nvme(path: Path) -> str:
@@ -133,10 +219,10 @@ def read_json(uri: S3Uri) -> Any:
     return json.loads(body)
 
 
-def write_json(uri: S3Uri, value: Any, tagging: str = "") -> None:
+def write_json(uri: S3Uri, value: Any, tagging: str = "", by: S3Client | None = None) -> None:
     body = (json.dumps(value, indent=2) + "\n").encode()
     tags: dict[str, Any] = {"Tagging": tagging} if tagging else {}
-    client().put_object(Bucket=uri.bucket, Key=uri.key, Body=body, ContentType="application/json", **tags)
+    (by or client()).put_object(Bucket=uri.bucket, Key=uri.key, Body=body, ContentType="application/json", **tags)
 
 
 def names_below(folder: S3Uri) -> list[str]:

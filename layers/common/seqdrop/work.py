@@ -9,32 +9,18 @@ import json
 import os
 import re
 import resource
-import shutil
-import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqdrop import failure, layout, s3
+from seqdrop import failure, layout, outputs, s3
 from seqdrop.log import logger
+from seqdrop.plain import plain
 from seqdrop.process import Processes, Word
 from seqdrop.uri import S3Uri
-
-
-@contextlib.contextmanager
-def workspace(name: str) -> Iterator[Path]:
-    """A fresh directory under the scratch root, gone at the end however it ends."""
-    root = Path(os.environ["SEQDROP_SCRATCH"])
-    directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
-    # The root file system is read-only in images: what a tool keeps or caches goes where it is cleared away.
-    os.environ["TMPDIR"] = os.environ["HOME"] = str(directory)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @dataclass
@@ -48,6 +34,8 @@ class Work:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+    called: dict[str, str] = field(default_factory=dict)  # the name a file has in here -> the name a person gave it
     bytes_in: int = 0
     started: float = field(default_factory=time.time)
 
@@ -63,10 +51,19 @@ class Work:
         """MiB"""
         return int(self.args.memory)
 
-    def fetch(self, uri: S3Uri, *companions: str, name: str = "", version_id: str = "") -> Path:
-        """Stage an object in, proven, with its indexes beside it; raises MissingError, IntegrityError."""
+    def fetch(self, uri: S3Uri, *companions: str, name: str = "", version_id: str = "", etag: str = "") -> Path:
+        """Stage an object in, proven, with its indexes beside it; raises MissingError, IntegrityError.
+
+        Under a `name` of its own nothing in the log says what the person called it; `called` remembers it.
+        """
         path = self.directory / (name or uri.name)
-        self.bytes_in += s3.download(uri, path, version_id).size
+        if path.name != uri.name:
+            self.called[path.name] = plain(uri.name)
+            self.processes.hidden.hide_object(uri, path.name)
+        try:
+            self.bytes_in += s3.download(uri, path, version_id, etag).size
+        except s3.ReplacedError:
+            raise failure.BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
         for companion in companions:
             self.bytes_in += s3.download(uri.companion(companion), beside(path, companion)).size
         return path
@@ -93,21 +90,26 @@ class Work:
         self.tools[tool] = found[0] if found else "unknown"
         return self.tools[tool]
 
+    def warn(self, word: str, sentence: str) -> None:
+        """What a person should know of results that are sound all the same; the log gets the word alone."""
+        logger.warning("warning", warning=word)
+        self.warnings.append({"warning": word, "message": in_their_words(sentence, self.called)})
+
     def publish(self, path: Path, word: str, *companions: str) -> None:
         """Upload an output to the address the plan gave for `word`: companions first, the planned object after them."""
         uri: S3Uri = getattr(self.args, word)
+        outputs.look_through(self.directory)
         for companion in companions:
             self._store(f"{word}{companion}", beside(path, companion), uri.companion(companion))
         self._store(word, path, uri)
 
     def publish_beside(self, path: Path, uri: S3Uri) -> None:
         """Upload what readers of an output look for first, once the output is there."""
+        outputs.look_through(self.directory)
         self._store(uri.name, path, uri)
 
     def _store(self, name: str, path: Path, uri: S3Uri) -> None:
-        if not path.is_file() or path.is_symlink():
-            raise failure.JobError("TOOL_FAILED", f"{name} was not written")
-        stored = s3.upload(path, uri)
+        stored = s3.upload(outputs.regular_file(path, self.directory, name), uri)
         self.outputs.append({"name": name, **stored.pinned(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
 
@@ -129,10 +131,18 @@ class Work:
             "bytes_in": self.bytes_in,
             "bytes_out": sum(output["size"] for output in self.outputs),
             "counts": self.counts,
+            "warnings": self.warnings,
             "outputs": self.outputs,
         }
         s3.write_json(layout.receipt_uri(self.args.results, self.name), receipt)
         logger.info("done", seconds=receipt["seconds"], peak_memory=receipt["peak_memory"])
+
+
+def in_their_words(sentence: str, called: Mapping[str, str]) -> str:
+    """A sentence for a person has the names that the person gave the files."""
+    for name, given in sorted(called.items(), key=lambda pair: -len(pair[0])):
+        sentence = sentence.replace(name, given)
+    return sentence
 
 
 def beside(path: Path, companion: str) -> Path:
