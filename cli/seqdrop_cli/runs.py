@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from rich.table import Table
 from rich.text import Text
-from seqdrop.uri import S3Uri
 
+from seqdrop_cli import why
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.screen import say, screen, seconds
 from seqdrop_cli.stack import Stack
@@ -105,49 +104,25 @@ def _minute(moment: Any) -> str:
     return str(moment or "")[:16].replace("T", " ")
 
 
-def verdicts(stack: Stack, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What failed attempts left behind, newest first."""
-    if not row.get("results"):
-        return []
-    folder = S3Uri.parse(str(row["results"])) / "failures/"
-    pages = stack.s3.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.key)
-    objects = [entry for page in pages for entry in page.get("Contents", [])]
-    objects.sort(key=lambda entry: entry["LastModified"], reverse=True)
-    keys = [entry["Key"] for entry in objects]
-    bodies = [stack.s3.get_object(Bucket=folder.bucket, Key=key)["Body"].read() for key in keys]
-    return [{"name": key.rsplit("/", 1)[-1], **json.loads(body)} for key, body in zip(keys, bodies, strict=True)]
-
-
 def explain(stack: Stack, row: Mapping[str, Any]) -> None:
-    """Class, sentence, advice, and the last the tool said."""
-    found = verdicts(stack, row)
-    if row.get("status") in {"RUNNING", "SUCCEEDED"} and not found:
-        say(f"Run {row['run']} is {str(row['status']).lower()}: nothing failed in it.")
-        return
-    newest = found[0] if found else {}
-    step = row.get("step") or newest.get("name", "").split(".")[0]
-    cause = row.get("class") or newest.get("class") or row.get("status")
-    say(
-        f"{cause}{f' in {step}' if step else ''}",
-        style="bold red" if row.get("status") != "SUCCEEDED" else "bold yellow",
-    )
-    for sentence in dict.fromkeys(
-        [row.get("message") or newest.get("message"), row.get("advice") or newest.get("advice")]
-    ):
-        if sentence:
-            say(str(sentence))
-    if newest.get("stderr_tail"):
-        tail = newest["stderr_tail"]
-        ended = f" (exit code {newest['exit_code']})" if newest.get("exit_code") is not None else ""
-        say(f"\nThe last that {newest.get('tool') or step}{ended} said:", style="bold")
-        say("\n".join(tail) if isinstance(tail, list) else str(tail).rstrip())
-    if row.get("execution"):
-        say(f"\nIts logs: seqdrop logs {row['run']} {step}{stack.option}".rstrip())
+    """Why a run is as it is, and what helps."""
+    if row.get("status") == "WAITING":
+        message = str(row["message"])
+        say(f"{message[0].upper()}{message[1:]}. Since {_minute(row.get('started'))}.", style="bold yellow")
+        say("Upload what is missing; after two weeks a lone mate is forgotten.")
+    elif row.get("status") == "RUNNING":
+        why.show_running(stack, row)
+    elif row.get("status") == "SUCCEEDED":
+        why.show_success(stack, row)
+    else:
+        why.show_failure(stack, row)
 
 
 def stop(stack: Stack, row: Mapping[str, Any]) -> None:
     arn = execution_of(row)
-    status = stack.stepfunctions.describe_execution(executionArn=arn)["status"]
+    status = why.status_of(stack, arn)
+    if status is None:
+        raise Problem(f"Run {row['run']} has no execution under way: nothing to stop.")
     if status != "RUNNING":
         raise Problem(f"Run {row['run']} has ended already, as {status}: nothing to stop.")
     try:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from seqdrop import failure, layout, s3
-from seqdrop.failure import Ending, Verdict
+from seqdrop import doctor, layout, s3
+from seqdrop.ending import Ending
+from seqdrop.failure import Verdict
 from seqdrop.log import logger
 from seqdrop.uri import S3Uri
 
@@ -19,14 +20,14 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run=event["run"], step=step)
     verdict = read_verdict(event, step, Ending.parse(event[step]["error"]))
     means = os.environ["LAST_RESORT_QUEUE"], os.environ["WHOLE_INSTANCE_VCPUS"]
-    plan = failure.diagnose(event, step, verdict, *means)
+    plan = doctor.diagnose(event, step, verdict, *means)
     logger.info("diagnosed", failure_class=plan[step]["failures"][-1]["class"], next=plan["next"])
     return plan
 
 
 def failed_step(plan: Mapping[str, Any]) -> str:
     """The one job whose state has just put an error into its object."""
-    return next(step for step in failure.STATES if "error" in plan.get(step, {}))
+    return next(step for step in doctor.STATES if "error" in plan.get(step, {}))
 
 
 def read_verdict(plan: Mapping[str, Any], step: str, ending: Ending) -> Verdict | None:
@@ -34,6 +35,6 @@ def read_verdict(plan: Mapping[str, Any], step: str, ending: Ending) -> Verdict 
     uri = layout.verdict_uri(S3Uri.parse(plan["results"]), step, plan[step]["attempt"], str(ending.attempt))
     try:
         verdict = Verdict.from_json(s3.read_json(uri))
-    except s3.MissingError:
+    except (s3.MissingError, ValueError):  # what cannot be read is no evidence either
         return None
     return verdict if verdict.job_id == ending.job_id else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pipeline_parts import batch_states, definitions_of, job_definitions, machine, references, template, wrapper_flags
-from seqdrop import failure, layout
+from seqdrop import doctor, layout
 from seqdrop.layout import Choices
 from seqdrop.uri import S3Uri
 
@@ -87,7 +87,7 @@ def test_what_the_preparation_reads_is_in_its_input() -> None:
 
 
 def test_the_doctor_knows_the_state_of_every_step() -> None:
-    assert {state["Parameters"]["Tags"]["step"]: name for name, state in batch_states()} == failure.STATES
+    assert {state["Parameters"]["Tags"]["step"]: name for name, state in batch_states()} == doctor.STATES
 
 
 def test_aligners_share_one_interface_and_callers_one() -> None:

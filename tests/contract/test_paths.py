@@ -29,6 +29,7 @@ from paths.make import (
 )
 from paths.routes import (
     AGAIN,
+    CAUSES,
     CURED,
     FINAL,
     GAVE_UP,
@@ -46,8 +47,8 @@ from paths.routes import (
     second,
 )
 from pipeline_parts import ROOT, machine, states
-from seqdrop import failure
-from seqdrop.failure import Ending
+from seqdrop import doctor, failure
+from seqdrop.ending import Ending
 
 from functions.diagnose.app import failed_step
 
@@ -119,7 +120,7 @@ def test_what_is_mocked_is_what_the_functions_say_to_what_the_machine_sends(walk
     asked: dict[str, list[Any]] = {}
     for plan in walked.payloads("diagnose"):
         step = failed_step(plan)
-        answer = failure.diagnose(plan, step, verdicts[plan[step]["error"]["Cause"]], LAST_RESORT, WHOLE_INSTANCE)
+        answer = doctor.diagnose(plan, step, verdicts[plan[step]["error"]["Cause"]], LAST_RESORT, WHOLE_INSTANCE)
         asked.setdefault(DOCTORS[step], []).append(invoked(answer))
     for given in walked.payloads("record_run"):
         asked.setdefault("RecordRun", []).append(recorded(given["plan"]))
@@ -151,7 +152,7 @@ def mocked_answers(name: str, case: str, state: str) -> list[dict[str, Any]]:
 def test_all_goes_well(walk: Walker) -> None:
     walked = walk(PIPELINE_MACHINE, "HappyPath")
     assert (walked.ending, route(walked)) == (("SUCCEEDED",), GOOD)
-    assert walked.record == {"status": "SUCCEEDED", "class": "", "message": ""}
+    assert walked.record == {"status": "SUCCEEDED", "class": "", "cause": ""}
     assert {step: walked.submitted(step) for step in STEPS[:-1]} == {step: [first(step)] for step in STEPS[:-1]}
 
 
@@ -174,7 +175,7 @@ def test_what_no_second_try_can_help_ends_with_its_class_and_sentence(walk: Walk
     assert walked.submitted(step) == [first(step)] * submissions
     if step != "prepare":
         status = {"collect": "INCOMPLETE", "compose": "INCOMPLETE"}.get(step, "FAILED")
-        assert walked.record == {"status": status, "class": failure_class, "message": sentence}
+        assert walked.record == {"status": status, "class": failure_class, "cause": walked.ended["cause"]}
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -195,6 +196,11 @@ def test_memory_is_doubled_once(walk: Walker, step: str) -> None:
     assert walked.submitted(step) == [first(step), second(step, memory=TWICE_THE_MEMORY[step])]
 
 
+@pytest.mark.parametrize(("step", "name"), CAUSES)
+def test_the_cause_says_all_there_is_to_say(walk: Walker, step: str, name: str) -> None:
+    assert of_step(walk, step, name).ended["cause"].split("\n") == CAUSES[step, name]
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_doctor_who_fails_ends_the_step_not_the_record(walk: Walker, step: str) -> None:
     walked = of_step(walk, step, "Undiagnosed")
@@ -202,7 +208,7 @@ def test_a_doctor_who_fails_ends_the_step_not_the_record(walk: Walker, step: str
     assert (walked.ending, route(walked)) == (("FAILED", "INTERNAL", sentence), UNDIAGNOSED[step])
     if step != "prepare":
         status = {"collect": "INCOMPLETE", "compose": "INCOMPLETE"}.get(step, "FAILED")
-        assert walked.record == {"status": status, "class": "INTERNAL", "message": NOT_DIAGNOSED}
+        assert walked.record == {"status": status, "class": "INTERNAL", "cause": walked.ended["cause"]}
 
 
 def test_every_case_has_its_expectation() -> None:
@@ -285,7 +291,7 @@ def transitions(scope: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def test_a_job_not_placed_in_the_last_resort_is_given_up() -> None:
-    """failure._cure: the rehearsal refuses a case in which the doctor wants one try more."""
+    """doctor._cure: the rehearsal refuses a case in which the doctor wants one try more."""
     Rehearsal(Case({"align": [[SPOT_RECLAIMED], [NOT_PLACED]]})).pipeline()
 
 

@@ -16,7 +16,7 @@ from pipeline_parts import (
     states,
     template,
 )
-from seqdrop.failure import MOST_TRIES
+from seqdrop.doctor import MOST_TRIES
 
 from gates import asl
 

@@ -18,8 +18,6 @@ def damaged(sample: Sample, folder: Path, how: str) -> tuple[Path, Path]:
     one.write_bytes(whole[: len(whole) // 2] if how == "cut" else whole)
     lines = gzip.decompress(sample.few[1].read_bytes()).splitlines(keepends=True)
     two.write_bytes(gzip.compress(b"".join(lines[:-28] if how == "short" else lines)))
-    if how == "same":
-        two.write_bytes(whole)
     return one, two
 
 
@@ -29,9 +27,7 @@ def damaged(sample: Sample, folder: Path, how: str) -> tuple[Path, Path]:
     does="Ends the alignment before anything is published. The same bytes are never tried again.",
     do="Send the files again as they left the sequencer.",
 )
-@pytest.mark.parametrize(
-    ("how", "failure_class"), [("cut", "TRUNCATED"), ("short", "MATE_COUNT"), ("same", "SAME_FILE")]
-)
+@pytest.mark.parametrize(("how", "failure_class"), [("cut", "TRUNCATED"), ("short", "MATE_COUNT")])
 def test_bad_reads_are_named_and_never_tried_twice(
     stack: Stack, sample: Sample, tmp_path: Path, how: str, failure_class: str
 ) -> None:
@@ -39,7 +35,11 @@ def test_bad_reads_are_named_and_never_tried_twice(
     assert (row["status"], row["class"], row["step"]) == ("FAILED", f"BAD_INPUT.{failure_class}", "align")
     assert keys(stack, row) == {"reads.json", "failures/align.1.1.json"}
     ending = execution(stack, row)
-    assert (ending["status"], ending["error"], ending["cause"]) == ("FAILED", row["class"], row["message"])
+    assert (ending["status"], ending["error"], ending["cause"].split("\n")[0]) == (
+        "FAILED",
+        row["class"],
+        row["message"],
+    )
 
 
 @case(

@@ -47,7 +47,28 @@ def test_any_other_verdict_is_no_evidence(
     leave_verdict(aws, plan, attempt, batch_attempt, "" if job is None else job or job_id(plan))
     answer = diagnose.call(plan)
     assert answer["next"] == "give_up"
-    assert answer["align"]["gave_up"]["message"] == "The job ended with exit code 65 and left no verdict."
+    assert answer["align"]["gave_up"]["message"] == "The job found its input bad and could not say more."
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[1]", b'{"class": "TOOL_FAILED"}', b"null"])
+def test_a_verdict_that_cannot_be_read_does_not_stop_the_doctor(aws: Deployed, diagnose: Any, body: bytes) -> None:
+    plan = event("diagnose_bad_data")
+    uri = layout.verdict_uri(S3Uri.parse(plan["results"]), "align", "1", "1")
+    aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body)
+    answer = diagnose.call(plan)
+    assert (answer["next"], answer["align"]["gave_up"]["class"]) == ("give_up", "BAD_INPUT")
+
+
+def test_the_log_of_the_doctor_names_the_class_and_no_sentence(
+    aws: Deployed, diagnose: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = event("diagnose_bad_data")
+    leave_verdict(aws, plan, "1", "1", job_id(plan))
+    diagnose.call(plan)
+    printed = str([vars(line) for line in caplog.records])
+    assert "BAD_INPUT.TRUNCATED" in printed
+    assert "cut off" not in printed
+    assert "NA12878" not in printed
 
 
 def test_the_verdict_of_the_last_attempt_is_the_one_that_counts(aws: Deployed, diagnose: Any) -> None:
@@ -62,7 +83,8 @@ def test_the_verdict_of_the_last_attempt_is_the_one_that_counts(aws: Deployed, d
 def test_a_job_killed_for_memory_gets_twice_of_it(diagnose: Any) -> None:
     plan, before = event("diagnose_out_of_memory"), event("execution_input")
     message = "The job needed more memory than it was given and was killed."
-    failures = [{"class": "OUT_OF_MEMORY", "message": message, "job_id": job_id(plan)}]
+    failed = {"class": "OUT_OF_MEMORY", "message": message, "job_id": job_id(plan), "attempts": 1}
+    failures = [{**failed, "then": "memory doubled to 4096 MiB"}]
     align = {**before["align"], "memory": "4096", "attempt": "2", "failures": failures}
     assert diagnose.call(plan) == {**before, "align": align, "next": "AlignReads"}
 

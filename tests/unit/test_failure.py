@@ -1,260 +1,70 @@
-"""seqdrop.failure: what a failure is called, and what is tried next."""
+"""seqdrop.failure: what a failure is called, from all that Batch may say of it and what the job left."""
 
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from function_aws import event
+from function_aws import event, parameters
 from seqdrop import failure
-from seqdrop.failure import BadInputError, Ending, JobError, UsageError, Verdict
+from seqdrop.ending import Ending
+from seqdrop.failure import BadInputError, JobError, UsageError, Verdict
 
-ESSENTIAL = "Essential container in task exited"
-PLAN = {"run": "r", "call": {"job_queue": "spot", "vcpus": "4", "memory": "2000", "attempt": "1", "args": "[]"}}
-TRUNCATED = Verdict("BAD_INPUT.TRUNCATED", "lane1_R2.fastq.gz is cut off", exit_code=65, job_id="j")
-
-
-def failed(status_reason: str = ESSENTIAL, *attempts: dict[str, Any], **job: Any) -> dict[str, str]:
-    """The error of a job, as `.sync` hands it to a Catch."""
-    tried = [{"Container": container, "StatusReason": status_reason} for container in attempts]
-    last = attempts[-1] if attempts else {}
-    described = {
-        "JobId": "j",
-        "Attempts": tried,
-        "Container": last,
-        "StatusReason": status_reason,
-        "Status": "FAILED",
-        "IsCancelled": False,
-        "IsTerminated": False,
-    }
-    return {"Error": "States.TaskFailed", "Cause": json.dumps({**described, **job})}
-
-
-def exited(code: int, reason: str = "") -> dict[str, Any]:
-    return {"ExitCode": code, **({"Reason": reason} if reason else {})}
-
-
-SPOT = failed("Host EC2 (instance i-0f2d9c6a7b5e41c38) terminated.", {}, {}, {})
-OUT_OF_MEMORY = failed(ESSENTIAL, exited(137, "OutOfMemoryError: Container killed due to memory usage"))
-QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "  # as Batch writes it
-TOO_LARGE = QUEUE_LIMIT + "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"
-NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
-PULL = "CannotPullContainerError: Error response from daemon: manifest unknown"
-
-# what the task's Catch got, the verdict found: the class, the sentence, what the next try changes (None: no try)
-TABLE: dict[str, tuple[dict[str, str], Verdict | None, str, str, dict[str, str] | None]] = {
-    "bad data, by its verdict": (
-        failed(ESSENTIAL, exited(65)),
-        TRUNCATED,
-        "BAD_INPUT.TRUNCATED",
-        "lane1_R2.fastq.gz is cut off",
-        None,
-    ),
-    "an exit code that no verdict explains": (
-        failed(ESSENTIAL, exited(65)),
-        None,
-        "TOOL_FAILED",
-        "The job ended with exit code 65 and left no verdict.",
-        None,
-    ),
-    "Spot": (
-        SPOT,
-        None,
-        "SPOT_RECLAIMED",
-        "The host was taken away while the job ran, on every attempt.",
-        {"job_queue": "last"},
-    ),
-    "a draining host": (
-        failed(ESSENTIAL, exited(143)),
-        Verdict("STOPPED", "The job was told to stop.", exit_code=143, job_id="j"),
-        "SPOT_RECLAIMED",
-        "The host was taken away while the job ran, on every attempt.",
-        {"job_queue": "last"},
-    ),
-    "killed by Docker for memory": (
-        OUT_OF_MEMORY,
-        None,
-        "OUT_OF_MEMORY",
-        "The job needed more memory than it was given and was killed.",
-        {"memory": "4000"},
-    ),
-    "killed with nothing said": (
-        failed(ESSENTIAL, exited(137)),
-        None,
-        "OUT_OF_MEMORY",
-        "The job was killed, most likely for using more memory than it was given.",
-        {"memory": "4000"},
-    ),
-    "a tool out of memory, by the job's own verdict": (
-        failed(ESSENTIAL, exited(70)),
-        Verdict("OUT_OF_MEMORY", "bcftools was killed, most likely for memory", job_id="j"),
-        "OUT_OF_MEMORY",
-        "bcftools was killed, most likely for memory",
-        {"memory": "4000"},
-    ),
-    "an image that cannot be pulled": (
-        failed("Task failed to start", {"Reason": PULL}),
-        None,
-        "IMAGE_PULL",
-        f"The image could not be pulled: {PULL}",
-        {},
-    ),
-    "too long": (
-        failed("Job attempt duration exceeded timeout", exited(137)),
-        None,
-        "TIMEOUT",
-        "The job ran longer than its time limit and was ended.",
-        None,
-    ),
-    "too long for the state": (
-        {"Error": "States.Timeout", "Cause": ""},
-        None,
-        "TIMEOUT",
-        "The job ran longer than its time limit and was ended.",
-        None,
-    ),
-    "terminated by a person": (
-        failed("wrong reference", exited(143), IsTerminated=True),
-        Verdict("STOPPED", "The job was told to stop.", exit_code=143, job_id="j"),
-        "STOPPED",
-        "The job was stopped: wrong reference.",
-        None,
-    ),
-    "cancelled before it ran": (failed("", IsCancelled=True), None, "STOPPED", None, None),  # type: ignore[dict-item]
-    "a size that fits nowhere": (
-        failed(TOO_LARGE),
-        None,
-        "NOT_PLACED",
-        "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes.",
-        None,
-    ),
-    "no capacity": (
-        failed(QUEUE_LIMIT + NO_CAPACITY, IsCancelled=True),
-        None,
-        "NOT_PLACED",
-        f"The job waited too long for an instance ({NO_CAPACITY}).",
-        {"job_queue": "last"},
-    ),
-    "more than all of the compute environment": (
-        failed(QUEUE_LIMIT + "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE", IsCancelled=True),
-        None,
-        "NOT_PLACED",
-        "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes.",
-        None,
-    ),
-    "too many requests": (
-        {"Error": "Batch.TooManyRequestsException", "Cause": "Rate exceeded"},
-        None,
-        "THROTTLED",
-        "AWS Batch refused the job because of too many requests.",
-        {},
-    ),
-    "throttled under another name": (
-        {"Error": "Batch.AWSBatchException", "Cause": "ThrottlingException: Rate exceeded (Status Code: 400)"},
-        None,
-        "THROTTLED",
-        "AWS Batch refused the job because of too many requests.",
-        {},
-    ),
-    "refused by Batch": (
-        {"Error": "Batch.ClientException", "Cause": "User is not authorized to perform: batch:SubmitJob"},
-        None,
-        "INTERNAL",
-        "The job could not be run (Batch.ClientException): User is not authorized to perform: batch:SubmitJob",
-        None,
-    ),
-    "JSON that is no job": (
-        {"Error": "States.Runtime", "Cause": '"text"'},
-        None,
-        "INTERNAL",
-        'The job could not be run (States.Runtime): "text"',
-        None,
-    ),
-    "nothing at all": ({}, None, "INTERNAL", "The job could not be run (): ", None),
-    "a fault of the pipeline": (
-        failed(ESSENTIAL, exited(70)),
-        Verdict("INTERNAL", "KeyError: 'reads'", job_id="j"),
-        "INTERNAL",
-        "KeyError: 'reads'",
-        None,
-    ),
+CAUSES = sorted((Path(__file__).parent / "causes").glob("*.json"))
+KINDS = (
+    "TRUNCATED CORRUPT_GZIP MATE_COUNT MATE_NAMES SAME_FILE SWAPPED EMPTY NOT_GZIP MALFORMED LIMIT ARGS CHOICES MISSING"
+)
+CLASSES = {f"BAD_INPUT.{kind}" for kind in KINDS.split()} | {
+    "REFERENCE",
+    "OUT_OF_MEMORY",
+    "NO_SPACE",
+    "SPOT_RECLAIMED",
+    "IMAGE_PULL",
+    "THROTTLED",
+    "NOT_PLACED",
+    "TIMEOUT",
+    "STOPPED",
+    "TOOL_FAILED",
+    "INTERNAL",
+    "HOST_FAILED",
+    "RESULTS_CHANGED",
+    "NOT_STARTED",
+    "NOT_READY",
 }
 
 
-@pytest.mark.parametrize(("error", "verdict", "failure_class", "sentence", "change"), TABLE.values(), ids=TABLE)
-def test_each_failure_has_its_class_its_sentence_and_its_cure(
-    error: dict[str, str],
-    verdict: Verdict | None,
-    failure_class: str,
-    sentence: str | None,
-    change: dict[str, str] | None,
-) -> None:
-    plan = {**PLAN, "call": {**PLAN["call"], "error": error}}  # type: ignore[dict-item]
-    answer = failure.diagnose(plan, "call", verdict, "last")
-    said = sentence or "The job was stopped: no reason was given."
-    job_id = "j" if "JobId" in error.get("Cause", "") else ""
-    failures = [{"class": failure_class, "message": said, "job_id": job_id}]
-    if change is None:
-        gave_up = {"class": failure_class, "message": said, "advice": failure.advice(failure_class)}
-        job, following = {**PLAN["call"], "gave_up": gave_up}, "give_up"  # type: ignore[dict-item]
-    else:
-        job, following = {**PLAN["call"], **change, "attempt": "2"}, "CallVariants"  # type: ignore[dict-item]
-    assert answer == {"run": "r", "call": {**job, "failures": failures}, "next": following}
+def caused(path: Path) -> tuple[dict[str, Any], Verdict | None, dict[str, Any]]:
+    """A file of `causes/`: the error as `.sync` hands it over, the job's own verdict, what is expected of both."""
+    said = json.loads(path.read_text())
+    cause = json.dumps(said["Cause"]) if isinstance(said["Cause"], dict) else said["Cause"]
+    verdict = Verdict.from_json(said["Verdict"]) if said["Verdict"] else None
+    return {"Error": said["Error"], "Cause": cause}, verdict, said["Expected"]
 
 
-def test_a_full_disk_is_tried_once_more_with_an_instance_of_its_own() -> None:
-    plan: dict[str, Any] = {"call": {**PLAN["call"], "error": failed(ESSENTIAL, exited(70))}}  # type: ignore[dict-item]
-    full = Verdict("NO_SPACE", "The scratch disk is full.", job_id="j")
-    first = failure.diagnose(plan, "call", full, "last", "64")
-    assert (first["next"], first["call"]["vcpus"], first["call"]["attempt"]) == ("CallVariants", "64", "2")
-    first["call"]["error"] = failed(ESSENTIAL, exited(70))
-    assert failure.diagnose(first, "call", full, "last", "64")["next"] == "give_up"
-    assert failure.diagnose(plan, "call", full, "last", "")["next"] == "give_up"
+@pytest.mark.parametrize("path", CAUSES, ids=[path.stem for path in CAUSES])
+def test_each_cause_has_its_class_and_its_sentence(path: Path) -> None:
+    error, verdict, expected = caused(path)
+    ending = Ending.parse(error)
+    assert failure.classify(ending, verdict) == (expected["class"], expected["message"])
+    assert ending.log == expected["log"]
 
 
-def again(plan: dict[str, Any], error: dict[str, str]) -> dict[str, Any]:
-    return failure.diagnose({**plan, "call": {**plan["call"], "error": error}}, "call", None, "last")
+def test_every_class_that_a_job_can_end_with_has_a_cause_among_them() -> None:
+    of_jobs = {"REFERENCE", "HOST_FAILED"} | {name for name in CLASSES if not name.startswith("BAD_INPUT.")}
+    of_jobs -= {"RESULTS_CHANGED", "NOT_STARTED", "NOT_READY"}  # of runs, not of jobs
+    named = {caused(path)[2]["class"] for path in CAUSES}
+    assert of_jobs <= named
+    assert {"BAD_INPUT", "BAD_INPUT.TRUNCATED", "BAD_INPUT.LIMIT", "BAD_INPUT.SWAPPED", "BAD_INPUT.ARGS"} <= named
 
 
-def test_each_cure_is_tried_once() -> None:
-    first = again(PLAN, OUT_OF_MEMORY)
-    second = again(first, OUT_OF_MEMORY)
-    assert (first["next"], second["next"]) == ("CallVariants", "give_up")
-    assert second["call"]["memory"] == "4000"
-    assert [entry["class"] for entry in second["call"]["failures"]] == ["OUT_OF_MEMORY"] * 2
-
-
-def test_the_tries_of_a_step_are_bounded_whatever_fails() -> None:
-    plan: dict[str, Any] = PLAN
-    followed = []
-    for error in (OUT_OF_MEMORY, SPOT, failed("Task failed to start", {"Reason": PULL}), SPOT):
-        plan = again(plan, error)
-        followed.append(plan["next"])
-        if plan["next"] == "give_up":
-            break
-    assert followed == ["CallVariants", "CallVariants", "give_up"]
-    assert plan["call"] == {
-        **PLAN["call"],  # type: ignore[dict-item]
-        "memory": "4000",
-        "job_queue": "last",
-        "attempt": "3",
-        "failures": plan["call"]["failures"],
-        "gave_up": plan["call"]["gave_up"],
-    }
-
-
-def test_a_next_try_leaves_no_error_and_no_cause_in_the_plan() -> None:
-    shown = event("diagnose_spot_reclaimed")
-    answer = failure.diagnose(shown, "align", None, "last")
-    assert "error" not in answer["align"]
-    assert len(json.dumps(answer)) < len(json.dumps(event("execution_input"))) + 300
-
-
-def test_the_plan_that_came_is_left_as_it_was() -> None:
-    shown = event("diagnose_out_of_memory")
-    failure.diagnose(shown, "align", None, "last")
-    assert shown == event("diagnose_out_of_memory")
+def test_the_exit_code_of_an_earlier_attempt_is_no_evidence() -> None:
+    attempts = [{"Container": {"ExitCode": 75}}, {"Container": {}}]
+    cause = {"JobId": "j", "Attempts": attempts, "Container": {}, "StatusReason": "Host EC2 (instance i-1) terminated."}
+    ending = Ending.parse({"Cause": json.dumps(cause)})
+    assert (ending.attempt, ending.exit_code) == (2, None)
 
 
 @pytest.mark.parametrize(
@@ -263,31 +73,62 @@ def test_the_plan_that_came_is_left_as_it_was() -> None:
 def test_an_ending_is_read_from_what_batch_says(name: str, attempt: int, exit_code: int | None) -> None:
     error = event(f"diagnose_{name}")["align"]["error"]
     ending = Ending.parse(error)
-    assert (ending.job_id, ending.attempt, ending.exit_code) == (
-        json.loads(error["Cause"])["JobId"],
-        attempt,
-        exit_code,
-    )
+    job_id = json.loads(error["Cause"])["JobId"]
+    assert (ending.job_id, ending.attempt, ending.exit_code) == (job_id, attempt, exit_code)
 
 
-def test_the_exit_code_of_an_earlier_attempt_is_no_evidence() -> None:
-    ending = Ending.parse(failed("Host EC2 (instance i-1) terminated.", exited(75), {}))
-    assert (ending.attempt, ending.exit_code) == (2, None)
+@pytest.mark.parametrize("error", [None, [], "text", 7, {}, {"Error": 1, "Cause": {"JobId": "j"}}])
+def test_an_error_that_is_none_is_an_ending_of_which_nothing_is_known(error: Any) -> None:
+    assert Ending.parse(error) == Ending()
+
+
+def test_json_of_a_depth_that_no_parser_takes_is_text() -> None:
+    assert Ending.parse({"Error": "E", "Cause": "[" * 30_000}) == Ending(error="E", text="[" * 297 + "...")
+
+
+VERDICT = Verdict("TOOL_FAILED", "samtools ended with exit code 1", "samtools", 70, ("a", "b"), 512, "j")
+WRITTEN = {
+    "class": "TOOL_FAILED",
+    "message": "samtools ended with exit code 1",
+    "tool": "samtools",
+    "exit_code": 70,
+    "stderr_tail": ["a", "b"],
+    "peak_memory": 512,
+    "job_id": "j",
+    "advice": "Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+}
 
 
 def test_a_verdict_reads_back_as_it_was_written() -> None:
-    verdict = Verdict("TOOL_FAILED", "samtools ended with exit code 1", "samtools", 70, ("a", "b"), 512, "j")
-    assert verdict.to_json() == {
-        "class": "TOOL_FAILED",
-        "message": "samtools ended with exit code 1",
-        "tool": "samtools",
-        "exit_code": 70,
-        "stderr_tail": ("a", "b"),
-        "peak_memory": 512,
-        "job_id": "j",
-        "advice": "Look at the tool's last lines and at its log.",
-    }
-    assert Verdict.from_json(json.loads(json.dumps(verdict.to_json()))) == verdict
+    written = json.loads(json.dumps(VERDICT.to_json()))
+    assert written == WRITTEN
+    assert Verdict.from_json(written) == VERDICT
+    assert Verdict.from_json({**written, "called": {"lane1_R1.fastq.gz": "a"}}) == VERDICT
+
+
+@pytest.mark.parametrize("missing", [name for name in WRITTEN if name != "advice"])
+def test_a_verdict_that_lacks_a_word_is_none(missing: str) -> None:
+    with pytest.raises(ValueError, match="no verdict"):
+        Verdict.from_json({name: value for name, value in WRITTEN.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "TOOL_FAILED",
+        {**WRITTEN, "class": "OUT OF LUCK"},
+        {**WRITTEN, "class": "BAD_INPUT.<b>"},
+        {**WRITTEN, "class": ["TOOL_FAILED"]},
+        {**WRITTEN, "message": None},
+        {**WRITTEN, "exit_code": "70"},
+        {**WRITTEN, "stderr_tail": "a"},
+    ],
+)
+def test_what_no_job_wrote_is_no_verdict(value: Any) -> None:
+    with pytest.raises(ValueError, match="no verdict"):
+        Verdict.from_json(value)
 
 
 def test_errors_know_their_class_and_their_exit_code() -> None:
@@ -303,4 +144,48 @@ def test_errors_know_their_class_and_their_exit_code() -> None:
         ("BAD_INPUT.ARGS", 64, "m"),
         ("NO_SPACE", 70, "m"),
     ]
-    assert all(failure.advice(error.failure_class) for error in errors)
+
+
+def test_every_class_has_an_advice_of_its_own() -> None:
+    given = [failure.advice(name) for name in CLASSES]
+    assert len(set(given)) == len(CLASSES)
+    assert failure.advice("BAD_INPUT.NEW") == failure.advice("BAD_INPUT")
+    assert failure.advice("NEW") == failure.advice("INTERNAL")
+
+
+@pytest.mark.parametrize("step", ["align", "call", "annotate", "collect", "compose", "prepare"])
+def test_an_advice_names_parameters_that_the_stack_has(step: str) -> None:
+    for name in failure.ADVICE:
+        named = re.findall(r"\b(?:[A-Z][a-z0-9]+){2,}\b", failure.advice(name, step))
+        assert set(named) <= parameters().keys()
+    assert f"{step.title()}Memory" in failure.advice("OUT_OF_MEMORY", step)
+
+
+def test_a_preparation_is_tried_again_by_its_own_command() -> None:
+    assert "`seqdrop reference`" in failure.advice("OUT_OF_MEMORY", "prepare")
+    assert "`seqdrop resume RUN`" in failure.advice("OUT_OF_MEMORY", "align")
+
+
+def test_a_failure_is_told_whole() -> None:
+    said = {
+        "message": "bwa was killed",
+        "class": "OUT_OF_MEMORY",
+        "advice": "Give it more.",
+        "step": "align",
+        "tried": ["one", "two"],
+        "tool_lines": ["[M::bwa]"],
+        "log": "group stream",
+    }
+    assert failure.told(said) == [
+        "bwa was killed",
+        "Class: OUT_OF_MEMORY in align",
+        "What to do: Give it more.",
+        "Tried:",
+        "  one",
+        "  two",
+        "The tool's last lines:",
+        "  [M::bwa]",
+        "Log: group stream",
+    ]
+    bare = {"message": "m", "class": "STOPPED", "advice": "a"}
+    assert failure.told(bare) == ["m", "Class: STOPPED", "What to do: a"]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from function_aws import event
 from seqdrop import record
-from seqdrop.record import Ending
+from seqdrop.outcome import Ending
 
 RUN = event("execution_input")["run"]
 FOLDER = f"s3://seqdrop-resultsbucket/NA12878/{RUN}"
 EXECUTION = event("record_run_succeeded")["execution"]
-GAVE_UP = {"class": "TOOL_FAILED", "message": "samtools ended with exit code 1", "advice": "Look."}
 
 
 def succeeded() -> dict[str, Any]:
@@ -43,84 +41,6 @@ COST = {
 }
 
 
-def test_a_run_whose_jobs_all_ended_well_succeeded() -> None:
-    assert record.outcome(succeeded()) == Ending("SUCCEEDED")
-
-
-@pytest.mark.parametrize(("step", "status"), [("call", "FAILED"), ("annotate", "FAILED"), ("collect", "INCOMPLETE")])
-def test_what_was_given_up_in_a_branch_decides_how_the_run_ended(step: str, status: str) -> None:
-    plan = succeeded()
-    plan["analysis"][step] = {**plan[step], "gave_up": GAVE_UP}
-    assert record.outcome(plan) == Ending(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
-
-
-@pytest.mark.parametrize(("step", "status"), [("align", "FAILED"), ("compose", "INCOMPLETE")])
-def test_so_does_what_was_given_up_outside(step: str, status: str) -> None:
-    plan = succeeded()
-    plan[step]["gave_up"] = GAVE_UP
-    assert record.outcome(plan) == Ending(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
-
-
-def test_what_matters_most_is_said_of_several() -> None:
-    plan = succeeded()
-    plan["analysis"]["collect"] = {**plan["collect"], "gave_up": GAVE_UP}
-    plan["analysis"]["annotate"] = {**plan["annotate"], "gave_up": {**GAVE_UP, "class": "OUT_OF_MEMORY"}}
-    assert record.outcome(plan).step == "annotate"
-
-
-def test_an_error_that_the_doctor_left_is_a_fault_of_the_pipeline() -> None:
-    plan = succeeded()
-    plan["align"]["error"] = {"Error": "States.TaskFailed", "Cause": "{}"}
-    plan["undiagnosed"] = {"Error": "Lambda.Unknown"}
-    message = "The job failed, and the function diagnose did too; see its log."
-    assert record.outcome(plan) == Ending("FAILED", "INTERNAL", message, "align")
-
-
-def test_a_failure_between_jobs_is_one_too() -> None:
-    message = "The machine failed between two jobs; see its history."
-    assert record.outcome({**succeeded(), "undiagnosed": {}}) == Ending("FAILED", "INTERNAL", message)
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "cause", "ending"),
-    [
-        ("ABORTED", "", "", Ending("ABORTED", "STOPPED", "The run was stopped.")),
-        ("ABORTED", "Stopped", "wrong sample", Ending("ABORTED", "STOPPED", "The run was stopped: wrong sample.")),
-        (
-            "TIMED_OUT",
-            "States.Timeout",
-            "",
-            Ending("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows."),
-        ),
-        ("SUCCEEDED", "", "", Ending("SUCCEEDED")),
-        ("FAILED", "BAD_INPUT.SWAPPED", "swapped", Ending("FAILED", "BAD_INPUT.SWAPPED", "swapped")),
-        ("FAILED", "States.Runtime", "no $.x", Ending("FAILED", "INTERNAL", "no $.x")),
-        ("FAILED", "", "", Ending("FAILED", "INTERNAL", "The state machine failed; see its history.")),
-    ],
-)
-def test_an_execution_that_closed_unseen_has_an_ending(status: str, error: str, cause: str, ending: Ending) -> None:
-    assert record.closed(status, error, cause) == ending
-
-
-def test_only_what_has_results_publishes() -> None:
-    statuses = ("SUCCEEDED", "INCOMPLETE", "FAILED", "ABORTED", "TIMED_OUT")
-    assert [status for status in statuses if Ending(status).publishes] == ["SUCCEEDED", "INCOMPLETE"]
-
-
-def test_the_row_of_a_good_run_says_no_more_than_that() -> None:
-    assert Ending("SUCCEEDED").row() == {"status": "SUCCEEDED"}
-
-
-def test_the_row_of_a_bad_one_says_what_and_why_and_what_to_do() -> None:
-    assert Ending("FAILED", "OUT_OF_MEMORY", "The job was killed.", "align").row() == {
-        "status": "FAILED",
-        "step": "align",
-        "class": "OUT_OF_MEMORY",
-        "message": "The job was killed.",
-        "advice": "Give this step more memory: raise its memory parameter of the stack.",
-    }
-
-
 def test_a_manifest_whole() -> None:
     receipts = {"align": RECEIPTS["align"], "call": RECEIPTS["call"]}
     plan = succeeded()
@@ -136,6 +56,7 @@ def test_a_manifest_whole() -> None:
         "reads": f"{FOLDER}/reads.json",
         "cost": COST,
         "outputs": [*RECEIPTS["align"]["outputs"], *RECEIPTS["call"]["outputs"]],
+        "warnings": [],
         "jobs": [
             {"step": "align", **used, "counts": RECEIPTS["align"]["counts"]},
             {"step": "call", **used, "counts": {"variants": 12}},
@@ -170,13 +91,35 @@ def test_the_message_of_a_good_run() -> None:
     ]
 
 
+WARNED = {"warning": "DUPLICATE_NAMES", "message": "12 names come twice in NA12878_R1.fastq.gz."}
+
+
+def test_warnings_of_jobs_are_gathered_and_told() -> None:
+    receipts = {**RECEIPTS, "align": {**RECEIPTS["align"], "warnings": [WARNED]}}
+    written = record.manifest(succeeded(), EXECUTION, Ending("SUCCEEDED"), receipts, COST)
+    assert written["warnings"] == [{"step": "align", **WARNED}]
+    assert "warnings" not in written["jobs"][0]
+    _, lines = record.message(succeeded(), Ending("SUCCEEDED"), receipts, COST)
+    assert lines[1] == "Warning (align): 12 names come twice in NA12878_R1.fastq.gz."
+
+
+def test_a_good_run_tells_what_had_to_be_tried_again() -> None:
+    _, lines = record.message(succeeded(), Ending("SUCCEEDED", tried=("align, try 1: SPOT_RECLAIMED",)), {}, COST)
+    assert lines[:3] == ["Sample NA12878 is done.", "Tried:", "  align, try 1: SPOT_RECLAIMED"]
+
+
 def test_the_message_of_an_incomplete_run_names_what_is_missing() -> None:
-    ending = Ending("INCOMPLETE", "TOOL_FAILED", "samtools ended with exit code 1", "collect")
+    ending = Ending("INCOMPLETE", "TOOL_FAILED", "samtools ended with exit code 1", "collect", ("[E::x]",), "g s")
     subject, lines = record.message(succeeded(), ending, {}, COST)
     assert subject == f"seqdrop run {RUN}: done"
-    assert lines[:2] == [
+    assert lines[:7] == [
         "Sample NA12878 is done.",
         "One step is missing (collect): samtools ended with exit code 1",
+        "Class: TOOL_FAILED in collect",
+        "What to do: Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+        "The tool's last lines:",
+        "  [E::x]",
+        "Log: g s",
     ]
 
 
@@ -187,7 +130,14 @@ def test_the_message_of_a_failed_run() -> None:
         [
             "Sample NA12878 has no results: The run took longer than the state machine allows.",
             "Class: TIMEOUT",
-            "The job ran longer than its limit: look at its log, and raise the limit if it was working.",
+            "What to do: Look at the log of the job; if it was at work, raise its limit in the template, then"
+            " `seqdrop resume RUN`.",
             f"More: seqdrop why {RUN}",
         ],
     )
+
+
+def test_a_row_is_enough_for_the_message_of_a_failed_run() -> None:
+    ending = Ending("FAILED", "NOT_STARTED", "It never began.")
+    subject, lines = record.message({"run": RUN, "sample": "S"}, ending, {}, {})
+    assert (subject, lines[0]) == (f"seqdrop run {RUN}: failed", "Sample S has no results: It never began.")

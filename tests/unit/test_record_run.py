@@ -8,14 +8,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from function_aws import MACHINE, ROOT, Deployed, allowed, event
+from botocore.exceptions import ClientError
+from function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, event, failing
 from seqdrop import layout
+from seqdrop.failure import Verdict
+from seqdrop.uri import S3Uri
 
 PLAN = event("execution_input")
 RUN = PLAN["run"]
 SCHEDULE = event("schedule")
 BEGUN = {"run": RUN, "sample": "NA12878", "reference": "demo", "started": "2026-03-02T09:30:03Z", "status": "RUNNING"}
-GAVE_UP = {"class": "NO_SPACE", "message": "The scratch disk is full.", "advice": "Give jobs a larger scratch disk."}
+GAVE_UP = {
+    "class": "NO_SPACE",
+    "message": "The scratch disk is full.",
+    "tool_lines": ["[E::sort] No space left on device"],
+    "log": "group stream",
+}
+
+WARNED = {"warning": "DUPLICATE_NAMES", "message": "12 names come twice."}
 
 
 @pytest.fixture
@@ -34,14 +44,18 @@ def begin(aws: Deployed, run: str) -> None:
 def leave_receipts(aws: Deployed, steps: Iterable[str] = layout.STEPS) -> None:
     counts = {"align": {"reads": 400}, "call": {"variants": 12}, "collect": {"reads": 400, "reads_mapped": 398}}
     for step in steps:
-        output = {"name": step, "uri": f"{PLAN['results']}/{step}", "version_id": "v", "etag": "e", "size": 7}
-        used = {"seconds": 3600.0, "vcpus": 1, "memory": 1024}
+        uri = S3Uri.parse(f"{PLAN['results']}/{step}")
+        stored = aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=step.encode())
+        pinned = {"uri": str(uri), "version_id": stored["VersionId"], "etag": stored["ETag"].strip('"')}
         receipt = {
             "run": RUN,
             "step": step,
-            **used,
+            "seconds": 3600.0,
+            "vcpus": 1,
+            "memory": 1024,
             "counts": counts.get(step, {}),
-            "outputs": [{**output, "crc64nvme": "c"}],
+            "warnings": [WARNED] if step == "align" else [],
+            "outputs": [{"name": step, **pinned, "size": len(step), "crc64nvme": "c"}],
         }
         aws.write(f"{PLAN['results']}/jobs/{step}.json", receipt)
 
@@ -60,11 +74,12 @@ def row(aws: Deployed, run: str = RUN) -> dict[str, Any]:
 def test_a_good_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, record_run: Any) -> None:
     leave_receipts(aws)
     told = event("record_run_succeeded")
-    assert record_run.call(told) == {"status": "SUCCEEDED", "class": "", "message": ""}
+    assert record_run.call(told) == {"status": "SUCCEEDED", "class": "", "cause": ""}
     written = manifest(aws)
     assert written
     assert (written["complete"], written["missing"], written["execution"]) == (True, [], told["execution"])
     assert [output["name"] for output in written["outputs"]] == list(layout.STEPS)
+    assert written["warnings"] == [{"step": "align", **WARNED}]
     recorded = row(aws)
     assert recorded == {
         "status": "SUCCEEDED",
@@ -78,7 +93,8 @@ def test_a_good_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, rec
     }
     ((subject, text),) = aws.messages()
     assert subject == f"seqdrop run {RUN}: done"
-    assert text.splitlines()[:4] == ["Sample NA12878 is done.", "reads: 400", "reads mapped: 398", "variants: 12"]
+    warning, figures = "Warning (align): 12 names come twice.", ["reads: 400", "reads mapped: 398", "variants: 12"]
+    assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
 
 
 def test_told_again_it_changes_nothing(aws: Deployed, record_run: Any) -> None:
@@ -92,11 +108,22 @@ def test_told_again_it_changes_nothing(aws: Deployed, record_run: Any) -> None:
     assert aws.messages() == []
 
 
+def test_a_message_that_could_not_be_sent_is_sent_when_it_is_told_again(aws: Deployed, record_run: Any) -> None:
+    leave_receipts(aws)
+    with failing("sns.Publish", "no"), pytest.raises(ClientError):
+        record_run.call(event("record_run_succeeded"))
+    assert (row(aws)["status"], row(aws)["untold"], aws.messages()) == ("SUCCEEDED", True, [])
+    record_run.call(event("record_run_succeeded"))
+    assert (len(aws.messages()), "untold" in row(aws)) == (1, False)
+    record_run.call(event("record_run_succeeded"))
+    assert aws.messages() == []
+
+
 def test_a_failed_alignment_leaves_no_manifest_and_says_why(aws: Deployed, record_run: Any) -> None:
     told = event("record_run_failed")
     gave_up = told["plan"]["align"]["gave_up"]
     answer = record_run.call(told)
-    assert answer == {"status": "FAILED", "class": "BAD_INPUT.TRUNCATED", "message": gave_up["message"]}
+    assert answer == {"status": "FAILED", "class": "BAD_INPUT.TRUNCATED", "cause": gave_up["cause"]}
     assert aws.results() == {}
     recorded = row(aws)
     assert recorded == {
@@ -105,6 +132,7 @@ def test_a_failed_alignment_leaves_no_manifest_and_says_why(aws: Deployed, recor
         "class": "BAD_INPUT.TRUNCATED",
         "message": gave_up["message"],
         "advice": gave_up["advice"],
+        "log": gave_up["log"],
         "execution": told["execution"],
         "results": PLAN["results"],
         "finished": recorded["finished"],
@@ -113,8 +141,7 @@ def test_a_failed_alignment_leaves_no_manifest_and_says_why(aws: Deployed, recor
     assert aws.messages() == [
         (
             f"seqdrop run {RUN}: failed",
-            f"Sample NA12878 has no results: {gave_up['message']}\nClass: BAD_INPUT.TRUNCATED\nStep: align\n"
-            f"{gave_up['advice']}\nMore: seqdrop why {RUN}",
+            f"Sample NA12878 has no results: {gave_up['cause']}\nMore: seqdrop why {RUN}",
         )
     ]
 
@@ -124,12 +151,16 @@ def test_without_the_quality_figures_a_run_is_incomplete_and_names_them(aws: Dep
     told = event("record_run_succeeded")
     told["plan"]["analysis"]["collect"]["gave_up"] = GAVE_UP
     answer = record_run.call(told)
-    assert answer == {"status": "INCOMPLETE", "class": "NO_SPACE", "message": "The scratch disk is full."}
+    assert (answer["status"], answer["class"]) == ("INCOMPLETE", "NO_SPACE")
+    assert answer["cause"].splitlines()[0] == "The scratch disk is full."
     written = manifest(aws)
     assert written
     assert (written["complete"], written["missing"]) == (False, ["collect"])
-    assert (row(aws)["status"], row(aws)["step"]) == ("INCOMPLETE", "collect")
-    assert "One step is missing (collect): The scratch disk is full." in aws.messages()[0][1]
+    recorded, (_, text) = row(aws), aws.messages()[0]
+    assert (recorded["status"], recorded["step"]) == ("INCOMPLETE", "collect")
+    assert (recorded["tool_lines"], recorded["log"]) == (GAVE_UP["tool_lines"], GAVE_UP["log"])
+    for line in ("One step is missing (collect): The scratch disk is full.", *GAVE_UP["tool_lines"], "group stream"):
+        assert line in text
 
 
 def test_without_variants_a_run_has_failed_and_has_no_manifest(aws: Deployed, record_run: Any) -> None:
@@ -233,6 +264,19 @@ def test_a_good_run_that_could_not_be_recorded_is_repaired_as_what_it_is(aws: De
     assert (row(aws)["status"], bool(manifest(aws))) == ("SUCCEEDED", True)
 
 
+def test_a_failed_run_that_could_not_be_recorded_is_repaired_with_its_last_verdict(
+    aws: Deployed, record_run: Any
+) -> None:
+    for number, body in enumerate((Verdict("THROTTLED", "Busy."), Verdict("BAD_INPUT.TRUNCATED", "Cut off.")), start=1):
+        aws.write(f"{PLAN['results']}/failures/align.1.{number}.json", body.to_json())
+    aws.write(f"{PLAN['results']}/failures/align.1.3.json", ["no verdict"])
+    aws.end(RUN, "FAILED", error="NOT_RECORDED", cause="The run could not be recorded.")
+    assert record_run.call(SCHEDULE) == {"repaired": 1}
+    recorded = row(aws)
+    assert (recorded["class"], recorded["message"], recorded["step"]) == ("BAD_INPUT.TRUNCATED", "Cut off.", "align")
+    assert manifest(aws) is None
+
+
 def test_a_row_whose_execution_is_forgotten_does_not_stop_the_repair(aws: Deployed, record_run: Any) -> None:
     for number in range(4):
         gone = f"gone{number}"
@@ -241,6 +285,112 @@ def test_a_row_whose_execution_is_forgotten_does_not_stop_the_repair(aws: Deploy
     aws.end(RUN, "ABORTED")
     record_run.call(SCHEDULE)
     assert row(aws)["status"] == "ABORTED"
+
+
+def second(aws: Deployed) -> str:
+    """The execution of the run after it was resumed; the row goes on under it."""
+    execution = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{RUN}-2"
+    change = {":e": execution, ":s": "RUNNING", ":n": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    aws.table.update_item(
+        Key={"run": RUN},
+        UpdateExpression="SET execution = :e, #s = :s, resumed = :n",
+        ExpressionAttributeNames={"#s": "status"},
+        ExpressionAttributeValues=change,
+    )
+    return execution
+
+
+def test_what_an_earlier_execution_of_a_resumed_run_tells_changes_nothing(aws: Deployed, record_run: Any) -> None:
+    aws.end(RUN, "ABORTED")
+    second(aws)
+    leave_receipts(aws)
+    before = aws.rows(), aws.results()
+    record_run.call(event("execution_aborted"))
+    record_run.call(event("record_run_succeeded"))
+    assert (aws.rows(), aws.results(), aws.messages()) == (*before, [])
+
+
+def test_a_resumed_run_is_closed_by_its_own_execution(aws: Deployed, record_run: Any) -> None:
+    told = {**event("record_run_succeeded"), "execution": second(aws)}
+    leave_receipts(aws)
+    assert record_run.call(told)["status"] == "SUCCEEDED"
+    written = manifest(aws)
+    assert written
+    assert (row(aws)["status"], written["execution"]) == ("SUCCEEDED", told["execution"])
+
+
+def test_a_row_that_was_reopened_for_an_execution_that_never_began_is_closed(aws: Deployed, record_run: Any) -> None:
+    second(aws)
+    assert record_run.call(SCHEDULE) == {"repaired": 0}  # it may be about to begin
+    aws.table.update_item(
+        Key={"run": RUN}, UpdateExpression="SET resumed = :n", ExpressionAttributeValues={":n": "2026-01-01T00:00:00Z"}
+    )
+    assert record_run.call(SCHEDULE) == {"repaired": 1}
+    assert (row(aws)["status"], row(aws)["class"]) == ("FAILED", "NOT_STARTED")
+    assert "seqdrop resume" in row(aws)["advice"]
+    [(subject, text)] = aws.messages()
+    assert (subject, text.splitlines()[1]) == (f"seqdrop run {RUN}: failed", "Class: NOT_STARTED")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"results": f"s3://{RESULTS}/NA12878/other"},
+        {"manifest": f"s3://{RESULTS}/OTHER/run/manifest.json"},
+        {"results": "s3://elsewhere/NA12878/" + RUN},
+        {"sample": "../OTHER"},
+        {"run": None},
+    ],
+)
+def test_a_plan_with_addresses_that_are_not_its_own_is_refused(
+    aws: Deployed, record_run: Any, change: dict[str, Any]
+) -> None:
+    leave_receipts(aws)
+    before = aws.rows(), aws.results()
+    told = event("record_run_succeeded")
+    told["plan"] |= change
+    answer = record_run.call(told)
+    assert (answer["status"], answer["class"]) == ("FAILED", "BAD_INPUT.PLAN")
+    assert (aws.rows(), aws.results(), aws.messages()) == (*before, [])
+
+
+def test_an_execution_that_was_started_with_no_plan_at_all_is_left_alone(aws: Deployed, record_run: Any) -> None:
+    told = event("execution_aborted")
+    told["detail"]["input"] = "[]"
+    before = aws.rows()
+    assert record_run.call(told)["class"] == "BAD_INPUT.PLAN"
+    assert aws.rows() == before
+
+
+@pytest.mark.parametrize(("step", "status"), [("call", "FAILED"), ("collect", "INCOMPLETE")])
+@pytest.mark.parametrize("how", ["deleted", "overwritten", "without receipt"])
+def test_nothing_is_published_that_is_not_there(
+    aws: Deployed, record_run: Any, step: str, status: str, how: str
+) -> None:
+    leave_receipts(aws)
+    key = f"NA12878/{RUN}/{step}"
+    if how == "overwritten":
+        aws.s3.put_object(Bucket=RESULTS, Key=key, Body=b"other")
+    else:
+        aws.s3.delete_object(Bucket=RESULTS, Key=key if how == "deleted" else f"NA12878/{RUN}/jobs/{step}.json")
+    answer = record_run.call(event("record_run_succeeded"))
+    failure_class = "INTERNAL" if how == "without receipt" else "RESULTS_CHANGED"
+    assert (answer["status"], answer["class"]) == (status, failure_class)
+    written = manifest(aws)
+    assert bool(written) == (status == "INCOMPLETE")
+    if written:
+        assert (written["complete"], written["missing"]) == (False, [step])
+        assert step not in [output["name"] for output in written["outputs"]]
+
+
+def test_the_log_of_the_record_names_the_class_and_no_sentence(
+    aws: Deployed, record_run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    record_run.call(event("record_run_failed"))
+    printed = str([vars(line) for line in caplog.records])
+    assert "BAD_INPUT.TRUNCATED" in printed
+    assert "cut off" not in printed
+    assert "NA12878" not in printed
 
 
 def test_its_role_allows_every_call_it_makes(aws: Deployed, record_run: Any) -> None:

@@ -2,53 +2,80 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from seqdrop.ending import Ending
+from seqdrop.plain import plain
 
 # Exit codes of a job: the words of sysexits.h, and 128 + SIGTERM.
 USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN, STOPPED_EXIT = 64, 65, 70, 75, 143
 
+# What to do. <Step> stands for the step's name in the stack's parameters, <again> for the command that tries again.
 ADVICE = {
     "BAD_INPUT": "Send the files again as they left the sequencer; the same bytes will fail again.",
+    "BAD_INPUT.TRUNCATED": "Copy the file again, whole, compare its checksum, then upload it again.",
+    "BAD_INPUT.CORRUPT_GZIP": "The file was damaged on its way: copy it again, try `gzip -t` on it, upload it again.",
+    "BAD_INPUT.NOT_GZIP": "Compress the file with gzip or bgzip, or name it .fastq, then upload it again.",
+    "BAD_INPUT.EMPTY": "See whether the sequencer wrote any reads for this sample, then upload files that have some.",
+    "BAD_INPUT.MALFORMED": "Write the file again from the sequencer's data: it is no FASTQ that tools agree on.",
+    "BAD_INPUT.MATE_COUNT": "One mate lost reads: filter or trim both mates together, then upload both again.",
+    "BAD_INPUT.MATE_NAMES": "The mates are not of one run or not in one order: upload the two that belong together.",
+    "BAD_INPUT.LIMIT": "No sequencer writes such a file: look at what it is, then send the right one.",
     "BAD_INPUT.ARGS": "Correct the words chosen for this step, then drop the reads again.",
     "BAD_INPUT.CHOICES": "Correct what was chosen on the FASTQs (x-amz-meta-seqdrop-*), then upload them again.",
     "BAD_INPUT.SAME_FILE": "One file was given as both mates: upload the other one.",
     "BAD_INPUT.SWAPPED": "The mates have each other's names: rename them, then upload them again.",
     "BAD_INPUT.MISSING": "Upload the file again; it must stay until its run is over.",
+    "BAD_INPUT.PLAN": "Drop the reads into the bucket: a plan written by hand must be as events/execution_input.json.",
     "REFERENCE": "Prepare it with `seqdrop reference`, or choose one that is there (x-amz-meta-seqdrop-reference).",
     "NOT_READY": "Push the images, deploy, then drop the reads again.",
-    "OUT_OF_MEMORY": "Give this step more memory: raise its memory parameter of the stack.",
-    "NO_SPACE": "Give jobs a larger scratch disk: raise the scratch parameter of the stack.",
-    "SPOT_RECLAIMED": "Spot hosts were taken back again and again: drop the reads again, or set SpotShare=never.",
-    "IMAGE_PULL": "The job's image could not be pulled: push the images of this stack, then drop the reads again.",
-    "THROTTLED": "AWS refused calls because there were too many: try again later.",
-    "NOT_PLACED": "No instance could be had for this job: see the size of the step and the vCPU limit of the stack.",
-    "TIMEOUT": "The job ran longer than its limit: look at its log, and raise the limit if it was working.",
-    "STOPPED": "Somebody stopped this run; drop the reads again to start it anew.",
-    "TOOL_FAILED": "Look at the tool's last lines and at its log.",
+    "OUT_OF_MEMORY": "Give this step more memory: raise <Step>Memory of the stack, then <again>.",
+    "NO_SPACE": "Give jobs a larger scratch disk: raise ScratchSize of the stack, then <again>.",
+    "SPOT_RECLAIMED": "Hosts were taken back again and again: <again>, or set SpotShare=never first.",
+    "HOST_FAILED": "Instances could not start the job: <again>; if it happens again, look at the stack's instances.",
+    "IMAGE_PULL": "Push the images of this stack (`make push`), then <again>.",
+    "THROTTLED": "AWS was too busy: <again> in some minutes.",
+    "NOT_PLACED": "See <Step>Vcpus and <Step>Memory, MaxVcpus and the vCPU quota of the account, then <again>.",
+    "TIMEOUT": "Look at the log of the job; if it was at work, raise its limit in the template, then <again>.",
+    "STOPPED": "Somebody stopped it: <again> to go on where it stopped.",
+    "TOOL_FAILED": "Look at the tool's last lines and at its log; when the cause is gone, <again>.",
+    "DENIED": "Give the permission back (role, bucket policy or key), then <again>.",
+    "RESULTS_CHANGED": "Leave the results alone until the run is over: <again> to make anew what is gone.",
+    "NOT_STARTED": "Nothing was lost: <again> to start it.",
+    "NOT_RECORDED": "Wait: within an hour the run is recorded as what it is, results and all.",
     "INTERNAL": "This is a fault of the pipeline: please report it with the log of this step.",
 }
-# The state that runs a step: where the machine goes back to for another try.
-STATES = {
-    "align": "AlignReads",
-    "call": "CallVariants",
-    "annotate": "AnnotateVariants",
-    "collect": "CollectStats",
-    "compose": "BuildReport",
-    "prepare": "PrepareReference",
-}
-# How Batch begins to say that a queue's time limit ended a job; the reason follows.
-QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "
+BAD_INPUT = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
 # Reasons for which no instance will ever do: the same job again would only wait again.
 FITS_NOWHERE = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
     "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED",
 )
-GIVE_UP = "give_up"
-MOST_TRIES = 3  # of one step, each up to three attempts of Batch: bounds the longest path through the machine
+# What an instance says when it cannot start a container: another instance may.
+UNSTARTED = (
+    "CannotCreate",
+    "CannotInspect",
+    "CannotStart",
+    "ContainerNetworkingError",
+    "ContainerRuntime",
+    "DockerStateError",
+    "DockerTimeoutError",
+    "ResourceInitializationError",
+    "TaskDependencyError",
+)
+# What a job's exit code says where its verdict is missing.
+EXITS = {
+    USAGE: ("BAD_INPUT.ARGS", "The job refused the words it was given and could not say more."),
+    BAD_DATA: ("BAD_INPUT", "The job found its input bad and could not say more."),
+    TRY_AGAIN: ("THROTTLED", "The job asked for another try each time and could not say more."),
+    # 128 + SIGKILL with nothing said: the kernel, or Docker, for memory
+    137: ("OUT_OF_MEMORY", "The job was killed, most likely for using more memory than it was given."),
+}
+MOST_SENTENCE = 400  # characters
 
 
 class JobError(Exception):
@@ -96,129 +123,100 @@ class Verdict:
         return {"class": fields.pop("failure_class"), **fields, "advice": advice(self.failure_class)}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Verdict:
-        known = {name: value[name] for name in ("message", "tool", "exit_code", "peak_memory", "job_id")}
-        return cls(value["class"], stderr_tail=tuple(value["stderr_tail"]), **known)
+    def from_json(cls, value: Any) -> Verdict:
+        """Raises ValueError for what no job of ours wrote."""
+        match value:
+            case {
+                "class": str(failure_class),
+                "message": str(message),
+                "tool": str(tool),
+                "exit_code": int(exit_code),
+                "stderr_tail": list(tail),
+                "peak_memory": int(peak_memory),
+                "job_id": str(job_id),
+            } if failure_class in ADVICE or BAD_INPUT.fullmatch(failure_class):
+                lines = tuple(line for line in tail if isinstance(line, str))
+                return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
+        raise ValueError("this is no verdict")
 
 
-def advice(failure_class: str) -> str:
-    return ADVICE.get(failure_class) or ADVICE[failure_class.split(".", maxsplit=1)[0]]
+def advice(failure_class: str, step: str = "") -> str:
+    """What to do about it."""
+    text = ADVICE.get(failure_class) or ADVICE.get(failure_class.split(".", maxsplit=1)[0], ADVICE["INTERNAL"])
+    again = "`seqdrop reference`" if step == "prepare" else "`seqdrop resume RUN`"
+    return text.replace("<Step>", step.title() or "<Step>").replace("<again>", again)
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How Batch says a job ended: what can be read from the `Cause` of a failed task."""
-
-    job_id: str = ""
-    attempt: int = 0  # Batch's own count, from 1; 0 when none started
-    exit_code: int | None = None
-    status_reason: str = ""
-    reason: str = ""
-    stopped: bool = False
-    error: str = ""  # the error name of Step Functions
-    text: str = field(default="", repr=False)
-
-    @classmethod
-    def parse(cls, error: Mapping[str, Any]) -> Ending:
-        """`Cause` is Batch's description of the job in JSON, or a sentence when the API itself failed."""
-        name, text = str(error.get("Error", "")), str(error.get("Cause", ""))
-        try:
-            job = json.loads(text)
-        except ValueError:
-            job = None
-        if not isinstance(job, dict):
-            return cls(error=name, text=text)
-        attempts = job.get("Attempts") or []
-        last = attempts[-1] if attempts else {}
-        container = {**job.get("Container", {}), **last.get("Container", {})}
-        return cls(
-            job_id=job.get("JobId", ""),
-            attempt=len(attempts),
-            exit_code=container.get("ExitCode"),
-            status_reason=(job.get("StatusReason") or last.get("StatusReason", "")).removeprefix(QUEUE_LIMIT),
-            reason=container.get("Reason", ""),
-            stopped=bool(job.get("IsTerminated") or job.get("IsCancelled")),
-            error=name,
-            text=text,
-        )
+def told(said: Mapping[str, Any]) -> list[str]:
+    """A failure as a person reads it everywhere: sentence, class, what to do, what was tried, the tool, the log."""
+    step = f" in {said['step']}" if said.get("step") else ""
+    lines = [said["message"], f"Class: {said['class']}{step}", f"What to do: {said['advice']}"]
+    for heading, name in (("Tried:", "tried"), ("The tool's last lines:", "tool_lines")):
+        if said.get(name):
+            lines += [heading, *(f"  {line}" for line in said[name])]
+    return [*lines, f"Log: {said['log']}"] if said.get("log") else lines
 
 
 def classify(ending: Ending, verdict: Verdict | None) -> tuple[str, str]:
     """The class of a failure and the sentence that says it: Batch's word where Batch ended it, else the job's own."""
-    placed = _not_placed(ending)
-    if placed:
-        return "NOT_PLACED", placed
+    found = _ended_by_batch(ending) or _ended_by_host(ending, verdict)
+    if found is None and verdict is not None:
+        found = verdict.failure_class, verdict.message
+    failure_class, message = found or _without_verdict(ending)
+    return failure_class, plain(message, MOST_SENTENCE)
+
+
+def _ended_by_batch(ending: Ending) -> tuple[str, str] | None:
+    if ending.status_reason.startswith(FITS_NOWHERE):
+        size = "lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes."
+        return "NOT_PLACED", f"No instance fits the job: {size}"
+    if ending.status_reason.startswith(("CAPACITY:", "MISCONFIGURATION:")):
+        return "NOT_PLACED", f"The job waited too long for an instance ({ending.status_reason})."
     if "attempt duration exceeded timeout" in ending.status_reason or ending.error == "States.Timeout":
         return "TIMEOUT", "The job ran longer than its time limit and was ended."
     if ending.stopped:
         return "STOPPED", f"The job was stopped: {ending.status_reason or 'no reason was given'}."
-    if ending.status_reason.startswith("Host EC2") or ending.exit_code == STOPPED_EXIT:
+    return None
+
+
+def _ended_by_host(ending: Ending, verdict: Verdict | None) -> tuple[str, str] | None:
+    reasons = (ending.reason, ending.status_reason)
+    why = ending.reason or ending.status_reason
+    # Told to stop and yet nobody stopped it: a host that drains; what is slow to end is killed at last (137).
+    told_to_stop = ending.exit_code == STOPPED_EXIT or (verdict is not None and verdict.failure_class == "STOPPED")
+    if told_to_stop or _begins(reasons, "Host EC2"):
         return "SPOT_RECLAIMED", "The host was taken away while the job ran, on every attempt."
-    if ending.reason.startswith("CannotPull"):
-        return "IMAGE_PULL", f"The image could not be pulled: {ending.reason}"
-    if ending.reason.startswith("OutOfMemoryError"):
+    if _begins(reasons, "CannotPull"):
+        return "IMAGE_PULL", f"The image could not be pulled: {why}"
+    if _begins(reasons, "OutOfMemoryError"):
         return "OUT_OF_MEMORY", "The job needed more memory than it was given and was killed."
-    if verdict is not None:
-        return verdict.failure_class, verdict.message
-    return _without_verdict(ending)
+    if _begins(reasons, *UNSTARTED) and "no space left on device" in why.casefold():
+        return "NO_SPACE", f"The instance had no space left to start the job: {why}"
+    unstarted = ending.status_reason.startswith("Task failed to start") and ending.exit_code is None
+    if unstarted or _begins(reasons, *UNSTARTED) or _lost_agent(ending):
+        return "HOST_FAILED", f"The instance could not start the job or keep it: {why}"
+    return None
 
 
-def _not_placed(ending: Ending) -> str:
-    if ending.status_reason.startswith(FITS_NOWHERE):
-        return "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes."
-    if ending.status_reason.startswith(("CAPACITY:", "MISCONFIGURATION:")):
-        return f"The job waited too long for an instance ({ending.status_reason})."
-    return ""
+def _begins(reasons: Sequence[str], *starts: str) -> bool:
+    return any(reason.startswith(starts) for reason in reasons)
+
+
+def _lost_agent(ending: Ending) -> bool:
+    said = ending.status_reason.casefold()
+    return "agent" in said and any(word in said for word in ("lost", "disconnect", "not connected"))
 
 
 def _without_verdict(ending: Ending) -> tuple[str, str]:
     if "TooManyRequests" in ending.error or (not ending.job_id and "Throttl" in ending.text):
         return "THROTTLED", "AWS Batch refused the job because of too many requests."
-    if ending.exit_code == 137:  # 128 + SIGKILL with nothing said: the kernel, or Docker, for memory
-        return "OUT_OF_MEMORY", "The job was killed, most likely for using more memory than it was given."
+    if ending.error in {"Batch.ServerException", "Batch.SdkClientException"}:
+        return "THROTTLED", f"AWS Batch did not answer as it should, again and again: {ending.text}"
+    if ending.exit_code in EXITS:
+        return EXITS[ending.exit_code]
     if ending.exit_code is not None:
         return "TOOL_FAILED", f"The job ended with exit code {ending.exit_code} and left no verdict."
-    return "INTERNAL", f"The job could not be run ({ending.error}): {ending.reason or ending.text[:300]}"
-
-
-def diagnose(
-    plan: Mapping[str, Any],
-    step: str,
-    verdict: Verdict | None,
-    last_resort_queue: str,
-    whole_instance_vcpus: str = "",
-) -> dict[str, Any]:
-    """The plan with the error of `step` understood: the next try written into it, or the end of it.
-
-    Moves `error` of the job object to its `failures`, and sets `next` to a state's name or to `give_up`.
-    """
-    job = dict(plan[step])
-    ending = Ending.parse(job.pop("error"))
-    failure_class, message = classify(ending, verdict)
-    seen = list(job.get("failures", []))
-    job["failures"] = [*seen, {"class": failure_class, "message": message, "job_id": ending.job_id}]
-    change = None
-    if failure_class not in {earlier["class"] for earlier in seen} and int(job["attempt"]) < MOST_TRIES:
-        change = _cure(failure_class, ending, job, last_resort_queue, whole_instance_vcpus)
-    if change is None:
-        job["gave_up"] = {"class": failure_class, "message": message, "advice": advice(failure_class)}
-        return {**plan, step: job, "next": GIVE_UP}
-    job |= {**change, "attempt": str(int(job["attempt"]) + 1)}
-    return {**plan, step: job, "next": STATES[step]}
-
-
-def _cure(
-    failure_class: str, ending: Ending, job: Mapping[str, Any], last_resort_queue: str, whole_instance_vcpus: str
-) -> dict[str, str] | None:
-    """What to change for another try; None where the same would happen again."""
-    if failure_class == "OUT_OF_MEMORY":
-        return {"memory": str(int(job["memory"]) * 2)}
-    if failure_class == "NO_SPACE" and whole_instance_vcpus:  # the scratch disk is shared by an instance's jobs
-        return {"vcpus": whole_instance_vcpus}
-    fits_nowhere = ending.status_reason.startswith(FITS_NOWHERE)
-    waited_there = failure_class == "NOT_PLACED" and job["job_queue"] == last_resort_queue
-    if failure_class in {"SPOT_RECLAIMED", "NOT_PLACED"} and not fits_nowhere and not waited_there:
-        return {"job_queue": last_resort_queue}
-    if failure_class in {"THROTTLED", "IMAGE_PULL"}:
-        return {}
-    return None
+    if ending.cut_off:
+        return "INTERNAL", "The job failed, and what Batch said of it cannot be read; see the log of the job."
+    said = ending.reason or ending.status_reason or ending.text
+    return "INTERNAL", f"The job could not be run ({ending.error}): {said or 'nothing was said of it'}"

@@ -1,88 +1,24 @@
-"""How a run ended, as its row, its manifest and its message say it. Pure: values in, values out."""
+"""How the end of a run is said: in its manifest, its figures and its message. Pure: values in, values out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from seqdrop import layout
-from seqdrop.failure import ADVICE, advice
-
-# Without one of these there are no variants to come back for, and so no manifest.
-ESSENTIAL = ("align", "call", "annotate")
+from seqdrop import failure, layout
+from seqdrop.outcome import Ending, Receipts
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    status: str  # SUCCEEDED INCOMPLETE FAILED ABORTED TIMED_OUT
-    failure_class: str = ""
-    message: str = ""
-    step: str = ""
-
-    @property
-    def publishes(self) -> bool:
-        """Whether readers may have the results: all of them, or all that matter."""
-        return self.status in {"SUCCEEDED", "INCOMPLETE"}
-
-    def row(self) -> dict[str, Any]:
-        if self.status == "SUCCEEDED":
-            return {"status": self.status}
-        said = {"class": self.failure_class, "message": self.message, "advice": advice(self.failure_class)}
-        return {"status": self.status, "step": self.step, **said}
-
-
-def outcome(plan: Mapping[str, Any]) -> Ending:
-    """The ending of a run that came to the machine's last state."""
-    jobs = {**{step: plan[step] for step in layout.STEPS}, **plan.get("analysis", {})}
-    endings = {step: _given_up(job) for step, job in jobs.items()}
-    if "undiagnosed" in plan and not any(endings.values()):
-        return Ending("FAILED", "INTERNAL", "The machine failed between two jobs; see its history.")
-    for step in layout.STEPS:
-        given_up = endings[step]
-        if given_up:
-            status = "FAILED" if step in ESSENTIAL else "INCOMPLETE"
-            return Ending(status, given_up["class"], given_up["message"], step)
-    return Ending("SUCCEEDED")
-
-
-def _given_up(job: Mapping[str, Any]) -> Mapping[str, str] | None:
-    if "error" in job:  # the doctor himself failed
-        return {"class": "INTERNAL", "message": "The job failed, and the function diagnose did too; see its log."}
-    given_up: Mapping[str, str] | None = job.get("gave_up")
-    return given_up
-
-
-def closed(status: str, error: str, cause: str) -> Ending:
-    """The ending of a run that no state of the machine saw."""
-    if status == "ABORTED":
-        return Ending("ABORTED", "STOPPED", f"The run was stopped{': ' + cause if cause else ''}.")
-    if status == "TIMED_OUT":
-        return Ending("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
-    if status == "SUCCEEDED":
-        return Ending("SUCCEEDED")
-    if error == "NOT_RECORDED":  # the machine's own word for it: what its jobs left says how it ended
-        return Ending("FAILED", "NOT_RECORDED", cause)
-    known = error.split(".", maxsplit=1)[0] in ADVICE
-    return Ending("FAILED", error if known else "INTERNAL", cause or "The state machine failed; see its history.")
-
-
-def found(receipts: Mapping[str, Mapping[str, Any]]) -> Ending:
-    """The ending of a run that could not be recorded when it ended, by what its jobs left."""
-    for step in layout.STEPS:
-        if step not in receipts:
-            status = "FAILED" if step in ESSENTIAL else "INCOMPLETE"
-            return Ending(
-                status, "INTERNAL", "The run could not be recorded when it ended; this step left no receipt.", step
-            )
-    return Ending("SUCCEEDED")
+def warnings(receipts: Receipts) -> list[dict[str, str]]:
+    """What jobs found worth saying though they went on."""
+    return [{"step": step, **warning} for step, receipt in receipts.items() for warning in receipt.get("warnings", [])]
 
 
 def manifest(
     plan: Mapping[str, Any],
     execution: str,
     ending: Ending,
-    receipts: Mapping[str, Mapping[str, Any]],
+    receipts: Receipts,
     cost: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The table of contents of a run's results. Nothing in it depends on when it is written."""
@@ -97,13 +33,12 @@ def manifest(
         "reads": plan["reads"],
         "cost": cost,
         "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
-        "jobs": [_without(receipt, "outputs", "run") for receipt in receipts.values()],
+        "warnings": warnings(receipts),
+        "jobs": [_but(receipt, "outputs", "run", "warnings") for receipt in receipts.values()],
     }
 
 
-def cost(
-    receipts: Mapping[str, Mapping[str, Any]], price_per_vcpu_hour: float, price_per_gib_hour: float
-) -> dict[str, Any]:
+def cost(receipts: Receipts, price_per_vcpu_hour: float, price_per_gib_hour: float) -> dict[str, Any]:
     """What the jobs cost at the prices assumed: an estimate. Failed attempts, storage and transfer are not in it."""
     hours = {step: receipt["seconds"] / 3600 for step, receipt in receipts.items()}
     vcpu_hours = sum(hours[step] * receipt["vcpus"] for step, receipt in receipts.items())
@@ -118,28 +53,29 @@ def cost(
     }
 
 
-def figures(receipts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+def figures(receipts: Receipts) -> dict[str, int]:
     """What the run table shows of a run at a glance."""
     counts = {name: value for receipt in receipts.values() for name, value in receipt["counts"].items()}
     return {name: counts[name] for name in ("reads", "reads_mapped", "variants") if name in counts}
 
 
 def message(
-    plan: Mapping[str, Any], ending: Ending, receipts: Mapping[str, Mapping[str, Any]], cost: Mapping[str, Any]
+    plan: Mapping[str, Any], ending: Ending, receipts: Receipts, cost: Mapping[str, Any]
 ) -> tuple[str, list[str]]:
-    """Subject and lines of the message at the end; the subject names no sample."""
-    sample, run = plan["sample"], plan["run"]
+    """Subject and lines of the message at the end; the subject names no sample. Of a failed run, its row will do."""
+    run, said = plan["run"], failure.told(ending.row()) if ending.failure_class else []
     if not ending.publishes:
-        failed = [f"Sample {sample} has no results: {ending.message}", f"Class: {ending.failure_class}"]
-        at = [f"Step: {ending.step}"] if ending.step else []
-        more = [advice(ending.failure_class), f"More: seqdrop why {run}"]
-        return f"seqdrop run {run}: {ending.status.lower().replace('_', ' ')}", [*failed, *at, *more]
+        subject = f"seqdrop run {run}: {ending.status.lower().replace('_', ' ')}"
+        return subject, [f"Sample {plan['sample']} has no results: {said[0]}", *said[1:], f"More: seqdrop why {run}"]
+    missing = [f"One step is missing ({ending.step}): {said[0]}", *said[1:]] if said else []
+    tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not said else []
+    warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(receipts)]
     numbers = [f"{name.replace('_', ' ')}: {value:,}" for name, value in figures(receipts).items()]
     where = [f"{word.replace('_', ' ')}: {plan[word]}" for word in ("annotated_vcf", "bam", "report", "manifest")]
-    missing = [f"One step is missing ({ending.step}): {ending.message}"] if ending.status == "INCOMPLETE" else []
     price = f"estimated cost of the jobs: {cost['usd']:.2f} USD"
-    return f"seqdrop run {run}: done", [f"Sample {sample} is done.", *missing, *numbers, price, *where]
+    lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, price, *where]
+    return f"seqdrop run {run}: done", lines
 
 
-def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _but(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: item for name, item in value.items() if name not in names}

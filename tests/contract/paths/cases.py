@@ -12,6 +12,7 @@ from seqdrop.failure import Verdict
 STEPS = ("align", "call", "annotate", "collect", "compose", "prepare")
 EXITED = "Essential container in task exited"
 JOB_ID = "6e1d3c5a-0f0e-4c0b-9a51-3f8f2f5d7b10"
+LOG = {"LogStreamName": "tool/default/6e1d3c5a", "LogConfiguration": {"Options": {"awslogs-group": "/jobs"}}}
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def job_failed(status_reason: str, *attempts: dict[str, Any], verdict: Verdict |
     """A failed job, as `.sync` describes it."""
     job = {
         "Attempts": [{"Container": container, "StatusReason": status_reason} for container in attempts],
-        "Container": attempts[-1] if attempts else {},
+        "Container": {**LOG, **attempts[-1]} if attempts else {},
         "IsCancelled": False,
         "IsTerminated": False,
         "JobId": JOB_ID,
@@ -50,8 +51,8 @@ def job_failed(status_reason: str, *attempts: dict[str, Any], verdict: Verdict |
     return Fault("States.TaskFailed", json.dumps({**job, **more}), verdict)
 
 
-def verdict(failure_class: str, message: str, exit_code: int) -> Verdict:
-    return Verdict(failure_class, message, exit_code=exit_code, job_id=JOB_ID)
+def verdict(failure_class: str, message: str, exit_code: int, *tail: str) -> Verdict:
+    return Verdict(failure_class, message, exit_code=exit_code, stderr_tail=tail, job_id=JOB_ID)
 
 
 TRUNCATED = job_failed(
@@ -60,7 +61,7 @@ TRUNCATED = job_failed(
     verdict=verdict("BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is cut off: its gzip stream has no end", 65),
 )
 TOOL_FAILED = job_failed(
-    EXITED, {"ExitCode": 70}, verdict=verdict("TOOL_FAILED", "The tool ended with exit code 1", 70)
+    EXITED, {"ExitCode": 70}, verdict=verdict("TOOL_FAILED", "The tool ended with exit code 1", 70, "[E::open] no")
 )
 NO_SPACE = job_failed(EXITED, {"ExitCode": 70}, verdict=verdict("NO_SPACE", "The scratch disk is full", 70))
 SILENT = job_failed(EXITED, {"ExitCode": 3})
@@ -73,6 +74,9 @@ NOT_PLACED = job_failed(QUEUE_LIMIT + "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
 TOO_LARGE = job_failed(QUEUE_LIMIT + "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", IsCancelled=True)
 TIMED_OUT = job_failed("Job attempt duration exceeded timeout", {"ExitCode": 137})
 STOPPED = job_failed("wrong sample", {"ExitCode": 143}, IsTerminated=True)
+HOST_FAILED = job_failed(
+    "Task failed to start", {"Reason": "DockerTimeoutError: Could not transition to started; timed out after 3m0s"}
+)
 IMAGE_PULL = job_failed("Task failed to start", {"Reason": "CannotPullContainerError: manifest unknown"})
 # errors of the Batch API itself: their Cause is no JSON
 TOO_MANY = Fault("Batch.TooManyRequestsException", "Too Many Requests (Service: AWSBatch; Status Code: 429)")
@@ -104,6 +108,7 @@ JOBS: dict[str, Sequence[Calls]] = {
     "NotPlaced": [[NOT_PLACED], [DONE]],
     "DiskFull": [[NO_SPACE], [DONE]],
     "ImagePull": [[IMAGE_PULL], [DONE]],
+    "HostFailed": [[HOST_FAILED], [DONE]],
     "Throttled": [ALL_TOO_MANY, [DONE]],
     "ServerBusy": [[SERVER, SERVER, DONE]],
     "DeniedAtFirst": [[DENIED] * 6 + [DONE]],

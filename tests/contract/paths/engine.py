@@ -32,8 +32,9 @@ class Walk:
 
     @property
     def ending(self) -> tuple[str, ...]:
-        """The status, and of a failed execution error and cause."""
-        return tuple(self.ended[word] for word in ("status", "error", "cause") if self.ended.get(word) is not None)
+        """The status, and of a failed execution its error and the sentence that its cause begins with."""
+        said = [self.ended[word] for word in ("status", "error", "cause") if self.ended.get(word) is not None]
+        return tuple(text.split("\n", maxsplit=1)[0] for text in said)
 
     def entered(self, states: dict[str, Any]) -> Names:
         """Which of these states were entered, in order."""

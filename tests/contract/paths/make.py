@@ -1,6 +1,6 @@
 """Write MockConfigFile.json: `PYTHONPATH=tests/contract python -m paths.make`.
 
-Nobody invents what the two functions answer: it is what seqdrop.failure and seqdrop.record say of this very plan.
+Nobody invents what the two functions answer: it is what seqdrop.doctor and seqdrop.outcome say of this very plan.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from paths.cases import DONE, PIPELINE, PREPARATION, Calls, Case, Fault
-from seqdrop import failure, layout, record
+from seqdrop import doctor, layout, outcome
 from seqdrop.layout import Choices
 from seqdrop.uri import S3Uri
 
@@ -97,11 +97,11 @@ class Rehearsal:
         """The plan after all tries of a step, and whether it is done."""
         tries = self.case.jobs.get(step, [[DONE]])
         for number, calls in enumerate(tries, start=1):
-            self.say(failure.STATES[step], calls, {"JobId": step, "Status": "SUCCEEDED"})
+            self.say(doctor.STATES[step], calls, {"JobId": step, "Status": "SUCCEEDED"})
             fault = calls[-1]
             if fault is not DONE:
                 plan = self.ask_the_doctor(plan, step, fault)
-            goes_on = fault is not DONE and plan["next"] == failure.STATES[step]
+            goes_on = fault is not DONE and plan["next"] == doctor.STATES[step]
             if goes_on != (number < len(tries)):
                 raise CaseError(f"{step}: the doctor {'wants' if goes_on else 'stops before'} another try")
         return plan, fault is DONE
@@ -109,7 +109,7 @@ class Rehearsal:
     def ask_the_doctor(self, plan: dict[str, Any], step: str, fault: Fault) -> dict[str, Any]:
         plan = {**plan, step: {**plan[step], "error": {"Error": fault.error, "Cause": fault.cause}}}
         calls = self.case.doctor.get(step, [DONE])
-        diagnosed = failure.diagnose(plan, step, fault.verdict, LAST_RESORT, WHOLE_INSTANCE)
+        diagnosed = doctor.diagnose(plan, step, fault.verdict, LAST_RESORT, WHOLE_INSTANCE)
         self.say(DOCTORS[step], calls, invoked(diagnosed))
         if crash := calls[-1]:
             return {**plan, "undiagnosed": {"Error": crash.error, "Cause": crash.cause}, "next": ""}
@@ -122,8 +122,7 @@ class Rehearsal:
 
 
 def recorded(plan: dict[str, Any]) -> dict[str, Any]:
-    ending = record.outcome(plan)
-    return invoked({"status": ending.status, "class": ending.failure_class, "message": ending.message})
+    return invoked(outcome.outcome(plan).answer())
 
 
 def invoked(payload: dict[str, Any]) -> dict[str, Any]:

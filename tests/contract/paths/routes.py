@@ -144,6 +144,35 @@ FINAL = {
         7,  # the first and the six of Retry
     ),
 }
+# all lines of some causes: class and step, what to do, what was tried, the tool's last lines, the log
+CAUSES = {
+    ("call", "ToolFailed"): [
+        "The tool ended with exit code 1",
+        "Class: TOOL_FAILED in call",
+        "What to do: Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+        "The tool's last lines:",
+        "  [E::open] no",
+        "Log: /jobs tool/default/6e1d3c5a",
+    ],
+    ("align", "OutOfMemoryTwice"): [
+        TOO_LITTLE_MEMORY,
+        "Class: OUT_OF_MEMORY in align",
+        "What to do: Give this step more memory: raise AlignMemory of the stack, then `seqdrop resume RUN`.",
+        "Tried:",
+        f"  align, try 1: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}; then: memory doubled to 32000 MiB",
+        f"  align, try 2: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}",
+        "Log: /jobs tool/default/6e1d3c5a",
+    ],
+    ("prepare", "OutOfMemoryTwice"): [
+        TOO_LITTLE_MEMORY,
+        "Class: OUT_OF_MEMORY in prepare",
+        "What to do: Give this step more memory: raise PrepareMemory of the stack, then `seqdrop reference`.",
+        "Tried:",
+        f"  prepare, try 1: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}; then: memory doubled to 48000 MiB",
+        f"  prepare, try 2: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}",
+        "Log: /jobs tool/default/6e1d3c5a",
+    ],
+}
 NOT_DIAGNOSED = "The job failed, and the function diagnose did too; see its log."
 NOT_RECORDED = "The run could not be recorded; see the log of the function record_run."
 # what another try, or Retry alone, cures: how often the first try was submitted, what the second changed
@@ -153,6 +182,7 @@ CURED: dict[str, tuple[int, Callable[[str], dict[str, str]] | None]] = {
     "NotPlaced": (1, lambda _: {"queue": "last-resort"}),
     "DiskFull": (1, lambda _: {"vcpus": "32"}),
     "ImagePull": (1, lambda _: {}),
+    "HostFailed": (1, lambda _: {}),
     "Throttled": (21, lambda _: {}),
     "ServerBusy": (3, None),
     "DeniedAtFirst": (7, None),
