@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from seqdrop_cli import drop, embedded, joblogs, preflight, reference, runs
+from seqdrop_cli import drop, embedded, joblogs, preflight, redrive, reference, resume, runs
 from seqdrop_cli.demo import story
 from seqdrop_cli.drop import Order
 from seqdrop_cli.problem import Problem, Sentences, hear_termination, warn
@@ -53,10 +53,13 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    inject: Annotated[
+        Path | None, typer.Option(metavar="FAULTS.json", help="Faults that are to strike: local/README.md.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded AWS with the whole pipeline in it."""
-    found = embedded.start(port, executor, parameter or ())
+    found = embedded.start(port, executor, parameter or (), ["--inject", str(inject.resolve())] if inject else ())
     if as_json:
         say_json({**asdict(found), "stack": embedded.NAME})
         return
@@ -160,6 +163,24 @@ def stop(run: RunName, stack: StackName = None, region: Region = None) -> None:
     """Stop a run and its jobs."""
     opened = open_stack(stack, region)
     runs.stop(opened, runs.find(opened, run))
+
+
+@app.command("resume")
+def resume_run(
+    run: RunName,
+    detach: Annotated[bool, typer.Option(help="Do not follow it.")] = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Let a run that failed or was stopped go on where it ended."""
+    opened = open_stack(stack, region)
+    resume.resume(opened, runs.find(opened, run), detach=detach)
+
+
+@app.command("redrive")
+def redrive_events(stack: StackName = None, region: Region = None) -> None:
+    """Send again what waits in the dead letter queue."""
+    redrive.redrive(open_stack(stack, region))
 
 
 @app.command()

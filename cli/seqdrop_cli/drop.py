@@ -56,13 +56,18 @@ def run(stack: Stack, order: Order) -> Outcome:
         choices = replace(choices, reference=name)
     run_id = _dropped(stack, order, choices, replace(choices, reference=name))
     row = _noticed(stack, run_id)
-    execution = runs.execution_of(row)
+    row, lines = followed(stack, run_id, runs.execution_of(row))
+    return Outcome(row, lines, _fetched(stack, order, row))
+
+
+def followed(stack: Stack, run_id: str, execution: str) -> tuple[runs.Row, list[Line]]:
+    """To the end of a run: its row, and what became of each job. Raises Problem when it fails, after saying why."""
     status, lines = _followed(stack, execution, run_id)
-    row = _settled(stack, run_id, status)
+    row = _settled(stack, run_id, execution, status)
     if row["status"] not in GOOD:
         runs.explain(stack, row)
-        raise Problem(f"\nRun {run_id} of {order.drop.sample} ended as {row['status']}.")
-    return Outcome(row, lines, _fetched(stack, order, row))
+        raise Problem(f"\nRun {run_id} of {row.get('sample', '?')} ended as {row['status']}.")
+    return row, lines
 
 
 def _reference(stack: Stack, order: Order) -> str:
@@ -132,7 +137,7 @@ def _followed(stack: Stack, execution: str, run_id: str) -> tuple[str, list[Line
         raise stopped_following(stack, run_id) from None
 
 
-def _settled(stack: Stack, run_id: str, status: str) -> runs.Row:
+def _settled(stack: Stack, run_id: str, execution: str, status: str) -> runs.Row:
     """The row after the execution closed; an abort reaches it by an event, a moment later."""
     deadline = time.monotonic() + SETTLED_WITHIN
     row: runs.Row = {}
@@ -141,12 +146,12 @@ def _settled(stack: Stack, run_id: str, status: str) -> runs.Row:
         if row.get("status", "RUNNING") != "RUNNING":
             return row
         time.sleep(stack.pause)
-    return {"run": run_id, **row, "status": status, **_execution_error(stack, run_id)}
+    return {"run": run_id, **row, "status": status, **_execution_error(stack, execution)}
 
 
-def _execution_error(stack: Stack, run_id: str) -> dict[str, str]:
+def _execution_error(stack: Stack, execution: str) -> dict[str, str]:
     """What the execution itself ended with, where its row was never closed."""
-    ended: Any = stack.stepfunctions.describe_execution(executionArn=runs.execution_arn(stack, run_id))
+    ended: Any = stack.stepfunctions.describe_execution(executionArn=execution)
     return {"class": ended.get("error", ""), "message": ended.get("cause", "")}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -43,6 +44,8 @@ class Sentences(TyperGroup):
             problem = error
         except (BotoCoreError, ClientError) as error:
             problem = Problem(aws_sentence(error))
+        except Boto3Error as error:  # of a file that travels in parts: it says which, where to, and why not
+            problem = Problem(str(error))
         except OSError as error:
             problem = Problem(os_sentence(error))
         # Made here, not at import: a test's captured stderr is another one each time.

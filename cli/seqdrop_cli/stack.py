@@ -19,11 +19,14 @@ from seqdrop_cli.problem import Problem
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_dynamodb.service_resource import Table
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-RETRIES = Config(retries={"mode": "standard", "max_attempts": 8})
+# Payloads carry checksums. Signed too, they would be read by a signer that prints a traceback when Ctrl-C ends it.
+SETTINGS = Config(retries={"mode": "standard", "max_attempts": 8}, s3={"payload_signing_enabled": False})
 # "classic": the CRT client that boto3 would pick beside awscrt ignores endpoint_url.
 TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20, max_concurrency=8)
 
@@ -73,12 +76,20 @@ class Stack:
         return self.session.client("logs", **self._settings)
 
     @cached_property
+    def functions(self) -> LambdaClient:
+        return self.session.client("lambda", **self._settings)
+
+    @cached_property
+    def queues(self) -> SQSClient:
+        return self.session.client("sqs", **self._settings)
+
+    @cached_property
     def table(self) -> Table:
         return self.session.resource("dynamodb", **self._settings).Table(self["RunTable"])
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {"endpoint_url": self.endpoint, "config": RETRIES}
+        return {"endpoint_url": self.endpoint, "config": SETTINGS}
 
 
 def open_stack(name: str | None, region: str | None) -> Stack:
@@ -98,7 +109,7 @@ def local(found: Embedded, *, ends_with_us: bool = False) -> Stack:
 
 def deployed(name: str, region: str | None) -> Stack:
     session = boto3.Session(region_name=region)
-    cloudformation = session.client("cloudformation", config=RETRIES)
+    cloudformation = session.client("cloudformation", config=SETTINGS)
     try:
         found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
+from io import StringIO
 from itertools import count
+from logging import StreamHandler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,13 +22,15 @@ from urllib.parse import quote_plus
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from embedded_aws.adapters import s3_checksums
 from moto import mock_aws
 from moto.s3 import models as s3_models
 from moto.s3.responses import S3Response
 from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
-from seqdrop import runs, s3
+from seqdrop import executions, runs, s3
+from seqdrop.log import logger
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -149,8 +154,7 @@ class Deployed:
 
     def load(self, name: str) -> Any:
         """The module of one function, new, in the environment that the template gives it; `call` runs its handler."""
-        for cached in (s3.client, runs.table, runs.sns):
-            cached.cache_clear()
+        forget_clients()
         for variable, value in environment(name).items():
             self.monkeypatch.setenv(variable, value)
         path = ROOT / f"functions/{name}/app.py"
@@ -239,6 +243,41 @@ class Deployed:
         self.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(value).encode())
 
 
+def forget_clients() -> None:
+    for cached in (s3.client, runs.table, runs.sns, executions.client):
+        cached.cache_clear()
+
+
+@contextmanager
+def failing(operation: str, text: str) -> Iterator[None]:
+    """The next call of an operation (`s3.HeadObject`) gets an error of this text for an answer."""
+    left = [ClientError({"Error": {"Code": "InternalError", "Message": text}}, operation)]
+
+    def refuse(**_: Any) -> None:
+        if left:
+            raise left.pop()
+
+    session().events.register_first(f"before-call.{operation}", refuse)
+    forget_clients()  # those there are hear of it no more
+    try:
+        yield
+    finally:
+        session().events.unregister(f"before-call.{operation}", refuse)
+        forget_clients()
+
+
+@contextmanager
+def logged() -> Iterator[StringIO]:
+    """What the functions log, as CloudWatch gets it."""
+    handler, written = logger.registered_handler, StringIO()
+    assert isinstance(handler, StreamHandler)
+    before = handler.setStream(written)
+    try:
+        yield written
+    finally:
+        handler.setStream(before or sys.stdout)
+
+
 @cache
 def session() -> boto3.session.Session:
     """One for all tests: it reads the descriptions of the services, which takes longer than a test."""
@@ -273,5 +312,4 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         session().events.register("before-call", stack.notice)
         yield stack
         session().events.unregister("before-call", stack.notice)
-    for cached in (s3.client, runs.table, runs.sns):
-        cached.cache_clear()  # or the next test would write where this one did
+    forget_clients()  # or the next test would write where this one did

@@ -18,6 +18,7 @@ parser = argparse.ArgumentParser()
 for option in ("--template", "--stack", "--state", "--port", "--executor"):
     parser.add_argument(option)
 parser.add_argument("--parameter", action="append")
+parser.add_argument("--inject")
 parser.add_argument("--with-parent", action="store_true")
 args = parser.parse_args()
 if args.port == "1":
@@ -28,7 +29,8 @@ def end(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 state.write_text(json.dumps({"pid": os.getpid(), "endpoint": "http://127.0.0.1:9", "region": "us-east-1",
-    "executor": "process", "executor_reason": "no engine", "outputs": {"FastqBucket": "fastq", "Words": args.parameter},
+    "executor": "process", "executor_reason": "no engine", "outputs": {"FastqBucket": "fastq", "Words": args.parameter,
+        "Faults": args.inject},
     "skipped": []}))
 signal.pause()
 """
@@ -78,6 +80,18 @@ def test_up_passes_the_parameters_of_samconfig_and_then_those_given(checkout):
     assert found.outputs["Words"] == ["Aligner=bwa_mem3", "ImageTag=0123abcd", "Aligner=bwa"]
 
 
+def test_up_hands_on_the_file_of_faults(checkout):
+    assert seqdrop("up", "--inject", "faults.json", "--json")[0] == 0
+    assert embedded.running().outputs["Faults"] == str(checkout / "faults.json")
+
+
+def test_faults_are_for_the_embedded_aws_only(checkout):
+    code, output = seqdrop("up", "--stack", "production", "--inject", "faults.json")
+    assert code == 2
+    assert "No such option" in output
+    assert embedded.running() is None
+
+
 def test_a_second_up_says_where_the_first_is(checkout):
     embedded.start()
     code, output = seqdrop("up")
@@ -119,7 +133,8 @@ def test_an_aws_for_one_command_goes_with_it_even_when_it_fails(checkout):
 def test_a_terminated_command_takes_its_aws_down(checkout):
     script = (
         "import time; from seqdrop_cli import embedded, problem; problem.hear_termination()\n"
-        "with embedded.for_this_command() as found:\n    print(found.pid, flush=True); time.sleep(60)"
+        "with embedded.for_this_command() as found:\n    print(found.pid, flush=True)\n"
+        "    for _ in range(600): time.sleep(0.1)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

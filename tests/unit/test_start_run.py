@@ -16,6 +16,8 @@ from function_aws import (
     Deployed,
     allowed,
     event,
+    failing,
+    logged,
     object_created,
     s3_put,
 )
@@ -42,6 +44,21 @@ def only(answer: dict[str, Any]) -> dict[str, str]:
 def drop(aws: Deployed, folder: str = "", **choices: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both mates land before either event comes."""
     return aws.put(folder + R1, fastq(1), **choices), aws.put(folder + R2, fastq(2), **choices)
+
+
+def refusal_of(run: str, failure_class: str, sentence: str, advice: str) -> tuple[str, str]:
+    """The message to whoever dropped the files; its subject names no sample."""
+    said = f"Sample NA12878 was not started: {sentence}.\nClass: {failure_class}\n{advice}\nMore: seqdrop why {run}"
+    return f"seqdrop run {run}: not started", said
+
+
+def closed(status: str) -> dict[str, Any]:
+    """The words for `update_item` that end a run in its row."""
+    return {
+        "UpdateExpression": "SET #status = :done",
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": {":done": status},
+    }
 
 
 def plan_of(aws: Deployed, run: str) -> dict[str, Any]:
@@ -162,12 +179,7 @@ def test_an_event_that_comes_again_after_the_run_is_a_duplicate(aws: Deployed, s
 def test_a_finished_row_is_a_duplicate_even_when_the_execution_is_forgotten(aws: Deployed, start_run: Any) -> None:
     one, two = drop(aws)
     run = only(start_run.call(one))["run"]
-    aws.table.update_item(
-        Key={"run": run},
-        UpdateExpression="SET #status = :done",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={":done": "SUCCEEDED"},
-    )
+    aws.table.update_item(Key={"run": run}, **closed("SUCCEEDED"))
     aws.forget_executions()
     assert only(start_run.call(two)) == {"outcome": "duplicate", "run": run}
     assert aws.executions() == []
@@ -264,7 +276,8 @@ def test_a_stack_without_images_says_how_to_get_them(
     one, _ = drop(aws)
     outcome = only(start_run.call(one))
     sentence = "the images of the tools are not there yet: run `make push STACK=seqdrop` and `sam deploy`"
-    assert outcome == {"outcome": "refused", "run": outcome["run"], "reason": sentence}
+    refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": sentence}
+    assert outcome == refusal
     row = aws.row(outcome["run"])
     assert row
     assert (row["status"], row["class"], row["message"]) == ("FAILED", "NOT_READY", sentence)
@@ -303,7 +316,8 @@ def test_choices_that_cannot_be_are_refused_in_the_row_and_by_a_message(
     one, two = aws.put(R1, fastq(1), **of_one), aws.put(R2, fastq(2), **of_two)
     outcomes = [only(start_run.call(told)) for told in (one, two)]
     run = outcomes[0]["run"]
-    assert outcomes == [{"outcome": "refused", "run": run, "reason": sentence}] * 2
+    refusal = {"outcome": "refused", "run": run, "failure_class": "BAD_INPUT.CHOICES", "reason": sentence}
+    assert outcomes == [refusal] * 2
     assert aws.executions() == []
     (row,) = aws.rows()
     assert row == {
@@ -319,7 +333,7 @@ def test_choices_that_cannot_be_are_refused_in_the_row_and_by_a_message(
         "started": row["started"],
         "finished": row["started"],
     }
-    assert aws.messages() == [(f"seqdrop run {run}: not started", f"Sample NA12878 was not started: {sentence}.")]
+    assert aws.messages() == [refusal_of(run, "BAD_INPUT.CHOICES", sentence, row["advice"])]
 
 
 @pytest.mark.parametrize("lanes", ["four", "0", "04"])
@@ -344,8 +358,7 @@ def test_a_reference_that_is_not_prepared_is_said_and_starts_the_run_once_it_is(
         "reference demo is not prepared; none is prepared yet",
         "Prepare it with `seqdrop reference`, or choose one that is there (x-amz-meta-seqdrop-reference).",
     ]
-    subject = f"seqdrop run {refused['run']}: not started"
-    assert aws.messages() == [(subject, f"Sample NA12878 was not started: {refused['reason']}.")]
+    assert aws.messages() == [refusal_of(refused["run"], "REFERENCE", refused["reason"], row["advice"])]
     aws.prepare()
     started = only(start_run.call(one))
     assert started["outcome"] == "started"
@@ -358,7 +371,7 @@ def test_a_reference_without_the_index_of_the_aligner_is_said(aws: Deployed) -> 
     one, _ = drop(aws)
     sentence = "reference demo has no index for bwa_mem3 (it has: bwa, snpeff); prepare it again"
     outcome = only(start_run.call(one))
-    assert outcome == {"outcome": "refused", "run": outcome["run"], "reason": sentence}
+    assert (outcome["outcome"], outcome["reason"]) == ("refused", sentence)
     row = aws.row(outcome["run"])
     assert row
     assert (row["class"], row["message"]) == ("REFERENCE", sentence)
@@ -395,23 +408,42 @@ def test_a_replaced_fastq_is_another_run(aws: Deployed, start_run: Any) -> None:
     assert late["run"] == again["run"]
 
 
+ILLUMINA = FLOWCELL + ":2:1101:1:1"
+
+
+def plain(name: str, sequence: str) -> bytes:
+    return f"@{name}\n{sequence}\n+\n{'F' * len(sequence)}\n".encode()
+
+
 @pytest.mark.parametrize(
-    ("body", "read_group"),
+    ("one", "two", "read_group"),
     [
-        (fastq(1, lane=3), "HXYZTDSXX.3"),
-        (b"@" + FLOWCELL.encode() + b":2:1101:1:1 1:N:0:A\nACGT\n+\nFFFF\n", "HXYZTDSXX.2"),
-        (b"@SRR001666.1\nACGT\n+\nFFFF\n", "NA12878.1"),
-        (b"", "NA12878.1"),
-        (b"\x1f\x8bnot gzip after all", "NA12878.1"),
+        (fastq(1, lane=3), fastq(2, lane=3), "HXYZTDSXX.3"),
+        (plain(ILLUMINA, "ACGT"), plain(ILLUMINA, "TTTT"), "HXYZTDSXX.2"),
+        (plain("SRR001666.1", "ACGT"), plain("SRR001666.1", "TTTT"), "NA12878.1"),
+        (plain("M1:1:FC\\tSM,x:1:1:1:1", "ACGT"), plain("M1:1:FC\\tSM,x:1:1:1:1", "TTTT"), "NA12878.1"),
     ],
-    ids=["gzip", "plain", "archive", "nothing", "junk"],
+    ids=["gzip", "plain", "archive", "a flowcell that would forge a header"],
 )
 def test_the_read_group_is_what_the_reads_say_or_the_lane(
-    aws: Deployed, start_run: Any, body: bytes, read_group: str
+    aws: Deployed, start_run: Any, one: bytes, two: bytes, read_group: str
 ) -> None:
-    aws.put(R1, body)
-    run = only(start_run.call(aws.put(R2, fastq(2))))["run"]
+    aws.put(R1, one)
+    run = only(start_run.call(aws.put(R2, two)))["run"]
     assert [lane["read_group"] for lane in lanes_of(aws, run)] == [read_group]
+
+
+def test_what_the_first_look_refuses_starts_nothing_and_says_why(aws: Deployed, start_run: Any) -> None:
+    """The classes are in test_first_look.py."""
+    one, two = aws.put("a b/" + R1, fastq(1)), aws.put("a b/" + R2, fastq(1))
+    outcomes = [only(start_run.call(told)) for told in (one, two)]
+    run, sentence = outcomes[0]["run"], f"{R1} and {R2} hold the same reads"
+    assert outcomes[1] == outcomes[0]
+    assert aws.executions() == []
+    assert aws.results() == {}
+    (row,) = aws.rows()
+    assert (row["status"], row["class"], row["message"]) == ("FAILED", "BAD_INPUT.SAME_FILE", sentence)
+    assert aws.messages() == [refusal_of(run, "BAD_INPUT.SAME_FILE", sentence, row["advice"])]
 
 
 def lane_keys(lane: int, folder: str = "") -> tuple[str, str]:
@@ -446,8 +478,8 @@ def test_lanes_that_do_not_say_they_belong_together_are_runs_of_their_own(aws: D
 
 def test_two_lanes_of_reads_that_name_none_have_read_groups_of_their_own(aws: Deployed, start_run: Any) -> None:
     for lane in (1, 2):
-        for key in lane_keys(lane):
-            answer = only(start_run.call(aws.put(key, b"@r1\nACGT\n+\nFFFF\n", lanes="2")))
+        for mate, key in enumerate(lane_keys(lane)):
+            answer = only(start_run.call(aws.put(key, plain("r1", ("ACGT", "TTTT")[mate]), lanes="2")))
     groups = [lane["read_group"] for lane in lanes_of(aws, answer["run"])]
     assert groups == ["NA12878.L001", "NA12878.L002"]
 
@@ -470,6 +502,67 @@ def test_lanes_in_another_folder_belong_to_another_run(aws: Deployed, start_run:
     ]
 
 
+def test_a_checksum_of_the_whole_object_is_pinned_too(aws: Deployed, start_run: Any, checked_s3: None) -> None:
+    one, _ = drop(aws)
+    aws.s3.put_object(Bucket=FASTQS, Key=R1, Body=fastq(1), ChecksumAlgorithm="CRC64NVME")
+    (lane,) = lanes_of(aws, only(start_run.call(one))["run"])
+    held = aws.s3.head_object(Bucket=FASTQS, Key=R1, ChecksumMode="ENABLED")
+    assert lane["fastq_1"]["crc64nvme"] == held["ChecksumCRC64NVME"]
+
+
+def test_an_object_of_another_bucket_is_ignored(aws: Deployed, start_run: Any) -> None:
+    one, _ = drop(aws)
+    one["detail"]["bucket"]["name"] = RESULTS
+    reason = "it lies in another bucket than the one for FASTQs"
+    assert only(start_run.call(one)) == {"outcome": "ignored", "reason": reason}
+    assert aws.rows() == []
+
+
+def test_a_bad_record_does_not_stop_those_behind_it(aws: Deployed, start_run: Any) -> None:
+    one, _ = drop(aws)
+    told = s3_put(R1, one["detail"]["object"]["version-id"])
+    told["Records"].insert(0, {"s3": {"object": {"key": "secret_R1.fastq.gz"}}})
+    with pytest.raises(start_run.NotHandledError) as raised:
+        start_run.call(told)
+    assert str(raised.value) == "1 of 2 could not be handled; the log says where"
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+    assert len(aws.executions()) == 1
+
+
+def test_a_crash_before_the_row_is_written_is_repaired_by_the_next_try(aws: Deployed, start_run: Any) -> None:
+    one, _ = drop(aws)
+    with failing("dynamodb.PutItem", "?"), logged() as log, pytest.raises(start_run.NotHandledError):
+        start_run.call(one)
+    (run,) = aws.executions()
+    assert aws.row(run) is None
+    line = json.loads(log.getvalue())
+    assert (line["error"], line["code"], line["frames"][-1].split()[-1]) == ("ClientError", "InternalError", "refuse")
+    start_run.call(one)
+    assert aws.executions() == [run]
+    row = aws.row(run)
+    assert row
+    assert (row["status"], row["execution"].endswith(run)) == ("RUNNING", True)
+
+
+def test_no_log_line_names_a_sample_a_key_or_a_choice(
+    aws: Deployed, start_run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = "PATIENT7"
+    alone = aws.put(f"{marker}/{marker}_R2.fastq.gz", fastq(2), reference=marker)
+    tellings = [alone, aws.put(f"{marker}/{marker}_R1.fastq.gz", fastq(1), reference=marker)]
+    tellings += [aws.put(f"{marker}.txt", b"junk"), aws.put(f"{marker}A_R1.fastq.gz", fastq(1), **{marker: marker})]
+    tellings += [aws.put(f"{marker}A_R2.fastq.gz", fastq(1)), aws.put(f"{marker}B_R1.fastq.gz", fastq(1))]
+    tellings += [aws.put(f"{marker}B_R2.fastq.gz", fastq(1)), object_created(f"{marker}_R1.fastq.gz", "")]
+    with logged() as log:
+        outcomes = [only(start_run.call(told))["outcome"] for told in tellings]
+        with failing("s3.HeadObject", f"{marker}_R2.fastq.gz"), pytest.raises(start_run.NotHandledError) as raised:
+            start_run.call(alone)
+    assert set(outcomes) == {"ignored", "refused"}
+    printed = log.getvalue() + capsys.readouterr().out + str(raised.value)
+    assert printed.count("FASTQ refused") >= 4
+    assert marker not in printed
+
+
 def test_its_role_allows_every_call_it_makes(aws: Deployed, start_run: Any) -> None:
     aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=b"")
     one, _ = drop(aws, intervals="exome.bed")
@@ -479,5 +572,9 @@ def test_its_role_allows_every_call_it_makes(aws: Deployed, start_run: Any) -> N
     aws.calls.clear()
     for told in (one, refused[0], four):
         start_run.call(told)
+    (run,) = aws.executions()
+    aws.end(run, "FAILED")
+    aws.table.update_item(Key={"run": run}, **closed("FAILED"))
+    assert only(start_run.call({"resume": run}))["outcome"] == "resumed"
     assert aws.calls
     assert aws.calls - allowed("start_run") == set()

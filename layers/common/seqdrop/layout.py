@@ -22,7 +22,7 @@ WHOLE_GENOME = "all"  # the value of `intervals` when no BED was chosen: Batch p
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, of a BED beside it
 SAMPLE = NAME
-LANES = re.compile(r"[1-9]\d?")
+LANES = re.compile(r"[1-9][0-9]?")
 _FASTQ = re.compile(
     r"""(?P<stem>.+?)
         (?:_(?P<number>S\d+))?
@@ -30,7 +30,7 @@ _FASTQ = re.compile(
         (?:[_. -]R|_)(?P<mate>[12])
         (?:_001)?
         \.(?:fastq|fq)(?:\.gz)?""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,  # or any script's digits would make a lane
 )
 
 
@@ -136,6 +136,11 @@ def _lanes(given: Mapping[str, str]) -> int:
     if not LANES.fullmatch(text):
         raise ChoiceError("seqdrop-lanes must be a number from 1 to 99")
     return int(text)
+
+
+def shown(text: str) -> str:
+    """A key as people may read it: what no printer prints (line ends, escapes, marks that turn text round) is `_`."""
+    return "".join(letter if letter.isprintable() else "_" for letter in text)
 
 
 def canonical(value: Any) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqdrop import fastq, layout, runs, s3
+from seqdrop import first_look, layout, runs, s3
 from seqdrop.layout import ChoiceError, Choices, Fastq
 from seqdrop.uri import S3Uri
 
-FIRST_READS = 16 << 10  # bytes: enough for the first block of any gzip file, and so for a read's name
 Pair = dict[str, Any]  # an entry of reads.json
 Found = tuple[Pair, list[dict[str, str]]]  # a pair, and the metadata of its two mates
 
@@ -38,8 +37,14 @@ def pair_of(bucket: str, name: Fastq) -> Found | None:
     except s3.MissingError:
         return None
     runs.forget_waiting(bucket, name.mates)
-    pair = {"lane": name.lane, "fastq_1": one.pinned(), "fastq_2": two.pinned()}
+    pair = {"lane": name.lane, "fastq_1": pinned(one), "fastq_2": pinned(two)}
     return pair, [dict(one.metadata), dict(two.metadata)]
+
+
+def pinned(stored: s3.Stored) -> dict[str, Any]:
+    """One version of a FASTQ, and the checksum S3 holds of the whole of it, if it does."""
+    checksum = {"crc64nvme": stored.crc64nvme} if stored.crc64nvme else {}
+    return {**stored.pinned(), **checksum}
 
 
 def agreed(found: Sequence[Found]) -> Choices:
@@ -50,13 +55,14 @@ def agreed(found: Sequence[Found]) -> Choices:
     return every[0]
 
 
-def with_read_groups(sample: str, pairs: Sequence[Pair]) -> list[Pair]:
-    """`<flowcell>.<lane>` as the reads themselves say; where they do not, the lane of the file's name."""
+def looked_at(sample: str, pairs: Sequence[Pair]) -> list[Pair]:
+    """Every pair after its first look, with a read group; raises BadInputError.
+
+    The group is `<flowcell>.<lane>` as the reads themselves say; where they do not, the lane of the file's name.
+    """
     named: list[Pair] = []
     for place, pair in enumerate(pairs, start=1):
-        one = pair["fastq_1"]
-        head = s3.head_bytes(S3Uri.parse(one["uri"]), FIRST_READS, one["version_id"])
-        group = fastq.read_group(head) or f"{sample}.{pair['lane'] or place}"
+        group = first_look.look(pair) or f"{sample}.{pair['lane'] or place}"
         taken = {other["read_group"] for other in named}
         named.append({**pair, "read_group": f"{group}.{place}" if group in taken else group})
     return named

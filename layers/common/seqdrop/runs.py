@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from boto3.dynamodb.conditions import Key
 
+from seqdrop import layout
 from seqdrop.failure import advice
 from seqdrop.s3 import RETRIES
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 RUNNING, WAITING = "RUNNING", "WAITING"
 WAITS_FOR = 14 * 24 * 3600  # seconds; then a lone mate was most likely deleted, and its row goes too
 Row = dict[str, Any]
+# What a row says of an ending, and no longer once the run goes on.
+_SAID_AT_THE_END = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "untold")
 
 
 @cache
@@ -56,28 +59,37 @@ def begin(row: Mapping[str, Any]) -> bool:
 
 
 def refuse(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
-    """Write a row for reads that started nothing, and why. True if it was not there before."""
+    """Write a row for reads that started nothing, and why. True if nobody has told of it yet."""
     moment = now()
     ending = {"class": failure_class, "message": message, "advice": advice(failure_class)}
     refused = {**row, "status": "FAILED", "started": moment, "finished": moment, **ending}
-    return _put(refused, "attribute_not_exists(#run)")
+    return _put({**refused, "untold": True}, "attribute_not_exists(#run)") or is_untold(str(row["run"]))
 
 
-def finish(run: str, ending: Mapping[str, Any]) -> bool:
-    """Close a row once: status, finished and what else there is to say. True for the one caller that closed it."""
-    names = {f"#{name}": name for name in (*ending, "status", "run")}
-    values = {f":{name}": value for name, value in ending.items()}
-    try:
-        table().update_item(
-            Key={"run": run},
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in ending),
-            ConditionExpression="attribute_exists(#run) AND #status = :running",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues={**values, ":running": RUNNING},
-        )
-    except table().meta.client.exceptions.ConditionalCheckFailedException:
-        return False
-    return True
+def finish(run: str, execution: str, ending: Mapping[str, Any]) -> bool:
+    """Close a row: status, finished and what else there is to say. True for the one caller that closed it.
+
+    Only the execution that the row runs under may: a resumed run is not closed by what its first execution left.
+    """
+    said, running = {**ending, "untold": True}, {"status": RUNNING, "execution": execution}
+    return _change(run, "SET " + ", ".join(f"#{name} = :{name}" for name in said), said, running)
+
+
+def is_untold(run: str) -> bool:
+    """Whether a row was closed and then its message could not be sent: whoever comes next sends it."""
+    return bool((get(run) or {}).get("untold"))
+
+
+def reopen(run: str, before: Mapping[str, Any], execution: str) -> bool:
+    """Let a run that ended go on under another execution. True for the one caller that did.
+
+    `before` is the row as it was read: another writer in between, and it stays as that one left it.
+    """
+    again = {"status": RUNNING, "execution": execution, "resumed": now()}
+    names = ", ".join(f"#{name} = :{name}" for name in again)
+    gone = ", ".join(f"#{name}" for name in _SAID_AT_THE_END)
+    was = {"status": before["status"], "execution": before["execution"]}
+    return _change(run, f"SET {names} REMOVE {gone}", again, was, _SAID_AT_THE_END)
 
 
 def with_status(status: str) -> Iterator[Row]:
@@ -93,7 +105,7 @@ def with_status(status: str) -> Iterator[Row]:
 
 def remember_waiting(bucket: str, mates: Sequence[str], sample: str) -> None:
     """A row for a mate that is alone; since when stays, however often it is told."""
-    message = f"waits until both are there: {' and '.join(mates)}"
+    message = f"waits until both are there: {' and '.join(map(layout.shown, mates))}"
     row = {"run": _waiting_name(bucket, mates), "sample": sample, "status": WAITING, "message": message}
     expires = int(time.time()) + WAITS_FOR
     _put({**row, "started": now(), "expires": expires}, "attribute_not_exists(#run)")
@@ -107,9 +119,29 @@ def _waiting_name(bucket: str, mates: Sequence[str]) -> str:
     return "waiting-" + hashlib.sha256("\n".join((bucket, *mates)).encode()).hexdigest()[:12]
 
 
-def tell(subject: str, lines: list[str]) -> None:
+def tell(run: str, subject: str, lines: list[str]) -> None:
     """A message a person understands; the sample stays out of the subject, which mail systems log."""
     sns().publish(TopicArn=os.environ["RUN_TOPIC"], Subject=subject, Message="\n".join(lines))
+    table().update_item(Key={"run": run}, UpdateExpression="REMOVE untold")
+
+
+def _change(
+    run: str, expression: str, values: Mapping[str, Any], was: Mapping[str, str], named: Sequence[str] = ()
+) -> bool:
+    """Change a row while it is what it `was`; False where it is not."""
+    names = {f"#{name}": name for name in (*values, *was, *named)}
+    given = {f":{name}": value for name, value in values.items()}
+    try:
+        table().update_item(
+            Key={"run": run},
+            UpdateExpression=expression,
+            ConditionExpression=" AND ".join(f"#{name} = :was_{name}" for name in was),
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={**given, **{f":was_{name}": value for name, value in was.items()}},
+        )
+    except table().meta.client.exceptions.ConditionalCheckFailedException:
+        return False
+    return True
 
 
 def _put(row: Mapping[str, Any], condition: str) -> bool:

@@ -1,0 +1,74 @@
+"""Ctrl-C while files travel: a sentence, and nothing left of them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+SIZE = 200 << 20  # bytes: more than travels between the first look and the signal
+# `seqdrop run` as far as the upload; stack and session are what `seqdrop up` would give.
+COMMAND = """
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+import boto3
+from seqdrop_cli import app, upload
+from seqdrop_cli.stack import Stack
+from seqdrop.uri import S3Uri
+endpoint, fastq = sys.argv[1:]
+stack = Stack("seqdrop", {"FastqBucket": "fastq"}, boto3.Session("a", "b", region_name="us-east-1"), endpoint)
+app.open_stack = lambda *_: stack
+app.runs.rows = lambda _: upload.put(stack, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
+sys.argv = ["seqdrop", "status"]
+app.main()
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """An S3 with one bucket."""
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    session = boto3.Session("a", "b", region_name="us-east-1")
+    s3 = session.client("s3", endpoint_url=f"http://{host}:{port}")
+    s3.create_bucket(Bucket="fastq")
+    yield s3
+    running.stop()
+
+
+@pytest.mark.parametrize("delay", [0, 0.1, 0.3])
+def test_ctrl_c_during_an_upload_is_a_sentence_and_leaves_nothing(server: Any, tmp_path: Path, delay: float) -> None:
+    fastq = tmp_path / "S_R1.fastq.gz"
+    with fastq.open("wb") as file:
+        file.truncate(SIZE)
+    words = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(fastq)]
+    command = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 60
+    while not server.list_multipart_uploads(Bucket="fastq").get("Uploads") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(delay)
+    command.send_signal(signal.SIGINT)
+    printed, _ = command.communicate(timeout=60)
+    assert (command.returncode, printed) == (130, "Interrupted. Nothing was left running.\n")
+    assert server.list_multipart_uploads(Bucket="fastq").get("Uploads", []) == []
+    assert server.list_objects_v2(Bucket="fastq")["KeyCount"] == 0
+
+
+def test_an_upload_that_s3_refuses_is_a_sentence(server: Any, tmp_path: Path) -> None:
+    server.delete_bucket(Bucket="fastq")
+    (tmp_path / "S_R1.fastq.gz").write_bytes(b"reads")
+    words = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(tmp_path / "S_R1.fastq.gz")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Failed to upload {tmp_path / 'S_R1.fastq.gz'} to fastq/S_R1.fastq.gz: ")
+    assert done.stderr.count("\n") == 1
