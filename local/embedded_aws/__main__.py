@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from . import server
+from .faults import Document, FaultsError, read
 from .runners.choice import NoEngineError
 from .running import Options, running
 from .server import BusyPortError
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         with running(options(args)) as state:
             print(json.dumps(state), flush=True)  # noqa: T201  # the first line is for the program that started this one
             wait(told, args.with_parent)
-    except (AlreadyRunningError, BusyPortError, NoEngineError, TemplateError) as error:
+    except (AlreadyRunningError, BusyPortError, FaultsError, NoEngineError, TemplateError) as error:
         print(f"embedded_aws: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
@@ -44,6 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--executor", choices=("auto", "docker", "process"), default="auto")
     parser.add_argument("--parameter", type=assignment, action="append", default=[], metavar="K=V")
     parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="what jobs may hold at one time")
+    parser.add_argument("--inject", type=Path, metavar="FILE", help="faults that are to strike: local/README.md")
     parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one ends")
     return parser.parse_args(argv)
 
@@ -57,6 +59,7 @@ def options(args: argparse.Namespace) -> Options:
         executor=args.executor,
         parameters=dict(args.parameter),
         vcpus=args.vcpus,
+        faults=read(args.inject) if args.inject else Document(),
     )
 
 

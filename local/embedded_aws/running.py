@@ -2,16 +2,16 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import adapters, place, template
+from . import adapters, leftovers, place, template
 from .adapters.batch_capacity import Capacity
 from .adapters.batch_jobs import Machine
+from .faults import Armed, Document, scratch
 from .resources import CREATORS
 from .runners import Choice, choose
 from .server import Server
@@ -31,6 +31,7 @@ class Options:
     executor: str
     parameters: dict[str, str]
     vcpus: float
+    faults: Document
 
     @property
     def volumes(self) -> Path:
@@ -43,17 +44,20 @@ def running(options: Options) -> Iterator[dict[str, Any]]:
     with ExitStack() as undo:
         state_file = StateFile(options.state, options.stack)
         built = template.read(options.template, options.parameters)
-        scratch = Path(tempfile.mkdtemp(prefix="embedded-aws-"))
-        undo.callback(shutil.rmtree, scratch, ignore_errors=True)
-        choice = choose(options.executor, images(built, options), scratch)
-        server = Server(options.port)
+        leftovers.clear()
+        own = undo.enter_context(leftovers.folder())
+        choice = choose(options.executor, images(built, options), own)
+        armed = Armed()
+        server = Server(options.port, armed)
         undo.callback(server.close)
         if choice.gateway:
             server.listen(choice.gateway)
-        install(options, choice, scratch, undo)
+        make_volumes(options, undo)
+        install(Machine(choice.runner, Capacity(options.vcpus), options.volumes, armed), own, undo)
         stack = Stack(options.stack, built, options.parameters, CREATORS)
         outputs = stack.deploy()
         server.record.register(stack, outputs)
+        armed.arm(options.faults)  # not before: deploying is nobody's test
         state = described(server, stack, choice, outputs)
         undo.callback(state_file.remove)
         state_file.write(state)
@@ -67,11 +71,18 @@ def images(built: Template, options: Options) -> set[str]:
     return {str(stack.resolved(found["Properties"]["ContainerProperties"]["Image"])) for found in definitions}
 
 
-def install(options: Options, choice: Choice, scratch: Path, undo: ExitStack) -> None:
+def make_volumes(options: Options, undo: ExitStack) -> None:
+    scratch.unmount(options.volumes)
     shutil.rmtree(options.volumes, ignore_errors=True)  # fresh, whatever a killed server left
     undo.callback(shutil.rmtree, options.volumes, ignore_errors=True)
-    adapters.install(Machine(choice.runner, Capacity(options.vcpus), options.volumes), scratch)
-    undo.callback(choice.runner.close)
+    if options.faults.scratch_mib:
+        scratch.mount(options.volumes, options.faults.scratch_mib)
+        undo.callback(scratch.unmount, options.volumes)
+
+
+def install(machine: Machine, own: Path, undo: ExitStack) -> None:
+    adapters.install(machine, own)
+    undo.callback(machine.runner.close)
     undo.callback(adapters.close)
 
 

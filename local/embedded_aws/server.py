@@ -11,6 +11,8 @@ from moto.core.config import default_user_config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from .faults import Armed
+from .faults.calls import FaultyCalls
 from .stack_record import StackRecord
 
 MANY = 65_536
@@ -23,11 +25,12 @@ class BusyPortError(Exception):
 class Server:
     """One application on one port of one or two addresses."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, armed: Armed) -> None:
         self.port = port or _free_port()
         os.environ["MOTO_PORT"] = str(self.port)  # where moto's own clients look
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
         self.record = StackRecord(DomainDispatcherApplication(create_backend_app))
+        self._application = FaultyCalls(self.record, armed)
         self._servers: list[BaseWSGIServer] = []
         if not self.listen("127.0.0.1"):
             raise BusyPortError(f"port {self.port} of 127.0.0.1 is taken by another program")
@@ -41,7 +44,7 @@ class Server:
         except OSError:
             return False
         # werkzeug answers a busy port by printing and sys.exit: hence the probe.
-        server = make_server(address, self.port, self.record, threaded=True, request_handler=_QuietHandler)
+        server = make_server(address, self.port, self._application, threaded=True, request_handler=_QuietHandler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self._servers.append(server)
         return True

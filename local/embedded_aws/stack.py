@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from . import place
+from . import parameters, place
 from .intrinsics import NO_VALUE, Resolver
 from .template import Template, TemplateError
 
@@ -41,7 +41,7 @@ class Stack:
 
     def __init__(self, name: str, template: Template, given: dict[str, str], creators: dict[str, Creator]) -> None:
         self.name, self._template, self._creators = name, template, creators
-        self.parameters = _parameters(template, given)
+        self.parameters = parameters.values(template, given)
         self.made: dict[str, Made] = {}
         self.skipped: list[str] = []
         self._making: list[str] = []
@@ -123,14 +123,3 @@ class Stack:
 
     def _wanted(self, resource: dict[str, Any]) -> bool:
         return "Condition" not in resource or self.condition(resource["Condition"])
-
-
-def _parameters(template: Template, given: dict[str, str]) -> dict[str, Any]:
-    declared = template.body.get("Parameters", {})
-    if unknown := sorted(set(given) - set(declared)):
-        raise TemplateError(f"the template has no parameter {', '.join(unknown)}")
-    values = {name: given.get(name, about.get("Default")) for name, about in declared.items()}
-    if missing := sorted(name for name, value in values.items() if value is None):
-        raise TemplateError(f"no value for parameter {', '.join(missing)}")
-    lists = {name for name, about in declared.items() if about["Type"].startswith(("List<", "CommaDelimitedList"))}
-    return {name: str(value).split(",") if name in lists else value for name, value in values.items()}

@@ -30,8 +30,15 @@ class StateFile:
     def _live_pid(self) -> int | None:
         try:
             pid = int(json.loads(self.path.read_text())["pid"])
-            command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").is_dir() else b"embedded_aws"
-            os.kill(pid, 0)
         except (OSError, ValueError, KeyError):
-            return None  # no file, half a file of another program, or a server that died
-        return pid if b"embedded_aws" in command else None  # a reused pid is not our server
+            return None  # no file, or half a file of another program
+        return pid if is_server(pid) else None
+
+
+def is_server(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").is_dir() else b"embedded_aws"
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return b"embedded_aws" in command  # a reused pid is not our server

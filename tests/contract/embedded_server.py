@@ -32,6 +32,14 @@ def eventually(look: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"waited {PATIENCE:.0f} s in vain for {what}")
 
 
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+
+
 @dataclass
 class Server:
     """A running server: its process, and what it said of itself."""

@@ -1,21 +1,12 @@
 """Batch of the embedded AWS: attempts, environment, timeouts, termination, logs."""
 
-import os
 from pathlib import Path
 
-from embedded_server import Server, eventually
+from embedded_server import Server, eventually, gone
 
 
 def marker(tmp_path: Path) -> Path:
     return tmp_path / "pid"
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
 
 def test_a_job_that_ends_with_0_succeeds(aws: Server) -> None:

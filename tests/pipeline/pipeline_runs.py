@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import requests
 from seqdrop.uri import S3Uri
 from seqdrop_cli import project, reference
 from seqdrop_cli.demo import story
@@ -25,6 +26,7 @@ from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import TRANSFER, Stack, local
 
 PATIENCE = 300.0  # seconds before a wait gives up; a run takes about ten on an idle machine
+Fault = dict[str, Any]
 FEW = 3000  # pairs of a small run: about 3x, enough for every tool to have something to do
 
 
@@ -51,14 +53,25 @@ def first_reads(source: Path, target: Path, number: int) -> Path:
 
 
 @contextmanager
-def deployed(folder: Path, *parameters: str, path: Path | None = None, executor: str = "process") -> Iterator[Stack]:
+def deployed(
+    folder: Path,
+    *parameters: str,
+    path: Path | None = None,
+    executor: str = "process",
+    faults: Sequence[Fault] = (),
+    scratch_mib: int = 0,
+) -> Iterator[Stack]:
     """The built template in an embedded AWS of its own, gone afterwards."""
     words = [sys.executable, "-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
     words += ["--state", str(folder), "--executor", executor, "--with-parent"]
+    if faults or scratch_mib:
+        (folder / "faults.json").write_text(json.dumps(document(faults, scratch_mib)))
+        words += ["--inject", str(folder / "faults.json")]
     for parameter in (*project.local_parameters(), *parameters):
         words += ["--parameter", parameter]
     tools = [str(path)] if path else []
     environment = {
+        "SFN_WAIT_TIME_SCALE": "0.05",  # the pauses between two tries of a state: seconds, not minutes
         **os.environ,
         "PATH": os.pathsep.join([*tools, str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
@@ -70,6 +83,24 @@ def deployed(folder: Path, *parameters: str, path: Path | None = None, executor:
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
+
+
+def document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, Any]:
+    """What `seqdrop up --inject` reads: the faults of jobs, the faults of calls."""
+    jobs, calls = [f for f in faults if "job" in f], [f for f in faults if "service" in f]
+    return {"jobs": jobs, "calls": calls, **({"scratch_mib": scratch_mib} if scratch_mib else {})}
+
+
+@contextmanager
+def planted(stack: Stack, *faults: Fault) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Faults of one test; the callable gives those that have struck since."""
+    door = f"{stack.endpoint}/_faults"
+    before = len(requests.get(door, timeout=PATIENCE).json()["hits"])
+    requests.put(door, json=document(faults), timeout=PATIENCE).raise_for_status()
+    try:
+        yield lambda: requests.get(door, timeout=PATIENCE).json()["hits"][before:]
+    finally:
+        requests.put(door, json={}, timeout=PATIENCE).raise_for_status()
 
 
 def eventually(look: Callable[[], Any], what: Callable[[], str] | str) -> Any:
@@ -148,6 +179,15 @@ def fetch_json(stack: Stack, row: dict[str, Any], name: str) -> Any:
 
 def execution(stack: Stack, row: dict[str, Any]) -> Any:
     return stack.stepfunctions.describe_execution(executionArn=row["execution"])
+
+
+def jobs_of(stack: Stack, row: dict[str, Any], step: str) -> list[Any]:
+    """What Batch says of every job that a run submitted for a step, in order."""
+    events = stack.stepfunctions.get_execution_history(executionArn=row["execution"])["events"]
+    submitted = [event["taskSubmittedEventDetails"]["output"] for event in events if event["type"] == "TaskSubmitted"]
+    names = [json.loads(output)["JobId"] for output in submitted if "JobId" in output]
+    found = {job["jobId"]: job for job in stack.batch.describe_jobs(jobs=names)["jobs"]} if names else {}
+    return [found[name] for name in names if found[name]["jobName"].startswith(f"{step}-")]
 
 
 def tool(*words: str | Path) -> str:

@@ -15,18 +15,18 @@ from typing import Any
 import moto.batch.models as moto_batch
 from moto.batch.utils import JobStatus
 
+from embedded_aws.faults import Armed, Mishap
 from embedded_aws.runners import Attempt, Runner, StartError
 
-from . import batch_dependencies, batch_events, batch_submissions
+from . import batch_dependencies, batch_events, batch_faults, batch_submissions
 from .batch_capacity import Capacity
 from .batch_describe import container_details, described
 from .batch_logs import JobLog
-from .batch_retries import Ending, wants_another
+from .batch_retries import EXITED, Ending, wants_another
 from .batch_specs import job_spec, requirement
 
 log = logging.getLogger(__name__)
 POLL = 0.1  # seconds between two looks at a running job, once it is no longer new
-EXITED = "Essential container in task exited"  # ECS says this of success and failure alike
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Machine:
     runner: Runner
     capacity: Capacity
     volumes: Path
+    faults: Armed
 
 
 class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
@@ -113,46 +114,56 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
 
     def _place(self, number: int) -> Ending:
         self.status = JobStatus.RUNNABLE
-        with self.machine.capacity.hold(float(requirement(self, "VCPU")), lambda: self.stop) as placed:
-            return self._attempt(number) if placed else Ending(None, self.job_stopped_reason, final=True)
+        with self.machine.faults.attempt(self.job_name, self.job_id, number) as mishap:
+            if unplaced := batch_faults.unplaced(mishap):
+                self.is_cancelled = True
+                return unplaced
+            with self.machine.capacity.hold(float(requirement(self, "VCPU")), lambda: self.stop) as placed:
+                return self._attempt(number, mishap) if placed else Ending(None, self.job_stopped_reason, final=True)
 
-    def _attempt(self, number: int) -> Ending:
+    def _attempt(self, number: int, mishap: Mishap) -> Ending:
         self.status = JobStatus.STARTING
         self.job_started_at = datetime.now()
         output = JobLog(self._log_backend, self.job_definition)
         self.log_stream_name = output.stream
         self._start_attempt()
-        ending = self._execute(number, output)
+        ending = self._execute(number, output, mishap)
         self._record(ending)
         return ending
 
-    def _execute(self, number: int, output: JobLog) -> Ending:
+    def _execute(self, number: int, output: JobLog, mishap: Mishap) -> Ending:
         spec = job_spec(self, number, self.machine.runner.host, self.machine.volumes)
         try:
+            batch_faults.before_start(mishap, spec)
             running = self.machine.runner.start(spec)
         except StartError as error:
             return Ending(None, "Task failed to start", str(error))
         try:
             self.status = JobStatus.RUNNING
-            ending = self._watch(running, output)
+            ending = self._watch(running, output, mishap)
             output.write(running.new_lines())
             return ending
         finally:
             running.close()
 
-    def _watch(self, running: Attempt, output: JobLog) -> Ending:
-        limit = self._get_attempt_duration()
-        deadline = time.monotonic() + limit if limit else float("inf")
-        pause = 0.01
-        while (code := running.exit_code()) is None:
+    def _watch(self, running: Attempt, output: JobLog, mishap: Mishap) -> Ending:
+        started, pause = time.monotonic(), 0.01
+        limit = self._get_attempt_duration() or float("inf")
+        while True:
             output.write(running.new_lines())
+            elapsed = time.monotonic() - started
+            if mishap.is_now(elapsed):
+                limit = batch_faults.own_limit(mishap) or limit
+                if struck := batch_faults.strike(mishap, running):
+                    return struck
+            if (code := running.exit_code()) is not None:
+                return Ending(code, EXITED, running.reason())
             if self.stop:
                 return _stopped(running, self.job_stopped_reason)
-            if time.monotonic() > deadline:
+            if elapsed > limit:
                 return _stopped(running, "Job attempt duration exceeded timeout")
             time.sleep(pause)
             pause = min(pause * 1.5, POLL)
-        return Ending(code, EXITED, running.reason())
 
     def _record(self, ending: Ending) -> None:
         self.job_stopped_at = datetime.now()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+EXITED = "Essential container in task exited"  # ECS says this of success and failure alike
+
 
 @dataclass(frozen=True)
 class Ending:

@@ -46,8 +46,14 @@ class Attempt(Protocol):
     def stop(self, grace: float = STOP_GRACE) -> None:
         """TERM, and KILL after `grace` seconds; returns when it is over."""
 
+    def kill(self) -> None:
+        """End all of it at once, as a host that is gone does; returns when it is over."""
+
+    def freeze(self) -> None:
+        """Stop all of it where it is, for good: it does nothing more and hears no TERM."""
+
     def close(self) -> None:
-        """Remove everything it left on this machine."""
+        """Remove everything it left on this machine, what it started included."""
 
 
 class Runner(Protocol):

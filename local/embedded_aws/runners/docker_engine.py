@@ -12,6 +12,8 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from embedded_aws.state_file import is_server
+
 from .contract import STOP_GRACE, JobSpec, StartError
 
 LABEL = "seqdrop.embedded-aws"  # its value is the pid of the server that started the container
@@ -24,6 +26,7 @@ class ContainerAttempt:
         self._container = container
         self._lines: deque[str] = deque()
         self._state: dict[str, Any] = {}
+        self._frozen = False
         self._follower = threading.Thread(target=self._follow, daemon=True)
         self._follower.start()
 
@@ -51,8 +54,25 @@ class ContainerAttempt:
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
     def stop(self, grace: float = STOP_GRACE) -> None:
+        if self._frozen:
+            self.kill()
         with suppress(DockerException):  # it ended by itself meanwhile
             self._container.stop(timeout=int(grace))
+
+    def kill(self) -> None:
+        if self._frozen:  # an engine kills no paused container
+            with suppress(DockerException):
+                self._container.kill()
+                self._container.unpause()
+        with suppress(DockerException):
+            self._container.kill()
+        with suppress(DockerException):
+            self._container.wait()
+
+    def freeze(self) -> None:
+        with suppress(DockerException):
+            self._container.pause()
+            self._frozen = True
 
     def close(self) -> None:
         _remove(self._container)
@@ -77,6 +97,13 @@ class DockerRunner:
         self._engine.ping()
         self._lock = threading.Lock()
         self._closed = False
+        self._clear_dead()
+
+    def _clear_dead(self) -> None:
+        """Containers of a server that was killed."""
+        for container in self._engine.containers.list(all=True, filters={"label": LABEL}):
+            if not is_server(int(container.labels[LABEL])):
+                _remove(container)
 
     def missing(self, images: set[str]) -> list[str]:
         return sorted(image for image in images if not self._holds(image))

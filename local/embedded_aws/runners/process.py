@@ -11,14 +11,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from . import process_tree
 from .contract import STOP_GRACE, JobSpec, Mount, StartError
+
+MARKS = ("AWS_BATCH_JOB_ID", "AWS_BATCH_JOB_ATTEMPT", process_tree.SERVER)  # in the environment of all it starts
 
 
 class ProcessAttempt:
-    """A process group of its own in a directory of its own."""
+    """A process and all it started, in a directory of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], home: Path, output: IO[bytes]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], home: Path, output: IO[bytes], environment: dict[str, str]
+    ) -> None:
         self._process, self._home, self._output = process, home, output
+        self._marks = {name: environment[name] for name in MARKS}
+        self._frozen = False
         self._tail = b""
 
     def exit_code(self) -> int | None:
@@ -38,13 +45,20 @@ class ProcessAttempt:
     def stop(self, grace: float = STOP_GRACE) -> None:
         self._signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(grace)
-        self._signal(signal.SIGKILL)  # also whatever the leader left behind in its group
+            self._process.wait(0 if self._frozen else grace)
+        self.kill()
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        process_tree.kill(self._marks)  # what has left the group for one of its own
         self._process.wait()
 
+    def freeze(self) -> None:
+        self._frozen = True
+        process_tree.freeze(self._marks)
+
     def close(self) -> None:
-        self._signal(signal.SIGKILL)
-        self._process.wait()
+        self.kill()
         self._output.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
@@ -105,14 +119,15 @@ def _started(spec: JobSpec, home: Path) -> ProcessAttempt:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return ProcessAttempt(process, home, log.open("rb"))
+    return ProcessAttempt(process, home, log.open("rb"), environment)
 
 
 def _environment(spec: JobSpec, home: Path) -> dict[str, str]:
     """A clean one: what the job definition says, and a PATH that finds this Python's scripts first."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     own = {name: _on_this_machine(value, spec.mounts) for name, value in spec.environment.items()}
-    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **own}
+    mark = {process_tree.SERVER: str(home.parent)}
+    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **own, **mark}
 
 
 def _on_this_machine(value: str, mounts: list[Mount]) -> str:

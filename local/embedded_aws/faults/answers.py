@@ -1,0 +1,63 @@
+"""Refusals in the words of AWS: status, code and body as a service's own protocol writes them."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from .document import service_model
+
+MESSAGES = {
+    "403": "Access Denied",
+    "429": "Too Many Requests",
+    "500": "Internal error",
+    "503": "Please reduce your rate",
+}
+CODES = {
+    "403": "AccessDeniedException",
+    "429": "TooManyRequestsException",
+    "500": "InternalServerError",
+    "503": "ServiceUnavailable",
+}
+OWN_CODES = {
+    ("s3", "403"): "AccessDenied",
+    ("s3", "429"): "TooManyRequests",
+    ("s3", "500"): "InternalError",
+    ("s3", "503"): "SlowDown",
+    ("batch", "500"): "ServerException",
+    ("lambda", "500"): "ServiceException",
+}
+# How each service says that it is asked too often.
+THROTTLED = {
+    "s3": (503, "SlowDown"),
+    "batch": (429, "TooManyRequestsException"),
+    "lambda": (429, "TooManyRequestsException"),
+    "dynamodb": (400, "ProvisionedThroughputExceededException"),
+    "sns": (400, "Throttling"),
+}
+
+
+def refusal(service: str, fault: str, head: bool, start: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer with the error that `fault` names; to a HEAD without a body, as HTTP wants it."""
+    if fault == "throttled":
+        status, code = THROTTLED.get(service, (400, "ThrottlingException"))
+        message = "Rate exceeded"
+    else:
+        status, code, message = int(fault), OWN_CODES.get((service, fault), CODES[fault]), MESSAGES[fault]
+    protocol = service_model(service).protocol
+    kind, body = _xml(protocol, code, message) if protocol in ("rest-xml", "query") else _json(code, message)
+    headers = [("Content-Type", kind), ("x-amzn-ErrorType", code), ("x-amzn-RequestId", "fault")]
+    start(f"{status} {code}", [*headers, ("Content-Length", "0" if head else str(len(body)))])
+    return [] if head else [body]
+
+
+def _json(code: str, message: str) -> tuple[str, bytes]:
+    return "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode()
+
+
+def _xml(protocol: str, code: str, message: str) -> tuple[str, bytes]:
+    root = Element("Error" if protocol == "rest-xml" else "ErrorResponse")
+    error = root if protocol == "rest-xml" else SubElement(root, "Error")
+    for name, value in (("Code", code), ("Message", message), ("RequestId", "fault")):
+        SubElement(error, name).text = value
+    return "application/xml", tostring(root)
