@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras
-PYTHON_SOURCES := layers functions containers cli local docs gates tests
+PYTHON_SOURCES := layers functions containers cli local docs gates tests bench/check_reads
+FUZZ_SECONDS ?= 60
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: demo test check build images push invoke mocks failures tools picture clean
+.PHONY: demo test check fuzz build images push invoke mocks failures tools picture clean
 
 demo: .venv/ready tools
 	$(RUN) seqdrop demo
@@ -17,6 +18,9 @@ check: .venv/ready
 	$(RUN) ruff check $(PYTHON_SOURCES) && $(RUN) ruff format --check $(PYTHON_SOURCES)
 	$(RUN) mypy && for app in functions/*/app.py; do $(RUN) mypy $$app || exit; done
 	$(RUN) bash .ci/gates
+
+fuzz: .venv/ready ## made pairs against the checker of reads, for FUZZ_SECONDS
+	$(RUN) python tests/fuzz/check_reads.py $(FUZZ_SECONDS)
 
 build: .venv/ready
 	$(RUN) sam build --build-dir .aws-sam/build > .aws-sam.log 2>&1 || { cat .aws-sam.log; exit 1; }
