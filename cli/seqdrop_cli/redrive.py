@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,28 +24,31 @@ class UnreadableError(Exception):
 
 def redrive(stack: Stack) -> None:
     """Empty the dead letter queue. What cannot be sent again stays in it; raises Problem that names it."""
-    began = time.time() * 1000
+    told: set[tuple[str, str]] = set()
     sent: Counter[str] = Counter()
     stay: list[tuple[Message, str]] = []
-    for message in _all_received(stack):
-        if int(message["Attributes"]["SentTimestamp"]) >= began:
-            stay.append((message, ""))  # it came back meanwhile: it failed again
-            continue
-        try:
-            sent[_sent_again(stack, message)] += 1
-        except UnreadableError as error:
-            stay.append((message, str(error)))
-    for message, _ in stay:  # only now, or this command would get them again
-        _show_again(stack, message)
+    try:
+        for message in _all_received(stack):
+            try:
+                event = _event_of(message)
+                if event in told:  # it came back meanwhile: it failed again
+                    stay.append((message, ""))
+                    continue
+                told.add(event)
+                sent[_sent_again(stack, message, *event)] += 1
+            except UnreadableError as error:
+                stay.append((message, str(error)))
+    finally:
+        for message, _ in stay:  # only now, or this command would get them again
+            _show_again(stack, message)
     _tell(sent, [f"\n  {message['MessageId']}: {why}" for message, why in stay if why])
 
 
-def _sent_again(stack: Stack, message: Message) -> str:
+def _sent_again(stack: Stack, message: Message, function: str, event: str) -> str:
     """The name of the function that was told; raises UnreadableError.
 
     Asynchronously, as it first came: if it fails again, its tries end in the queue again.
     """
-    function, event = _event_of(message)
     try:
         stack.functions.invoke(FunctionName=function, InvocationType="Event", Payload=event)
     except stack.functions.exceptions.ResourceNotFoundException:
@@ -76,7 +78,6 @@ def _received(stack: Stack) -> list[Any]:
         VisibilityTimeout=HIDDEN,
         WaitTimeSeconds=1,  # asks all of SQS's servers; without, it may miss some
         MessageAttributeNames=["All"],
-        MessageSystemAttributeNames=["SentTimestamp"],
     )
     return list(answer.get("Messages", []))
 
@@ -99,13 +100,14 @@ def _event_of(message: Message) -> tuple[str, str]:
         body = json.loads(message["Body"])
     except ValueError:
         raise UnreadableError("it is not JSON") from None
-    if not isinstance(body, dict):
-        raise UnreadableError("it is no event")
-    if "requestPayload" in body:
-        function, event = body.get("requestContext", {}).get("functionArn", ""), body["requestPayload"]
-    else:
-        target = message.get("MessageAttributes", {}).get("TARGET_ARN", {})
-        function, event = target.get("StringValue", ""), body
+    match body:
+        case {"requestPayload": event, "requestContext": {"functionArn": str(function)}}:
+            pass
+        case dict():
+            function = message.get("MessageAttributes", {}).get("TARGET_ARN", {}).get("StringValue", "")
+            event = body
+        case _:
+            raise UnreadableError("it is no event")
     found = _FUNCTION.match(function)
     if found is None:
         raise UnreadableError("it names no function to tell")

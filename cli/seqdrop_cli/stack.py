@@ -77,7 +77,9 @@ class Stack:
 
     @cached_property
     def functions(self) -> LambdaClient:
-        return self.session.client("lambda", **self._settings)
+        # An answer that is late is no reason to ask again: the first call goes on, and may have done it.
+        patient = SETTINGS.merge(Config(read_timeout=90, retries={"total_max_attempts": 1}))
+        return self.session.client("lambda", **{**self._settings, "config": patient})
 
     @cached_property
     def queues(self) -> SQSClient:

@@ -12,11 +12,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop import executions, layout, outcome, record, results, runs, s3
-from seqdrop.log import logger
-from seqdrop.outcome import Ending, Receipts
+from seqdrop.log import log_failure, logger
+from seqdrop.outcome import RunEnding
 from seqdrop.uri import S3Uri
 
 metrics = Metrics()
+
+
+class NotRepairedError(Exception):
+    """Lambda prints it and tries again; it names no run and no sample."""
 
 
 JUST_BEGUN = 0.25  # hours in which a reopened row may wait for its execution to be started
@@ -31,7 +35,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
         return close_execution(told(EventBridgeEvent(event).detail))
     metrics.add_metric(name="MateWaitingHours", unit=MetricUnit.Count, value=longest_wait())
-    return {"repaired": sum(repair(row) for row in runs.with_status(runs.RUNNING))}
+    return {"repaired": repair_all()}
 
 
 def longest_wait() -> float:
@@ -44,15 +48,44 @@ def told(detail: Mapping[str, Any]) -> Mapping[str, Any]:
     return detail if detail.get("input") else executions.describe(detail["executionArn"]) or detail
 
 
-def repair(row: runs.Row) -> bool:
-    """A row that seems to run while its execution is over, or never began."""
+def repair_all() -> int:
+    """How many runs were not recorded to their end, and are now; raises NotRepairedError after all were tried."""
+    rows = [*runs.with_status(runs.RUNNING), *runs.untold()]
+    done = [repaired(row) for row in rows if "execution" in row]
+    if None in done:
+        raise NotRepairedError(f"{done.count(None)} of {len(done)} runs could not be recorded; the log says which")
+    return sum(map(bool, done))
+
+
+def repaired(row: runs.Row) -> bool | None:
+    """None for what failed: one bad run does not stop the repair of those behind it."""
     logger.append_keys(run=row["run"])
+    try:
+        return repair(row)
+    except Exception as error:  # noqa: BLE001  the rim: it is raised again when all were tried
+        log_failure("not repaired", error)
+        return None
+
+
+def repair(row: runs.Row) -> bool:
+    """A row that seems to run while its execution is over, or never began; or that nobody was told of."""
     execution = executions.describe(row["execution"])
+    if execution and "untold" in row:
+        return bool(close(json.loads(execution["input"]), row["execution"], RunEnding.of_row(row)))
     if execution:
         return bool(close_execution(execution))
     if runs.hours_since(str(row.get("resumed") or row["started"])) < JUST_BEGUN:
         return False
-    return finish(row, row["execution"], outcome.not_there(), {}, {"usd": 0.0})
+    return never_began(row)
+
+
+def never_began(row: runs.Row) -> bool:
+    """Close a row whose execution is not there; it is told of as a run that failed."""
+    ending, nothing = outcome.not_there(), {"usd": 0.0}
+    if not closed(row["run"], row["execution"], ending, {"cost": "0.0"}):
+        return False
+    runs.tell(row["run"], *record.message(row, ending, {}, nothing))
+    return True
 
 
 def close_execution(execution: Mapping[str, Any]) -> dict[str, str]:
@@ -64,7 +97,7 @@ def close_execution(execution: Mapping[str, Any]) -> dict[str, str]:
     return close(plan, execution["executionArn"], outcome.closed(*said))
 
 
-def close(plan: Any, execution: str, ending: Ending | None = None) -> dict[str, str]:
+def close(plan: Any, execution: str, ending: RunEnding | None = None) -> dict[str, str]:
     """Record the end of an execution, unless it is recorded, is not the run's own, or has a plan that is not."""
     if refused := outcome.misplaced(plan, os.environ["RESULTS_BUCKET"]):
         logger.error("not recorded", failure_class=refused.failure_class)
@@ -73,40 +106,35 @@ def close(plan: Any, execution: str, ending: Ending | None = None) -> dict[str, 
     folder = S3Uri.parse(plan["results"])
     receipts = results.receipts(folder)
     there = results.published(folder)
-    complete, verdicts = outcome.whole(receipts, there), results.verdicts(there)
+    complete, verdicts = outcome.whole(receipts, there), results.verdicts(folder, there)
     ending = outcome.proven(ending or outcome.outcome(plan), receipts, complete, verdicts)
     # A crash between StartExecution and the row's first write is mended here.
     runs.begin({"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": str(folder)})
-    row = runs.get(plan["run"]) or {}
-    is_closed = row["status"] != runs.RUNNING and "untold" not in row
-    if is_closed or row["execution"] != execution:  # told before, or the run goes on in another
-        return ending.answer()
     cost = record.cost(receipts, float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
-    if ending.publishes:
-        s3.write_json(layout.manifest_uri(folder), record.manifest(plan, execution, ending, complete, cost))
-    finish(plan, execution, ending, receipts, cost)
+    if closed(plan["run"], execution, ending, {**record.figures(receipts), "cost": str(cost["usd"])}):
+        if ending.publishes:
+            s3.write_json(layout.manifest_uri(folder), record.manifest(plan, execution, ending, complete, cost))
+        runs.tell(plan["run"], *record.message(plan, ending, receipts, cost))
     return ending.answer()
 
 
-def finish(
-    plan: Mapping[str, Any], execution: str, ending: Ending, receipts: Receipts, cost: Mapping[str, Any]
-) -> bool:
-    """Close the row and tell of it, unless both are done. Logs name the class alone: sentences may name files."""
-    figures = {**record.figures(receipts), "cost": str(cost["usd"])}
-    if runs.finish(plan["run"], execution, {**ending.row(), "finished": runs.now(), **figures}):
-        measure(plan["run"], ending, cost)
-    elif not runs.is_untold(plan["run"]):
-        return False
-    runs.tell(plan["run"], *record.message(plan, ending, receipts, cost))
-    logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)
+def closed(run: str, execution: str, ending: RunEnding, figures: Mapping[str, Any]) -> bool:
+    """Close the row; True where its manifest and its message are still to be written, by whoever closed it so.
+
+    The row first: of two that end a run in different ways at one time, one alone goes on to the manifest.
+    """
+    if not runs.finish(run, execution, {**ending.row(), "finished": runs.now(), **figures}):
+        return runs.is_untold(run, execution=execution, status=ending.status)
+    measure(run, ending, figures)
+    logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)  # sentences may name files
     return True
 
 
-def measure(run: str, ending: Ending, cost: Mapping[str, Any]) -> None:
+def measure(run: str, ending: RunEnding, figures: Mapping[str, Any]) -> None:
     """What the dashboard shows of a run that is over."""
     metrics.add_metric(name=f"Run{ending.status.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
     if ending.publishes:
-        metrics.add_metric(name="RunCost", unit=MetricUnit.NoUnit, value=cost["usd"])
+        metrics.add_metric(name="RunCost", unit=MetricUnit.NoUnit, value=float(figures["cost"]))
         metrics.add_metric(
             name="RunHours", unit=MetricUnit.NoUnit, value=runs.hours_since((runs.get(run) or {})["started"])
         )

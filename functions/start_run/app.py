@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,12 +14,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent
 from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 from seqdrop import executions, failure, layout, mates, runs, s3
 from seqdrop.executions import NotResumableError
 from seqdrop.failure import BadInputError
 from seqdrop.layout import ChoiceError, Choices, Fastq
-from seqdrop.log import logger
+from seqdrop.log import log_failure, logger
 from seqdrop.mates import Pair
 from seqdrop.reference import UnpreparedError, check_reference
 from seqdrop.uri import S3Uri
@@ -58,13 +56,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def handled(do: Callable[[dict[str, Any]], Outcome], told: dict[str, Any]) -> Outcome | None:
-    """None for what failed: a bad record does not stop those behind it. Texts of errors may name keys: not logged."""
+    """None for what failed: a bad record does not stop those behind it."""
     try:
         return do(told)
     except Exception as error:  # noqa: BLE001  the rim: it is raised again in words of our own
-        frames = [f"{at.filename}:{at.lineno} {at.name}" for at in traceback.extract_tb(error.__traceback__)]
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        logger.error("not handled", extra={"error": type(error).__name__, "code": code, "frames": frames})
+        log_failure("not handled", error)
         count("EventNotHandled")
         return None
 

@@ -8,7 +8,7 @@ import pytest
 from function_aws import RESULTS, event
 from seqdrop import failure, layout, outcome
 from seqdrop.failure import Verdict
-from seqdrop.outcome import Ending
+from seqdrop.outcome import RunEnding
 
 GAVE_UP = {"class": "TOOL_FAILED", "message": "samtools ended with exit code 1", "advice": "Look."}
 
@@ -19,21 +19,21 @@ def succeeded() -> dict[str, Any]:
 
 
 def test_a_run_whose_jobs_all_ended_well_succeeded() -> None:
-    assert outcome.outcome(succeeded()) == Ending("SUCCEEDED")
+    assert outcome.outcome(succeeded()) == RunEnding("SUCCEEDED")
 
 
 @pytest.mark.parametrize(("step", "status"), [("call", "FAILED"), ("annotate", "FAILED"), ("collect", "INCOMPLETE")])
 def test_what_was_given_up_in_a_branch_decides_how_the_run_ended(step: str, status: str) -> None:
     plan = succeeded()
     plan["analysis"][step] = {**plan[step], "gave_up": GAVE_UP}
-    assert outcome.outcome(plan) == Ending(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
+    assert outcome.outcome(plan) == RunEnding(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
 
 
 @pytest.mark.parametrize(("step", "status"), [("align", "FAILED"), ("compose", "INCOMPLETE")])
 def test_so_does_what_was_given_up_outside(step: str, status: str) -> None:
     plan = succeeded()
     plan[step]["gave_up"] = GAVE_UP
-    assert outcome.outcome(plan) == Ending(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
+    assert outcome.outcome(plan) == RunEnding(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
 
 
 def test_what_matters_most_is_said_of_several() -> None:
@@ -48,47 +48,49 @@ def test_an_error_that_the_doctor_left_is_a_fault_of_the_pipeline() -> None:
     plan["align"]["error"] = {"Error": "States.TaskFailed", "Cause": "{}"}
     plan["undiagnosed"] = {"Error": "Lambda.Unknown"}
     message = "The job failed, and the function diagnose did too; see its log."
-    assert outcome.outcome(plan) == Ending("FAILED", "INTERNAL", message, "align")
+    assert outcome.outcome(plan) == RunEnding("FAILED", "INTERNAL", message, "align")
 
 
 def test_a_failure_between_jobs_is_one_too() -> None:
     message = "The machine failed between two jobs; see its history."
-    assert outcome.outcome({**succeeded(), "undiagnosed": {}}) == Ending("FAILED", "INTERNAL", message)
+    assert outcome.outcome({**succeeded(), "undiagnosed": {}}) == RunEnding("FAILED", "INTERNAL", message)
 
 
 @pytest.mark.parametrize(
     ("status", "error", "cause", "ending"),
     [
-        ("ABORTED", "", "", Ending("ABORTED", "STOPPED", "The run was stopped.")),
-        ("ABORTED", "Stopped", "wrong sample", Ending("ABORTED", "STOPPED", "The run was stopped: wrong sample.")),
+        ("ABORTED", "", "", RunEnding("ABORTED", "STOPPED", "The run was stopped.")),
+        ("ABORTED", "Stopped", "wrong sample", RunEnding("ABORTED", "STOPPED", "The run was stopped: wrong sample.")),
         (
             "TIMED_OUT",
             "States.Timeout",
             "",
-            Ending("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows."),
+            RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows."),
         ),
-        ("SUCCEEDED", "", "", Ending("SUCCEEDED")),
-        ("FAILED", "BAD_INPUT.SWAPPED", "swapped\nClass: x", Ending("FAILED", "BAD_INPUT.SWAPPED", "swapped")),
-        ("FAILED", "NOT_RECORDED", "The run could not be recorded.", Ending("SUCCEEDED")),
-        ("FAILED", "States.Runtime", "no $.x", Ending("FAILED", "INTERNAL", "no $.x")),
-        ("FAILED", "", "", Ending("FAILED", "INTERNAL", "The state machine failed; see its history.")),
+        ("SUCCEEDED", "", "", RunEnding("SUCCEEDED")),
+        ("FAILED", "BAD_INPUT.SWAPPED", "swapped\nClass: x", RunEnding("FAILED", "BAD_INPUT.SWAPPED", "swapped")),
+        ("FAILED", "NOT_RECORDED", "The run could not be recorded.", RunEnding("SUCCEEDED")),
+        ("FAILED", "States.Runtime", "no $.x", RunEnding("FAILED", "INTERNAL", "no $.x")),
+        ("FAILED", "", "", RunEnding("FAILED", "INTERNAL", "The state machine failed; see its history.")),
     ],
 )
-def test_an_execution_that_closed_unseen_has_an_ending(status: str, error: str, cause: str, ending: Ending) -> None:
+def test_an_execution_that_closed_unseen_has_an_ending(status: str, error: str, cause: str, ending: RunEnding) -> None:
     assert outcome.closed(status, error, cause) == ending
 
 
 def test_only_what_has_results_publishes() -> None:
     statuses = ("SUCCEEDED", "INCOMPLETE", "FAILED", "ABORTED", "TIMED_OUT")
-    assert [status for status in statuses if Ending(status).publishes] == ["SUCCEEDED", "INCOMPLETE"]
+    assert [status for status in statuses if RunEnding(status).publishes] == ["SUCCEEDED", "INCOMPLETE"]
 
 
 def test_the_row_of_a_good_run_says_no_more_than_that() -> None:
-    assert Ending("SUCCEEDED").row() == {"status": "SUCCEEDED"}
+    assert RunEnding("SUCCEEDED").row() == {"status": "SUCCEEDED"}
 
 
 def test_the_row_of_a_bad_one_says_what_and_why_and_what_to_do() -> None:
-    assert Ending("FAILED", "OUT_OF_MEMORY", "The job was killed.", "align", ("[M::bwa]",), "g s", ("once",)).row() == {
+    assert RunEnding(
+        "FAILED", "OUT_OF_MEMORY", "The job was killed.", "align", ("[M::bwa]",), "g s", ("once",)
+    ).row() == {
         "status": "FAILED",
         "step": "align",
         "class": "OUT_OF_MEMORY",
@@ -101,8 +103,8 @@ def test_the_row_of_a_bad_one_says_what_and_why_and_what_to_do() -> None:
 
 
 def test_the_machine_ends_with_the_class_and_with_all_that_is_to_be_said() -> None:
-    assert Ending("SUCCEEDED").answer() == {"status": "SUCCEEDED", "class": "", "cause": ""}
-    said = Ending("FAILED", "STOPPED", "It was stopped.").answer()
+    assert RunEnding("SUCCEEDED").answer() == {"status": "SUCCEEDED", "class": "", "cause": ""}
+    said = RunEnding("FAILED", "STOPPED", "It was stopped.").answer()
     assert (said["class"], said["cause"].splitlines()) == (
         "STOPPED",
         ["It was stopped.", "Class: STOPPED", f"What to do: {failure.advice('STOPPED')}"],
@@ -113,7 +115,7 @@ def test_what_was_tried_is_told_though_all_went_well_in_the_end() -> None:
     plan = succeeded()
     failed = {"class": "SPOT_RECLAIMED", "message": "Taken.", "job_id": "j", "attempts": 3, "then": "on-demand"}
     plan["analysis"]["call"]["failures"] = [failed]
-    assert outcome.outcome(plan) == Ending(
+    assert outcome.outcome(plan) == RunEnding(
         "SUCCEEDED", tried=("call, try 1 (3 attempts): SPOT_RECLAIMED: Taken.; then: on-demand",)
     )
 
@@ -163,24 +165,24 @@ def test_a_receipt_is_whole_while_its_outputs_lie_as_they_were_published() -> No
 @pytest.mark.parametrize(("step", "status"), [("align", "FAILED"), ("annotate", "FAILED"), ("compose", "INCOMPLETE")])
 def test_a_run_is_no_better_than_what_lies_there(step: str, status: str) -> None:
     complete = {name: value for name, value in RECEIPTS.items() if name != step}
-    gone = outcome.proven(Ending("SUCCEEDED"), RECEIPTS, complete, {})
+    gone = outcome.proven(RunEnding("SUCCEEDED"), RECEIPTS, complete, {})
     assert (gone.status, gone.failure_class, gone.step) == (status, "RESULTS_CHANGED", step)
-    never = outcome.proven(Ending("SUCCEEDED"), complete, complete, {})
+    never = outcome.proven(RunEnding("SUCCEEDED"), complete, complete, {})
     assert (never.status, never.failure_class, never.step) == (status, "INTERNAL", step)
 
 
 def test_of_a_run_that_nobody_recorded_its_last_verdict_says_why() -> None:
     verdict = Verdict("TOOL_FAILED", "bwa failed\x07", stderr_tail=tuple("abcdef"), job_id="j")
     ending = outcome.proven(outcome.closed("FAILED", "NOT_RECORDED", ""), {}, {}, {"align": verdict})
-    assert ending == Ending("FAILED", "TOOL_FAILED", "bwa failed", "align", tuple("bcdef"))
+    assert ending == RunEnding("FAILED", "TOOL_FAILED", "bwa failed", "align", tuple("bcdef"))
 
 
 def test_a_step_that_is_known_to_be_missing_is_not_asked_for_again() -> None:
-    ending = Ending("INCOMPLETE", "TOOL_FAILED", "m", "collect")
+    ending = RunEnding("INCOMPLETE", "TOOL_FAILED", "m", "collect")
     complete = {name: value for name, value in RECEIPTS.items() if name != "collect"}
     assert outcome.proven(ending, complete, complete, {}) == ending
     assert outcome.proven(ending, complete, {}, {}).status == "FAILED"
 
 
 def test_a_failed_run_is_asked_for_nothing() -> None:
-    assert outcome.proven(Ending("FAILED", "STOPPED"), {}, {}, {}) == Ending("FAILED", "STOPPED")
+    assert outcome.proven(RunEnding("FAILED", "STOPPED"), {}, {}, {}) == RunEnding("FAILED", "STOPPED")

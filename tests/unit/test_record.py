@@ -6,7 +6,7 @@ from typing import Any
 
 from function_aws import event
 from seqdrop import record
-from seqdrop.outcome import Ending
+from seqdrop.outcome import RunEnding
 
 RUN = event("execution_input")["run"]
 FOLDER = f"s3://seqdrop-resultsbucket/NA12878/{RUN}"
@@ -45,7 +45,7 @@ def test_a_manifest_whole() -> None:
     receipts = {"align": RECEIPTS["align"], "call": RECEIPTS["call"]}
     plan = succeeded()
     used = {"tools": {"t": "1.0"}, "seconds": 1800.0, "vcpus": 2, "memory": 4096}
-    assert record.manifest(plan, EXECUTION, Ending("INCOMPLETE"), receipts, COST) == {
+    assert record.manifest(plan, EXECUTION, RunEnding("INCOMPLETE"), receipts, COST) == {
         "run": RUN,
         "sample": "NA12878",
         "execution": EXECUTION,
@@ -62,7 +62,7 @@ def test_a_manifest_whole() -> None:
             {"step": "call", **used, "counts": {"variants": 12}},
         ],
     }
-    assert record.manifest(plan, EXECUTION, Ending("SUCCEEDED"), RECEIPTS, COST)["complete"] is True
+    assert record.manifest(plan, EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)["complete"] is True
 
 
 def test_the_figures_of_a_run_are_three() -> None:
@@ -76,7 +76,7 @@ def test_the_cost_of_a_run_is_what_its_jobs_had_for_as_long_as_they_had_it() -> 
 
 
 def test_the_message_of_a_good_run() -> None:
-    subject, lines = record.message(succeeded(), Ending("SUCCEEDED"), RECEIPTS, COST)
+    subject, lines = record.message(succeeded(), RunEnding("SUCCEEDED"), RECEIPTS, COST)
     assert subject == f"seqdrop run {RUN}: done"
     assert lines == [
         "Sample NA12878 is done.",
@@ -96,20 +96,20 @@ WARNED = {"warning": "DUPLICATE_NAMES", "message": "12 names come twice in NA128
 
 def test_warnings_of_jobs_are_gathered_and_told() -> None:
     receipts = {**RECEIPTS, "align": {**RECEIPTS["align"], "warnings": [WARNED]}}
-    written = record.manifest(succeeded(), EXECUTION, Ending("SUCCEEDED"), receipts, COST)
+    written = record.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), receipts, COST)
     assert written["warnings"] == [{"step": "align", **WARNED}]
     assert "warnings" not in written["jobs"][0]
-    _, lines = record.message(succeeded(), Ending("SUCCEEDED"), receipts, COST)
+    _, lines = record.message(succeeded(), RunEnding("SUCCEEDED"), receipts, COST)
     assert lines[1] == "Warning (align): 12 names come twice in NA12878_R1.fastq.gz."
 
 
 def test_a_good_run_tells_what_had_to_be_tried_again() -> None:
-    _, lines = record.message(succeeded(), Ending("SUCCEEDED", tried=("align, try 1: SPOT_RECLAIMED",)), {}, COST)
+    _, lines = record.message(succeeded(), RunEnding("SUCCEEDED", tried=("align, try 1: SPOT_RECLAIMED",)), {}, COST)
     assert lines[:3] == ["Sample NA12878 is done.", "Tried:", "  align, try 1: SPOT_RECLAIMED"]
 
 
 def test_the_message_of_an_incomplete_run_names_what_is_missing() -> None:
-    ending = Ending("INCOMPLETE", "TOOL_FAILED", "samtools ended with exit code 1", "collect", ("[E::x]",), "g s")
+    ending = RunEnding("INCOMPLETE", "TOOL_FAILED", "samtools ended with exit code 1", "collect", ("[E::x]",), "g s")
     subject, lines = record.message(succeeded(), ending, {}, COST)
     assert subject == f"seqdrop run {RUN}: done"
     assert lines[:7] == [
@@ -124,7 +124,7 @@ def test_the_message_of_an_incomplete_run_names_what_is_missing() -> None:
 
 
 def test_the_message_of_a_failed_run() -> None:
-    ending = Ending("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
+    ending = RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
     assert record.message(succeeded(), ending, {}, COST) == (
         f"seqdrop run {RUN}: timed out",
         [
@@ -138,6 +138,6 @@ def test_the_message_of_a_failed_run() -> None:
 
 
 def test_a_row_is_enough_for_the_message_of_a_failed_run() -> None:
-    ending = Ending("FAILED", "NOT_STARTED", "It never began.")
+    ending = RunEnding("FAILED", "NOT_STARTED", "It never began.")
     subject, lines = record.message({"run": RUN, "sample": "S"}, ending, {}, {})
     assert (subject, lines[0]) == (f"seqdrop run {RUN}: failed", "Sample S has no results: It never began.")

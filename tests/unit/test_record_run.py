@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, event, failing
-from seqdrop import layout
+from seqdrop import layout, runs
 from seqdrop.failure import Verdict
 from seqdrop.uri import S3Uri
 
@@ -112,11 +112,47 @@ def test_a_message_that_could_not_be_sent_is_sent_when_it_is_told_again(aws: Dep
     leave_receipts(aws)
     with failing("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
-    assert (row(aws)["status"], row(aws)["untold"], aws.messages()) == ("SUCCEEDED", True, [])
+    assert (row(aws)["status"], row(aws)["untold"], aws.messages()) == ("SUCCEEDED", "yes", [])
     record_run.call(event("record_run_succeeded"))
     assert (len(aws.messages()), "untold" in row(aws)) == (1, False)
     record_run.call(event("record_run_succeeded"))
     assert aws.messages() == []
+
+
+def test_the_schedule_sends_what_could_not_be_sent_as_it_was_recorded(aws: Deployed, record_run: Any) -> None:
+    aws.states.stop_execution(executionArn=aws.row(RUN)["execution"], cause="enough")  # type: ignore[index]
+    with failing("sns.Publish", "no"), pytest.raises(ClientError):
+        record_run.call(event("record_run_failed"))
+    recorded = aws.row(RUN)
+    assert record_run.call(SCHEDULE) == {"repaired": 1}
+    ((_, text),) = aws.messages()
+    assert text.splitlines()[0].endswith(recorded["message"])  # type: ignore[index]
+    assert aws.row(RUN) == {name: value for name, value in recorded.items() if name != "untold"}  # type: ignore[union-attr]
+    assert record_run.call(SCHEDULE) == {"repaired": 0}
+    assert aws.messages() == []
+
+
+def test_a_run_that_was_recorded_as_stopped_gets_no_manifest_from_its_last_state(
+    aws: Deployed, record_run: Any
+) -> None:
+    leave_receipts(aws)
+    told = event("record_run_succeeded")
+    assert runs.finish(RUN, told["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
+    record_run.call(told)
+    assert (manifest(aws), row(aws)["status"], aws.messages()) == (None, "ABORTED", [])
+
+
+def test_a_receipt_that_cannot_be_read_is_none_and_a_bad_run_stops_no_other(aws: Deployed, record_run: Any) -> None:
+    leave_receipts(aws)
+    aws.s3.put_object(Bucket=RESULTS, Key=f"NA12878/{RUN}/jobs/align.json", Body=b"\x89not json")
+    begin(aws, "a" * 20)
+    for run in (RUN, "a" * 20):
+        aws.states.stop_execution(executionArn=(aws.row(run) or {})["execution"])
+    with failing("states.DescribeExecution", "no"), pytest.raises(record_run.NotRepairedError, match="1 of 2 runs"):
+        record_run.call(SCHEDULE)
+    assert {(aws.row(run) or {})["status"] for run in (RUN, "a" * 20)} == {"RUNNING", "ABORTED"}
+    assert record_run.call(SCHEDULE) == {"repaired": 1}
+    assert {(aws.row(run) or {})["status"] for run in (RUN, "a" * 20)} == {"ABORTED"}
 
 
 def test_a_failed_alignment_leaves_no_manifest_and_says_why(aws: Deployed, record_run: Any) -> None:

@@ -24,9 +24,15 @@ def sample(args: argparse.Namespace) -> str:
 
 def own_folder(args: argparse.Namespace) -> bool:
     """Whether `results` can be a folder of this very run, and the names made in it plain ones."""
-    plain = all(PLAIN.fullmatch(part) for part in args.results.key.split("/"))
+    parts = args.results.key.split("/")
+    plain = len(parts) == _depth(args) and all(PLAIN.fullmatch(part) for part in parts)
     own = args.results.name == args.run and getattr(args, "sample", None) in {None, args.results.parent.name}
     return bool(plain and own and ATTEMPT.fullmatch(args.attempt))
+
+
+def _depth(args: argparse.Namespace) -> int:
+    """`<sample>/<run>`, or `<name>/preparation/<run>`: a folder within a run's would be another's jobs or failures."""
+    return 3 if hasattr(args, "fasta") else 2
 
 
 def check(args: argparse.Namespace) -> None:
@@ -51,5 +57,9 @@ def _check_address(word: str, uri: S3Uri, args: argparse.Namespace) -> None:
     elif word == "intervals":
         if uri.parent != args.reference.parent or not layout.NAME.fullmatch(uri.name):
             raise UsageError("intervals must be a BED beside the reference")
-    elif word != "results" and (uri.parent != args.results or not PLAIN.fullmatch(uri.name)):
-        raise UsageError(f"{word} must lie in the folder of this run")
+    elif word != "results" and (uri.parent != args.results or not _is_ours(uri.name, args)):
+        raise UsageError(f"{word} must lie in the folder of this run, and be called after its sample")
+
+
+def _is_ours(name: str, args: argparse.Namespace) -> bool:
+    return bool(PLAIN.fullmatch(name)) and (name == layout.READS or name.startswith(f"{args.results.parent.name}."))

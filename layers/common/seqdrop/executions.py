@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from seqdrop import layout, runs, s3
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+AGAIN = re.compile(r"-([1-9]\d{0,3})")  # what follows the run in the name of an execution that resumed it
 Sizes = Mapping[str, Mapping[str, str]]  # step -> vcpus and memory, as Batch takes them
 
 
@@ -62,18 +64,18 @@ def resume(run: str, sizes: Sizes) -> str:
         raise NotResumableError("it was never started: mend what it says, then drop the reads again")
     if row["status"] == "SUCCEEDED":
         raise NotResumableError("it succeeded: there is nothing left to do")
-    plan = _first_plan(run, sizes)
+    plan = _plan(run, row, sizes)
     execution = _reopened(run, row)
     start(execution, plan)
     return execution
 
 
-def _first_plan(run: str, sizes: Sizes) -> dict[str, Any]:
-    """As the run was first started, with the sizes of today: more memory may be what it needs."""
-    first = describe(arn(run))
-    if first is None:
+def _plan(run: str, row: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+    """As the run was started, with the sizes of today: more memory may be what it needs."""
+    started = describe(str(row["execution"])) or describe(arn(run))
+    if started is None:
         raise NotResumableError("its plan is forgotten, 90 days after its end: drop the reads again")
-    plan: dict[str, Any] = json.loads(first["input"])
+    plan: dict[str, Any] = json.loads(started["input"])
     return {**plan, **{step: {**plan[step], **sizes[step]} for step in layout.STEPS}}
 
 
@@ -81,8 +83,8 @@ def _reopened(run: str, row: Mapping[str, Any]) -> str:
     """The execution that the run goes on under, its row told so."""
     if row["status"] == runs.RUNNING:
         return _not_begun(row)
-    before = str(row["execution"]).rpartition(":")[2].removeprefix(run).removeprefix("-")
-    execution = arn(f"{run}-{int(before or 1) + 1}")
+    earlier = AGAIN.fullmatch(str(row["execution"]).rpartition(":")[2].removeprefix(run))
+    execution = arn(f"{run}-{int(earlier[1]) + 1 if earlier else 2}")
     if not runs.reopen(run, row, execution):
         raise NotResumableError("somebody else has just resumed it")
     return execution

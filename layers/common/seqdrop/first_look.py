@@ -70,16 +70,7 @@ def _beginning(pinned: Mapping[str, Any]) -> Beginning:
 
 def prove_mates(one: Beginning, two: Beginning) -> None:
     """Raises BadInputError for two files that are not the mates of one pair, in this order."""
-    if one.reads and one.reads == two.reads:
-        raise BadInputError("SAME_FILE", f"{one.name} and {two.name} hold the same reads")
-    mates = one.reads.mate, two.reads.mate
-    if mates in {(b"2", b"1"), (b"2", b""), (b"", b"1")}:
-        raise BadInputError("SWAPPED", f"{one.name} holds second mates or {two.name} first ones: they are swapped")
-    for number, (name_1, name_2) in enumerate(zip(one.reads.names, two.reads.names, strict=False), start=1):
-        if name_1 != name_2:
-            raise BadInputError(
-                "MATE_NAMES", f"read {number} of {one.name} and of {two.name} have different names: they are no mates"
-            )
+    records.prove_mates(one.reads, two.reads, one.name, two.name, 0)
     small, large = sorted((one, two), key=lambda mate: mate.size)
     if one.zipped == two.zipped and large.size > SMALL and large.size > RATIO * small.size:
         raise BadInputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from seqdrop import stopping
 from seqdrop.failure import BadInputError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -41,7 +42,7 @@ class Unpacked:
 
     def prove(self) -> None:
         """Read on to the checksum of what was handed out: damaged bytes look like any bad reads before it is seen."""
-        while not self._proven and next(self._blocks, None) is not None:
+        while not (self._proven or stopping.is_told()) and next(self._blocks, None) is not None:
             pass
 
     def _plain(self) -> Generator[bytes]:

@@ -149,7 +149,7 @@ def _end(work: Work | None, place: scratch.Scratch | None) -> None:
 
 def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hidden, called: Mapping[str, str]) -> None:
     """Leave no upload open and a verdict behind, then end the process."""
-    verdict = _verdict(error, called)
+    verdict = _verdict(error, args.results, called)
     if not isinstance(error, StoppedError):
         _leave(verdict, name, args, hidden)
         sys.exit(verdict.exit_code)
@@ -172,8 +172,8 @@ def _done(receipt_uri: S3Uri) -> bool:
     return True
 
 
-def _verdict(error: BaseException, called: Mapping[str, str]) -> failure.Verdict:
-    failure_class, message, exit_code = _named(error)
+def _verdict(error: BaseException, results: S3Uri, called: Mapping[str, str]) -> failure.Verdict:
+    failure_class, message, exit_code = _named(error, results)
     return failure.Verdict(
         failure_class,
         plain(in_their_words(message, called), MESSAGE),
@@ -185,12 +185,18 @@ def _verdict(error: BaseException, called: Mapping[str, str]) -> failure.Verdict
     )
 
 
-def _named(error: BaseException) -> tuple[str, str, int]:
+def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
     """Class, sentence and exit code of whatever went wrong."""
     if isinstance(error, StoppedError):
         return "STOPPED", "The job was told to stop.", failure.STOPPED_EXIT
     if isinstance(error, failure.JobError):
         return error.failure_class, str(error), error.exit_code
+    if isinstance(error, s3.MissingError) and error.uri.parent == results:
+        return (
+            "RESULTS_CHANGED",
+            f"{error}: a result of this run was deleted before the run was over.",
+            failure.BAD_DATA,
+        )
     if isinstance(error, s3.MissingError):
         return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", failure.BAD_DATA
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -17,6 +17,7 @@ PRIORITIES = ("normal", "high")
 STEPS = ("align", "call", "annotate", "collect", "compose")
 ANNOTATOR = "snpeff"
 GENOME = "genome.fa"
+READS = "reads.json"  # the pinned inputs of a run
 REFERENCE_JSON = "reference.json"  # beside the genome: contigs and the indexes that are there; written last
 WHOLE_GENOME = "all"  # the value of `intervals` when no BED was chosen: Batch parameters are never empty
 
@@ -187,7 +188,7 @@ def plan(
         "reference": str(reference),
         "intervals": str(reference.parent / choices.intervals) if choices.intervals else WHOLE_GENOME,
         "results": str(results),
-        "reads": str(results / "reads.json"),
+        "reads": str(results / READS),
         "bam": str(results / f"{sample}.bam"),
         "stats": str(results / f"{sample}.stats.txt"),
         "vcf": str(results / f"{sample}.vcf.gz"),

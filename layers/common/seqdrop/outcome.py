@@ -19,7 +19,7 @@ Receipts = Mapping[str, Mapping[str, Any]]  # by step
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunEnding:
     status: str  # SUCCEEDED INCOMPLETE FAILED ABORTED TIMED_OUT
     failure_class: str = ""
     message: str = ""
@@ -32,6 +32,13 @@ class Ending:
     def publishes(self) -> bool:
         """Whether readers may have the results: all of them, or all that matter."""
         return self.status in {"SUCCEEDED", "INCOMPLETE"}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> RunEnding:
+        """As it was recorded."""
+        lines, tried = tuple(row.get("tool_lines", ())), tuple(row.get("tried", ()))
+        failure_class, message, step, log = (str(row.get(name, "")) for name in ("class", "message", "step", "log"))
+        return cls(row["status"], failure_class, message, step, lines, log, tried)
 
     def row(self) -> dict[str, Any]:
         """What there is to say; no word for what is not."""
@@ -53,7 +60,7 @@ class Ending:
         return {"status": self.status, "class": self.failure_class, "cause": cause}
 
 
-def misplaced(plan: Any, results_bucket: str) -> Ending | None:
+def misplaced(plan: Any, results_bucket: str) -> RunEnding | None:
     """The end of a run whose plan names what is not its own: a run reads and writes its own folder and no other."""
     names = [plan.get(word) for word in ("sample", "run")] if isinstance(plan, dict) else [None]
     message = "It names no sample and run as start_run does."
@@ -65,21 +72,21 @@ def misplaced(plan: Any, results_bucket: str) -> Ending | None:
         if not wrong:
             return None
         message = f"These addresses are not its own: {', '.join(wrong)}."
-    return Ending("FAILED", "BAD_INPUT.PLAN", f"The plan of this run was not made by start_run. {message}")
+    return RunEnding("FAILED", "BAD_INPUT.PLAN", f"The plan of this run was not made by start_run. {message}")
 
 
-def outcome(plan: Mapping[str, Any]) -> Ending:
+def outcome(plan: Mapping[str, Any]) -> RunEnding:
     """The ending of a run that came to the machine's last state."""
     jobs = {**{step: plan[step] for step in layout.STEPS}, **plan.get("analysis", {})}
     endings = {step: _given_up(job) for step, job in jobs.items()}
     tried = tuple(line for step in layout.STEPS for line in tries(step, jobs[step].get("failures", [])))
     if "undiagnosed" in plan and not any(endings.values()):
-        return Ending("FAILED", "INTERNAL", "The machine failed between two jobs; see its history.", tried=tried)
+        return RunEnding("FAILED", "INTERNAL", "The machine failed between two jobs; see its history.", tried=tried)
     for step in layout.STEPS:
         if said := endings[step]:
             last = tuple(said.get("tool_lines", ())), said.get("log", "")
-            return Ending(_without(step), said["class"], said["message"], step, *last, tried)
-    return Ending("SUCCEEDED", tried=tried)
+            return RunEnding(_without(step), said["class"], said["message"], step, *last, tried)
+    return RunEnding("SUCCEEDED", tried=tried)
 
 
 def _without(step: str) -> str:
@@ -94,22 +101,22 @@ def _given_up(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return given_up
 
 
-def closed(status: str, error: str, cause: str) -> Ending:
+def closed(status: str, error: str, cause: str) -> RunEnding:
     """The ending of a run that no state of the machine saw."""
-    said = plain(cause.split("\n", maxsplit=1)[0], failure.MOST_SENTENCE)  # the first line of `Ending.answer`
+    said = plain(cause.split("\n", maxsplit=1)[0], failure.MOST_SENTENCE)  # the first line of `RunEnding.answer`
     if status == "ABORTED":
-        return Ending("ABORTED", "STOPPED", f"The run was stopped{': ' + said if said else ''}.")
+        return RunEnding("ABORTED", "STOPPED", f"The run was stopped{': ' + said if said else ''}.")
     if status == "TIMED_OUT":
-        return Ending("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
+        return RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
     if status == "SUCCEEDED" or error == "NOT_RECORDED":  # what its jobs left says how it ended
-        return Ending("SUCCEEDED")
+        return RunEnding("SUCCEEDED")
     known = error.split(".", maxsplit=1)[0] in failure.ADVICE
-    return Ending("FAILED", error if known else "INTERNAL", said or "The state machine failed; see its history.")
+    return RunEnding("FAILED", error if known else "INTERNAL", said or "The state machine failed; see its history.")
 
 
-def not_there() -> Ending:
+def not_there() -> RunEnding:
     """The ending of a run whose execution nobody knows: a crash kept it from beginning, or it is long forgotten."""
-    return Ending("FAILED", "NOT_STARTED", "Its execution is not there: it never began, or it is forgotten by now.")
+    return RunEnding("FAILED", "NOT_STARTED", "Its execution is not there: it never began, or it is forgotten by now.")
 
 
 def whole(receipts: Receipts, there: Mapping[str, tuple[str, int]]) -> Receipts:
@@ -121,21 +128,21 @@ def whole(receipts: Receipts, there: Mapping[str, tuple[str, int]]) -> Receipts:
     }
 
 
-def proven(ending: Ending, receipts: Receipts, complete: Receipts, verdicts: Mapping[str, Verdict]) -> Ending:
+def proven(ending: RunEnding, receipts: Receipts, complete: Receipts, verdicts: Mapping[str, Verdict]) -> RunEnding:
     """Good only as far as the receipts are there and whole; `complete` are those that are, `verdicts` say why not."""
     for step in layout.STEPS if ending.publishes else ():
-        if step in complete or step == ending.step:
-            continue
+        if step in complete or step == ending.step or (ending.step and step not in ESSENTIAL):
+            continue  # what an incomplete run lacks first is told already
         if step in receipts:
             changed = "What this step wrote was deleted or changed before the run was over."
-            return Ending(_without(step), "RESULTS_CHANGED", changed, step)
+            return RunEnding(_without(step), "RESULTS_CHANGED", changed, step)
         if verdict := verdicts.get(step):
             return _by_verdict(step, verdict)
-        return Ending(_without(step), "INTERNAL", "This step left no receipt of its results.", step)
+        return RunEnding(_without(step), "INTERNAL", "This step left no receipt of its results.", step)
     return ending
 
 
-def _by_verdict(step: str, verdict: Verdict) -> Ending:
+def _by_verdict(step: str, verdict: Verdict) -> RunEnding:
     """What a job itself said, where nothing of the doctor's is left."""
     lines = tuple(plain(line, MOST_LINE) for line in verdict.stderr_tail[-MOST_LINES:])
-    return Ending(_without(step), verdict.failure_class, plain(verdict.message, failure.MOST_SENTENCE), step, lines)
+    return RunEnding(_without(step), verdict.failure_class, plain(verdict.message, failure.MOST_SENTENCE), step, lines)

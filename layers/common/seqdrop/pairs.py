@@ -10,11 +10,11 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
-from seqdrop import fastq
+from seqdrop import fastq, records
 from seqdrop.ahead import ahead
 from seqdrop.failure import BadInputError
 from seqdrop.gunzip import Unpacked
-from seqdrop.records import LINES, Batch, prove_phred33
+from seqdrop.records import LINES, Batch
 
 
 class Pairs:
@@ -64,17 +64,9 @@ class Pairs:
     def _prove_mates(self, one: Batch, two: Batch) -> None:
         name_1, name_2 = (path.name for path in self._paths)
         if self.count == 0:
-            prove_phred33(one.qualities, name_1)
-            prove_phred33(two.qualities, name_2)
-        if self.count == 0 and (one.sequences, one.qualities) == (two.sequences, two.qualities):
-            raise BadInputError("SAME_FILE", f"{self._named} hold the same reads")
-        if self.count == 0 and (one.mate, two.mate) == (b"2", b"1"):
-            raise BadInputError("SWAPPED", f"{name_1} holds second mates and {name_2} first ones: they are swapped")
-        if one.names != two.names:
-            place = next(i for i, (a, b) in enumerate(zip(one.names, two.names, strict=True)) if a != b)
-            raise BadInputError(
-                "MATE_NAMES", f"read {self.count + place + 1} of {name_1} and of {name_2} have different names"
-            )
+            records.prove_phred33(one.qualities, name_1)
+            records.prove_phred33(two.qualities, name_2)
+        records.prove_mates(one, two, name_1, name_2, self.count)
 
     def _note_names(self, names: list[bytes]) -> None:
         """Neither Illumina nor archives repeat names; a file that was joined to itself does."""

@@ -171,7 +171,7 @@ class Processes:
         """End every program that still runs, with all it started; safe to call again."""
         with self._starting:
             self._stopped = True
-        groups = {popen.pid for popen in self._alive}
+        groups = {popen.pid for popen in self._alive.copy()}
         for how in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + GRACE
             self._signal(groups, how)
@@ -190,7 +190,7 @@ class Processes:
                 os.kill(process, how)
 
     def _living(self, groups: set[int]) -> bool:
-        self._alive = {popen for popen in self._alive if popen.poll() is None}
+        self._alive -= {popen for popen in self._alive.copy() if popen.poll() is not None}
         if self._all_below:
             return bool(descendants())
         return bool(self._alive) or any(map(has_members, groups))

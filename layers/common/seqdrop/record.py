@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqdrop import failure, layout
-from seqdrop.outcome import Ending, Receipts
+from seqdrop.outcome import Receipts, RunEnding
 
 
 def warnings(receipts: Receipts) -> list[dict[str, str]]:
@@ -17,7 +17,7 @@ def warnings(receipts: Receipts) -> list[dict[str, str]]:
 def manifest(
     plan: Mapping[str, Any],
     execution: str,
-    ending: Ending,
+    ending: RunEnding,
     receipts: Receipts,
     cost: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def figures(receipts: Receipts) -> dict[str, int]:
 
 
 def message(
-    plan: Mapping[str, Any], ending: Ending, receipts: Receipts, cost: Mapping[str, Any]
+    plan: Mapping[str, Any], ending: RunEnding, receipts: Receipts, cost: Mapping[str, Any]
 ) -> tuple[str, list[str]]:
     """Subject and lines of the message at the end; the subject names no sample. Of a failed run, its row will do."""
     run, said = plan["run"], failure.told(ending.row()) if ending.failure_class else []

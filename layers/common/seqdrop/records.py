@@ -119,6 +119,19 @@ def _mate(head: bytes) -> bytes:
     return comment[:1] if comment.startswith((b"1:", b"2:")) else b""
 
 
+def prove_mates(one: Batch, two: Batch, name_1: str, name_2: str, number: int) -> None:
+    """Raises BadInputError for reads that are no mates, as far as both go; `number` pairs came before them."""
+    if number == 0 and one and (one.sequences, one.qualities) == (two.sequences, two.qualities):
+        raise BadInputError("SAME_FILE", f"{name_1} and {name_2} hold the same reads")
+    if number == 0 and (one.mate, two.mate) in {(b"2", b"1"), (b"2", b""), (b"", b"1")}:
+        raise BadInputError("SWAPPED", f"{name_1} holds second mates or {name_2} first ones: they are swapped")
+    both = min(len(one), len(two))
+    if one.names[:both] != two.names[:both]:
+        names = enumerate(zip(one.names, two.names, strict=False), start=number + 1)
+        place = next(place for place, (name, mate) in names if name != mate)
+        raise BadInputError("MATE_NAMES", f"read {place} of {name_1} and of {name_2} have different names")
+
+
 def prove_phred33(qualities: Sequence[bytes], file: str) -> None:
     seen = set(b"".join(qualities))
     if seen and min(seen) >= 59 and max(seen) >= 80:  # ';' and 'P': below, above what Phred+33 uses

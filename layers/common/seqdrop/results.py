@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,10 +14,8 @@ from seqdrop.uri import S3Uri
 def receipts(folder: S3Uri) -> dict[str, Any]:
     found = {}
     for step in layout.STEPS:
-        try:
+        with contextlib.suppress(s3.MissingError, ValueError):  # what cannot be read is none
             found[step] = s3.read_json(layout.receipt_uri(folder, step))
-        except s3.MissingError:
-            continue
     return found
 
 
@@ -27,12 +26,11 @@ def published(folder: S3Uri) -> dict[str, tuple[str, int]]:
     return {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in found}
 
 
-def verdicts(addresses: Iterable[str]) -> dict[str, Verdict]:
-    """The last verdict of each step, of all that lies in a folder; what cannot be read is none."""
+def verdicts(folder: S3Uri, addresses: Iterable[str]) -> dict[str, Verdict]:
+    """The last verdict of each step, of all that lies in a run's folder; what cannot be read is none."""
     found = {}
-    for uri in map(S3Uri.parse, sorted(address for address in addresses if "/failures/" in address)):
-        try:
+    below = f"{folder / 'failures'}/"
+    for uri in map(S3Uri.parse, sorted(address for address in addresses if address.startswith(below))):
+        with contextlib.suppress(s3.MissingError, ValueError):
             found[uri.name.split(".")[0]] = Verdict.from_json(s3.read_json(uri))
-        except (s3.MissingError, ValueError):
-            continue
     return found

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import ConditionBase, Key
 
 from seqdrop import layout
 from seqdrop.failure import advice
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 RUNNING, WAITING = "RUNNING", "WAITING"
+UNTOLD = "yes"  # in an index that has these rows alone
 WAITS_FOR = 14 * 24 * 3600  # seconds; then a lone mate was most likely deleted, and its row goes too
 Row = dict[str, Any]
 # What a row says of an ending, and no longer once the run goes on.
@@ -63,7 +64,7 @@ def refuse(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
     moment = now()
     ending = {"class": failure_class, "message": message, "advice": advice(failure_class)}
     refused = {**row, "status": "FAILED", "started": moment, "finished": moment, **ending}
-    return _put({**refused, "untold": True}, "attribute_not_exists(#run)") or is_untold(str(row["run"]))
+    return _put({**refused, "untold": UNTOLD}, "attribute_not_exists(#run)") or is_untold(str(row["run"]))
 
 
 def finish(run: str, execution: str, ending: Mapping[str, Any]) -> bool:
@@ -71,13 +72,14 @@ def finish(run: str, execution: str, ending: Mapping[str, Any]) -> bool:
 
     Only the execution that the row runs under may: a resumed run is not closed by what its first execution left.
     """
-    said, running = {**ending, "untold": True}, {"status": RUNNING, "execution": execution}
+    said, running = {**ending, "untold": UNTOLD}, {"status": RUNNING, "execution": execution}
     return _change(run, "SET " + ", ".join(f"#{name} = :{name}" for name in said), said, running)
 
 
-def is_untold(run: str) -> bool:
-    """Whether a row was closed and then its message could not be sent: whoever comes next sends it."""
-    return bool((get(run) or {}).get("untold"))
+def is_untold(run: str, **as_: str) -> bool:
+    """Whether a row was closed `as_` it is and its message is still to be sent: whoever comes next sends it."""
+    row = get(run) or {}
+    return "untold" in row and all(row.get(name) == value for name, value in as_.items())
 
 
 def reopen(run: str, before: Mapping[str, Any], execution: str) -> bool:
@@ -94,7 +96,16 @@ def reopen(run: str, before: Mapping[str, Any], execution: str) -> bool:
 
 def with_status(status: str) -> Iterator[Row]:
     """Every row of a status: what seems to run, what still waits."""
-    query: dict[str, Any] = {"IndexName": "by_status", "KeyConditionExpression": Key("status").eq(status)}
+    yield from _queried("by_status", Key("status").eq(status))
+
+
+def untold() -> Iterator[Row]:
+    """Every row that was closed, and whose message could not be sent."""
+    yield from _queried("by_untold", Key("untold").eq(UNTOLD))
+
+
+def _queried(index: str, condition: ConditionBase) -> Iterator[Row]:
+    query: dict[str, Any] = {"IndexName": index, "KeyConditionExpression": condition}
     while True:
         page = table().query(**query)
         yield from page["Items"]

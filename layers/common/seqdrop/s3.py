@@ -44,7 +44,8 @@ GONE = {"404", "NoSuchKey", "NoSuchVersion"}
 GARBLED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody", "InvalidPart",
            "NoSuchUpload", "PreconditionFailed", "412", "InvalidRange", "416"}  # fmt: skip
 # Refusals that pass by themselves.
-PASSING = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted"}
+PASSING = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted",
+           "Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"}  # fmt: skip
 OUT_OF_REACH = FlexibleChecksumError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
 
 
@@ -54,6 +55,10 @@ class IntegrityError(Exception):
 
 class MissingError(Exception):
     """No such object, or no such version of it."""
+
+    def __init__(self, uri: S3Uri) -> None:
+        super().__init__(f"{uri} is not there")
+        self.uri = uri
 
 
 class ReplacedError(Exception):
@@ -99,7 +104,7 @@ def head(uri: S3Uri, version_id: str = "") -> Stored:
         found = client().head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED", **version)
     except ClientError as error:
         if error.response["Error"]["Code"] in GONE:
-            raise MissingError(f"{uri} is not there") from None
+            raise MissingError(uri) from None
         raise
     return Stored(
         uri,
@@ -177,7 +182,7 @@ def _move(uri: S3Uri, begin: Callable[[TransferManager], TransferFuture]) -> Non
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in GONE:
-            raise MissingError(f"{uri} is not there") from None
+            raise MissingError(uri) from None
         if code in GARBLED:
             raise IntegrityError(f"{uri}: S3 says {code}") from error
         raise
@@ -215,7 +220,7 @@ def read_json(uri: S3Uri) -> Any:
     try:
         body = client().get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
     except client().exceptions.NoSuchKey:
-        raise MissingError(f"{uri} is not there") from None
+        raise MissingError(uri) from None
     return json.loads(body)
 
 

@@ -30,6 +30,11 @@ class _Moment:
     heard = threading.Event()  # Python's handler has run
 
 
+def is_told() -> bool:
+    """For work in other threads, which no signal reaches and the end of the job waits for."""
+    return _Moment.heard.is_set()
+
+
 def listen() -> None:
     """From here on a signal raises StoppedError in the main thread."""
     ears, mouth = os.pipe()

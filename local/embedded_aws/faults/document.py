@@ -1,6 +1,7 @@
 """The faults file: which faults are to strike, read and checked as a whole before anything starts."""
 
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -76,6 +77,7 @@ class Document(_Strict):
     scratch_mib: Annotated[int, Field(ge=1)] | None = None
 
 
+@cache
 def service_model(service: str) -> ServiceModel:
     try:
         return Session().get_service_model(service)
