@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
 from seqdrop import layout
 from seqdrop.layout import Choices
 
@@ -102,7 +101,7 @@ def _noticed(stack: Stack, run_id: str) -> runs.Row:
     while time.monotonic() < deadline:
         if (row := runs.row_of(stack, run_id)) and (row.get("execution") or row["status"] != "RUNNING"):
             return _accepted(stack, row)
-        if _exists(stack, execution):
+        if stack.status_of(execution):
             return {"run": run_id, "execution": execution, "status": "RUNNING"}
         time.sleep(stack.pause)
     raise Problem(
@@ -116,16 +115,6 @@ def _accepted(stack: Stack, row: runs.Row) -> runs.Row:
         runs.explain(stack, row)
         raise Problem(f"\nRun {row['run']} was refused before anything was started.")
     return row
-
-
-def _exists(stack: Stack, execution: str) -> bool:
-    try:
-        stack.stepfunctions.describe_execution(executionArn=execution)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-            raise
-        return False
-    return True
 
 
 def _followed(stack: Stack, execution: str, run_id: str) -> tuple[str, list[Line]]:

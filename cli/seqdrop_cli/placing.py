@@ -51,7 +51,7 @@ def places(stack: Stack, drop: Drop, prefix: str, metadata: Mapping[str, str]) -
 
 def _folders(drop: Drop, metadata: Mapping[str, str]) -> Iterator[str]:
     yield ""
-    checksums = [[s3.crc64nvme(path) for path in pair] for pair in drop.pairs]
+    checksums = [[s3.checksum(path) for path in pair] for pair in drop.pairs]
     digest = hashlib.sha256(layout.canonical([checksums, dict(metadata)]).encode()).hexdigest()[:12]
     yield f"{digest}/"
     yield from (f"{digest}-{number}/" for number in range(2, PLACES))

@@ -89,7 +89,7 @@ def _started(stack: Stack, name: str, fasta: upload.Pinned, genes: upload.Pinned
     for number in range(1, 100):
         run = base if number == 1 else f"{base}-{number}"
         execution = f"{stack['PrepareReferenceStateMachine'].replace(':stateMachine:', ':execution:')}:{run}"
-        earlier = _status(stack, execution)
+        earlier = stack.status_of(execution)
         if earlier is None:
             _start(stack, run, name, fasta, genes)
             return run, execution
@@ -108,15 +108,6 @@ def _start(stack: Stack, run: str, name: str, fasta: upload.Pinned, genes: uploa
     )
     machine = stack["PrepareReferenceAlias"]
     stack.stepfunctions.start_execution(stateMachineArn=machine, name=run, input=json.dumps(plan))
-
-
-def _status(stack: Stack, execution: str) -> str | None:
-    try:
-        return stack.stepfunctions.describe_execution(executionArn=execution)["status"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-            raise
-        return None
 
 
 def _as_row(stack: Stack, run: str, execution: str, status: str) -> dict[str, Any]:

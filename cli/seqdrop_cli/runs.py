@@ -120,7 +120,7 @@ def explain(stack: Stack, row: Mapping[str, Any]) -> None:
 
 def stop(stack: Stack, row: Mapping[str, Any]) -> None:
     arn = execution_of(row)
-    status = why.status_of(stack, arn)
+    status = stack.status_of(arn)
     if status is None:
         raise Problem(f"Run {row['run']} has no execution under way: nothing to stop.")
     if status != "RUNNING":

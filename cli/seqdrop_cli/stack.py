@@ -89,6 +89,15 @@ class Stack:
     def table(self) -> Table:
         return self.session.resource("dynamodb", **self._settings).Table(self["RunTable"])
 
+    def status_of(self, execution: str) -> str | None:
+        """None for an execution that never began, or is forgotten."""
+        try:
+            return self.stepfunctions.describe_execution(executionArn=execution)["status"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+                raise
+            return None
+
     @property
     def _settings(self) -> dict[str, Any]:
         return {"endpoint_url": self.endpoint, "config": SETTINGS}

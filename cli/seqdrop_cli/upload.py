@@ -107,7 +107,7 @@ def same(path: Path, uri: S3Uri, found: Mapping[str, Any] | None, metadata: Mapp
     if found is None or found["ContentLength"] != path.stat().st_size or found["Metadata"] != dict(metadata):
         return None
     checksum = found.get("ChecksumCRC64NVME")
-    return _pinned(uri, found) if checksum and s3.crc64nvme(path) == checksum else None
+    return _pinned(uri, found) if checksum and s3.checksum(path) == checksum else None
 
 
 def _pinned(uri: S3Uri, head: Mapping[str, Any]) -> Pinned:

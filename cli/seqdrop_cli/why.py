@@ -56,7 +56,7 @@ def _read(stack: Stack, bucket: str, keys: Sequence[str]) -> Iterator[Left]:
 
 def show_running(stack: Stack, row: Mapping[str, Any]) -> None:
     """What it does just now, and what failed in it so far."""
-    if not row.get("execution") or status_of(stack, str(row["execution"])) is None:
+    if not row.get("execution") or stack.status_of(str(row["execution"])) is None:
         say(f"Run {row['run']} has not begun: if this does not change, `seqdrop resume {row['run']}{stack.option}`.")
         return
     say(f"Run {row['run']} is running.")
@@ -67,7 +67,7 @@ def show_running(stack: Stack, row: Mapping[str, Any]) -> None:
 
 
 def show_success(stack: Stack, row: Mapping[str, Any]) -> None:
-    say(f"Run {row['run']} is succeeded: nothing is missing in it.")
+    say(f"Run {row['run']} succeeded: nothing is missing in it.")
     show_lines("\nTried:", row.get("tried", ()))
     show_lines("\nWarnings:", _warnings(stack, row))
 
@@ -138,13 +138,3 @@ def _warnings(stack: Stack, row: Mapping[str, Any]) -> list[str]:
             raise
         return []  # the results were deleted since
     return [f"{warning['step']}: {warning['message']}" for warning in manifest.get("warnings", [])]
-
-
-def status_of(stack: Stack, execution: str) -> str | None:
-    """None for an execution that never began, or is forgotten."""
-    try:
-        return stack.stepfunctions.describe_execution(executionArn=execution)["status"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-            raise
-        return None

@@ -14,7 +14,8 @@ from function_aws import FASTQS, Deployed
 from made_reads import fastq, text, zipped
 from seqdrop import align, s3
 from seqdrop.failure import BadInputError, JobError
-from seqdrop.process import Processes, ToolError
+from seqdrop.process import Processes
+from seqdrop.program import ToolError
 from seqdrop.uri import S3Uri
 from seqdrop.work import Work
 

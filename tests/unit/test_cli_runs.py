@@ -7,6 +7,7 @@ from seqdrop_cli import app as commands
 from seqdrop_cli import runs, why
 from seqdrop_cli.app import app
 from seqdrop_cli.follow import Line
+from seqdrop_cli.stack import Stack
 from typer.testing import CliRunner
 
 FAILED = {
@@ -163,7 +164,7 @@ def test_why_of_a_run_that_never_began_names_the_command_that_starts_it(seqdrop,
 
 
 def test_why_of_a_running_run_says_what_it_does_and_what_failed_so_far(seqdrop, stack, monkeypatch):
-    monkeypatch.setattr(why, "status_of", lambda *_: "RUNNING")
+    monkeypatch.setattr(Stack, "status_of", lambda *_: "RUNNING")
     monkeypatch.setattr(why, "lines", lambda *_: [Line("align", "running", 65, 2), Line("call", "waiting")])
     stack.s3.put_object(
         Bucket="results",
@@ -180,7 +181,7 @@ def test_why_of_a_running_run_says_what_it_does_and_what_failed_so_far(seqdrop, 
 
 
 def test_why_of_a_good_run_says_what_was_tried_and_what_its_jobs_warn_of(seqdrop, stack):
-    assert seqdrop("why", "01f")[1] == f"Run {OLDER['run']} is succeeded: nothing is missing in it.\n"
+    assert seqdrop("why", "01f")[1] == f"Run {OLDER['run']} succeeded: nothing is missing in it.\n"
     manifest = {"warnings": [{"step": "align", "warning": "DUPLICATE_NAMES", "message": "12 names come twice."}]}
     stack.s3.put_object(Bucket="results", Key="S1/7/manifest.json", Body=json.dumps(manifest))
     tried = "align, try 1: OUT_OF_MEMORY: Killed.; then: memory doubled to 4096 MiB"

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 
 import pytest
 from seqdrop.failure import JobError
-from seqdrop.process import Command, Processes, ToolError
+from seqdrop.process import Command, Processes
+from seqdrop.program import ToolError
 
 DATA = b"0123456789abcdef" * 65_536  # 1 MiB: more than any pipe holds
 
@@ -239,7 +240,8 @@ def test_the_sample_reaches_no_log_line_and_no_tail(tmp_path: Path) -> None:
     """In a process of its own: the logger writes to the standard output it found when it was made."""
     program = f"""
 from pathlib import Path
-from seqdrop.process import Processes, ToolError
+from seqdrop.process import Processes
+from seqdrop.program import ToolError
 try:
     Processes(Path({str(tmp_path)!r}), hide="NA12878").run(
         "sh", "-c", "echo reading s3://bucket/NA12878/NA12878.bam, SM:NA12878, XNA12878X >&2; exit 1", "NA12878"

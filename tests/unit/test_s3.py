@@ -42,7 +42,7 @@ def put(aws: Deployed, uri: S3Uri, body: bytes, **more: Any) -> str:
 
 def test_the_checksum_is_the_one_that_s3_calculates(tmp_path: Path) -> None:
     (tmp_path / "check").write_bytes(b"123456789")
-    assert s3.crc64nvme(tmp_path / "check") == CHECK_VALUE
+    assert s3.checksum(tmp_path / "check") == CHECK_VALUE
 
 
 def test_an_upload_is_proven_and_described(folder: S3Uri, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_large_upload_has_the_checksum_of_the_whole(
     monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 << 20)
     (tmp_path / "large").write_bytes(bytes(range(256)) * (11 << 12))  # 11 MiB: three parts
     stored = s3.upload(tmp_path / "large", folder / "large")
-    assert stored.crc64nvme == s3.crc64nvme(tmp_path / "large")
+    assert stored.crc64nvme == s3.checksum(tmp_path / "large")
     assert "-" in stored.etag  # so it really was in parts
     s3.download(folder / "large", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == (tmp_path / "large").read_bytes()
@@ -86,6 +86,17 @@ def test_an_upload_that_s3_holds_otherwise_is_refused(
     with pytest.raises(s3.IntegrityError, match="is not what was uploaded"):
         s3.upload(tmp_path / "ours", folder / "ours")
     assert len(times) == 3
+
+
+def test_bytes_that_are_not_those_that_were_pinned_do_not_pass(folder: S3Uri, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"first")
+    pinned = s3.upload(file, folder / "file").crc64nvme
+    assert s3.download(folder / "file", file, crc64nvme=pinned).crc64nvme == pinned
+    file.write_bytes(b"other")
+    s3.upload(file, folder / "file")
+    with pytest.raises(s3.IntegrityError, match="changed on its way"):
+        s3.download(folder / "file", file, crc64nvme=pinned)
 
 
 def test_an_object_that_was_replaced_is_not_the_pinned_one(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:

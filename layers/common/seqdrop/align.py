@@ -53,8 +53,8 @@ def fetch_lanes(work: Work) -> list[Lane]:
         for mate in ("fastq_1", "fastq_2"):
             pinned, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
             suffix = ".fastq.gz" if uri.name.endswith(".gz") else ".fastq"
-            name, version_id = f"lane{place}_R{mate[-1]}{suffix}", pinned["version_id"]
-            files.append(work.fetch(uri, name=name, version_id=version_id, etag=pinned["etag"]))
+            proof = {word: pinned.get(word, "") for word in ("version_id", "etag", "crc64nvme")}
+            files.append(work.fetch(uri, name=f"lane{place}_R{mate[-1]}{suffix}", **proof))
         lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
     return lanes
 

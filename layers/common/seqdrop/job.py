@@ -19,7 +19,8 @@ from seqdrop import addresses, failure, layout, s3, scratch, stopping
 from seqdrop.hiding import Hidden
 from seqdrop.log import logger
 from seqdrop.plain import plain
-from seqdrop.process import Processes, ToolError
+from seqdrop.process import Processes
+from seqdrop.program import ToolError
 from seqdrop.stopping import StoppedError
 from seqdrop.uri import S3Uri
 from seqdrop.work import Work, in_their_words, peak_memory

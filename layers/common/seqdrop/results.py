@@ -20,9 +20,8 @@ def receipts(folder: S3Uri) -> dict[str, Any]:
 
 
 def published(folder: S3Uri) -> dict[str, tuple[str, int]]:
-    """ETag and size of each object, by address: a listing reads no data."""
-    pages = s3.client().get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=f"{folder.key}/")
-    found = [entry for page in pages for entry in page.get("Contents", [])]
+    """ETag and size of each object, by address."""
+    found = s3.listed(folder.bucket, f"{folder.key}/")
     return {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in found}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,8 +128,8 @@ def head_bytes(uri: S3Uri, size: int, version_id: str = "") -> bytes:
     return answer["Body"].read()
 
 
-def download(uri: S3Uri, path: Path, version_id: str = "", etag: str = "") -> Stored:
-    """Fetch one version whole and prove it: size, and the checksum S3 holds of the whole object.
+def download(uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Stored:
+    """Fetch one version whole and prove it: size, and the checksum of the whole object, pinned or as S3 holds it.
 
     What current clients upload has a whole-object CRC64NVME. Where S3 holds a composite checksum or none (old
     clients, the parts of other tools), the size is all there is here, and the content proves itself where it is
@@ -139,7 +139,8 @@ def download(uri: S3Uri, path: Path, version_id: str = "", etag: str = "") -> St
     stored = head(uri, version_id)
     if etag and stored.etag != etag:
         raise ReplacedError(f"{uri} is not the object it was when it was pinned")
-    return _again(lambda: _download(stored, path))
+    wanted = replace(stored, crc64nvme=crc64nvme or stored.crc64nvme)
+    return _again(lambda: _download(wanted, path))
 
 
 def _download(stored: Stored, path: Path) -> Stored:
@@ -147,23 +148,23 @@ def _download(stored: Stored, path: Path) -> Stored:
     _move(stored.uri, lambda manager: manager.download(stored.uri.bucket, stored.uri.key, str(path), extra))
     if path.stat().st_size != stored.size:
         raise IntegrityError(f"{stored.uri}: {path.stat().st_size} of {stored.size} bytes arrived")
-    if stored.crc64nvme and crc64nvme(path) != stored.crc64nvme:
+    if stored.crc64nvme and checksum(path) != stored.crc64nvme:
         raise IntegrityError(f"{stored.uri} changed on its way: CRC64NVME is not {stored.crc64nvme}")
     return stored
 
 
 def upload(path: Path, uri: S3Uri) -> Stored:
     """Store a file and prove that S3 holds it byte for byte."""
-    checksum = crc64nvme(path)
-    return _again(lambda: _upload(path, uri, checksum))
+    sent = checksum(path)
+    return _again(lambda: _upload(path, uri, sent))
 
 
-def _upload(path: Path, uri: S3Uri, checksum: str) -> Stored:
+def _upload(path: Path, uri: S3Uri, sent: str) -> Stored:
     extra = {"ChecksumAlgorithm": "CRC64NVME"}
     _move(uri, lambda manager: manager.upload(str(path), uri.bucket, uri.key, extra))
     stored = head(uri)
-    if stored.crc64nvme != checksum or stored.size != path.stat().st_size:
-        raise IntegrityError(f"{uri} is not what was uploaded: CRC64NVME {stored.crc64nvme or 'none'}, not {checksum}")
+    if stored.crc64nvme != sent or stored.size != path.stat().st_size:
+        raise IntegrityError(f"{uri} is not what was uploaded: CRC64NVME {stored.crc64nvme or 'none'}, not {sent}")
     return stored
 
 
@@ -204,8 +205,8 @@ def is_passing(error: Exception) -> bool:
     return isinstance(error, IntegrityError | HTTPClientError | ConnectionError | OUT_OF_REACH)
 
 
-def crc64nvme(path: Path) -> str:
-    """The checksum S3 keeps of a whole object, base64 of eight bytes, big end first."""
+def checksum(path: Path) -> str:
+    """The CRC64NVME that S3 keeps of a whole object, base64 of eight bytes, big end first."""
     from awscrt.checksums import crc64nvme as update  # noqa: PLC0415  compiled: in images, never in the layer
 
     crc = 0
@@ -233,10 +234,14 @@ def write_json(uri: S3Uri, value: Any, tagging: str = "", by: S3Client | None = 
 def names_below(folder: S3Uri) -> list[str]:
     """The keys under a folder, relative to it."""
     prefix = folder.key.rstrip("/") + "/"
-    pages = client().get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=prefix)
-    return [entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", [])]
+    return [entry["Key"].removeprefix(prefix) for entry in listed(folder.bucket, prefix)]
 
 
 def keys_beginning(bucket: str, start: str) -> list[str]:
-    pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start)
-    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    return [entry["Key"] for entry in listed(bucket, start)]
+
+
+def listed(bucket: str, start: str) -> Iterator[Any]:
+    """Key, ETag and size of every object whose key begins so: reads no data."""
+    for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
+        yield from page.get("Contents", [])

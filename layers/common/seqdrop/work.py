@@ -51,7 +51,9 @@ class Work:
         """MiB"""
         return int(self.args.memory)
 
-    def fetch(self, uri: S3Uri, *companions: str, name: str = "", version_id: str = "", etag: str = "") -> Path:
+    def fetch(
+        self, uri: S3Uri, *companions: str, name: str = "", version_id: str = "", etag: str = "", crc64nvme: str = ""
+    ) -> Path:
         """Stage an object in, proven, with its indexes beside it; raises MissingError, IntegrityError.
 
         Under a `name` of its own nothing in the log says what the person called it; `called` remembers it.
@@ -61,7 +63,7 @@ class Work:
             self.called[path.name] = plain(uri.name)
             self.processes.hidden.hide_object(uri, path.name)
         try:
-            self.bytes_in += s3.download(uri, path, version_id, etag).size
+            self.bytes_in += s3.download(uri, path, version_id, etag, crc64nvme).size
         except s3.ReplacedError:
             raise failure.BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
         for companion in companions:
