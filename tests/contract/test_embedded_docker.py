@@ -7,8 +7,9 @@ from typing import Any
 
 import docker
 import pytest
+import requests
 from docker.errors import DockerException
-from embedded_server import Server, Start, eventually, launch, stop
+from embedded_server import PATIENCE, Server, Start, eventually, launch, stop
 
 IMAGE = os.environ.get("EMBEDDED_TEST_IMAGE", "debian:bookworm-slim")  # any with bash
 
@@ -119,6 +120,29 @@ def test_a_command_that_is_not_there_cannot_start(aws: Server, engine: Any) -> N
     job = aws.run("", containerOverrides={"command": ["no-such-tool"]}, retryStrategy={"attempts": 1})
     assert job["container"]["reason"].startswith("CannotStartContainerError: ")
     assert not containers(engine, aws.process.pid)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "exit_code"),
+    [
+        ({"fault": "host_lost"}, "Host EC2 (instance i-", None),
+        ({"fault": "host_drained"}, "Essential container in task exited", 143),
+        ({"fault": "out_of_memory"}, "Essential container in task exited", 137),
+        ({"fault": "hang", "limit": 1}, "Job attempt duration exceeded timeout", 137),
+    ],
+    ids=["lost", "drained", "memory", "hang"],
+)
+def test_a_fault_strikes_a_container_and_leaves_none(
+    aws: Server, engine: Any, fault: dict[str, Any], reason: str, exit_code: int | None
+) -> None:
+    door = f"{aws.state['endpoint']}/_faults"
+    requests.put(door, json={"jobs": [{"job": "test", "after": 0.5, **fault}]}, timeout=PATIENCE).raise_for_status()
+    once = {"retryStrategy": {"attempts": 1}}
+    job = aws.run("trap 'exit 143' TERM; sleep 60 & wait", **once)
+    assert job["statusReason"].startswith(reason)
+    assert job["attempts"][0]["container"].get("exitCode") == exit_code
+    assert len(requests.get(door, timeout=PATIENCE).json()["hits"]) >= 1
+    eventually(lambda: not containers(engine, aws.process.pid), "the container's removal")
 
 
 def test_a_stopped_server_removes_its_containers(engine: Any, start_server: Start, tmp_path: Path) -> None:

@@ -57,9 +57,11 @@ def _check_address(word: str, uri: S3Uri, args: argparse.Namespace) -> None:
     elif word == "intervals":
         if uri.parent != args.reference.parent or not layout.NAME.fullmatch(uri.name):
             raise UsageError("intervals must be a BED beside the reference")
-    elif word != "results" and (uri.parent != args.results or not _is_ours(uri.name, args)):
-        raise UsageError(f"{word} must lie in the folder of this run, and be called after its sample")
+    elif word != "results" and (uri.parent != args.results or not _is_ours(word, uri.name, args)):
+        raise UsageError(f"{word} must lie in the folder of this run, under a name of its own")
 
 
-def _is_ours(name: str, args: argparse.Namespace) -> bool:
-    return bool(PLAIN.fullmatch(name)) and (name == layout.READS or name.startswith(f"{args.results.parent.name}."))
+def _is_ours(word: str, name: str, args: argparse.Namespace) -> bool:
+    if word == "reads":
+        return name == layout.READS
+    return bool(PLAIN.fullmatch(name)) and name.startswith(f"{args.results.parent.name}.")

@@ -16,7 +16,7 @@ LARGEST_BATCH = 32 << 20  # bytes: reads of 1,500 bases; this pipeline is for sh
 MOST_BLANK = 1_000  # lines at the end of a file
 # `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`, as sequencers name reads. A flowcell goes into header lines and sheets:
 # what else might stand there is no flowcell.
-_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9._-]+):(?P<lane>\d{1,3}):\d+:\d+:\d+")
+_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<lane>\d{1,3}):\d+:\d+:\d+")
 
 
 def read_group(head: bytes) -> str | None:

@@ -35,6 +35,7 @@ def container_details(job: Any) -> dict[str, Any]:
         "command": command(properties, job.container_overrides, {}),  # AWS shows the Ref:: words
         "environment": [{"name": name, "value": value} for name, value in environment(job).items()],
         "mountPoints": properties.get("mountPoints", []),
+        "logConfiguration": properties.get("logConfiguration", {}),
         "resourceRequirements": [{"type": kind, "value": value} for kind, value in wanted.items()],
         "vcpus": int(float(wanted.get("VCPU", 1))),
         "memory": int(float(wanted.get("MEMORY", 2048))),

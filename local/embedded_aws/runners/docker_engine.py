@@ -38,7 +38,7 @@ class ContainerAttempt:
                 self._state = {"ExitCode": 128 + signal.SIGKILL}
                 return int(self._state["ExitCode"])
             state = self._container.attrs["State"]
-            if state["Status"] in ("created", "running", "restarting"):
+            if state["Status"] in ("created", "running", "restarting", "paused"):
                 return None
             self._state = state
         return int(self._state["ExitCode"])
