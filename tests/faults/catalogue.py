@@ -19,6 +19,8 @@ OPENING = """\
 Every line of these tables is shown by a test of its name in `tests/faults`; `make failures` writes this page from them.
 `seqdrop why RUN` tells of a run what this page tells of all.
 """
+# Another test of a case that has its line above, or in the section of another layer.
+more = pytest.mark.more
 HEADINGS = ("What happens", "What you see", "What the system does", "What you do")
 
 

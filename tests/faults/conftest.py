@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import function_aws
 import pytest
 from job_stacks import batch, line, s3_server  # noqa: F401
+from pipeline_runs import Sample, bodies, run_pair
 from pipeline_stacks import _tools, sample, stack  # noqa: F401
+from seqdrop_cli.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def undisturbed(stack: Stack, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:  # noqa: F811
+    """What reads and variants of the few reads are when nothing goes wrong."""
+    return bodies(stack, run_pair(stack, sample.few, "UNDISTURBED"), tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.fixture

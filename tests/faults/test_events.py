@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import time
+from collections import Counter
 from typing import Any
 
 import pytest
-from catalogue import case
+from catalogue import case, more
 from function_aws import Deployed, failing, object_created, s3_put
 from made_reads import fastq
-from pipeline_runs import Sample, drop_pair, eventually, rows
+from pipeline_runs import Sample, drop, drop_pair, eventually, logged, rows
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.redrive import redrive
 from seqdrop_cli.stack import Stack
@@ -115,33 +117,6 @@ def test_what_is_no_fastq_of_ours_is_ignored(functions: Deployed, start_run: Any
 
 
 @case(
-    happens="Two files are no pair: empty, no FASTQ, other names, swapped, one file twice, one ten times the other.",
-    see="`FAILED`, a class of `BAD_INPUT`, which file and what is wrong with it.",
-    does="Looks at the beginning of both before any instance starts, and starts none.",
-    do="Upload the right pair.",
-)
-@pytest.mark.parametrize(
-    ("one", "two", "kind"),
-    [
-        (b"", fastq(2), "EMPTY"),
-        (b"PK\3\4", fastq(2), "NOT_GZIP"),
-        (fastq(1), fastq(2, lane=2), "MATE_NAMES"),
-        (fastq(2), fastq(1), "SWAPPED"),
-        (fastq(1), fastq(1), "SAME_FILE"),
-    ],
-)
-def test_what_is_no_pair_is_refused_before_anything_starts(
-    functions: Deployed, start_run: Any, one: bytes, two: bytes, kind: str
-) -> None:
-    assert outcomes(start_run, functions.put(R2, two), functions.put(R1, one)) == ["refused", "refused"]
-    assert functions.executions() == []
-    (row,) = functions.rows()
-    assert (row["status"], row["class"]) == ("FAILED", f"BAD_INPUT.{kind}")
-    assert R1 in row["message"]
-    assert len(functions.messages()) == 1
-
-
-@case(
     happens="AWS fails while an event is handled, even between the start of a run and its row.",
     see="The run, a minute later.",
     does="Handles the event again: every write may come twice.",
@@ -161,7 +136,7 @@ def test_a_failure_anywhere_is_mended_by_the_next_try(functions: Deployed, start
 
 @case(
     happens="One record of an event cannot be read.",
-    see="The alarm `EventsLost`; the runs of the other records.",
+    see="The alarm `EventsLost`; the runs of the other records and events.",
     does="Handles the others; after three tries the event waits in the dead letter queue, once.",
     do="`seqdrop redrive`, when what was wrong is mended.",
 )
@@ -170,21 +145,60 @@ def test_a_poison_record_among_good_ones_ends_in_the_dead_letter_queue_once(stac
     told = s3_put("POISONED_R1.fastq.gz", "v1")
     told["Records"][0]["s3"]["bucket"]["name"] = stack["FastqBucket"]
     told["Records"].insert(0, {"s3": {}})
-    payload = json.dumps(told)
-    stack.functions.invoke(FunctionName=stack["StartRunFunction"], InvocationType="Event", Payload=payload)
+    invoke(stack, told)
     for _ in range(2):
-        eventually(lambda: waiting(stack) == 1, "the event in the dead letter queue")
+        assert settled(stack, 1)
         assert len(rows(stack, "POISONED")) == 1
         redrive(stack)  # it fails again, and comes back
-    eventually(lambda: waiting(stack) == 1, "the event in the dead letter queue")
+    assert settled(stack, 1)
     drain(stack)
 
 
-def drain(stack: Stack) -> None:
+@more
+def test_every_event_is_handled_or_in_the_dead_letter_queue_and_that_once(stack: Stack, sample: Sample) -> None:
+    """Lone mates are handled without a run; what is no event at all is none's."""
+    before, poison = said_waiting(stack), [{"poison": number} for number in range(3)]
+    for number in range(6):
+        drop(stack, sample.few[0], f"MIXED{number}_R1.fastq.gz")
+        for event in poison[number : number + 1]:
+            invoke(stack, event)
+    assert settled(stack, len(poison))
+    assert said_waiting(stack) - before == 6
+    table = stack.table.scan(ConsistentRead=True)["Items"]
+    assert sorted(row["sample"] for row in table if row["sample"].startswith("MIXED")) == [
+        f"MIXED{n}" for n in range(6)
+    ]
+    lost = Counter(json.dumps(json.loads(body)["requestPayload"]) for body in drain(stack))
+    assert lost == Counter(map(json.dumps, poison))
+
+
+def invoke(stack: Stack, event: dict[str, Any]) -> None:
+    payload = json.dumps(event)
+    stack.functions.invoke(FunctionName=stack["StartRunFunction"], InvocationType="Event", Payload=payload)
+
+
+def said_waiting(stack: Stack) -> int:
+    """How often start_run has said that a mate waits."""
+    return sum('"FASTQ waiting"' in line for line in logged(stack, f"/aws/lambda/{stack['StartRunFunction']}"))
+
+
+MOMENT = 2.0  # seconds in which a second copy would come: the tries of an event are over in one
+
+
+def settled(stack: Stack, number: int) -> bool:
+    """Whether so many messages come to the dead letter queue, and no more."""
+    eventually(lambda: waiting(stack) >= number, f"{number} events in the dead letter queue")
+    time.sleep(MOMENT)
+    return waiting(stack) == number
+
+
+def drain(stack: Stack) -> list[str]:
     """As it was before: other tests look into this queue too. (PurgeQueue works once a minute.)"""
-    queue = stack["DeadLetterQueue"]
+    queue, bodies = stack["DeadLetterQueue"], []
     while messages := stack.queues.receive_message(QueueUrl=queue).get("Messages"):
         stack.queues.delete_message(QueueUrl=queue, ReceiptHandle=messages[0]["ReceiptHandle"])
+        bodies.append(messages[0]["Body"])
+    return bodies
 
 
 def waiting(stack: Stack) -> int:

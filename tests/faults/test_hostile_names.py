@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
-from catalogue import case
+from catalogue import case, more
 from function_aws import Deployed, logged
 from made_reads import fastq
-from pipeline_runs import Sample, drop, ended, fetch_json, keys
+from pipeline_runs import Sample, drop, ended, fetch, fetch_json, keys
 from seqdrop import layout
 from seqdrop_cli.stack import Stack
 from test_layout_properties import HARMLESS, HOSTILE
 
 CANARY = Path(tempfile.gettempdir()) / "seqdrop-canary"
+# No name of a file has a slash, so a shell that reads it must make one.
+SHELL = "`touch $(printf '{}')`;'".format(str(CANARY).replace("/", "\\57"))
+LONGEST = 1024  # bytes of a key, as S3 allows
+MARKUP = "=cmd|' calc'!A0<script>alert(1)"
+
+
+def sample_of(stem: str) -> str:
+    found = layout.parse_fastq_key(f"{stem}_R1.fastq.gz")
+    assert found
+    return found.sample
+
+
+def of_length(folder: str, name: str) -> str:
+    """A key as long as a key can be."""
+    return f"{folder}{'x' * (LONGEST - len(f'{folder}/{name}'.encode()))}/{name}"
 
 
 @case(
@@ -43,6 +59,29 @@ def test_a_hostile_key_is_harmless_or_ignored(functions: Deployed, stem: str) ->
     assert "PATIENT7" not in log.getvalue()
 
 
+@more
+def test_a_key_of_1024_bytes_starts_a_run(functions: Deployed) -> None:
+    functions.prepare()
+    start_run = functions.load("start_run")
+    one, two = (of_length("Köln/", f"S_R{mate}.fastq.gz") for mate in (1, 2))
+    assert len(one.encode()) == LONGEST
+    start_run.call(functions.put(one, fastq(1)))
+    assert [found["outcome"] for found in start_run.call(functions.put(two, fastq(2)))["outcomes"]] == ["started"]
+    [row] = functions.rows()
+    reads = json.loads(functions.results()[f"S/{row['run']}/reads.json"])
+    assert [reads["lanes"][0][mate]["uri"].partition("/Köln/")[2] for mate in ("fastq_1", "fastq_2")] == [
+        key.removeprefix("Köln/") for key in (one, two)
+    ]
+
+
+@more
+def test_a_name_of_1024_bytes_is_ignored(functions: Deployed) -> None:
+    key = "x" * (LONGEST - len("_R1.fastq.gz")) + "_R1.fastq.gz"
+    start_run = functions.load("start_run")
+    assert [found["outcome"] for found in start_run.call(functions.put(key, fastq(1)))["outcomes"]] == ["ignored"]
+    assert (functions.rows(), functions.results()) == ([], {})
+
+
 @case(
     happens="A lone mate, or a refused pair, has a name with line ends, escapes or marks that turn text round.",
     see="The name with `_` in their place, on one line.",
@@ -67,7 +106,7 @@ def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> 
     ("folder", "stem", "name"),
     [
         ("March run + repeats (Köln)", "Müller 7", "M_ller_7"),
-        (f"$(touch {CANARY})", f"`touch {CANARY.name}`;'\"", "touch_seqdrop-canary_"),
+        (f"$(touch {CANARY})`touch {CANARY}`", f'{SHELL}"', sample_of(f'{SHELL}"')),
     ],
     ids=["umlauts", "shell"],
 )
@@ -81,3 +120,30 @@ def test_a_strange_name_runs_well(stack: Stack, sample: Sample, folder: str, ste
     [lane] = fetch_json(stack, row, "reads.json")["lanes"]
     assert lane["fastq_1"]["uri"].endswith(f"{folder}/{stem}_R1.fastq.gz")
     assert not CANARY.exists()
+
+
+@more
+def test_a_shell_that_reads_the_name_wakes_the_canary() -> None:
+    """Or the test above could not fail."""
+    CANARY.unlink(missing_ok=True)
+    subprocess.run(["sh", "-c", f'echo "{SHELL}"'], check=True, capture_output=True)
+    assert CANARY.exists()
+    CANARY.unlink()
+
+
+@case(
+    happens="A key holds what a browser would run (`<script>`) or a spreadsheet (`=cmd|`), and is 1,024 bytes long.",
+    see="A run like any other, and a report with no trace of it.",
+    does="Shows the sample id in the report, never the key.",
+)
+def test_what_a_browser_would_run_is_not_in_the_report(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    for mate, path in enumerate(sample.few, 1):
+        drop(stack, path, of_length("=cmd|' /C calc'!A0/<script>alert(2)</script>", f"{MARKUP}_R{mate}.fastq.gz"))
+    name = sample_of(MARKUP)
+    row = ended(stack, name)
+    assert row["status"] == "SUCCEEDED", row
+    for kind in ("report.html", "report.html.json", "stats.txt", "annotated.vcf.gz.csv"):
+        text = fetch(stack, row, f"{name}.{kind}", tmp_path).read_text()
+        assert name in text or kind != "report.html"
+        for trace in ("alert(1)", "alert(2)", "=cmd|", "/C calc", "!A0"):
+            assert trace not in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from catalogue import case
 from pipeline_runs import (
     Sample,
+    bodies,
     deployed,
     drop_pair,
     ended,
@@ -56,10 +58,14 @@ def struck(stack: Stack, sample: Sample, name: str, *faults: dict[str, Any], **m
         return Struck(stack, row, hits())
 
 
+def s3_delay(operation: str, key: str, seconds: float, times: int = 1) -> dict[str, Any]:
+    call = {"service": "s3", "operation": operation, "key": key}
+    return {**call, "fault": "delay", "seconds": seconds, "times": times}
+
+
 def slow_upload(name: str, seconds: float, times: int = 1) -> dict[str, Any]:
     """So that a small job is still at work when something is to strike it."""
-    call = {"service": "s3", "operation": "PutObject", "key": f"*/{name}"}
-    return {**call, "fault": "delay", "seconds": seconds, "times": times}
+    return s3_delay("PutObject", f"*/{name}", seconds, times)
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +87,15 @@ def survivor(stack: Stack, sample: Sample) -> Struck:
     )
 
 
-def test_a_run_that_meets_a_mishap_in_every_step_is_done_and_whole(survivor: Struck) -> None:
-    assert survivor.row["status"] == "SUCCEEDED"
+@case(
+    happens="Every step of one run meets a mishap: its host is lost or drained, its memory too small, its image late.",
+    see="`SUCCEEDED`, a little later; the same reads and variants as ever, byte for byte.",
+    does="Mends each where it happens; no step is done twice once it is done.",
+)
+def test_a_run_that_meets_a_mishap_in_every_step_is_done_and_whole(
+    survivor: Struck, undisturbed: tuple[str, str], tmp_path: Path
+) -> None:
+    assert bodies(survivor.stack, survivor.row, tmp_path) == undisturbed
     assert sum(hit["fault"] != "delay" for hit in survivor.hits) == 3 + 1 + 1 + 4 + 1 + 3 + 2
     manifest = fetch_json(survivor.stack, survivor.row, "manifest.json")
     assert (manifest["complete"], manifest["missing"]) == (True, [])
@@ -162,9 +175,9 @@ def test_a_job_that_batch_would_not_take_is_submitted_again_and_runs_once(surviv
 
 @case(
     happens="A job is killed for memory even with twice as much.",
-    see="`FAILED`, `OUT_OF_MEMORY`.",
-    does="Gives up after the second try; what was done before stays.",
-    do="Raise the step's memory parameter of the stack, then resume the run.",
+    see="`FAILED`, `OUT_OF_MEMORY`, and both tries: what failed, and that memory was doubled.",
+    does="Gives up after the second try, never makes a third; what was done before stays.",
+    do="Raise the step's memory parameter, deploy, `seqdrop resume RUN`: it takes the sizes of then.",
 )
 def test_twice_the_memory_is_tried_once_only(stack: Stack, sample: Sample) -> None:
     run = struck(stack, sample, "HUNGRY", {"job": "align-*", "fault": "out_of_memory", "after": 0.2, "times": 9})
@@ -172,7 +185,12 @@ def test_twice_the_memory_is_tried_once_only(stack: Stack, sample: Sample) -> No
     first, second = run.jobs("align")
     assert memory(second) == 2 * memory(first)
     assert (run.row["status"], run.row["class"], run.row["step"]) == ("FAILED", "OUT_OF_MEMORY", "align")
-    assert run.row["message"] == "The job needed more memory than it was given and was killed."
+    killed = "The job needed more memory than it was given and was killed."
+    assert run.row["message"] == killed
+    assert run.row["tried"] == [
+        f"align, try 1: OUT_OF_MEMORY: {killed}; then: memory doubled to {memory(second)} MiB",
+        f"align, try 2: OUT_OF_MEMORY: {killed}",
+    ]
     assert "AlignMemory" in run.row["advice"]
     assert "manifest.json" not in keys(stack, run.row)
 
@@ -241,14 +259,28 @@ def test_a_tool_that_hangs_is_ended_and_not_tried_again(stack: Stack, sample: Sa
 def test_bad_reads_are_read_to_their_end_once(stack: Stack, sample: Sample, tmp_path: Path) -> None:
     cut = tmp_path / "R1.fastq.gz"
     cut.write_bytes(sample.few[0].read_bytes()[:-1000])
-    with planted(stack, {"job": "align-*", "fault": "host_lost"}) as hits:
+    # start_run looks at the file too, at each mate's event
+    slow = s3_delay("GetObject", "CUTSHORT_R1*", 5, 3)
+    with planted(stack, slow, {"job": "align-*", "fault": "host_lost", "after": 3}) as hits:
         drop_pair(stack, (cut, sample.few[1]), "CUTSHORT")
         row = ended(stack, "CUTSHORT")
-        assert len(hits()) == 1
-    [job] = jobs_of(stack, row, "align")
+        [job] = jobs_of(stack, row, "align")
+        assert is_read_when_lost(job, hits(), slow["seconds"])
     assert [attempt["container"].get("exitCode") for attempt in job["attempts"]] == [None, 65]
     assert (row["status"], row["class"]) == ("FAILED", "BAD_INPUT.TRUNCATED")
     assert execution(stack, row)["error"] == row["class"]
+
+
+def is_read_when_lost(job: Any, hits: list[dict[str, Any]], seconds: float) -> bool:
+    """Whether a delayed answer with the reads was still to come when the host of the first attempt was lost."""
+    [lost] = [moment(hit) for hit in hits if hit["fault"] == "host_lost"]
+    asked = [moment(hit) for hit in hits if hit["fault"] == "delay"]
+    begun = job["attempts"][0]["startedAt"] / 1000
+    return any(begun < at < lost < at + seconds for at in asked)
+
+
+def moment(hit: dict[str, Any]) -> float:
+    return datetime.fromisoformat(hit["at"]).timestamp()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give jobs a scratch disk of its own size")

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from catalogue import case
+from catalogue import case, more
+from function_aws import Deployed
 from made_reads import Record, bgzf, changed, flipped, records, text, write_pair, zipped
 from pipeline_runs import Sample, drop, ended, fetch_json
 from seqdrop.failure import BadInputError
@@ -17,7 +18,12 @@ from seqdrop_cli.stack import Stack
 COUNT = 60
 ONE, TWO = records(1, COUNT), records(2, COUNT)
 WHOLE_1, WHOLE_2 = zipped(text(ONE)), zipped(text(TWO))
-ENDS = "Ends the alignment before anything is published. The same bytes are never tried again."
+OLD = zipped(text([(head, seq, "h" * len(seq)) for head, seq, _ in ONE]))  # Phred+64
+ENDS = (
+    "Ends the alignment before anything is published; no instance starts where the beginning of the file shows it. "
+    "The same bytes are never tried again."
+)
+FIRST = "Looks at the beginning of both before any instance starts, and starts none. A job would refuse them too."
 AGAIN = "Send the files again as they left the sequencer."
 FLAT = 160  # MiB that a checker takes of any file: Python itself and some batches; what it is given here is far more
 
@@ -104,7 +110,7 @@ def test_mates_in_another_order_are_refused(tmp_path: Path) -> None:
 @case(
     happens="The files are of different samples or lanes: their reads have different names.",
     see="`BAD_INPUT.MATE_NAMES`, and the first such read.",
-    does=ENDS,
+    does=FIRST,
     do="Look which mate belongs to which; drop the right two.",
 )
 def test_files_of_different_lanes_are_refused(tmp_path: Path) -> None:
@@ -115,7 +121,7 @@ def test_files_of_different_lanes_are_refused(tmp_path: Path) -> None:
 @case(
     happens="One file was uploaded as both mates.",
     see="`BAD_INPUT.SAME_FILE`.",
-    does=ENDS,
+    does=FIRST,
     do="Upload the other mate.",
 )
 @pytest.mark.parametrize("two", [WHOLE_1, bgzf(text(ONE))], ids=["a copy", "packed otherwise"])
@@ -126,7 +132,7 @@ def test_the_same_reads_twice_are_refused(tmp_path: Path, two: bytes) -> None:
 @case(
     happens="R1 and R2 have each other's names.",
     see="`BAD_INPUT.SWAPPED`, where the reads say which mate they are.",
-    does=ENDS,
+    does=FIRST,
     do="Rename the files, then upload them again.",
 )
 @pytest.mark.parametrize("header", ["casava", "slash"])
@@ -138,7 +144,7 @@ def test_swapped_mates_are_refused(tmp_path: Path, header: str) -> None:
 @case(
     happens="The files hold no reads: no bytes, or gzip of nothing.",
     see="`BAD_INPUT.EMPTY`.",
-    does=ENDS,
+    does=FIRST,
     do="Look at the run of the sequencer: the sample may have none.",
 )
 @pytest.mark.parametrize("nothing", [b"", zipped(b""), bgzf(b"")], ids=["no bytes", "gzip", "BGZF"])
@@ -149,7 +155,7 @@ def test_files_without_reads_are_refused(tmp_path: Path, nothing: bytes) -> None
 @case(
     happens="A file is named `.gz` and is something else. (Plain reads under that name are read.)",
     see="`BAD_INPUT.NOT_GZIP`.",
-    does=ENDS,
+    does=FIRST,
     do="Send gzip, or plain text.",
 )
 def test_what_is_no_gzip_is_refused(tmp_path: Path) -> None:
@@ -159,12 +165,11 @@ def test_what_is_no_gzip_is_refused(tmp_path: Path) -> None:
 @case(
     happens="Reads have Phred+64 qualities, as sequencers wrote them before 2011.",
     see="`BAD_INPUT.MALFORMED`, and that it is Phred+64.",
-    does=ENDS,
+    does=FIRST,
     do="Convert them to Phred+33 (`seqtk seq -VQ64`).",
 )
 def test_old_qualities_are_refused(tmp_path: Path) -> None:
-    old = zipped(text([(head, seq, "h" * len(seq)) for head, seq, _ in ONE]))
-    failure_class, sentence = refused(tmp_path, old, WHOLE_2)
+    failure_class, sentence = refused(tmp_path, OLD, WHOLE_2)
     assert failure_class == "BAD_INPUT.MALFORMED"
     assert "Phred+64" in sentence
 
@@ -187,6 +192,59 @@ def test_old_qualities_are_refused(tmp_path: Path) -> None:
 )
 def test_a_malformed_read_is_named(tmp_path: Path, one: bytes, words: str) -> None:
     assert refused(tmp_path, one, WHOLE_2) == ("BAD_INPUT.MALFORMED", f"lane1_R1.fastq.gz: {words}")
+
+
+def dropped(functions: Deployed, one: bytes, two: bytes) -> tuple[str, str]:
+    """Class and sentence with which start_run refuses a pair, of which it has started nothing."""
+    functions.prepare()
+    start_run = functions.load("start_run")
+    for told in [functions.put("NA12878_R2.fastq.gz", two), functions.put("NA12878_R1.fastq.gz", one)]:
+        assert [found["outcome"] for found in start_run.call(told)["outcomes"]] == ["refused"]
+    assert functions.executions() == []
+    (row,) = functions.rows()
+    assert row["status"] == "FAILED"
+    assert len(functions.messages()) == 1
+    return row["class"], row["message"]
+
+
+@more
+@pytest.mark.parametrize(
+    ("one", "two", "kind"),
+    [
+        (b"", WHOLE_2, "EMPTY"),
+        (zipped(b""), zipped(b""), "EMPTY"),
+        (bgzf(b""), WHOLE_2, "EMPTY"),
+        (b"PK\3\4" + bytes(99), WHOLE_2, "NOT_GZIP"),
+        (WHOLE_1, zipped(text(records(2, COUNT, lane=2))), "MATE_NAMES"),
+        (WHOLE_2, WHOLE_1, "SWAPPED"),
+        (*(zipped(text(records(mate, 3, header="slash"))) for mate in (2, 1)), "SWAPPED"),
+        (WHOLE_1, WHOLE_1, "SAME_FILE"),
+        (WHOLE_1, bgzf(text(ONE)), "SAME_FILE"),
+        (OLD, WHOLE_2, "MALFORMED"),
+        (changed(ONE, 30, qual="F"), WHOLE_2, "MALFORMED"),
+        (changed(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT"),
+        (flipped(WHOLE_1, 200), WHOLE_2, "CORRUPT_GZIP"),
+        (text(ONE)[:-40], WHOLE_2, "TRUNCATED"),
+    ],
+)
+def test_what_the_beginning_shows_is_refused_before_anything_starts(
+    functions: Deployed, one: bytes, two: bytes, kind: str
+) -> None:
+    failure_class, sentence = dropped(functions, one, two)
+    assert failure_class == f"BAD_INPUT.{kind}"
+    assert "NA12878_R1.fastq.gz" in sentence
+
+
+@case(
+    happens="One file is more than ten times as large as its mate: the small one is most likely not whole.",
+    see="`BAD_INPUT.MATE_COUNT`, and how many times.",
+    does="Looks at both sizes before any instance starts, and starts none.",
+    do="Upload the small one again.",
+)
+def test_a_mate_of_a_tenth_of_the_size_is_refused_before_anything_starts(functions: Deployed) -> None:
+    failure_class, sentence = dropped(functions, text(ONE) * 250, text(TWO))
+    assert failure_class == "BAD_INPUT.MATE_COUNT"
+    assert sentence.startswith("NA12878_R1.fastq.gz is 250 times as large as NA12878_R2.fastq.gz")
 
 
 CHECK = """

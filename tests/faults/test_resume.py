@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from catalogue import case
-from pipeline_runs import Sample, drop_pair, ended, eventually, execution, fetch_json, keys, row_of, rows
+from pipeline_runs import Sample, bodies, drop_pair, ended, eventually, execution, fetch_json, keys, row_of, rows
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.resume import resume
 from seqdrop_cli.stack import Stack
@@ -14,11 +15,13 @@ from seqdrop_cli.stack import Stack
 
 @case(
     happens="A run failed or was stopped when a part of it was done.",
-    see="After `seqdrop resume RUN`: the same run, its results where they would have been.",
+    see="After `seqdrop resume RUN`: the same run, its results where they would have been, byte for byte.",
     does="Starts the same plan as `<run>-2`; a job that finds its receipt ends at once.",
     do="Mend what `seqdrop why` says, then `seqdrop resume RUN`.",
 )
-def test_a_resumed_run_does_again_only_what_is_not_done(stack: Stack, sample: Sample) -> None:
+def test_a_resumed_run_does_again_only_what_is_not_done(
+    stack: Stack, sample: Sample, undisturbed: tuple[str, str], tmp_path: Path
+) -> None:
     drop_pair(stack, sample.few, "RESUMED")
     row = row_of(stack, "RESUMED")
     eventually(lambda: "jobs/align.json" in keys(stack, row), "the alignment to be done")
@@ -30,6 +33,7 @@ def test_a_resumed_run_does_again_only_what_is_not_done(stack: Stack, sample: Sa
     row = row_of(stack, "RESUMED")
     assert (row["run"], row["status"], row["execution"]) == (stopped["run"], "SUCCEEDED", f"{stopped['execution']}-2")
     assert not row.keys() & {"class", "message", "advice", "step"}
+    assert bodies(stack, row, tmp_path) == undisturbed
     assert fetch_json(stack, row, "jobs/align.json") == before
     manifest = fetch_json(stack, row, "manifest.json")
     assert (manifest["complete"], manifest["execution"]) == (True, row["execution"])

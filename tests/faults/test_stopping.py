@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from catalogue import case
+from catalogue import case, more
 from function_aws import RESULTS
 from job_runs import PUBLISH, Batch, Line, eventually, finish
 
@@ -68,6 +68,7 @@ def test_a_job_is_stopped_while_its_tool_runs_and_does_not_listen(batch: Batch, 
     assert not alive(pid)
 
 
+@more
 def test_a_job_is_stopped_while_it_feeds_a_tool_that_does_not_read(batch: Batch, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     feed = "def feed(out):\n    for _ in range(100): out.write(bytes(1 << 20))\n"
@@ -78,6 +79,7 @@ def test_a_job_is_stopped_while_it_feeds_a_tool_that_does_not_read(batch: Batch,
     assert not alive(pid)
 
 
+@more
 @pytest.mark.parametrize(
     ("what", "body"),
     [
@@ -100,6 +102,11 @@ def test_a_job_is_stopped_while_s3_does_not_answer(batch: Batch, line: Line, wha
     assert "jobs/align.json" not in batch.written()
 
 
+@case(
+    happens="A job is stopped when all its work is done, while it clears its scratch disk.",
+    see="`STOPPED`, or another try of the job where a host was taken back; nothing that was done is lost.",
+    does="Clears the disk to its end. Its receipt is there: another attempt ends at once.",
+)
 def test_a_job_is_stopped_while_it_clears_its_disk(batch: Batch, tmp_path: Path) -> None:
     mark, folder = tmp_path / "removing", tmp_path / "bin"
     folder.mkdir()

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case
-from function_aws import RESULTS
+from catalogue import case, more
+from function_aws import REFERENCES, RESULTS, Deployed
 from job_runs import FOLDER, PUBLISH, Batch
+from made_reads import FLOWCELL, bases, records, text, zipped
+from pipeline_parts import batch_states, job_definitions
+from seqdrop.log import logger
+
+from containers.isaac import run as isaac
 
 OTHER = f"s3://{RESULTS}/NA12891/other"
 SECRET, TOKEN = f"wJalr{'XUtnFEMI' * 4}", f"IQoJb{'3JpZ2lu' * 4}=="  # as long as real ones
+STAND_INS = Path(__file__).parents[1] / "pipeline/stand_ins"
+# What a spreadsheet takes for a formula when a cell begins with it.
+FORMULA = tuple("=+-@\t\r")
 WRAPPERS = {
     "bwa": ("sample", "reference", "reads", "bam"),
     "bwa_mem3": ("sample", "reference", "reads", "bam"),
@@ -55,6 +66,10 @@ def words_of(wrapper: str, **changed: str) -> dict[str, str]:
         ("bcftools", {"bam": f"{OTHER}/NA12891.bam"}),
         ("bcftools", {"vcf": f"s3://{RESULTS}/{FOLDER}/../../NA12891/other/NA12891.vcf.gz"}),
         ("bcftools", {"vcf": f"s3://canary-bucket/{FOLDER}/NA12878.vcf.gz"}),
+        ("bcftools", {"vcf": f"s3://{RESULTS}/{FOLDER}/manifest.json"}),
+        ("bcftools", {"vcf": f"s3://{RESULTS}/{FOLDER}/reads.json"}),
+        ("bcftools", {"vcf": f"s3://{RESULTS}/{FOLDER}/jobs/align.json"}),
+        ("bcftools", {"sample": "r", "run": "jobs", "results": f"s3://{RESULTS}/{FOLDER}/jobs"}),
         ("bcftools", {"run": "../other", "results": f"s3://{RESULTS}/NA12878/../other"}),
         ("bcftools", {"attempt": "../../../NA12891/other/jobs/align"}),
         ("bcftools", {"intervals": f"{OTHER}/secret.bed"}),
@@ -66,15 +81,17 @@ def words_of(wrapper: str, **changed: str) -> dict[str, str]:
         ("samtools_stats", {"stats": f"{OTHER}/x.stats.txt"}),
         ("multiqc", {"report": f"{OTHER}/x.report.html"}),
         ("reference", {"reference": f"s3://{RESULTS}/hg38/genome.fa"}),
-        ("reference", {"aligner": "$(touch canary)"}),
+        ("reference", {"aligner": "$(touch {canary})"}),
     ],
 )
-def test_a_plan_reaches_no_other_run(batch: Batch, wrapper: str, changed: dict[str, str]) -> None:
+def test_a_plan_reaches_no_other_run(batch: Batch, wrapper: str, changed: dict[str, str], tmp_path: Path) -> None:
     batch.s3.create_bucket(Bucket="canary-bucket")
     batch.s3.put_object(Bucket=RESULTS, Key="NA12891/other/jobs/call.json", Body=b"theirs")
     before = batch.versions()
-    code, log = batch.wrapper(wrapper, words_of(wrapper, **changed))
+    harmful = {word: value.replace("{canary}", str(tmp_path / "canary")) for word, value in changed.items()}
+    code, log = batch.wrapper(wrapper, words_of(wrapper, **harmful))
     assert code == 64, log
+    assert not (tmp_path / "canary").exists()
     assert {key for key, _ in batch.versions() - before} <= {
         f"{FOLDER}/failures/{step}.1.2.json" for step in ("align", "call", "collect", "compose")
     } | {"demo/preparation/r/failures/prepare.1.2.json"}
@@ -83,9 +100,9 @@ def test_a_plan_reaches_no_other_run(batch: Batch, wrapper: str, changed: dict[s
 
 
 HOSTILE = [
-    ["$(touch canary)"],
-    ["--ploidy", "1;touch canary"],
-    ["--ploidy=`touch canary`"],
+    ["$(touch {canary})"],
+    ["--ploidy", "1;touch {canary}"],
+    ["--ploidy=`touch {canary}`"],
     ["--ploidy", "-1"],
     ["--ploidy", "0x2"],
     ["--ploidy", "\N{ARABIC-INDIC DIGIT ONE}"],
@@ -94,7 +111,8 @@ HOSTILE = [
     ["--min-quality", "inf"],
     ["--min-quality", "1e3"],
     ["--min-share", "-0.5"],
-    ["--min-quality", "1 || system('touch canary')"],
+    ["--min-quality", "1 || system('touch {canary}')"],
+    ["-o", "{canary}"],
     ["-o", "../../canary"],
     ["--output", "s3://canary-bucket/canary"],
     ["--\nploidy", "2"],
@@ -120,15 +138,100 @@ def test_hostile_words_reach_no_tool(batch: Batch, wrapper: str, args: list[str]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
         text = json.dumps(args).replace("{port}", str(listener.getsockname()[1]))
+        text = text.replace("{canary}", str(tmp_path / "canary"))
         code, log = batch.wrapper(wrapper, words_of(wrapper, args=text))
         with pytest.raises(BlockingIOError):
             listener.accept()
     assert code == 64, log
     assert max(map(len, log.splitlines())) < 5000
     assert [json.loads(line) for line in log.splitlines()]
-    assert [path for path in tmp_path.rglob("*") if "canary" in path.name] == []
-    assert not Path("canary").exists()
+    assert not (tmp_path / "canary").exists()
+    assert list(batch.scratch.iterdir()) == []
     assert "Contents" not in batch.s3.list_objects_v2(Bucket="canary-bucket")
+
+
+def words_of_states() -> list[tuple[str, Any]]:
+    """Every setting of every job that the state machines submit, by where it stands."""
+    return [
+        (f"{name}.{path}", value)
+        for name, state in batch_states()
+        for path, value in leaves(state["Parameters"])
+        if not path.startswith(("Parameters.", "Tags."))
+    ]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, below in inner:
+        yield from leaves(below, f"{path}.{name}" if path else str(name))
+    if not isinstance(value, dict | list):
+        yield path, value
+
+
+@case(
+    happens="Somebody who may start the state machine writes an image, a role or a command into the plan.",
+    see="Nothing comes of it.",
+    does="Takes of a plan a job's name, queue, size and words; what runs, and as whom, is the deployment's.",
+)
+def test_a_plan_chooses_no_image_role_or_command() -> None:
+    of_the_plan = {path.partition(".")[2] for path, _ in words_of_states() if path.endswith(".$")}
+    sizes = {f"ContainerOverrides.ResourceRequirements.{place}.Value.$" for place in (0, 1)}
+    assert of_the_plan == {"JobName.$", "JobQueue.$", *sizes}
+    of_the_stack = {path.partition(".")[2] for path, _ in words_of_states()} - of_the_plan
+    kinds = {f"ContainerOverrides.ResourceRequirements.{place}.Type" for place in (0, 1)}
+    assert of_the_stack == {"JobDefinition", "PropagateTags", *kinds}
+    definitions = [value for path, value in words_of_states() if path.endswith(".JobDefinition")]
+    assert all(re.fullmatch(r"\$\{[A-Za-z]+JobDefinition\}", value) for value in definitions)
+    assert not any("jobRoleArn" in str(path) or "Ref::" in str(value) for path, value in settings_of_definitions())
+
+
+def settings_of_definitions() -> list[tuple[str, Any]]:
+    """What the job definitions say, without their commands, the only place where a plan's words go."""
+    every = [found for definition in job_definitions().values() for found in leaves(definition)]
+    return [(path, value) for path, value in every if not path.startswith("ContainerProperties.Command.")]
+
+
+@case(
+    happens="A sample or a flowcell has a name that a spreadsheet would take for a formula.",
+    see="A run like any other; in Isaac's sheet (a CSV) no cell begins with `=`, `+`, `-` or `@`.",
+    does="Makes the sample's name harmless; what cannot be a flowcell's name does not become one.",
+)
+@pytest.mark.parametrize("flowcell", ["=cmd|'!A0", "+1", "-1"])
+def test_no_cell_of_isaacs_sheet_is_a_formula(
+    functions: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flowcell: str
+) -> None:
+    sheet = stand_in_that_keeps_its_sheet(tmp_path, monkeypatch)
+    functions.prepare()
+    genome = {"genome.fa": f">1\n{bases(2000, seed=1)}\n", "genome.fa.fai": "1\t2000\t3\t2000\t2001\n"}
+    for name, body in genome.items():
+        functions.s3.put_object(Bucket=REFERENCES, Key=f"demo/{name}", Body=body.encode())
+    for mate in (1, 2):
+        reads = [(head.replace(FLOWCELL, f"=A1:45:{flowcell}"), *rest) for head, *rest in records(mate, 9)]
+        told = functions.put(f"=1+1@A1_R{mate}.fastq.gz", zipped(text(reads)))
+    functions.load("start_run").call(told)
+    (run,) = functions.executions()
+    plan = json.loads(functions.input_of(run))
+    words = {name: plan[name] for name in ("sample", "reference", "reads", "bam", "results", "run")} | plan["align"]
+    isaac.main([word for name, value in words.items() if name != "job_queue" for word in (f"--{name}", value)])
+    cells = [cell for row in csv.reader(sheet.open()) for cell in row]
+    assert "1_1_A1" in cells
+    assert [cell for cell in cells if cell.startswith(FORMULA)] == []
+
+
+def stand_in_that_keeps_its_sheet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Isaac's stand-in on PATH; what it was given as its sheet will lie at the address that comes back."""
+    sheet, program = folder / "sheet.csv", folder / "bin/isaac-align"
+    keep = f'for word; do [ "$last" = -s ] && cp "$word" {sheet}; last=$word; done'
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n{keep}\nexec {STAND_INS}/isaac-align "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    # What a job changes in its process, put back afterwards.
+    for name in ("SEQDROP_SCRATCH", "HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(folder))
+    formatter: Any = logger.registered_formatter
+    monkeypatch.setattr(formatter, "json_serializer", formatter.json_serializer)
+    return sheet
 
 
 def shell(script: str) -> str:
@@ -158,6 +261,11 @@ LEFT: dict[str, tuple[str, str]] = {
     ),
     "a folder for the output": ("rm aligned.bam; mkdir aligned.bam", "bam is no regular file: it is not published"),
 }
+DEVICE = pytest.param(
+    "mknod d c 1 3",
+    "the tool left a device in its directory ('d')",
+    marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a device"),
+)
 
 
 @case(
@@ -166,7 +274,7 @@ LEFT: dict[str, tuple[str, str]] = {
     does="Looks through the directory before anything is published, and publishes nothing.",
     do="Look at the tool's log; report it.",
 )
-@pytest.mark.parametrize(("script", "sentence"), LEFT.values(), ids=LEFT)
+@pytest.mark.parametrize(("script", "sentence"), [*LEFT.values(), DEVICE], ids=[*LEFT, "a device"])
 def test_what_no_tool_has_a_reason_to_leave_is_not_published(batch: Batch, script: str, sentence: str) -> None:
     body = "(work / 'aligned.bam').write_bytes(b'bam')\n" + shell(script) + "work.publish(work / 'aligned.bam', 'bam')"
     code, log = batch.run(body)
@@ -177,6 +285,7 @@ def test_what_no_tool_has_a_reason_to_leave_is_not_published(batch: Batch, scrip
     assert list(batch.scratch.iterdir()) == []
 
 
+@more
 def test_a_file_below_a_linked_folder_is_not_published(batch: Batch, tmp_path: Path) -> None:
     (tmp_path / "aligned.bam").write_bytes(b"of somebody else")
     body = f"{shell(f'ln -s {tmp_path} results')}work.publish(work / 'results/aligned.bam', 'bam')"
@@ -184,11 +293,22 @@ def test_a_file_below_a_linked_folder_is_not_published(batch: Batch, tmp_path: P
     assert batch.written() == ["failures/align.1.2.json"]
 
 
+@case(
+    happens="A tool leaves links from one of its files to another, as Isaac and Strelka do.",
+    see="`SUCCEEDED`.",
+    does="Lets links be that stay within the job's own directory; publishes none.",
+)
 def test_links_within_the_directory_are_nobodys_business(batch: Batch) -> None:
     """Isaac reads its lanes through links, Strelka leaves one to its genome VCF."""
     assert batch.run(shell("echo x > genome.S1.vcf.gz; ln -s genome.S1.vcf.gz genome.vcf.gz") + PUBLISH)[0] == 0
 
 
+@case(
+    happens="A tool leaves folders in each other, so deep that no path reaches the last.",
+    see="`FAILED`, `TOOL_FAILED`.",
+    does="Publishes nothing, and clears all of it from the scratch disk.",
+    do="Look at the tool's log; report it.",
+)
 def test_a_tree_deeper_than_a_path_can_be_is_cleared_away(batch: Batch) -> None:
     deep = "import os\nfor _ in range(3000): os.mkdir('d' * 20); os.chdir('d' * 20)"
     code, log = batch.run(f"work.run('python3', '-c', {deep!r})\n" + PUBLISH)
@@ -259,6 +379,11 @@ def test_no_line_of_the_log_tells_whose_reads_they_are(batch: Batch, body: str) 
         assert batch.verdict()["message"] == f"{KEY.rpartition('/')[2]} is cut off"
 
 
+@case(
+    happens="A tool looks for the job's AWS credentials, or prints all it finds in its environment.",
+    see="Nothing.",
+    does="Starts tools without any of them.",
+)
 def test_a_tool_has_none_of_the_jobs_credentials(batch: Batch) -> None:
     batch.env |= {"AWS_SESSION_TOKEN": TOKEN, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x"}
     body = "assert 'AWS_' not in work.processes.output('env')\nassert 'TMPDIR' in work.processes.output('env')\n"

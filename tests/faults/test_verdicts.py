@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case
+from catalogue import case, more
 from function_aws import MACHINE, Deployed, event
 from pipeline_runs import Sample, deployed, eventually, execution, jobs_of, keys, prepare, run_pair
 from seqdrop_cli import runs
@@ -126,12 +126,7 @@ def test_a_tools_last_words_reach_the_person_in_all_four_places(
     assert "manifest.json" not in keys(staged.stack, row)
 
 
-@case(
-    happens="A job is killed for using more memory than it was given, and again with twice as much.",
-    see="`FAILED`, `OUT_OF_MEMORY`, and both tries: what failed, and that memory was doubled.",
-    does="Tries once more with twice the memory, and never a third time.",
-    do="Raise the step's memory parameter, deploy, `seqdrop resume RUN`: it takes the sizes of then.",
-)
+@more
 def test_what_was_tried_is_told_in_all_four_places(
     staged: Staged, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,41 @@ def fetch_json(stack: Stack, row: dict[str, Any], name: str) -> Any:
     return json.loads(stack.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read())
 
 
+def bodies(stack: Stack, row: dict[str, Any], folder: Path) -> tuple[str, str]:
+    """What the reads and the variants say, without the headers, which name the sample."""
+    assert row["status"] == "SUCCEEDED", row
+    bam, vcf = (fetch(stack, row, f"{row['sample']}.{kind}", folder) for kind in ("bam", "annotated.vcf.gz"))
+    return tool("samtools", "view", bam), tool("bcftools", "view", "-H", vcf)
+
+
+@contextmanager
+def listening(stack: Stack, name: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """A queue that gets every message of the stack; calling it takes out what has come."""
+    topics = stack.session.client("sns", endpoint_url=stack.endpoint)
+    url = stack.queues.create_queue(QueueName=name)["QueueUrl"]
+    asked: Any = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
+    arn = stack.queues.get_queue_attributes(**asked)["Attributes"]["QueueArn"]
+    subscription = topics.subscribe(TopicArn=stack["RunTopic"], Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+
+    def received() -> list[dict[str, Any]]:
+        found = stack.queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        return [json.loads(message["Body"]) for message in found.get("Messages", [])]
+
+    yield received
+    topics.unsubscribe(SubscriptionArn=subscription)
+
+
+def logged(stack: Stack, beginning: str) -> list[str]:
+    """Every line, and the name of every stream, in the log groups whose names begin so."""
+    groups = stack.logs.describe_log_groups(logGroupNamePrefix=beginning)["logGroups"]
+    pages = [
+        page
+        for group in groups
+        for page in stack.logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+    ]
+    return [text for page in pages for event in page["events"] for text in (event["logStreamName"], event["message"])]
+
+
 def execution(stack: Stack, row: dict[str, Any]) -> Any:
     return stack.stepfunctions.describe_execution(executionArn=row["execution"])
 
