@@ -39,7 +39,7 @@ tools:
 	bash local/install_tools
 
 mocks: .venv/ready ## what the mocked functions answer, written anew from their code
-	PYTHONPATH=tests/contract $(RUN) python -m paths.make
+	PYTHONPATH=tests/contract:tests/unit $(RUN) python -m paths.make
 
 failures: .venv/ready ## docs/failures.md, written anew from tests/faults
 	$(RUN) python tests/faults/catalogue.py

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,21 +14,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from waiting import eventually
 
 TEMPLATE = Path(__file__).parent / "embedded_stack" / "template.yaml"
 MOCKS = Path(__file__).parent / "embedded_stack" / "mocks.json"
 PATIENCE = 60.0  # seconds before a wait gives up; nothing here takes a tenth of it on an idle machine
 ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
-
-
-def eventually(look: Callable[[], Any], what: str) -> Any:
-    """The first true answer of `look`."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"waited {PATIENCE:.0f} s in vain for {what}")
 
 
 def gone(pid: int) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from catalogue import case, more
 from function_aws import RESULTS
-from job_runs import PUBLISH, Batch, Line, eventually, finish
+from job_runs import PUBLISH, Batch, Line, finish
+from waiting import eventually
 
 HALF_A_MINUTE = 30.0  # seconds between SIGTERM and SIGKILL of a container
 # Deaf to SIGTERM, and so is its child, which has left its group for a session of its own.

@@ -8,15 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import requests
+import waiting
 from seqdrop.uri import S3Uri
 from seqdrop_cli import project, reference
 from seqdrop_cli.demo import story
@@ -103,14 +104,7 @@ def planted(stack: Stack, *faults: Fault) -> Iterator[Callable[[], list[dict[str
         requests.put(door, json={}, timeout=PATIENCE).raise_for_status()
 
 
-def eventually(look: Callable[[], Any], what: Callable[[], str] | str) -> Any:
-    """The first true answer of `look`."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"waited {PATIENCE:.0f} s in vain: {what if isinstance(what, str) else what()}")
+eventually = partial(waiting.eventually, patience=PATIENCE)
 
 
 def prepare(stack: Stack, sample: Sample) -> None:

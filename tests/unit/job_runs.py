@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,15 +96,6 @@ class Batch:
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     log, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, log
-
-
-def eventually(look: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what}")
 
 
 @dataclass

@@ -100,7 +100,7 @@ def faults(one: File, two: File, batch: int) -> set[str]:
             found.add("MATE_NAMES")
     if one.reads and [each[1:] for each in one.reads[:batch]] == [each[1:] for each in two.reads[:batch]]:
         found.add("SAME_FILE")
-    if one.reads and two.reads and (one.mate, two.mate) == ("2", "1"):
+    if one.reads and two.reads and (one.mate, two.mate) in {("2", "1"), ("2", ""), ("", "1")}:
         found.add("SWAPPED")
     for file in (one, two):
         qualities = b"".join(each[2] for each in file.reads[:batch])

@@ -1,4 +1,4 @@
-"""Write MockConfigFile.json: `PYTHONPATH=tests/contract python -m paths.make`.
+"""Write MockConfigFile.json: `PYTHONPATH=tests/contract:tests/unit python -m paths.make`.
 
 Nobody invents what the two functions answer: it is what seqdrop.doctor and seqdrop.outcome say of this very plan.
 """
