@@ -28,7 +28,11 @@ MOST_GROWTH = 64 << 10  # KiB after that
 @settings(database=None, suppress_health_check=list(HealthCheck), deadline=None)
 @given(properties.mates())
 def check(files: tuple[bytes, bytes]) -> None:
-    properties.agree(files)
+    try:
+        properties.agree(files)
+    except Exception:
+        sys.stderr.write(f"broken by {files!r}\n")
+        raise
 
 
 def main(seconds: float, seed: int) -> None:

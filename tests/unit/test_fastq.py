@@ -311,3 +311,12 @@ def test_old_reads_with_the_best_phred33_qualities_are_not_taken_for_phred64(tmp
 )
 def test_the_read_group_is_flowcell_and_lane(head: bytes, group: str | None) -> None:
     assert reader.read_group(head) == group
+
+
+def test_damage_that_was_met_in_a_thread_nobody_asked_is_told_all_the_same(tmp_path: Path) -> None:
+    path, _ = write_pair(tmp_path, flipped(WHOLE_1, len(WHOLE_1) - 8), b"")
+    with gunzip.Unpacked(path) as file:
+        with pytest.raises(BadInputError, match="is damaged"):
+            list(file)
+        with pytest.raises(BadInputError, match="is damaged"):
+            file.prove()

@@ -29,7 +29,8 @@ class Unpacked:
         self._file.seek(0)
         self.given = 0  # bytes handed out so far
         self._proven = True  # no member is open whose checksum is still to come
-        self._blocks = self._members() if self.zipped else self._plain()
+        self._fault: BadInputError | None = None  # raised to whoever read it, in a thread perhaps that nobody asks
+        self._blocks = self._remembered(self._members() if self.zipped else self._plain())
 
     def __enter__(self) -> Self:
         return self
@@ -42,8 +43,17 @@ class Unpacked:
 
     def prove(self) -> None:
         """Read on to the checksum of what was handed out: damaged bytes look like any bad reads before it is seen."""
+        if self._fault:
+            raise self._fault
         while not (self._proven or stopping.is_told()) and next(self._blocks, None) is not None:
             pass
+
+    def _remembered(self, blocks: Generator[bytes]) -> Generator[bytes]:
+        try:
+            yield from blocks
+        except BadInputError as error:
+            self._fault = error
+            raise
 
     def _plain(self) -> Generator[bytes]:
         while block := self._file.read(PLAIN_BLOCK):
