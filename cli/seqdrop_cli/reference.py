@@ -15,7 +15,7 @@ from seqdrop.uri import S3Uri
 from seqdrop_cli import upload
 from seqdrop_cli.follow import follow
 from seqdrop_cli.problem import INTERRUPTED, Problem
-from seqdrop_cli.runs import explain
+from seqdrop_cli.runs import execution_arn, explain
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
@@ -88,7 +88,7 @@ def _started(stack: Stack, name: str, fasta: upload.Pinned, genes: upload.Pinned
     base = f"reference-{hashlib.sha256(layout.canonical(identity).encode()).hexdigest()[:16]}"
     for number in range(1, 100):
         run = base if number == 1 else f"{base}-{number}"
-        execution = f"{stack['PrepareReferenceStateMachine'].replace(':stateMachine:', ':execution:')}:{run}"
+        execution = execution_arn(stack, run, "PrepareReferenceStateMachine")
         earlier = stack.status_of(execution)
         if earlier is None:
             _start(stack, run, name, fasta, genes)

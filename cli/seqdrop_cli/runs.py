@@ -60,9 +60,9 @@ def execution_of(row: Mapping[str, Any]) -> str:
     return str(row["execution"])
 
 
-def execution_arn(stack: Stack, run: str) -> str:
-    """What start_run's execution of this run is called."""
-    return f"{stack['PipelineStateMachine'].replace(':stateMachine:', ':execution:')}:{run}"
+def execution_arn(stack: Stack, run: str, machine: str = "PipelineStateMachine") -> str:
+    """The execution of this name, of a machine that the stack's outputs name."""
+    return f"{stack[machine].replace(':stateMachine:', ':execution:')}:{run}"
 
 
 def show_list(found: Sequence[Row]) -> None:

@@ -17,13 +17,11 @@ from seqdrop.outcome import RunEnding
 from seqdrop.uri import S3Uri
 
 metrics = Metrics()
+JUST_BEGUN = 0.25  # hours in which a reopened row may wait for its execution to be started
 
 
 class NotRepairedError(Exception):
     """Lambda prints it and tries again; it names no run and no sample."""
-
-
-JUST_BEGUN = 0.25  # hours in which a reopened row may wait for its execution to be started
 
 
 @metrics.log_metrics
