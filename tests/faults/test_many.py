@@ -18,7 +18,7 @@ import pytest
 from catalogue import case
 from function_aws import object_created
 from made_reads import fastq
-from pipeline_runs import deployed, eventually
+from pipeline_runs import deployed, eventually, is_told
 from seqdrop_cli import project
 from seqdrop_cli.stack import Stack
 
@@ -80,11 +80,10 @@ def rows(stack: Stack) -> list[dict[str, Any]]:
 
 
 def all_ended(stack: Stack) -> list[dict[str, Any]]:
-    """All rows, once there are enough and none runs or waits any more."""
+    """All rows, once there are enough and every one is told of."""
     time.sleep(2)  # looking often would slow down what is looked at
     found = rows(stack)
-    open_rows = [row for row in found if row["status"] in {"RUNNING", "WAITING"}]
-    return found if len(found) >= PAIRS and not open_rows else []
+    return found if len(found) >= PAIRS and all(map(is_told, found)) else []
 
 
 def manifests(stack: Stack) -> Counter[str]:

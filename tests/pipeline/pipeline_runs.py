@@ -142,9 +142,17 @@ def row_of(stack: Stack, sample: str) -> dict[str, Any]:
 
 
 def ended(stack: Stack, sample: str) -> dict[str, Any]:
-    """The one row of a sample, once its run is over."""
-    eventually(lambda: any(row["status"] != "RUNNING" for row in rows(stack, sample)), f"the end of {sample}")
-    return row_of(stack, sample)
+    """The one row of a sample, once its run is told of and its execution, if it had one, is closed."""
+    eventually(lambda: any(is_told(row) for row in rows(stack, sample)), f"the end of {sample}")
+    row = row_of(stack, sample)
+    if "execution" in row:
+        eventually(lambda: stack.status_of(row["execution"]) != "RUNNING", f"the end of the execution of {sample}")
+    return row
+
+
+def is_told(row: dict[str, Any]) -> bool:
+    """A row is closed first; then its manifest is written and its message sent."""
+    return row["status"] not in {"RUNNING", "WAITING"} and "untold" not in row
 
 
 def run_pair(stack: Stack, files: tuple[Path, Path], name: str, **metadata: str) -> dict[str, Any]:
