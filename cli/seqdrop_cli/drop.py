@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop import layout
-from seqdrop.layout import Choices
+from seqdrop.choices import Choices
 
 from seqdrop_cli import reference, results, runs, upload
 from seqdrop_cli.follow import Line, follow, stopped_following

@@ -11,7 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from seqdrop import layout, s3
-from seqdrop.layout import Choices, Fastq
+from seqdrop.choices import Choices
+from seqdrop.layout import Fastq
 from seqdrop.uri import S3Uri
 
 from seqdrop_cli.problem import Problem

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from seqdrop import call, job
+from seqdrop import call, command, job
 from seqdrop.process import Command
 
 REGIONS_PER_CORE = 4  # smaller pieces than cores, so that no core waits long for the slowest
@@ -18,18 +18,18 @@ MIN_SHARE, ENOUGH_READS = 0.2, 20
 
 # What a run may choose: copies of the genome; least Phred of a read's place, of a base, of a call; least share.
 CHOICES = {
-    "ploidy": job.whole(1, 12),
-    "min_mq": job.whole(0, 254),
-    "min_bq": job.whole(0, 93),
-    "min_quality": job.number(0, 10_000),
-    "min_share": job.number(0, 1),
+    "ploidy": command.whole(1, 12),
+    "min_mq": command.whole(0, 254),
+    "min_bq": command.whole(0, 93),
+    "min_quality": command.number(0, 10_000),
+    "min_share": command.number(0, 1),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = call.arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
     with job.step("call", args) as work:
-        chosen = job.options(args.args, **CHOICES)
+        chosen = command.options(args.args, **CHOICES)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         targets: Command = ["-T", call.fetch_intervals(work, reference)] if args.intervals else []

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from seqdrop import align, job
+from seqdrop import align, command, job
 from seqdrop.pairs import interleaved
 from seqdrop.process import Command
 from seqdrop.work import Work
@@ -20,7 +20,7 @@ INDEX = (".amb", ".ann", ".bwt", ".pac", ".sa")
 def main(argv: Sequence[str] | None = None) -> None:
     args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with job.step("align", args) as work:
-        chosen = job.options(args.args, "--no-mark-duplicates")
+        chosen = command.options(args.args, "--no-mark-duplicates")
         reference = work.fetch_reference(*INDEX)
         lanes = align.fetch_lanes(work)
         work.tools["bwa"] = version(work)

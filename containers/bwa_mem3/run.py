@@ -7,13 +7,13 @@ from contextlib import ExitStack, closing
 from importlib.metadata import version
 from typing import BinaryIO
 
-from seqdrop import align, job, mem3
+from seqdrop import align, command, job, mem3
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with job.step("align", args) as work:
-        chosen = job.options(args.args, "--no-mark-duplicates")
+        chosen = command.options(args.args, "--no-mark-duplicates")
         reference = work.fetch_reference(*mem3.INDEX)
         lanes = align.fetch_lanes(work)
         work.tools["bwa-mem3"] = version("bwa-mem3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqdrop import align, job
+from seqdrop import align, command, job
 from seqdrop.failure import UsageError
 from seqdrop.work import Work
 
@@ -16,8 +16,8 @@ MOST_LANES = 8  # Isaac's file names have room for lanes 1 to 8
 def main(argv: Sequence[str] | None = None) -> None:
     args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with job.step("align", args) as work:
-        sizes = {"seed_length": job.whole(10, 32), "clusters_at_a_time": job.whole(1_000, 100_000_000)}
-        chosen = job.options(args.args, "--no-mark-duplicates", **sizes)
+        sizes = {"seed_length": command.whole(10, 32), "clusters_at_a_time": command.whole(1_000, 100_000_000)}
+        chosen = command.options(args.args, "--no-mark-duplicates", **sizes)
         if chosen.no_mark_duplicates:
             raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
         reference = work.fetch_reference(".fai")

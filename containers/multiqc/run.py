@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from seqdrop import job
+from seqdrop import command, job
 from seqdrop.process import Command
 
 # What the report reads: companions of the planned outputs, and endings by which MultiQC knows them.
@@ -26,9 +26,9 @@ CONFIG = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = job.arguments(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
+    args = command.arguments(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
     with job.step("compose", args) as work:
-        job.options(args.args)
+        command.options(args.args)
         (work / "sources").mkdir()
         for word, suffix, ending in SOURCES:
             uri = getattr(args, word).companion(suffix)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqdrop import job, layout, mem3, s3, snpeff
+from seqdrop import command, job, layout, mem3, s3, snpeff
 from seqdrop.failure import BadInputError, UsageError
 from seqdrop.plain import plain
 from seqdrop.uri import S3Uri
@@ -33,9 +33,9 @@ GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank",
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = job.arguments(argv, __doc__, "fasta", "genes", "aligner", "reference")
+    args = command.arguments(argv, __doc__, "fasta", "genes", "aligner", "reference")
     with job.step("prepare", args) as work:
-        job.options(args.args)
+        command.options(args.args)
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
         genome = work / layout.GENOME

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqdrop import job
+from seqdrop import command, job
 from seqdrop.failure import JobError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = job.arguments(argv, __doc__, "reference", "bam", "stats")
+    args = command.arguments(argv, __doc__, "reference", "bam", "stats")
     with job.step("collect", args) as work:
-        job.options(args.args)
+        command.options(args.args)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         stats = work / "stats.txt"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqdrop import call, job, snpeff
+from seqdrop import call, command, job, snpeff
 from seqdrop.failure import JobError
 from seqdrop.process import Command
 from seqdrop.work import Work
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = job.arguments(argv, __doc__, "reference", "vcf", "annotated_vcf")
+    args = command.arguments(argv, __doc__, "reference", "vcf", "annotated_vcf")
     with job.step("annotate", args) as work:
-        job.options(args.args)
+        command.options(args.args)
         vcf = work.fetch(args.vcf, ".tbi", name="calls.vcf.gz")
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)

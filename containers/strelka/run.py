@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqdrop import call, job
+from seqdrop import call, command, job
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = call.arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
     with job.step("call", args) as work:
-        chosen = job.options(args.args, "--exome")
+        chosen = command.options(args.args, "--exome")
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         work.version("configureStrelkaGermlineWorkflow.py")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pipeline_parts import batch_states, definitions_of, job_definitions, machine, references, template, wrapper_flags
 from seqdrop import doctor, layout
-from seqdrop.layout import Choices
+from seqdrop.choices import Choices
 from seqdrop.uri import S3Uri
 
 PARAMETERS = template()["Parameters"]

@@ -21,11 +21,11 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 from botocore.config import Config
-from seqdrop import failure, job, s3
+from seqdrop import command, failure, job, s3
 from seqdrop.uri import S3Uri
 s3.RETRIES = Config(retries={"mode": "standard", "max_attempts": int(os.environ.get("TRIES", 10))})
 s3.TRANSFER.multipart_threshold = s3.TRANSFER.multipart_chunksize = 5 << 20
-args = job.arguments(sys.argv[2:], None, "sample", "bam")
+args = command.arguments(sys.argv[2:], None, "sample", "bam")
 with job.step("align", args) as work:
     exec(sys.argv[1])
 """

@@ -2,7 +2,7 @@ import json
 
 import cli_aws
 import pytest
-from seqdrop.layout import Choices
+from seqdrop.choices import Choices
 from seqdrop_cli import drop, reference, upload
 from seqdrop_cli.drop import Order
 from seqdrop_cli.placing import places

@@ -3,7 +3,7 @@ from pathlib import Path
 import cli_aws
 import pytest
 from seqdrop import layout
-from seqdrop.layout import Choices
+from seqdrop.choices import Choices
 from seqdrop_cli import upload
 from seqdrop_cli.placing import places
 from seqdrop_cli.problem import Problem

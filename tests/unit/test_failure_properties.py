@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from seqdrop import doctor, failure
+from seqdrop import advice, doctor, failure
 from seqdrop.ending import Ending
 from seqdrop.failure import Verdict
 from test_failure import CAUSES, caused
@@ -41,7 +41,7 @@ def spoilt(draw: st.DrawFn) -> str:
 
 TEXTS = spoilt() | JUNK.map(json.dumps) | st.text()
 ERRORS = REALS | TEXTS.map(lambda cause: {"Error": "States.TaskFailed", "Cause": cause}) | JUNK
-CLASSES = st.sampled_from([*sorted(failure.ADVICE), "BAD_INPUT.NEW"])
+CLASSES = st.sampled_from([*sorted(advice.ADVICE), "BAD_INPUT.NEW"])
 VERDICTS = st.builds(
     Verdict,
     CLASSES,
@@ -60,7 +60,7 @@ PLAN = {
 
 
 def known(failure_class: str) -> bool:
-    return failure_class in failure.ADVICE or failure_class.startswith("BAD_INPUT.")
+    return failure_class in advice.ADVICE or failure_class.startswith("BAD_INPUT.")
 
 
 @RELAXED
@@ -68,7 +68,7 @@ def known(failure_class: str) -> bool:
 def test_whatever_is_said_of_a_job_it_has_a_class_a_sentence_and_an_advice(error: Any, verdict: Verdict | None) -> None:
     failure_class, message = failure.classify(Ending.parse(error), verdict)
     assert known(failure_class)
-    assert failure.advice(failure_class, "call")
+    assert advice.on(failure_class, "call")
     assert len(message) <= failure.MOST_SENTENCE
     assert message.isprintable()
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from function_aws import ACCOUNT, RESULTS
 from job_runs import FOLDER, JOB_ID, PATIENCE, PUBLISH, Batch
 from moto.s3.models import s3_backends
-from seqdrop import failure, job
-from seqdrop.failure import UsageError
-from seqdrop.uri import S3Uri
+from seqdrop import advice
 
 
 def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) -> None:
@@ -96,7 +92,7 @@ def test_an_output_that_was_not_written_leaves_no_receipt(batch: Batch) -> None:
 
 
 ENDINGS = {
-    "usage": ("job.options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
+    "usage": ("command.options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
     "bad data": ("raise failure.BadInputError('SWAPPED', 'they are swapped')", 65, "BAD_INPUT.SWAPPED", None),
     "a tool": ("work.run('sh', '-c', 'echo boom >&2; exit 3')", 70, "TOOL_FAILED", "sh ended with exit code 3: boom"),
     "a bug": ("work.counts['reads']", 70, "INTERNAL", "KeyError: 'reads'"),
@@ -129,7 +125,7 @@ def test_a_verdict_whole(batch: Batch) -> None:
         "stderr_tail": ["reading <sample>.bam", "boom"],
         "peak_memory": verdict["peak_memory"],
         "job_id": JOB_ID,
-        "advice": failure.advice("TOOL_FAILED"),
+        "advice": advice.on("TOOL_FAILED"),
     }
 
 
@@ -227,70 +223,6 @@ def test_a_command_line_with_a_word_missing_starts_nothing(batch: Batch) -> None
     code, log = batch.run(PUBLISH)
     assert (code, batch.written()) == (2, [])  # argparse's own code: the job definition is wrong, not the plan
     assert "the following arguments are required: --bam" in log
-
-
-ARGUMENTS = {"results": "s3://b/f", "run": "r", "attempt": "1", "vcpus": "4", "memory": "1024", "args": "[]"}
-
-
-def parsed(*words: str, **values: str) -> argparse.Namespace:
-    line = [word for name, value in {**ARGUMENTS, **values}.items() for word in (f"--{name}", value)]
-    return job.arguments(line, "A test.", *words)
-
-
-def test_words_become_what_they_stand_for() -> None:
-    args = parsed(
-        "sample", "bam", "intervals", "genes", sample="S", bam="s3://b/k", intervals="all", genes="none", args='["-x"]'
-    )
-    assert vars(args) == {
-        "sample": "S",
-        "bam": S3Uri("b", "k"),
-        "intervals": None,
-        "genes": None,
-        "results": S3Uri("b", "f"),
-        "run": "r",
-        "attempt": "1",
-        "vcpus": 4,
-        "memory": 1024,
-        "args": ["-x"],
-    }
-    assert parsed("intervals", intervals="s3://b/x.bed").intervals == S3Uri("b", "x.bed")
-
-
-def test_options_are_those_that_a_wrapper_names() -> None:
-    chosen = job.options(["--exome", "--min-quality", "20"], "--exome", "--rna", min_quality=float, ploidy=int)
-    assert vars(chosen) == {"exome": True, "rna": False, "min_quality": 20.0, "ploidy": None}
-
-
-@pytest.mark.parametrize(
-    "text", ["0", "13", "-1", "+2", "2.0", "1e1", " 2", "1_0", "\N{ARABIC-INDIC DIGIT ONE}", "nan", ""]
-)
-def test_a_whole_number_is_plain_digits_within_bounds(text: str) -> None:
-    assert job.options(["--ploidy", "12"], ploidy=job.whole(1, 12)).ploidy == 12
-    with pytest.raises(UsageError, match=r"must be a whole number from 1 to 12|expected one argument"):
-        job.options(["--ploidy", text], ploidy=job.whole(1, 12))
-
-
-@pytest.mark.parametrize("text", ["-0.1", "1.01", "nan", "inf", "1e-3", ".5", "0x1", "1" * 400])
-def test_a_number_is_plain_digits_within_bounds(text: str) -> None:
-    assert job.options(["--min-share", "0.25"], min_share=job.number(0, 1)).min_share == 0.25
-    with pytest.raises(UsageError, match="must be a number from 0 to 1") as raised:
-        job.options(["--min-share", text], min_share=job.number(0, 1))
-    assert len(str(raised.value)) < 400
-
-
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "--exome", '"--exome"', "[1]"])
-def test_args_that_are_no_list_of_words_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="args must be a JSON list of words"):
-        job.options(job.listed_words(text), "--exome")
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["--exo"], ["--outdir", "/"], ["extra"], ["--ploidy"], ["--ploidy", "many"], "--exome", [1], {"--exome": 1}, None],
-)
-def test_any_other_word_is_refused(words: Any) -> None:
-    with pytest.raises(UsageError):
-        job.options(words, "--exome", ploidy=int)
 
 
 def test_a_warning_stands_in_the_receipt_and_its_word_alone_in_the_log(batch: Batch) -> None:

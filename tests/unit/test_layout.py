@@ -10,7 +10,8 @@ from function_aws import FASTQS, FINGERPRINT, MACHINE, REFERENCES, RESULTS, envi
 from hypothesis import given
 from hypothesis import strategies as st
 from seqdrop import layout
-from seqdrop.layout import ChoiceError, Choices, Fastq
+from seqdrop.choices import Choices
+from seqdrop.layout import Fastq
 from seqdrop.uri import S3Uri
 
 TOOLS = {"genome": FINGERPRINT, "aligner": "bwa_mem3", "caller": "bcftools"}
@@ -101,50 +102,6 @@ def test_all_lanes_of_a_sample_begin_alike(key: str, siblings: str) -> None:
     found = layout.parse_fastq_key(key)
     assert isinstance(found, Fastq)
     assert found.siblings == siblings
-
-
-def test_choices_become_metadata_and_come_back() -> None:
-    choices = Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high")
-    metadata = choices.to_metadata()
-    assert metadata == {
-        "seqdrop-reference": "viral",
-        "seqdrop-intervals": "amplicons.bed",
-        "seqdrop-args": '{"call":["--ploidy","1"]}',
-        "seqdrop-lanes": "4",
-        "seqdrop-priority": "high",
-    }
-    assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"]}, 4, "high")
-
-
-def test_no_choice_needs_no_metadata() -> None:
-    assert Choices().to_metadata() == {}
-    assert Choices.from_metadata({"owner": "someone else's metadata"}) == Choices()
-
-
-@pytest.mark.parametrize(
-    ("metadata", "sentence"),
-    [
-        (
-            {"seqdrop-refrence": "hg38"},
-            "unknown choice seqdrop-refrence; known: reference, intervals, args, lanes, priority",
-        ),
-        ({"seqdrop-reference": "a/b"}, "seqdrop-reference must be a name of letters, digits, '.', '_' and '-'"),
-        ({"seqdrop-intervals": "../x"}, "seqdrop-intervals must be a name of letters, digits, '.', '_' and '-'"),
-        ({"seqdrop-args": "[]"}, "seqdrop-args must be a JSON object of lists of words, its keys among "),
-        ({"seqdrop-args": '{"sort": []}'}, "seqdrop-args must be a JSON object of lists of words, its keys among "),
-        ({"seqdrop-args": '{"call": "--exome"}'}, "seqdrop-args must hold lists of words"),
-        ({"seqdrop-args": '{"call": [1]}'}, "seqdrop-args must hold lists of words"),
-        ({"seqdrop-args": "{"}, "seqdrop-args is not JSON"),
-        ({"seqdrop-lanes": "0"}, "seqdrop-lanes must be a number from 1 to 99"),
-        ({"seqdrop-lanes": "100"}, "seqdrop-lanes must be a number from 1 to 99"),
-        ({"seqdrop-priority": "low"}, "seqdrop-priority must be one of normal, high"),
-        ({"seqdrop-lanes": "two"}, "seqdrop-lanes must be a number from 1 to 99"),
-    ],
-)
-def test_a_choice_that_cannot_be_is_refused_with_a_sentence(metadata: dict[str, str], sentence: str) -> None:
-    with pytest.raises(ChoiceError) as raised:
-        Choices.from_metadata(metadata)
-    assert str(raised.value).startswith(sentence)
 
 
 def run_of(sample: str = "NA12878", pairs: Any = None, choices: Choices | None = None, **tools: str) -> str:

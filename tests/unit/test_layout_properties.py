@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from seqdrop import layout
-from seqdrop.layout import ChoiceError, Choices
+from seqdrop.choices import PRIORITIES, Choices
 from seqdrop.uri import S3Uri
 
 ENDINGS = ["_R1.fastq.gz", "_2.fq", "_S1_L001_R1_001.fastq.gz", ".R2.fastq.gz", " R1.fq.gz", "-R2.fastq"]
@@ -31,7 +31,7 @@ choices = st.builds(
     st.one_of(st.just(""), names),
     st.dictionaries(st.sampled_from(layout.STEPS), st.lists(st.text(max_size=8), max_size=3)),
     st.integers(1, 99),
-    st.sampled_from(layout.PRIORITIES),
+    st.sampled_from(PRIORITIES),
 )
 
 
@@ -152,13 +152,3 @@ def test_every_address_of_a_plan_lies_below_its_results_and_every_value_of_a_job
 
 def mates_of(found: layout.Fastq) -> list[layout.Fastq]:
     return [parsed for parsed in map(layout.parse_fastq_key, found.mates) if parsed]
-
-
-@given(st.dictionaries(st.sampled_from([f"seqdrop-{name}" for name in sorted(layout.CHOICES)]), st.text(max_size=30)))
-def test_any_metadata_is_a_choice_or_refused(metadata: dict[str, str]) -> None:
-    try:
-        chosen = Choices.from_metadata(metadata)
-    except ChoiceError:
-        return
-    assert Choices.from_metadata(chosen.to_metadata()).to_metadata() == chosen.to_metadata()
-    assert layout.LANES.fullmatch(str(chosen.lanes))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from function_aws import RESULTS, event
-from seqdrop import failure, layout, outcome
+from seqdrop import advice, layout, outcome
 from seqdrop.failure import Verdict
 from seqdrop.outcome import RunEnding
 
@@ -107,7 +107,7 @@ def test_the_machine_ends_with_the_class_and_with_all_that_is_to_be_said() -> No
     said = RunEnding("FAILED", "STOPPED", "It was stopped.").answer()
     assert (said["class"], said["cause"].splitlines()) == (
         "STOPPED",
-        ["It was stopped.", "Class: STOPPED", f"What to do: {failure.advice('STOPPED')}"],
+        ["It was stopped.", "Class: STOPPED", f"What to do: {advice.on('STOPPED')}"],
     )
 
 

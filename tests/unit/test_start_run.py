@@ -23,7 +23,7 @@ from function_aws import (
 )
 from made_reads import FLOWCELL, fastq
 from seqdrop import layout
-from seqdrop.layout import Choices
+from seqdrop.choices import Choices
 
 R1, R2 = "NA12878_R1.fastq.gz", "NA12878_R2.fastq.gz"
 WAITING = {"outcome": "waiting", "reason": "the mate is not there yet"}

@@ -7,10 +7,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from seqdrop import executions, failure, layout, mates, runs, s3
+from seqdrop import advice, executions, layout, mates, runs, s3
+from seqdrop.choices import ChoiceError, Choices
 from seqdrop.executions import NotResumableError
 from seqdrop.failure import BadInputError
-from seqdrop.layout import ChoiceError, Choices
 from seqdrop.mates import Pair
 from seqdrop.reference import UnpreparedError, check_reference
 from seqdrop.uri import S3Uri
@@ -94,7 +94,7 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Outcome
     """What cannot be started gets a row that says so, and a message: the person who dropped it sees no log."""
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
     if runs.refuse(described(sample, run, choices), failure_class, str(error)):
-        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", failure.advice(failure_class)]
+        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", advice.on(failure_class)]
         runs.tell(run, f"seqdrop run {run}: not started", [*lines, f"More: seqdrop why {run}"])
     return {"outcome": "refused", "run": run, "failure_class": failure_class, "reason": str(error)}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from seqdrop import job, layout, s3
+from seqdrop import command, layout, s3
 from seqdrop.failure import JobError
 from seqdrop.pairs import Pairs
 from seqdrop.process import Command
@@ -41,7 +41,7 @@ class Lane:
 
 
 def arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
-    return job.arguments(argv, description, *INTERFACE)
+    return command.arguments(argv, description, *INTERFACE)
 
 
 def fetch_lanes(work: Work) -> list[Lane]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from seqdrop import job
+from seqdrop import command
 from seqdrop.failure import BadInputError, JobError
 from seqdrop.work import Work
 
@@ -19,7 +19,7 @@ BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 
 
 def arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
-    return job.arguments(argv, description, *INTERFACE)
+    return command.arguments(argv, description, *INTERFACE)
 
 
 def fetch_intervals(work: Work, reference: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqdrop import failure
+from seqdrop import advice, failure
 from seqdrop.ending import Ending
 from seqdrop.failure import Verdict
 from seqdrop.plain import plain
@@ -77,7 +77,7 @@ def _given_up(
 ) -> dict[str, Any]:
     """The end of a step, with all that a person wants to know of it."""
     last = failures[-1]
-    said = {"class": last["class"], "message": last["message"], "advice": failure.advice(last["class"], step)}
+    said = {"class": last["class"], "message": last["message"], "advice": advice.on(last["class"], step)}
     tail = verdict.stderr_tail[-MOST_LINES:] if verdict else ()
     said |= {"tool_lines": [plain(line, MOST_LINE) for line in tail], "log": ending.log}
     # A machine without a record (prepare_reference) ends with these very words.

@@ -7,47 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seqdrop import advice
 from seqdrop.ending import Ending
 from seqdrop.plain import plain
 
 # Exit codes of a job: the words of sysexits.h, and 128 + SIGTERM.
 USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN, STOPPED_EXIT = 64, 65, 70, 75, 143
 
-# What to do. <Step> stands for the step's name in the stack's parameters, <again> for the command that tries again.
-ADVICE = {
-    "BAD_INPUT": "Send the files again as they left the sequencer; the same bytes will fail again.",
-    "BAD_INPUT.TRUNCATED": "Copy the file again, whole, compare its checksum, then upload it again.",
-    "BAD_INPUT.CORRUPT_GZIP": "The file was damaged on its way: copy it again, try `gzip -t` on it, upload it again.",
-    "BAD_INPUT.NOT_GZIP": "Compress the file with gzip or bgzip, or name it .fastq, then upload it again.",
-    "BAD_INPUT.EMPTY": "See whether the sequencer wrote any reads for this sample, then upload files that have some.",
-    "BAD_INPUT.MALFORMED": "Write the file again from the sequencer's data: it is no FASTQ that tools agree on.",
-    "BAD_INPUT.MATE_COUNT": "One mate lost reads: filter or trim both mates together, then upload both again.",
-    "BAD_INPUT.MATE_NAMES": "The mates are not of one run or not in one order: upload the two that belong together.",
-    "BAD_INPUT.LIMIT": "No sequencer writes such a file: look at what it is, then send the right one.",
-    "BAD_INPUT.ARGS": "Correct the words chosen for this step, then drop the reads again.",
-    "BAD_INPUT.CHOICES": "Correct what was chosen on the FASTQs (x-amz-meta-seqdrop-*), then upload them again.",
-    "BAD_INPUT.SAME_FILE": "One file was given as both mates: upload the other one.",
-    "BAD_INPUT.SWAPPED": "The mates have each other's names: rename them, then upload them again.",
-    "BAD_INPUT.MISSING": "Upload the file again; it must stay until its run is over.",
-    "BAD_INPUT.PLAN": "Drop the reads into the bucket: a plan written by hand must be as events/execution_input.json.",
-    "REFERENCE": "Prepare it with `seqdrop reference`, or choose one that is there (x-amz-meta-seqdrop-reference).",
-    "NOT_READY": "Push the images, deploy, then drop the reads again.",
-    "OUT_OF_MEMORY": "Give this step more memory: raise <Step>Memory of the stack, then <again>.",
-    "NO_SPACE": "Give jobs a larger scratch disk: raise ScratchSize of the stack, then <again>.",
-    "SPOT_RECLAIMED": "Hosts were taken back again and again: <again>, or set SpotShare=never first.",
-    "HOST_FAILED": "Instances could not start the job: <again>; if it happens again, look at the stack's instances.",
-    "IMAGE_PULL": "Push the images of this stack (`make push`), then <again>.",
-    "THROTTLED": "AWS was too busy: <again> in some minutes.",
-    "NOT_PLACED": "See <Step>Vcpus and <Step>Memory, MaxVcpus and the vCPU quota of the account, then <again>.",
-    "TIMEOUT": "Look at the log of the job; if it was at work, raise its limit in the template, then <again>.",
-    "STOPPED": "Somebody stopped it: <again> to go on where it stopped.",
-    "TOOL_FAILED": "Look at the tool's last lines and at its log; when the cause is gone, <again>.",
-    "DENIED": "Give the permission back (role, bucket policy or key), then <again>.",
-    "RESULTS_CHANGED": "Leave the results alone until the run is over: <again> to make anew what is gone.",
-    "NOT_STARTED": "Nothing was lost: <again> to start it.",
-    "NOT_RECORDED": "Wait: within an hour the run is recorded as what it is, results and all.",
-    "INTERNAL": "This is a fault of the pipeline: please report it with the log of this step.",
-}
 BAD_INPUT = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
 # Reasons for which no instance will ever do: the same job again would only wait again.
 FITS_NOWHERE = (
@@ -120,7 +86,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        return {"class": fields.pop("failure_class"), **fields, "advice": advice(self.failure_class)}
+        return {"class": fields.pop("failure_class"), **fields, "advice": advice.on(self.failure_class)}
 
     @classmethod
     def from_json(cls, value: Any) -> Verdict:
@@ -134,17 +100,10 @@ class Verdict:
                 "stderr_tail": list(tail),
                 "peak_memory": int(peak_memory),
                 "job_id": str(job_id),
-            } if failure_class in ADVICE or BAD_INPUT.fullmatch(failure_class):
+            } if failure_class in advice.ADVICE or BAD_INPUT.fullmatch(failure_class):
                 lines = tuple(line for line in tail if isinstance(line, str))
                 return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
         raise ValueError("this is no verdict")
-
-
-def advice(failure_class: str, step: str = "") -> str:
-    """What to do about it."""
-    text = ADVICE.get(failure_class) or ADVICE.get(failure_class.split(".", maxsplit=1)[0], ADVICE["INTERNAL"])
-    again = "`seqdrop reference`" if step == "prepare" else "`seqdrop resume RUN`"
-    return text.replace("<Step>", step.title() or "<Step>").replace("<again>", again)
 
 
 def told(said: Mapping[str, Any]) -> list[str]:
@@ -212,6 +171,8 @@ def _without_verdict(ending: Ending) -> tuple[str, str]:
         return "THROTTLED", "AWS Batch refused the job because of too many requests."
     if ending.error in {"Batch.ServerException", "Batch.SdkClientException"}:
         return "THROTTLED", f"AWS Batch did not answer as it should, again and again: {ending.text}"
+    if not ending.job_id and "not authorized" in ending.text:
+        return "DENIED", f"Batch took no job: {ending.text}"
     if ending.exit_code in EXITS:
         return EXITS[ending.exit_code]
     if ending.exit_code is not None:

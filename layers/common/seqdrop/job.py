@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import json
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,80 +24,8 @@ from seqdrop.uri import S3Uri
 from seqdrop.work import Work, in_their_words, peak_memory
 
 INTERMEDIATE = "seqdrop=intermediate"  # working papers: the bucket's lifecycle clears them away
-# Every job is told these; what else it is told is its own inputs and outputs.
-COMMON = ("run", "attempt", "vcpus", "memory", "args")
 MESSAGE = 1000  # characters of a verdict's sentence; the last words of a tool are part of it
-SENTENCE = 300  # characters; of hostile words no more is repeated
-MOST_WORDS = 50  # in `args`; no tool has as many options
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise failure.UsageError(plain(message, SENTENCE))
-
-
-def arguments(argv: Sequence[str] | None, description: str | None, *words: str) -> argparse.Namespace:
-    """The command line of a job: `--word` for every word of its interface, all of them required.
-
-    `sample` stays text, `vcpus` and `memory` (MiB) become numbers, `args` a list of words, the rest S3 addresses.
-    """
-    parser = argparse.ArgumentParser(description=description)
-    kinds: dict[str, Any] = {"vcpus": int, "memory": int, "args": listed_words, "attempt": str, "run": str}
-    kinds |= {"sample": str, "aligner": str, "intervals": optional_uri, "genes": optional_uri}
-    for word in (*words, "results", *COMMON):
-        parser.add_argument(f"--{word}", required=True, type=kinds.get(word, S3Uri.parse))
-    return parser.parse_args(argv)  # argparse ends with 2; Batch gets USAGE from `step` for what the plan says
-
-
-def optional_uri(text: str) -> S3Uri | None:
-    return None if text in {layout.WHOLE_GENOME, "none"} else S3Uri.parse(text)
-
-
-def listed_words(text: str) -> Any:
-    """The list that a JSON text stands for; what is none is left for `options` to refuse."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """The type of an option's value: a whole number in these bounds, in plain digits."""
-
-    def parse(text: str) -> int:
-        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
-        return int(text)
-
-    return parse
-
-
-def number(least: float, most: float) -> Callable[[str], float]:
-    """The same with decimals."""
-
-    def parse(text: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or not least <= float(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a number from {least} to {most}, not {text!r}")
-        return float(text)
-
-    return parse
-
-
-def options(words: Sequence[str], *flags: str, **values: Callable[[str], Any]) -> argparse.Namespace:
-    """The words a plan may add for one tool: only those named here. Raises UsageError.
-
-    `flags` are switches, `values` take one argument of the kind given; both spelt `--like-this`.
-    """
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    for flag in flags:
-        parser.add_argument(flag, action="store_true")
-    for name, kind in values.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise failure.UsageError("args must be a JSON list of words")
-    if len(words) > MOST_WORDS:
-        raise failure.UsageError(f"args must be at most {MOST_WORDS} words, not {len(words)}")
-    return parser.parse_args(words)
+LINE = 300  # characters of each line of a traceback
 
 
 @contextlib.contextmanager
@@ -217,7 +143,7 @@ def _leave(verdict: failure.Verdict, name: str, args: argparse.Namespace, hidden
     stopped = verdict.exit_code == failure.STOPPED_EXIT
     logger.info("failed", failure_class=verdict.failure_class, sentence=verdict.message)
     if not stopped:
-        frames = [plain(line, SENTENCE) for line in hidden(traceback.format_exc()).splitlines()]
+        frames = [plain(line, LINE) for line in hidden(traceback.format_exc()).splitlines()]
         logger.error("traceback", frames=frames)
     if not addresses.own_folder(args):
         return  # a verdict would be written among another run's

@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqdrop.uri import S3Uri
 
-CHOICES = {"reference", "intervals", "args", "lanes", "priority"}
-PRIORITIES = ("normal", "high")
+if TYPE_CHECKING:
+    from seqdrop.choices import Choices
+
 # The jobs of a run, by the word that names them in the plan, in receipts and in verdicts.
 STEPS = ("align", "call", "annotate", "collect", "compose")
 ANNOTATOR = "snpeff"
@@ -23,7 +24,6 @@ WHOLE_GENOME = "all"  # the value of `intervals` when no BED was chosen: Batch p
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, of a BED beside it
 SAMPLE = NAME
-LANES = re.compile(r"[1-9][0-9]?")
 _FASTQ = re.compile(
     r"""(?P<stem>.+?)
         (?:_(?P<number>S\d+))?
@@ -33,10 +33,6 @@ _FASTQ = re.compile(
         \.(?:fastq|fq)(?:\.gz)?""",
     re.VERBOSE | re.ASCII,  # or any script's digits would make a lane
 )
-
-
-class ChoiceError(ValueError):
-    """What was asked for a run, in the metadata of its FASTQs, cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,64 +75,6 @@ def parse_fastq_key(key: str) -> Fastq | None:
     if not SAMPLE.fullmatch(sample):
         return None
     return Fastq(key, sample, found["lane"] or "", int(found["mate"]), folder + found.start("mate"))
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What may be chosen for one run, written as user metadata on every one of its FASTQs."""
-
-    reference: str = ""  # a name in the reference bucket; "" is the deployment's default
-    intervals: str = ""  # a BED beside the genome; "" is the whole of it
-    args: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step -> words, each tool checks its own
-    lanes: int = 1  # pairs of one sample that make one run
-    priority: str = "normal"  # or "high": which queue; changes no result, and so no run id
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
-        """Read `x-amz-meta-seqdrop-*`; raises ChoiceError."""
-        given = {key.removeprefix("seqdrop-"): value for key, value in metadata.items() if key.startswith("seqdrop-")}
-        unknown = sorted(given.keys() - CHOICES)
-        if unknown:
-            raise ChoiceError(
-                f"unknown choice seqdrop-{unknown[0]}; known: reference, intervals, args, lanes, priority"
-            )
-        for name in ("reference", "intervals"):
-            if given.get(name) and not NAME.fullmatch(given[name]):
-                raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
-        if given.get("priority", "normal") not in PRIORITIES:
-            raise ChoiceError(f"seqdrop-priority must be one of {', '.join(PRIORITIES)}")
-        priority = given.get("priority", "normal")
-        return cls(given.get("reference", ""), given.get("intervals", ""), _args(given), _lanes(given), priority)
-
-    def to_metadata(self) -> dict[str, str]:
-        args = {step: list(words) for step, words in self.args.items() if words}
-        given = {
-            "reference": self.reference,
-            "intervals": self.intervals,
-            "args": canonical(args) if args else "",
-            "lanes": str(self.lanes) if self.lanes != 1 else "",
-            "priority": self.priority if self.priority != "normal" else "",
-        }
-        return {f"seqdrop-{name}": value for name, value in given.items() if value}
-
-
-def _args(given: Mapping[str, str]) -> dict[str, list[str]]:
-    try:
-        args = json.loads(given.get("args") or "{}")
-    except ValueError:
-        raise ChoiceError("seqdrop-args is not JSON") from None
-    if not isinstance(args, dict) or args.keys() - set(STEPS):
-        raise ChoiceError(f"seqdrop-args must be a JSON object of lists of words, its keys among {', '.join(STEPS)}")
-    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in args.values()):
-        raise ChoiceError("seqdrop-args must hold lists of words")
-    return args
-
-
-def _lanes(given: Mapping[str, str]) -> int:
-    text = given.get("lanes") or "1"
-    if not LANES.fullmatch(text):
-        raise ChoiceError("seqdrop-lanes must be a number from 1 to 99")
-    return int(text)
 
 
 def shown(text: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqdrop import first_look, layout, runs, s3
-from seqdrop.layout import ChoiceError, Choices, Fastq
+from seqdrop.choices import LANES, ChoiceError, Choices
+from seqdrop.layout import Fastq
 from seqdrop.uri import S3Uri
 
 Pair = dict[str, Any]  # an entry of reads.json
@@ -22,7 +23,7 @@ def find(bucket: str, name: Fastq) -> list[Found] | None:
     if first is None:
         return None
     lanes = first[1][0].get("seqdrop-lanes", "1")
-    if lanes == "1" or not layout.LANES.fullmatch(lanes):  # what cannot be is refused with the other choices
+    if lanes == "1" or not LANES.fullmatch(lanes):  # what cannot be is refused with the other choices
         return [first]
     keys = s3.keys_beginning(bucket, name.siblings)
     found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.is_beside(name)}

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seqdrop import failure, layout
+from seqdrop import advice, failure, layout
+from seqdrop.choices import Choices
 from seqdrop.doctor import MOST_LINE, MOST_LINES, tries
 from seqdrop.failure import Verdict
-from seqdrop.layout import Choices
 from seqdrop.plain import plain
 
 # Without one of these there are no variants to come back for, and so no manifest.
@@ -47,7 +47,7 @@ class RunEnding:
             "step": self.step,
             "class": self.failure_class,
             "message": self.message,
-            "advice": failure.advice(self.failure_class, self.step) if self.failure_class else "",
+            "advice": advice.on(self.failure_class, self.step) if self.failure_class else "",
             "tool_lines": list(self.tool_lines),
             "log": self.log,
             "tried": list(self.tried),
@@ -110,7 +110,7 @@ def closed(status: str, error: str, cause: str) -> RunEnding:
         return RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
     if status == "SUCCEEDED" or error == "NOT_RECORDED":  # what its jobs left says how it ended
         return RunEnding("SUCCEEDED")
-    known = error.split(".", maxsplit=1)[0] in failure.ADVICE
+    known = error.split(".", maxsplit=1)[0] in advice.ADVICE
     return RunEnding("FAILED", error if known else "INTERNAL", said or "The state machine failed; see its history.")
 
 

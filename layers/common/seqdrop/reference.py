@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdrop import layout, s3
-from seqdrop.layout import Choices
+from seqdrop.choices import Choices
 
 
 class UnpreparedError(Exception):

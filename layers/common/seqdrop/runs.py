@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from boto3.dynamodb.conditions import ConditionBase, Key
 
-from seqdrop import layout
-from seqdrop.failure import advice
+from seqdrop import advice, layout
 from seqdrop.s3 import RETRIES
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def begin(row: Mapping[str, Any]) -> bool:
 def refuse(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
     """Write a row for reads that started nothing, and why. True if nobody has told of it yet."""
     moment = now()
-    ending = {"class": failure_class, "message": message, "advice": advice(failure_class)}
+    ending = {"class": failure_class, "message": message, "advice": advice.on(failure_class)}
     refused = {**row, "status": "FAILED", "started": moment, "finished": moment, **ending}
     return _put({**refused, "untold": UNTOLD}, "attribute_not_exists(#run)") or is_untold(str(row["run"]))
 

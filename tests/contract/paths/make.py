@@ -13,7 +13,7 @@ from typing import Any
 
 from paths.cases import DONE, PIPELINE, PREPARATION, Calls, Case, Fault
 from seqdrop import doctor, layout, outcome
-from seqdrop.layout import Choices
+from seqdrop.choices import Choices
 from seqdrop.uri import S3Uri
 
 FILE = Path(__file__).parent / "MockConfigFile.json"

@@ -138,9 +138,8 @@ FINAL = {
         1,
     ),
     "Denied": (
-        "INTERNAL",
-        "The job could not be run (Batch.AWSBatchException): User is not authorized to perform: batch:SubmitJob"
-        " (Status Code: 403)",
+        "DENIED",
+        "Batch took no job: User is not authorized to perform: batch:SubmitJob (Status Code: 403)",
         7,  # the first and the six of Retry
     ),
 }
