@@ -109,7 +109,7 @@ def explain(stack: Stack, row: Mapping[str, Any]) -> None:
     if row.get("status") == "WAITING":
         message = str(row["message"])
         say(f"{message[0].upper()}{message[1:]}. Since {_minute(row.get('started'))}.", style="bold yellow")
-        say("Upload what is missing; after two weeks a lone mate is forgotten.")
+        say("Upload what is missing; after two weeks what waits is forgotten.")
     elif row.get("status") == "RUNNING":
         why.show_running(stack, row)
     elif row.get("status") == "SUCCEEDED":

@@ -27,14 +27,12 @@ CONFIG = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = command.arguments(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
-    with job.step("compose", args) as work:
+    sources = {getattr(args, word).companion(suffix): ending for word, suffix, ending in SOURCES}
+    with job.step("compose", args, optional=sources) as work:
         command.options(args.args)
         (work / "sources").mkdir()
-        for word, suffix, ending in SOURCES:
-            uri = getattr(args, word).companion(suffix)
-            if work.exists(uri):
-                work.fetch(uri, name=f"sources/{args.sample}{ending}")
-        work.counts["sources"] = len(list((work / "sources").iterdir()))
+        for uri in work.sources:
+            work.fetch(uri, name=f"sources/{args.sample}{sources[uri]}")
         work.version("multiqc")
         config = work / "config.yaml"
         config.write_text(json.dumps(CONFIG))  # JSON is YAML

@@ -80,7 +80,8 @@ def repair(row: runs.Row) -> bool:
 def never_began(row: runs.Row) -> bool:
     """Close a row whose execution is not there; it is told of as a run that failed."""
     ending, nothing = outcome.not_there(), {"usd": 0.0}
-    if not closed(row["run"], row["execution"], ending, {"cost": "0.0"}):
+    was = {"resumed": str(row["resumed"])} if "resumed" in row else {}  # whoever resumes it now notes that first
+    if not closed(row["run"], row["execution"], ending, {"cost": "0.0"}, **was):
         return False
     runs.tell(row["run"], *record.message(row, ending, {}, nothing))
     return True
@@ -112,16 +113,17 @@ def close(plan: Any, execution: str, ending: RunEnding | None = None) -> dict[st
     if closed(plan["run"], execution, ending, {**record.figures(receipts), "cost": str(cost["usd"])}):
         if ending.publishes:
             s3.write_json(layout.manifest_uri(folder), record.manifest(plan, execution, ending, complete, cost))
-        runs.tell(plan["run"], *record.message(plan, ending, receipts, cost))
+        earlier = str(layout.manifest_uri(folder)) in there
+        runs.tell(plan["run"], *record.message(plan, ending, receipts, cost, earlier=earlier))
     return ending.answer()
 
 
-def closed(run: str, execution: str, ending: RunEnding, figures: Mapping[str, Any]) -> bool:
+def closed(run: str, execution: str, ending: RunEnding, figures: Mapping[str, Any], **was: str) -> bool:
     """Close the row; True where its manifest and its message are still to be written, by whoever closed it so.
 
     The row first: of two that end a run in different ways at one time, one alone goes on to the manifest.
     """
-    if not runs.finish(run, execution, {**ending.row(), "finished": runs.now(), **figures}):
+    if not runs.finish(run, execution, {**ending.row(), "finished": runs.now(), **figures}, **was):
         return runs.is_untold(run, execution=execution, status=ending.status)
     measure(run, ending, figures)
     logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)  # sentences may name files

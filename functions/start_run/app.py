@@ -16,13 +16,13 @@ from seqdrop import admission, layout, mates, runs
 from seqdrop.admission import Outcome
 from seqdrop.layout import Fastq
 from seqdrop.log import log_failure, logger
+from seqdrop.mates import Lack
 from seqdrop.uri import S3Uri
 
 metrics = Metrics()
 ELSEWHERE = "it lies in another bucket than the one for FASTQs"
 NO_FASTQ = "not a FASTQ of a pair: names end in _R1 or _R2 and .fastq.gz"
 UNVERSIONED = "the bucket keeps no versions: turn versioning on, so that a run can pin its reads"
-ALONE = "the mate is not there yet"
 
 
 class NotHandledError(Exception):
@@ -61,8 +61,12 @@ def arrived(told: dict[str, Any]) -> Outcome:
         return {"outcome": "ignored", "reason": NO_FASTQ}
     if not version_id:
         return {"outcome": "refused", "reason": UNVERSIONED}
-    found = mates.find(uri.bucket, name) or waited(uri.bucket, name)
-    return admission.begin(name.sample, found) if found else {"outcome": "waiting", "reason": ALONE}
+    found = mates.find(uri.bucket, name)
+    if isinstance(found, Lack):
+        found = waited(uri.bucket, name, found)
+    if isinstance(found, Lack):
+        return {"outcome": "waiting", "reason": found.reason}
+    return admission.begin(name.sample, found)
 
 
 def arrival(told: dict[str, Any]) -> tuple[S3Uri, str]:
@@ -75,9 +79,9 @@ def arrival(told: dict[str, Any]) -> tuple[S3Uri, str]:
     return S3Uri(detail.bucket.name, detail.object["key"]), detail.object.get("version-id") or ""
 
 
-def waited(bucket: str, name: Fastq) -> list[mates.Found] | None:
+def waited(bucket: str, name: Fastq, lack: Lack) -> list[mates.Found] | Lack:
     """A lone mate is normal; it gets a row, so that one that waits too long is seen. Then a last look."""
-    runs.remember_waiting(bucket, name.mates, name.sample)
+    runs.remember_waiting(bucket, lack.names, name.sample, lack.message)
     return mates.find(bucket, name)  # the mate may have come in between, and its event found no row to forget
 
 

@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 from catalogue import case
-from pipeline_runs import Sample, bodies, drop_pair, ended, eventually, execution, fetch_json, keys, row_of, rows
+from pipeline_runs import (
+    Sample,
+    bodies,
+    drop_pair,
+    ended,
+    eventually,
+    execution,
+    fetch_json,
+    keys,
+    planted,
+    row_of,
+    rows,
+    run_pair,
+)
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.resume import resume
 from seqdrop_cli.stack import Stack
@@ -39,6 +52,27 @@ def test_a_resumed_run_does_again_only_what_is_not_done(
     assert (manifest["complete"], manifest["execution"]) == (True, row["execution"])
     assert execution(stack, row)["input"] == execution(stack, stopped)["input"]
     assert len(rows(stack, "RESUMED")) == 1
+
+
+@case(
+    happens="A step failed, the report was built without it, and the run is resumed.",
+    see="`SUCCEEDED`; the report has the figures of all steps.",
+    does="Builds the report anew where it would be made of other figures than it was.",
+    do="Mend what `seqdrop why` says, then `seqdrop resume RUN`.",
+)
+def test_a_resumed_run_has_a_report_of_all_steps(stack: Stack, sample: Sample) -> None:
+    refused = {"service": "s3", "operation": "PutObject", "fault": "403", "key": "*/LATER.vcf.gz", "times": 9}
+    with planted(stack, refused):
+        row = run_pair(stack, sample.few, "LATER")
+    assert (row["status"], row["step"]) == ("FAILED", "call")
+    assert modules(stack, row) == {"Samtools", "Bcftools"}
+    resume(stack, row)
+    assert modules(stack, row) == {"Samtools", "Bcftools", "SnpEff"}
+    assert len(fetch_json(stack, row, "jobs/compose.json")["sources"]) == 5
+
+
+def modules(stack: Stack, row: dict[str, Any]) -> set[str]:
+    return set(fetch_json(stack, row, f"{row['sample']}.report.html.json")["report_data_sources"])
 
 
 @case(

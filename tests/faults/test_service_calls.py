@@ -62,6 +62,7 @@ SHORT = [
     s3("GetObject", "short", "*/SHORT.bam", 2),
     s3("GetObject", "short", "*/SHORT.vcf.gz"),
     s3("GetObject", "short", "*/genome.fa"),
+    s3("GetObject", "short", "*/jobs/collect.json", 2),
 ]
 SLOW = [
     s3("GetObject", "delay", "*SLOW_R1.fastq.gz", 2, seconds=2),
@@ -117,9 +118,10 @@ def test_a_lost_host_in_the_middle_of_publishing_changes_no_byte(
     do="Give the permission back, then resume the run.",
 )
 def test_a_refused_permission_ends_in_one_sentence(stack: Stack, sample: Sample) -> None:
-    with planted(stack, s3("PutObject", "403", "*/DENIED.vcf.gz", 99)) as hits:
+    cut = s3("GetObject", "short", "*/failures/call.*")  # what the doctor reads
+    with planted(stack, s3("PutObject", "403", "*/DENIED.vcf.gz", 99), cut) as hits:
         row = run_pair(stack, sample.few, "DENIED")
-        assert len(hits()) == 1
+        assert [hit["fault"] for hit in hits()] == ["403", "short"]
     assert (row["status"], row["class"], row["step"]) == ("FAILED", "DENIED", "call")
     assert "AccessDenied" in row["message"]
     assert "\n" not in row["message"]

@@ -126,6 +126,37 @@ def test_a_crash_between_row_and_execution_is_mended_by_resuming_again(
     assert sorted(aws.executions()) == [failed, f"{failed}-2"]
 
 
+def test_a_run_is_not_closed_as_never_begun_while_somebody_resumes_it(
+    aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repair finds no execution; before it closes the row, somebody resumes the run."""
+    assert runs.reopen(failed, runs.get(failed) or {}, f"{EXECUTION}:{failed}-2")
+    long_ago = {":then": "2026-01-01T00:00:00Z"}
+    aws.table.update_item(
+        Key={"run": failed}, UpdateExpression="SET resumed = :then", ExpressionAttributeValues=long_ago
+    )
+    record_run, describe = aws.load("record_run"), executions.describe
+
+    def meanwhile(execution: str) -> Any:
+        found = describe(execution)
+        monkeypatch.setattr(executions, "describe", describe)
+        assert resumed(start_run, failed)["outcome"] == "resumed"
+        return found
+
+    monkeypatch.setattr(executions, "describe", meanwhile)
+    assert record_run.call(event("schedule")) == {"repaired": 0}
+    assert (aws.row(failed) or {})["status"] == "RUNNING"
+    assert aws.messages() == []
+
+
+def test_a_run_whose_row_was_closed_too_early_is_not_started_beside_itself(
+    aws: Deployed, start_run: Any, failed: str
+) -> None:
+    again = resumed(start_run, failed)["execution"]
+    assert runs.finish(failed, again, ENDING)
+    assert refusal(start_run, failed) == "it is still running"
+
+
 def test_what_cannot_be_resumed_is_refused_with_a_sentence(aws: Deployed, start_run: Any, failed: str) -> None:
     assert refusal(start_run, "0" * 20) == f"there is no run {'0' * 20}"
     resumed(start_run, failed)

@@ -38,6 +38,7 @@ def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) 
         "bytes_out": 8,
         "counts": {"reads": 2},
         "warnings": [],
+        "sources": {},
         "outputs": [
             {
                 "name": "bam.bai",

@@ -137,6 +137,12 @@ def test_the_message_of_a_failed_run() -> None:
     )
 
 
+def test_the_message_of_an_incomplete_run_that_was_resumed_in_vain_says_what_stays() -> None:
+    ending = RunEnding("ABORTED", "STOPPED", "The run was stopped.")
+    _, lines = record.message(succeeded(), ending, {}, COST, earlier=True)
+    assert lines[0] == "Sample NA12878 has nothing new; the results of before stay: The run was stopped."
+
+
 def test_a_row_is_enough_for_the_message_of_a_failed_run() -> None:
     ending = RunEnding("FAILED", "NOT_STARTED", "It never began.")
     subject, lines = record.message({"run": RUN, "sample": "S"}, ending, {}, {})

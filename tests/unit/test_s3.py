@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
     FlexibleChecksumError,
+    IncompleteReadError,
     NoCredentialsError,
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from function_aws import ACCOUNT, Deployed
 from moto.s3.models import s3_backends
@@ -243,6 +246,27 @@ def test_json_reads_back_as_it_was_written(folder: S3Uri) -> None:
     value = {"b": [1, None, "ü"], "a": {}}
     s3.write_json(folder / "value.json", value)
     assert s3.read_json(folder / "value.json") == value
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+def test_an_answer_that_breaks_off_is_asked_for_again(folder: S3Uri, broken: int) -> None:
+    with Stubber(s3.client()) as answers:
+        for _ in range(broken):
+            answers.add_response("get_object", {"Body": body(b'{"half":', 100)})
+        answers.add_response("get_object", {"Body": body(b'{"whole": 1}', 12)})
+        assert s3.read_json(folder / "value.json") == {"whole": 1}
+
+
+def test_answers_that_go_on_breaking_off_are_given_up(folder: S3Uri) -> None:
+    with Stubber(s3.client()) as answers:
+        for _ in range(3):
+            answers.add_response("get_object", {"Body": body(b"@r", 100)})
+        with pytest.raises(IncompleteReadError):
+            s3.head_bytes(folder / "reads.fastq.gz", 100)
+
+
+def body(sent: bytes, promised: int) -> StreamingBody:
+    return StreamingBody(BytesIO(sent), promised)
 
 
 def test_names_below_a_folder_are_all_of_them_and_no_neighbours(aws: Deployed, folder: S3Uri) -> None:

@@ -456,7 +456,7 @@ def test_four_lanes_make_one_run_only_when_all_eight_files_are_there(aws: Deploy
         for mate, key in enumerate(lane_keys(lane), start=1):
             told = aws.put(key, fastq(mate, lane=lane), lanes="4")
             outcomes.append(only(start_run.call(told)))
-    assert outcomes[:7] == [WAITING] * 7
+    assert [outcome["outcome"] for outcome in outcomes[:7]] == ["waiting"] * 7
     assert outcomes[7]["outcome"] == "started"
     (run,) = aws.executions()
     lanes = lanes_of(aws, run)
@@ -467,6 +467,32 @@ def test_four_lanes_make_one_run_only_when_all_eight_files_are_there(aws: Deploy
         ("L004", "HXYZTDSXX.4"),
     ]
     assert [lane["fastq_2"]["uri"] for lane in lanes] == [f"s3://{FASTQS}/{lane_keys(n)[1]}" for n in (1, 2, 3, 4)]
+
+
+def test_a_lane_that_waits_for_the_others_has_a_row_until_they_come(aws: Deployed, start_run: Any) -> None:
+    (one, other), (lone, last) = lane_keys(1), lane_keys(2)
+    first = [aws.put(key, fastq(mate, lane=1), lanes="2") for mate, key in ((1, one), (2, other))]
+    aws.put(lone, fastq(1, lane=2), lanes="2")
+    assert only(start_run.call(first[0])) == {"outcome": "waiting", "reason": "other lanes are not there yet"}
+    (row,) = aws.rows()
+    begins = one.partition("_L001")[0]
+    assert (row["status"], row["message"]) == (
+        "WAITING",
+        f"waits until as many lanes are there as seqdrop-lanes says: {begins}",
+    )
+    start_run.call(first[1])
+    assert aws.rows() == [row]
+    start_run.call(aws.put(last, fastq(2, lane=2), lanes="2"))
+    assert [each["status"] for each in aws.rows()] == ["RUNNING"]
+
+
+def test_more_lanes_than_were_said_are_refused(aws: Deployed, start_run: Any) -> None:
+    for lane in (1, 2, 3):
+        for mate, key in enumerate(lane_keys(lane), 1):
+            told = aws.put(key, fastq(mate, lane=lane), lanes="2")
+    outcome = only(start_run.call(told))
+    assert (outcome["outcome"], outcome["failure_class"]) == ("refused", "BAD_INPUT.CHOICES")
+    assert outcome["reason"] == "3 lanes of this sample are there, but seqdrop-lanes says 2"
 
 
 def test_lanes_that_do_not_say_they_belong_together_are_runs_of_their_own(aws: Deployed, start_run: Any) -> None:

@@ -64,25 +64,27 @@ def resume(run: str, sizes: Sizes) -> str:
         raise NotResumableError("it was never started: mend what it says, then drop the reads again")
     if row["status"] == "SUCCEEDED":
         raise NotResumableError("it succeeded: there is nothing left to do")
-    plan = _plan(run, row, sizes)
-    execution = _reopened(run, row)
+    last = describe(str(row["execution"]))
+    if last and last["status"] == "RUNNING":  # whatever its row says
+        raise NotResumableError("it is still running")
+    plan = _plan(last or describe(arn(run)), sizes)
+    execution = _reopened(run, row, last)
     start(execution, plan)
     return execution
 
 
-def _plan(run: str, row: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+def _plan(started: Mapping[str, Any] | None, sizes: Sizes) -> dict[str, Any]:
     """As the run was started, with the sizes of today: more memory may be what it needs."""
-    started = describe(str(row["execution"])) or describe(arn(run))
     if started is None:
         raise NotResumableError("its plan is forgotten, 90 days after its end: drop the reads again")
     plan: dict[str, Any] = json.loads(started["input"])
     return {**plan, **{step: {**plan[step], **sizes[step]} for step in layout.STEPS}}
 
 
-def _reopened(run: str, row: Mapping[str, Any]) -> str:
+def _reopened(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
     """The execution that the run goes on under, its row told so."""
     if row["status"] == runs.RUNNING:
-        return _not_begun(row)
+        return _not_begun(row, last)
     earlier = AGAIN.fullmatch(str(row["execution"]).rpartition(":")[2].removeprefix(run))
     execution = arn(f"{run}-{int(earlier[1]) + 1 if earlier else 2}")
     if not runs.reopen(run, row, execution):
@@ -90,11 +92,10 @@ def _reopened(run: str, row: Mapping[str, Any]) -> str:
     return execution
 
 
-def _not_begun(row: Mapping[str, Any]) -> str:
+def _not_begun(row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
     """The execution of a row that was reopened when a crash kept the execution from beginning."""
-    found = describe(row["execution"])
-    if found is None:
+    if last is None and runs.reopen_again(row):
         return str(row["execution"])
-    if found["status"] == "RUNNING":
-        raise NotResumableError("it is still running")
+    if last is None:
+        raise NotResumableError("its row has just changed: try again")
     raise NotResumableError("it has just ended and is not recorded yet: try again in a minute")

@@ -41,6 +41,9 @@ EXITS = {
     # 128 + SIGKILL with nothing said: the kernel, or Docker, for memory
     137: ("OUT_OF_MEMORY", "The job was killed, most likely for using more memory than it was given."),
 }
+# The general exceptions of Batch (AWSBatchException, BatchException) wrap these too.
+TOO_MANY = re.compile(r"Throttl|Too ?Many ?Requests|Status Code: 429")
+OUT_OF_ORDER = re.compile(r"Status Code: 5\d\d")
 MOST_SENTENCE = 400  # characters
 
 
@@ -167,9 +170,11 @@ def _lost_agent(ending: Ending) -> bool:
 
 
 def _without_verdict(ending: Ending) -> tuple[str, str]:
-    if "TooManyRequests" in ending.error or (not ending.job_id and "Throttl" in ending.text):
+    if "TooManyRequests" in ending.error or (not ending.job_id and TOO_MANY.search(ending.text)):
         return "THROTTLED", "AWS Batch refused the job because of too many requests."
-    if ending.error in {"Batch.ServerException", "Batch.SdkClientException"}:
+    if ending.error in {"Batch.ServerException", "Batch.SdkClientException"} or (
+        not ending.job_id and OUT_OF_ORDER.search(ending.text)
+    ):
         return "THROTTLED", f"AWS Batch did not answer as it should, again and again: {ending.text}"
     if not ending.job_id and "not authorized" in ending.text:
         return "DENIED", f"Batch took no job: {ending.text}"

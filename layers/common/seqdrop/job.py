@@ -8,7 +8,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,10 +29,11 @@ LINE = 300  # characters of each line of a traceback
 
 
 @contextlib.contextmanager
-def step(name: str, args: argparse.Namespace) -> Iterator[Work]:
+def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) -> Iterator[Work]:
     """Run one step of a run: everything between staging in and the receipt happens in here.
 
-    Ends the process with 0 when the step's receipt is there already, else with the exit code its failure has.
+    Ends the process with 0 when the step's receipt is there already, else with the exit code its failure has. Of
+    `optional` inputs it takes those that are there (`work.sources`): a receipt made of others than now are is void.
     """
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
     hidden = Hidden(addresses.sample(args))
@@ -43,13 +44,14 @@ def step(name: str, args: argparse.Namespace) -> Iterator[Work]:
     try:
         try:
             addresses.check(args)
-            if _done(layout.receipt_uri(args.results, name)):
+            sources = {uri: stored.etag for uri in optional if (stored := s3.look(uri))}
+            if _done(layout.receipt_uri(args.results, name), sources):
                 logger.info("done before")
                 sys.exit(0)
             scratch.clear()
             with stopping.held():
                 place = scratch.make(name)
-                work = _begin(name, args, place, hidden)
+                work = _begin(name, args, place, hidden, sources)
             yield work
             work.finish()
         finally:
@@ -60,11 +62,13 @@ def step(name: str, args: argparse.Namespace) -> Iterator[Work]:
         _fail(error, name, args, hidden, work.called if work else {})
 
 
-def _begin(name: str, args: argparse.Namespace, place: scratch.Scratch, hidden: Hidden) -> Work:
+def _begin(
+    name: str, args: argparse.Namespace, place: scratch.Scratch, hidden: Hidden, sources: Mapping[S3Uri, str]
+) -> Work:
     # The root file system is read-only in images: what a tool keeps or caches goes where it is cleared away.
     os.environ["TMPDIR"] = os.environ["HOME"] = str(place.directory)
     processes = Processes(place.directory, hidden, [place.lock], all_below=True)
-    return Work(name, args, place.directory, processes)
+    return Work(name, args, place.directory, processes, sources)
 
 
 def _end(work: Work | None, place: scratch.Scratch | None) -> None:
@@ -86,8 +90,8 @@ def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hid
     os._exit(verdict.exit_code)  # threads may wait for a server that does not answer: nobody waits for them
 
 
-def _done(receipt_uri: S3Uri) -> bool:
-    """Whether the receipt is there and all it lists lies there as listed."""
+def _done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
+    """Whether the receipt is there, all it lists lies there as listed, and it was made of what there is now."""
     try:
         receipt: Mapping[str, Any] = s3.read_json(receipt_uri)
         for output in receipt["outputs"]:
@@ -96,7 +100,7 @@ def _done(receipt_uri: S3Uri) -> bool:
                 return False
     except s3.MissingError:
         return False
-    return True
+    return bool(receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()})
 
 
 def _verdict(error: BaseException, results: S3Uri, called: Mapping[str, str]) -> failure.Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from seqdrop import first_look, layout, runs, s3
 from seqdrop.choices import LANES, ChoiceError, Choices
@@ -14,22 +14,34 @@ Pair = dict[str, Any]  # an entry of reads.json
 Found = tuple[Pair, list[dict[str, str]]]  # a pair, and the metadata of its two mates
 
 
-def find(bucket: str, name: Fastq) -> list[Found] | None:
-    """The pairs that make one run, at the versions that lie there now, each with its mates' metadata; None: not all do.
+class Lack(NamedTuple):
+    """Why files are no run yet, in words that name none; and the row they wait in: what it says, what it is for."""
+
+    reason: str
+    message: str
+    names: Sequence[str]
+
+
+def find(bucket: str, name: Fastq) -> list[Found] | Lack:
+    """The pairs that make one run, at the versions that lie there now, each with its mates' metadata; or what lacks.
 
     Not the version of the event: by the time it comes the object may be another, whose own event finds a duplicate.
     """
     first = pair_of(bucket, name)
     if first is None:
-        return None
+        message = f"waits until both are there: {' and '.join(map(layout.shown, name.mates))}"
+        return Lack("the mate is not there yet", message, name.mates)
     lanes = first[1][0].get("seqdrop-lanes", "1")
     if lanes == "1" or not LANES.fullmatch(lanes):  # what cannot be is refused with the other choices
         return [first]
     keys = s3.keys_beginning(bucket, name.siblings)
     found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.is_beside(name)}
-    pairs = [pair_of(bucket, found[lane]) for lane in sorted(found)]
-    complete = [pair for pair in pairs if pair]
-    return complete if str(len(complete)) == lanes else None
+    pairs = {lane: pair for lane in sorted(found) if (pair := pair_of(bucket, found[lane]))}
+    if len(pairs) < int(lanes):
+        message = f"waits until as many lanes are there as seqdrop-lanes says: {layout.shown(name.siblings)}"
+        return Lack("other lanes are not there yet", message, [name.siblings])
+    runs.forget_waiting(bucket, [name.siblings])
+    return list(pairs.values())
 
 
 def pair_of(bucket: str, name: Fastq) -> Found | None:
@@ -49,10 +61,12 @@ def pinned(stored: s3.Stored) -> dict[str, Any]:
 
 
 def agreed(found: Sequence[Found]) -> Choices:
-    """The choices on all mates of all lanes, which must be the same; raises ChoiceError."""
+    """The choices on all mates of all lanes, which must be the same and fit them; raises ChoiceError."""
     every = [Choices.from_metadata(mate) for _, metadata in found for mate in metadata]
     if any(choices != every[0] for choices in every):
         raise ChoiceError("the mates carry different choices (x-amz-meta-seqdrop-*): upload both with the same")
+    if len(found) != every[0].lanes:
+        raise ChoiceError(f"{len(found)} lanes of this sample are there, but seqdrop-lanes says {every[0].lanes}")
     return every[0]
 
 

@@ -60,13 +60,17 @@ def figures(receipts: Receipts) -> dict[str, int]:
 
 
 def message(
-    plan: Mapping[str, Any], ending: RunEnding, receipts: Receipts, cost: Mapping[str, Any]
+    plan: Mapping[str, Any], ending: RunEnding, receipts: Receipts, cost: Mapping[str, Any], *, earlier: bool = False
 ) -> tuple[str, list[str]]:
-    """Subject and lines of the message at the end; the subject names no sample. Of a failed run, its row will do."""
+    """Subject and lines of the message at the end; the subject names no sample. Of a failed run, its row will do.
+
+    `earlier`: a manifest is there from when the run ended before.
+    """
     run, said = plan["run"], failure.told(ending.row()) if ending.failure_class else []
     if not ending.publishes:
         subject = f"seqdrop run {run}: {ending.status.lower().replace('_', ' ')}"
-        return subject, [f"Sample {plan['sample']} has no results: {said[0]}", *said[1:], f"More: seqdrop why {run}"]
+        has = "nothing new; the results of before stay" if earlier else "no results"
+        return subject, [f"Sample {plan['sample']} has {has}: {said[0]}", *said[1:], f"More: seqdrop why {run}"]
     missing = [f"One step is missing ({ending.step}): {said[0]}", *said[1:]] if said else []
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not said else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(receipts)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from boto3.dynamodb.conditions import ConditionBase, Key
 
-from seqdrop import advice, layout
+from seqdrop import advice
 from seqdrop.s3 import RETRIES
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def refuse(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
     return _put({**refused, "untold": UNTOLD}, "attribute_not_exists(#run)") or is_untold(str(row["run"]))
 
 
-def finish(run: str, execution: str, ending: Mapping[str, Any]) -> bool:
+def finish(run: str, execution: str, ending: Mapping[str, Any], **was: str) -> bool:
     """Close a row: status, finished and what else there is to say. True for the one caller that closed it.
 
     Only the execution that the row runs under may: a resumed run is not closed by what its first execution left.
     """
-    said, running = {**ending, "untold": UNTOLD}, {"status": RUNNING, "execution": execution}
+    said, running = {**ending, "untold": UNTOLD}, {"status": RUNNING, "execution": execution, **was}
     return _change(run, "SET " + ", ".join(f"#{name} = :{name}" for name in said), said, running)
 
 
@@ -91,6 +91,15 @@ def reopen(run: str, before: Mapping[str, Any], execution: str) -> bool:
     gone = ", ".join(f"#{name}" for name in _SAID_AT_THE_END)
     was = {"status": before["status"], "execution": before["execution"]}
     return _change(run, f"SET {names} REMOVE {gone}", again, was, _SAID_AT_THE_END)
+
+
+def reopen_again(row: Mapping[str, Any]) -> bool:
+    """Note that the execution a row was reopened for begins after all, or the repair might close the row just then.
+
+    False where the row is not as it was read any more.
+    """
+    was = {name: str(row[name]) for name in ("status", "execution", "resumed") if name in row}
+    return _change(str(row["run"]), "SET #resumed = :resumed", {"resumed": now()}, was)
 
 
 def with_status(status: str) -> Iterator[Row]:
@@ -113,20 +122,19 @@ def _queried(index: str, condition: ConditionBase) -> Iterator[Row]:
         query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
-def remember_waiting(bucket: str, mates: Sequence[str], sample: str) -> None:
-    """A row for a mate that is alone; since when stays, however often it is told."""
-    message = f"waits until both are there: {' and '.join(map(layout.shown, mates))}"
-    row = {"run": _waiting_name(bucket, mates), "sample": sample, "status": WAITING, "message": message}
+def remember_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
+    """A row for a mate that is alone, or for lanes that lack others; since when stays, however often it is told."""
+    row = {"run": _waiting_name(bucket, names), "sample": sample, "status": WAITING, "message": message}
     expires = int(time.time()) + WAITS_FOR
     _put({**row, "started": now(), "expires": expires}, "attribute_not_exists(#run)")
 
 
-def forget_waiting(bucket: str, mates: Sequence[str]) -> None:
-    table().delete_item(Key={"run": _waiting_name(bucket, mates)})
+def forget_waiting(bucket: str, names: Sequence[str]) -> None:
+    table().delete_item(Key={"run": _waiting_name(bucket, names)})
 
 
-def _waiting_name(bucket: str, mates: Sequence[str]) -> str:
-    return "waiting-" + hashlib.sha256("\n".join((bucket, *mates)).encode()).hexdigest()[:12]
+def _waiting_name(bucket: str, names: Sequence[str]) -> str:
+    return "waiting-" + hashlib.sha256("\n".join((bucket, *names)).encode()).hexdigest()[:12]
 
 
 def tell(run: str, subject: str, lines: list[str]) -> None:

@@ -116,16 +116,22 @@ def head(uri: S3Uri, version_id: str = "") -> Stored:
     )
 
 
+def look(uri: S3Uri) -> Stored | None:
+    """`head` where nothing there is an answer too."""
+    with contextlib.suppress(MissingError):
+        return head(uri)
+    return None
+
+
 def head_bytes(uri: S3Uri, size: int, version_id: str = "") -> bytes:
     """The first `size` bytes, fewer when the object is shorter."""
     version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
     try:
-        answer = client().get_object(Bucket=uri.bucket, Key=uri.key, Range=f"bytes=0-{size - 1}", **version)
+        return _read(uri, Range=f"bytes=0-{size - 1}", **version)
     except ClientError as error:
         if error.response["Error"]["Code"] == "InvalidRange":  # the answer for an object of no bytes
             return b""
         raise
-    return answer["Body"].read()
 
 
 def download(uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Stored:
@@ -219,10 +225,21 @@ def checksum(path: Path) -> str:
 def read_json(uri: S3Uri) -> Any:
     """Raises MissingError."""
     try:
-        body = client().get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
+        return json.loads(_read(uri))
     except client().exceptions.NoSuchKey:
         raise MissingError(uri) from None
-    return json.loads(body)
+
+
+def _read(uri: S3Uri, **asked: Any) -> bytes:
+    """Some bytes, into memory. An answer that breaks off is asked for again: botocore does so only until it begins."""
+
+    def read() -> bytes:
+        return client().get_object(Bucket=uri.bucket, Key=uri.key, **asked)["Body"].read()
+
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(HTTPClientError, IncompleteReadError):
+            return read()
+    return read()
 
 
 def write_json(uri: S3Uri, value: Any, tagging: str = "", by: S3Client | None = None) -> None:

@@ -31,6 +31,7 @@ class Work:
     args: argparse.Namespace
     directory: Path
     processes: Processes
+    sources: Mapping[S3Uri, str] = field(default_factory=dict)  # the optional inputs that are there, and their ETags
     outputs: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
@@ -78,9 +79,7 @@ class Work:
             raise failure.BadInputError("REFERENCE", f"{error}: the reference is not prepared for this tool") from None
 
     def exists(self, uri: S3Uri) -> bool:
-        with contextlib.suppress(s3.MissingError):
-            return bool(s3.head(uri).etag)
-        return False
+        return s3.look(uri) is not None
 
     def run(self, *words: Word, stdout: Path | None = None) -> None:
         self.processes.run(*words, stdout=stdout)
@@ -134,6 +133,7 @@ class Work:
             "bytes_out": sum(output["size"] for output in self.outputs),
             "counts": self.counts,
             "warnings": self.warnings,
+            "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }
         s3.write_json(layout.receipt_uri(self.args.results, self.name), receipt)

@@ -85,12 +85,15 @@ DENIED = Fault("Batch.AWSBatchException", "User is not authorized to perform: ba
 REFUSED = Fault("Batch.ClientException", "JobQueue default not found (Service: AWSBatch; Status Code: 400)")
 # errors of the functions
 BUSY = Fault("Lambda.TooManyRequestsException", "Rate Exceeded. (Service: Lambda; Status Code: 429)")
+HUNG = Fault("Sandbox.Timedout", "RequestId: 6e1d3c5a Error: Task timed out after 30.00 seconds")
+LOST = Fault("Lambda.Unknown", "The cause could not be determined because Lambda did not return an error type.")
 CRASHED = Fault("KeyError", json.dumps({"errorMessage": "'run'", "errorType": "KeyError"}))
 
-# The last of six tries after the first (BatchException, AWSBatchException), of twenty (the others), is the doctor's.
+# The last of six tries after the first (BatchException, AWSBatchException), of twenty (the others), is the doctor's;
+# functions have ten.
 ALL_TOO_MANY = [TOO_MANY] * 21
 ALL_DENIED = [DENIED] * 7
-ALL_BUSY = [BUSY] * 7
+ALL_BUSY = [BUSY] * 11
 
 # what may happen to any job: its tries
 JOBS: dict[str, Sequence[Calls]] = {
@@ -144,8 +147,10 @@ PIPELINE = {
     "EveryStepAgain": Case({step: [[OUT_OF_MEMORY], [DONE]] for step in STEPS if step != "prepare"}),
     "StatsAndReportGiveUp": Case({"collect": [[TOOL_FAILED]], "compose": [[TIMED_OUT]]}),
     "DoctorBusy": Case({"align": [[OUT_OF_MEMORY], [DONE]]}, doctor={"align": [BUSY, BUSY, DONE]}),
+    "DoctorHungAndLost": Case({"align": [[OUT_OF_MEMORY], [DONE]]}, doctor={"align": [HUNG, LOST, DONE]}),
     "DoctorBusyForGood": Case({"align": [[OUT_OF_MEMORY]]}, doctor={"align": ALL_BUSY}),
     "RecordBusy": Case(record=[BUSY, BUSY, DONE]),
+    "RecordHungAndLost": Case(record=[HUNG, LOST, DONE]),
     "NotRecorded": Case(record=[CRASHED]),
     "NotRecordedWhileBusy": Case(record=ALL_BUSY),
     "FailedAndNotRecorded": Case({"align": [[TRUNCATED]]}, record=[CRASHED]),
