@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/pipeline"))
+BUILD = 2400  # seconds; the first test waits until all images are built, from nothing
 TOOLS = ("bwa", "bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference")  # not Isaac, not Strelka
 
 
@@ -18,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.engine)
+            item.add_marker(pytest.mark.timeout(BUILD))
 
 
 @pytest.fixture(scope="session")

@@ -43,9 +43,11 @@ def test_a_whole_run_in_docker_finds_the_planted_variants_within_its_limits(
     stop, seen = threading.Event(), dict[str, Any]()
     watcher = threading.Thread(target=watch, args=(stop, seen))
     watcher.start()
-    row = run_pair(docker_stack, sample.material.fastqs, "DOCKED")
-    stop.set()
-    watcher.join()
+    try:
+        row = run_pair(docker_stack, sample.material.fastqs, "DOCKED")
+    finally:
+        stop.set()  # or pytest waits for it for ever
+        watcher.join()
     assert row["status"] == "SUCCEEDED", row
     assert "DOCKED.report.html" in keys(docker_stack, row)
     jobs = {job["step"]: job for job in fetch_json(docker_stack, row, "manifest.json")["jobs"]}

@@ -16,7 +16,9 @@ def answers() -> dict[str, str]:
     """What each function answered, by its event."""
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker engine answers")
-    done = subprocess.run(["bash", ROOT / "local/invoke_all"], capture_output=True, text=True, check=False, timeout=540)
+    done = subprocess.run(
+        ["bash", ROOT / "local/invoke_all"], capture_output=True, text=True, check=False, timeout=1800
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     return {asked.split()[1].removeprefix("events/"): said for asked, said in zip(lines[::2], lines[1::2], strict=True)}

@@ -18,16 +18,20 @@ from waiting import eventually
 
 TEMPLATE = Path(__file__).parent / "embedded_stack" / "template.yaml"
 MOCKS = Path(__file__).parent / "embedded_stack" / "mocks.json"
-PATIENCE = 60.0  # seconds before a wait gives up; nothing here takes a tenth of it on an idle machine
+PATIENCE = 300.0  # seconds before a wait gives up; nothing here takes a tenth of it, five at a time on a slow machine
 ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
 
 
 def gone(pid: int) -> bool:
+    """Waits until a process has ended: one that is killed is seen for a moment more."""
+    return bool(eventually(lambda: has_ended(pid), f"the end of {pid}"))
+
+
+def has_ended(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
 
 @dataclass
@@ -183,7 +187,7 @@ def command(state: Path, *more: str, stack: str = "t") -> list[str]:
 
 def launch(state: Path, *more: str, stack: str = "t") -> Server:
     process = subprocess.Popen(
-        command(state, *more, stack=stack),
+        command(state, "--with-parent", *more, stack=stack),  # gone even when the tests are killed
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "SFN_MOCK_CONFIG": str(MOCKS)},
@@ -203,7 +207,7 @@ def stop(server: Server) -> int:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that most tests share. Jobs are processes, so that no engine is needed."""
     state = tmp_path_factory.mktemp("embedded")
-    server = launch(state, "--executor", "process", "--vcpus", "4", "--with-parent")
+    server = launch(state, "--executor", "process", "--vcpus", "4")
     yield server
     stop(server)
 

@@ -31,13 +31,14 @@ def engine() -> Any:
 @pytest.fixture(scope="module")
 def aws(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     state = tmp_path_factory.mktemp("docker")
-    server = launch(state, "--executor", "docker", "--parameter", f"Image={IMAGE}", "--with-parent")
+    server = launch(state, "--executor", "docker", "--parameter", f"Image={IMAGE}")
     yield server
     stop(server)
 
 
 def containers(engine: Any, pid: int) -> list[Any]:
-    found: list[Any] = engine.containers.list(all=True, filters={"label": f"seqdrop.embedded-aws={pid}"})
+    label = {"label": f"seqdrop.embedded-aws={pid}"}
+    found: list[Any] = engine.containers.list(all=True, filters=label, ignore_removed=True)
     return found
 
 
@@ -128,7 +129,7 @@ def test_a_command_that_is_not_there_cannot_start(aws: Server, engine: Any) -> N
         ({"fault": "host_lost"}, "Host EC2 (instance i-", None),
         ({"fault": "host_drained"}, "Essential container in task exited", 143),
         ({"fault": "out_of_memory"}, "Essential container in task exited", 137),
-        ({"fault": "hang", "limit": 1}, "Job attempt duration exceeded timeout", 137),
+        ({"fault": "hang", "limit": 4}, "Job attempt duration exceeded timeout", 137),
     ],
     ids=["lost", "drained", "memory", "hang"],
 )
@@ -136,7 +137,7 @@ def test_a_fault_strikes_a_container_and_leaves_none(
     aws: Server, engine: Any, fault: dict[str, Any], reason: str, exit_code: int | None
 ) -> None:
     door = f"{aws.state['endpoint']}/_faults"
-    requests.put(door, json={"jobs": [{"job": "test", "after": 0.5, **fault}]}, timeout=PATIENCE).raise_for_status()
+    requests.put(door, json={"jobs": [{"job": "test", "after": 3, **fault}]}, timeout=PATIENCE).raise_for_status()
     once = {"retryStrategy": {"attempts": 1}}
     job = aws.run("trap 'exit 143' TERM; sleep 60 & wait", **once)
     assert job["statusReason"].startswith(reason)

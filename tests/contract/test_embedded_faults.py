@@ -13,7 +13,7 @@ import requests
 from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ResponseStreamingError
 from embedded_aws import faults
 from embedded_aws.faults import FaultsError
-from embedded_server import PATIENCE, Server, Start, command, eventually, gone
+from embedded_server import PATIENCE, Server, Start, command, eventually, gone, has_ended
 
 LONG = "echo begun; sleep 60"
 BODY = bytes(range(256)) * 16
@@ -112,18 +112,21 @@ def test_the_door_refuses_what_the_file_may_not_say(aws: Server) -> None:
 def test_a_lost_host_takes_everything_with_it_and_leaves_no_exit_code(
     aws: Server, plant: Plant, tmp_path: Path
 ) -> None:
-    plant({"job": "test", "fault": "host_lost", "after": 0.5, "times": 3})
-    script = f"trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/pid; sleep 60; :' & sleep 60; :"
+    plant({"job": "test", "fault": "host_lost", "after": 1.5, "times": 3})
+    pid = f"{tmp_path}/pid.$AWS_BATCH_JOB_ATTEMPT"
+    script = f"trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > {pid}; sleep 60; :' & sleep 60; :"
     job = aws.run(script)
     assert job["status"] == "FAILED"
     assert [attempt["statusReason"].split(" (")[0] for attempt in job["attempts"]] == ["Host EC2"] * 3
     assert job["statusReason"].endswith(") terminated.")
     assert not any("exitCode" in attempt["container"] for attempt in job["attempts"])
-    assert gone(int((tmp_path / "pid").read_text()))
+    begun = [text for path in tmp_path.glob("pid.*") if (text := path.read_text().strip())]
+    assert begun  # of three attempts; on a busy machine one may be lost before it has begun
+    assert all(gone(int(pid)) for pid in begun)
 
 
 def test_a_drained_host_asks_the_job_to_stop_and_tells_its_own_exit_code(aws: Server, plant: Plant) -> None:
-    plant({"job": "test", "fault": "host_drained", "after": 0.5})
+    plant({"job": "test", "fault": "host_drained", "after": 3})  # by then it listens
     strategy = {"attempts": 1}
     job = aws.run("trap 'echo saved; exit 75' TERM; while :; do sleep 0.1; done", retryStrategy=strategy)
     assert (job["statusReason"], job["container"]["exitCode"]) == ("Essential container in task exited", 75)
@@ -147,10 +150,10 @@ def test_an_image_that_cannot_be_pulled_starts_nothing(aws: Server, plant: Plant
 
 
 def test_a_hung_job_does_nothing_until_its_time_is_up(aws: Server, plant: Plant, tmp_path: Path) -> None:
-    plant({"job": "test", "fault": "hang", "after": 0.5, "limit": 2})
+    plant({"job": "test", "fault": "hang", "after": 2, "limit": 8})
     script = f"setsid sh -c 'while :; do echo >> {tmp_path}/ticks; sleep 0.05; done' & sleep 60; :"
     job_id = aws.submit(script)
-    eventually(lambda: any(state_of(pid) == "T" for pid in pids_of(job_id)), "the fault")
+    eventually(lambda: {state_of(pid) for pid in pids_of(job_id)} == {"T"}, "the fault")  # it has struck all
     ticks = (tmp_path / "ticks").stat().st_size
     job = aws.finished(job_id)
     assert (job["statusReason"], len(job["attempts"])) == ("Job attempt duration exceeded timeout", 1)
@@ -327,7 +330,7 @@ def test_whatever_a_job_started_ends_with_it(aws: Server, tmp_path: Path) -> Non
 def test_the_next_start_clears_what_a_killed_server_left_and_nothing_of_a_live_one(
     start_server: Start, aws: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = aws.submit("sleep 60")
+    live = aws.submit("sleep 600", timeout={"attemptDurationSeconds": 600})  # longer than two servers take to start
     aws.job_in(live, "RUNNING")
     killed = start_server(tmp_path, "--executor", "process")
     killed.submit(f"env -u HOME setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 600; :' & sleep 600")
@@ -339,7 +342,7 @@ def test_the_next_start_clears_what_a_killed_server_left_and_nothing_of_a_live_o
     )
     killed.process.kill()
     killed.process.wait()
-    assert not gone(pid)
+    assert not has_ended(pid)
     assert folder.is_dir()
     start_server(tmp_path, "--executor", "process")
     assert gone(pid)

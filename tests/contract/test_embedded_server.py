@@ -1,5 +1,6 @@
 """The server itself: what it deploys, what it refuses, what it leaves behind."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -145,9 +146,11 @@ def cmdline(pid: int) -> bytes:
 
 def descendants(pid: int) -> list[int]:
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
+    with contextlib.suppress(OSError):  # threads and processes end while one looks
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                for child in map(int, (task / "children").read_text().split()):
+                    found += [child, *descendants(child)]
     return found
 
 

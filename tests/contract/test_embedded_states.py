@@ -11,6 +11,7 @@ from embedded_server import Server, eventually
 from test_embedded_batch import gone
 
 PASS = {"Type": "Pass", "End": True}
+STARTED = 6  # seconds after which a job has started, on a slow machine too
 
 
 def outcome(execution: dict[str, Any]) -> Any:
@@ -20,6 +21,10 @@ def outcome(execution: dict[str, Any]) -> Any:
 
 def sleeper(aws: Server, pid: Path, **more: Any) -> dict[str, Any]:
     return aws.job_task(f"echo $$ > {pid}; sleep 60", **more)
+
+
+def until_there(path: Path) -> str:
+    return f"while ! [ -s {path} ]; do sleep 0.1; done"
 
 
 def read_pid(pid: Path) -> int:
@@ -75,32 +80,32 @@ def test_stopping_an_execution_kills_its_job(aws: Server, tmp_path: Path) -> Non
     aws.states.stop_execution(executionArn=execution, error="Mine", cause="enough")
     stopped = aws.ended(execution)
     assert (stopped["status"], stopped["error"], stopped["cause"]) == ("ABORTED", "Mine", "enough")
-    eventually(lambda: gone(pid), "the death of the job")
+    assert gone(pid)
     job = aws.finished(aws.job_of(execution))
     assert (job["isTerminated"], job["status"]) == (True, "FAILED")
 
 
 def test_a_state_past_its_timeout_kills_its_job(aws: Server, tmp_path: Path) -> None:
     catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Late"}]
-    states = {"Run": sleeper(aws, tmp_path / "pid", TimeoutSeconds=2, Catch=catch), "Late": PASS}
+    states = {"Run": sleeper(aws, tmp_path / "pid", TimeoutSeconds=STARTED, Catch=catch), "Late": PASS}
     assert outcome(aws.execute(states))["Error"] == "States.Timeout"
-    eventually(lambda: gone(read_pid(tmp_path / "pid")), "the death of the job")
+    assert gone(read_pid(tmp_path / "pid"))
 
 
 def test_a_machine_past_its_timeout_kills_its_job(aws: Server, tmp_path: Path) -> None:
-    machine = aws.machine({"Run": sleeper(aws, tmp_path / "pid")}, TimeoutSeconds=2)
+    machine = aws.machine({"Run": sleeper(aws, tmp_path / "pid")}, TimeoutSeconds=STARTED)
     execution = aws.ended(aws.start(machine))
     assert (execution["status"], "stopDate" in execution) == ("TIMED_OUT", True)
-    eventually(lambda: gone(read_pid(tmp_path / "pid")), "the death of the job")
+    assert gone(read_pid(tmp_path / "pid"))
 
 
 def test_a_failing_branch_kills_its_siblings_job(aws: Server, tmp_path: Path) -> None:
-    failing = {"StartAt": "Fail", "States": {"Fail": aws.job_task("sleep 1; exit 1")}}
+    failing = {"StartAt": "Fail", "States": {"Fail": aws.job_task(f"{until_there(tmp_path / 'pid')}; exit 1")}}
     sleeping = {"StartAt": "Sleep", "States": {"Sleep": sleeper(aws, tmp_path / "pid")}}
     catch = [{"ErrorEquals": ["States.TaskFailed"], "Next": "Caught"}]
     both = {"Type": "Parallel", "Branches": [failing, sleeping], "Catch": catch, "End": True}
     assert outcome(aws.execute({"Both": both, "Caught": PASS}))["Error"] == "States.TaskFailed"
-    eventually(lambda: gone(read_pid(tmp_path / "pid")), "the death of the sibling")
+    assert gone(read_pid(tmp_path / "pid"))
 
 
 def test_an_error_is_caught_outside_a_map(aws: Server) -> None:

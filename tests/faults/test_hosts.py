@@ -260,8 +260,8 @@ def test_bad_reads_are_read_to_their_end_once(stack: Stack, sample: Sample, tmp_
     cut = tmp_path / "R1.fastq.gz"
     cut.write_bytes(sample.few[0].read_bytes()[:-1000])
     # start_run looks at the file too, at each mate's event
-    slow = s3_delay("GetObject", "CUTSHORT_R1*", 5, 3)
-    with planted(stack, slow, {"job": "align-*", "fault": "host_lost", "after": 3}) as hits:
+    slow = s3_delay("GetObject", "CUTSHORT_R1*", 12, 4)
+    with planted(stack, slow, {"job": "align-*", "fault": "host_lost", "after": 8}) as hits:
         drop_pair(stack, (cut, sample.few[1]), "CUTSHORT")
         row = ended(stack, "CUTSHORT")
         [job] = jobs_of(stack, row, "align")

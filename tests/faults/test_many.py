@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pipeline_runs
 import pytest
 from catalogue import case
 from function_aws import object_created
@@ -23,6 +22,7 @@ from seqdrop_cli import project
 from seqdrop_cli.stack import Stack
 
 PAIRS = 200
+LONG = 1800.0  # seconds; a thousand jobs: two to five minutes on an idle machine
 JOBS = ("bwa-mem3", "bcftools", "snpeff", "samtools-stats", "multiqc")
 STAND_IN = Path(__file__).parent / "stand_ins/quick_job"
 
@@ -38,13 +38,13 @@ def quick_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sta
         text = re.sub(rf"- run-{name}$", f"- {tmp_path}/run-{name}", text, flags=re.MULTILINE)
     built.write_text(text)
     monkeypatch.setattr(project, "built_template", lambda: built)
-    monkeypatch.setattr(pipeline_runs, "PATIENCE", 900.0)  # a thousand jobs: two to five minutes
     with deployed(tmp_path, "AlignVcpus=1", "CallVcpus=1") as stack:
         reference = {"name": "demo", "contigs": [], "fingerprint": "f", "indexes": ["bwa_mem3", "snpeff"]}
         stack.s3.put_object(Bucket=stack["ReferenceBucket"], Key="demo/reference.json", Body=json.dumps(reference))
         yield stack
 
 
+@pytest.mark.timeout(LONG + 300)
 @case(
     happens="Two hundred pairs are dropped at once, in any order, and every event comes twice.",
     see="Two hundred runs and two hundred manifests.",
@@ -56,7 +56,8 @@ def test_two_hundred_pairs_at_once_are_two_hundred_runs(quick_stack: Stack) -> N
     order.shuffle(keys)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: drop_and_tell_again(stack, key), keys))
-    found = eventually(lambda: all_ended(stack), lambda: str(Counter(row["status"] for row in rows(stack))))
+    statuses = lambda: str(Counter(row["status"] for row in rows(stack)))  # noqa: E731
+    found = eventually(lambda: all_ended(stack), statuses, patience=LONG)
     assert Counter(row["status"] for row in found) == {"SUCCEEDED": PAIRS}
     assert len({row["sample"] for row in found}) == len({row["run"] for row in found}) == PAIRS
     assert manifests(stack) == Counter(row["run"] for row in found)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from catalogue import case, more
 from function_aws import RESULTS
-from job_runs import PUBLISH, Batch, Line, finish
+from job_runs import PATIENCE, PUBLISH, Batch, Line, finish
 from waiting import eventually
 
 HALF_A_MINUTE = 30.0  # seconds between SIGTERM and SIGKILL of a container
@@ -98,7 +98,7 @@ def test_a_job_is_stopped_while_s3_does_not_answer(batch: Batch, line: Line, wha
     batch.s3.put_object(Bucket=RESULTS, Key="in.bam", Body=os.urandom(12 << 20))
     line.what, line.how = what, "hang"
     process = batch.start(body)
-    assert line.seen.wait(20)
+    assert line.seen.wait(PATIENCE)
     assert_nothing_is_left(batch, process)
     assert "jobs/align.json" not in batch.written()
 
@@ -109,13 +109,16 @@ def test_a_job_is_stopped_while_s3_does_not_answer(batch: Batch, line: Line, wha
     does="Clears the disk to its end. Its receipt is there: another attempt ends at once.",
 )
 def test_a_job_is_stopped_while_it_clears_its_disk(batch: Batch, tmp_path: Path) -> None:
-    mark, folder = tmp_path / "removing", tmp_path / "bin"
+    mark, told, folder = tmp_path / "removing", tmp_path / "told", tmp_path / "bin"
     folder.mkdir()
-    (folder / "rm").write_text(f'#!/bin/sh\ntouch {mark}\nsleep 2\nexec {shutil.which("rm")} "$@"\n')
+    wait = f"touch {mark}; while ! [ -e {told} ]; do sleep 0.1; done; sleep 1"  # the signal is there before it goes on
+    (folder / "rm").write_text(f'#!/bin/sh\n{wait}\nexec {shutil.which("rm")} "$@"\n')
     (folder / "rm").chmod(0o755)
     batch.env["PATH"] = f"{folder}:{batch.env['PATH']}"
     process = batch.start(PUBLISH)
     eventually(mark.exists, "the clean-up")
+    process.send_signal(signal.SIGTERM)
+    told.touch()
     assert_nothing_is_left(batch, process)
     assert "jobs/align.json" in batch.written()  # it was done: the next attempt ends at once
     assert "done before" in batch.run("raise RuntimeError", attempt="2")[1]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from catalogue import case, more
 from function_aws import REFERENCES, RESULTS, Deployed
-from job_runs import FOLDER, PUBLISH, Batch
+from job_runs import FOLDER, PUBLISH, Batch, in_this_process
 from made_reads import FLOWCELL, bases, records, text, zipped
 from pipeline_parts import batch_states, job_definitions
 from seqdrop.log import logger
@@ -226,9 +226,7 @@ def stand_in_that_keeps_its_sheet(folder: Path, monkeypatch: pytest.MonkeyPatch)
     program.write_text(f'#!/bin/sh\n{keep}\nexec {STAND_INS}/isaac-align "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    # What a job changes in its process, put back afterwards.
-    for name in ("SEQDROP_SCRATCH", "HOME", "TMPDIR"):
-        monkeypatch.setenv(name, str(folder))
+    in_this_process(monkeypatch, folder)
     formatter: Any = logger.registered_formatter
     monkeypatch.setattr(formatter, "json_serializer", formatter.json_serializer)
     return sheet

@@ -83,7 +83,7 @@ def deployed(
         yield local(found)
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(60)
+        server.wait(PATIENCE)
 
 
 def document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, Any]:

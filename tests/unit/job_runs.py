@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from function_aws import ACCOUNT, RESULTS
 from moto.s3.models import s3_backends
+from seqdrop import job
+from seqdrop.process import Processes
 
 # A wrapper whose body is a test's own: what stands between `step` and its receipt.
 PROGRAM = """
@@ -39,7 +42,7 @@ work.publish(work / "aligned.bam", "bam", ".bai")
 FOLDER = "NA12878/r"
 JOB_ID = "7c1f5a64-3c0e-4f5e-9a55-0f1d3c8a2b11"
 HEAD = 4096  # bytes; what is longer is more than the head of a message
-PATIENCE = 60.0  # seconds; a step takes one
+PATIENCE = 300.0  # seconds; a step takes one
 
 
 @dataclass
@@ -91,6 +94,20 @@ class Batch:
         (key,) = [key for key in self.written() if key.startswith("failures/")]
         found: dict[str, Any] = self.read(key)
         return found
+
+
+def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a step run in this process, and put back what it changes there.
+
+    A job ends all that runs below it; here that would be the servers of other tests.
+    """
+
+    def processes(*given: Any, **_: bool) -> Processes:
+        return Processes(*given)
+
+    monkeypatch.setattr(job, "Processes", processes)
+    for name in ("SEQDROP_SCRATCH", "HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(folder))
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from function_aws import FASTQS, Deployed
+from job_runs import in_this_process
 from made_reads import Record, bases, pairs_of, text, write_genome, zipped
 from seqdrop import fastq, mem3, s3
 from seqdrop.uri import S3Uri
@@ -66,10 +67,8 @@ class Place:
 
 @pytest.fixture
 def place(bucket: str, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setenv("SEQDROP_SCRATCH", str(tmp_path))
+    in_this_process(monkeypatch, tmp_path)
     monkeypatch.setenv("PATH", f"{STAND_INS}:{Path(sys.executable).parent}:/usr/bin:/bin")
-    for name in ("HOME", "TMPDIR"):
-        monkeypatch.setenv(name, str(tmp_path))  # a job sets them anew: put back afterwards
     monkeypatch.setattr(fastq, "BATCH", 50)  # so that the aligner is at work when the last batches are looked at
     return Place(bucket, genome)
 

@@ -141,7 +141,7 @@ def test_a_terminated_command_takes_its_aws_down(checkout):
     ) as command:
         pid = int(command.stdout.readline())
         command.send_signal(signal.SIGTERM)
-        command.wait(20)
+        command.wait(300)
     assert not is_alive(pid)
 
 

@@ -163,7 +163,7 @@ def stopped(batch: Batch, body: str, how: int) -> tuple[int, int]:
 def ended(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
@@ -171,8 +171,8 @@ def ended(pid: int) -> bool:
 @pytest.mark.parametrize(
     "body",
     [
-        "work.run('sh', '-c', 'sleep 60 & echo $! > {mark}; wait')",
-        "work.processes.pipe(None, ['sh', '-c', 'sleep 60 & echo $! > {mark}; wait'], ['cat'], ['cat'])",
+        "work.run('sh', '-c', 'sleep 600 & echo $! > {mark}; wait')",
+        "work.processes.pipe(None, ['sh', '-c', 'sleep 600 & echo $! > {mark}; wait'], ['cat'], ['cat'])",
     ],
     ids=["run", "pipe"],
 )

@@ -6,8 +6,10 @@ import io
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_reads import bases, pairs_of, text, write_genome
@@ -16,6 +18,7 @@ from seqdrop.align import Lane
 from seqdrop.failure import BadInputError
 from seqdrop.pairs import Pairs
 from seqdrop.records import Batch
+from waiting import eventually
 
 REPEAT = bases(400, seed=3)
 CONTIGS = {
@@ -154,14 +157,22 @@ def test_what_waits_is_never_begun_once_the_reads_are_found_bad(
 
     def slowly(*_: object) -> tuple[list[bytes], None]:
         begun.append(1)
-        release.wait(10)
+        release.wait(60)
         return [], None
 
     def bad_after_seven() -> Iterator[tuple[Batch, Batch]]:
         yield from islice(Pairs(lane.fastq_1, lane.fastq_2).batches(), 7)
-        threading.Timer(0.2, release.set).start()
+        eventually(lambda: len(begun) == 4, "every thread at work")
         raise BadInputError("MATE_NAMES", "bad")
 
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, *args: Any, **more: Any) -> None:
+            if more.get("cancel_futures"):
+                super().shutdown(*args, **more)
+                release.set()  # only now may a thread take what waits
+            super().shutdown()
+
+    monkeypatch.setattr(mem3, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr("bwa_mem3.align_batch", slowly)
     with pytest.raises(BadInputError):
         mem3.align(genome, [("g", bad_after_seven())], HEADER, 4, io.BytesIO())

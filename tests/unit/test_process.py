@@ -17,7 +17,9 @@ import pytest
 from seqdrop.failure import JobError
 from seqdrop.process import Command, Processes
 from seqdrop.program import ToolError
+from waiting import eventually
 
+LONG = 60.0  # seconds; what is to end at once takes no tenth of it, what would go on takes ten times as long
 DATA = b"0123456789abcdef" * 65_536  # 1 MiB: more than any pipe holds
 
 
@@ -55,11 +57,13 @@ def status_of(pid: int) -> tuple[str, int]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within a moment."""
-    deadline = time.monotonic() + 1
-    while status_of(pid)[0] != "Z" and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return status_of(pid)[0] == "Z"
+    """Waits until a process has ended."""
+    return bool(eventually(lambda: status_of(pid)[0] == "Z", f"the end of {pid}"))
+
+
+def number_in(path: Path) -> int:
+    """What a program writes of another's id, once it has."""
+    return int(eventually(lambda: path.exists() and path.read_text().strip(), path.name))
 
 
 def test_a_program_writes_its_output_to_a_file(processes: Processes, tmp_path: Path) -> None:
@@ -166,10 +170,16 @@ def test_a_feed_that_raises_ends_all_programs(processes: Processes, tmp_path: Pa
 
 
 def test_stop_ends_a_program_and_what_it_started(processes: Processes, tmp_path: Path) -> None:
-    threading.Timer(0.3, processes.stop).start()
+    def stop() -> None:
+        number_in(tmp_path / "pid")
+        processes.stop()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
     with pytest.raises(ToolError, match=f"exit code -{int(signal.SIGTERM)}"):
-        processes.run(*sh("sleep 60 & echo $! > pid; wait"))
-    assert gone(int((tmp_path / "pid").read_text()))
+        processes.run(*sh("sleep 600 & echo $! > pid; wait"))
+    stopper.join()
+    assert gone(number_in(tmp_path / "pid"))
     assert children() == set()
 
 
@@ -181,13 +191,14 @@ def test_nothing_starts_after_stop(processes: Processes) -> None:
 
 
 def test_stop_ends_what_a_program_left_behind(processes: Processes, tmp_path: Path) -> None:
-    processes.run(*sh("sleep 60 > /dev/null 2>&1 & echo $! > pid"))
+    processes.run(*sh("sleep 600 > /dev/null 2>&1 & echo $! > pid"))
     pid = int((tmp_path / "pid").read_text())
     processes.stop()
     try:
         assert gone(pid)
     finally:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # where somebody waits for orphans
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_spread_answers_in_the_order_of_the_items(processes: Processes) -> None:
@@ -203,8 +214,8 @@ def test_an_error_of_one_ends_all_that_are_spread(processes: Processes) -> None:
 
     started = time.monotonic()
     with pytest.raises(ToolError, match="exit code 9"):
-        processes.spread(work, ["sleep 0.2; exit 9", "sleep 30"], workers=2)
-    assert time.monotonic() - started < 5
+        processes.spread(work, ["sleep 0.2; exit 9", "sleep 600"], workers=2)
+    assert time.monotonic() - started < LONG
     assert children() == set()
 
 
@@ -222,14 +233,14 @@ def test_a_program_that_starts_while_all_are_stopped_is_stopped_too(
 
     def work() -> None:
         with contextlib.suppress(JobError):
-            processes.run("sleep", "30")
+            processes.run("sleep", "600")
 
     monkeypatch.setattr("seqdrop.process.subprocess.Popen", begin_slowly)
     worker = threading.Thread(target=work)
     worker.start()
     started.wait()
     processes.stop()
-    worker.join(1)
+    worker.join(LONG)
     late = worker.is_alive()
     begun[0].kill()
     worker.join()

@@ -9,7 +9,7 @@ from typing import Any
 PAUSE = 0.05  # seconds between two looks
 
 
-def eventually(look: Callable[[], Any], what: Callable[[], str] | str, patience: float = 60.0) -> Any:
+def eventually(look: Callable[[], Any], what: Callable[[], str] | str, patience: float = 300.0) -> Any:
     """The first true answer of `look`; nothing that is waited for takes a tenth of this on an idle machine."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
