@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,13 @@ def stop(embedded: Embedded) -> None:
 def _end(pid: int) -> None:
     if not _is_ours(pid):
         return
-    os.kill(pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + GONE_WITHIN
     while _is_ours(pid):
         if time.monotonic() > deadline:
-            os.killpg(pid, signal.SIGKILL)  # it leads its own session: its jobs go with it
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # it leads its own session: its jobs go with it
             deadline += GONE_WITHIN
         time.sleep(0.05)
 
@@ -144,7 +146,7 @@ def _command_line(pid: int) -> str:
 def for_this_command(parameters: Sequence[str] = (), executor: str = "auto") -> Iterator[Embedded]:
     """Up while the block runs, down however it ends."""
     # --with-parent: gone even when this command is killed with no time to clean up.
-    embedded = start(0, executor, parameters, ["--with-parent"])
+    embedded = start(0, executor, parameters, ["--with-parent", str(os.getpid())])
     try:
         yield embedded
     finally:

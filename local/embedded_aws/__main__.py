@@ -46,7 +46,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parameter", type=assignment, action="append", default=[], metavar="K=V")
     parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="what jobs may hold at one time")
     parser.add_argument("--inject", type=Path, metavar="FILE", help="faults that are to strike: local/README.md")
-    parser.add_argument("--with-parent", action="store_true", help="end when the process that started this one ends")
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process, the parent, ends")
     return parser.parse_args(argv)
 
 
@@ -70,10 +70,9 @@ def assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def wait(told: threading.Event, with_parent: bool) -> None:
-    parent = os.getppid()
+def wait(told: threading.Event, parent: int | None) -> None:
     while not told.wait(PARENT_POLL):
-        if with_parent and os.getppid() != parent:
+        if parent is not None and os.getppid() != parent:
             return
 
 

@@ -39,6 +39,6 @@ def _is_dead(left: Path) -> bool:
     try:
         with (left / LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return left.stat().st_uid == os.geteuid()
     except OSError:  # held, gone meanwhile, or another person's
         return False
-    return left.stat().st_uid == os.geteuid()

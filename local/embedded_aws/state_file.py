@@ -1,5 +1,6 @@
 """DIR/<stack>.json: how others find the running server, and how a second one finds that it is not the first."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,12 @@ class StateFile:
         if pid := self._live_pid():
             raise AlreadyRunningError(f"stack {stack} already runs here: process {pid}, described by {self.path}")
         folder.mkdir(parents=True, exist_ok=True)
+        # As long as this process lives: of two that start at once, and share volumes/, one gives way.
+        self._folder = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunningError(f"another server runs, or is just starting, in {folder}") from None
 
     def write(self, state: dict[str, Any]) -> None:
         draft = self.path.with_suffix(f".{os.getpid()}")

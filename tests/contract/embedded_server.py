@@ -187,7 +187,7 @@ def command(state: Path, *more: str, stack: str = "t") -> list[str]:
 
 def launch(state: Path, *more: str, stack: str = "t") -> Server:
     process = subprocess.Popen(
-        command(state, "--with-parent", *more, stack=stack),  # gone even when the tests are killed
+        command(state, "--with-parent", str(os.getpid()), *more, stack=stack),  # gone even when the tests are killed
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "SFN_MOCK_CONFIG": str(MOCKS)},

@@ -1,8 +1,14 @@
 """The parts of the embedded AWS that decide without a server: intrinsics, requests, retry rules, schedules."""
 
+import shutil
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from embedded_aws import leftovers
+from embedded_aws.adapters import lambda_worker, sfn_status_events
 from embedded_aws.adapters.batch_retries import Ending, wants_another
 from embedded_aws.adapters.events_inputs import target_input
 from embedded_aws.adapters.events_schedules import interval
@@ -10,6 +16,7 @@ from embedded_aws.adapters.sfn_error_names import matches
 from embedded_aws.requests_of import request
 from embedded_aws.stack import Asked, Made, Stack
 from embedded_aws.template import Template, TemplateError
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramState, ProgramStopped
 
 
 def make(asked: Asked) -> Made:
@@ -148,3 +155,55 @@ def test_what_an_event_has_not_is_null_in_a_transformed_input() -> None:
     }
     assert target_input({"InputTransformer": transformer}, {"detail": {"items": [0, 7]}}) == {"a": 7, "b": None}
     assert target_input({"Input": '{"fixed": 1}'}, {}) == {"fixed": 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (ProgramStopped("now", "Mine", "enough"), ("Mine", "enough", None)),
+        (ProgramError({"error": "Mine", "cause": "enough"}), ("Mine", "enough", None)),
+        (ProgramEnded(), (None, None, "output")),
+    ],
+    ids=["stopped", "failed", "done"],
+)
+def test_what_an_execution_ended_with_is_there_before_its_status(
+    monkeypatch: pytest.MonkeyPatch, state: ProgramState, said: tuple[Any, ...]
+) -> None:
+    env = SimpleNamespace(program_state=lambda: state, states=SimpleNamespace(get_input=lambda: "output"))
+    execution = SimpleNamespace(error=None, cause=None, output=None, status="", exec_worker=SimpleNamespace(env=env))
+    seen = []
+    monkeypatch.setattr(
+        sfn_status_events, "_reflect", lambda _: seen.append((execution.error, execution.cause, execution.output))
+    )
+    monkeypatch.setattr(sfn_status_events, "_emit", lambda *_: None)
+    sfn_status_events._ended(SimpleNamespace(execution=execution))
+    assert seen == [said]
+
+
+def test_what_another_start_is_just_clearing_is_left_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    left = tmp_path / f"{leftovers.PREFIX}abc"
+    left.mkdir()
+    (left / leftovers.LOCK).touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(leftovers.fcntl, "flock", lambda *_: shutil.rmtree(left))
+    leftovers.clear()
+
+
+def test_a_function_that_is_slow_to_start_answers_its_first_call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text("import time\ntime.sleep(0.5)\ndef handler(event, context):\n    return event\n")
+    monkeypatch.setenv("MOTO_PORT", "1")
+    monkeypatch.setattr(lambda_worker, "INIT_WAIT", 0.0)
+    monkeypatch.setattr(lambda_worker, "unpack", lambda *_: [tmp_path])
+    monkeypatch.setattr(lambda_worker.Worker, "scratch", tmp_path, raising=False)
+    named = dict.fromkeys(("function_name", "function_arn", "version", "run_time", "logs_group_name"), "f")
+    function = SimpleNamespace(handler="app.handler", timeout=60, memory_size=128, environment_vars={}, **named)
+    worker = lambda_worker.Worker(function)
+    try:
+        assert [worker.call(function, {"a": number})[0] for number in (1, 2)] == [
+            {"result": {"a": 1}},
+            {"result": {"a": 2}},
+        ]
+    finally:
+        worker.close()

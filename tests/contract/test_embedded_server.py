@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from embedded_server import PATIENCE, Server, Start, command, eventually, stop
+from embedded_server import PATIENCE, Server, Start, command, eventually, gone, stop
 
 
 def refusal(state: Path, *more: str) -> str:
@@ -81,6 +81,28 @@ def test_a_second_server_is_refused_in_one_sentence(start_server: Start, tmp_pat
     assert json.loads((tmp_path / "t.json").read_text()) == first.state
 
 
+@pytest.mark.parametrize("stacks", [("t", "t"), ("t", "u")], ids=["the same", "another"])
+def test_of_two_servers_that_start_at_once_one_gives_way(tmp_path: Path, stacks: tuple[str, str]) -> None:
+    both = [
+        subprocess.Popen(
+            command(tmp_path, "--executor", "process", stack=stack),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for stack in stacks
+    ]
+    eventually(lambda: any(one.poll() is not None for one in both) or len(list(tmp_path.glob("*.json"))) > 1, "one")
+    [refused] = [one for one in both if one.poll() is not None]
+    _, said = refused.communicate()
+    assert (refused.returncode, "another server runs" in said or "already runs here" in said) == (1, True)
+    [other] = [one for one in both if one is not refused]
+    assert other.stdout
+    state = json.loads(other.stdout.readline())
+    other.terminate()
+    assert (other.wait(PATIENCE), state["pid"]) == (0, other.pid)
+
+
 def test_the_state_file_of_a_dead_server_is_replaced(start_server: Start, tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text('{"pid": 2147483646}')
     server = start_server(tmp_path, "--executor", "process")
@@ -127,14 +149,22 @@ def test_a_stopped_server_leaves_nothing_behind(
 
 
 def test_it_ends_with_its_parent_when_asked_to(tmp_path: Path) -> None:
-    words = command(tmp_path, "--executor", "process", "--with-parent")
-    script = (
-        "import subprocess, sys; s = subprocess.Popen(sys.argv[1:], stdout=-1); print(s.stdout.readline().decode())"
-    )
-    done = subprocess.run([words[0], "-c", script, *words], capture_output=True, text=True, check=True)
-    pid = json.loads(done.stdout)["pid"]
-    eventually(lambda: not Path(f"/proc/{pid}").exists() or not cmdline(pid), "the end of the server")
+    assert gone(with_parent(tmp_path, "subprocess.PIPE", "s.stdout.readline()"))
     assert not (tmp_path / "t.json").exists()
+
+
+def test_it_ends_though_its_parent_is_gone_before_it_is_ready(tmp_path: Path) -> None:
+    assert gone(with_parent(tmp_path, "subprocess.DEVNULL", ""))
+    assert not (tmp_path / "t.json").exists()
+
+
+def with_parent(state: Path, output: str, last: str) -> int:
+    """The id of a server whose parent ends after it has done `last`."""
+    words = [*command(state, "--executor", "process"), "--with-parent"]
+    start = f"s = subprocess.Popen([*sys.argv[1:], str(os.getpid())], stdout={output}, stderr=subprocess.DEVNULL)"
+    script = "\n".join(["import os, subprocess, sys", start, last, "print(s.pid)"])
+    done = subprocess.run([words[0], "-c", script, *words], capture_output=True, text=True, check=True)
+    return int(done.stdout)
 
 
 def cmdline(pid: int) -> bytes:

@@ -64,7 +64,7 @@ def deployed(
 ) -> Iterator[Stack]:
     """The built template in an embedded AWS of its own, gone afterwards."""
     words = [sys.executable, "-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
-    words += ["--state", str(folder), "--executor", executor, "--with-parent"]
+    words += ["--state", str(folder), "--executor", executor, "--with-parent", str(os.getpid())]
     if faults or scratch_mib:
         (folder / "faults.json").write_text(json.dumps(document(faults, scratch_mib)))
         words += ["--inject", str(folder / "faults.json")]

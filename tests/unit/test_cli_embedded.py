@@ -19,7 +19,7 @@ for option in ("--template", "--stack", "--state", "--port", "--executor"):
     parser.add_argument(option)
 parser.add_argument("--parameter", action="append")
 parser.add_argument("--inject")
-parser.add_argument("--with-parent", action="store_true")
+parser.add_argument("--with-parent")
 args = parser.parse_args()
 if args.port == "1":
     sys.exit("port 1 is busy")
@@ -103,6 +103,16 @@ def test_a_server_that_cannot_start_is_quoted(checkout):
     code, output = seqdrop("up", "--port", "1")
     assert code == 1
     assert "port 1 is busy" in output
+
+
+def test_a_server_that_ends_by_itself_just_then_is_down(checkout, monkeypatch):
+    found = embedded.start()
+    os.kill(found.pid, signal.SIGKILL)
+    os.waitpid(found.pid, 0)
+    seen = iter([True, False])
+    monkeypatch.setattr(embedded, "_is_ours", lambda _: next(seen, False))
+    embedded.stop(found)
+    assert not embedded.state_file().exists()
 
 
 def test_down_with_nothing_up_is_a_sentence(checkout):

@@ -169,6 +169,26 @@ def test_a_feed_that_raises_ends_all_programs(processes: Processes, tmp_path: Pa
     assert not (tmp_path / "finished").exists()
 
 
+def test_who_reads_is_told_to_stop_before_who_writes(
+    processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one behind sees an end of its input, and finishes what is half."""
+    kill = os.killpg
+
+    def slowly(group: int, how: int) -> None:
+        kill(group, how)
+        time.sleep(0.2)
+
+    def feed(out: BinaryIO) -> None:
+        out.write(DATA)
+        monkeypatch.setattr("seqdrop.process.os.killpg", slowly)
+        raise ValueError("the reads are cut off")
+
+    with pytest.raises(ValueError, match="cut off"):
+        processes.pipe(feed, ["cat"], ["cat"], sh("cat > /dev/null; touch finished"))
+    assert not (tmp_path / "finished").exists()
+
+
 def test_stop_ends_a_program_and_what_it_started(processes: Processes, tmp_path: Path) -> None:
     def stop() -> None:
         number_in(tmp_path / "pid")

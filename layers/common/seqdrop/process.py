@@ -38,7 +38,7 @@ class Processes:
         """`inherit`: open files that every program keeps open. `all_below`: nothing but this job runs below us."""
         self.hidden = hide if isinstance(hide, Hidden) else Hidden(hide)
         self._cwd, self._inherit = cwd, tuple(inherit)
-        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._alive: dict[subprocess.Popen[bytes], None] = {}  # in the order they were started
         self._stopped = False
         self._starting = threading.RLock()
         self._all_below = all_below
@@ -99,7 +99,8 @@ class Processes:
     def wait(self, *programs: Program) -> None:
         """Wait for all of a row; raises ToolError for the one to blame."""
         exits = [(program, program.wait()) for program in programs]
-        self._alive.difference_update(program.popen for program in programs)
+        for program in programs:
+            self._alive.pop(program.popen, None)
         failed = [(program, code) for program, code in exits if code]
         # One that lost its reader failed because of a later one: blame the first that did not.
         culprits = [(program, code) for program, code in failed if code != -signal.SIGPIPE and not program.lost_reader]
@@ -129,7 +130,7 @@ class Processes:
                 popen = self._begin(line, stdin, stdout)
             except FileNotFoundError:
                 raise JobError("INTERNAL", f"{line[0]} is not installed here") from None
-            self._alive.add(popen)
+            self._alive[popen] = None
         return Program(Path(line[0]).name, popen, self.hidden)
 
     def _begin(self, line: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
@@ -149,7 +150,8 @@ class Processes:
         """End every program that still runs, with all it started; safe to call again."""
         with self._starting:
             self._stopped = True
-        groups = {popen.pid for popen in self._alive.copy()}
+        # The last of a row first: one that outlived what it reads from would take that for the end of its input.
+        groups = [popen.pid for popen in reversed(list(self._alive))]
         for how in (signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + GRACE
             self._signal(groups, how)
@@ -158,7 +160,7 @@ class Processes:
                 if how == signal.SIGKILL:
                     self._signal(groups, how)  # what was started meanwhile
 
-    def _signal(self, groups: set[int], how: signal.Signals) -> None:
+    def _signal(self, groups: Sequence[int], how: signal.Signals) -> None:
         """A tool's children are in its group, unless they have left it for one of their own."""
         for group in groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -167,8 +169,10 @@ class Processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, how)
 
-    def _living(self, groups: set[int]) -> bool:
-        self._alive -= {popen for popen in self._alive.copy() if popen.poll() is not None}
+    def _living(self, groups: Sequence[int]) -> bool:
+        for popen in list(self._alive):
+            if popen.poll() is not None:
+                self._alive.pop(popen, None)
         if self._all_below:
             return bool(descendants())
         return bool(self._alive) or any(map(has_members, groups))

@@ -39,8 +39,9 @@ class Worker:
         os.close(writer)
         _read_lines(self._process.stdout, self._output)
         _read_lines(os.fdopen(reader), self._answers)
+        self._ready = False
         with suppress(queue.Empty):  # not ready in time: the first call will tell
-            self._answers.get(timeout=INIT_WAIT)
+            self._await_ready(INIT_WAIT)
 
     def call(self, function: Any, event: Any) -> tuple[Answer, list[str]]:
         request_id = str(uuid.uuid4())
@@ -50,6 +51,8 @@ class Worker:
         try:
             self._process.stdin.write(json.dumps(call) + "\n")
             self._process.stdin.flush()
+            if not self._ready:
+                self._await_ready(timeout)
             line = self._answers.get(timeout=timeout)
         except queue.Empty:
             self.close()
@@ -58,6 +61,12 @@ class Worker:
             line = None
         answer: Answer = json.loads(line) if line is not None else _exited(request_id)
         return answer, self._logged(request_id)
+
+    def _await_ready(self, timeout: float) -> None:
+        """Raises queue.Empty."""
+        if self._answers.get(timeout=timeout) is None:  # its interpreter has ended: so will the call find it
+            self._answers.put(None)
+        self._ready = True
 
     def alive(self) -> bool:
         return self._process.poll() is None

@@ -7,7 +7,7 @@ Wraps Execution.start and BaseExecutionWorkerCommunication._reflect_execution_st
 import json
 from typing import Any
 
-from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramStopped
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 
 from .events_bus import emit
@@ -24,10 +24,15 @@ def _started(self: Any) -> None:
 
 def _ended(self: Any) -> None:
     execution = self.execution
-    _reflect(self)
     state = execution.exec_worker.env.program_state()
+    # Before the status, which moto sets first: who sees the end asks for the rest at once.
     if isinstance(state, ProgramStopped):  # moto keeps neither for DescribeExecution
         execution.error, execution.cause = state.error or None, state.cause or None
+    elif isinstance(state, ProgramError):
+        execution.error, execution.cause = state.error.get("error"), state.error.get("cause")
+    elif isinstance(state, ProgramEnded):
+        execution.output = execution.exec_worker.env.states.get_input()
+    _reflect(self)
     _emit(execution, execution.status)
 
 

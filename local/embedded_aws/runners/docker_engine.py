@@ -101,7 +101,7 @@ class DockerRunner:
 
     def _clear_dead(self) -> None:
         """Containers of a server that was killed."""
-        for container in self._engine.containers.list(all=True, filters={"label": LABEL}):
+        for container in self._labelled(LABEL):
             if not is_server(int(container.labels[LABEL])):
                 _remove(container)
 
@@ -141,9 +141,14 @@ class DockerRunner:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-        for container in self._engine.containers.list(all=True, filters={"label": f"{LABEL}={os.getpid()}"}):
+        for container in self._labelled(f"{LABEL}={os.getpid()}"):
             _remove(container)
         self._engine.close()
+
+    def _labelled(self, label: str) -> list[Any]:
+        """Without those that are removed meanwhile: the client asks for each of a list by itself."""
+        found: list[Any] = self._engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        return found
 
     def _holds(self, image: str) -> bool:
         try:

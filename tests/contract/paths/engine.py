@@ -114,7 +114,7 @@ def embedded(folder: Path) -> Iterator[Engine]:
         "SFN_MOCK_CONFIG": str(FILE),
         "SFN_WAIT_TIME_SCALE": "0",
     }
-    words = [sys.executable, *words, "--executor", "process", "--with-parent"]
+    words = [sys.executable, *words, "--executor", "process", "--with-parent", str(os.getpid())]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout
     server = Server(process, json.loads(process.stdout.readline()))
