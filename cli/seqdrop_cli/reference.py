@@ -63,7 +63,7 @@ def prepare(stack: Stack, source: Source) -> dict[str, Any]:
         stack.stepfunctions.stop_execution(executionArn=execution, error="STOPPED", cause="Interrupted.")
         raise Problem(f"Interrupted: the preparation of {source.name} was stopped.", INTERRUPTED) from None
     if status != "SUCCEEDED":
-        explain(stack, _as_row(stack, run, execution, status))
+        explain(stack, _as_row(stack, execution, status))
         raise Problem(f"Reference {source.name} could not be prepared.")
     summary = read_summary(stack, source.name)
     if summary is None:
@@ -110,12 +110,11 @@ def _start(stack: Stack, run: str, name: str, fasta: upload.Pinned, genes: uploa
     stack.stepfunctions.start_execution(stateMachineArn=machine, name=run, input=json.dumps(plan))
 
 
-def _as_row(stack: Stack, run: str, execution: str, status: str) -> dict[str, Any]:
+def _as_row(stack: Stack, execution: str, status: str) -> dict[str, Any]:
     """A preparation has no row in the run table; its failure reads like a run's."""
     ended: Any = stack.stepfunctions.describe_execution(executionArn=execution)
     results = json.loads(ended["input"])["results"]
     return {
-        "run": run,
         "status": status,
         "results": results,
         "class": ended.get("error"),

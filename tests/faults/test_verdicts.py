@@ -14,7 +14,9 @@ import pytest
 from catalogue import case, more
 from function_aws import MACHINE, Deployed, event
 from pipeline_runs import Sample, deployed, eventually, execution, jobs_of, keys, prepare, run_pair
-from seqdrop_cli import runs
+from seqdrop_cli import reference, runs
+from seqdrop_cli.problem import Problem
+from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 
 # 30 lines, the last of them as hostile as a tool's words can be.
@@ -151,6 +153,20 @@ def test_what_was_tried_is_told_in_all_four_places(
     does="Ends the state machine with the same words.",
     do="What it says; then `seqdrop reference` again.",
 )
+def test_a_preparation_that_fails_says_all_there_is_to_say(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    genome = tmp_path / "broken.fa"
+    genome.write_text(">chr1\nACGT!\n")
+    with pytest.raises(Problem, match=r"Reference broken could not be prepared\."):
+        reference.prepare(stack, Source.of(genome, None, "broken"))
+    said = capsys.readouterr().out
+    for words in ("REFERENCE in prepare", "signs in chr1 that are no bases", "What to do: ", "Log: "):
+        assert words in said
+    assert "Nothing was started" not in said
+
+
+@more
 def test_a_preparation_ends_with_all_there_is_to_say(functions: Deployed) -> None:
     plan = event("diagnose_bad_data")
     plan["prepare"] = {**plan.pop("align"), "attempt": "1"}

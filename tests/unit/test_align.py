@@ -227,3 +227,48 @@ def test_a_job_that_is_stopped_does_not_wait_for_the_check(work: Work, monkeypat
     with pytest.raises(KeyboardInterrupt), align.proven_beside(work, [lane(work)]):
         raise KeyboardInterrupt
     assert len(seen) < 300  # of 600
+
+
+@pytest.mark.parametrize("how", ["no end", "no index", "a damaged index", "the index of another"])
+def test_a_bam_that_is_not_whole_or_has_no_index_is_not_published(work: Work, how: str) -> None:
+    bam = sorted_bam(work, SAM)
+    work.counts["reads"] = 6
+    if how == "no end":
+        bam.write_bytes(bam.read_bytes()[:-28])
+    else:
+        index = {
+            "no index": b"",
+            "a damaged index": bytes(range(96)),
+            "the index of another": sorted_bam(work, SAM_HEADER + pair("b", 500), "other")
+            .with_suffix(".bam.bai")
+            .read_bytes(),
+        }
+        bam.with_suffix(".bam.bai").write_bytes(index[how])
+    with pytest.raises(ToolError, match="samtools"):
+        align.publish(work, bam)
+    with pytest.raises(s3.MissingError):
+        s3.head(work.args.bam)
+
+
+def sorted_bam(work: Work, sam: str, name: str = "aligned") -> Path:
+    """With its index beside it."""
+    bam = work / f"{name}.bam"
+    words = ["samtools", "sort", "--write-index", "-o", f"{bam}##idx##{bam}.bai", "-"]
+    subprocess.run(words, input=sam.encode(), capture_output=True, check=True)
+    return bam
+
+
+@pytest.mark.parametrize("pin", ["etag", "crc64nvme"])
+def test_reads_that_are_not_those_that_were_pinned_are_not_aligned(aws: Deployed, work: Work, pin: str) -> None:
+    """In a bucket that keeps no versions these two words of reads.json are all there is."""
+    entry: dict[str, Any] = {"lane": "L001", "read_group": "HXYZTDSXX.1"}
+    for mate in (1, 2):
+        key = f"NA12878_L001_R{mate}.fastq.gz"
+        aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate), ChecksumAlgorithm="CRC64NVME")
+        stored = s3.head(S3Uri(FASTQS, key))
+        pinned = {**stored.pinned(), "crc64nvme": stored.crc64nvme, "version_id": ""}
+        entry[f"fastq_{mate}"] = {word: value for word, value in pinned.items() if word in ("uri", "version_id", pin)}
+        aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate, lane=2), ChecksumAlgorithm="CRC64NVME")
+    s3.write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
+    with pytest.raises((BadInputError, s3.IntegrityError)):
+        align.fetch_lanes(work)

@@ -134,7 +134,7 @@ def test_why_passes_over_a_verdict_that_cannot_be_read_and_names_one_of_another_
 def test_why_of_reads_that_wait_says_what_is_missing(seqdrop, stack):
     assert say_why(seqdrop, stack, status="WAITING", message="waits until both are there: a and b") == [
         "Waits until both are there: a and b. Since 2026-03-02 10:00.",
-        "Upload what is missing; after two weeks a lone mate is forgotten.",
+        "Upload what is missing; after two weeks what waits is forgotten.",
     ]
 
 

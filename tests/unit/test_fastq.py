@@ -185,6 +185,12 @@ BAD = {
         "a quality that SAM does not allow in read 4",
     ),
     "Phred+64": (zipped(text(PHRED_64)), WHOLE_2, "MALFORMED", "has Phred+64 qualities (old Illumina)"),
+    "Phred+64 in the second mate alone": (
+        WHOLE_1,
+        zipped(text([(head, seq, "h" * len(seq)) for head, seq, _ in TWO])),
+        "MALFORMED",
+        "lane1_R2.fastq.gz has Phred+64 qualities",
+    ),
     "a name too long": (changed(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT", "a name of more than 254 bytes in read 4"),
     "a line too long": (zipped(b"@r\n" + b"A" * 3_000_000), WHOLE_2, "LIMIT", "a line of more than 1,048,576 bytes"),
     "a read too long": (

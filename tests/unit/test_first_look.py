@@ -94,6 +94,11 @@ def test_what_the_beginning_shows_is_refused_by_name(how: str) -> None:
     assert sentence in said
 
 
+def test_the_size_of_plain_text_says_nothing_of_a_packed_mate() -> None:
+    one, two = looked_at(ONE * 6_000, zipped(TWO * 6_000))
+    assert one.size > 10 * two.size
+
+
 def test_a_small_gzip_file_that_is_cut_is_left_to_the_job() -> None:
     looked_at(zipped(ONE)[:-20], zipped(TWO))
 

@@ -119,6 +119,31 @@ def test_a_message_that_could_not_be_sent_is_sent_when_it_is_told_again(aws: Dep
     assert aws.messages() == []
 
 
+def test_a_manifest_that_could_not_be_written_is_written_when_it_is_told_again(aws: Deployed, record_run: Any) -> None:
+    """Nobody is told of results that are not there: the message is what says that all is written."""
+    leave_receipts(aws)
+    with failing("s3.PutObject", "no"), pytest.raises(ClientError):
+        record_run.call(event("record_run_succeeded"))
+    assert (row(aws)["status"], row(aws)["untold"], manifest(aws), aws.messages()) == ("SUCCEEDED", "yes", None, [])
+    record_run.call(event("record_run_succeeded"))
+    assert manifest(aws)
+    assert (len(aws.messages()), "untold" in row(aws)) == (1, False)
+
+
+def test_what_an_earlier_execution_tells_is_not_the_message_of_a_later_one(aws: Deployed, record_run: Any) -> None:
+    earlier = event("record_run_succeeded")
+    execution = second(aws)
+    leave_receipts(aws)
+    with failing("s3.PutObject", "no"), pytest.raises(ClientError):
+        record_run.call({**earlier, "execution": execution})
+    record_run.call(earlier)
+    assert (manifest(aws), aws.messages()) == (None, [])
+    record_run.call({**earlier, "execution": execution})
+    written = manifest(aws)
+    assert written
+    assert written["execution"] == execution
+
+
 def test_the_schedule_sends_what_could_not_be_sent_as_it_was_recorded(aws: Deployed, record_run: Any) -> None:
     aws.states.stop_execution(executionArn=aws.row(RUN)["execution"], cause="enough")  # type: ignore[index]
     with failing("sns.Publish", "no"), pytest.raises(ClientError):

@@ -284,3 +284,18 @@ def test_more_names_than_one_page_holds_are_all_found(
         put(aws, folder / name, b"")
     assert s3.names_below(folder) == list("abcde")
     assert s3.keys_beginning(folder.bucket, "folder/") == [f"folder/{name}" for name in "abcde"]
+
+
+def test_of_an_object_with_no_checksum_of_the_whole_every_byte_arrives(
+    aws: Deployed, folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
+    whole = transfers.transfer
+
+    def transfer_and_lose(*args: Any) -> None:
+        whole(*args)
+        (tmp_path / "file").write_bytes(b"12345678")
+
+    monkeypatch.setattr(transfers, "transfer", transfer_and_lose)
+    with pytest.raises(s3.IntegrityError, match="8 of 9 bytes arrived"):
+        s3.download(folder / "file", tmp_path / "file")

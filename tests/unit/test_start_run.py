@@ -22,7 +22,7 @@ from function_aws import (
     s3_put,
 )
 from made_reads import FLOWCELL, fastq
-from seqdrop import layout
+from seqdrop import layout, mates, runs, s3
 from seqdrop.choices import Choices
 
 R1, R2 = "NA12878_R1.fastq.gz", "NA12878_R2.fastq.gz"
@@ -604,3 +604,68 @@ def test_its_role_allows_every_call_it_makes(aws: Deployed, start_run: Any) -> N
     assert only(start_run.call({"resume": run}))["outcome"] == "resumed"
     assert aws.calls
     assert aws.calls - allowed("start_run") == set()
+
+
+def test_a_mate_that_comes_while_the_other_is_noted_as_waiting_starts_the_run(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own event may be over before the row is there, or be the one that is lost."""
+    noted = runs.remember_waiting
+
+    def note_late(*args: Any) -> None:
+        noted(*args)
+        aws.put(R2, fastq(2))
+
+    monkeypatch.setattr(runs, "remember_waiting", note_late)
+    assert only(start_run.call(aws.put(R1, fastq(1))))["outcome"] == "started"
+    assert [row["status"] for row in aws.rows()] == ["RUNNING"]
+
+
+def test_the_first_look_is_at_the_versions_that_are_pinned(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is replaced between the pin and the look is another event's."""
+    one, _ = drop(aws)
+    agreed = mates.agreed
+
+    def replace_meanwhile(found: Any) -> Any:
+        aws.put(R1, b"PK\3\4" + bytes(99))
+        return agreed(found)
+
+    monkeypatch.setattr(mates, "agreed", replace_meanwhile)
+    assert only(start_run.call(one))["outcome"] == "started"
+
+
+def test_what_comes_damaged_from_s3_is_asked_for_once_more_before_reads_are_refused(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = drop(aws)
+    answers, read = [b"\x1f\x8bnot gzip"], s3.head_bytes
+    monkeypatch.setattr(s3, "head_bytes", lambda *asked: answers.pop() if answers else read(*asked))
+    assert only(start_run.call(one))["outcome"] == "started"
+    assert answers == []
+
+
+def test_a_run_that_was_over_before_its_row_was_written_gets_its_row(aws: Deployed, start_run: Any) -> None:
+    one, _ = drop(aws)
+    with failing("dynamodb.PutItem", "?"), pytest.raises(start_run.NotHandledError):
+        start_run.call(one)
+    (run,) = aws.executions()
+    aws.end(run, "FAILED")
+    assert only(start_run.call(one)) == {"outcome": "duplicate", "run": run}
+    row = aws.row(run)
+    assert row
+    assert (row["execution"].endswith(run), row["reference"]) == (True, "demo")
+
+
+def test_a_run_that_was_refused_and_starts_after_all_has_a_row_that_runs(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = drop(aws)
+    with monkeypatch.context() as damaged:
+        damaged.setattr(s3, "head_bytes", lambda *_: b"\x1f\x8bnot gzip")
+        run = only(start_run.call(one))["run"]
+    assert (aws.row(run) or {})["status"] == "FAILED"
+    assert only(start_run.call(one)) == {"outcome": "started", "run": run}
+    row = aws.row(run) or {}
+    assert (row["status"], row["execution"].endswith(run), "class" in row) == ("RUNNING", True, False)
