@@ -236,7 +236,3 @@ def _check_tools(stack: Stack) -> None:
 def main() -> None:
     hear_termination()
     app(prog_name="seqdrop")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from seqdrop.choices import Choices
 from seqdrop_cli import reference, results, runs, upload
 from seqdrop_cli.follow import Line, follow, stopped_following
 from seqdrop_cli.placing import places
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.problem import Problem, os_sentence
 from seqdrop_cli.reference import Source
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
@@ -54,7 +55,8 @@ def run(stack: Stack, order: Order) -> Outcome:
     if order.source:
         choices = replace(choices, reference=name)
     run_id = _dropped(stack, order, choices, replace(choices, reference=name))
-    row = _noticed(stack, run_id)
+    with goes_on(stack, run_id):
+        row = _noticed(stack, run_id)
     row, lines = followed(stack, run_id, runs.execution_of(row))
     return Outcome(row, lines, _fetched(stack, order, row))
 
@@ -118,8 +120,15 @@ def _accepted(stack: Stack, row: runs.Row) -> runs.Row:
 
 
 def _followed(stack: Stack, execution: str, run_id: str) -> tuple[str, list[Line]]:
-    try:
+    with goes_on(stack, run_id):
         return follow(stack, execution, run_id, layout.STEPS)
+
+
+@contextmanager
+def goes_on(stack: Stack, run_id: str) -> Iterator[None]:
+    """From its last byte on a drop becomes a run, whether anybody looks on or not."""
+    try:
+        yield
     except KeyboardInterrupt:
         if stack.ends_with_us:
             raise
@@ -146,9 +155,13 @@ def _execution_error(stack: Stack, execution: str) -> dict[str, str]:
 
 def _fetched(stack: Stack, order: Order, row: runs.Row) -> list[Path]:
     folder = order.results or Path("results") / order.drop.sample / str(row["run"])
-    files = results.fetch(stack, row, folder)
     took = runs.took(row)
-    say(f"Run {row['run']} {str(row['status']).lower()}{f' in {took}' if took else ''}:", style="green")
+    ended = f"Run {row['run']} {str(row['status']).lower()}{f' in {took}' if took else ''}"
+    try:
+        files = results.fetch(stack, row, folder)
+    except OSError as error:
+        raise Problem(f"{ended}; its results stay at {row['results']}: {os_sentence(error)}") from None
+    say(f"{ended}:", style="green")
     results.show(files)
     if row["status"] == "INCOMPLETE":
         runs.explain(stack, row)

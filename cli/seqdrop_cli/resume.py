@@ -13,7 +13,8 @@ from seqdrop_cli.stack import Stack
 def resume(stack: Stack, row: runs.Row, *, detach: bool = False) -> None:
     """Start it again and, unless told to `detach`, follow it to its end. Raises Problem when it fails again."""
     run = str(row["run"])
-    execution = _asked(stack, run)
+    with drop.goes_on(stack, run):
+        execution = _asked(stack, run)
     say(f"Run {run} of {row.get('sample', '?')} goes on; steps that are done end at once.")
     if detach:
         say(f"`seqdrop status {run}{stack.option}` shows it.")

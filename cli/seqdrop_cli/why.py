@@ -106,7 +106,7 @@ def _show_verdict(stack: Stack, row: Mapping[str, Any]) -> str:
 def _show_tail(row: Mapping[str, Any], last: Left | None, step: str, failure_class: str) -> None:
     """All the verdict kept of it, or what of it is in the row; a verdict of another class is of an earlier try."""
     if last and last.verdict.failure_class == failure_class:
-        tool = f"{last.verdict.tool} (exit code {last.verdict.exit_code})" if last.verdict.tool else step
+        tool = last.verdict.tool or step  # its exit code is in the sentence; the verdict's is the job's
         shown = [plain(line, MOST) for line in last.verdict.stderr_tail]
         show_lines(f"\nThe last that {tool} said:", shown, indent="")
         return

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         command.options(args.args)
         (work / "sources").mkdir()
         for uri in work.sources:
-            work.fetch(uri, name=f"sources/{args.sample}{sources[uri]}")
+            work.fetch(uri, name=f"sources/{args.sample}{sources[uri]}", etag=work.sources[uri])
         work.version("multiqc")
         config = work / "config.yaml"
         config.write_text(json.dumps(CONFIG))  # JSON is YAML

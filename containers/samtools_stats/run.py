@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from seqdrop import command, job
 from seqdrop.failure import JobError
 
+FEW = 0.1  # of the reads: less is most likely the wrong reference
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = command.arguments(argv, __doc__, "reference", "bam", "stats")
@@ -25,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.counts["reads"] = int(figures["raw total sequences:"])
         work.counts["reads_mapped"] = int(figures["reads mapped:"])
         work.counts["reads_duplicated"] = int(figures["reads duplicated:"])
+        if work.counts["reads_mapped"] < FEW * work.counts["reads"]:
+            sentence = f"only {work.counts['reads_mapped']:,} of {work.counts['reads']:,} reads match this reference"
+            work.warn("FEW_MAPPED", f"{sentence}: is it the right one, and are these reads of DNA?")
         work.publish(stats, "stats", ".flagstat", ".idxstats")
 
 

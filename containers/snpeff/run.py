@@ -35,8 +35,8 @@ def annotate(work: Work, database: Path, vcf: Path, annotated: Path) -> None:
     work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     summary = annotated.with_name(annotated.name + ".csv")
     words: Command = ["-csvStats", summary, snpeff.NAME, vcf]
-    command = [*snpeff.command("ann", work.memory, work.directory), *words]
-    work.processes.pipe(None, command, ["bgzip", "-c", "-@", work.vcpus], stdout=annotated)
+    line = [*snpeff.command("ann", work.memory, work.directory), *words]
+    work.processes.pipe(None, line, ["bgzip", "-c", "-@", work.vcpus], stdout=annotated)
 
 
 def leave_as_it_is(work: Work, vcf: Path, annotated: Path) -> None:

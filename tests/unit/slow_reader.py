@@ -62,12 +62,16 @@ def parsed(text: bytes) -> File:
         if not any(lines[start:]):  # only blank lines are left
             break
         file.mate = file.mate if start else mate(record[0])
-        fault = "TRUNCATED" if len(record) < 4 else fault_of(*record)
+        fault = cut(record[0]) if len(record) < 4 else fault_of(*record)
         if fault:
             file.faults.add(fault)
             break
         file.reads.append((stem(record[0]), record[1], record[3]))
     return file
+
+
+def cut(head: bytes) -> str:
+    return "TRUNCATED" if head.startswith(b"@") else "MALFORMED"
 
 
 def fault_of(head: bytes, bases: bytes, plus: bytes, qualities: bytes) -> str:
@@ -104,7 +108,7 @@ def faults(one: File, two: File, batch: int) -> set[str]:
         found.add("SWAPPED")
     for file in (one, two):
         qualities = b"".join(each[2] for each in file.reads[:batch])
-        if qualities and min(qualities) >= ord(";") and max(qualities) >= ord("P"):
+        if qualities and min(qualities) >= ord(";") and ord("P") <= max(qualities) <= ord("i"):
             found.add("MALFORMED")
     return found
 

@@ -65,6 +65,26 @@ def test_a_drop_that_nothing_notices_is_a_problem_after_a_while(stack, monkeypat
         drop._noticed(stack, cli_aws.RUN)
 
 
+def test_who_interrupts_before_a_run_is_noticed_is_told_that_it_goes_on(stack, order, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(drop, "_noticed", interrupted)
+    with pytest.raises(Problem, match="No longer following; the run goes on") as raised:
+        drop.run(stack, order)
+    assert raised.value.code == 130
+
+
+def test_results_that_cannot_be_written_stay_where_they_are(stack, order, monkeypatch):
+    order.results.write_text("a file")
+    row = {"run": cli_aws.RUN, "status": "SUCCEEDED", "results": "s3://results/S1/r"}
+    with pytest.raises(Problem) as raised:
+        drop._fetched(stack, order, row)
+    assert str(raised.value) == (
+        f"Run {cli_aws.RUN} succeeded; its results stay at s3://results/S1/r: File exists at {order.results}"
+    )
+
+
 def test_the_deployments_reference_is_used_when_none_is_chosen(stack):
     assert reference.resolve(stack, None) == "hg"
 

@@ -97,7 +97,7 @@ def test_why_prints_class_sentence_advice_what_was_tried_and_the_last_the_tool_s
         "Tried:",
         "  align, try 1: SPOT_RECLAIMED: Taken.; then: on-demand instances only",
         "",
-        "The last that bwa (exit code 65) said:",
+        "The last that bwa said:",
         "[E::bad] gzip",
         "",
         "Its log stream: /jobs bwa/default/7c1f",

@@ -185,6 +185,13 @@ BAD = {
         "a quality that SAM does not allow in read 4",
     ),
     "Phred+64": (zipped(text(PHRED_64)), WHOLE_2, "MALFORMED", "has Phred+64 qualities (old Illumina)"),
+    "a note behind the reads": (
+        zipped(text(ONE) + b"done: exit 0\n"),
+        WHOLE_2,
+        "MALFORMED",
+        f"no '@' where a name should begin in read {len(ONE) + 1}",
+    ),
+    "a note": (zipped(b"not a fastq\n"), WHOLE_2, "MALFORMED", "no '@' where a name should begin in read 1"),
     "Phred+64 in the second mate alone": (
         WHOLE_1,
         zipped(text([(head, seq, "h" * len(seq)) for head, seq, _ in TWO])),
@@ -293,9 +300,10 @@ def test_no_cut_goes_unseen(tmp_path: Path) -> None:
             counted(write_pair(tmp_path, whole[:end], WHOLE_2))
 
 
-def test_old_reads_with_the_best_phred33_qualities_are_not_taken_for_phred64(tmp_path: Path) -> None:
-    best = [[(head, seq, "I" * len(seq)) for head, seq, _ in made] for made in (ONE, TWO)]
-    assert counted(write_pair(tmp_path, *(text(made) for made in best), ".fastq")) == COUNT
+@pytest.mark.parametrize("best", ["I", "~"], ids=["of old sequencers", "of long accurate reads"])
+def test_the_best_phred33_qualities_are_not_taken_for_phred64(tmp_path: Path, best: str) -> None:
+    pairs = [[(head, seq, best * len(seq)) for head, seq, _ in made] for made in (ONE, TWO)]
+    assert counted(write_pair(tmp_path, *(text(made) for made in pairs), ".fastq")) == COUNT
 
 
 @pytest.mark.parametrize(

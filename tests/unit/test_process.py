@@ -108,6 +108,22 @@ def test_the_class_of_a_failure_is_read_from_how_it_ended(
     assert sentence in (None, str(raised.value))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk of its own")
+@pytest.mark.parametrize(("kept", "failure_class"), [(0, "NO_SPACE"), (1 << 20, "TOOL_FAILED")])
+def test_a_disk_without_room_is_told_of_though_the_program_does_not_say_so(
+    tmp_path: Path, kept: int, failure_class: str
+) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path], check=True)
+    try:
+        fill = f"head -c {(4 << 20) - kept} /dev/zero > file 2> error; exit 1"
+        with pytest.raises(ToolError) as raised:
+            Processes(tmp_path).run(*sh(fill))
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
+    assert raised.value.failure_class == failure_class
+    assert ("the scratch disk being full" in str(raised.value)) == (failure_class == "NO_SPACE")
+
+
 def test_a_program_that_is_not_there_is_named(processes: Processes) -> None:
     with pytest.raises(JobError, match="isaac-align is not installed here"):
         processes.run("isaac-align", "--version")

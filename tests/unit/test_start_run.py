@@ -385,7 +385,14 @@ def test_a_misspelt_reference_is_told_what_there_is(aws: Deployed, start_run: An
 
 def test_intervals_that_are_not_there_are_refused(aws: Deployed, start_run: Any) -> None:
     one, _ = drop(aws, intervals="exome.bed")
-    assert only(start_run.call(one))["reason"] == "exome.bed is not beside reference demo"
+    assert only(start_run.call(one))["reason"] == (
+        f"exome.bed is not beside reference demo: put it at s3://{REFERENCES}/demo/exome.bed"
+    )
+
+
+def test_choices_nested_without_end_are_refused(aws: Deployed, start_run: Any) -> None:
+    one, _ = drop(aws, args="[" * 1900)
+    assert only(start_run.call(one))["reason"] == "seqdrop-args is not JSON"
 
 
 def test_a_genome_prepared_anew_under_its_name_is_another_run(aws: Deployed, start_run: Any) -> None:

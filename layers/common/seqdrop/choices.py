@@ -60,7 +60,7 @@ class Choices:
 def _args(given: Mapping[str, str]) -> dict[str, list[str]]:
     try:
         args = json.loads(given.get("args") or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ChoiceError("seqdrop-args is not JSON") from None
     if not isinstance(args, dict) or args.keys() - set(layout.STEPS):
         raise ChoiceError(

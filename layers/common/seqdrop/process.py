@@ -27,6 +27,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 # No tool has business with AWS: it gets none of the job's credentials.
 PRIVATE = ("AWS_", "ECS_")
+FULL = 256 << 20  # bytes: a disk with less room, and with less than a hundredth of it free, is full
 
 
 class Processes:
@@ -105,7 +106,12 @@ class Processes:
         # One that lost its reader failed because of a later one: blame the first that did not.
         culprits = [(program, code) for program, code in failed if code != -signal.SIGPIPE and not program.lost_reader]
         for program, code in culprits or failed:
-            raise ToolError(program.name, code, list(program.tail))
+            raise ToolError(program.name, code, list(program.tail), disk_full=self._disk_is_full())
+
+    def _disk_is_full(self) -> bool:
+        """Not every tool says why it could not write (`samtools markdup` does not): what it wrote still lies there."""
+        disk = os.statvfs(self._cwd)
+        return disk.f_bavail < min(disk.f_blocks // 100, FULL // disk.f_frsize)
 
     def spread(self, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
         """Call `function` on every item, `workers` at a time: threads that wait for programs; an error ends all."""

@@ -25,10 +25,12 @@ LINE = 1 << 16  # bytes of a line that are looked at
 class ToolError(JobError):
     """A program did not end with 0."""
 
-    def __init__(self, tool: str, exit_code: int, tail: Sequence[str]) -> None:
+    def __init__(self, tool: str, exit_code: int, tail: Sequence[str], *, disk_full: bool = False) -> None:
         killed = exit_code == -signal.SIGKILL
         how = "was killed, most likely for memory" if killed else f"ended with exit code {exit_code}"
-        super().__init__(_failure_class(killed, tail), f"{tool} {how}" + (f": {tail[-1]}" if tail else ""))
+        how += ", the scratch disk being full" if disk_full and not killed else ""
+        failure_class = "NO_SPACE" if disk_full and not killed else _failure_class(killed, tail)
+        super().__init__(failure_class, f"{tool} {how}" + (f": {tail[-1]}" if tail else ""))
         self.tool, self.tail = tool, tuple(tail)
 
 

@@ -34,7 +34,7 @@ def manifest(
         "cost": cost,
         "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
         "warnings": warnings(receipts),
-        "jobs": [_but(receipt, "outputs", "run", "warnings") for receipt in receipts.values()],
+        "jobs": [_but(receipt, "outputs", "run", "sources", "warnings") for receipt in receipts.values()],
     }
 
 

@@ -50,7 +50,10 @@ def proven(lines: list[bytes], file: str, number: int) -> Batch:
     if whole and not (names and _are_reads(names, sequences, pluses, qualities)):
         raise _first_fault(zip(*columns, strict=True), file, number)
     if len(lines) > whole:
-        raise BadInputError("TRUNCATED", f"{file} ends in the middle of read {number + whole // LINES + 1}")
+        place = number + whole // LINES + 1
+        if not lines[whole].startswith(b"@"):  # a note, a log's line: no read that was cut
+            raise BadInputError("MALFORMED", f"{file}: no '@' where a name should begin in read {place}")
+        raise BadInputError("TRUNCATED", f"{file} ends in the middle of read {place}")
     return Batch(_without_mate(names), sequences, qualities, _mate(heads[0]) if heads else b"")
 
 
@@ -134,5 +137,6 @@ def prove_mates(one: Batch, two: Batch, name_1: str, name_2: str, number: int) -
 
 def prove_phred33(qualities: Sequence[bytes], file: str) -> None:
     seen = set(b"".join(qualities))
-    if seen and min(seen) >= 59 and max(seen) >= 80:  # ';' and 'P': below, above what Phred+33 uses
+    # ';' and 'i' are the ends of Phred+64; sequencers that count from 33 give no 'P' without some below ';'.
+    if seen and min(seen) >= 59 and 80 <= max(seen) <= 105:
         raise BadInputError("MALFORMED", f"{file} has Phred+64 qualities (old Illumina); convert them to Phred+33")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdrop import layout, s3
-from seqdrop.choices import Choices
+from seqdrop.choices import ChoiceError, Choices
 
 
 class UnpreparedError(Exception):
@@ -13,7 +13,7 @@ class UnpreparedError(Exception):
 
 
 def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
-    """The fingerprint of the reference a run asks for; raises UnpreparedError."""
+    """The fingerprint of the reference a run asks for; raises UnpreparedError, ChoiceError."""
     folder = layout.reference_uri(bucket, choices.reference).parent
     try:
         found: dict[str, Any] = s3.read_json(folder / layout.REFERENCE_JSON)
@@ -25,7 +25,8 @@ def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
             f"reference {choices.reference} has no index for {aligner} (it has: {has}); prepare it again"
         )
     if choices.intervals and choices.intervals not in s3.names_below(folder):
-        raise UnpreparedError(f"{choices.intervals} is not beside reference {choices.reference}")
+        place = folder / choices.intervals
+        raise ChoiceError(f"{choices.intervals} is not beside reference {choices.reference}: put it at {place}")
     return str(found["fingerprint"])
 
 
