@@ -95,6 +95,14 @@ def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> 
     (row,) = functions.rows()
     assert layout.shown(f"{folder}S_R1.fastq.gz") in row["message"]
     assert row["message"].isprintable()
+    for mate in (1, 2):
+        told = functions.put(f"S\x1b[2J\u202e- done_R{mate}.fastq.gz", fastq(1))
+    (refused,) = start_run.call(told)["outcomes"]
+    row = functions.row(refused["run"]) or {}
+    assert (row["class"], row["message"]) == (
+        "BAD_INPUT.SAME_FILE",
+        "S_[2J_- done_R1.fastq.gz and S_[2J_- done_R2.fastq.gz hold the same reads",
+    )
 
 
 @case(

@@ -108,9 +108,10 @@ def test_an_object_that_stays_damaged_is_tried_thrice_and_never_used(batch: Batc
 
 
 @case(
-    happens="S3 is overloaded, or out of reach for some minutes.",
-    see="Nothing; if it lasts, another attempt of the job.",
-    does="Tries again for some minutes, then ends the job with 75, which Batch tries again.",
+    happens="S3 is overloaded, or out of reach for longer than a call is worth.",
+    see="Nothing; if it lasts, another attempt of the job; if it outlasts them all, `FAILED`, `THROTTLED`.",
+    does="Calls again for a minute, then ends the job with 75, which Batch tries three times and the doctor once more.",
+    do="When S3 is well again, resume the run.",
 )
 @pytest.mark.parametrize("what", [b"GET .*in.bam", b"PUT .*NA12878.bam"], ids=["fetching", "publishing"])
 def test_a_storage_that_is_overloaded_is_worth_another_attempt(batch: Batch, line: Line, what: bytes) -> None:

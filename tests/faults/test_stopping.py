@@ -54,7 +54,7 @@ def assert_nothing_is_left(batch: Batch, process: subprocess.Popen[str]) -> None
 
 STOPPED = case(
     happens="A job is stopped: by a person, by its time limit, or because a Spot host is taken back.",
-    see="`STOPPED`, or another try of the job where a host was taken back.",
+    see="`STOPPED`; `TIMEOUT` after its time limit; another try of the job where a host was taken back.",
     does="Within half a minute: ends the tools and all they started, gives up half an upload, clears the scratch disk.",
     do="Resume the run if you stopped it by mistake.",
 )

@@ -384,7 +384,10 @@ def test_no_line_of_the_log_tells_whose_reads_they_are(batch: Batch, body: str) 
 )
 def test_a_tool_has_none_of_the_jobs_credentials(batch: Batch) -> None:
     batch.env |= {"AWS_SESSION_TOKEN": TOKEN, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x"}
-    body = "assert 'AWS_' not in work.processes.output('env')\nassert 'TMPDIR' in work.processes.output('env')\n"
+    batch.env |= {"ECS_AGENT_URI": "http://169.254.170.2/api/x"}
+    body = (
+        "told = work.processes.output('env')\nassert 'AWS_' not in told and 'ECS_' not in told and 'TMPDIR' in told\n"
+    )
     code, log = batch.run(body + PUBLISH)
     assert code == 0, log
     assert os.environ.get("AWS_SESSION_TOKEN") is None

@@ -157,6 +157,13 @@ def test_a_run_whose_row_was_closed_too_early_is_not_started_beside_itself(
     assert refusal(start_run, failed) == "it is still running"
 
 
+def test_a_stack_that_has_lost_its_images_resumes_nothing(
+    start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_TAG", "none")
+    assert refusal(start_run, failed).startswith("the images of the tools are not there yet")
+
+
 def test_what_cannot_be_resumed_is_refused_with_a_sentence(aws: Deployed, start_run: Any, failed: str) -> None:
     assert refusal(start_run, "0" * 20) == f"there is no run {'0' * 20}"
     resumed(start_run, failed)
