@@ -356,3 +356,19 @@ def test_names_that_come_twice_are_warned_of(stack: Stack, sample: Sample, tmp_p
     assert warning["warning"] == "DUPLICATE_NAMES"
     assert warning["message"].startswith(f"1 of {len(twice[0]):,} pairs of TWICE_R1.fastq.gz")
     assert [each["warning"] for each in fetch_json(stack, row, "manifest.json")["warnings"]] == ["DUPLICATE_NAMES"]
+
+
+@case(
+    happens="The reads are not of the reference that they are aligned to.",
+    see="`SUCCEEDED`, hardly a variant, and the warning `FEW_MAPPED` in `manifest.json` and in the message.",
+    does="Runs on: there are samples of which so little is expected.",
+    do="If this is none of them, choose the right reference and drop the reads again.",
+)
+def test_reads_of_another_genome_are_warned_of(stack: Stack, tmp_path: Path) -> None:
+    for mate, path in enumerate(write_pair(tmp_path, WHOLE_1, WHOLE_2), 1):
+        drop(stack, path, f"FOREIGN_R{mate}.fastq.gz")
+    row = ended(stack, "FOREIGN")
+    assert (row["status"], row["variants"]) == ("SUCCEEDED", 0)
+    [warning] = fetch_json(stack, row, "manifest.json")["warnings"]
+    assert (warning["step"], warning["warning"]) == ("collect", "FEW_MAPPED")
+    assert warning["message"].startswith(f"only 0 of {2 * COUNT} reads match this reference")
