@@ -61,7 +61,6 @@ def start(port: int = 0, executor: str = "auto", parameters: Sequence[str] = (),
     words = _words(project.built_template(), port, executor, [*project.local_parameters(), *parameters])
     words += extra
     state_file().parent.mkdir(exist_ok=True)
-    state_file().unlink(missing_ok=True)
     log = state_file().with_suffix(".log")
     with log.open("w") as file:
         # A session of its own: Ctrl-C in this terminal is for the command, which then stops it in order.
@@ -96,7 +95,7 @@ def _ready(server: subprocess.Popen[bytes], log: Path) -> Embedded:
             raise Problem(
                 f"The embedded AWS did not start: {said[-1].removeprefix('embedded_aws: ')} (all of it: {log})"
             )
-        if found := Embedded.read(state_file()):
+        if (found := Embedded.read(state_file())) and found.pid == server.pid:  # or it is another's, started meanwhile
             return found
         time.sleep(0.1)
     raise Problem(f"The embedded AWS was not ready within {READY_WITHIN} s: see {log}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from seqdrop_cli import drop, runs
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.problem import INTERRUPTED, Problem
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
@@ -13,8 +13,12 @@ from seqdrop_cli.stack import Stack
 def resume(stack: Stack, row: runs.Row, *, detach: bool = False) -> None:
     """Start it again and, unless told to `detach`, follow it to its end. Raises Problem when it fails again."""
     run = str(row["run"])
-    with drop.goes_on(stack, run):
+    try:
         execution = _asked(stack, run)
+    except KeyboardInterrupt:
+        raise Problem(
+            f"Interrupted: `seqdrop status {run}{stack.option}` says whether it goes on.", INTERRUPTED
+        ) from None
     say(f"Run {run} of {row.get('sample', '?')} goes on; steps that are done end at once.")
     if detach:
         say(f"`seqdrop status {run}{stack.option}` shows it.")

@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def longest_wait() -> float:
-    """Hours the oldest lone mate waits."""
+    """Hours that the oldest of what waits has waited: a lone mate, a lane without the others."""
     return max((runs.hours_since(row["started"]) for row in runs.with_status(runs.WAITING)), default=0.0)
 
 
@@ -83,7 +83,9 @@ def never_began(row: runs.Row) -> bool:
     was = {"resumed": str(row["resumed"])} if "resumed" in row else {}  # whoever resumes it now notes that first
     if not closed(row["run"], row["execution"], ending, {"cost": "0.0"}, **was):
         return False
-    runs.tell(row["run"], *record.message(row, ending, {}, nothing))
+    folder = S3Uri.parse(row["results"])
+    earlier = str(layout.manifest_uri(folder)) in results.published(folder)
+    runs.tell(row["run"], *record.message(row, ending, {}, nothing, earlier=earlier))
     return True
 
 

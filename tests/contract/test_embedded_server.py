@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -85,7 +86,7 @@ def test_a_second_server_is_refused_in_one_sentence(start_server: Start, tmp_pat
 def test_of_two_servers_that_start_at_once_one_gives_way(tmp_path: Path, stacks: tuple[str, str]) -> None:
     both = [
         subprocess.Popen(
-            command(tmp_path, "--executor", "process", stack=stack),
+            command(tmp_path, "--executor", "process", "--with-parent", str(os.getpid()), stack=stack),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

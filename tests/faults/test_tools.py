@@ -17,7 +17,6 @@ from function_aws import REFERENCES, RESULTS, Deployed
 from job_runs import FOLDER, PUBLISH, Batch, in_this_process
 from made_reads import FLOWCELL, bases, records, text, zipped
 from pipeline_parts import batch_states, job_definitions
-from seqdrop.log import logger
 
 from containers.isaac import run as isaac
 
@@ -227,8 +226,6 @@ def stand_in_that_keeps_its_sheet(folder: Path, monkeypatch: pytest.MonkeyPatch)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     in_this_process(monkeypatch, folder)
-    formatter: Any = logger.registered_formatter
-    monkeypatch.setattr(formatter, "json_serializer", formatter.json_serializer)
     return sheet
 
 

@@ -17,6 +17,7 @@ import pytest
 from function_aws import ACCOUNT, RESULTS
 from moto.s3.models import s3_backends
 from seqdrop import job
+from seqdrop.log import logger
 from seqdrop.process import Processes
 
 # A wrapper whose body is a test's own: what stands between `step` and its receipt.
@@ -106,6 +107,8 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         return Processes(*given)
 
     monkeypatch.setattr(job, "Processes", processes)
+    formatter: Any = logger.registered_formatter  # what a step hides, it hides there
+    monkeypatch.setattr(formatter, "json_serializer", formatter.json_serializer)
     for name in ("SEQDROP_SCRATCH", "HOME", "TMPDIR"):
         monkeypatch.setenv(name, str(folder))
 

@@ -8,8 +8,14 @@ import pytest
 from function_aws import parameters
 from seqdrop import advice
 
+KINDS = (
+    "TRUNCATED CORRUPT_GZIP MATE_COUNT MATE_NAMES SAME_FILE SWAPPED EMPTY NOT_GZIP MALFORMED LIMIT ARGS CHOICES "
+    "MISSING PLAN"
+)
+
 
 def test_every_class_has_an_advice_of_its_own() -> None:
+    assert {f"BAD_INPUT.{kind}" for kind in KINDS.split()} <= advice.ADVICE.keys()
     given = [advice.on(name) for name in advice.ADVICE]
     assert len(set(given)) == len(advice.ADVICE)
     assert advice.on("BAD_INPUT.NEW") == advice.on("BAD_INPUT")

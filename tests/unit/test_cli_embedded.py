@@ -115,6 +115,16 @@ def test_a_server_that_ends_by_itself_just_then_is_down(checkout, monkeypatch):
     assert not embedded.state_file().exists()
 
 
+def test_a_server_that_another_command_has_just_started_is_not_taken_for_ones_own(checkout, monkeypatch):
+    other = embedded.start()
+    monkeypatch.setattr(embedded, "running", lambda: None)  # it was not there yet when this one looked
+    with pytest.raises(Problem, match="port 1 is busy"):
+        embedded.start(port=1)
+    assert is_alive(other.pid)
+    assert embedded.Embedded.read(embedded.state_file()) == other
+    embedded.stop(other)
+
+
 def test_down_with_nothing_up_is_a_sentence(checkout):
     assert seqdrop("down") == (1, "Nothing is up here.\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from waiting import eventually
 
+PATIENCE = 300.0  # seconds; what is waited for takes one
 SIZE = 200 << 20  # bytes: more than travels between the first look and the signal
 # `seqdrop run` as far as the upload; stack and session are what `seqdrop up` would give.
 COMMAND = """
@@ -53,15 +56,28 @@ def test_ctrl_c_during_an_upload_is_a_sentence_and_leaves_nothing(server: Any, t
         file.truncate(SIZE)
     words = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(fastq)]
     command = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 60
-    while not server.list_multipart_uploads(Bucket="fastq").get("Uploads") and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(lambda: server.list_multipart_uploads(Bucket="fastq").get("Uploads"), "half an upload")
     time.sleep(delay)
     command.send_signal(signal.SIGINT)
-    printed, _ = command.communicate(timeout=60)
+    printed, _ = command.communicate(timeout=PATIENCE)
     assert (command.returncode, printed) == (130, "Interrupted. Nothing was left running.\n")
     assert server.list_multipart_uploads(Bucket="fastq").get("Uploads", []) == []
     assert server.list_objects_v2(Bucket="fastq")["KeyCount"] == 0
+
+
+def test_ctrl_c_while_modules_load_ends_without_a_word(tmp_path: Path) -> None:
+    mark = tmp_path / "loading"
+    (tmp_path / "typer.py").write_text(f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(600)\n")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "seqdrop_cli", "status"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    eventually(mark.exists, "the first module")
+    command.send_signal(signal.SIGINT)
+    printed, _ = command.communicate(timeout=PATIENCE)
+    assert (command.returncode, printed) == (-signal.SIGINT, b"")
 
 
 def test_an_upload_that_s3_refuses_is_a_sentence(server: Any, tmp_path: Path) -> None:

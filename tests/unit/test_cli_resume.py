@@ -50,6 +50,17 @@ def test_a_function_that_fails_is_a_sentence(stack: Stack) -> None:
         resume.resume(stack, ROW)
 
 
+def test_who_interrupts_the_question_is_told_where_to_see_the_answer(stack: Stack) -> None:
+    class Slow:
+        def invoke(self, **_: str) -> dict[str, Any]:
+            raise KeyboardInterrupt
+
+    vars(stack)["functions"] = Slow()
+    with pytest.raises(Problem, match=f"`seqdrop status {cli_aws.RUN}.*` says whether it goes on") as raised:
+        resume.resume(stack, ROW)
+    assert raised.value.code == 130
+
+
 def test_detached_it_follows_nothing(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     vars(stack)["functions"] = StartRun(outcome="resumed", execution=EXECUTION)
     resume.resume(stack, ROW, detach=True)

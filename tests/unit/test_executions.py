@@ -131,10 +131,7 @@ def test_a_run_is_not_closed_as_never_begun_while_somebody_resumes_it(
 ) -> None:
     """The repair finds no execution; before it closes the row, somebody resumes the run."""
     assert runs.reopen(failed, runs.get(failed) or {}, f"{EXECUTION}:{failed}-2")
-    long_ago = {":then": "2026-01-01T00:00:00Z"}
-    aws.table.update_item(
-        Key={"run": failed}, UpdateExpression="SET resumed = :then", ExpressionAttributeValues=long_ago
-    )
+    resume_long_ago(aws, failed)
     record_run, describe = aws.load("record_run"), executions.describe
 
     def meanwhile(execution: str) -> Any:
@@ -147,6 +144,22 @@ def test_a_run_is_not_closed_as_never_begun_while_somebody_resumes_it(
     assert record_run.call(event("schedule")) == {"repaired": 0}
     assert (aws.row(failed) or {})["status"] == "RUNNING"
     assert aws.messages() == []
+
+
+def test_results_of_before_stay_when_a_run_is_resumed_and_never_begins(aws: Deployed, failed: str) -> None:
+    row = runs.get(failed) or {}
+    aws.s3.put_object(Bucket=RESULTS, Key=f"{row['results'].split('/', 3)[3]}/manifest.json", Body=b"{}")
+    assert runs.reopen(failed, row, f"{EXECUTION}:{failed}-2")
+    resume_long_ago(aws, failed)
+    assert aws.load("record_run").call(event("schedule")) == {"repaired": 1}
+    [(_, text)] = aws.messages()
+    assert "has nothing new; the results of before stay" in text
+
+
+def resume_long_ago(aws: Deployed, run: str) -> None:
+    """As if it had been resumed before the last repair."""
+    then = {":then": "2026-01-01T00:00:00Z"}
+    aws.table.update_item(Key={"run": run}, UpdateExpression="SET resumed = :then", ExpressionAttributeValues=then)
 
 
 def test_a_run_whose_row_was_closed_too_early_is_not_started_beside_itself(

@@ -108,12 +108,13 @@ def test_the_class_of_a_failure_is_read_from_how_it_ended(
     assert sentence in (None, str(raised.value))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk of its own")
 @pytest.mark.parametrize(("kept", "failure_class"), [(0, "NO_SPACE"), (1 << 20, "TOOL_FAILED")])
 def test_a_disk_without_room_is_told_of_though_the_program_does_not_say_so(
     tmp_path: Path, kept: int, failure_class: str
 ) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path], check=True)
+    words = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
+    if subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("no disk of its own may be mounted here")
     try:
         fill = f"head -c {(4 << 20) - kept} /dev/zero > file 2> error; exit 1"
         with pytest.raises(ToolError) as raised:

@@ -342,7 +342,8 @@ def test_a_row_whose_execution_is_forgotten_does_not_stop_the_repair(aws: Deploy
     for number in range(4):
         gone = f"gone{number}"
         arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{gone}"
-        aws.table.put_item(Item={**BEGUN, "run": gone, "execution": arn, "started": f"202{number * 2}-01-01T00:00:00Z"})
+        known = {"run": gone, "execution": arn, "results": f"s3://{RESULTS}/S/{gone}"}
+        aws.table.put_item(Item={**BEGUN, **known, "started": f"202{number * 2}-01-01T00:00:00Z"})
     aws.end(RUN, "ABORTED")
     record_run.call(SCHEDULE)
     assert row(aws)["status"] == "ABORTED"

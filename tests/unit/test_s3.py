@@ -265,6 +265,19 @@ def test_answers_that_go_on_breaking_off_are_given_up(folder: S3Uri) -> None:
             s3.head_bytes(folder / "reads.fastq.gz", 100)
 
 
+def test_a_call_that_is_not_answered_is_left_to_botocore(folder: S3Uri, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def unanswered(**given: Any) -> Any:
+        asked.append(given)
+        raise ReadTimeoutError(endpoint_url="s3")
+
+    monkeypatch.setattr(s3.client(), "get_object", unanswered)
+    with pytest.raises(ReadTimeoutError):
+        s3.read_json(folder / "value.json")
+    assert len(asked) == 1
+
+
 def body(sent: bytes, promised: int) -> StreamingBody:
     return StreamingBody(BytesIO(sent), promised)
 

@@ -122,6 +122,12 @@ def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         return "STOPPED", "The job was told to stop.", failure.STOPPED_EXIT
     if isinstance(error, failure.JobError):
         return error.failure_class, str(error), error.exit_code
+    if isinstance(error, s3.ReplacedError):
+        return (
+            "RESULTS_CHANGED",
+            f"{error}: a result of this run was replaced before the run was over.",
+            failure.BAD_DATA,
+        )
     if isinstance(error, s3.MissingError) and error.uri.parent == results:
         return (
             "RESULTS_CHANGED",

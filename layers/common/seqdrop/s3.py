@@ -30,6 +30,7 @@ from seqdrop.log import logger
 from seqdrop.uri import S3Uri
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from s3transfer.futures import TransferFuture
     from s3transfer.manager import TransferManager
@@ -233,13 +234,14 @@ def read_json(uri: S3Uri) -> Any:
 def _read(uri: S3Uri, **asked: Any) -> bytes:
     """Some bytes, into memory. An answer that breaks off is asked for again: botocore does so only until it begins."""
 
-    def read() -> bytes:
-        return client().get_object(Bucket=uri.bucket, Key=uri.key, **asked)["Body"].read()
+    def begun() -> StreamingBody:
+        return client().get_object(Bucket=uri.bucket, Key=uri.key, **asked)["Body"]
 
     for _ in range(TRIES - 1):
+        answer = begun()
         with contextlib.suppress(HTTPClientError, IncompleteReadError):
-            return read()
-    return read()
+            return answer.read()
+    return begun().read()
 
 
 def write_json(uri: S3Uri, value: Any, tagging: str = "", by: S3Client | None = None) -> None:

@@ -66,6 +66,8 @@ class Work:
         try:
             self.bytes_in += s3.download(uri, path, version_id, etag, crc64nvme).size
         except s3.ReplacedError:
+            if uri.parent == self.args.results:
+                raise  # what an earlier step wrote, not what a person sent
             raise failure.BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
         for companion in companions:
             self.bytes_in += s3.download(uri.companion(companion), beside(path, companion)).size
