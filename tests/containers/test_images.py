@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_runs import fetch_json, keys, make_sample, prepare, run_pair
+from pipeline_runs import Sample, bodies, eventually, fetch_json, jobs_of, keys, make_sample, planted, prepare, run_pair
 from seqdrop_cli.demo import truth
 from seqdrop_cli.stack import Stack
 
@@ -35,11 +35,16 @@ def watch(stop: threading.Event, seen: dict[str, Any]) -> None:
                 seen[name] = json.loads(found.stdout)[0]
 
 
+@pytest.fixture(scope="module")
+def sample(docker_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    made = make_sample(tmp_path_factory.mktemp("sample"))
+    prepare(docker_stack, made)
+    return made
+
+
 def test_a_whole_run_in_docker_finds_the_planted_variants_within_its_limits(
-    docker_stack: Stack, tmp_path: Path
+    docker_stack: Stack, sample: Sample, tmp_path: Path
 ) -> None:
-    sample = make_sample(tmp_path)
-    prepare(docker_stack, sample)
     stop, seen = threading.Event(), dict[str, Any]()
     watcher = threading.Thread(target=watch, args=(stop, seen))
     watcher.start()
@@ -60,5 +65,23 @@ def test_a_whole_run_in_docker_finds_the_planted_variants_within_its_limits(
     [align] = [found for found in seen.values() if "bwa_mem3" in found["Config"]["Image"]]
     host = align["HostConfig"]
     assert (host["Memory"], host["NanoCpus"], host["ReadonlyRootfs"]) == (2048 << 20, 2 * 10**9, True)
-    assert align["Config"]["User"] == "1000:1000"
+    assert (align["Config"]["User"], align["Config"]["Labels"]["run"]) == ("1000:1000", row["run"])
     assert [mount["Destination"] for mount in align["Mounts"] if mount["RW"]] == ["/scratch"]
+
+
+def test_a_run_in_docker_survives_what_strikes_its_jobs(docker_stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    undisturbed = bodies(docker_stack, run_pair(docker_stack, sample.few, "CALM"), tmp_path)
+    faults = [
+        {"job": "align-*", "fault": "out_of_memory", "after": 0.3},
+        {"job": "call-*", "fault": "host_lost", "after": 0.3, "times": 3},
+        {"job": "annotate-*", "fault": "image_pull"},
+        {"job": "collect-*", "fault": "host_drained", "after": 0.3},
+        {"job": "compose-*", "fault": "not_placed"},
+    ]
+    with planted(docker_stack, *faults) as hits:
+        row = run_pair(docker_stack, sample.few, "STORM")
+        assert len(hits()) == sum(int(fault.get("times", 1)) for fault in faults)
+    assert bodies(docker_stack, row, tmp_path) == undisturbed
+    assert [len(jobs_of(docker_stack, row, step)) for step in ("align", "call", "annotate")] == [2, 2, 1]
+    left = ("ps", "--all", "--quiet", "--filter", f"label=run={row['run']}")
+    eventually(lambda: docker(*left).stdout == "", "the end of all containers")
