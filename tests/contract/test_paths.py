@@ -258,9 +258,11 @@ def test_of_two_failures_the_one_that_costs_the_variants_is_reported(walk: Walke
 
 @pytest.mark.parametrize(("case", "function", "calls"), [
     ("DoctorBusy", "diagnose", 3),
-    ("DoctorBusyForGood", "diagnose", 7),
+    ("DoctorHungAndLost", "diagnose", 3),
+    ("DoctorBusyForGood", "diagnose", 11),
     ("RecordBusy", "record_run", 3),
-    ("NotRecordedWhileBusy", "record_run", 7),
+    ("RecordHungAndLost", "record_run", 3),
+    ("NotRecordedWhileBusy", "record_run", 11),
     ("NotRecorded", "record_run", 1),
 ])  # fmt: skip
 def test_a_busy_function_is_called_again_and_a_broken_one_is_not(

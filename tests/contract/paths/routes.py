@@ -264,8 +264,10 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
         Route(GAVE_UP["compose"].top, CALLED, GAVE_UP["collect"].stats),
     ),
     "DoctorBusy": (("SUCCEEDED",), AGAIN["align"]),
+    "DoctorHungAndLost": (("SUCCEEDED",), AGAIN["align"]),
     "DoctorBusyForGood": (("FAILED", "INTERNAL", NOT_DIAGNOSED), UNDIAGNOSED["align"]),
     "RecordBusy": (("SUCCEEDED",), GOOD),
+    "RecordHungAndLost": (("SUCCEEDED",), GOOD),
     "NotRecorded": (
         ("FAILED", "NOT_RECORDED", NOT_RECORDED),
         GOOD._replace(top="AlignReads AnalyzeAlignment BuildReport RecordRun RunNotRecorded"),
