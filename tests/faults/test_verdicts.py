@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from catalogue import case, more
-from function_aws import MACHINE, Deployed, event
+from function_aws import MACHINE, RESULTS, Deployed, event
 from pipeline_runs import Sample, deployed, eventually, execution, jobs_of, keys, prepare, run_pair
 from seqdrop_cli import reference, runs
 from seqdrop_cli.problem import Problem
@@ -242,7 +242,8 @@ def test_no_manifest_lists_what_is_not_there(functions: Deployed, how: str) -> N
 def test_a_run_that_never_began_does_not_seem_to_run_for_ever(functions: Deployed) -> None:
     gone = f"{MACHINE.replace(':stateMachine:', ':execution:')}:r-2"
     times = {"started": "2026-01-01T00:00:00Z", "resumed": "2026-01-02T00:00:00Z"}
-    functions.table.put_item(Item={"run": "r", "sample": "S", "status": "RUNNING", "execution": gone, **times})
+    known = {"run": "r", "sample": "S", "execution": gone, "results": f"s3://{RESULTS}/S/r"}
+    functions.table.put_item(Item={**known, "status": "RUNNING", **times})
     assert functions.load("record_run").call(event("schedule")) == {"repaired": 1}
     row = functions.row("r")
     assert row

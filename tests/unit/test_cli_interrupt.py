@@ -13,11 +13,14 @@ from typing import Any
 
 import boto3
 import pytest
+import requests
+from moto.s3.models import S3Backend
 from moto.server import ThreadedMotoServer
 from waiting import eventually
 
 PATIENCE = 300.0  # seconds; what is waited for takes one
-SIZE = 200 << 20  # bytes: more than travels between the first look and the signal
+SIZE = 200 << 20  # bytes, in seven parts
+SLOW = 3.0  # seconds for a part: they outlast the signal
 # `seqdrop run` as far as the upload; stack and session are what `seqdrop up` would give.
 COMMAND = """
 import sys
@@ -37,11 +40,19 @@ app.main()
 
 
 @pytest.fixture
-def server() -> Iterator[Any]:
-    """An S3 with one bucket."""
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An S3 with one bucket, and nothing that another test has left in it; slow to take the parts of a file."""
+    upload_part = S3Backend.upload_part
+
+    def slow(*given: Any, **named: Any) -> Any:
+        time.sleep(SLOW)
+        return upload_part(*given, **named)
+
+    monkeypatch.setattr(S3Backend, "upload_part", slow)
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
+    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=PATIENCE).raise_for_status()
     session = boto3.Session("a", "b", region_name="us-east-1")
     s3 = session.client("s3", endpoint_url=f"http://{host}:{port}")
     s3.create_bucket(Bucket="fastq")
