@@ -55,7 +55,7 @@ def run(stack: Stack, order: Order) -> Outcome:
     if order.source:
         choices = replace(choices, reference=name)
     run_id = _dropped(stack, order, choices, replace(choices, reference=name))
-    with goes_on(stack, run_id):
+    with _goes_on(stack, run_id):
         row = _noticed(stack, run_id)
     row, lines = followed(stack, run_id, runs.execution_of(row))
     return Outcome(row, lines, _fetched(stack, order, row))
@@ -120,12 +120,12 @@ def _accepted(stack: Stack, row: runs.Row) -> runs.Row:
 
 
 def _followed(stack: Stack, execution: str, run_id: str) -> tuple[str, list[Line]]:
-    with goes_on(stack, run_id):
+    with _goes_on(stack, run_id):
         return follow(stack, execution, run_id, layout.STEPS)
 
 
 @contextmanager
-def goes_on(stack: Stack, run_id: str) -> Iterator[None]:
+def _goes_on(stack: Stack, run_id: str) -> Iterator[None]:
     """From its last byte on a drop becomes a run, whether anybody looks on or not."""
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqdrop import call, command, job, snpeff
+from seqdrop import call, command, job, s3, snpeff
 from seqdrop.failure import JobError
 from seqdrop.process import Command
 from seqdrop.work import Work
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         vcf = work.fetch(args.vcf, ".tbi", name="calls.vcf.gz")
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
-        if work.exists(database):
+        if s3.look(database):
             annotate(work, work.fetch(database), vcf, annotated)
         else:
             leave_as_it_is(work, vcf, annotated)

@@ -94,8 +94,8 @@ def _reopened(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) 
 
 def _not_begun(row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
     """The execution of a row that was reopened when a crash kept the execution from beginning."""
-    if last is None and runs.reopen_again(row):
-        return str(row["execution"])
-    if last is None:
+    if last:
+        raise NotResumableError("it has just ended and is not recorded yet: try again in a minute")
+    if not runs.reopen_again(row):
         raise NotResumableError("its row has just changed: try again")
-    raise NotResumableError("it has just ended and is not recorded yet: try again in a minute")
+    return str(row["execution"])

@@ -170,13 +170,12 @@ def _lost_agent(ending: Ending) -> bool:
 
 
 def _without_verdict(ending: Ending) -> tuple[str, str]:
-    if "TooManyRequests" in ending.error or (not ending.job_id and TOO_MANY.search(ending.text)):
+    refusal = "" if ending.job_id else ending.text  # of Batch itself, which took no job
+    if "TooManyRequests" in ending.error or TOO_MANY.search(refusal):
         return "THROTTLED", "AWS Batch refused the job because of too many requests."
-    if ending.error in {"Batch.ServerException", "Batch.SdkClientException"} or (
-        not ending.job_id and OUT_OF_ORDER.search(ending.text)
-    ):
+    if ending.error in {"Batch.ServerException", "Batch.SdkClientException"} or OUT_OF_ORDER.search(refusal):
         return "THROTTLED", f"AWS Batch did not answer as it should, again and again: {ending.text}"
-    if not ending.job_id and "not authorized" in ending.text:
+    if "not authorized" in refusal:
         return "DENIED", f"Batch took no job: {ending.text}"
     if ending.exit_code in EXITS:
         return EXITS[ending.exit_code]

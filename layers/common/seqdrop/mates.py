@@ -36,12 +36,13 @@ def find(bucket: str, name: Fastq) -> list[Found] | Lack:
         return [first]
     keys = s3.keys_beginning(bucket, name.siblings)
     found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.is_beside(name)}
-    pairs = {lane: pair for lane in sorted(found) if (pair := pair_of(bucket, found[lane]))}
-    if len(pairs) < int(lanes):
+    pairs = [first if lane == name.lane else pair_of(bucket, found[lane]) for lane in sorted(found)]
+    whole = [pair for pair in pairs if pair]
+    if len(whole) < int(lanes):
         message = f"waits until as many lanes are there as seqdrop-lanes says: {layout.shown(name.siblings)}"
         return Lack("other lanes are not there yet", message, [name.siblings])
     runs.forget_waiting(bucket, [name.siblings])
-    return list(pairs.values())
+    return whole
 
 
 def pair_of(bucket: str, name: Fastq) -> Found | None:

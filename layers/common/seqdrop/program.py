@@ -28,8 +28,9 @@ class ToolError(JobError):
     def __init__(self, tool: str, exit_code: int, tail: Sequence[str], *, disk_full: bool = False) -> None:
         killed = exit_code == -signal.SIGKILL
         how = "was killed, most likely for memory" if killed else f"ended with exit code {exit_code}"
-        how += ", the scratch disk being full" if disk_full and not killed else ""
-        failure_class = "NO_SPACE" if disk_full and not killed else _failure_class(killed, tail)
+        failure_class = _failure_class(killed, tail)
+        if disk_full and not killed:
+            failure_class, how = "NO_SPACE", f"{how}, the scratch disk being full"
         super().__init__(failure_class, f"{tool} {how}" + (f": {tail[-1]}" if tail else ""))
         self.tool, self.tail = tool, tuple(tail)
 

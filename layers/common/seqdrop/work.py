@@ -80,9 +80,6 @@ class Work:
         except s3.MissingError as error:
             raise failure.BadInputError("REFERENCE", f"{error}: the reference is not prepared for this tool") from None
 
-    def exists(self, uri: S3Uri) -> bool:
-        return s3.look(uri) is not None
-
     def run(self, *words: Word, stdout: Path | None = None) -> None:
         self.processes.run(*words, stdout=stdout)
 
