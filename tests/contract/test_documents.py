@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import catalogue
 import pytest
+from support import catalogue
 
 
 def test_every_failure_in_the_documentation_is_one_that_a_test_shows() -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from planted import faults, planted, replaced
+from support.planted import faults, planted, replaced
 
 from gates import asl, cfn, checkov, cycles, dockerfiles, events, excuses, iam, jobs, lock, secrets, shell, storage
 from gates import template as templates
