@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def prepared_before(reference: S3Uri, mark: str) -> list[str]:
     """The indexes that are there already; raises BadInputError for a name of another genome, which runs may read."""
     with contextlib.suppress(s3.MissingError):
-        found = s3.read_json(reference.parent / layout.REFERENCE_JSON)
+        found = s3.store().read_json(reference.parent / layout.REFERENCE_JSON)
         if found["fingerprint"] != mark:
             name = reference.parent.name
             raise BadInputError("REFERENCE", f"{name} is another genome already: choose another --name")

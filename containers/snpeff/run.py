@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         vcf = work.fetch(args.vcf, ".tbi", name="calls.vcf.gz")
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
-        if s3.look(database):
+        if s3.store().find(database):
             annotate(work, work.fetch(database), vcf, annotated)
         else:
             leave_as_it_is(work, vcf, annotated)

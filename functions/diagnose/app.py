@@ -36,7 +36,7 @@ def read_verdict(plan: Mapping[str, Any], step: str, ending: Ending) -> Verdict 
     """The verdict of the very job and attempt that failed; one of another job is no evidence."""
     uri = layout.verdict_uri(S3Uri.parse(plan["results"]), step, plan[step]["attempt"], str(ending.attempt))
     try:
-        verdict = Verdict.from_json(s3.read_json(uri))
+        verdict = Verdict.from_json(s3.store().read_json(uri))
     except (s3.MissingError, ValueError):  # what cannot be read is no evidence either
         return None
     return verdict if verdict.job_id == ending.job_id else None

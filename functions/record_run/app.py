@@ -116,7 +116,9 @@ def close(plan: Any, execution: str, ending: RunEnding | None = None) -> dict[st
     cost = manifest.cost(found, float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
     if closed(plan["run"], execution, ending, {**manifest.figures(found), "cost": str(cost["usd"])}):
         if ending.publishes:
-            s3.write_json(layout.manifest_uri(folder), manifest.manifest(plan, execution, ending, complete, cost))
+            s3.store().write_json(
+                layout.manifest_uri(folder), manifest.manifest(plan, execution, ending, complete, cost)
+            )
         earlier = str(layout.manifest_uri(folder)) in there
         table.tell(plan["run"], *manifest.message(plan, ending, found, cost, earlier=earlier))
     return ending.answer()

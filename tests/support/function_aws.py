@@ -245,7 +245,7 @@ class Deployed:
 
 
 def forget_clients() -> None:
-    for cached in (s3.client, table.table, table.sns, executions.client):
+    for cached in (s3.store, table.table, table.sns, executions.client):
         cached.cache_clear()
 
 

@@ -87,10 +87,10 @@ def test_the_pinned_reads_of_every_lane_are_fetched_under_names_without_the_samp
         for mate in (1, 2):
             key = f"NA12878_L00{number}_R{mate}.fastq" + (".gz" if number == 1 else "")
             aws.put(key, fastq(mate, lane=number))
-            entry[f"fastq_{mate}"] = s3.head(S3Uri(FASTQS, key)).pinned()
+            entry[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, key)).pin()
             aws.put(key, b"a later version")
         lanes.append(entry)
-    s3.write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes})
+    s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes})
     found = alignment.fetch_lanes(work)
     assert found[0] == lane(work, 1)
     assert [path.name for path in (found[1].fastq_1, found[1].fastq_2)] == ["lane2_R1.fastq", "lane2_R2.fastq"]
@@ -100,7 +100,7 @@ def test_the_pinned_reads_of_every_lane_are_fetched_under_names_without_the_samp
 
 def test_the_header_has_the_contigs_of_the_reference_and_a_line_a_lane(work: Work) -> None:
     contigs = [{"name": "chr2", "length": 7, "md5": "x"}, {"name": "chr1", "length": 9, "md5": "y"}]
-    s3.write_json(work.args.reference.parent / "reference.json", {"contigs": contigs})
+    s3.store().write_json(work.args.reference.parent / "reference.json", {"contigs": contigs})
     work.tools["bwa"] = "0.7.17"
     assert alignment.header(work, [lane(work, 1), lane(work, 2)], "bwa") == (
         "@HD\tVN:1.6\tSO:unsorted\tGO:query\n"
@@ -126,14 +126,14 @@ def test_alignments_become_a_sorted_indexed_published_bam(work: Work, mark_dupli
     assert all(any(tag.startswith("MC:Z:") for tag in record) for record in found)  # fixmate saw both mates
     assert work.counts == {"reads": 6, "primary_records": 6}
     assert [output["name"] for output in work.outputs] == ["bam.bai", "bam.md5", "bam"]
-    assert s3.head(work.args.bam).size == (work / "aligned.bam").stat().st_size
+    assert s3.store().head(work.args.bam).size == (work / "aligned.bam").stat().st_size
 
 
 def test_who_downloads_the_bam_can_check_it_with_md5sum(work: Work, tmp_path_factory: pytest.TempPathFactory) -> None:
     alignment.sort_and_publish(work, feeding(work, SAM, 6), mark_duplicates=True)
     folder = tmp_path_factory.mktemp("downloaded")
     for suffix in ("", ".md5"):
-        s3.download(work.args.bam.companion(suffix), folder / f"NA12878.bam{suffix}")
+        s3.store().download(work.args.bam.companion(suffix), folder / f"NA12878.bam{suffix}")
     checked = subprocess.run(
         ["md5sum", "-c", "NA12878.bam.md5"], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -159,7 +159,7 @@ def test_a_read_that_is_lost_on_its_way_is_noticed(work: Work) -> None:
         alignment.sort_and_publish(work, feeding(work, SAM, 8), mark_duplicates=True)
     assert raised.value.failure_class == "TOOL_FAILED"
     with pytest.raises(s3.MissingError):
-        s3.head(work.args.bam)
+        s3.store().head(work.args.bam)
 
 
 def test_an_aligner_that_fails_leaves_nothing_to_publish(work: Work) -> None:
@@ -248,7 +248,7 @@ def test_a_bam_that_is_not_whole_or_has_no_index_is_not_published(work: Work, ho
     with pytest.raises(ToolError, match="samtools"):
         alignment.publish(work, bam)
     with pytest.raises(s3.MissingError):
-        s3.head(work.args.bam)
+        s3.store().head(work.args.bam)
 
 
 def sorted_bam(work: Work, sam: str, name: str = "aligned") -> Path:
@@ -266,10 +266,10 @@ def test_reads_that_are_not_those_that_were_pinned_are_not_aligned(aws: Deployed
     for mate in (1, 2):
         key = f"NA12878_L001_R{mate}.fastq.gz"
         aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate), ChecksumAlgorithm="CRC64NVME")
-        stored = s3.head(S3Uri(FASTQS, key))
-        pinned = {**stored.pinned(), "crc64nvme": stored.crc64nvme, "version_id": ""}
+        stored = s3.store().head(S3Uri(FASTQS, key))
+        pinned = {**stored.pin(), "crc64nvme": stored.crc64nvme, "version_id": ""}
         entry[f"fastq_{mate}"] = {word: value for word, value in pinned.items() if word in ("uri", "version_id", pin)}
         aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate, lane=2), ChecksumAlgorithm="CRC64NVME")
-    s3.write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
+    s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
     with pytest.raises((BadInputError, s3.IntegrityError)):
         alignment.fetch_lanes(work)

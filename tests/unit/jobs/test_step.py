@@ -143,7 +143,7 @@ def test_a_reference_without_the_index_of_a_tool_is_named(batch: Batch) -> None:
     code, _ = batch.run(body)
     verdict = batch.read("failures/align.1.2.json")
     assert (code, verdict["class"]) == (65, "REFERENCE")
-    sentence = f"s3://{RESULTS}/demo/genome.fa.fai is not there: the reference is not prepared for this tool"
+    sentence = f"s3://{RESULTS}/demo/genome.fa.fai does not exist: the reference is not prepared for this tool"
     assert verdict["message"] == sentence
 
 

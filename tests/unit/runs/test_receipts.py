@@ -14,7 +14,7 @@ def test_of_a_sample_that_is_called_failures_only_verdicts_are_read(aws: functio
     said = Verdict("TOOL_FAILED", "no", job_id="j")
     aws.write(f"{folder}/failures/call.1.1.json", said.to_json())
     aws.s3.put_object(Bucket=folder.bucket, Key=f"{folder.key}/failures.bam", Body=b"BAM\1")
-    s3.client.cache_clear()
+    s3.store.cache_clear()
     assert receipts.verdicts(folder, receipts.published(folder)) == {"call": said}
 
 
@@ -23,7 +23,7 @@ def test_the_last_verdict_of_a_step_counts_and_what_cannot_be_read_is_none(aws: 
     for attempt in ("1.1", "1.2", "2.1"):
         aws.write(f"{folder}/failures/align.{attempt}.json", Verdict("TOOL_FAILED", attempt).to_json())
     aws.write(f"{folder}/failures/call.1.1.json", {"class": "?"})
-    s3.client.cache_clear()
+    s3.store.cache_clear()
     assert {step: found.message for step, found in receipts.verdicts(folder, receipts.published(folder)).items()} == {
         "align": "2.1"
     }

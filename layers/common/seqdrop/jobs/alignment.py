@@ -48,7 +48,7 @@ def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argp
 
 def fetch_lanes(work: Work) -> list[Lane]:
     """Stage in the pinned reads of every lane; their names on disk say nothing of the sample."""
-    reads = s3.read_json(work.args.reads)
+    reads = s3.store().read_json(work.args.reads)
     lanes = []
     for place, entry in enumerate(reads["lanes"], start=1):
         files = []
@@ -63,7 +63,7 @@ def fetch_lanes(work: Work) -> list[Lane]:
 
 def header(work: Work, lanes: Sequence[Lane], program: str) -> str:
     """A SAM header for reads in the order the sequencer wrote them; the contigs as reference.json has them."""
-    contigs = s3.read_json(work.args.reference.parent / layout.REFERENCE_JSON)["contigs"]
+    contigs = s3.store().read_json(work.args.reference.parent / layout.REFERENCE_JSON)["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
     lines += [lane.header for lane in lanes]

@@ -48,7 +48,7 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
     try:
         try:
             address_check.check(args)
-            sources = {uri: stored.etag for uri in optional if (stored := s3.look(uri))}
+            sources = {uri: stored.etag for uri in optional if (stored := s3.store().find(uri))}
             if _done(layout.receipt_uri(args.results, name), sources):
                 logger.info("done before")
                 sys.exit(0)
@@ -88,7 +88,7 @@ def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hid
     if not isinstance(error, StoppedError):
         _leave(verdict, name, args, hidden)
         sys.exit(verdict.exit_code)
-    s3.abort_uploads()
+    s3.store().abort_uploads(s3.urgent_store().client)
     _leave(verdict, name, args, hidden)
     sys.stdout.flush()
     os._exit(verdict.exit_code)  # threads may wait for a server that does not answer: nobody waits for them
@@ -97,9 +97,9 @@ def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hid
 def _done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
     """Whether the receipt is there, all it lists lies there as listed, and it was made of what there is now."""
     try:
-        receipt: Mapping[str, Any] = s3.read_json(receipt_uri)
+        receipt: Mapping[str, Any] = s3.store().read_json(receipt_uri)
         for output in receipt["outputs"]:
-            now = s3.head(S3Uri.parse(output["uri"]))
+            now = s3.store().head(S3Uri.parse(output["uri"]))
             if (now.etag, now.size) != (output["etag"], output["size"]):
                 return False
     except s3.MissingError:
@@ -144,7 +144,7 @@ def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         return "NO_SPACE", "The scratch disk is full.", INTERNAL_EXIT
     if isinstance(error, MemoryError):
         return "OUT_OF_MEMORY", "The job ran out of memory.", INTERNAL_EXIT
-    if isinstance(error, Exception) and s3.is_passing(error):
+    if isinstance(error, Exception) and s3.is_transient(error):
         return "THROTTLED", f"S3 did not answer as it should: {error}", TRY_AGAIN
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
@@ -163,4 +163,5 @@ def _leave(verdict: Verdict, name: str, args: argparse.Namespace, hidden: Hidden
         return  # a verdict would be written among another run's
     uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
     with contextlib.suppress(ClientError, BotoCoreError):
-        s3.write_json(uri, verdict.to_json(), INTERMEDIATE, s3.impatient() if stopped else None)
+        store = s3.urgent_store() if stopped else s3.store()
+        store.write_json(uri, verdict.to_json(), INTERMEDIATE)

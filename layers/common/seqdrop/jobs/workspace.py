@@ -67,13 +67,13 @@ class Work:
             self.called[path.name] = plain(uri.name)
             self.processes.hidden.hide_object(uri, path.name)
         try:
-            self.bytes_in += s3.download(uri, path, version_id, etag, crc64nvme).size
+            self.bytes_in += s3.store().download(uri, path, version_id, etag, crc64nvme).size
         except s3.ReplacedError:
             if uri.parent == self.args.results:
                 raise  # what an earlier step wrote, not what a person sent
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
         for companion in companions:
-            self.bytes_in += s3.download(uri.companion(companion), beside(path, companion)).size
+            self.bytes_in += s3.store().download(uri.companion(companion), beside(path, companion)).size
         return path
 
     def fetch_reference(self, *companions: str) -> Path:
@@ -112,8 +112,8 @@ class Work:
         self._store(uri.name, path, uri)
 
     def _store(self, name: str, path: Path, uri: S3Uri) -> None:
-        stored = s3.upload(output_check.regular_file(path, self.directory, name), uri)
-        self.outputs.append({"name": name, **stored.pinned(), "crc64nvme": stored.crc64nvme})
+        stored = s3.store().upload(output_check.regular_file(path, self.directory, name), uri)
+        self.outputs.append({"name": name, **stored.pin(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
 
     def finish(self) -> None:
@@ -138,7 +138,7 @@ class Work:
             "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }
-        s3.write_json(layout.receipt_uri(self.args.results, self.name), receipt)
+        s3.store().write_json(layout.receipt_uri(self.args.results, self.name), receipt)
         logger.info("done", seconds=receipt["seconds"], peak_memory=receipt["peak_memory"])
 
 

@@ -36,7 +36,7 @@ def find(bucket: str, name: Fastq) -> list[Found] | Lack:
     lanes = first[1][0].get("seqdrop-lanes", "1")
     if lanes == "1" or not LANES.fullmatch(lanes):  # what cannot be is refused with the other choices
         return [first]
-    keys = s3.keys_beginning(bucket, name.siblings)
+    keys = s3.store().list_keys(bucket, name.siblings)
     found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.is_beside(name)}
     pairs = [first if lane == name.lane else pair_of(bucket, found[lane]) for lane in sorted(found)]
     whole = [pair for pair in pairs if pair]
@@ -49,7 +49,7 @@ def find(bucket: str, name: Fastq) -> list[Found] | Lack:
 
 def pair_of(bucket: str, name: Fastq) -> Found | None:
     try:
-        one, two = (s3.head(S3Uri(bucket, key)) for key in name.mates)
+        one, two = (s3.store().head(S3Uri(bucket, key)) for key in name.mates)
     except s3.MissingError:
         return None
     table.forget_waiting(bucket, name.mates)
@@ -57,10 +57,10 @@ def pair_of(bucket: str, name: Fastq) -> Found | None:
     return pair, [dict(one.metadata), dict(two.metadata)]
 
 
-def pinned(stored: s3.Stored) -> dict[str, Any]:
+def pinned(stored: s3.StoredObject) -> dict[str, Any]:
     """One version of a FASTQ, and the checksum S3 holds of the whole of it, if it does."""
     checksum = {"crc64nvme": stored.crc64nvme} if stored.crc64nvme else {}
-    return {**stored.pinned(), **checksum}
+    return {**stored.pin(), **checksum}
 
 
 def agreed(found: Sequence[Found]) -> Choices:

@@ -66,7 +66,7 @@ def _looked(pair: Mapping[str, Any]) -> str | None:
 
 def _beginning(pinned: Mapping[str, Any]) -> Beginning:
     uri = S3Uri.parse(pinned["uri"])
-    data = s3.head_bytes(uri, REACH, pinned["version_id"]) if pinned["size"] else b""
+    data = s3.store().read_start(uri, REACH, pinned["version_id"]) if pinned["size"] else b""
     return Beginning.of(layout.shown(uri.name), pinned["size"], data)
 
 

@@ -16,13 +16,13 @@ def receipts(folder: S3Uri) -> dict[str, Any]:
     found = {}
     for step in layout.STEPS:
         with contextlib.suppress(s3.MissingError, ValueError):  # what cannot be read is none
-            found[step] = s3.read_json(layout.receipt_uri(folder, step))
+            found[step] = s3.store().read_json(layout.receipt_uri(folder, step))
     return found
 
 
 def published(folder: S3Uri) -> dict[str, tuple[str, int]]:
     """ETag and size of each object, by address."""
-    found = s3.listed(folder.bucket, f"{folder.key}/")
+    found = s3.store().list_objects(folder.bucket, f"{folder.key}/")
     return {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in found}
 
 
@@ -32,5 +32,5 @@ def verdicts(folder: S3Uri, addresses: Iterable[str]) -> dict[str, Verdict]:
     below = f"{folder / 'failures'}/"
     for uri in map(S3Uri.parse, sorted(address for address in addresses if address.startswith(below))):
         with contextlib.suppress(s3.MissingError, ValueError):
-            found[uri.name.split(".")[0]] = Verdict.from_json(s3.read_json(uri))
+            found[uri.name.split(".")[0]] = Verdict.from_json(s3.store().read_json(uri))
     return found

@@ -17,7 +17,7 @@ def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
     """The fingerprint of the reference a run asks for; raises UnpreparedError, ChoiceError."""
     folder = layout.reference_uri(bucket, choices.reference).parent
     try:
-        found: dict[str, Any] = s3.read_json(folder / layout.REFERENCE_JSON)
+        found: dict[str, Any] = s3.store().read_json(folder / layout.REFERENCE_JSON)
     except s3.MissingError:
         raise UnpreparedError(f"reference {choices.reference} is not prepared; {_known(bucket)}") from None
     if aligner not in found["indexes"]:
@@ -25,13 +25,13 @@ def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
         raise UnpreparedError(
             f"reference {choices.reference} has no index for {aligner} (it has: {has}); prepare it again"
         )
-    if choices.intervals and choices.intervals not in s3.names_below(folder):
+    if choices.intervals and choices.intervals not in s3.store().list_names(folder):
         place = folder / choices.intervals
         raise ChoiceError(f"{choices.intervals} is not beside reference {choices.reference}: put it at {place}")
     return str(found["fingerprint"])
 
 
 def _known(bucket: str) -> str:
-    keys = s3.keys_beginning(bucket, "")
+    keys = s3.store().list_keys(bucket, "")
     names = sorted({key.split("/")[0] for key in keys if key.endswith(f"/{layout.REFERENCE_JSON}")})
     return f"prepared are: {', '.join(names)}" if names else "none is prepared yet"

@@ -60,7 +60,7 @@ def check_images() -> None:
 def start(run: str, sample: str, pairs: list[Pair], choices: Choices) -> Outcome:
     buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
     plan = layout.plan(sample, run, choices, **buckets, jobs=jobs(choices))
-    s3.write_json(S3Uri.parse(plan["reads"]), {"sample": sample, "lanes": pairs})
+    s3.store().write_json(S3Uri.parse(plan["reads"]), {"sample": sample, "lanes": pairs})
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
     table.begin({**described(sample, run, choices), "execution": execution, "results": plan["results"]})
