@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from seqdrop.failure.verdict import STOPPED_EXIT
-
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOPPED_EXIT = 128 + signal.SIGTERM  # 143, the exit code of a process that SIGTERM ended
 LAST_MOMENT = 27  # seconds: a container is killed 30 after its SIGTERM
 NUDGE = 0.2  # seconds
 

@@ -11,7 +11,7 @@ import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import gunzip, reader
 from seqdrop.fastq.pairs import Pairs, interleaved
-from seqdrop.fastq.records import Batch
+from seqdrop.fastq.records import Batch, read_group
 from support.made_reads import bgzf, changed, fastq, flipped, records, text, write_pair, zipped
 
 COUNT = 50
@@ -323,7 +323,7 @@ def test_the_best_phred33_qualities_are_not_taken_for_phred64(tmp_path: Path, be
     ],
 )
 def test_the_read_group_is_flowcell_and_lane(head: bytes, group: str | None) -> None:
-    assert reader.read_group(head) == group
+    assert read_group(head) == group
 
 
 def test_damage_that_was_met_in_a_thread_nobody_asked_is_told_all_the_same(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seqdrop import signals
 from seqdrop.failure import advice
 
 # Exit codes of a job: the words of sysexits.h, and 128 + SIGTERM.
-USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN, STOPPED_EXIT = 64, 65, 70, 75, 143
+USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN = 64, 65, 70, 75
+STOPPED_EXIT = signals.STOPPED_EXIT
 
 BAD_INPUT = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
 

@@ -9,8 +9,8 @@ from typing import Self
 
 from seqdrop import signals
 from seqdrop.failure.verdict import BadInputError
+from seqdrop.fastq.records import GZIP_MAGIC
 
-GZIP_MAGIC = b"\x1f\x8b"
 BLOCK = 16 << 10  # of the packed file: deflate makes at most 1,032 times as much of it, so memory stays flat
 PLAIN_BLOCK = 64 << 10
 # Reads pack to a fifth or so, and the dullest to a fiftieth: what grows more than this for long is made to do harm.

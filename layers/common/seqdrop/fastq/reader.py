@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Generator
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import records
-from seqdrop.fastq.gunzip import GZIP_MAGIC, Unpacked
+from seqdrop.fastq.gunzip import Unpacked
 from seqdrop.fastq.records import LINES, LONGEST_LINE, Batch
 
 BATCH = 10_000  # pairs; fixed, so that what is made of a batch does not depend on the number of threads
 LARGEST_BATCH = 32 << 20  # bytes: reads of 1,500 bases; this pipeline is for short ones, and its memory stays flat
 MOST_BLANK = 1_000  # lines at the end of a file
-# `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`, as sequencers name reads. A flowcell goes into header lines and sheets:
-# what else might stand there is no flowcell.
-_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<lane>\d{1,3}):\d+:\d+:\d+")
-
-
-def read_group(head: bytes) -> str | None:
-    """`<flowcell>.<lane>` from the first bytes of a FASTQ, gzip or plain; None where reads are not named so."""
-    if head.startswith(GZIP_MAGIC):
-        try:
-            head = zlib.decompressobj(wbits=31).decompress(head, 64 << 10)
-        except zlib.error:
-            return None
-    found = _ILLUMINA.match(head.removeprefix(b"@"))
-    return f"{found['flowcell'].decode()}.{found['lane'].decode()}" if found else None
 
 
 def batches(file: Unpacked) -> Generator[Batch]:

@@ -6,11 +6,14 @@ once, in calls that are loops in C.
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seqdrop.failure.verdict import BadInputError
 
+GZIP_MAGIC = b"\x1f\x8b"
 LONGEST_LINE = 1 << 20  # bytes
 LONGEST_NAME = 254  # bytes: a BAM record has no room for more
 LINES = 4  # of a record
@@ -19,6 +22,9 @@ MATES = (b"/1", b"/2")  # as names may end
 NAME_BYTES = bytes(byte for byte in range(33, 127) if byte != ord("@"))
 BASES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.="
 QUALITIES = bytes(range(33, 127))
+# `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`, as sequencers name reads. A flowcell goes into header lines and sheets:
+# what else might stand there is no flowcell.
+_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<lane>\d{1,3}):\d+:\d+:\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,17 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def read_group(head: bytes) -> str | None:
+    """`<flowcell>.<lane>` from the first bytes of a FASTQ, gzip or plain; None where reads are not named so."""
+    if head.startswith(GZIP_MAGIC):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, 64 << 10)
+        except zlib.error:
+            return None
+    found = _ILLUMINA.match(head.removeprefix(b"@"))
+    return f"{found['flowcell'].decode()}.{found['lane'].decode()}" if found else None
 
 
 def without_blank_end(lines: list[bytes]) -> list[bytes]:

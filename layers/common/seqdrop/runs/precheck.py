@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.fastq import reader, records
-from seqdrop.fastq.gunzip import GZIP_MAGIC
-from seqdrop.fastq.records import Batch
+from seqdrop.fastq import records
+from seqdrop.fastq.records import GZIP_MAGIC, Batch
 from seqdrop.plan import layout
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -47,7 +46,7 @@ class Beginning:
         ends = ends and len(data) >= size
         if ends and not text.strip():
             raise BadInputError("EMPTY", f"{name} holds no reads")
-        return cls(name, size, zipped, _reads(name, text, ends), reader.read_group(data))
+        return cls(name, size, zipped, _reads(name, text, ends), records.read_group(data))
 
 
 def look(pair: Mapping[str, Any]) -> str | None:
