@@ -71,7 +71,7 @@ def _beginning(pinned: Mapping[str, Any]) -> Beginning:
 
 def prove_mates(one: Beginning, two: Beginning) -> None:
     """Raises BadInputError for two files that are not the mates of one pair, in this order."""
-    records.prove_mates(one.reads, two.reads, one.name, two.name, 0)
+    records.check_mates(one.reads, two.reads, one.name, two.name, 0)
     small, large = sorted((one, two), key=lambda mate: mate.size)
     if one.zipped == two.zipped and large.size > SMALL and large.size > RATIO * small.size:
         raise BadInputError(
@@ -99,10 +99,10 @@ def _reads(name: str, text: bytes, ends: bool) -> Batch:
     """Every whole read of the text; where the file `ends` with it, what is no whole read is refused."""
     lines = text.replace(b"\r\n", b"\n").split(b"\n")
     if ends:
-        lines = records.without_blank_end(lines)
+        lines = records.strip_trailing_blanks(lines)
     else:
         lines = lines[:-1]  # the last may go on behind the look
-        lines = lines[: len(lines) - len(lines) % records.LINES]
-    reads = records.proven(lines, name, 0)
-    records.prove_phred33(reads.qualities, name)
+        lines = lines[: len(lines) - len(lines) % records.LINES_PER_READ]
+    reads = records.parse_reads(lines, name, 0)
+    records.check_phred33(reads.qualities, name)
     return reads
