@@ -17,7 +17,7 @@ from seqdrop.failure.verdict import BadInputError, UsageError
 from seqdrop.jobs import arguments, bwa_mem3, snpeff
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Work
-from seqdrop.plan import layout
+from seqdrop.plan.names import GENOME, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.options(args.args)
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
-        genome = work / layout.GENOME
+        genome = work / GENOME
         unpack(work.fetch(args.fasta, name=staged("fasta", args.fasta)), genome)
         contigs = list(read_contigs(genome))
         genes = fetch_genes(work, args.genes) if args.genes else None
@@ -61,13 +61,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.counts["contigs"] = len(contigs)
         (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
         work.publish(genome, "reference", ".dict", *companions)
-        work.publish_beside(work / "genome.fa.json", args.reference.parent / layout.REFERENCE_JSON)
+        work.publish_beside(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
 
 
 def prepared_before(reference: S3Uri, mark: str) -> list[str]:
     """The indexes that are there already; raises BadInputError for a name of another genome, which runs may read."""
     with contextlib.suppress(s3.MissingError):
-        found = s3.store().read_json(reference.parent / layout.REFERENCE_JSON)
+        found = s3.store().read_json(reference.parent / REFERENCE_JSON)
         if found["fingerprint"] != mark:
             name = reference.parent.name
             raise BadInputError("REFERENCE", f"{name} is another genome already: choose another --name")

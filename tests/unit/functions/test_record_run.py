@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
+from seqdrop.plan import steps
+from seqdrop.plan.names import canonical
 from seqdrop.runs import table
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, event, failing
@@ -38,11 +39,11 @@ def record_run(aws: Deployed) -> Any:
 
 def begin(aws: Deployed, run: str) -> None:
     plan = json.loads(json.dumps(PLAN).replace(RUN, run))
-    name = aws.states.start_execution(stateMachineArn=MACHINE, name=run, input=layout.canonical(plan))["executionArn"]
+    name = aws.states.start_execution(stateMachineArn=MACHINE, name=run, input=canonical(plan))["executionArn"]
     aws.table.put_item(Item={**BEGUN, "run": run, "execution": name, "results": plan["results"]})
 
 
-def leave_receipts(aws: Deployed, steps: Iterable[str] = layout.STEPS) -> None:
+def leave_receipts(aws: Deployed, steps: Iterable[str] = steps.names()) -> None:
     counts = {"align": {"reads": 400}, "call": {"variants": 12}, "collect": {"reads": 400, "reads_mapped": 398}}
     for step in steps:
         uri = S3Uri.parse(f"{PLAN['results']}/{step}")
@@ -79,7 +80,7 @@ def test_a_good_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, rec
     written = manifest(aws)
     assert written
     assert (written["complete"], written["missing"], written["execution"]) == (True, [], told["execution"])
-    assert [output["name"] for output in written["outputs"]] == list(layout.STEPS)
+    assert [output["name"] for output in written["outputs"]] == list(steps.names())
     assert written["warnings"] == [{"step": "align", **WARNED}]
     recorded = row(aws)
     assert recorded == {

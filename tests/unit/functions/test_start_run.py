@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.names import canonical
 from seqdrop.runs import pairing, table
 from seqdrop.storage import s3
 from support.function_aws import (
@@ -148,7 +149,7 @@ def test_the_input_of_the_execution_is_the_plan_of_the_event_file(aws: Deployed,
     drop(aws)
     run = only(start_run.call(event("eventbridge_object_created")))["run"]
     shown = event("execution_input")
-    assert aws.input_of(run) == layout.canonical(shown).replace(shown["run"], run)
+    assert aws.input_of(run) == canonical(shown).replace(shown["run"], run)
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -253,7 +254,7 @@ def test_the_choices_of_a_run_reach_its_plan(aws: Deployed, start_run: Any) -> N
     plan = plan_of(aws, only(start_run.call(one))["run"])
     assert plan["reference"] == f"s3://{REFERENCES}/viral/genome.fa"
     assert plan["intervals"] == f"s3://{REFERENCES}/viral/amplicons.bed"
-    assert {step: plan[step]["args"] for step in layout.STEPS} == {
+    assert {step: plan[step]["args"] for step in steps.names()} == {
         "align": '["--no-mark-duplicates"]',
         "call": '["--ploidy","1"]',
         "annotate": "[]",
@@ -268,7 +269,7 @@ def test_a_run_that_is_wanted_soon_goes_to_the_queue_for_it(
 ) -> None:
     one, _ = drop(aws, priority=priority)
     plan = plan_of(aws, only(start_run.call(one))["run"])
-    assert {plan[step]["job_queue"] for step in layout.STEPS} == {queue}
+    assert {plan[step]["job_queue"] for step in steps.names()} == {queue}
 
 
 def test_a_stack_without_images_says_how_to_get_them(

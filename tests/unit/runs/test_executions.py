@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import steps
 from seqdrop.runs import executions, table
 from support.function_aws import MACHINE, RESULTS, Deployed, event, failing
 from support.made_reads import fastq
@@ -71,13 +71,13 @@ def test_a_failed_run_goes_on_with_the_same_plan_under_the_next_name(
 def test_it_gets_the_sizes_of_today_and_nothing_else_of_today(
     aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = {step: {"vcpus": "9", "memory": "99999"} for step in layout.STEPS}
+    sizes = {step: {"vcpus": "9", "memory": "99999"} for step in steps.names()}
     monkeypatch.setenv("SIZES", json.dumps(sizes))
     monkeypatch.setenv("RESULTS_BUCKET", "elsewhere")
     monkeypatch.setenv("NORMAL_QUEUE", "elsewhere")
     resumed(start_run, failed)
     first, again = (json.loads(aws.input_of(name)) for name in (failed, f"{failed}-2"))
-    assert again == {**first, **{step: {**first[step], **sizes[step]} for step in layout.STEPS}}
+    assert again == {**first, **{step: {**first[step], **sizes[step]} for step in steps.names()}}
 
 
 def test_it_may_be_resumed_again_and_again(aws: Deployed, start_run: Any, failed: str) -> None:

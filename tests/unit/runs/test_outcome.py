@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
+from seqdrop.plan import steps
 from seqdrop.runs import outcome
 from seqdrop.runs.outcome import RunEnding
 from support.function_aws import RESULTS, event
@@ -153,8 +153,8 @@ def receipt(step: str) -> dict[str, Any]:
     return {"outputs": [{"uri": f"s3://{RESULTS}/{step}", "etag": "e", "size": 7}]}
 
 
-RECEIPTS = {step: receipt(step) for step in layout.STEPS}
-THERE = {f"s3://{RESULTS}/{step}": ("e", 7) for step in layout.STEPS}
+RECEIPTS = {step: receipt(step) for step in steps.names()}
+THERE = {f"s3://{RESULTS}/{step}": ("e", 7) for step in steps.names()}
 
 
 def test_a_receipt_is_whole_while_its_outputs_lie_as_they_were_published() -> None:

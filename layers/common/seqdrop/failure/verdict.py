@@ -8,6 +8,7 @@ from typing import Any
 
 from seqdrop import signals
 from seqdrop.failure import advice
+from seqdrop.plan.names import VERSION
 
 # Exit codes of a job: the words of sysexits.h, and 128 + SIGTERM.
 USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT = 64, 65, 70, 75
@@ -58,13 +59,19 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        return {"class": fields.pop("failure_class"), **fields, "advice": advice.get(self.failure_class)}
+        return {
+            "version": VERSION,
+            "class": fields.pop("failure_class"),
+            **fields,
+            "advice": advice.get(self.failure_class),
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> Verdict:
         """Raises ValueError for what no job of ours wrote."""
         match value:
             case {
+                "version": int(version),
                 "class": str(failure_class),
                 "message": str(message),
                 "tool": str(tool),
@@ -72,7 +79,9 @@ class Verdict:
                 "stderr_tail": list(tail),
                 "peak_memory": int(peak_memory),
                 "job_id": str(job_id),
-            } if failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class):
+            } if version in range(1, VERSION + 1) and (
+                failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class)
+            ):
                 lines = tuple(line for line in tail if isinstance(line, str))
                 return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
         raise ValueError("this is no verdict")

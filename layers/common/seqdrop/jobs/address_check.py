@@ -7,6 +7,7 @@ import re
 
 from seqdrop.failure.verdict import UsageError
 from seqdrop.plan import layout
+from seqdrop.plan.names import GENOME, NAME, READS, SAMPLE
 from seqdrop.storage.uri import S3Uri
 
 ATTEMPT = re.compile(r"[1-9][0-9]{0,2}")
@@ -39,7 +40,7 @@ def check(args: argparse.Namespace) -> None:
     """Raises UsageError for an address that is not this run's own, or no address of ours at all."""
     if not own_folder(args):
         raise UsageError("results must be the folder of this sample and run, and run and attempt plain names")
-    if not layout.SAMPLE.fullmatch(getattr(args, "sample", "none")):
+    if not SAMPLE.fullmatch(getattr(args, "sample", "none")):
         raise UsageError("sample must be a name of letters, digits, '.', '_' and '-'")
     if not (args.vcpus >= 1 and args.memory >= 1):
         raise UsageError("vcpus and memory must be at least 1")
@@ -50,12 +51,12 @@ def check(args: argparse.Namespace) -> None:
 
 def _check_address(word: str, uri: S3Uri, args: argparse.Namespace) -> None:
     if word == "reference":
-        if uri != layout.reference_uri(uri.bucket, uri.parent.name) or not layout.NAME.fullmatch(uri.parent.name):
-            raise UsageError(f"reference must be {layout.GENOME} of a prepared reference")
+        if uri != layout.reference_uri(uri.bucket, uri.parent.name) or not NAME.fullmatch(uri.parent.name):
+            raise UsageError(f"reference must be {GENOME} of a prepared reference")
         if hasattr(args, "fasta") and args.results != uri.parent / f"preparation/{args.run}":
             raise UsageError("a preparation must write below the name of its reference")
     elif word == "intervals":
-        if uri.parent != args.reference.parent or not layout.NAME.fullmatch(uri.name):
+        if uri.parent != args.reference.parent or not NAME.fullmatch(uri.name):
             raise UsageError("intervals must be a BED beside the reference")
     elif word != "results" and (uri.parent != args.results or not _is_ours(word, uri.name, args)):
         raise UsageError(f"{word} must lie in the folder of this run, under a name of its own")
@@ -63,5 +64,5 @@ def _check_address(word: str, uri: S3Uri, args: argparse.Namespace) -> None:
 
 def _is_ours(word: str, name: str, args: argparse.Namespace) -> bool:
     if word == "reads":
-        return name == layout.READS
+        return name == READS
     return bool(PLAIN.fullmatch(name)) and name.startswith(f"{args.results.parent.name}.")

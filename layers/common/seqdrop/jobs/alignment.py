@@ -17,7 +17,7 @@ from seqdrop.fastq.records import Batch
 from seqdrop.jobs import arguments
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Work, md5
-from seqdrop.plan import layout
+from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -63,7 +63,7 @@ def fetch_lanes(work: Work) -> list[Lane]:
 
 def header(work: Work, lanes: Sequence[Lane], program: str) -> str:
     """A SAM header for reads in the order the sequencer wrote them; the contigs as reference.json has them."""
-    contigs = s3.store().read_json(work.args.reference.parent / layout.REFERENCE_JSON)["contigs"]
+    contigs = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
     lines += [lane.header for lane in lanes]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from seqdrop.failure.verdict import UsageError
-from seqdrop.plan import layout
+from seqdrop.plan.names import WHOLE_GENOME
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
@@ -38,7 +38,7 @@ def parse(argv: Sequence[str] | None, description: str | None, *words: str) -> a
 
 
 def optional_uri(text: str) -> S3Uri | None:
-    return None if text in {layout.WHOLE_GENOME, "none"} else S3Uri.parse(text)
+    return None if text in {WHOLE_GENOME, "none"} else S3Uri.parse(text)
 
 
 def listed_words(text: str) -> Any:

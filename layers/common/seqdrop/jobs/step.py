@@ -22,6 +22,7 @@ from seqdrop.jobs.redaction import Hidden
 from seqdrop.jobs.workspace import Work, in_their_words, peak_memory
 from seqdrop.log import logger
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.signals import StoppedError
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -98,6 +99,8 @@ def _done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
     """Whether the receipt is there, all it lists lies there as listed, and it was made of what there is now."""
     try:
         receipt: Mapping[str, Any] = s3.store().read_json(receipt_uri)
+        if receipt.get("version") not in range(1, VERSION + 1):
+            return False
         for output in receipt["outputs"]:
             now = s3.store().head(S3Uri.parse(output["uri"]))
             if (now.etag, now.size) != (output["etag"], output["size"]):

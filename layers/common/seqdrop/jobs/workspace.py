@@ -21,6 +21,7 @@ from seqdrop.jobs import output_check
 from seqdrop.jobs.processes import Processes, Word
 from seqdrop.log import logger
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
@@ -119,6 +120,7 @@ class Work:
     def finish(self) -> None:
         """The receipt, last of all: the step is done."""
         receipt = {
+            "version": VERSION,
             "run": self.args.run,
             "step": self.name,
             "attempt": self.args.attempt,
