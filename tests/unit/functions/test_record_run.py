@@ -114,9 +114,9 @@ def test_a_message_that_could_not_be_sent_is_sent_when_it_is_told_again(aws: Dep
     leave_receipts(aws)
     with failing("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
-    assert (row(aws)["status"], row(aws)["untold"], aws.messages()) == ("SUCCEEDED", "yes", [])
+    assert (row(aws)["status"], row(aws)["notify_pending"], aws.messages()) == ("SUCCEEDED", "yes", [])
     record_run.call(event("record_run_succeeded"))
-    assert (len(aws.messages()), "untold" in row(aws)) == (1, False)
+    assert (len(aws.messages()), "notify_pending" in row(aws)) == (1, False)
     record_run.call(event("record_run_succeeded"))
     assert aws.messages() == []
 
@@ -126,10 +126,10 @@ def test_a_manifest_that_could_not_be_written_is_written_when_it_is_told_again(a
     leave_receipts(aws)
     with failing("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
-    assert (row(aws)["status"], row(aws)["untold"], manifest(aws), aws.messages()) == ("SUCCEEDED", "yes", None, [])
+    assert (row(aws)["status"], row(aws)["notify_pending"], manifest(aws), aws.messages()) == ("SUCCEEDED", "yes", None, [])
     record_run.call(event("record_run_succeeded"))
     assert manifest(aws)
-    assert (len(aws.messages()), "untold" in row(aws)) == (1, False)
+    assert (len(aws.messages()), "notify_pending" in row(aws)) == (1, False)
 
 
 def test_what_an_earlier_execution_tells_is_not_the_message_of_a_later_one(aws: Deployed, record_run: Any) -> None:
@@ -154,7 +154,7 @@ def test_the_schedule_sends_what_could_not_be_sent_as_it_was_recorded(aws: Deplo
     assert record_run.call(SCHEDULE) == {"repaired": 1}
     ((_, text),) = aws.messages()
     assert text.splitlines()[0].endswith(recorded["message"])  # type: ignore[index]
-    assert aws.row(RUN) == {name: value for name, value in recorded.items() if name != "untold"}  # type: ignore[union-attr]
+    assert aws.row(RUN) == {name: value for name, value in recorded.items() if name != "notify_pending"}  # type: ignore[union-attr]
     assert record_run.call(SCHEDULE) == {"repaired": 0}
     assert aws.messages() == []
 

@@ -64,7 +64,7 @@ def test_a_failed_run_goes_on_with_the_same_plan_under_the_next_name(
     assert resumed(start_run, failed) == {"outcome": "resumed", "run": failed, "execution": execution}
     assert aws.input_of(f"{failed}-2") == aws.input_of(failed)
     row = aws.row(failed) or {}
-    kept = {name: value for name, value in before.items() if name not in {*ENDING, "untold"} or name == "reads"}
+    kept = {name: value for name, value in before.items() if name not in {*ENDING, "notify_pending"} or name == "reads"}
     assert row == {**kept, "status": "RUNNING", "execution": execution, "resumed": row["resumed"]}
 
 
