@@ -13,8 +13,8 @@ import typer
 
 from seqdrop_cli import drop, embedded, joblogs, preflight, redrive, reference, resume, runs
 from seqdrop_cli.demo import story
-from seqdrop_cli.drop import Order
-from seqdrop_cli.problem import Problem, Sentences, hear_termination, warn
+from seqdrop_cli.run import Order
+from seqdrop_cli.errors import CliError, Sentences, hear_termination, warn
 from seqdrop_cli.reference import Source
 from seqdrop_cli.screen import say, say_json
 from seqdrop_cli.stack import Stack, local, open_stack
@@ -81,7 +81,7 @@ def down() -> None:
     """Stop the embedded AWS, its jobs with it."""
     found = embedded.running()
     if found is None:
-        raise Problem("Nothing is up here.")
+        raise CliError("Nothing is up here.")
     embedded.stop(found)
     say("Down.")
 
@@ -125,7 +125,7 @@ def run_fastqs(
     """Drop FASTQs, follow the run, fetch its results."""
     source = Source.of(Path(genome), genes, None) if genome and Path(genome).is_file() else None
     if genes and source is None:
-        raise Problem("--genes belongs to a GENOME.fa given as --reference.")
+        raise CliError("--genes belongs to a GENOME.fa given as --reference.")
     name = None if source else genome
     words = drop.step_words(args or ())
     order = Order(Drop.of(fastqs, sample), name, source, intervals, words, prefix, results, priority.value)
@@ -220,7 +220,7 @@ def _some_stack(
         yield open_stack(name, region)
         return
     if needs_reference:
-        raise Problem(
+        raise CliError(
             "Nothing is up, and a fresh embedded AWS has no reference: give --reference GENOME.fa [--genes GENES.gtf], "
             "or `seqdrop up` and `seqdrop reference` first."
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop_cli import project
-from seqdrop_cli.problem import Problem, uninterrupted
+from seqdrop_cli.errors import CliError, uninterrupted
 
 NAME = "seqdrop"
 READY_WITHIN = 180  # seconds; a start takes two, images may have to be looked at
@@ -57,7 +57,7 @@ def running() -> Embedded | None:
 def start(port: int = 0, executor: str = "auto", parameters: Sequence[str] = (), extra: Sequence[str] = ()) -> Embedded:
     """Start it in the background and wait until it is ready."""
     if there := running():
-        raise Problem(f"The embedded AWS is up already at {there.endpoint} (`seqdrop down` stops it).")
+        raise CliError(f"The embedded AWS is up already at {there.endpoint} (`seqdrop down` stops it).")
     words = _words(project.built_template(), port, executor, [*project.local_parameters(), *parameters])
     words += extra
     state_file().parent.mkdir(exist_ok=True)
@@ -92,13 +92,13 @@ def _ready(server: subprocess.Popen[bytes], log: Path) -> Embedded:
     while time.monotonic() < deadline:
         if server.poll() is not None:
             said = log.read_text().strip().splitlines() or ["it said nothing"]
-            raise Problem(
+            raise CliError(
                 f"The embedded AWS did not start: {said[-1].removeprefix('embedded_aws: ')} (all of it: {log})"
             )
         if (found := Embedded.read(state_file())) and found.pid == server.pid:  # or it is another's, started meanwhile
             return found
         time.sleep(0.1)
-    raise Problem(f"The embedded AWS was not ready within {READY_WITHIN} s: see {log}")
+    raise CliError(f"The embedded AWS was not ready within {READY_WITHIN} s: see {log}")
 
 
 def stop(embedded: Embedded) -> None:

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from seqdrop_cli.problem import INTERRUPTED, Problem
+from seqdrop_cli.errors import INTERRUPTED, CliError
 from seqdrop_cli.screen import say, screen, seconds
 from seqdrop_cli.stack import Stack
 
@@ -127,9 +127,9 @@ def _tell_changes(shown: Sequence[Line], told: dict[str, str]) -> None:
         told[line.step] = line.told
 
 
-def stopped_following(stack: Stack, run: str) -> Problem:
+def stopped_following(stack: Stack, run: str) -> CliError:
     """After Ctrl-C where the run lives elsewhere and goes on."""
-    return Problem(
+    return CliError(
         f"No longer following; the run goes on. `seqdrop status {run}{stack.option}` shows it, "
         f"`seqdrop stop {run}{stack.option}` ends it.",
         INTERRUPTED,

@@ -11,7 +11,7 @@ from pathlib import Path
 from seqdrop.jobs import snpeff
 
 from seqdrop_cli.embedded import Embedded
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 
 ALWAYS = ("samtools", "bcftools", "bgzip", "tabix", "java", "multiqc")
 BY_CHOICE = {
@@ -34,11 +34,11 @@ WHEELS = {"multiqc"}
 
 
 def check_tools(embedded: Embedded) -> None:
-    """Raises Problem with the one command that installs what is missing. Images carry their own tools."""
+    """Raises CliError with the one command that installs what is missing. Images carry their own tools."""
     if embedded.executor != "process":
         return
     if missing := missing_tools(embedded.outputs):
-        raise Problem(sentence(missing))
+        raise CliError(sentence(missing))
 
 
 def missing_tools(outputs: Mapping[str, str]) -> list[str]:

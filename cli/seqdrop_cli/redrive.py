@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
@@ -23,7 +23,7 @@ class UnreadableError(Exception):
 
 
 def redrive(stack: Stack) -> None:
-    """Empty the dead letter queue. What cannot be sent again stays in it; raises Problem that names it."""
+    """Empty the dead letter queue. What cannot be sent again stays in it; raises CliError that names it."""
     told: set[tuple[str, str]] = set()
     sent: Counter[str] = Counter()
     stay: list[tuple[Message, str]] = []
@@ -63,7 +63,7 @@ def _tell(sent: Mapping[str, int], unreadable: list[str]) -> None:
     if not sent:
         say("No event was sent again.")
     if unreadable:
-        raise Problem(f"{len(unreadable)} cannot be sent again and stay in the dead letter queue:{''.join(unreadable)}")
+        raise CliError(f"{len(unreadable)} cannot be sent again and stay in the dead letter queue:{''.join(unreadable)}")
 
 
 def _all_received(stack: Stack) -> Iterator[Message]:

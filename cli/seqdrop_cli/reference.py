@@ -15,8 +15,8 @@ from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import upload
 from seqdrop_cli.follow import follow
-from seqdrop_cli.problem import INTERRUPTED, Problem
-from seqdrop_cli.runs import execution_arn, explain
+from seqdrop_cli.errors import INTERRUPTED, CliError
+from seqdrop_cli.status import execution_arn, explain
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
@@ -35,21 +35,21 @@ class Source:
 
     @classmethod
     def of(cls, fasta: Path, genes: Path | None, name: str | None) -> Source:
-        """Raises Problem for files that are not there or not of their kind."""
+        """Raises CliError for files that are not there or not of their kind."""
         _check(fasta, FASTA, "a FASTA")
         if genes:
             _check(genes, GENES, "a file of genes")
         chosen = name or fasta.name.removesuffix(".gz").rsplit(".", 1)[0]
         if not NAME.fullmatch(chosen):
-            raise Problem(f"{chosen!r} cannot name a reference: letters, digits, '.', '_' and '-'; give --name.")
+            raise CliError(f"{chosen!r} cannot name a reference: letters, digits, '.', '_' and '-'; give --name.")
         return cls(chosen, fasta, genes)
 
 
 def _check(path: Path, suffixes: tuple[str, ...], kind: str) -> None:
     if not path.is_file():
-        raise Problem(f"{path} is not there, or no file.")
+        raise CliError(f"{path} is not there, or no file.")
     if not path.name.lower().removesuffix(".gz").endswith(suffixes):
-        raise Problem(f"{path.name} is not {kind} by its name: expected {', '.join(suffixes)}, also with .gz.")
+        raise CliError(f"{path.name} is not {kind} by its name: expected {', '.join(suffixes)}, also with .gz.")
 
 
 def prepare(stack: Stack, source: Source) -> dict[str, Any]:
@@ -62,13 +62,13 @@ def prepare(stack: Stack, source: Source) -> dict[str, Any]:
         status, _ = follow(stack, execution, run, (STEP,))
     except KeyboardInterrupt:
         stack.stepfunctions.stop_execution(executionArn=execution, error="STOPPED", cause="Interrupted.")
-        raise Problem(f"Interrupted: the preparation of {source.name} was stopped.", INTERRUPTED) from None
+        raise CliError(f"Interrupted: the preparation of {source.name} was stopped.", INTERRUPTED) from None
     if status != "SUCCEEDED":
         explain(stack, _as_row(stack, execution, status))
-        raise Problem(f"Reference {source.name} could not be prepared.")
+        raise CliError(f"Reference {source.name} could not be prepared.")
     summary = read_summary(stack, source.name)
     if summary is None:
-        raise Problem(f"Reference {source.name} was prepared but left no {REFERENCE_JSON}.")
+        raise CliError(f"Reference {source.name} was prepared but left no {REFERENCE_JSON}.")
     return summary
 
 
@@ -96,7 +96,7 @@ def _started(stack: Stack, name: str, fasta: upload.Pinned, genes: upload.Pinned
             return run, execution
         if earlier == "RUNNING" or (earlier == "SUCCEEDED" and read_summary(stack, name)):
             return run, execution
-    raise Problem(f"Reference {name} failed a hundred times: `seqdrop reference` with another --name starts afresh.")
+    raise CliError(f"Reference {name} failed a hundred times: `seqdrop reference` with another --name starts afresh.")
 
 
 def _start(stack: Stack, run: str, name: str, fasta: upload.Pinned, genes: upload.Pinned | None) -> None:
@@ -148,13 +148,13 @@ def known(stack: Stack) -> list[str]:
 
 
 def resolve(stack: Stack, name: str | None) -> str:
-    """The name a run will use; raises Problem, naming those there are."""
+    """The name a run will use; raises CliError, naming those there are."""
     chosen = name or stack.outputs.get("DefaultReference", "")
     if chosen and read_summary(stack, chosen):
         return chosen
     names = ", ".join(known(stack)) or "none yet"
     wanted = f"Reference {chosen!r} is not prepared" if chosen else "No reference was chosen"
-    raise Problem(f"{wanted} (there: {names}): `seqdrop reference GENOME.fa --name NAME{stack.option}` prepares one.")
+    raise CliError(f"{wanted} (there: {names}): `seqdrop reference GENOME.fa --name NAME{stack.option}` prepares one.")
 
 
 def show(name: str, summary: dict[str, Any]) -> None:

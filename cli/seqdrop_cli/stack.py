@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from seqdrop_cli import embedded
 from seqdrop_cli.embedded import Embedded
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -43,7 +43,7 @@ class Stack:
         try:
             return self.outputs[output]
         except KeyError:
-            raise Problem(f"Stack {self.name} has no output {output}: was it deployed from this template?") from None
+            raise CliError(f"Stack {self.name} has no output {output}: was it deployed from this template?") from None
 
     @property
     def is_embedded(self) -> bool:
@@ -109,7 +109,7 @@ def open_stack(name: str | None, region: str | None) -> Stack:
         return deployed(name, region)
     found = embedded.running()
     if found is None:
-        raise Problem("Nothing is up here: `seqdrop up` starts the embedded AWS, --stack NAME means a deployed stack.")
+        raise CliError("Nothing is up here: `seqdrop up` starts the embedded AWS, --stack NAME means a deployed stack.")
     return local(found)
 
 
@@ -126,7 +126,7 @@ def deployed(name: str, region: str | None) -> Stack:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
-        raise Problem(
+        raise CliError(
             f"There is no stack {name} in {session.region_name}: check --stack, --region, AWS_PROFILE."
         ) from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}

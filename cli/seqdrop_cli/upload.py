@@ -17,7 +17,7 @@ from seqdrop.plan.names import SAMPLE
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.screen import screen
 from seqdrop_cli.stack import TRANSFER, Stack
 
@@ -35,16 +35,16 @@ class Drop:
 
     @classmethod
     def of(cls, paths: Sequence[Path], sample: str | None) -> Drop:
-        """Raises Problem where the files are no pairs of one sample."""
+        """Raises CliError where the files are no pairs of one sample."""
         for path in paths:
             if not path.is_file():
-                raise Problem(f"{path} is not there, or no file.")
+                raise CliError(f"{path} is not there, or no file.")
         if len(paths) % 2:
-            raise Problem(f"{len(paths)} files are no pairs: give R1 R2, lane by lane.")
+            raise CliError(f"{len(paths)} files are no pairs: give R1 R2, lane by lane.")
         pairs = tuple(zip(paths[::2], paths[1::2], strict=True))
         for r1, r2 in pairs:
             if r1.samefile(r2):
-                raise Problem(f"{r1} stands for both mates: give R1 and R2.")
+                raise CliError(f"{r1} stands for both mates: give R1 and R2.")
         if sample is not None:
             return cls(sample, pairs, _names_after(sample, pairs))
         lanes = [_mates(r1, r2) for r1, r2 in pairs]
@@ -55,7 +55,7 @@ class Drop:
 def _names_after(sample: str, pairs: Sequence[tuple[Path, Path]]) -> tuple[tuple[str, str], ...]:
     """`S_R1.fastq.gz`; with several lanes `S_L001_R1.fastq.gz`."""
     if not SAMPLE.fullmatch(sample):
-        raise Problem(
+        raise CliError(
             f"{sample!r} is no sample id: letters, digits, '.', '_' and '-', at most 64, a letter or digit first."
         )
     names = []
@@ -63,25 +63,25 @@ def _names_after(sample: str, pairs: Sequence[tuple[Path, Path]]) -> tuple[tuple
         lane = f"_L{number:03}" if len(pairs) > 1 else ""
         names.append((f"{sample}{lane}_R1{_extension(r1)}", f"{sample}{lane}_R2{_extension(r2)}"))
     if any(parsed is None or parsed.sample != sample for pair in names for parsed in map(fastq_names.parse, pair)):
-        raise Problem(f"{sample!r} would be read as a lane or a mate: choose another --sample.")
+        raise CliError(f"{sample!r} would be read as a lane or a mate: choose another --sample.")
     return tuple(names)
 
 
 def _extension(path: Path) -> str:
     found = _EXTENSION.search(path.name)
     if found is None:
-        raise Problem(f"{path.name} is no FASTQ by its name: expected .fastq.gz or .fq.gz.")
+        raise CliError(f"{path.name} is no FASTQ by its name: expected .fastq.gz or .fq.gz.")
     return found[0]
 
 
 def _mates(r1: Path, r2: Path) -> FastqName:
     parsed = fastq_names.parse(r1.name)
     if parsed is None:
-        raise Problem(f"{r1.name} names no sample and mate (like NA12878_R1.fastq.gz): rename it or give --sample.")
+        raise CliError(f"{r1.name} names no sample and mate (like NA12878_R1.fastq.gz): rename it or give --sample.")
     if parsed.mates == (r2.name, r1.name):
-        raise Problem(f"{r1.name} is R2 by its name: give R1 first.")
+        raise CliError(f"{r1.name} is R2 by its name: give R1 first.")
     if parsed.mates != (r1.name, r2.name):
-        raise Problem(f"{r1.name} and {r2.name} are no mates by their names: rename them or give --sample.")
+        raise CliError(f"{r1.name} and {r2.name} are no mates by their names: rename them or give --sample.")
     return parsed
 
 
@@ -90,9 +90,9 @@ def _check_one_sample(lanes: Sequence[FastqName]) -> None:
         return
     if len({lane.lanes_prefix for lane in lanes}) > 1 or not all(lane.lane for lane in lanes):
         names = ", ".join(Path(lane.key).name for lane in lanes)
-        raise Problem(f"{names} are not lanes of one sample by their names: give --sample to make them one.")
+        raise CliError(f"{names} are not lanes of one sample by their names: give --sample to make them one.")
     if len({lane.lane for lane in lanes}) < len(lanes):
-        raise Problem("The same lane is given twice.")
+        raise CliError("The same lane is given twice.")
 
 
 def head(stack: Stack, uri: S3Uri) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli.resume import resume
-from seqdrop_cli.runs import stop
+from seqdrop_cli.stop import stop
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.pipeline_runs import (

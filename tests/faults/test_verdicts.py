@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli import reference, runs
-from seqdrop_cli.problem import Problem
+from seqdrop_cli import reference, why
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
@@ -96,7 +96,7 @@ def failed_run(staged: Staged, sample: Sample, name: str, behaviour: str, capsys
     row = run_pair(staged.stack, sample.few, name)
     message = staged.message(queue, row["run"])
     capsys.readouterr()
-    runs.explain(staged.stack, row)
+    why.explain(staged.stack, row)
     ending = execution(staged.stack, row)
     return Told(row, message["Subject"], message["Message"], ending, capsys.readouterr().out)
 
@@ -158,7 +158,7 @@ def test_a_preparation_that_fails_says_all_there_is_to_say(
 ) -> None:
     genome = tmp_path / "broken.fa"
     genome.write_text(">chr1\nACGT!\n")
-    with pytest.raises(Problem, match=r"Reference broken could not be prepared\."):
+    with pytest.raises(CliError, match=r"Reference broken could not be prepared\."):
         reference.prepare(stack, Source.of(genome, None, "broken"))
     said = capsys.readouterr().out
     for words in ("REFERENCE in prepare", "signs in chr1 that are no bases", "What to do: ", "Log: "):

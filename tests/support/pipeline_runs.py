@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from seqdrop.storage.s3 import TRANSFER
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
-from seqdrop_cli.demo import story
-from seqdrop_cli.demo.story import Material
+from seqdrop_cli.demo.files import SEED, DemoFiles, make_files
 from seqdrop_cli.embedded import Embedded
 from seqdrop_cli.reference import Source
-from seqdrop_cli.stack import TRANSFER, Stack, local
+from seqdrop_cli.stack import Stack, local
 
 from support import waiting
 
@@ -36,12 +36,12 @@ FEW = 3000  # pairs of a small run: about 3x, enough for every tool to have some
 class Sample:
     """Simulated reads of a genome with planted variants, all of them and a few."""
 
-    material: Material
+    material: DemoFiles
     few: tuple[Path, Path]
 
 
 def make_sample(folder: Path) -> Sample:
-    material = story.make(folder, story.SEED)
+    material = make_files(folder, SEED)
     few = tuple(
         first_reads(path, folder / f"FEW_R{mate}.fastq.gz", FEW) for mate, path in enumerate(material.fastqs, 1)
     )

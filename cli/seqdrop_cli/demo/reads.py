@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from seqdrop_cli.demo.genome import Genome, reverse_complement
-from seqdrop_cli.demo.planting import Planted
+from seqdrop_cli.demo.variants import Planted
 
 LENGTH = 150
 COVERAGE = 30

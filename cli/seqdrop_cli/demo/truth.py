@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqdrop_cli.demo.genome import Genome
-from seqdrop_cli.demo.planting import Planted
+from seqdrop_cli.demo.variants import Planted
 
 Site = tuple[str, int, str, str]  # contig, position from 1, ref, alt: normalised
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from seqdrop_cli import embedded, preflight, project
 from seqdrop_cli.app import app
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from typer.testing import CliRunner
 
 # Stands in for the embedded AWS: the same words, the same state file, the same end.
@@ -118,7 +118,7 @@ def test_a_server_that_ends_by_itself_just_then_is_down(checkout, monkeypatch):
 def test_a_server_that_another_command_has_just_started_is_not_taken_for_ones_own(checkout, monkeypatch):
     other = embedded.start()
     monkeypatch.setattr(embedded, "running", lambda: None)  # it was not there yet when this one looked
-    with pytest.raises(Problem, match="port 1 is busy"):
+    with pytest.raises(CliError, match="port 1 is busy"):
         embedded.start(port=1)
     assert is_alive(other.pid)
     assert embedded.Embedded.read(embedded.state_file()) == other
@@ -174,7 +174,7 @@ def test_a_build_older_than_a_source_is_built_anew(checkout, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
     future = time.time() + 100
     os.utime(checkout / "template.yaml", (future, future))
-    with pytest.raises(Problem, match=r"`sam build` failed:\n  Error: it is broken"):
+    with pytest.raises(CliError, match=r"`sam build` failed:\n  Error: it is broken"):
         project.built_template()
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.redrive import redrive
 from seqdrop_cli.stack import Stack
 from support import cli_aws
@@ -102,7 +102,7 @@ def test_what_cannot_be_told_to_a_function_stays_and_is_named(stack: Stack) -> N
     leave(stack, "{}", "arn:aws:logs:us-east-1:123456789012:log-group:events")
     leave(stack, record("gone", {}))
     leave(stack, record("start_run", {}))
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(CliError) as raised:
         redrive(stack)
     assert told(stack) == [("start_run", {})]
     assert left(stack) == 5

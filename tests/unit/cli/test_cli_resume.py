@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from seqdrop_cli import resume
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.stack import Stack
 from support import cli_aws
 
@@ -39,14 +39,14 @@ def stack() -> Iterator[Stack]:
 
 def test_a_refusal_is_a_sentence(stack: Stack) -> None:
     vars(stack)["functions"] = StartRun(outcome="refused", reason="it is still running")
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(CliError) as raised:
         resume.resume(stack, ROW)
     assert str(raised.value) == f"Run {cli_aws.RUN} cannot be resumed: it is still running."
 
 
 def test_a_function_that_fails_is_a_sentence(stack: Stack) -> None:
     vars(stack)["functions"] = StartRun()
-    with pytest.raises(Problem, match=r"could not be resumed; the log of the start_run function says why"):
+    with pytest.raises(CliError, match=r"could not be resumed; the log of the start_run function says why"):
         resume.resume(stack, ROW)
 
 
@@ -56,7 +56,7 @@ def test_who_interrupts_the_question_is_told_where_to_see_the_answer(stack: Stac
             raise KeyboardInterrupt
 
     vars(stack)["functions"] = Slow()
-    with pytest.raises(Problem, match=f"`seqdrop status {cli_aws.RUN}.*` says whether it goes on") as raised:
+    with pytest.raises(CliError, match=f"`seqdrop status {cli_aws.RUN}.*` says whether it goes on") as raised:
         resume.resume(stack, ROW)
     assert raised.value.code == 130
 

@@ -5,7 +5,7 @@ from seqdrop.plan import layout
 from seqdrop.plan.choices import Choices
 from seqdrop_cli import upload
 from seqdrop_cli.placing import places
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.upload import Drop
 from support import cli_aws
 
@@ -57,19 +57,19 @@ def test_a_chosen_sample_numbers_its_lanes(tmp_path):
     ],
 )
 def test_files_that_are_no_pairs_of_one_sample_are_refused_in_a_sentence(tmp_path, names, sample, sentence):
-    with pytest.raises(Problem, match=sentence):
+    with pytest.raises(CliError, match=sentence):
         Drop.of(files(tmp_path, *names), sample)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(Problem, match="A_R1"):
+    with pytest.raises(CliError, match="A_R1"):
         Drop.of([tmp_path / "A_R1.fastq.gz", tmp_path / "A_R2.fastq.gz"], None)
 
 
 def test_one_file_as_both_mates_is_refused(tmp_path):
     [r1] = files(tmp_path, "A_R1.fastq.gz")
     (tmp_path / "A_R2.fastq.gz").symlink_to(r1)
-    with pytest.raises(Problem, match="both mates"):
+    with pytest.raises(CliError, match="both mates"):
         Drop.of([r1, tmp_path / "A_R2.fastq.gz"], None)
 
 

@@ -1,6 +1,6 @@
 import pytest
 from seqdrop_cli import results
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from support import cli_aws
 
 
@@ -20,6 +20,6 @@ def test_everything_but_the_receipts_comes_home(tmp_path, stack):
 
 def test_results_that_do_not_fit_are_not_begun(tmp_path, stack, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 3}))
-    with pytest.raises(Problem, match="make room"):
+    with pytest.raises(CliError, match="make room"):
         results.fetch(stack, {"results": cli_aws.RESULTS}, tmp_path)
     assert list(tmp_path.iterdir()) == []

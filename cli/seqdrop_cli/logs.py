@@ -11,7 +11,7 @@ from seqdrop.plan import layout, steps
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.follow import Submitted, described, submitted_jobs
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
@@ -21,10 +21,10 @@ SAME_ON_EVERY_LINE = {"level", "location", "message", "timestamp", "service", "r
 def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bool) -> None:
     """Every try of every step, or of one, in the order they were submitted."""
     if step is not None and step not in steps.names():
-        raise Problem(f"No step {step}: a run has {', '.join(steps.names())}.")
+        raise CliError(f"No step {step}: a run has {', '.join(steps.names())}.")
     jobs = [job for job in jobs_of(stack, row) if step in (None, job.step)]
     if not jobs:
-        raise Problem(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or they are forgotten.")
+        raise CliError(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or they are forgotten.")
     details = described(stack, jobs)
     for job in jobs:
         again = f", try {job.number}" if job.number > 1 else ""

@@ -5,7 +5,7 @@ from random import Random
 from seqdrop_cli.demo import reads
 from seqdrop_cli.demo.effects import Variant
 from seqdrop_cli.demo.genome import Genome
-from seqdrop_cli.demo.planting import Planted
+from seqdrop_cli.demo.variants import Planted
 
 BASES = "".join(Random(4).choices("ACGT", k=6000))  # noqa: S311
 SMALL = Genome({"c": BASES}, ())

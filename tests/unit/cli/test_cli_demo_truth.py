@@ -2,7 +2,7 @@ import gzip
 
 from seqdrop_cli.demo import truth
 from seqdrop_cli.demo.effects import Variant
-from seqdrop_cli.demo.planting import Planted
+from seqdrop_cli.demo.variants import Planted
 from seqdrop_cli.demo.truth import Call, Comparison
 
 MISSENSE = Planted(Variant("c", 99, "A", "G"), (True, False), "missense_variant")

@@ -10,7 +10,7 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from seqdrop.storage.uri import S3Uri
 
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.screen import say, screen
 from seqdrop_cli.stack import TRANSFER, Stack
 
@@ -48,14 +48,14 @@ def _check_room(folder: Path, needed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise Problem(f"The results need {needed:,} bytes and {folder} has {free:,}: make room or give --results DIR.")
+        raise CliError(f"The results need {needed:,} bytes and {folder} has {free:,}: make room or give --results DIR.")
 
 
 def _download(stack: Stack, uri: S3Uri, path: Path, size: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     stack.s3.download_file(uri.bucket, uri.key, str(path), Config=TRANSFER)
     if path.stat().st_size != size:
-        raise Problem(f"{uri} arrived with {path.stat().st_size} of {size} bytes: run the same command again.")
+        raise CliError(f"{uri} arrived with {path.stat().st_size} of {size} bytes: run the same command again.")
     return path
 
 

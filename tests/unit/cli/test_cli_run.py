@@ -3,9 +3,9 @@ import json
 import pytest
 from seqdrop.plan.choices import Choices
 from seqdrop_cli import drop, reference, upload
-from seqdrop_cli.drop import Order
+from seqdrop_cli.run import Order
 from seqdrop_cli.placing import places
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.upload import Drop
 from support import cli_aws
@@ -54,14 +54,14 @@ def test_files_of_a_failed_run_are_dropped_anew(stack, order):
 
 def test_a_refused_run_says_why(stack, order, capsys):
     run = dropped_before(stack, order, status="FAILED", **{"class": "REFERENCE", "message": "hg has no index of bwa."})
-    with pytest.raises(Problem, match="refused before anything was started"):
+    with pytest.raises(CliError, match="refused before anything was started"):
         drop._noticed(stack, run)
     assert capsys.readouterr().out.splitlines()[:2] == ["REFERENCE", "hg has no index of bwa."]
 
 
 def test_a_drop_that_nothing_notices_is_a_problem_after_a_while(stack, monkeypatch):
     monkeypatch.setattr(drop, "NOTICED_WITHIN", 0)
-    with pytest.raises(Problem, match="no run began"):
+    with pytest.raises(CliError, match="no run began"):
         drop._noticed(stack, cli_aws.RUN)
 
 
@@ -70,7 +70,7 @@ def test_who_interrupts_before_a_run_is_noticed_is_told_that_it_goes_on(stack, o
         raise KeyboardInterrupt
 
     monkeypatch.setattr(drop, "_noticed", interrupted)
-    with pytest.raises(Problem, match="No longer following; the run goes on") as raised:
+    with pytest.raises(CliError, match="No longer following; the run goes on") as raised:
         drop.run(stack, order)
     assert raised.value.code == 130
 
@@ -78,7 +78,7 @@ def test_who_interrupts_before_a_run_is_noticed_is_told_that_it_goes_on(stack, o
 def test_results_that_cannot_be_written_stay_where_they_are(stack, order, monkeypatch):
     order.results.write_text("a file")
     row = {"run": cli_aws.RUN, "status": "SUCCEEDED", "results": "s3://results/S1/r"}
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(CliError) as raised:
         drop._fetched(stack, order, row)
     assert str(raised.value) == (
         f"Run {cli_aws.RUN} succeeded; its results stay at s3://results/S1/r: File exists at {order.results}"
@@ -90,7 +90,7 @@ def test_the_deployments_reference_is_used_when_none_is_chosen(stack):
 
 
 def test_an_unknown_reference_names_those_there_are(stack):
-    with pytest.raises(Problem, match=r"'mm' is not prepared \(there: hg\)"):
+    with pytest.raises(CliError, match=r"'mm' is not prepared \(there: hg\)"):
         reference.resolve(stack, "mm")
 
 
@@ -101,7 +101,7 @@ def test_a_reference_is_called_after_its_file(tmp_path):
 
 def test_a_genome_that_is_none_by_its_name_is_refused(tmp_path):
     (tmp_path / "reads.bam").touch()
-    with pytest.raises(Problem, match="not a FASTA"):
+    with pytest.raises(CliError, match="not a FASTA"):
         Source.of(tmp_path / "reads.bam", None, None)
 
 
@@ -114,5 +114,5 @@ def test_words_for_a_tool_are_given_step_by_step():
 
 @pytest.mark.parametrize("text", ["sort=-x", "align", "align="])
 def test_words_for_no_step_are_refused(text):
-    with pytest.raises(Problem, match="STEP=WORDS"):
+    with pytest.raises(CliError, match="STEP=WORDS"):
         drop.step_words([text])

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from seqdrop_cli import drop
 from seqdrop_cli.demo import genome, planting, reads, truth
-from seqdrop_cli.demo.planting import Planted
+from seqdrop_cli.demo.variants import Planted
 from seqdrop_cli.demo.truth import Comparison, Site
-from seqdrop_cli.drop import Order, Outcome
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.run import Order, Outcome
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.screen import say, screen, seconds
 from seqdrop_cli.stack import Stack
@@ -41,7 +41,7 @@ class Material:
 
 
 def tell(stack: Stack, keep: Path | None, seed: int) -> None:
-    """Raises Problem when the run fails or finds too little."""
+    """Raises CliError when the run fails or finds too little."""
     began = time.monotonic()
     with _folder(keep) as folder:
         material = make(folder, seed)
@@ -95,7 +95,7 @@ def _annotated(outcome: Outcome) -> Path:
     for file in outcome.files:
         if file.name.endswith(".annotated.vcf.gz"):
             return file
-    raise Problem("The run left no annotated variants.")
+    raise CliError("The run left no annotated variants.")
 
 
 def _table(comparison: Comparison) -> Table:
@@ -145,4 +145,4 @@ def _check(comparison: Comparison) -> None:
     effects = comparison.effects_agreed + len(comparison.effects_disagreed)
     agreed = comparison.effects_agreed / effects if effects else 1.0
     if min(comparison.recall, comparison.precision, agreed) < ENOUGH:
-        raise Problem(f"Recall, precision and effects must each reach {ENOUGH:.0%}: this run does not.")
+        raise CliError(f"Recall, precision and effects must each reach {ENOUGH:.0%}: this run does not.")

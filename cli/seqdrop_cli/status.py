@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqdrop_cli import why
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.screen import say, screen, seconds
 from seqdrop_cli.stack import Stack
 
@@ -42,21 +42,21 @@ def find(stack: Stack, text: str) -> Row:
         return exact
     known = rows(stack)
     if not known:
-        raise Problem(f"Stack {stack.name} has no runs yet: `seqdrop run{stack.option}` starts one.")
+        raise CliError(f"Stack {stack.name} has no runs yet: `seqdrop run{stack.option}` starts one.")
     if text == LATEST:
         return next((row for row in known if row["status"] != "WAITING"), known[0])
     found = [row for row in known if str(row["run"]).startswith(text)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise Problem(f"{len(found)} runs begin with {text}: {', '.join(str(row['run']) for row in found[:5])}.")
-    raise Problem(f"No run {text} in stack {stack.name}: `seqdrop status{stack.option}` lists them.")
+        raise CliError(f"{len(found)} runs begin with {text}: {', '.join(str(row['run']) for row in found[:5])}.")
+    raise CliError(f"No run {text} in stack {stack.name}: `seqdrop status{stack.option}` lists them.")
 
 
 def execution_of(row: Mapping[str, Any]) -> str:
-    """The ARN; raises Problem for a run that was refused before it started."""
+    """The ARN; raises CliError for a run that was refused before it started."""
     if not row.get("execution"):
-        raise Problem(f"Run {row['run']} started no execution: {row.get('message') or 'it was refused'}")
+        raise CliError(f"Run {row['run']} started no execution: {row.get('message') or 'it was refused'}")
     return str(row["execution"])
 
 
@@ -122,11 +122,11 @@ def stop(stack: Stack, row: Mapping[str, Any]) -> None:
     arn = execution_of(row)
     status = stack.status_of(arn)
     if status is None:
-        raise Problem(f"Run {row['run']} has no execution under way: nothing to stop.")
+        raise CliError(f"Run {row['run']} has no execution under way: nothing to stop.")
     if status != "RUNNING":
-        raise Problem(f"Run {row['run']} has ended already, as {status}: nothing to stop.")
+        raise CliError(f"Run {row['run']} has ended already, as {status}: nothing to stop.")
     try:
         stack.stepfunctions.stop_execution(executionArn=arn, error="STOPPED", cause="Stopped with `seqdrop stop`")
     except ClientError as error:
-        raise Problem(f"Run {row['run']} could not be stopped: {error}") from None
+        raise CliError(f"Run {row['run']} could not be stopped: {error}") from None
     say(f"Run {row['run']} is being stopped; its jobs end with it.")

@@ -15,7 +15,7 @@ from seqdrop.plan.choices import Choices
 from seqdrop_cli import reference, results, runs, upload
 from seqdrop_cli.follow import Line, follow, stopped_following
 from seqdrop_cli.placing import places
-from seqdrop_cli.problem import Problem, os_sentence
+from seqdrop_cli.errors import CliError, os_sentence
 from seqdrop_cli.reference import Source
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def run(stack: Stack, order: Order) -> Outcome:
-    """From files to files. Raises Problem when the run fails, after saying why."""
+    """From files to files. Raises CliError when the run fails, after saying why."""
     name = _reference(stack, order)
     lanes = len(order.drop.pairs)
     choices = Choices(order.reference or "", order.intervals, order.args, lanes, order.priority)
@@ -62,12 +62,12 @@ def run(stack: Stack, order: Order) -> Outcome:
 
 
 def followed(stack: Stack, run_id: str, execution: str) -> tuple[runs.Row, list[Line]]:
-    """To the end of a run: its row, and what became of each job. Raises Problem when it fails, after saying why."""
+    """To the end of a run: its row, and what became of each job. Raises CliError when it fails, after saying why."""
     status, lines = _followed(stack, execution, run_id)
     row = _settled(stack, run_id, execution, status)
     if row["status"] not in GOOD:
         runs.explain(stack, row)
-        raise Problem(f"\nRun {run_id} of {row.get('sample', '?')} ended as {row['status']}.")
+        raise CliError(f"\nRun {run_id} of {row.get('sample', '?')} ended as {row['status']}.")
     return row, lines
 
 
@@ -93,7 +93,7 @@ def _dropped(stack: Stack, order: Order, choices: Choices, resolved: Choices) ->
         if row and row["status"] in {*GOOD, "RUNNING"}:
             say(f"These files were dropped before: that is run {run_id}, {row['status'].lower()}.")
             return run_id
-    raise Problem("These files were dropped a hundred times and every run failed: `seqdrop why latest` says why.")
+    raise CliError("These files were dropped a hundred times and every run failed: `seqdrop why latest` says why.")
 
 
 def _noticed(stack: Stack, run_id: str) -> runs.Row:
@@ -106,7 +106,7 @@ def _noticed(stack: Stack, run_id: str) -> runs.Row:
         if stack.status_of(execution):
             return {"run": run_id, "execution": execution, "status": "RUNNING"}
         time.sleep(stack.pause)
-    raise Problem(
+    raise CliError(
         f"The files arrived but no run began within {NOTICED_WITHIN} s: look at the log of the start_run function "
         f"and at its dead letter queue; `seqdrop status{stack.option}` shows the run should it still begin."
     )
@@ -115,7 +115,7 @@ def _noticed(stack: Stack, run_id: str) -> runs.Row:
 def _accepted(stack: Stack, row: runs.Row) -> runs.Row:
     if not row.get("execution"):
         runs.explain(stack, row)
-        raise Problem(f"\nRun {row['run']} was refused before anything was started.")
+        raise CliError(f"\nRun {row['run']} was refused before anything was started.")
     return row
 
 
@@ -160,7 +160,7 @@ def _fetched(stack: Stack, order: Order, row: runs.Row) -> list[Path]:
     try:
         files = results.fetch(stack, row, folder)
     except OSError as error:
-        raise Problem(f"{ended}; its results stay at {row['results']}: {os_sentence(error)}") from None
+        raise CliError(f"{ended}; its results stay at {row['results']}: {os_sentence(error)}") from None
     say(f"{ended}:", style="green")
     results.show(files)
     if row["status"] == "INCOMPLETE":
@@ -169,11 +169,11 @@ def _fetched(stack: Stack, order: Order, row: runs.Row) -> list[Path]:
 
 
 def step_words(given: Sequence[str]) -> dict[str, list[str]]:
-    """`align=--no-mark-duplicates` -> {"align": ["--no-mark-duplicates"]}; raises Problem."""
+    """`align=--no-mark-duplicates` -> {"align": ["--no-mark-duplicates"]}; raises CliError."""
     words: dict[str, list[str]] = {}
     for text in given:
         step, _, rest = text.partition("=")
         if step not in steps.names() or not rest.split():
-            raise Problem(f"--args {text!r}: expected STEP=WORDS, STEP one of {', '.join(steps.names())}.")
+            raise CliError(f"--args {text!r}: expected STEP=WORDS, STEP one of {', '.join(steps.names())}.")
         words[step] = [*words.get(step, []), *rest.split()]
     return words
