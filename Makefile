@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras
-PYTHON_SOURCES := layers functions containers cli local docs gates tests bench/check_reads
+PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests bench/check_reads
 FUZZ_SECONDS ?= 60
 export SAM_CLI_TELEMETRY := 0
 
@@ -39,10 +39,10 @@ tools:
 	bash local/install_tools
 
 mocks: .venv/ready ## what the mocked functions answer, written anew from their code
-	PYTHONPATH=tests/contract:tests/unit $(RUN) python -m paths.make
+	PYTHONPATH=tests:embedded-aws/tests $(RUN) python -m support.paths.make
 
 failures: .venv/ready ## docs/failures.md, written anew from tests/faults
-	$(RUN) python tests/faults/catalogue.py
+	$(RUN) python tests/support/catalogue.py
 
 picture: .venv/ready
 	$(RUN) python docs/draw_pipeline.py

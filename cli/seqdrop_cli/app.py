@@ -54,7 +54,7 @@ def up(
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     inject: Annotated[
-        Path | None, typer.Option(metavar="FAULTS.json", help="Faults that are to strike: local/README.md.")
+        Path | None, typer.Option(metavar="FAULTS.json", help="Faults that are to strike: embedded-aws/README.md.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seqdrop import layout
-from seqdrop.choices import Choices
+from seqdrop.plan import layout
+from seqdrop.plan.choices import Choices
 
 from seqdrop_cli import reference, results, runs, upload
 from seqdrop_cli.follow import Line, follow, stopped_following

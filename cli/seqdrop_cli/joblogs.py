@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
-from seqdrop import layout
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.follow import Submitted, described, submitted_jobs
 from seqdrop_cli.problem import Problem

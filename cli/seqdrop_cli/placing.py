@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqdrop import layout, s3
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import upload
 from seqdrop_cli.stack import Stack

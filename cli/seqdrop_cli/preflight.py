@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from seqdrop import snpeff
+from seqdrop.jobs import snpeff
 
 from seqdrop_cli.embedded import Embedded
 from seqdrop_cli.problem import Problem

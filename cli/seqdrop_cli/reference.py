@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
-from seqdrop import layout
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import upload
 from seqdrop_cli.follow import follow

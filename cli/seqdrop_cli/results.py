@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from seqdrop.uri import S3Uri
+from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.screen import say, screen

@@ -10,10 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from seqdrop import layout, s3
-from seqdrop.choices import Choices
-from seqdrop.layout import Fastq
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.plan.choices import Choices
+from seqdrop.plan.layout import Fastq
+from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.screen import screen

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
-from seqdrop import layout
-from seqdrop.failure import Verdict
-from seqdrop.plain import plain
-from seqdrop.uri import S3Uri
+from seqdrop.failure.verdict import Verdict
+from seqdrop.plan import layout
+from seqdrop.storage.uri import S3Uri
+from seqdrop.text import plain
 
 from seqdrop_cli.follow import lines
 from seqdrop_cli.screen import say, seconds

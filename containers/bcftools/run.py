@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from seqdrop import call, command, job
-from seqdrop.process import Command
+from seqdrop.jobs import arguments, calling
+from seqdrop.jobs.processes import Command
+from seqdrop.jobs.step import step
 
 REGIONS_PER_CORE = 4  # smaller pieces than cores, so that no core waits long for the slowest
 SMALLEST = 50_000  # bases: below that the start of a program costs more than it gains
@@ -18,21 +19,21 @@ MIN_SHARE, ENOUGH_READS = 0.2, 20
 
 # What a run may choose: copies of the genome; least Phred of a read's place, of a base, of a call; least share.
 CHOICES = {
-    "ploidy": command.whole(1, 12),
-    "min_mq": command.whole(0, 254),
-    "min_bq": command.whole(0, 93),
-    "min_quality": command.number(0, 10_000),
-    "min_share": command.number(0, 1),
+    "ploidy": arguments.whole(1, 12),
+    "min_mq": arguments.whole(0, 254),
+    "min_bq": arguments.whole(0, 93),
+    "min_quality": arguments.number(0, 10_000),
+    "min_share": arguments.number(0, 1),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = call.arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
-    with job.step("call", args) as work:
-        chosen = command.options(args.args, **CHOICES)
+    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
+    with step("call", args) as work:
+        chosen = arguments.options(args.args, **CHOICES)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
-        targets: Command = ["-T", call.fetch_intervals(work, reference)] if args.intervals else []
+        targets: Command = ["-T", calling.fetch_intervals(work, reference)] if args.intervals else []
         places = list(regions(Path(f"{reference}.fai"), work.vcpus * REGIONS_PER_CORE))
         pile = [
             "bcftools",
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         normalise: Command = ["bcftools", "norm", "-f", reference, "-m", "-any", "-Ou", "-"]
         keep: Command = ["bcftools", "view", "-e", noise(chosen), "-Oz", "-o", vcf, "-"]
         work.processes.pipe(None, merge, normalise, keep)
-        call.publish(work, vcf)
+        calling.publish(work, vcf)
 
 
 def regions(fai: Path, pieces: int) -> Iterator[tuple[str, int, int]]:

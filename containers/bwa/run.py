@@ -9,22 +9,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from seqdrop import align, command, job
-from seqdrop.pairs import interleaved
-from seqdrop.process import Command
-from seqdrop.work import Work
+from seqdrop.fastq.pairs import interleaved
+from seqdrop.jobs import alignment, arguments
+from seqdrop.jobs.processes import Command
+from seqdrop.jobs.step import step
+from seqdrop.jobs.workspace import Work
 
 INDEX = (".amb", ".ann", ".bwt", ".pac", ".sa")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
-    with job.step("align", args) as work:
-        chosen = command.options(args.args, "--no-mark-duplicates")
+    args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
+    with step("align", args) as work:
+        chosen = arguments.options(args.args, "--no-mark-duplicates")
         reference = work.fetch_reference(*INDEX)
-        lanes = align.fetch_lanes(work)
+        lanes = alignment.fetch_lanes(work)
         work.tools["bwa"] = version(work)
-        header = align.header(work, lanes, "bwa")
+        header = alignment.header(work, lanes, "bwa")
 
         def feed(out: BinaryIO) -> None:
             out.write(header.encode())
@@ -32,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             for lane in lanes:
                 stream(work, reference, lane, out)
 
-        align.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
+        alignment.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
 
 
-def stream(work: Work, reference: Path, lane: align.Lane, out: BinaryIO) -> None:
+def stream(work: Work, reference: Path, lane: alignment.Lane, out: BinaryIO) -> None:
     """One lane's alignments without a header of their own: the one for all lanes is written already."""
     group = lane.header.replace("\t", "\\t")
     # -K: batches of one size, so that any number of threads gives the same; -Y: soft clips, no bases are lost;
@@ -43,7 +44,7 @@ def stream(work: Work, reference: Path, lane: align.Lane, out: BinaryIO) -> None
     options: Command = ["-K", "100000000", "-Y", "-p", "-t", work.vcpus, "-R", group]
 
     def feed(pipe: BinaryIO) -> None:
-        with closing(align.proven(work, lane)) as batches:
+        with closing(alignment.proven(work, lane)) as batches:
             pipe.writelines(interleaved(one, two) for one, two in batches)
 
     command: Command = ["bwa", "mem", *options, reference, "-"]

@@ -7,24 +7,27 @@ from contextlib import ExitStack, closing
 from importlib.metadata import version
 from typing import BinaryIO
 
-from seqdrop import align, command, job, mem3
+from seqdrop.jobs import alignment, arguments, bwa_mem3
+from seqdrop.jobs.step import step
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
-    with job.step("align", args) as work:
-        chosen = command.options(args.args, "--no-mark-duplicates")
-        reference = work.fetch_reference(*mem3.INDEX)
-        lanes = align.fetch_lanes(work)
+    args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
+    with step("align", args) as work:
+        chosen = arguments.options(args.args, "--no-mark-duplicates")
+        reference = work.fetch_reference(*bwa_mem3.INDEX)
+        lanes = alignment.fetch_lanes(work)
         work.tools["bwa-mem3"] = version("bwa-mem3")
-        header = align.header(work, lanes, "bwa-mem3")
+        header = alignment.header(work, lanes, "bwa-mem3")
 
         def feed(out: BinaryIO) -> None:
             with ExitStack() as opened:
-                reads = [(lane.read_group, opened.enter_context(closing(align.proven(work, lane)))) for lane in lanes]
-                mem3.align(reference, reads, header, work.vcpus, out)
+                reads = [
+                    (lane.read_group, opened.enter_context(closing(alignment.proven(work, lane)))) for lane in lanes
+                ]
+                bwa_mem3.align(reference, reads, header, work.vcpus, out)
 
-        align.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
+        alignment.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
 
 
 if __name__ == "__main__":

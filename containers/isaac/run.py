@@ -5,35 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqdrop import align, command, job
-from seqdrop.failure import UsageError
-from seqdrop.work import Work
+from seqdrop.failure.verdict import UsageError
+from seqdrop.jobs import alignment, arguments
+from seqdrop.jobs.step import step
+from seqdrop.jobs.workspace import Work
 
 HEADER = "FCID,Lane,SampleID,SampleRef,Barcode,Description,Control,Recipe,Operator,Project"
 MOST_LANES = 8  # Isaac's file names have room for lanes 1 to 8
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = align.arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
-    with job.step("align", args) as work:
-        sizes = {"seed_length": command.whole(10, 32), "clusters_at_a_time": command.whole(1_000, 100_000_000)}
-        chosen = command.options(args.args, "--no-mark-duplicates", **sizes)
+    args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
+    with step("align", args) as work:
+        sizes = {"seed_length": arguments.whole(10, 32), "clusters_at_a_time": arguments.whole(1_000, 100_000_000)}
+        chosen = arguments.options(args.args, "--no-mark-duplicates", **sizes)
         if chosen.no_mark_duplicates:
             raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
         reference = work.fetch_reference(".fai")
-        lanes = align.fetch_lanes(work)
+        lanes = alignment.fetch_lanes(work)
         if any(is_plain(path) for lane in lanes for path in (lane.fastq_1, lane.fastq_2)):
             raise UsageError("Isaac reads gzipped FASTQs only: compress them, or use bwa_mem3 or bwa")
         work.version("isaac-align")
         sheet = prepare(work, lanes)
         tuning = [word for name in ("seed_length", "clusters_at_a_time") for word in option(chosen, name)]
         # the mask keeps the last base of every read; -m is enforced as address space, in GB
-        with align.proven_beside(work, lanes):
+        with alignment.proven_beside(work, lanes):
             work.run("isaac-align", "-r", reference, "-b", work / "fastq", "--base-calls-format", "fastq-gz",
                      "-m", max(2, work.memory // 1024 - 1), "-j", work.vcpus, "--use-bases-mask", "y*,y*",
                      "--variable-read-length", "yes", "-s", sheet, *tuning,
                      "--output-directory", work / "isaac", "--temp-directory", work / "temp")  # fmt: skip
-        align.publish(work, work / "isaac/Projects/default" / args.sample / "sorted.bam")
+        alignment.publish(work, work / "isaac/Projects/default" / args.sample / "sorted.bam")
 
 
 def is_plain(fastq: Path) -> bool:
@@ -42,7 +43,7 @@ def is_plain(fastq: Path) -> bool:
         return file.read(1) == b"@"
 
 
-def prepare(work: Work, lanes: Sequence[align.Lane]) -> Path:
+def prepare(work: Work, lanes: Sequence[alignment.Lane]) -> Path:
     """Lanes under the names Isaac looks for, and the sheet that gives them their sample."""
     if len(lanes) > MOST_LANES:
         raise UsageError(f"Isaac takes at most {MOST_LANES} lanes, not {len(lanes)}")

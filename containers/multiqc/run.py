@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from seqdrop import command, job
-from seqdrop.process import Command
+from seqdrop.jobs import arguments
+from seqdrop.jobs.processes import Command
+from seqdrop.jobs.step import step
 
 # What the report reads: companions of the planned outputs, and endings by which MultiQC knows them.
 SOURCES = (
@@ -26,10 +27,10 @@ CONFIG = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = command.arguments(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
+    args = arguments.parse(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
     sources = {getattr(args, word).companion(suffix): ending for word, suffix, ending in SOURCES}
-    with job.step("compose", args, optional=sources) as work:
-        command.options(args.args)
+    with step("compose", args, optional=sources) as work:
+        arguments.options(args.args)
         (work / "sources").mkdir()
         for uri in work.sources:
             work.fetch(uri, name=f"sources/{args.sample}{sources[uri]}", etag=work.sources[uri])

@@ -13,14 +13,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqdrop import command, job, layout, mem3, s3, snpeff
-from seqdrop.failure import BadInputError, UsageError
-from seqdrop.plain import plain
-from seqdrop.uri import S3Uri
-from seqdrop.work import Work
+from seqdrop.failure.verdict import BadInputError, UsageError
+from seqdrop.jobs import arguments, bwa_mem3, snpeff
+from seqdrop.jobs.step import step
+from seqdrop.jobs.workspace import Work
+from seqdrop.plan import layout
+from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
+from seqdrop.text import plain
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
-INDEXES = {"bwa": BWA, "bwa_mem3": mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
+INDEXES = {"bwa": BWA, "bwa_mem3": bwa_mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
 GENES_SOURCE = "genes_source"
 LARGEST = 64 << 30  # bytes unpacked: twice the largest genome that anybody aligns to; what is more is a bomb
 SHOWN = 80  # characters of a name that is repeated to a person
@@ -33,9 +36,9 @@ GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank",
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = command.arguments(argv, __doc__, "fasta", "genes", "aligner", "reference")
-    with job.step("prepare", args) as work:
-        command.options(args.args)
+    args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
+    with step("prepare", args) as work:
+        arguments.options(args.args)
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
         genome = work / layout.GENOME
@@ -148,7 +151,7 @@ def index(work: Work, genome: Path, aligner: str) -> tuple[str, ...]:
     if aligner != "isaac":
         work.run("bwa", "index", genome)
     if aligner == "bwa_mem3":
-        mem3.build_index(genome)
+        bwa_mem3.build_index(genome)
     return INDEXES[aligner]
 
 

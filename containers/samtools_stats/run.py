@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seqdrop import command, job
-from seqdrop.failure import JobError
+from seqdrop.failure.verdict import JobError
+from seqdrop.jobs import arguments
+from seqdrop.jobs.step import step
 
 FEW = 0.1  # of the reads: less is most likely the wrong reference
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = command.arguments(argv, __doc__, "reference", "bam", "stats")
-    with job.step("collect", args) as work:
-        command.options(args.args)
+    args = arguments.parse(argv, __doc__, "reference", "bam", "stats")
+    with step("collect", args) as work:
+        arguments.options(args.args)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         stats = work / "stats.txt"

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqdrop import call, command, job, s3, snpeff
-from seqdrop.failure import JobError
-from seqdrop.process import Command
-from seqdrop.work import Work
+from seqdrop.failure.verdict import JobError
+from seqdrop.jobs import arguments, calling, snpeff
+from seqdrop.jobs.processes import Command
+from seqdrop.jobs.step import step
+from seqdrop.jobs.workspace import Work
+from seqdrop.storage import s3
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = command.arguments(argv, __doc__, "reference", "vcf", "annotated_vcf")
-    with job.step("annotate", args) as work:
-        command.options(args.args)
+    args = arguments.parse(argv, __doc__, "reference", "vcf", "annotated_vcf")
+    with step("annotate", args) as work:
+        arguments.options(args.args)
         vcf = work.fetch(args.vcf, ".tbi", name="calls.vcf.gz")
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
@@ -23,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             leave_as_it_is(work, vcf, annotated)
         work.version("bcftools")
-        work.counts["variants"] = call.prove(work, annotated)
-        calls = call.count(work, vcf)
+        work.counts["variants"] = calling.prove(work, annotated)
+        calls = calling.count(work, vcf)
         if work.counts["variants"] != calls:
             raise JobError("TOOL_FAILED", f"{calls} calls went in but {work.counts['variants']} came out")
         work.publish(annotated, "annotated_vcf", ".tbi", ".csv")

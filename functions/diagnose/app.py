@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from seqdrop import doctor, layout, s3
-from seqdrop.ending import Ending
-from seqdrop.failure import Verdict
+from seqdrop.failure.batch_cause import Ending
+from seqdrop.failure.verdict import Verdict
 from seqdrop.log import logger
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.runs import diagnosis
+from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -20,14 +22,14 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(run=event["run"], step=step)
     verdict = read_verdict(event, step, Ending.parse(event[step]["error"]))
     means = os.environ["LAST_RESORT_QUEUE"], os.environ["WHOLE_INSTANCE_VCPUS"]
-    plan = doctor.diagnose(event, step, verdict, *means)
+    plan = diagnosis.diagnose(event, step, verdict, *means)
     logger.info("diagnosed", failure_class=plan[step]["failures"][-1]["class"], next=plan["next"])
     return plan
 
 
 def failed_step(plan: Mapping[str, Any]) -> str:
     """The one job whose state has just put an error into its object."""
-    return next(step for step in doctor.STATES if "error" in plan.get(step, {}))
+    return next(step for step in diagnosis.STATES if "error" in plan.get(step, {}))
 
 
 def read_verdict(plan: Mapping[str, Any], step: str, ending: Ending) -> Verdict | None:

@@ -11,10 +11,12 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from seqdrop import executions, layout, outcome, record, results, runs, s3
 from seqdrop.log import log_failure, logger
-from seqdrop.outcome import RunEnding
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.runs import executions, manifest, outcome, receipts, table
+from seqdrop.runs.outcome import RunEnding
+from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
 JUST_BEGUN = 0.25  # hours in which a reopened row may wait for its execution to be started
@@ -38,7 +40,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 def longest_wait() -> float:
     """Hours that the oldest of what waits has waited: a lone mate, a lane without the others."""
-    return max((runs.hours_since(row["started"]) for row in runs.with_status(runs.WAITING)), default=0.0)
+    return max((table.hours_since(row["started"]) for row in table.with_status(table.WAITING)), default=0.0)
 
 
 def told(detail: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -48,14 +50,14 @@ def told(detail: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def repair_all() -> int:
     """How many runs were not recorded to their end, and are now; raises NotRepairedError after all were tried."""
-    rows = [*runs.with_status(runs.RUNNING), *runs.untold()]
+    rows = [*table.with_status(table.RUNNING), *table.untold()]
     done = [repaired(row) for row in rows if "execution" in row]
     if None in done:
         raise NotRepairedError(f"{done.count(None)} of {len(done)} runs could not be recorded; the log says which")
     return sum(map(bool, done))
 
 
-def repaired(row: runs.Row) -> bool | None:
+def repaired(row: table.Row) -> bool | None:
     """None for what failed: one bad run does not stop the repair of those behind it."""
     logger.append_keys(run=row["run"])
     try:
@@ -65,27 +67,27 @@ def repaired(row: runs.Row) -> bool | None:
         return None
 
 
-def repair(row: runs.Row) -> bool:
+def repair(row: table.Row) -> bool:
     """A row that seems to run while its execution is over, or never began; or that nobody was told of."""
     execution = executions.describe(row["execution"])
     if execution and "untold" in row:
         return bool(close(json.loads(execution["input"]), row["execution"], RunEnding.of_row(row)))
     if execution:
         return bool(close_execution(execution))
-    if runs.hours_since(str(row.get("resumed") or row["started"])) < JUST_BEGUN:
+    if table.hours_since(str(row.get("resumed") or row["started"])) < JUST_BEGUN:
         return False
     return never_began(row)
 
 
-def never_began(row: runs.Row) -> bool:
+def never_began(row: table.Row) -> bool:
     """Close a row whose execution is not there; it is told of as a run that failed."""
     ending, nothing = outcome.not_there(), {"usd": 0.0}
     was = {"resumed": str(row["resumed"])} if "resumed" in row else {}  # whoever resumes it now notes that first
     if not closed(row["run"], row["execution"], ending, {"cost": "0.0"}, **was):
         return False
     folder = S3Uri.parse(row["results"])
-    earlier = str(layout.manifest_uri(folder)) in results.published(folder)
-    runs.tell(row["run"], *record.message(row, ending, {}, nothing, earlier=earlier))
+    earlier = str(layout.manifest_uri(folder)) in receipts.published(folder)
+    table.tell(row["run"], *manifest.message(row, ending, {}, nothing, earlier=earlier))
     return True
 
 
@@ -105,18 +107,18 @@ def close(plan: Any, execution: str, ending: RunEnding | None = None) -> dict[st
         return refused.answer()
     logger.append_keys(run=plan["run"])
     folder = S3Uri.parse(plan["results"])
-    receipts = results.receipts(folder)
-    there = results.published(folder)
-    complete, verdicts = outcome.whole(receipts, there), results.verdicts(folder, there)
-    ending = outcome.proven(ending or outcome.outcome(plan), receipts, complete, verdicts)
+    found = receipts.receipts(folder)
+    there = receipts.published(folder)
+    complete, verdicts = outcome.whole(found, there), receipts.verdicts(folder, there)
+    ending = outcome.proven(ending or outcome.outcome(plan), found, complete, verdicts)
     # A crash between StartExecution and the row's first write is mended here.
-    runs.begin({"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": str(folder)})
-    cost = record.cost(receipts, float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
-    if closed(plan["run"], execution, ending, {**record.figures(receipts), "cost": str(cost["usd"])}):
+    table.begin({"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": str(folder)})
+    cost = manifest.cost(found, float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
+    if closed(plan["run"], execution, ending, {**manifest.figures(found), "cost": str(cost["usd"])}):
         if ending.publishes:
-            s3.write_json(layout.manifest_uri(folder), record.manifest(plan, execution, ending, complete, cost))
+            s3.write_json(layout.manifest_uri(folder), manifest.manifest(plan, execution, ending, complete, cost))
         earlier = str(layout.manifest_uri(folder)) in there
-        runs.tell(plan["run"], *record.message(plan, ending, receipts, cost, earlier=earlier))
+        table.tell(plan["run"], *manifest.message(plan, ending, found, cost, earlier=earlier))
     return ending.answer()
 
 
@@ -125,8 +127,8 @@ def closed(run: str, execution: str, ending: RunEnding, figures: Mapping[str, An
 
     The row first: of two that end a run in different ways at one time, one alone goes on to the manifest.
     """
-    if not runs.finish(run, execution, {**ending.row(), "finished": runs.now(), **figures}, **was):
-        return runs.is_untold(run, execution=execution, status=ending.status)
+    if not table.finish(run, execution, {**ending.row(), "finished": table.now(), **figures}, **was):
+        return table.is_untold(run, execution=execution, status=ending.status)
     measure(run, ending, figures)
     logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)  # sentences may name files
     return True
@@ -138,5 +140,5 @@ def measure(run: str, ending: RunEnding, figures: Mapping[str, Any]) -> None:
     if ending.publishes:
         metrics.add_metric(name="RunCost", unit=MetricUnit.NoUnit, value=float(figures["cost"]))
         metrics.add_metric(
-            name="RunHours", unit=MetricUnit.NoUnit, value=runs.hours_since((runs.get(run) or {})["started"])
+            name="RunHours", unit=MetricUnit.NoUnit, value=table.hours_since((table.get(run) or {})["started"])
         )

@@ -12,12 +12,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificationEvent
 from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from seqdrop import admission, layout, mates, runs
-from seqdrop.admission import Outcome
-from seqdrop.layout import Fastq
 from seqdrop.log import log_failure, logger
-from seqdrop.mates import Lack
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.plan.layout import Fastq
+from seqdrop.runs import pairing, submit, table
+from seqdrop.runs.pairing import Lack
+from seqdrop.runs.submit import Outcome
+from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
 ELSEWHERE = "it lies in another bucket than the one for FASTQs"
@@ -61,12 +62,12 @@ def arrived(told: dict[str, Any]) -> Outcome:
         return {"outcome": "ignored", "reason": NO_FASTQ}
     if not version_id:
         return {"outcome": "refused", "reason": UNVERSIONED}
-    found = mates.find(uri.bucket, name)
+    found = pairing.find(uri.bucket, name)
     if isinstance(found, Lack):
         found = waited(uri.bucket, name, found)
     if isinstance(found, Lack):
         return {"outcome": "waiting", "reason": found.reason}
-    return admission.begin(name.sample, found)
+    return submit.begin(name.sample, found)
 
 
 def arrival(told: dict[str, Any]) -> tuple[S3Uri, str]:
@@ -79,14 +80,14 @@ def arrival(told: dict[str, Any]) -> tuple[S3Uri, str]:
     return S3Uri(detail.bucket.name, detail.object["key"]), detail.object.get("version-id") or ""
 
 
-def waited(bucket: str, name: Fastq, lack: Lack) -> list[mates.Found] | Lack:
+def waited(bucket: str, name: Fastq, lack: Lack) -> list[pairing.Found] | Lack:
     """A lone mate is normal; it gets a row, so that one that waits too long is seen. Then a last look."""
-    runs.remember_waiting(bucket, lack.names, name.sample, lack.message)
-    return mates.find(bucket, name)  # the mate may have come in between, and its event found no row to forget
+    table.remember_waiting(bucket, lack.names, name.sample, lack.message)
+    return pairing.find(bucket, name)  # the mate may have come in between, and its event found no row to forget
 
 
 def resume(asked: dict[str, Any]) -> Outcome:
-    found = admission.resume(str(asked["resume"]))
+    found = submit.resume(str(asked["resume"]))
     logger.info(f"run {found['outcome']}", run=found["run"])
     count("RunResumed" if found["outcome"] == "resumed" else "RunNotResumed")
     return found

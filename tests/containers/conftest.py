@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests/pipeline"))
 BUILD = 2400  # seconds; the first test waits until all images are built, from nothing
 TOOLS = ("bwa", "bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference")  # not Isaac, not Strelka
 
@@ -35,7 +33,7 @@ def images() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def docker_stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    from pipeline_runs import deployed
+    from support.pipeline_runs import deployed
 
     with deployed(tmp_path_factory.mktemp("aws"), executor="docker") as stack:
         yield stack

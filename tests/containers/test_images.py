@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_runs import Sample, bodies, eventually, fetch_json, jobs_of, keys, make_sample, planted, prepare, run_pair
 from seqdrop_cli.demo import truth
 from seqdrop_cli.stack import Stack
+from support.pipeline_runs import (
+    Sample,
+    bodies,
+    eventually,
+    fetch_json,
+    jobs_of,
+    keys,
+    make_sample,
+    planted,
+    prepare,
+    run_pair,
+)
 
 
 def docker(*words: str) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import catalogue
 import pytest
+from support import catalogue
 
 
 def test_the_table_of_failures_matches_the_tests() -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from planted import load_faults, plant, replace_text
+from support.planted import load_faults, plant, replace_text
 
 from gates import asl, cfn, checkov, cycles, dockerfiles, events, iam, jobs, lock, secrets, shell, storage, suppressions
 from gates.finding import Finding, drop_suppressed

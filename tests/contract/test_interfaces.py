@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pipeline_parts import batch_states, definitions_of, job_definitions, machine, references, template, wrapper_flags
-from seqdrop import doctor, layout
-from seqdrop.choices import Choices
-from seqdrop.uri import S3Uri
+from seqdrop.plan import layout
+from seqdrop.plan.choices import Choices
+from seqdrop.runs import diagnosis
+from seqdrop.storage.uri import S3Uri
+from support.pipeline_parts import (
+    batch_states,
+    definitions_of,
+    job_definitions,
+    machine,
+    references,
+    template,
+    wrapper_flags,
+)
 
 PARAMETERS = template()["Parameters"]
 
@@ -87,7 +96,7 @@ def test_what_the_preparation_reads_is_in_its_input() -> None:
 
 
 def test_the_doctor_knows_the_state_of_every_step() -> None:
-    assert {state["Parameters"]["Tags"]["step"]: name for name, state in batch_states()} == doctor.STATES
+    assert {state["Parameters"]["Tags"]["step"]: name for name, state in batch_states()} == diagnosis.STATES
 
 
 def test_aligners_share_one_interface_and_callers_one() -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from paths import engine
-from paths.cases import DONE, JOBS, NOT_PLACED, PIPELINE, PREPARATION, SILENT, SPOT_RECLAIMED, STEPS, Case
-from paths.engine import Walk
-from paths.make import (
+from seqdrop.failure import classify
+from seqdrop.failure.batch_cause import Ending
+from seqdrop.runs import diagnosis
+from support.paths import engine
+from support.paths.cases import DONE, JOBS, NOT_PLACED, PIPELINE, PREPARATION, SILENT, SPOT_RECLAIMED, STEPS, Case
+from support.paths.engine import Walk
+from support.paths.make import (
     DOCTORS,
     FILE,
     LAST_RESORT,
@@ -27,7 +30,7 @@ from paths.make import (
     recorded,
     text,
 )
-from paths.routes import (
+from support.paths.routes import (
     AGAIN,
     CAUSES,
     CURED,
@@ -46,9 +49,7 @@ from paths.routes import (
     first,
     second,
 )
-from pipeline_parts import ROOT, machine, states
-from seqdrop import doctor, failure
-from seqdrop.ending import Ending
+from support.pipeline_parts import ROOT, machine, states
 
 from functions.diagnose.app import failed_step
 
@@ -120,7 +121,7 @@ def test_what_is_mocked_is_what_the_functions_say_to_what_the_machine_sends(walk
     asked: dict[str, list[Any]] = {}
     for plan in walked.payloads("diagnose"):
         step = failed_step(plan)
-        answer = doctor.diagnose(plan, step, verdicts[plan[step]["error"]["Cause"]], LAST_RESORT, WHOLE_INSTANCE)
+        answer = diagnosis.diagnose(plan, step, verdicts[plan[step]["error"]["Cause"]], LAST_RESORT, WHOLE_INSTANCE)
         asked.setdefault(DOCTORS[step], []).append(invoked(answer))
     for given in walked.payloads("record_run"):
         asked.setdefault("RecordRun", []).append(recorded(given["plan"]))
@@ -300,4 +301,4 @@ def test_a_job_not_placed_in_the_last_resort_is_given_up() -> None:
 def test_a_sample_called_throttle_is_not_throttled() -> None:
     job = {**json.loads(SILENT.cause), "Parameters": {"sample": "Throttle-valve-7"}}
     ending = Ending.parse({"Error": SILENT.error, "Cause": json.dumps(job)})
-    assert failure.classify(ending, None)[0] == "TOOL_FAILED"
+    assert classify.classify(ending, None)[0] == "TOOL_FAILED"

@@ -6,7 +6,8 @@ import sys
 from typing import Any
 
 import pytest
-from pipeline_parts import (
+from seqdrop.runs.diagnosis import MOST_TRIES
+from support.pipeline_parts import (
     MACHINES,
     ROOT,
     batch_states,
@@ -16,7 +17,6 @@ from pipeline_parts import (
     states,
     template,
 )
-from seqdrop.doctor import MOST_TRIES
 
 from gates import asl
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pipeline_parts import template
+from support.pipeline_parts import template
 
 
 def script() -> str:

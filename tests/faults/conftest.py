@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import function_aws
 import pytest
-from job_stacks import batch, line, s3_server  # noqa: F401
-from pipeline_runs import Sample, bodies, run_pair
-from pipeline_stacks import _tools, sample, stack  # noqa: F401
 from seqdrop_cli.stack import Stack
+from support import function_aws
+from support.job_stacks import batch, line, s3_server  # noqa: F401
+from support.pipeline_runs import Sample, bodies, run_pair
+from support.pipeline_stacks import _tools, sample, stack  # noqa: F401
 
 
 @pytest.fixture(scope="session")

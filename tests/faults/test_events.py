@@ -9,13 +9,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from catalogue import case, more
-from function_aws import Deployed, failing, object_created, s3_put
-from made_reads import fastq
-from pipeline_runs import Sample, drop, eventually, logged
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.redrive import redrive
 from seqdrop_cli.stack import Stack
+from support.catalogue import case, more
+from support.function_aws import Deployed, failing, object_created, s3_put
+from support.made_reads import fastq
+from support.pipeline_runs import Sample, drop, eventually, logged
 
 R1, R2 = "NA12878_R1.fastq.gz", "NA12878_R2.fastq.gz"
 

@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from catalogue import case, more
-from function_aws import Deployed, logged
-from made_reads import fastq
-from pipeline_runs import Sample, drop, ended, fetch, fetch_json, keys
-from seqdrop import layout
+from seqdrop.plan import layout
 from seqdrop_cli.stack import Stack
-from test_layout_properties import HARMLESS, HOSTILE
+from support.catalogue import case, more
+from support.function_aws import Deployed, logged
+from support.hostile_names import HARMLESS, HOSTILE
+from support.made_reads import fastq
+from support.pipeline_runs import Sample, drop, ended, fetch, fetch_json, keys
 
 CANARY = Path(tempfile.gettempdir()) / "seqdrop-canary"
 # No name of a file has a slash, so a shell that reads it must make one.

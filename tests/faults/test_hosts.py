@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case
-from pipeline_runs import (
+from seqdrop_cli.stack import Stack
+from support.catalogue import case
+from support.pipeline_runs import (
     Sample,
     bodies,
     deployed,
@@ -24,7 +25,6 @@ from pipeline_runs import (
     prepare,
     run_pair,
 )
-from seqdrop_cli.stack import Stack
 
 TRIES_OF_BATCH = 3  # RetryStrategy of every job definition
 

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from catalogue import case
-from pipeline_runs import Sample, drop, ended, eventually, jobs_of, listening, logged
-from seqdrop import layout
+from seqdrop.plan import layout
 from seqdrop_cli.stack import Stack
+from support.catalogue import case
+from support.pipeline_runs import Sample, drop, ended, eventually, jobs_of, listening, logged
 
 WARD = "Kreuzberg Süd"
 NAMES = ("Annabel", "Bertold")  # patients; no hash and no number looks like them

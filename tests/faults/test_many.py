@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case
-from function_aws import object_created
-from made_reads import fastq
-from pipeline_runs import deployed, eventually, is_told
 from seqdrop_cli import project
 from seqdrop_cli.stack import Stack
+from support.catalogue import case
+from support.function_aws import object_created
+from support.made_reads import fastq
+from support.pipeline_runs import deployed, eventually, is_told
 
 PAIRS = 200
 LONG = 1800.0  # seconds; a thousand jobs: two to five minutes on an idle machine

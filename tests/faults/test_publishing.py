@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 import pytest
-from catalogue import case, more
-from function_aws import ACCOUNT, RESULTS
-from job_runs import PUBLISH, Batch, Line
 from moto.s3.models import s3_backends
+from support.catalogue import case, more
+from support.function_aws import ACCOUNT, RESULTS
+from support.job_runs import PUBLISH, Batch, Line
 
 LARGE = os.urandom(1 << 20) * 12  # three parts
 FETCH = f"work.fetch(S3Uri({RESULTS!r}, 'in.bam'))\n"

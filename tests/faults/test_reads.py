@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from catalogue import case, more
-from function_aws import Deployed
-from made_reads import Record, bgzf, changed, flipped, records, text, write_pair, zipped
-from pipeline_runs import Sample, drop, ended, fetch_json
-from seqdrop.failure import BadInputError
-from seqdrop.pairs import Pairs
+from seqdrop.failure.verdict import BadInputError
+from seqdrop.fastq.pairs import Pairs
 from seqdrop_cli.stack import Stack
+from support.catalogue import case, more
+from support.function_aws import Deployed
+from support.made_reads import Record, bgzf, changed, flipped, records, text, write_pair, zipped
+from support.pipeline_runs import Sample, drop, ended, fetch_json
 
 COUNT = 60
 ONE, TWO = records(1, COUNT), records(2, COUNT)

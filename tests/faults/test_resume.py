@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case
-from pipeline_runs import (
+from seqdrop_cli.problem import Problem
+from seqdrop_cli.resume import resume
+from seqdrop_cli.stack import Stack
+from support.catalogue import case
+from support.pipeline_runs import (
     Sample,
     bodies,
     drop_pair,
@@ -21,9 +24,6 @@ from pipeline_runs import (
     rows,
     run_pair,
 )
-from seqdrop_cli.problem import Problem
-from seqdrop_cli.resume import resume
-from seqdrop_cli.stack import Stack
 
 
 @case(

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case, more
-from pipeline_runs import (
+from seqdrop.storage.uri import S3Uri
+from seqdrop_cli.resume import resume
+from seqdrop_cli.runs import stop
+from seqdrop_cli.stack import Stack
+from support.catalogue import case, more
+from support.pipeline_runs import (
     FEW,
     Sample,
     drop_pair,
@@ -25,10 +29,6 @@ from pipeline_runs import (
     row_of,
     run_pair,
 )
-from seqdrop.uri import S3Uri
-from seqdrop_cli.resume import resume
-from seqdrop_cli.runs import stop
-from seqdrop_cli.stack import Stack
 
 
 def damaged(sample: Sample, folder: Path, how: str) -> tuple[Path, Path]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case
-from pipeline_runs import (
+from seqdrop_cli.stack import Stack
+from support.catalogue import case
+from support.pipeline_runs import (
     Sample,
     bodies,
     execution,
@@ -19,7 +20,6 @@ from pipeline_runs import (
     planted,
     run_pair,
 )
-from seqdrop_cli.stack import Stack
 
 Fault = dict[str, Any]
 

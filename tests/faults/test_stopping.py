@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from catalogue import case, more
-from function_aws import RESULTS
-from job_runs import PATIENCE, PUBLISH, Batch, Line, finish
-from waiting import eventually
+from support.catalogue import case, more
+from support.function_aws import RESULTS
+from support.job_runs import PATIENCE, PUBLISH, Batch, Line, finish
+from support.waiting import eventually
 
 HALF_A_MINUTE = 30.0  # seconds between SIGTERM and SIGKILL of a container
 # Deaf to SIGTERM, and so is its child, which has left its group for a session of its own.

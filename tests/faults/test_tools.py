@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case, more
-from function_aws import REFERENCES, RESULTS, Deployed
-from job_runs import FOLDER, PUBLISH, Batch, in_this_process
-from made_reads import FLOWCELL, bases, records, text, zipped
-from pipeline_parts import batch_states, job_definitions
+from support.catalogue import case, more
+from support.function_aws import REFERENCES, RESULTS, Deployed
+from support.job_runs import FOLDER, PUBLISH, Batch, in_this_process
+from support.made_reads import FLOWCELL, bases, records, text, zipped
+from support.pipeline_parts import batch_states, job_definitions
 
 from containers.isaac import run as isaac
 
 OTHER = f"s3://{RESULTS}/NA12891/other"
 SECRET, TOKEN = f"wJalr{'XUtnFEMI' * 4}", f"IQoJb{'3JpZ2lu' * 4}=="  # as long as real ones
-STAND_INS = Path(__file__).parents[1] / "pipeline/stand_ins"
+STAND_INS = Path(__file__).parents[1] / "support/stand_ins"
 # What a spreadsheet takes for a formula when a cell begins with it.
 FORMULA = tuple("=+-@\t\r")
 WRAPPERS = {

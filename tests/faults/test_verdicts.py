@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue import case, more
-from function_aws import MACHINE, RESULTS, Deployed, event
-from pipeline_runs import Sample, deployed, eventually, execution, jobs_of, keys, prepare, run_pair
 from seqdrop_cli import reference, runs
 from seqdrop_cli.problem import Problem
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
+from support.catalogue import case, more
+from support.function_aws import MACHINE, RESULTS, Deployed, event
+from support.pipeline_runs import Sample, deployed, eventually, execution, jobs_of, keys, prepare, run_pair
 
 # 30 lines, the last of them as hostile as a tool's words can be.
 LOUD = r"""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_runs import drop, ended, fetch, fetch_json, prepare_files, run_pair, tool
 from seqdrop_cli.stack import Stack
+from support.pipeline_runs import drop, ended, fetch, fetch_json, prepare_files, run_pair, tool
 
 DATA = Path(os.environ.get("SEQDROP_DATA", "/nonexistent"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="SEQDROP_DATA names no folder of public reads")

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_runs import (
+from seqdrop_cli.demo import truth
+from seqdrop_cli.stack import Stack
+from support.pipeline_runs import (
     Sample,
     deployed,
     drop,
@@ -22,8 +24,6 @@ from pipeline_runs import (
     run_pair,
     tool,
 )
-from seqdrop_cli.demo import truth
-from seqdrop_cli.stack import Stack
 
 
 def expected_keys(sample: str) -> set[str]:

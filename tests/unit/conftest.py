@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import function_aws
 import pytest
-from job_stacks import batch, line, s3_server  # noqa: F401
-from seqdrop import s3
+from seqdrop.storage import s3
+from support import function_aws
+from support.job_stacks import batch, line, s3_server  # noqa: F401
 
 
 @pytest.fixture
@@ -35,6 +35,6 @@ def checked_s3(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bucket(checked_s3: None, aws: function_aws.Deployed) -> str:
-    """An empty versioned bucket that seqdrop.s3 reads and writes."""
+    """An empty versioned bucket that seqdrop.storage.s3 reads and writes."""
     s3.client.cache_clear()
     return function_aws.RESULTS

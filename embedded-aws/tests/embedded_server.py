@@ -1,0 +1,238 @@
+"""One real `python -m embedded_aws` for all tests of embedded-aws, and short words for what they do with it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+TEMPLATE = Path(__file__).parent / "embedded_stack" / "template.yaml"
+MOCKS = Path(__file__).parent / "embedded_stack" / "mocks.json"
+PATIENCE = 300.0  # seconds before a wait gives up; nothing here takes a tenth of it, five at a time on a slow machine
+PAUSE = 0.05  # seconds between two attempts
+ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
+
+
+def eventually(look: Callable[[], Any], what: Callable[[], str] | str, patience: float = PATIENCE) -> Any:
+    """Return the first true answer of `look`; fail the test after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(PAUSE)
+    raise AssertionError(f"waited {patience:.0f} s in vain for {what if isinstance(what, str) else what()}")
+
+
+def gone(pid: int) -> bool:
+    """Waits until a process has ended: one that is killed is seen for a moment more."""
+    return bool(eventually(lambda: has_ended(pid), f"the end of {pid}"))
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@dataclass
+class Server:
+    """A running server: its process, and what it said of itself."""
+
+    process: subprocess.Popen[str]
+    state: dict[str, Any]
+    _kept: dict[str, list[Any]] = field(default_factory=dict)  # messages received that nobody asked for yet
+
+    def client(self, service: str) -> Any:
+        make: Any = boto3.client
+        return make(
+            service,
+            endpoint_url=self.state["endpoint"],
+            region_name=self.state["region"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # pragma: allowlist secret: the embedded AWS takes any
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    @cached_property
+    def batch(self) -> Any:
+        return self.client("batch")
+
+    @cached_property
+    def states(self) -> Any:
+        return self.client("stepfunctions")
+
+    @cached_property
+    def s3(self) -> Any:
+        return self.client("s3")
+
+    @cached_property
+    def sqs(self) -> Any:
+        return self.client("sqs")
+
+    @cached_property
+    def functions(self) -> Any:
+        return self.client("lambda")
+
+    @cached_property
+    def logs(self) -> Any:
+        return self.client("logs")
+
+    def output(self, name: str) -> str:
+        return str(self.state["outputs"][name])
+
+    def submit(self, script: str, **more: Any) -> str:
+        wanted = {"jobName": "test", "jobQueue": self.output("Queue"), "jobDefinition": self.output("Shell")}
+        parameters = {"script": script}
+        return str(self.batch.submit_job(**{**wanted, "parameters": parameters, **more})["jobId"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.batch.describe_jobs(jobs=[job_id])["jobs"][0]
+        return found
+
+    def job_in(self, job_id: str, *statuses: str) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job["status"] in statuses else None
+
+        found: dict[str, Any] = eventually(look, f"job {job_id} in {statuses}")
+        return found
+
+    def finished(self, job_id: str) -> dict[str, Any]:
+        return self.job_in(job_id, "SUCCEEDED", "FAILED")
+
+    def run(self, script: str, **more: Any) -> dict[str, Any]:
+        return self.finished(self.submit(script, **more))
+
+    def lines(self, job: dict[str, Any]) -> list[str]:
+        group, stream = self.output("LogGroup"), job["container"]["logStreamName"]
+        events = self.logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
+        return [event["message"] for event in events]
+
+    def machine(self, states: dict[str, Any], name: str | None = None, **more: Any) -> str:
+        """A machine whose first state is the first of `states`."""
+        definition = json.dumps({"StartAt": next(iter(states)), "States": states, **more})
+        name = name or f"test-{uuid.uuid4().hex[:8]}"
+        made = self.states.create_state_machine(name=name, definition=definition, roleArn=self.output("Role"))
+        return str(made["stateMachineArn"])
+
+    def start(self, machine: str, given: Any = None) -> str:
+        return str(self.states.start_execution(stateMachineArn=machine, input=json.dumps(given or {}))["executionArn"])
+
+    def ended(self, execution: str) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.states.describe_execution(executionArn=execution)
+            return found if found["status"] in ENDED else None
+
+        ended: dict[str, Any] = eventually(look, f"the end of {execution}")
+        return ended
+
+    def execute(self, states: dict[str, Any], given: Any = None) -> dict[str, Any]:
+        return self.ended(self.start(self.machine(states), given))
+
+    def history(self, execution: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.states.get_execution_history(executionArn=execution)["events"]
+        return found
+
+    def job_of(self, execution: str) -> str:
+        """The id of the first job that an execution submitted."""
+
+        def look() -> str | None:
+            for event in self.history(execution):
+                if event["type"] == "TaskSubmitted":
+                    return str(json.loads(event["taskSubmittedEventDetails"]["output"])["JobId"])
+            return None
+
+        return str(eventually(look, f"a job of {execution}"))
+
+    def job_task(self, script: str, **more: Any) -> dict[str, Any]:
+        """A state that runs `script`, and ends unless told what is next."""
+        parameters = {
+            "JobName": "task",
+            "JobQueue": self.output("Queue"),
+            "JobDefinition": self.output("Shell"),
+            "Parameters": {"script": script},
+        }
+        parameters |= more.pop("Parameters", {})
+        end = {} if "Next" in more else {"End": True}
+        resource = "arn:aws:states:::batch:submitJob.sync"
+        return {"Type": "Task", "Resource": resource, "Parameters": parameters, **end, **more}
+
+    def messages(self, queue: str, wanted: Callable[[Any], bool] = bool, count: int = 1) -> list[Any]:
+        """Bodies of a queue's messages that are `wanted`; waits for `count` of them and takes them out."""
+        kept = self._kept.setdefault(queue, [])
+
+        def look() -> list[Any] | None:
+            kept.extend(self._received(self.output(queue)))
+            found = [body for body in kept if wanted(body)]
+            return found if len(found) >= count else None
+
+        found: list[Any] = eventually(look, f"{count} messages in {queue}")
+        kept[:] = [body for body in kept if body not in found]
+        return found
+
+    def _received(self, url: str) -> Iterator[Any]:
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                yield json.loads(message["Body"])
+
+
+Start = Callable[..., Server]
+
+
+def command(state: Path, *more: str, stack: str = "t") -> list[str]:
+    module = [sys.executable, "-m", "embedded_aws"]
+    return [*module, "--template", str(TEMPLATE), "--stack", stack, "--state", str(state), *more]
+
+
+def launch(state: Path, *more: str, stack: str = "t") -> Server:
+    process = subprocess.Popen(
+        command(state, "--with-parent", str(os.getpid()), *more, stack=stack),  # gone even when the tests are killed
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SFN_MOCK_CONFIG": str(MOCKS)},
+    )
+    assert process.stdout
+    line = process.stdout.readline()
+    assert line, f"the server ended with {process.wait()} before it was ready"
+    return Server(process, json.loads(line))
+
+
+def stop(server: Server) -> int:
+    server.process.terminate()
+    return server.process.wait(PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server that most tests share. Jobs are processes, so that no engine is needed."""
+    state = tmp_path_factory.mktemp("embedded")
+    server = launch(state, "--executor", "process", "--vcpus", "4")
+    yield server
+    stop(server)
+
+
+@pytest.fixture
+def start_server() -> Iterator[Start]:
+    """Servers of a test's own."""
+    started: list[Server] = []
+
+    def start(state: Path, *more: str, stack: str = "t") -> Server:
+        started.append(launch(state, *more, stack=stack))
+        return started[-1]
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            stop(server)

@@ -1,0 +1,1 @@
+"""What failed, why, and what to do about it."""

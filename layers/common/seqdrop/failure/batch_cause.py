@@ -1,0 +1,83 @@
+"""How Batch says a job ended: what can be read from the error that a task of Step Functions leaves. Never raises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from seqdrop.text import plain
+
+# How Batch begins to say that a queue's time limit ended a job; the reason follows.
+QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "
+MOST = 300  # characters of any text of AWS that is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last attempt of a job, in Batch's words."""
+
+    job_id: str = ""
+    attempt: int = 0  # Batch's own count, from 1; 0 when none started
+    exit_code: int | None = None
+    status_reason: str = ""
+    reason: str = ""
+    stopped: bool = False
+    log: str = ""  # its group and stream; "" when it never ran
+    error: str = ""  # the error name of Step Functions
+    text: str = field(default="", repr=False)  # what there is instead of Batch's description
+    cut_off: bool = False  # the description was too long and lost its end
+
+    @classmethod
+    def parse(cls, error: Any) -> Ending:
+        """`Cause` is Batch's description of the job in JSON, or a sentence when the API itself failed."""
+        told = _mapping(error)
+        name, cause = plain(_text(told.get("Error")), MOST), _text(told.get("Cause"))
+        job = _mapping(_from_json(cause))
+        if not job:
+            return cls(error=name, text=plain(cause, MOST), cut_off=cause.lstrip().startswith("{"))
+        attempts = _list(job.get("Attempts"))
+        last = _mapping(attempts[-1]) if attempts else {}
+        container = {**_mapping(job.get("Container")), **_mapping(last.get("Container"))}
+        status_reason = _text(job.get("StatusReason")) or _text(last.get("StatusReason"))
+        return cls(
+            job_id=plain(_text(job.get("JobId")), MOST),
+            attempt=len(attempts),
+            exit_code=_number(container.get("ExitCode")),
+            status_reason=plain(status_reason.removeprefix(QUEUE_LIMIT), MOST),
+            reason=plain(_text(container.get("Reason")), MOST),
+            stopped=job.get("IsTerminated") is True or job.get("IsCancelled") is True,
+            log=_log(container),
+            error=name,
+        )
+
+
+def _log(container: Mapping[str, Any]) -> str:
+    stream = plain(_text(container.get("LogStreamName")), MOST)
+    options = _mapping(_mapping(container.get("LogConfiguration")).get("Options"))
+    group = plain(_text(options.get("awslogs-group")), MOST)
+    return f"{group} {stream}".strip() if stream else ""
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int else None

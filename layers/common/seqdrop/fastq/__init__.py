@@ -1,0 +1,1 @@
+"""Reads: FASTQ files parsed and verified."""

@@ -1,0 +1,166 @@
+"""A job from its command line to its exit code: a receipt when it is done, a verdict when it is not."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from seqdrop import signals
+from seqdrop.failure.verdict import BAD_DATA, INTERNAL_EXIT, STOPPED_EXIT, TRY_AGAIN, JobError, Verdict
+from seqdrop.jobs import address_check, scratch
+from seqdrop.jobs.child import ToolError
+from seqdrop.jobs.processes import Processes
+from seqdrop.jobs.redaction import Hidden
+from seqdrop.jobs.workspace import Work, in_their_words, peak_memory
+from seqdrop.log import logger
+from seqdrop.plan import layout
+from seqdrop.signals import StoppedError
+from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
+from seqdrop.text import plain
+
+INTERMEDIATE = "seqdrop=intermediate"  # working papers: the bucket's lifecycle clears them away
+MESSAGE = 1000  # characters of a verdict's sentence; the last words of a tool are part of it
+LINE = 300  # characters of each line of a traceback
+
+
+@contextlib.contextmanager
+def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) -> Iterator[Work]:
+    """Run one step of a run: everything between staging in and the receipt happens in here.
+
+    Ends the process with 0 when the step's receipt is there already, else with the exit code its failure has. Of
+    `optional` inputs it takes those that are there (`work.sources`): a receipt made of others than now are is void.
+    """
+    logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
+    hidden = Hidden(address_check.sample(args))
+    hidden.in_log(logger)
+    signals.listen()
+    place: scratch.Scratch | None = None
+    work: Work | None = None
+    try:
+        try:
+            address_check.check(args)
+            sources = {uri: stored.etag for uri in optional if (stored := s3.look(uri))}
+            if _done(layout.receipt_uri(args.results, name), sources):
+                logger.info("done before")
+                sys.exit(0)
+            scratch.clear()
+            with signals.held():
+                place = scratch.make(name)
+                work = _begin(name, args, place, hidden, sources)
+            yield work
+            work.finish()
+        finally:
+            _end(work, place)
+    except (Exception, StoppedError) as error:  # noqa: BLE001  the rim: every failure becomes a verdict and an exit code
+        signals.ignore()
+        _end(work, place)  # a signal may have come while the first try was at it
+        _fail(error, name, args, hidden, work.called if work else {})
+
+
+def _begin(
+    name: str, args: argparse.Namespace, place: scratch.Scratch, hidden: Hidden, sources: Mapping[S3Uri, str]
+) -> Work:
+    # The root file system is read-only in images: what a tool keeps or caches goes where it is cleared away.
+    os.environ["TMPDIR"] = os.environ["HOME"] = str(place.directory)
+    processes = Processes(place.directory, hidden, [place.lock], all_below=True)
+    return Work(name, args, place.directory, processes, sources)
+
+
+def _end(work: Work | None, place: scratch.Scratch | None) -> None:
+    if work:
+        work.processes.stop()
+    if place:
+        place.remove()
+
+
+def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hidden, called: Mapping[str, str]) -> None:
+    """Leave no upload open and a verdict behind, then end the process."""
+    verdict = _verdict(error, args.results, called)
+    if not isinstance(error, StoppedError):
+        _leave(verdict, name, args, hidden)
+        sys.exit(verdict.exit_code)
+    s3.abort_uploads()
+    _leave(verdict, name, args, hidden)
+    sys.stdout.flush()
+    os._exit(verdict.exit_code)  # threads may wait for a server that does not answer: nobody waits for them
+
+
+def _done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
+    """Whether the receipt is there, all it lists lies there as listed, and it was made of what there is now."""
+    try:
+        receipt: Mapping[str, Any] = s3.read_json(receipt_uri)
+        for output in receipt["outputs"]:
+            now = s3.head(S3Uri.parse(output["uri"]))
+            if (now.etag, now.size) != (output["etag"], output["size"]):
+                return False
+    except s3.MissingError:
+        return False
+    return bool(receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()})
+
+
+def _verdict(error: BaseException, results: S3Uri, called: Mapping[str, str]) -> Verdict:
+    failure_class, message, exit_code = _named(error, results)
+    return Verdict(
+        failure_class,
+        plain(in_their_words(message, called), MESSAGE),
+        tool=error.tool if isinstance(error, ToolError) else "",
+        exit_code=exit_code,
+        stderr_tail=error.tail if isinstance(error, ToolError) else (),
+        peak_memory=peak_memory(),
+        job_id=os.environ.get("AWS_BATCH_JOB_ID", ""),
+    )
+
+
+def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
+    """Class, sentence and exit code of whatever went wrong."""
+    if isinstance(error, StoppedError):
+        return "STOPPED", "The job was told to stop.", STOPPED_EXIT
+    if isinstance(error, JobError):
+        return error.failure_class, str(error), error.exit_code
+    if isinstance(error, s3.ReplacedError):
+        return (
+            "RESULTS_CHANGED",
+            f"{error}: a result of this run was replaced before the run was over.",
+            BAD_DATA,
+        )
+    if isinstance(error, s3.MissingError) and error.uri.parent == results:
+        return (
+            "RESULTS_CHANGED",
+            f"{error}: a result of this run was deleted before the run was over.",
+            BAD_DATA,
+        )
+    if isinstance(error, s3.MissingError):
+        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", BAD_DATA
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "NO_SPACE", "The scratch disk is full.", INTERNAL_EXIT
+    if isinstance(error, MemoryError):
+        return "OUT_OF_MEMORY", "The job ran out of memory.", INTERNAL_EXIT
+    if isinstance(error, Exception) and s3.is_passing(error):
+        return "THROTTLED", f"S3 did not answer as it should: {error}", TRY_AGAIN
+    if isinstance(error, ClientError):
+        code = error.response["Error"]["Code"]
+        return "DENIED", f"S3 refused {error.operation_name} to this job: {code}.", INTERNAL_EXIT
+    return "INTERNAL", f"{type(error).__name__}: {error}", INTERNAL_EXIT
+
+
+def _leave(verdict: Verdict, name: str, args: argparse.Namespace, hidden: Hidden) -> None:
+    """Write the verdict where the doctor looks; when S3 itself is out of reach the log line has to do."""
+    stopped = verdict.exit_code == STOPPED_EXIT
+    logger.info("failed", failure_class=verdict.failure_class, sentence=verdict.message)
+    if not stopped:
+        frames = [plain(line, LINE) for line in hidden(traceback.format_exc()).splitlines()]
+        logger.error("traceback", frames=frames)
+    if not address_check.own_folder(args):
+        return  # a verdict would be written among another run's
+    uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
+    with contextlib.suppress(ClientError, BotoCoreError):
+        s3.write_json(uri, verdict.to_json(), INTERMEDIATE, s3.impatient() if stopped else None)

@@ -1,0 +1,316 @@
+"""For the tests of the functions: the stack that the template describes, on moto, in this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache
+from io import StringIO
+from itertools import count
+from logging import StreamHandler
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote_plus
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from embedded_aws.adapters import s3_checksums
+from moto import mock_aws
+from moto.s3 import models as s3_models
+from moto.s3.responses import S3Response
+from moto.stepfunctions.models import stepfunctions_backends
+from samtranslator.yaml_helper import yaml_parse
+from seqdrop.log import logger
+from seqdrop.runs import executions, table
+from seqdrop.storage import s3
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT, REGION = "123456789012", "us-east-1"
+FASTQS, RESULTS, REFERENCES = "seqdrop-fastqbucket", "seqdrop-resultsbucket", "seqdrop-referencebucket"
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:seqdrop-pipeline"
+LAST_RESORT = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-last-resort"
+NORMAL_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-default"
+HIGH_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-high-priority"
+FINGERPRINT = "5f0c7b1e9d3a42688e17"
+# What `Ref` and `Fn::Sub` of the template stand for in the environment of a function.
+RESOURCES = {
+    "AWS::StackName": "seqdrop",
+    "PipelineStateMachine": MACHINE,
+    "PipelineStateMachineAliaslive": f"{MACHINE}:live",
+    "RunTable": "seqdrop-RunTable",
+    "RunTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:seqdrop-RunTopic",
+    "FastqBucket": FASTQS,
+    "ResultsBucket": RESULTS,
+    "ReferenceBucket": REFERENCES,
+    "DefaultJobQueue": NORMAL_PRIORITY,
+    "HighPriorityJobQueue": HIGH_PRIORITY,
+    "LastResortJobQueue": LAST_RESORT,
+}
+LETTERS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}  # calls that IAM knows by another name
+PREFIXES = {"SFN": "states"}  # and services
+
+
+@cache
+def template() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+    return parsed
+
+
+@cache
+def parameters() -> dict[str, str]:
+    """The parameters of the stack on one machine: the template's, then `samconfig.toml [local]`."""
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
+    defaults = {name: str(value["Default"]) for name, value in template()["Parameters"].items()}
+    given = dict(override.split("=", 1) for override in overrides)
+    return {**defaults, "ImageTag": "0123456789ab", **given}  # the tag of images that are there
+
+
+def environment(name: str) -> dict[str, str]:
+    """What the template puts into the environment of one function."""
+    values = {**parameters(), **RESOURCES}
+    everywhere = template()["Globals"]["Function"]["Environment"]["Variables"]
+    own = resource(name)["Environment"]["Variables"]
+
+    def resolved(value: Any) -> str:
+        if isinstance(value, dict) and "Ref" in value:
+            return values[value["Ref"]]
+        if isinstance(value, dict) and "Fn::Sub" in value:
+            return re.sub(r"\$\{(\w+)}", lambda found: values[found[1]], value["Fn::Sub"])
+        return str(value)
+
+    return {variable: resolved(value) for variable, value in {**everywhere, **own}.items()}
+
+
+def resource(name: str) -> dict[str, Any]:
+    """The properties of a function by its folder's name."""
+    logical = "".join(word.capitalize() for word in name.split("_")) + "Function"
+    found: dict[str, Any] = template()["Resources"][logical]["Properties"]
+    return found
+
+
+def allowed(name: str) -> set[str]:
+    """The actions that the role of a function may do."""
+    statements = [line for policy in resource(name)["Policies"] for line in policy["Statement"]]
+    actions = [line["Action"] for line in statements]
+    return {action for entry in actions for action in ([entry] if isinstance(entry, str) else entry)}
+
+
+def event(name: str) -> Any:
+    """One of `events/*.json`."""
+    return json.loads((ROOT / f"events/{name}.json").read_text())
+
+
+def object_created(key: str, version_id: str) -> dict[str, Any]:
+    """What EventBridge says of a new object; without versioning it says no version."""
+    told: dict[str, Any] = event("eventbridge_object_created")
+    told["detail"]["object"]["key"] = key
+    told["detail"]["object"]["version-id"] = version_id
+    if not version_id:
+        del told["detail"]["object"]["version-id"]
+    return told
+
+
+def s3_put(key: str, version_id: str) -> dict[str, Any]:
+    """What S3 itself says of a new object: its key is URL-encoded."""
+    told: dict[str, Any] = event("s3_put")
+    told["Records"][0]["s3"]["object"] |= {"key": quote_plus(key, safe="/"), "versionId": version_id}
+    return told
+
+
+@dataclass
+class Deployed:
+    """The stack, and short words for what tests do with it."""
+
+    monkeypatch: pytest.MonkeyPatch
+    calls: set[str] = field(default_factory=set)  # IAM actions of every call made since the last `load`
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.s3, self.states = boto3.client("s3"), boto3.client("stepfunctions")
+        for bucket in (FASTQS, RESULTS, REFERENCES):
+            self.s3.create_bucket(Bucket=bucket)
+            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        described = template()["Resources"]["RunTable"]["Properties"]
+        same = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+        table = {"TableName": RESOURCES["RunTable"], **{name: described[name] for name in same}}
+        self.table = boto3.resource("dynamodb").create_table(**table)
+        role = f"arn:aws:iam::{ACCOUNT}:role/seqdrop-StateMachineRole"
+        definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})
+        self.states.create_state_machine(name="seqdrop-pipeline", definition=definition, roleArn=role)
+        topic = boto3.client("sns").create_topic(Name="seqdrop-RunTopic")["TopicArn"]
+        self.sqs = boto3.client("sqs")
+        self.inbox = self.sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"
+        boto3.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+
+    def load(self, name: str) -> Any:
+        """The module of one function, new, in the environment that the template gives it; `call` runs its handler."""
+        forget_clients()
+        for variable, value in environment(name).items():
+            self.monkeypatch.setenv(variable, value)
+        path = ROOT / f"functions/{name}/app.py"
+        spec = importlib.util.spec_from_file_location(f"{name}_{next(self._numbers)}", path)
+        assert spec
+        assert spec.loader
+        module: Any = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:seqdrop-{name}"
+        context = SimpleNamespace(
+            function_name=name, memory_limit_in_mb=256, invoked_function_arn=arn, aws_request_id="52fdfc07-2182"
+        )
+        module.call = lambda told: module.handler(deepcopy(told), context)
+        self.calls.clear()
+        return module
+
+    def put(self, key: str, body: bytes, **choices: str) -> dict[str, Any]:
+        """A FASTQ lands, with choices for its run; the event that tells of it."""
+        metadata = {f"seqdrop-{name}": value for name, value in choices.items()}
+        stored = self.s3.put_object(Bucket=FASTQS, Key=key, Body=body, Metadata=metadata)
+        return object_created(key, stored.get("VersionId", ""))
+
+    def prepare(self, name: str = "demo", *indexes: str, fingerprint: str = FINGERPRINT) -> None:
+        """A reference as `prepare_reference` leaves it, as far as start_run looks."""
+        summary = {
+            "name": name,
+            "contigs": [],
+            "fingerprint": fingerprint,
+            "indexes": indexes or ("bwa_mem3", "snpeff"),
+        }
+        self.s3.put_object(Bucket=REFERENCES, Key=f"{name}/reference.json", Body=json.dumps(summary).encode())
+
+    def executions(self) -> list[str]:
+        """The names of all executions."""
+        return [found["name"] for found in self.states.list_executions(stateMachineArn=MACHINE)["executions"]]
+
+    def input_of(self, run: str) -> str:
+        """The bytes an execution was started with."""
+        arn = MACHINE.replace(":stateMachine:", ":execution:") + f":{run}"
+        return str(self.states.describe_execution(executionArn=arn)["input"])
+
+    def forget_executions(self) -> None:
+        """As Step Functions does 90 days after their end."""
+        for machine in stepfunctions_backends[ACCOUNT][REGION].state_machines:
+            machine.executions.clear()
+
+    def end(self, run: str, status: str, **said: str) -> str:
+        """An execution ends; the ARN of it. moto runs none by itself."""
+        for machine in stepfunctions_backends[ACCOUNT][REGION].state_machines:
+            for execution in machine.executions:
+                if execution.name == run:
+                    vars(execution).update(status=status, **said)
+                    return str(execution.execution_arn)
+        raise LookupError(run)
+
+    def row(self, run: str) -> dict[str, Any] | None:
+        return self.table.get_item(Key={"run": run}).get("Item")
+
+    def rows(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.table.scan()["Items"]
+        return found
+
+    def messages(self) -> list[tuple[str, str]]:
+        """Subject and text of the messages that came since the last look."""
+        received = []
+        while messages := self.sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
+                told = json.loads(message["Body"])
+                received.append((told["Subject"], told["Message"]))
+        return received
+
+    def results(self) -> dict[str, str]:
+        """Every object in the results bucket, its text by its key."""
+        listed = self.s3.list_objects_v2(Bucket=RESULTS).get("Contents", [])
+        return {entry["Key"]: self.text(RESULTS, entry["Key"]) for entry in listed}
+
+    def notice(self, model: Any, **_: Any) -> None:
+        self.calls.add(iam_action(model))
+
+    def text(self, bucket: str, key: str) -> str:
+        return str(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+
+    def write(self, uri: str, value: Any) -> None:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(value).encode())
+
+
+def forget_clients() -> None:
+    for cached in (s3.client, table.table, table.sns, executions.client):
+        cached.cache_clear()
+
+
+@contextmanager
+def failing(operation: str, text: str) -> Iterator[None]:
+    """The next call of an operation (`s3.HeadObject`) gets an error of this text for an answer."""
+    left = [ClientError({"Error": {"Code": "InternalError", "Message": text}}, operation)]
+
+    def refuse(**_: Any) -> None:
+        if left:
+            raise left.pop()
+
+    session().events.register_first(f"before-call.{operation}", refuse)
+    forget_clients()  # those there are hear of it no more
+    try:
+        yield
+    finally:
+        session().events.unregister(f"before-call.{operation}", refuse)
+        forget_clients()
+
+
+@contextmanager
+def logged() -> Iterator[StringIO]:
+    """What the functions log, as CloudWatch gets it."""
+    handler, written = logger.registered_handler, StringIO()
+    assert isinstance(handler, StreamHandler)
+    before = handler.setStream(written)
+    try:
+        yield written
+    finally:
+        handler.setStream(before or sys.stdout)
+
+
+@cache
+def session() -> boto3.session.Session:
+    """One for all tests: it reads the descriptions of the services, which takes longer than a test."""
+    made = boto3.session.Session("test", "test", region_name=REGION)
+    made.events.register("before-parameter-build.sfn.StartExecution", start_by_alias)
+    return made
+
+
+def iam_action(model: Any) -> str:
+    service = model.service_model.service_id.lower()
+    return f"{PREFIXES.get(model.service_model.service_id, service)}:{LETTERS.get(model.name, model.name)}"
+
+
+def start_by_alias(params: dict[str, Any], **_: Any) -> None:
+    """moto starts a machine by its own ARN only; the alias of a published version names it."""
+    params["stateMachineArn"] = params["stateMachineArn"].removesuffix(":live")
+
+
+def keep_checksums(patch: pytest.MonkeyPatch) -> None:
+    """moto's S3 with the checksums that S3 keeps: plain moto does not say in HEAD what a checksum is of."""
+    for name in ("_get_checksum", "head_object", "_key_response_post"):
+        patch.setattr(S3Response, name, getattr(S3Response, name))  # remembered, and put back at the end
+    patch.setattr(s3_models, "MultipartChecksumBuilder", s3_models.MultipartChecksumBuilder)
+    s3_checksums.install()
+
+
+@contextmanager
+def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+    with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
+        stack = Deployed(monkeypatch)
+        session().events.register("before-call", stack.notice)
+        yield stack
+        session().events.unregister("before-call", stack.notice)
+    forget_clients()  # or the next test would write where this one did

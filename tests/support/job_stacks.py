@@ -1,0 +1,65 @@
+"""Fixtures of what a step needs to run: an S3 server, a scratch disk, a line between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from support import function_aws
+from support.function_aws import RESULTS
+from support.job_runs import FOLDER, JOB_ID, Batch, Line
+
+
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """A real S3 server, with the checksums that S3 keeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        function_aws.keep_checksums(patch)
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+@pytest.fixture
+def batch(s3_server: str, tmp_path: Path) -> Batch:
+    """An empty scratch disk, an empty bucket."""
+    urlopen(Request(f"{s3_server}/moto-api/reset", method="POST")).close()  # noqa: S310  our own server
+    session = boto3.session.Session("test", "test", region_name="us-east-1")
+    s3 = session.client("s3", endpoint_url=s3_server)
+    s3.create_bucket(Bucket=RESULTS)
+    s3.put_bucket_versioning(Bucket=RESULTS, VersioningConfiguration={"Status": "Enabled"})
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    container = {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret: moto takes any
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SEQDROP_SCRATCH": str(scratch),
+        "SEQDROP_IMAGE": "bwa:0.1.0",
+        "AWS_BATCH_JOB_ID": JOB_ID,
+        "AWS_BATCH_JOB_ATTEMPT": "2",
+        "POWERTOOLS_SERVICE_NAME": "bwa",
+    }
+    folder = f"s3://{RESULTS}/{FOLDER}"
+    words = {"sample": "NA12878", "bam": f"{folder}/NA12878.bam", "results": folder, "run": "r", "attempt": "1"}
+    words |= {"vcpus": "2", "memory": "400", "args": "[]"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return Batch(scratch, s3, {**inherited, **container}, words)
+
+
+@pytest.fixture
+def line(batch: Batch) -> Iterator[Line]:
+    """Everything the job sends to S3 goes over it."""
+    made = Line(int(batch.env["AWS_ENDPOINT_URL"].rpartition(":")[2]))
+    batch.env["AWS_ENDPOINT_URL"] = made.endpoint
+    yield made
+    made.close()

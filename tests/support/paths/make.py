@@ -1,0 +1,183 @@
+"""Write MockConfigFile.json: `make mocks`.
+
+Nobody invents what the two functions answer: it is what seqdrop.doctor and seqdrop.outcome say of this very plan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from seqdrop.plan import layout
+from seqdrop.plan.choices import Choices
+from seqdrop.runs import diagnosis, outcome
+from seqdrop.storage.uri import S3Uri
+from support.paths.cases import DONE, PIPELINE, PREPARATION, Calls, Case, Fault
+
+FILE = Path(__file__).parent / "MockConfigFile.json"
+LAST_RESORT, WHOLE_INSTANCE = "last-resort", "32"  # queue, vCPUs: the means of the doctor
+PIPELINE_MACHINE, PREPARATION_MACHINE = "seqdrop-pipeline", "seqdrop-prepare-reference"
+DOCTORS = {
+    "align": "DiagnoseAlignment",
+    "call": "DiagnoseVariants",
+    "annotate": "DiagnoseVariants",
+    "collect": "DiagnoseStats",
+    "compose": "DiagnoseReport",
+    "prepare": "DiagnosePreparation",
+}
+
+
+def size(vcpus: str, memory: str) -> dict[str, str]:
+    return {"job_queue": "default", "vcpus": vcpus, "memory": memory}
+
+
+PLAN = layout.plan(
+    "NA12878",
+    "ade90e2c5ca56f3870e3",
+    Choices(reference="hg38"),
+    results_bucket="results",
+    reference_bucket="references",
+    jobs={
+        "align": size("8", "16000"),
+        "call": size("8", "12000"),
+        "annotate": size("2", "8000"),
+        "collect": size("2", "4000"),
+        "compose": size("1", "2000"),
+    },
+)
+PREPARATION_INPUT = layout.preparation(
+    "5b0c2f7d9e1a", "hg38", S3Uri("references", "hg38.fa"), None, reference_bucket="references"
+)
+# What CloudFormation would put in, and the machine `prepare_reference` into its input.
+SUBSTITUTIONS = {
+    "Partition": "aws",
+    "JobQueue": "default",
+    "Aligner": "bwa",
+    "PrepareVcpus": "8",
+    "PrepareMemory": "24000",
+    "DiagnoseFunction": "diagnose",
+    "RecordRunFunction": "record_run",
+    **{f"{name}JobDefinition": name.lower() for name in ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")},
+}
+SIZED = {**PREPARATION_INPUT, "prepare": {**size("8", "24000"), "attempt": "1", "args": "[]"}}
+
+Answers = dict[str, list[dict[str, Any]]]  # state -> what each of its calls answers
+
+
+class CaseError(Exception):
+    """A case has more tries, or fewer, than the doctor gives."""
+
+
+class Rehearsal:
+    """One case played through with the functions' own code, for their answers."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.answers: Answers = defaultdict(list)
+
+    def pipeline(self) -> Answers:
+        plan, done = self.step(PLAN, "align")
+        if done:
+            variants, called = self.step(plan, "call")
+            if called:
+                variants, _ = self.step(variants, "annotate")
+            stats, _ = self.step(plan, "collect")
+            analysis = {"call": variants["call"], "annotate": variants["annotate"], "collect": stats["collect"]}
+            plan, _ = self.step({**plan, "analysis": analysis}, "compose")
+        self.say("RecordRun", self.case.record, recorded(plan))
+        return self.answers
+
+    def preparation(self) -> Answers:
+        self.step(SIZED, "prepare")
+        return self.answers
+
+    def step(self, plan: dict[str, Any], step: str) -> tuple[dict[str, Any], bool]:
+        """The plan after all tries of a step, and whether it is done."""
+        tries = self.case.jobs.get(step, [[DONE]])
+        for number, calls in enumerate(tries, start=1):
+            self.say(diagnosis.STATES[step], calls, {"JobId": step, "Status": "SUCCEEDED"})
+            fault = calls[-1]
+            if fault is not DONE:
+                plan = self.ask_the_doctor(plan, step, fault)
+            goes_on = fault is not DONE and plan["next"] == diagnosis.STATES[step]
+            if goes_on != (number < len(tries)):
+                raise CaseError(f"{step}: the doctor {'wants' if goes_on else 'stops before'} another try")
+        return plan, fault is DONE
+
+    def ask_the_doctor(self, plan: dict[str, Any], step: str, fault: Fault) -> dict[str, Any]:
+        plan = {**plan, step: {**plan[step], "error": {"Error": fault.error, "Cause": fault.cause}}}
+        calls = self.case.doctor.get(step, [DONE])
+        diagnosed = diagnosis.diagnose(plan, step, fault.verdict, LAST_RESORT, WHOLE_INSTANCE)
+        self.say(DOCTORS[step], calls, invoked(diagnosed))
+        if crash := calls[-1]:
+            return {**plan, "undiagnosed": {"Error": crash.error, "Cause": crash.cause}, "next": ""}
+        return diagnosed
+
+    def say(self, state: str, calls: Calls, answer: dict[str, Any]) -> None:
+        for fault in calls:
+            thrown = fault and {"Throw": {"Error": fault.error, "Cause": fault.cause}}
+            self.answers[state].append(thrown or {"Return": answer})
+
+
+def recorded(plan: dict[str, Any]) -> dict[str, Any]:
+    return invoked(outcome.outcome(plan).answer())
+
+
+def invoked(payload: dict[str, Any]) -> dict[str, Any]:
+    return {"StatusCode": 200, "Payload": payload}
+
+
+def config() -> dict[str, Any]:
+    """The whole file; the same answers of two states or cases are written once."""
+    names: dict[str, str] = {}  # answers -> the name they have
+    machines = {
+        PIPELINE_MACHINE: {case: Rehearsal(PIPELINE[case]).pipeline() for case in PIPELINE},
+        PREPARATION_MACHINE: {case: Rehearsal(PREPARATION[case]).preparation() for case in PREPARATION},
+    }
+    cases = {
+        machine: {
+            case: {state: names.setdefault(numbered(said), f"{case}.{state}") for state, said in answers.items()}
+            for case, answers in by_case.items()
+        }
+        for machine, by_case in machines.items()
+    }
+    return {
+        "StateMachines": {machine: {"TestCases": by_case} for machine, by_case in cases.items()},
+        "MockedResponses": {name: json.loads(answers) for answers, name in names.items()},
+    }
+
+
+def numbered(answers: list[dict[str, Any]]) -> str:
+    """{"0-1": {"Throw": ..}, "2": {"Return": ..}}: by number of the call, equal neighbours as one."""
+    found, first = {}, 0
+    for answer, same in groupby(answers):
+        last = first + len(list(same)) - 1
+        found[str(first) if first == last else f"{first}-{last}"] = answer
+        first = last + 1
+    return json.dumps(found)
+
+
+def text() -> str:
+    """One line for each case and each response, so that a change shows as the lines it changes."""
+    written = config()
+    machines = {name: machine["TestCases"] for name, machine in written["StateMachines"].items()}
+    machines = {name: block({"TestCases": block(compact(cases), 3)}, 2) for name, cases in machines.items()}
+    responses = block(compact(written["MockedResponses"]), 1)
+    return block({"StateMachines": block(machines, 1), "MockedResponses": responses}, 0) + "\n"
+
+
+def compact(items: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(value) for name, value in items.items()}
+
+
+def block(items: dict[str, str], depth: int) -> str:
+    """A JSON object of values that are JSON already, one a line."""
+    inside = ",\n".join(f"{'  ' * (depth + 1)}{json.dumps(name)}: {value}" for name, value in items.items())
+    return f"{{\n{inside}\n{'  ' * depth}}}"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text())

@@ -1,0 +1,101 @@
+"""Ctrl-C while files travel: a sentence, and nothing left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import requests
+from moto.s3.models import S3Backend
+from moto.server import ThreadedMotoServer
+from support.waiting import eventually
+
+PATIENCE = 300.0  # seconds; what is waited for takes one
+SIZE = 200 << 20  # bytes, in seven parts
+SLOW = 3.0  # seconds for a part: they outlast the signal
+# `seqdrop run` as far as the upload; stack and session are what `seqdrop up` would give.
+COMMAND = """
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+import boto3
+from seqdrop_cli import app, upload
+from seqdrop_cli.stack import Stack
+from seqdrop.uri import S3Uri
+endpoint, fastq = sys.argv[1:]
+stack = Stack("seqdrop", {"FastqBucket": "fastq"}, boto3.Session("a", "b", region_name="us-east-1"), endpoint)
+app.open_stack = lambda *_: stack
+app.runs.rows = lambda _: upload.put(stack, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
+sys.argv = ["seqdrop", "status"]
+app.main()
+"""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An S3 with one bucket, and nothing that another test has left in it; slow to take the parts of a file."""
+    upload_part = S3Backend.upload_part
+
+    def slow(*given: Any, **named: Any) -> Any:
+        time.sleep(SLOW)
+        return upload_part(*given, **named)
+
+    monkeypatch.setattr(S3Backend, "upload_part", slow)
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=PATIENCE).raise_for_status()
+    session = boto3.Session("a", "b", region_name="us-east-1")
+    s3 = session.client("s3", endpoint_url=f"http://{host}:{port}")
+    s3.create_bucket(Bucket="fastq")
+    yield s3
+    running.stop()
+
+
+@pytest.mark.parametrize("delay", [0, 0.1, 0.3])
+def test_ctrl_c_during_an_upload_is_a_sentence_and_leaves_nothing(server: Any, tmp_path: Path, delay: float) -> None:
+    fastq = tmp_path / "S_R1.fastq.gz"
+    with fastq.open("wb") as file:
+        file.truncate(SIZE)
+    words = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(fastq)]
+    command = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    eventually(lambda: server.list_multipart_uploads(Bucket="fastq").get("Uploads"), "half an upload")
+    time.sleep(delay)
+    command.send_signal(signal.SIGINT)
+    printed, _ = command.communicate(timeout=PATIENCE)
+    assert (command.returncode, printed) == (130, "Interrupted. Nothing was left running.\n")
+    assert server.list_multipart_uploads(Bucket="fastq").get("Uploads", []) == []
+    assert server.list_objects_v2(Bucket="fastq")["KeyCount"] == 0
+
+
+def test_ctrl_c_while_modules_load_ends_without_a_word(tmp_path: Path) -> None:
+    mark = tmp_path / "loading"
+    (tmp_path / "typer.py").write_text(f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(600)\n")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "seqdrop_cli", "status"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    eventually(mark.exists, "the first module")
+    command.send_signal(signal.SIGINT)
+    printed, _ = command.communicate(timeout=PATIENCE)
+    assert (command.returncode, printed) == (-signal.SIGINT, b"")
+
+
+def test_an_upload_that_s3_refuses_is_a_sentence(server: Any, tmp_path: Path) -> None:
+    server.delete_bucket(Bucket="fastq")
+    (tmp_path / "S_R1.fastq.gz").write_bytes(b"reads")
+    words = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(tmp_path / "S_R1.fastq.gz")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Failed to upload {tmp_path / 'S_R1.fastq.gz'} to fastq/S_R1.fastq.gz: ")
+    assert done.stderr.count("\n") == 1

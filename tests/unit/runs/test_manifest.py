@@ -1,0 +1,149 @@
+"""seqdrop.runs.manifest: how an ending is said in the row, the manifest and the message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqdrop.runs import manifest
+from seqdrop.runs.outcome import RunEnding
+from support.function_aws import event
+
+RUN = event("execution_input")["run"]
+FOLDER = f"s3://seqdrop-resultsbucket/NA12878/{RUN}"
+EXECUTION = event("record_run_succeeded")["execution"]
+
+
+def succeeded() -> dict[str, Any]:
+    plan: dict[str, Any] = event("record_run_succeeded")["plan"]
+    return plan
+
+
+def receipt(step: str, **counts: int) -> dict[str, Any]:
+    output = {"name": step, "uri": f"{FOLDER}/{step}", "version_id": "v", "etag": "e", "size": 7, "crc64nvme": "c"}
+    used = {"seconds": 1800.0, "vcpus": 2, "memory": 4096}
+    return {"run": RUN, "step": step, "tools": {"t": "1.0"}, **used, "counts": counts, "outputs": [output]}
+
+
+RECEIPTS = {
+    "align": receipt("align", reads=400, primary_records=400),
+    "call": receipt("call", variants=12),
+    "annotate": receipt("annotate", variants=12),
+    "collect": receipt("collect", reads=400, reads_mapped=398, reads_duplicated=3),
+    "compose": receipt("compose", sources=5),
+}
+
+
+COST = {
+    "usd": 0.094,
+    "vcpu_hours": 5.0,
+    "gib_hours": 10.0,
+    "assumed": {"usd_per_vcpu_hour": 0.017, "usd_per_gib_hour": 0.0009},
+}
+
+
+def test_a_manifest_whole() -> None:
+    receipts = {"align": RECEIPTS["align"], "call": RECEIPTS["call"]}
+    plan = succeeded()
+    used = {"tools": {"t": "1.0"}, "seconds": 1800.0, "vcpus": 2, "memory": 4096}
+    assert manifest.manifest(plan, EXECUTION, RunEnding("INCOMPLETE"), receipts, COST) == {
+        "run": RUN,
+        "sample": "NA12878",
+        "execution": EXECUTION,
+        "complete": False,
+        "missing": ["annotate", "collect", "compose"],
+        "reference": "s3://seqdrop-referencebucket/demo/genome.fa",
+        "intervals": "all",
+        "reads": f"{FOLDER}/reads.json",
+        "cost": COST,
+        "outputs": [*RECEIPTS["align"]["outputs"], *RECEIPTS["call"]["outputs"]],
+        "warnings": [],
+        "jobs": [
+            {"step": "align", **used, "counts": RECEIPTS["align"]["counts"]},
+            {"step": "call", **used, "counts": {"variants": 12}},
+        ],
+    }
+    assert manifest.manifest(plan, EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)["complete"] is True
+
+
+def test_the_figures_of_a_run_are_three() -> None:
+    assert manifest.figures(RECEIPTS) == {"reads": 400, "reads_mapped": 398, "variants": 12}
+    assert manifest.figures({}) == {}
+
+
+def test_the_cost_of_a_run_is_what_its_jobs_had_for_as_long_as_they_had_it() -> None:
+    assert manifest.cost(RECEIPTS, 0.017, 0.0009) == COST
+    assert manifest.cost({}, 0.017, 0.0009) == {**COST, "usd": 0.0, "vcpu_hours": 0.0, "gib_hours": 0.0}
+
+
+def test_the_message_of_a_good_run() -> None:
+    subject, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), RECEIPTS, COST)
+    assert subject == f"seqdrop run {RUN}: done"
+    assert lines == [
+        "Sample NA12878 is done.",
+        "reads: 400",
+        "reads mapped: 398",
+        "variants: 12",
+        "estimated cost of the jobs: 0.09 USD",
+        f"annotated vcf: {FOLDER}/NA12878.annotated.vcf.gz",
+        f"bam: {FOLDER}/NA12878.bam",
+        f"report: {FOLDER}/NA12878.report.html",
+        f"manifest: {FOLDER}/manifest.json",
+    ]
+
+
+WARNED = {"warning": "DUPLICATE_NAMES", "message": "12 names come twice in NA12878_R1.fastq.gz."}
+
+
+def test_warnings_of_jobs_are_gathered_and_told() -> None:
+    receipts = {**RECEIPTS, "align": {**RECEIPTS["align"], "warnings": [WARNED]}}
+    written = manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), receipts, COST)
+    assert written["warnings"] == [{"step": "align", **WARNED}]
+    assert "warnings" not in written["jobs"][0]
+    _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), receipts, COST)
+    assert lines[1] == "Warning (align): 12 names come twice in NA12878_R1.fastq.gz."
+
+
+def test_a_good_run_tells_what_had_to_be_tried_again() -> None:
+    _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED", tried=("align, try 1: SPOT_RECLAIMED",)), {}, COST)
+    assert lines[:3] == ["Sample NA12878 is done.", "Tried:", "  align, try 1: SPOT_RECLAIMED"]
+
+
+def test_the_message_of_an_incomplete_run_names_what_is_missing() -> None:
+    ending = RunEnding("INCOMPLETE", "TOOL_FAILED", "samtools ended with exit code 1", "collect", ("[E::x]",), "g s")
+    subject, lines = manifest.message(succeeded(), ending, {}, COST)
+    assert subject == f"seqdrop run {RUN}: done"
+    assert lines[:7] == [
+        "Sample NA12878 is done.",
+        "One step is missing (collect): samtools ended with exit code 1",
+        "Class: TOOL_FAILED in collect",
+        "What to do: Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+        "The tool's last lines:",
+        "  [E::x]",
+        "Log: g s",
+    ]
+
+
+def test_the_message_of_a_failed_run() -> None:
+    ending = RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
+    assert manifest.message(succeeded(), ending, {}, COST) == (
+        f"seqdrop run {RUN}: timed out",
+        [
+            "Sample NA12878 has no results: The run took longer than the state machine allows.",
+            "Class: TIMEOUT",
+            "What to do: Look at the log of the job; if it was at work, raise its limit in the template, then"
+            " `seqdrop resume RUN`.",
+            f"More: seqdrop why {RUN}",
+        ],
+    )
+
+
+def test_the_message_of_an_incomplete_run_that_was_resumed_in_vain_says_what_stays() -> None:
+    ending = RunEnding("ABORTED", "STOPPED", "The run was stopped.")
+    _, lines = manifest.message(succeeded(), ending, {}, COST, earlier=True)
+    assert lines[0] == "Sample NA12878 has nothing new; the results of before stay: The run was stopped."
+
+
+def test_a_row_is_enough_for_the_message_of_a_failed_run() -> None:
+    ending = RunEnding("FAILED", "NOT_STARTED", "It never began.")
+    subject, lines = manifest.message({"run": RUN, "sample": "S"}, ending, {}, {})
+    assert (subject, lines[0]) == (f"seqdrop run {RUN}: failed", "Sample S has no results: It never began.")

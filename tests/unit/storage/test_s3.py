@@ -1,0 +1,314 @@
+"""seqdrop.storage.s3: pinned versions in, verified objects out; on moto with the checksums that S3 keeps."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    FlexibleChecksumError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+from moto.s3.models import s3_backends
+from seqdrop.storage import s3, transfers
+from seqdrop.storage.uri import S3Uri
+from support.function_aws import ACCOUNT, Deployed
+
+CHECK_VALUE = base64.b64encode(bytes.fromhex("ae8b14860a799888")).decode()  # CRC-64/NVME of b"123456789"
+
+
+@pytest.fixture
+def folder(bucket: str) -> S3Uri:
+    return S3Uri(bucket, "folder")
+
+
+def tamper(uri: S3Uri, body: bytes) -> None:
+    """A bit rots: the object's bytes change, what S3 knows of them does not."""
+    s3_backends[ACCOUNT]["aws"].buckets[uri.bucket].keys[uri.key].value = body
+
+
+def put(aws: Deployed, uri: S3Uri, body: bytes, **more: Any) -> str:
+    return str(aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body, **more)["VersionId"])
+
+
+def test_the_checksum_is_the_one_that_s3_calculates(tmp_path: Path) -> None:
+    (tmp_path / "check").write_bytes(b"123456789")
+    assert s3.checksum(tmp_path / "check") == CHECK_VALUE
+
+
+def test_an_upload_is_proven_and_described(folder: S3Uri, tmp_path: Path) -> None:
+    (tmp_path / "check").write_bytes(b"123456789")
+    stored = s3.upload(tmp_path / "check", folder / "check")
+    assert (stored.uri, stored.size, stored.crc64nvme, dict(stored.metadata)) == (folder / "check", 9, CHECK_VALUE, {})
+    assert stored.pinned() == {
+        "uri": str(folder / "check"),
+        "version_id": stored.version_id,
+        "etag": "25f9e794323b453885f5181f1b624d0b",
+        "size": 9,
+    }
+    assert s3.head(folder / "check") == stored
+
+
+def test_a_large_upload_has_the_checksum_of_the_whole(
+    folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 << 20)
+    monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 << 20)
+    (tmp_path / "large").write_bytes(bytes(range(256)) * (11 << 12))  # 11 MiB: three parts
+    stored = s3.upload(tmp_path / "large", folder / "large")
+    assert stored.crc64nvme == s3.checksum(tmp_path / "large")
+    assert "-" in stored.etag  # so it really was in parts
+    s3.download(folder / "large", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "large").read_bytes()
+
+
+def test_an_upload_that_s3_holds_otherwise_is_refused(
+    folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer came between: what lies there is not this file."""
+    (tmp_path / "ours").write_bytes(b"ours")
+    whole, times = transfers.transfer, []
+
+    def upload_and_lose(*args: Any) -> None:
+        whole(*args)
+        times.append(s3.client().put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone"))
+
+    monkeypatch.setattr(transfers, "transfer", upload_and_lose)
+    with pytest.raises(s3.IntegrityError, match="is not what was uploaded"):
+        s3.upload(tmp_path / "ours", folder / "ours")
+    assert len(times) == 3
+
+
+def test_bytes_that_are_not_those_that_were_pinned_do_not_pass(folder: S3Uri, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"first")
+    pinned = s3.upload(file, folder / "file").crc64nvme
+    assert s3.download(folder / "file", file, crc64nvme=pinned).crc64nvme == pinned
+    file.write_bytes(b"other")
+    s3.upload(file, folder / "file")
+    with pytest.raises(s3.IntegrityError, match="changed on its way"):
+        s3.download(folder / "file", file, crc64nvme=pinned)
+
+
+def test_an_object_that_was_replaced_is_not_the_pinned_one(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    put(aws, folder / "file", b"first")
+    pinned = s3.head(folder / "file").etag
+    assert s3.download(folder / "file", tmp_path / "file", etag=pinned).etag == pinned
+    put(aws, folder / "file", b"second")
+    (tmp_path / "file").unlink()
+    with pytest.raises(s3.ReplacedError):
+        s3.download(folder / "file", tmp_path / "file", etag=pinned)
+    assert not (tmp_path / "file").exists()
+
+
+def refusal(status: int, code: str) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "PutObject")  # type: ignore[arg-type]
+
+
+PASSING = {
+    "overloaded": refusal(503, "SlowDown"),
+    "too many": refusal(429, "TooManyRequests"),
+    "a fault of S3": refusal(500, "InternalError"),
+    "an error in an answer of success": refusal(200, "InternalError"),
+    "slow": refusal(400, "RequestTimeout"),
+    "bytes that came to harm": refusal(400, "BadDigest"),
+    "an upload that somebody aborted": refusal(404, "NoSuchUpload"),
+    "an old credential": refusal(400, "ExpiredToken"),
+    "no answer": ReadTimeoutError(endpoint_url="http://s3"),
+    "nobody there": EndpointConnectionError(endpoint_url="http://s3"),
+    "a checksum": FlexibleChecksumError(error_msg="no"),
+    "other bytes": s3.IntegrityError("no"),
+}
+LASTING = {
+    "forbidden": refusal(403, "AccessDenied"),
+    "no bucket": refusal(404, "NoSuchBucket"),
+    "a wrong call": refusal(400, "InvalidArgument"),
+    "no credentials": NoCredentialsError(),
+    "a wrong parameter": ParamValidationError(report="no"),
+    "a bug": KeyError("no"),
+}
+
+
+@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
+def test_what_may_be_over_soon_is_worth_another_try(error: Exception) -> None:
+    assert s3.is_passing(error)
+
+
+@pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
+def test_what_stays_as_it_is_is_not(error: Exception) -> None:
+    assert not s3.is_passing(error)
+
+
+def test_an_upload_that_is_neither_done_nor_aborted_is_remembered_until_it_is(aws: Deployed, folder: S3Uri) -> None:
+    uploads, client = transfers.Uploads(), boto3.client("s3")
+    uploads.watch(client)
+    where = [{"Bucket": folder.bucket, "Key": key} for key in ("done", "aborted", "open")]
+    ids = [client.create_multipart_upload(**each)["UploadId"] for each in where]  # type: ignore[arg-type]
+    part = client.upload_part(**where[0], UploadId=ids[0], PartNumber=1, Body=b"x")  # type: ignore[arg-type]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    client.complete_multipart_upload(**where[0], UploadId=ids[0], MultipartUpload=parts)  # type: ignore[arg-type]
+    client.abort_multipart_upload(**where[1], UploadId=ids[1])  # type: ignore[arg-type]
+    uploads.abort(client)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=folder.bucket)
+    assert s3.head(S3Uri(folder.bucket, "done")).size == 1
+    with pytest.raises(RuntimeError, match="the job is ending"):
+        client.create_multipart_upload(**where[2])  # type: ignore[arg-type]
+
+
+def test_the_pinned_version_arrives_not_the_latest(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    first = put(aws, folder / "file", b"first")
+    put(aws, folder / "file", b"second, longer")
+    assert s3.download(folder / "file", tmp_path / "file", first).version_id == first
+    assert (tmp_path / "file").read_bytes() == b"first"
+    s3.download(folder / "file", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"second, longer"
+
+
+@pytest.mark.parametrize("body", [b"123456780", b"12345678"], ids=["another byte", "a byte less"])
+def test_an_object_that_rotted_is_not_believed(aws: Deployed, folder: S3Uri, tmp_path: Path, body: bytes) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm="CRC64NVME")
+    tamper(folder / "file", body)
+    with pytest.raises((s3.IntegrityError, BotoCoreError)):
+        s3.download(folder / "file", tmp_path / "file")
+
+
+def test_an_object_with_no_checksum_of_the_whole_is_taken_by_its_size(
+    aws: Deployed, folder: S3Uri, tmp_path: Path
+) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
+    assert s3.download(folder / "file", tmp_path / "file").crc64nvme == ""
+
+
+def test_what_is_not_there_is_missing(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    version = put(aws, folder / "file", b"x")
+    aws.s3.delete_object(Bucket=folder.bucket, Key="folder/file")
+    for look in (
+        lambda: s3.head(folder / "other"),
+        lambda: s3.head(folder / "file"),
+        lambda: s3.head(folder / "file", "no-such-version"),
+        lambda: s3.read_json(folder / "file.json"),
+        lambda: s3.download(folder / "other", tmp_path / "other"),
+    ):
+        with pytest.raises(s3.MissingError, match="is not there"):
+            look()
+    assert s3.head(folder / "file", version).size == 1
+
+
+def test_a_bucket_without_versions_gives_none(aws: Deployed, folder: S3Uri) -> None:
+    aws.s3.create_bucket(Bucket="plain-bucket")
+    aws.s3.put_object(Bucket="plain-bucket", Key="file", Body=b"x")
+    assert s3.head(S3Uri("plain-bucket", "file")).version_id == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        ("null", ""),
+        ("3.nullXq7Zt", "3.nullXq7Zt"),
+    ],
+)
+def test_the_version_of_an_unversioned_object_is_none_and_any_other_is_kept(
+    folder: S3Uri, told: str, known: str
+) -> None:
+    with Stubber(s3.client()) as answers:  # moto chooses its version ids itself
+        answers.add_response("head_object", {"VersionId": told, "ETag": '"e"', "ContentLength": 1, "Metadata": {}})
+        assert s3.head(folder / "file").version_id == known
+
+
+@pytest.mark.parametrize(("size", "found"), [(4, b"1234"), (9, b"123456789"), (100, b"123456789")])
+def test_the_first_bytes_are_fewer_when_the_object_is_shorter(
+    aws: Deployed, folder: S3Uri, size: int, found: bytes
+) -> None:
+    version = put(aws, folder / "file", b"123456789")
+    put(aws, folder / "file", b"another version")
+    assert s3.head_bytes(folder / "file", size, version) == found
+
+
+def test_an_empty_object_has_no_first_bytes(aws: Deployed, folder: S3Uri) -> None:
+    put(aws, folder / "file", b"")
+    assert s3.head_bytes(folder / "file", 16) == b""
+
+
+def test_json_reads_back_as_it_was_written(folder: S3Uri) -> None:
+    value = {"b": [1, None, "ü"], "a": {}}
+    s3.write_json(folder / "value.json", value)
+    assert s3.read_json(folder / "value.json") == value
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+def test_an_answer_that_breaks_off_is_asked_for_again(folder: S3Uri, broken: int) -> None:
+    with Stubber(s3.client()) as answers:
+        for _ in range(broken):
+            answers.add_response("get_object", {"Body": body(b'{"half":', 100)})
+        answers.add_response("get_object", {"Body": body(b'{"whole": 1}', 12)})
+        assert s3.read_json(folder / "value.json") == {"whole": 1}
+
+
+def test_answers_that_go_on_breaking_off_are_given_up(folder: S3Uri) -> None:
+    with Stubber(s3.client()) as answers:
+        for _ in range(3):
+            answers.add_response("get_object", {"Body": body(b"@r", 100)})
+        with pytest.raises(IncompleteReadError):
+            s3.head_bytes(folder / "reads.fastq.gz", 100)
+
+
+def test_a_call_that_is_not_answered_is_left_to_botocore(folder: S3Uri, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def unanswered(**given: Any) -> Any:
+        asked.append(given)
+        raise ReadTimeoutError(endpoint_url="s3")
+
+    monkeypatch.setattr(s3.client(), "get_object", unanswered)
+    with pytest.raises(ReadTimeoutError):
+        s3.read_json(folder / "value.json")
+    assert len(asked) == 1
+
+
+def body(sent: bytes, promised: int) -> StreamingBody:
+    return StreamingBody(BytesIO(sent), promised)
+
+
+def test_names_below_a_folder_are_all_of_them_and_no_neighbours(aws: Deployed, folder: S3Uri) -> None:
+    for name in ("folder/b", "folder/a/c", "folder2/d", "other"):
+        put(aws, S3Uri(folder.bucket, name), b"")
+    assert s3.names_below(folder) == ["a/c", "b"]
+    assert s3.keys_beginning(folder.bucket, "folder") == ["folder/a/c", "folder/b", "folder2/d"]
+
+
+def test_more_names_than_one_page_holds_are_all_found(
+    aws: Deployed, folder: S3Uri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    for name in "abcde":
+        put(aws, folder / name, b"")
+    assert s3.names_below(folder) == list("abcde")
+    assert s3.keys_beginning(folder.bucket, "folder/") == [f"folder/{name}" for name in "abcde"]
+
+
+def test_of_an_object_with_no_checksum_of_the_whole_every_byte_arrives(
+    aws: Deployed, folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
+    whole = transfers.transfer
+
+    def transfer_and_lose(*args: Any) -> None:
+        whole(*args)
+        (tmp_path / "file").write_bytes(b"12345678")
+
+    monkeypatch.setattr(transfers, "transfer", transfer_and_lose)
+    with pytest.raises(s3.IntegrityError, match="8 of 9 bytes arrived"):
+        s3.download(folder / "file", tmp_path / "file")

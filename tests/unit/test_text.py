@@ -1,0 +1,43 @@
+"""seqdrop.text: what tools write, fit to be read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqdrop.text import plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[M::mem] 7", "[M::mem] 7"),
+        ("\x1b[1;31mError\x1b[0m: no", "Error: no"),
+        ("\x1b]8;;http://x\x07link\x1b]8;;\x07", "link"),
+        ("\x1b]0;title\x1b\\text", "text"),
+        ("\x1b]never ended", ""),
+        ("a\n\tb\r\n", "a  b"),
+        ("10 %\r50 %\r100 %\r", "100 %"),
+        ("NUL\x00BEL\x07C1\x9b31m", "NUL BEL C1 31m"),
+        ("exe.\u202etxt\u200b\ufeff", "exe. txt"),
+        ("\ud800", ""),
+        ("Größe µ 日本", "Größe µ 日本"),
+    ],
+)
+def test_text_is_shown_as_what_it_says(text: str, shown: str) -> None:
+    assert plain(text, 100) == shown
+
+
+def test_what_is_too_long_is_cut_and_says_so() -> None:
+    assert plain("abcdefgh", 8) == "abcdefgh"
+    assert plain("abcdefghi", 8) == "abcde..."
+    assert plain("x" * 50_000_000, 20) == "x" * 17 + "..."
+
+
+@given(st.text(), st.integers(3, 50))
+def test_any_text_becomes_one_short_line_that_can_be_stored(text: str, most: int) -> None:
+    line = plain(text, most)
+    assert len(line) <= most
+    assert line.encode().decode() == line
+    assert line.isprintable()
+    assert plain(line, most) == line
