@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from .finding import Finding, Problem
 
 GATE = "dockerfiles"
-# Levels of hadolint that count. At level info, DL3059 would join the commands of a test stage into one RUN.
+# The levels of hadolint that count. DL3059, of level info, would require one RUN for a whole test stage.
 LEVELS = ("error", "warning")
 SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
 CONTINUATION = re.compile(r"\\\n(\s*#[^\n]*\n)*")
