@@ -250,8 +250,8 @@ def test_a_mate_of_a_tenth_of_the_size_is_refused_before_anything_starts(functio
 CHECK = """
 import sys
 from pathlib import Path
-from seqdrop.failure import BadInputError
-from seqdrop.pairs import Pairs
+from seqdrop.failure.verdict import BadInputError
+from seqdrop.fastq.pairs import Pairs
 try:
     for _ in Pairs(Path(sys.argv[1]), Path(sys.argv[2])).batches():
         pass

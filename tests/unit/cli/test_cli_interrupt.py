@@ -29,7 +29,7 @@ from pathlib import Path
 import boto3
 from seqdrop_cli import app, upload
 from seqdrop_cli.stack import Stack
-from seqdrop.uri import S3Uri
+from seqdrop.storage.uri import S3Uri
 endpoint, fastq = sys.argv[1:]
 stack = Stack("seqdrop", {"FastqBucket": "fastq"}, boto3.Session("a", "b", region_name="us-east-1"), endpoint)
 app.open_stack = lambda *_: stack

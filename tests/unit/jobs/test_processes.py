@@ -288,8 +288,8 @@ def test_the_sample_reaches_no_log_line_and_no_tail(tmp_path: Path) -> None:
     """In a process of its own: the logger writes to the standard output it found when it was made."""
     program = f"""
 from pathlib import Path
-from seqdrop.process import Processes
-from seqdrop.program import ToolError
+from seqdrop.jobs.processes import Processes
+from seqdrop.jobs.child import ToolError
 try:
     Processes(Path({str(tmp_path)!r}), hide="NA12878").run(
         "sh", "-c", "echo reading s3://bucket/NA12878/NA12878.bam, SM:NA12878, XNA12878X >&2; exit 1", "NA12878"
@@ -315,7 +315,7 @@ def test_paths_in_the_jobs_directory_are_given_relative_to_it(processes: Process
 def test_log_lines_are_json(tmp_path: Path) -> None:
     program = f"""
 from pathlib import Path
-from seqdrop.process import Processes
+from seqdrop.jobs.processes import Processes
 Processes(Path({str(tmp_path)!r})).run("sh", "-c", "echo hello >&2")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
