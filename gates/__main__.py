@@ -33,7 +33,7 @@ def gates() -> dict[str, Callable[[], list[Finding]]]:
     texts = {str(path.relative_to(ROOT)): text for path in committed() if (text := read(path)) is not None}
     ours = template.read(texts["template.yaml"])
     scripts = {name: text for name, text in texts.items() if shell.SHEBANG.match(text)}
-    images = {name: text for name, text in texts.items() if Path(name).name == "Dockerfile"}
+    images = {name: text for name, text in texts.items() if Path(name).name.endswith("Dockerfile")}
     machines = asl.machines(ours.source, texts)
     return {
         checkov.GATE: lambda: checkov.check(ours),  # first: it has a process of its own

@@ -14,6 +14,8 @@ GATE = "dockerfiles"
 # Of hadolint's levels, errors and warnings; DL3059 (info) would have a test stage joined into one RUN.
 THRESHOLD = ("error", "warning")
 SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
+TOOL = re.compile(r"containers/[^/]+/Dockerfile")
+BUILDER = "${BUILDER}"  # containers/builder.Dockerfile, built just before by containers/build
 CONTINUED = re.compile(r"\\\n(\s*#[^\n]*\n)*")
 
 
@@ -52,12 +54,21 @@ def judge(name: str, text: str) -> Iterator[tuple[str, str]]:
     arguments, stages = parse(text)
     names = {stage.name for stage in stages}
     for stage in stages:
-        if stage.image not in names and not pinned(expand(stage.image, arguments)):
+        if stage.image not in {*names, BUILDER} and not pinned(expand(stage.image, arguments)):
             yield "base-pinned", f"{expand(stage.image, arguments)} moves: a tag that says a version"
         for word, value in stage.instructions:
             yield from instruction(word, value)
-    if name.startswith("containers/") and (not stages or runs_as(stages) in ("", "root", "0")):
+    if TOOL.fullmatch(name):
+        yield from image_of_a_tool(arguments, stages)
+
+
+def image_of_a_tool(arguments: dict[str, str], stages: list[Stage]) -> Iterator[tuple[str, str]]:
+    if not stages or runs_as(stages) in ("", "root", "0"):
         yield "non-root", "its last stage runs as root"
+    builders = [stage.name for stage in stages if stage.image == BUILDER]
+    copied = [value.split()[0] for stage in stages for word, value in stage.instructions if word == "COPY"]
+    if arguments.get("BUILDER") != "" or not any(f"--from={name}" in copied for name in builders):
+        yield "builder", f"its wrapper comes from {BUILDER}, an ARG without a default: containers/build sets it"
 
 
 def instruction(word: str, value: str) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,14 @@ from .finding import Finding
 GATE = "lock"
 ROOT = Path(__file__).parents[1]
 BILL = ROOT / "build/sbom.json"
-EXPORTS = {"layer": "layers/common/requirements.txt", "images": "containers/constraints.txt"}
+EXPORTS = {
+    "layers/common/requirements.txt": ["layer"],
+    "containers/requirements.txt": ["wrappers"],
+    **{
+        str(path.relative_to(ROOT)): ["tool", path.parent.name]
+        for path in sorted((ROOT / "containers").glob("*/requirements.txt"))
+    },
+}
 EXPORT = ("export", "--quiet", "--frozen", "--all-extras", "--no-dev", "--format", "cyclonedx1.5")
 
 
@@ -34,8 +41,8 @@ def in_step(folder: Path) -> list[Finding]:
 
 def exports() -> list[Finding]:
     findings = []
-    for kind, name in EXPORTS.items():
-        command = ["bash", str(ROOT / ".ci/exports"), kind]
+    for name, words in EXPORTS.items():
+        command = ["bash", str(ROOT / ".ci/exports"), *words]
         made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         findings += same(name, made, (ROOT / name).read_text())
     return findings

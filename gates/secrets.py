@@ -9,6 +9,7 @@ from pathlib import Path
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
+from . import lock
 from .finding import Finding
 
 GATE = "secrets"
@@ -32,7 +33,7 @@ DETECTORS = (
     "StripeDetector",
     "TwilioKeyDetector",
 )
-MADE = {"uv.lock", "gates/requirements.txt", "layers/common/requirements.txt"}  # hashes of packages, made by uv
+MADE = {"uv.lock", "gates/requirements.txt", *lock.EXPORTS}  # hashes of packages, made by uv
 # Files that can carry no comment, and what in them looks like a secret.
 EXCUSED = {
     "events/s3_put.json": {"x-amz-id-2": "AWS's own example of a request id"},

@@ -124,7 +124,7 @@ def test_user_data_goes_through_shellcheck() -> None:
 
 
 def test_a_dependency_that_the_lock_does_not_have_is_refused(tmp_path: Path) -> None:
-    for name in ("uv.lock", "README.md", "layers/common/pyproject.toml"):
+    for name in ("uv.lock", "README.md", "layers/common/pyproject.toml", "containers/pyproject.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     project = (ROOT / "pyproject.toml").read_text()
