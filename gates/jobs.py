@@ -62,8 +62,9 @@ def judge(stack: Stack) -> Said:
 def definition_as_written(resource: dict[str, Any]) -> Faults:
     """What only the template's own words tell."""
     image = json.dumps(resource["Properties"].get("ContainerProperties", {}).get("Image", ""))
-    if "${ImageTag}" not in image and '"Ref": "ImageTag"' not in image:
-        yield "image-tag", f"its image {image} is not the one of the parameter ImageTag"
+    tagged = re.search(r"/(\w+):\$\{(\w+)ImageTag\}", image)
+    if not tagged or tagged[1].replace("_", "") != tagged[2].lower():
+        yield "image-tag", f"its image {image} does not have the tag of its tool: <tool>:${{<Tool>ImageTag}}"
     if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
         yield "revision-kept", "is deregistered by an update while runs still use it"
 
