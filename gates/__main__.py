@@ -35,7 +35,7 @@ def load_gates() -> dict[str, Callable[[], list[Finding]]]:
     texts = {str(path.relative_to(ROOT)): text for path in repository_files() if (text := read_text(path)) is not None}
     template = Template.parse(texts["template.yaml"])
     scripts = {name: text for name, text in texts.items() if shell.SHEBANG.match(text)}
-    images = {name: text for name, text in texts.items() if Path(name).name == "Dockerfile"}
+    images = {name: text for name, text in texts.items() if Path(name).name.endswith("Dockerfile")}
     machines = asl.read_machines(template.source, texts)
     return {
         checkov.GATE: lambda: checkov.check(template),  # first: it runs in its own process

@@ -14,6 +14,8 @@ GATE = "dockerfiles"
 # The levels of hadolint that count. DL3059, of level info, would require one RUN for a whole test stage.
 LEVELS = ("error", "warning")
 SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
+TOOL_DOCKERFILE = re.compile(r"containers/[^/]+/Dockerfile")
+BUILDER = "${BUILDER}"  # the image of containers/builder.Dockerfile; containers/build builds it first
 CONTINUATION = re.compile(r"\\\n(\s*#[^\n]*\n)*")
 
 
@@ -58,15 +60,29 @@ def check_dockerfile(name: str, text: str) -> Iterator[Problem]:
     arguments, stages = parse(text)
     names = {stage.name for stage in stages}
     for stage in stages:
-        if stage.image not in names and not is_pinned(expand_arguments(stage.image, arguments)):
+        if stage.image not in {*names, BUILDER} and not is_pinned(expand_arguments(stage.image, arguments)):
             yield (
                 "base-pinned",
                 f"the image {expand_arguments(stage.image, arguments)} can change; give it a tag with a version",
             )
         for word, value in stage.instructions:
             yield from check_instruction(word, value)
-    if name.startswith("containers/") and (not stages or final_user(stages) in ("", "root", "0")):
+    if TOOL_DOCKERFILE.fullmatch(name):
+        yield from check_tool_image(arguments, stages)
+
+
+def check_tool_image(arguments: dict[str, str], stages: list[Stage]) -> Iterator[Problem]:
+    """Check that the image of a tool runs without root and copies its wrapper from the shared builder."""
+    if not stages or final_user(stages) in ("", "root", "0"):
         yield "non-root", "the last stage runs as root; add USER with another user"
+    builders = [stage.name for stage in stages if stage.image == BUILDER]
+    copied = [value.split()[0] for stage in stages for word, value in stage.instructions if word == "COPY"]
+    if arguments.get("BUILDER") != "" or not any(f"--from={name}" in copied for name in builders):
+        yield (
+            "builder",
+            "the wrapper does not come from the shared builder; "
+            f"declare `ARG BUILDER` without a default and copy from a stage that starts with `FROM {BUILDER}`",
+        )
 
 
 def check_instruction(word: str, value: str) -> Iterator[Problem]:

@@ -64,8 +64,9 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
 def check_definition_source(resource: dict[str, Any]) -> Iterator[Problem]:
     """Check the parts of a job definition that are lost when the template is resolved."""
     image = json.dumps(resource["Properties"].get("ContainerProperties", {}).get("Image", ""))
-    if "${ImageTag}" not in image and '"Ref": "ImageTag"' not in image:
-        yield "image-tag", f"the image {image} ignores the parameter ImageTag; use ${{ImageTag}} as its tag"
+    match = re.search(r"/(\w+):\$\{(\w+)ImageTag\}", image)
+    if not match or match[1].replace("_", "") != match[2].lower():
+        yield "image-tag", f"the image {image} does not have the tag of its tool; use <tool>:${{<Tool>ImageTag}}"
     if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
         yield "revision-retained", f"{REVISION_LOST}; set DeletionPolicy and UpdateReplacePolicy to Retain"
 

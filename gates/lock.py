@@ -15,7 +15,14 @@ from .finding import Finding
 
 GATE = "lock"
 BILL = ROOT / "build/sbom.json"
-EXPORTS = {"layer": "layers/common/requirements.txt", "images": "containers/constraints.txt"}
+EXPORTS = {  # file: arguments of .ci/exports
+    "layers/common/requirements.txt": ["layer"],
+    "containers/requirements.txt": ["wrappers"],
+    **{
+        str(path.relative_to(ROOT)): ["tool", path.parent.name]
+        for path in sorted((ROOT / "containers").glob("*/requirements.txt"))
+    },
+}
 EXPORT_BILL = ("export", "--quiet", "--frozen", "--all-extras", "--no-dev", "--format", "cyclonedx1.5")
 
 
@@ -45,8 +52,8 @@ def check_lock(folder: Path) -> list[Finding]:
 def check_exports() -> list[Finding]:
     """Return a finding for each file of requirements that differs from an export of uv.lock."""
     findings = []
-    for kind, name in EXPORTS.items():
-        command = ["bash", str(ROOT / ".ci/exports"), kind]
+    for name, arguments in EXPORTS.items():
+        command = ["bash", str(ROOT / ".ci/exports"), *arguments]
         export = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         findings += compare_export(name, export, (ROOT / name).read_text())
     return findings

@@ -9,6 +9,7 @@ from pathlib import Path
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
+from . import lock
 from .finding import Finding
 
 GATE = "secrets"
@@ -32,7 +33,7 @@ DETECTORS = (
     "StripeDetector",
     "TwilioKeyDetector",
 )
-GENERATED = {"uv.lock", "gates/requirements.txt", "layers/common/requirements.txt"}  # uv writes hashes of packages
+GENERATED = {"uv.lock", "gates/requirements.txt", *lock.EXPORTS}  # uv writes hashes of packages
 # Files without comments, and the lines in them that look like a secret: a part of the line, and its reason.
 SUPPRESSED = {
     "events/s3_put.json": {"x-amz-id-2": "an example of a request ID, from the documentation of AWS"},

@@ -30,7 +30,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "ScratchSize": "0",
         "ReservedConcurrency": "1",
         "ImageRegistry": "registry.example.org",
-        "ImageTag": "0123456789ab",
+        "BwaImageTag": "0123456789ab",
         "Aligner": "bwa",
         "Caller": "bcftools",
     },

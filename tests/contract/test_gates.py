@@ -124,7 +124,7 @@ def test_shellcheck_reads_the_user_data() -> None:
 
 
 def test_a_dependency_missing_in_the_lock_file_is_reported(tmp_path: Path) -> None:
-    for name in ("uv.lock", "README.md", "layers/common/pyproject.toml"):
+    for name in ("uv.lock", "README.md", "layers/common/pyproject.toml", "containers/pyproject.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     project = (ROOT / "pyproject.toml").read_text()

@@ -22,7 +22,7 @@ Outcome = dict[str, str]  # `outcome` is one word; then the run, and why
 
 
 class NotReadyError(Exception):
-    """The stack is deployed, but nobody has pushed the tools' images yet."""
+    """The stack is deployed without the images of its tools."""
 
 
 REFUSALS = {ChoiceError: "BAD_INPUT.CHOICES", UnpreparedError: "REFERENCE", NotReadyError: "NOT_READY"}
@@ -51,10 +51,18 @@ def is_over(run: str) -> bool:
 
 
 def check_images() -> None:
-    """Raises NotReadyError."""
-    if os.environ["IMAGE_TAG"] == "none":
+    """Raise NotReadyError if a tool of this deployment has no image."""
+    missing = [tool for tool, tag in image_tags().items() if tag == "none"]
+    if missing:
         command = f"make push STACK={os.environ['STACK']}"
-        raise NotReadyError(f"the images of the tools are not there yet: run `{command}` and `sam deploy`")
+        raise NotReadyError(f"the stack has no image of {', '.join(missing)} yet: run `{command}` and `sam deploy`")
+
+
+def image_tags() -> dict[str, str]:
+    """Return the image tag of every tool that this deployment uses."""
+    chosen = {"align": os.environ["ALIGNER"], "call": os.environ["CALLER"]}
+    steps: dict[str, dict[str, str]] = json.loads(os.environ["IMAGE_TAGS"])
+    return {tool: tag for step, tags in steps.items() for tool, tag in tags.items() if chosen.get(step, tool) == tool}
 
 
 def start(run: str, sample: str, pairs: list[Pair], choices: Choices) -> Outcome:
