@@ -29,7 +29,7 @@ build: .venv/ready
 images: ## one image a tool, with the names that `seqdrop up` looks for
 	bash containers/build
 
-push: .venv/ready ## build, push to the repositories of STACK, write ImageTag to samconfig.toml
+push: .venv/ready ## build and push the images that STACK lacks, write their tags to samconfig.toml
 	$(RUN) bash containers/push $(STACK)
 
 invoke: .venv/ready build ## sam local invoke of every function with its events, offline; needs a Docker engine
@@ -50,7 +50,7 @@ picture: .venv/ready
 clean:
 	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop build dist
 
-.venv/ready: pyproject.toml layers/common/pyproject.toml uv.lock | $(UV)
+.venv/ready: pyproject.toml layers/common/pyproject.toml containers/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock | $(UV)
 	$(UV) sync --quiet --frozen --all-extras
 	@touch $@
 

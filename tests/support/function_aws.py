@@ -72,7 +72,8 @@ def parameters() -> dict[str, str]:
     overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
     defaults = {name: str(value["Default"]) for name, value in template()["Parameters"].items()}
     given = dict(override.split("=", 1) for override in overrides)
-    return {**defaults, "ImageTag": "0123456789ab", **given}  # the tag of images that are there
+    pushed = {name: "0123456789ab" for name in defaults if name.endswith("ImageTag")}
+    return {**defaults, **pushed, **given}
 
 
 def environment(name: str) -> dict[str, str]:

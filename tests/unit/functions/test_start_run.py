@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -275,16 +276,30 @@ def test_a_run_that_is_wanted_soon_goes_to_the_queue_for_it(
 def test_a_stack_without_images_says_how_to_get_them(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMAGE_TAG", "none")  # the template's default
+    push_no_image_of(monkeypatch, "bwa_mem3", "multiqc")
     one, _ = drop(aws)
     outcome = only(start_run.call(one))
-    sentence = "the images of the tools are not there yet: run `make push STACK=seqdrop` and `sam deploy`"
+    sentence = "the stack has no image of bwa_mem3, multiqc yet: run `make push STACK=seqdrop` and `sam deploy`"
     refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": sentence}
     assert outcome == refusal
     row = aws.row(outcome["run"])
     assert row
     assert (row["status"], row["class"], row["message"]) == ("FAILED", "NOT_READY", sentence)
     assert aws.executions() == []
+
+
+def push_no_image_of(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
+    tags = json.loads(os.environ["IMAGE_TAGS"])
+    pushed = {step: {name: "none" if name in tools else tag for name, tag in of.items()} for step, of in tags.items()}
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps(pushed))
+
+
+def test_images_of_tools_that_the_stack_does_not_use_may_be_missing(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_no_image_of(monkeypatch, "isaac", "bwa", "strelka")
+    one, _ = drop(aws)
+    assert only(start_run.call(one))["outcome"] == "started"
 
 
 def test_choosing_what_is_the_default_is_no_other_run(aws: Deployed, start_run: Any) -> None:

@@ -174,8 +174,8 @@ def test_a_run_whose_row_was_closed_too_early_is_not_started_beside_itself(
 def test_a_stack_that_has_lost_its_images_resumes_nothing(
     start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMAGE_TAG", "none")
-    assert refusal(start_run, failed).startswith("the images of the tools are not there yet")
+    monkeypatch.setenv("IMAGE_TAGS", '{"compose": {"multiqc": "none"}}')
+    assert refusal(start_run, failed).startswith("the stack has no image of multiqc yet")
 
 
 def test_what_cannot_be_resumed_is_refused_with_a_sentence(aws: Deployed, start_run: Any, failed: str) -> None:

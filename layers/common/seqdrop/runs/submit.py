@@ -57,9 +57,22 @@ def has_ended(run: str) -> bool:
 
 def check_images() -> None:
     """Raise NotReadyError if a tool of this deployment has no image."""
-    if os.environ["IMAGE_TAG"] == "none":
+    missing = [tool for tool, tag in image_tags().items() if tag == "none"]
+    if missing:
         command = f"make push STACK={os.environ['STACK']}"
-        raise NotReadyError(f"the images of the tools are not there yet: run `{command}` and `sam deploy`")
+        raise NotReadyError(f"the stack has no image of {', '.join(missing)} yet: run `{command}` and `sam deploy`")
+
+
+def image_tags() -> dict[str, str]:
+    """Return the image tag of every tool that this deployment uses."""
+    selected = {"align": os.environ["ALIGNER"], "call": os.environ["CALLER"]}
+    tags: dict[str, dict[str, str]] = json.loads(os.environ["IMAGE_TAGS"])
+    return {
+        tool: tag
+        for step, tools in tags.items()
+        for tool, tag in tools.items()
+        if selected.get(step, tool) == tool
+    }
 
 
 def start(run: str, sample: str, entries: Sequence[Entry], choices: Choices) -> Result:
