@@ -28,6 +28,7 @@ class CliError(Exception):
     """A command cannot continue. The message says what happened, where, and what to do."""
 
     def __init__(self, message: str, code: int = 1) -> None:
+        """Create the error with the exit code of the command."""
         super().__init__(message)
         self.code = code
 

@@ -1,4 +1,4 @@
-"""What the jobs of a run wrote, from their log streams."""
+"""`seqdrop logs`: print the logs of a run's jobs."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
-from seqdrop.plan import layout, steps
+from seqdrop.plan import layout
 from seqdrop.storage.uri import S3Uri
 
-from seqdrop_cli.follow import Submitted, described, submitted_jobs
 from seqdrop_cli.errors import CliError
+from seqdrop_cli.follow import Job, describe_jobs, run_steps, submitted_jobs
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
-SAME_ON_EVERY_LINE = {"level", "location", "message", "timestamp", "service", "run", "step", "job", "tool"}
+OMITTED_FIELDS = {"level", "location", "message", "timestamp", "service", "run", "step", "job", "tool"}
 
 
 def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bool) -> None:
-    """Every try of every step, or of one, in the order they were submitted."""
-    if step is not None and step not in steps.names():
-        raise CliError(f"No step {step}: a run has {', '.join(steps.names())}.")
-    jobs = [job for job in jobs_of(stack, row) if step in (None, job.step)]
+    """Print the log of every job of a run, or of one step, in the order of submission."""
+    every_job = _jobs(stack, row)
+    names = dict.fromkeys([*run_steps(stack, row), *(job.step for job in every_job)])
+    if step is not None and step not in names:
+        raise CliError(f"There is no step {step}: the steps of this run are {', '.join(names)}.")
+    jobs = [job for job in every_job if step in (None, job.step)]
     if not jobs:
-        raise CliError(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or they are forgotten.")
-    details = described(stack, jobs)
+        raise CliError(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or its jobs were deleted.")
+    details = describe_jobs(stack, jobs)
     for job in jobs:
-        again = f", try {job.number}" if job.number > 1 else ""
-        say(f"== {job.step}{again} ({job.job_id})", style="bold")
+        number = f", try {job.number}" if job.number > 1 else ""
+        say(f"== {job.step}{number} ({job.job_id})", style="bold")
         detail = details.get(job.job_id)
         stream = detail.get("container", {}).get("logStreamName") if detail else None
         if stream is None:
-            say("(no log: it never ran, or Batch has forgotten it)")
+            say("(no log: the job never ran, or Batch has deleted it)")
             continue
         for line in _lines(stack, stream):
-            say(line if raw else readable(line))
+            say(line if raw else format_line(line))
 
 
-def jobs_of(stack: Stack, row: Mapping[str, Any]) -> list[Submitted]:
-    """From the execution's history; 90 days later from the receipts, which name the job that succeeded."""
+def _jobs(stack: Stack, row: Mapping[str, Any]) -> list[Job]:
+    """Return the jobs of a run from the history of its execution, or from its receipts once that is deleted."""
     if not row.get("execution"):
         return []
     try:
@@ -47,30 +49,28 @@ def jobs_of(stack: Stack, row: Mapping[str, Any]) -> list[Submitted]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
             raise
-    return list(_from_receipts(stack, S3Uri.parse(str(row["results"]))))
+    return list(_jobs_in_receipts(stack, S3Uri.parse(str(row["results"]))))
 
 
-def _from_receipts(stack: Stack, results: S3Uri) -> Iterator[Submitted]:
-    for step in steps.names():
-        uri = layout.receipt_uri(results, step)
-        try:
-            body = stack.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchKey":
-                raise
-            continue
-        if job_id := json.loads(body).get("job_id"):
-            yield Submitted(step, job_id, 1)
+def _jobs_in_receipts(stack: Stack, results: S3Uri) -> Iterator[Job]:
+    """Yield the job that succeeded of each step, in the order in which they ended."""
+    folder = layout.receipt_uri(results, "step").parent
+    receipts = sorted(
+        stack.store.list_objects(folder.bucket, f"{folder.key}/"), key=lambda entry: entry["LastModified"]
+    )
+    for uri in (S3Uri(folder.bucket, entry["Key"]) for entry in receipts):
+        if job_id := stack.store.read_json(uri).get("job_id"):
+            yield Job(uri.name.removesuffix(".json"), job_id, 1)
 
 
-def readable(line: str) -> str:
-    """`10:00:07 samtools: [bam_sort_core] merging` out of a JSON line; any other line as it is."""
+def format_line(line: str) -> str:
+    """Format a JSON line: `10:00:07 samtools: [bam_sort_core] merging`. Other lines are not changed."""
     try:
         entry = json.loads(line)
         text = f"{entry['timestamp'][11:19]} {entry.get('tool', '')}: {entry['message']}".replace(" : ", " ")
     except (ValueError, TypeError, KeyError):
         return line
-    fields = " ".join(f"{name}={value}" for name, value in entry.items() if name not in SAME_ON_EVERY_LINE)
+    fields = " ".join(f"{name}={value}" for name, value in entry.items() if name not in OMITTED_FIELDS)
     return f"{text}  {fields}".rstrip()
 
 
@@ -82,7 +82,7 @@ def _lines(stack: Stack, stream: str) -> Iterator[str]:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
-            yield "(no log: the stream is not there, or not yet)"
+            yield "(no log: its stream does not exist, or not yet)"
             return
         yield from (event["message"].rstrip("\n") for event in page["events"])
         if not page["events"] or page["nextForwardToken"] == request.get("nextToken"):

@@ -1,4 +1,4 @@
-"""`seqdrop run`: drop the FASTQs, wait for the pipeline to notice, follow, bring the results home."""
+"""`seqdrop run`: upload FASTQs, wait until their run starts, follow it, download its results."""
 
 from __future__ import annotations
 
@@ -11,169 +11,172 @@ from typing import Any
 
 from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
+from seqdrop.runs import executions
+from seqdrop.runs.table import RUNNING, Row
 
-from seqdrop_cli import reference, results, runs, upload
-from seqdrop_cli.follow import Line, follow, stopped_following
-from seqdrop_cli.placing import places
-from seqdrop_cli.errors import CliError, os_sentence
+from seqdrop_cli import download, reference, run_table, upload, why
+from seqdrop_cli.errors import CliError, describe_os_error
+from seqdrop_cli.fastqs import Fastqs
+from seqdrop_cli.follow import StepState, follow, interrupted_following
 from seqdrop_cli.reference import Source
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
-from seqdrop_cli.upload import Drop
+from seqdrop_cli.status import duration
 
-NOTICED_WITHIN = 60  # seconds from the last byte to a run row: an event and a cold function take a few
-GOOD = {"SUCCEEDED", "INCOMPLETE"}
-SETTLED_WITHIN = 15  # seconds for the row to follow its execution
+START_TIMEOUT = 60  # seconds from the upload to the row of the run: an event and a cold function take a few
+CLOSE_TIMEOUT = 15  # seconds from the end of an execution to that of its row
+WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE"}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """All that was asked for on the command line."""
+class RunRequest:
+    """The arguments of `seqdrop run`."""
 
-    drop: Drop
-    reference: str | None
-    source: Source | None  # a genome to prepare first
-    intervals: str
-    args: dict[str, list[str]]
-    prefix: str
-    results: Path | None
+    fastqs: Fastqs
+    reference: str | None  # None: the default reference of the stack
+    source: Source | None = None  # of a reference to prepare first
+    intervals: str = ""
+    args: dict[str, list[str]] | None = None  # step -> options of its tool
+    prefix: str = ""
+    results: Path | None = None
     priority: str = "normal"
 
+    @property
+    def choices(self) -> Choices:
+        """The choices that the FASTQs carry as metadata."""
+        name = self.source.name if self.source else self.reference or ""
+        return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority)
+
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    row: runs.Row
-    lines: list[Line]
+class RunResult:
+    """A run that ended with results."""
+
+    row: Row
+    steps: list[StepState]
     files: list[Path]
 
 
-def run(stack: Stack, order: Order) -> Outcome:
-    """From files to files. Raises CliError when the run fails, after saying why."""
-    name = _reference(stack, order)
-    lanes = len(order.drop.pairs)
-    choices = Choices(order.reference or "", order.intervals, order.args, lanes, order.priority)
-    if order.source:
-        choices = replace(choices, reference=name)
-    run_id = _dropped(stack, order, choices, replace(choices, reference=name))
-    with _goes_on(stack, run_id):
-        row = _noticed(stack, run_id)
-    row, lines = followed(stack, run_id, runs.execution_of(row))
-    return Outcome(row, lines, _fetched(stack, order, row))
+def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
+    """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
+    name = _prepared_reference(stack, request)
+    run_id = _upload(stack, request, name)
+    with _run_continues(stack, run_id):
+        row = wait_for_start(stack, run_id)
+    row, states = follow_run(stack, run_id, run_table.execution_of(row))
+    return RunResult(row, states, _download(stack, request, row))
 
 
-def followed(stack: Stack, run_id: str, execution: str) -> tuple[runs.Row, list[Line]]:
-    """To the end of a run: its row, and what became of each job. Raises CliError when it fails, after saying why."""
-    status, lines = _followed(stack, execution, run_id)
-    row = _settled(stack, run_id, execution, status)
-    if row["status"] not in GOOD:
-        runs.explain(stack, row)
+def follow_run(stack: Stack, run_id: str, execution: str) -> tuple[Row, list[StepState]]:
+    """Follow a run to its end; return its row and its steps. Raise CliError if it fails, after explaining why."""
+    with _run_continues(stack, run_id):
+        status, states = follow(stack, execution, run_id)
+    row = _closed_row(stack, run_id, execution, status)
+    if row["status"] not in WITH_RESULTS:
+        why.explain(stack, row)
         raise CliError(f"\nRun {run_id} of {row.get('sample', '?')} ended as {row['status']}.")
-    return row, lines
+    return row, states
 
 
-def _reference(stack: Stack, order: Order) -> str:
-    if order.source is None:
-        return reference.resolve(stack, order.reference)
-    say(f"Preparing reference {order.source.name}")
-    reference.show(order.source.name, reference.prepare(stack, order.source))
-    return order.source.name
+def _prepared_reference(stack: Stack, request: RunRequest) -> str:
+    """Return the name of the reference, after its preparation if the request has its source."""
+    if request.source is None:
+        return reference.resolve(stack, request.reference)
+    say(f"Preparing reference {request.source.name}")
+    reference.show(request.source.name, reference.prepare(stack, request.source))
+    return request.source.name
 
 
-def _dropped(stack: Stack, order: Order, choices: Choices, resolved: Choices) -> str:
-    """Upload, unless these very files with these very choices are there and were run; answers the run's id."""
-    metadata = choices.to_metadata()
-    genome = reference.fingerprint(stack, resolved.reference)
-    for place in places(stack, order.drop, order.prefix, metadata):
-        if not place.is_full:
-            run_id = upload.run_id(stack, order.drop, place.fill(stack, metadata), resolved, genome)
-            say(f"Run {run_id}: {len(place.files)} files of {order.drop.sample} are in s3://{stack['FastqBucket']}")
+def _upload(stack: Stack, request: RunRequest, reference_name: str) -> str:
+    """Upload the files, unless a run of the same files and choices runs or has results; return the run id."""
+    metadata = request.choices.to_metadata()
+    choices = replace(request.choices, reference=reference_name)
+    genome = reference.fingerprint(stack, reference_name)
+    fastqs = request.fastqs
+    for destination in upload.destinations(stack, fastqs, request.prefix, metadata):
+        stored = destination.upload_missing(stack, metadata)
+        run_id = upload.run_id(stack, fastqs, stored, choices, genome)
+        if not destination.is_complete:
+            say(f"Run {run_id}: {len(stored)} files of {fastqs.sample} are in s3://{stack['FastqBucket']}")
             return run_id
-        run_id = upload.run_id(stack, order.drop, place.stored(), resolved, genome)
-        row = runs.row_of(stack, run_id)
-        if row and row["status"] in {*GOOD, "RUNNING"}:
-            say(f"These files were dropped before: that is run {run_id}, {row['status'].lower()}.")
+        row = run_table.get(stack, run_id)
+        if row and row["status"] in {*WITH_RESULTS, RUNNING}:
+            say(f"These files were uploaded before: run {run_id}, {row['status'].lower()}.")
             return run_id
-    raise CliError("These files were dropped a hundred times and every run failed: `seqdrop why latest` says why.")
-
-
-def _noticed(stack: Stack, run_id: str) -> runs.Row:
-    """The run's row once there is one, or what stands for it while its execution is only just known."""
-    execution = runs.execution_arn(stack, run_id)
-    deadline = time.monotonic() + NOTICED_WITHIN
-    while time.monotonic() < deadline:
-        if (row := runs.row_of(stack, run_id)) and (row.get("execution") or row["status"] != "RUNNING"):
-            return _accepted(stack, row)
-        if stack.status_of(execution):
-            return {"run": run_id, "execution": execution, "status": "RUNNING"}
-        time.sleep(stack.pause)
     raise CliError(
-        f"The files arrived but no run began within {NOTICED_WITHIN} s: look at the log of the start_run function "
-        f"and at its dead letter queue; `seqdrop status{stack.option}` shows the run should it still begin."
+        f"These files were uploaded {upload.MAX_FOLDERS} times and every run failed: `seqdrop why latest{stack.option}`"
     )
 
 
-def _accepted(stack: Stack, row: runs.Row) -> runs.Row:
+def wait_for_start(stack: Stack, run_id: str) -> Row:
+    """Return the row of a run as soon as it has an execution; raise CliError if it was refused or does not start."""
+    execution = executions.arn(run_id, stack["PipelineStateMachine"])
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if (row := run_table.get(stack, run_id)) and (row.get("execution") or row["status"] != RUNNING):
+            return _check_started(stack, row)
+        if stack.status_of(execution):  # the row is written after the execution was started
+            return {"run": run_id, "execution": execution, "status": RUNNING}
+        time.sleep(stack.pause)
+    raise CliError(
+        f"The files were uploaded, but no run started within {START_TIMEOUT} s: see the log of the function start_run "
+        f"and its dead letter queue. `seqdrop status{stack.option}` shows the run if it starts later."
+    )
+
+
+def _check_started(stack: Stack, row: Row) -> Row:
     if not row.get("execution"):
-        runs.explain(stack, row)
-        raise CliError(f"\nRun {row['run']} was refused before anything was started.")
+        why.explain(stack, row)
+        raise CliError(f"\nRun {row['run']} was refused before it started.")
     return row
 
 
-def _followed(stack: Stack, execution: str, run_id: str) -> tuple[str, list[Line]]:
-    with _goes_on(stack, run_id):
-        return follow(stack, execution, run_id, steps.names())
-
-
 @contextmanager
-def _goes_on(stack: Stack, run_id: str) -> Iterator[None]:
-    """From its last byte on a drop becomes a run, whether anybody looks on or not."""
+def _run_continues(stack: Stack, run_id: str) -> Iterator[None]:
+    """Report on Ctrl-C that the run continues: after the upload it needs this command no more."""
     try:
         yield
     except KeyboardInterrupt:
-        if stack.ends_with_us:
+        if stack.is_temporary:
             raise
-        raise stopped_following(stack, run_id) from None
+        raise interrupted_following(stack, run_id) from None
 
 
-def _settled(stack: Stack, run_id: str, execution: str, status: str) -> runs.Row:
-    """The row after the execution closed; an abort reaches it by an event, a moment later."""
-    deadline = time.monotonic() + SETTLED_WITHIN
-    row: runs.Row = {}
+def _closed_row(stack: Stack, run_id: str, execution: str, status: str) -> Row:
+    """Return the row after its execution ended; a stop reaches the row by an event, a moment later."""
+    deadline = time.monotonic() + CLOSE_TIMEOUT
+    row: Row = {}
     while time.monotonic() < deadline:
-        row = runs.row_of(stack, run_id) or {}
-        if row.get("status", "RUNNING") != "RUNNING":
+        row = run_table.get(stack, run_id) or {}
+        if row.get("status", RUNNING) != RUNNING:
             return row
         time.sleep(stack.pause)
-    return {"run": run_id, **row, "status": status, **_execution_error(stack, execution)}
+    description: Any = stack.stepfunctions.describe_execution(executionArn=execution)
+    error = {"class": description.get("error", ""), "message": description.get("cause", "")}
+    return {"run": run_id, **row, "status": status, **error}
 
 
-def _execution_error(stack: Stack, execution: str) -> dict[str, str]:
-    """What the execution itself ended with, where its row was never closed."""
-    ended: Any = stack.stepfunctions.describe_execution(executionArn=execution)
-    return {"class": ended.get("error", ""), "message": ended.get("cause", "")}
-
-
-def _fetched(stack: Stack, order: Order, row: runs.Row) -> list[Path]:
-    folder = order.results or Path("results") / order.drop.sample / str(row["run"])
-    took = runs.took(row)
-    ended = f"Run {row['run']} {str(row['status']).lower()}{f' in {took}' if took else ''}"
+def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
+    folder = request.results or Path("results") / request.fastqs.sample / str(row["run"])
+    time_taken = duration(row)
+    ending = f"Run {row['run']} {str(row['status']).lower()}{f' in {time_taken}' if time_taken else ''}"
     try:
-        files = results.fetch(stack, row, folder)
+        files = download.download_results(stack, row, folder)
     except OSError as error:
-        raise CliError(f"{ended}; its results stay at {row['results']}: {os_sentence(error)}") from None
-    say(f"{ended}:", style="green")
-    results.show(files)
+        raise CliError(f"{ending}; its results are at {row['results']}. {describe_os_error(error)}") from None
+    say(f"{ending}:", style="green")
+    download.show_files(files)
     if row["status"] == "INCOMPLETE":
-        runs.explain(stack, row)
+        why.explain(stack, row)
     return files
 
 
-def step_words(given: Sequence[str]) -> dict[str, list[str]]:
-    """`align=--no-mark-duplicates` -> {"align": ["--no-mark-duplicates"]}; raises CliError."""
-    words: dict[str, list[str]] = {}
-    for text in given:
-        step, _, rest = text.partition("=")
-        if step not in steps.names() or not rest.split():
-            raise CliError(f"--args {text!r}: expected STEP=WORDS, STEP one of {', '.join(steps.names())}.")
-        words[step] = [*words.get(step, []), *rest.split()]
-    return words
+def parse_args(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Parse `--args`: `align=--no-mark-duplicates` -> {"align": ["--no-mark-duplicates"]}; raise CliError."""
+    args: dict[str, list[str]] = {}
+    for text in texts:
+        step, _, words = text.partition("=")
+        if step not in steps.names() or not words.split():
+            raise CliError(f"--args {text!r}: expected STEP=OPTIONS, with a STEP of {', '.join(steps.names())}.")
+        args[step] = [*args.get(step, []), *words.split()]
+    return args

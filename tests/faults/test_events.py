@@ -225,7 +225,7 @@ def test_what_is_no_event_stays_in_the_dead_letter_queue(stack: Stack) -> None:
     ignored = {"requestPayload": object_created("a.txt", "v1"), "requestContext": {"functionArn": arn(stack)}}
     stack.queues.send_message(QueueUrl=stack["DeadLetterQueue"], MessageBody=json.dumps(ignored))
     eventually(lambda: waiting(stack) == 2, "both messages")
-    with pytest.raises(CliError, match="1 cannot be sent again"):
+    with pytest.raises(CliError, match="1 message in the dead letter queue cannot be sent again"):
         redrive(stack)
     assert waiting(stack) == 1
     drain(stack)
