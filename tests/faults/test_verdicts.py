@@ -163,7 +163,7 @@ def test_a_preparation_that_fails_says_all_there_is_to_say(
     said = capsys.readouterr().out
     for words in ("REFERENCE in prepare", "signs in chr1 that are no bases", "What to do: ", "Log: "):
         assert words in said
-    assert "Nothing was started" not in said
+    assert "No job was started" not in said
 
 
 @more
