@@ -635,13 +635,13 @@ def test_a_mate_that_comes_while_the_other_is_noted_as_waiting_starts_the_run(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own event may be over before the row is there, or be the one that is lost."""
-    noted = table.remember_waiting
+    noted = table.create_waiting
 
     def note_late(*args: Any) -> None:
         noted(*args)
         aws.put(R2, fastq(2))
 
-    monkeypatch.setattr(table, "remember_waiting", note_late)
+    monkeypatch.setattr(table, "create_waiting", note_late)
     assert only(start_run.call(aws.put(R1, fastq(1))))["outcome"] == "started"
     assert [row["status"] for row in aws.rows()] == ["RUNNING"]
 
@@ -651,13 +651,13 @@ def test_the_first_look_is_at_the_versions_that_are_pinned(
 ) -> None:
     """A file that is replaced between the pin and the look is another event's."""
     one, _ = drop(aws)
-    agreed = pairing.agreed
+    agreed = pairing.common_choices
 
     def replace_meanwhile(found: Any) -> Any:
         aws.put(R1, b"PK\3\4" + bytes(99))
         return agreed(found)
 
-    monkeypatch.setattr(pairing, "agreed", replace_meanwhile)
+    monkeypatch.setattr(pairing, "common_choices", replace_meanwhile)
     assert only(start_run.call(one))["outcome"] == "started"
 
 
