@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 from seqdrop_cli.follow import lines
 from seqdrop_cli.screen import say, seconds
@@ -30,7 +30,7 @@ class Left:
 
     @property
     def told(self) -> str:
-        return f"{self.step}, try {self.number}: {self.verdict.failure_class}: {plain(self.verdict.message, MOST)}"
+        return f"{self.step}, try {self.number}: {self.verdict.failure_class}: {plain_line(self.verdict.message, MOST)}"
 
 
 def left(stack: Stack, row: Mapping[str, Any]) -> list[Left]:
@@ -94,7 +94,7 @@ def _show_verdict(stack: Stack, row: Mapping[str, Any]) -> str:
     say(heading, style="bold yellow" if row.get("status") == "INCOMPLETE" else "bold red")
     message = str(row.get("message") or (last.verdict.message if last else ""))
     for line in message.split("\n"):  # of an execution without a row: its whole cause
-        say(f"{'  ' if line.startswith('  ') else ''}{plain(line, MOST)}")
+        say(f"{'  ' if line.startswith('  ') else ''}{plain_line(line, MOST)}")
     if row.get("advice"):
         say(_for_this_run(str(row["advice"]), stack, row))
     show_lines("\nTried:", row.get("tried", ()))
@@ -107,7 +107,7 @@ def _show_tail(row: Mapping[str, Any], last: Left | None, step: str, failure_cla
     """All the verdict kept of it, or what of it is in the row; a verdict of another class is of an earlier try."""
     if last and last.verdict.failure_class == failure_class:
         tool = last.verdict.tool or step  # its exit code is in the sentence; the verdict's is the job's
-        shown = [plain(line, MOST) for line in last.verdict.stderr_tail]
+        shown = [plain_line(line, MOST) for line in last.verdict.stderr_tail]
         show_lines(f"\nThe last that {tool} said:", shown, indent="")
         return
     show_lines(f"\nThe last that {step or 'the job'} said:", row.get("tool_lines", ()), indent="")

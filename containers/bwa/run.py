@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from seqdrop.fastq.pairs import interleaved
+from seqdrop.fastq.pairs import interleave
 from seqdrop.jobs import alignment, arguments
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
@@ -45,7 +45,7 @@ def stream(work: Work, reference: Path, lane: alignment.Lane, out: BinaryIO) -> 
 
     def feed(pipe: BinaryIO) -> None:
         with closing(alignment.proven(work, lane)) as batches:
-            pipe.writelines(interleaved(one, two) for one, two in batches)
+            pipe.writelines(interleave(one, two) for one, two in batches)
 
     command: Command = ["bwa", "mem", *options, reference, "-"]
     work.processes.pipe(feed, command, ["grep", "-v", "^@"], stdout=out)  # "@": SAM allows no read name to begin so

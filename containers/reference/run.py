@@ -20,7 +20,7 @@ from seqdrop.jobs.workspace import Work
 from seqdrop.plan import layout
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": bwa_mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
@@ -137,7 +137,7 @@ def contig_name(line: bytes, seen: set[str]) -> str:
     words = line[1:].split()
     name = words[0].decode("ascii", "replace") if words else ""
     if not CONTIG.fullmatch(name) or name in seen:
-        shown = plain(name, SHOWN) or "empty"
+        shown = plain_line(name, SHOWN) or "empty"
         raise BadInputError("REFERENCE", f"the FASTA has a sequence with no name of its own: {shown}")
     if len(seen) == MOST_CONTIGS:
         raise BadInputError("REFERENCE", f"the FASTA has more than {MOST_CONTIGS} sequences")

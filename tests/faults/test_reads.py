@@ -12,13 +12,13 @@ from seqdrop.fastq.pairs import Pairs
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import Deployed
-from support.made_reads import Record, bgzf, changed, flipped, records, text, write_pair, zipped
+from support.made_reads import Record, bgzf, edit_read, flip_byte, records, text, to_gzip, write_pair
 from support.pipeline_runs import Sample, drop, ended, fetch_json
 
 COUNT = 60
 ONE, TWO = records(1, COUNT), records(2, COUNT)
-WHOLE_1, WHOLE_2 = zipped(text(ONE)), zipped(text(TWO))
-OLD = zipped(text([(head, seq, "h" * len(seq)) for head, seq, _ in ONE]))  # Phred+64
+WHOLE_1, WHOLE_2 = to_gzip(text(ONE)), to_gzip(text(TWO))
+OLD = to_gzip(text([(head, seq, "h" * len(seq)) for head, seq, _ in ONE]))  # Phred+64
 ENDS = (
     "Ends the alignment before anything is published; no instance starts where the beginning of the file shows it. "
     "The same bytes are never tried again."
@@ -56,7 +56,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, kept: int) -> None:
 )
 def test_a_file_whose_last_read_is_cut_is_refused(tmp_path: Path) -> None:
     sentence = f"lane1_R1.fastq.gz ends in the middle of read {COUNT}"
-    assert refused(tmp_path, zipped(text(ONE)[:-40]), WHOLE_2) == ("BAD_INPUT.TRUNCATED", sentence)
+    assert refused(tmp_path, to_gzip(text(ONE)[:-40]), WHOLE_2) == ("BAD_INPUT.TRUNCATED", sentence)
 
 
 @case(
@@ -67,7 +67,7 @@ def test_a_file_whose_last_read_is_cut_is_refused(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("place", [200, len(WHOLE_1) // 2, len(WHOLE_1) - 6])
 def test_a_flipped_byte_is_seen(tmp_path: Path, place: int) -> None:
-    failure_class, sentence = refused(tmp_path, flipped(WHOLE_1, place), WHOLE_2)
+    failure_class, sentence = refused(tmp_path, flip_byte(WHOLE_1, place), WHOLE_2)
     assert failure_class in {"BAD_INPUT.CORRUPT_GZIP", "BAD_INPUT.TRUNCATED"}  # the end may be what is lost
     assert "lane1_R1.fastq.gz is" in sentence
 
@@ -90,7 +90,7 @@ def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
     do="Send both mates as they left the sequencer; filter them together or not at all.",
 )
 def test_mates_of_different_length_are_refused(tmp_path: Path) -> None:
-    failure_class, sentence = refused(tmp_path, WHOLE_1, zipped(text(TWO[:-7])))
+    failure_class, sentence = refused(tmp_path, WHOLE_1, to_gzip(text(TWO[:-7])))
     assert failure_class == "BAD_INPUT.MATE_COUNT"
     assert sentence.endswith("do not hold the same number of reads: 60 and 53")
 
@@ -102,7 +102,7 @@ def test_mates_of_different_length_are_refused(tmp_path: Path) -> None:
     do="Sort both by name in the same way, or send them as they left the sequencer.",
 )
 def test_mates_in_another_order_are_refused(tmp_path: Path) -> None:
-    failure_class, sentence = refused(tmp_path, WHOLE_1, zipped(text([*TWO[:9], TWO[10], TWO[9], *TWO[11:]])))
+    failure_class, sentence = refused(tmp_path, WHOLE_1, to_gzip(text([*TWO[:9], TWO[10], TWO[9], *TWO[11:]])))
     assert failure_class == "BAD_INPUT.MATE_NAMES"
     assert sentence.startswith("read 10 of lane1_R1.fastq.gz")
 
@@ -114,7 +114,7 @@ def test_mates_in_another_order_are_refused(tmp_path: Path) -> None:
     do="Look which mate belongs to which; drop the right two.",
 )
 def test_files_of_different_lanes_are_refused(tmp_path: Path) -> None:
-    failure_class, _ = refused(tmp_path, WHOLE_1, zipped(text(records(2, COUNT, lane=2))))
+    failure_class, _ = refused(tmp_path, WHOLE_1, to_gzip(text(records(2, COUNT, lane=2))))
     assert failure_class == "BAD_INPUT.MATE_NAMES"
 
 
@@ -137,7 +137,7 @@ def test_the_same_reads_twice_are_refused(tmp_path: Path, two: bytes) -> None:
 )
 @pytest.mark.parametrize("header", ["casava", "slash"])
 def test_swapped_mates_are_refused(tmp_path: Path, header: str) -> None:
-    one, two = (zipped(text(records(mate, 3, header=header))) for mate in (1, 2))
+    one, two = (to_gzip(text(records(mate, 3, header=header))) for mate in (1, 2))
     assert refused(tmp_path, two, one)[0] == "BAD_INPUT.SWAPPED"
 
 
@@ -147,7 +147,7 @@ def test_swapped_mates_are_refused(tmp_path: Path, header: str) -> None:
     does=FIRST,
     do="Look at the run of the sequencer: the sample may have none.",
 )
-@pytest.mark.parametrize("nothing", [b"", zipped(b""), bgzf(b"")], ids=["no bytes", "gzip", "BGZF"])
+@pytest.mark.parametrize("nothing", [b"", to_gzip(b""), bgzf(b"")], ids=["no bytes", "gzip", "BGZF"])
 def test_files_without_reads_are_refused(tmp_path: Path, nothing: bytes) -> None:
     assert refused(tmp_path, nothing, nothing)[0] == "BAD_INPUT.EMPTY"
 
@@ -183,11 +183,11 @@ def test_old_qualities_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("one", "words"),
     [
-        (changed(ONE, 30, qual="F"), "30 bases but 1 qualities in read 31"),
-        (changed(ONE, 30, seq="", qual=""), "no bases in read 31"),
-        (changed(ONE, 30, head="a\0b"), "a name with a letter that SAM does not allow in read 31"),
-        (changed(ONE, 30, head="@ME"), "a name with a letter that SAM does not allow in read 31"),
-        (changed(ONE, 30, seq="AC\t" * 10), "a letter that stands for no base in read 31"),
+        (edit_read(ONE, 30, qual="F"), "30 bases but 1 qualities in read 31"),
+        (edit_read(ONE, 30, seq="", qual=""), "no bases in read 31"),
+        (edit_read(ONE, 30, head="a\0b"), "a name with a letter that SAM does not allow in read 31"),
+        (edit_read(ONE, 30, head="@ME"), "a name with a letter that SAM does not allow in read 31"),
+        (edit_read(ONE, 30, seq="AC\t" * 10), "a letter that stands for no base in read 31"),
     ],
 )
 def test_a_malformed_read_is_named(tmp_path: Path, one: bytes, words: str) -> None:
@@ -212,18 +212,18 @@ def dropped(functions: Deployed, one: bytes, two: bytes) -> tuple[str, str]:
     ("one", "two", "kind"),
     [
         (b"", WHOLE_2, "EMPTY"),
-        (zipped(b""), zipped(b""), "EMPTY"),
+        (to_gzip(b""), to_gzip(b""), "EMPTY"),
         (bgzf(b""), WHOLE_2, "EMPTY"),
         (b"PK\3\4" + bytes(99), WHOLE_2, "NOT_GZIP"),
-        (WHOLE_1, zipped(text(records(2, COUNT, lane=2))), "MATE_NAMES"),
+        (WHOLE_1, to_gzip(text(records(2, COUNT, lane=2))), "MATE_NAMES"),
         (WHOLE_2, WHOLE_1, "SWAPPED"),
-        (*(zipped(text(records(mate, 3, header="slash"))) for mate in (2, 1)), "SWAPPED"),
+        (*(to_gzip(text(records(mate, 3, header="slash"))) for mate in (2, 1)), "SWAPPED"),
         (WHOLE_1, WHOLE_1, "SAME_FILE"),
         (WHOLE_1, bgzf(text(ONE)), "SAME_FILE"),
         (OLD, WHOLE_2, "MALFORMED"),
-        (changed(ONE, 30, qual="F"), WHOLE_2, "MALFORMED"),
-        (changed(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT"),
-        (flipped(WHOLE_1, 200), WHOLE_2, "CORRUPT_GZIP"),
+        (edit_read(ONE, 30, qual="F"), WHOLE_2, "MALFORMED"),
+        (edit_read(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT"),
+        (flip_byte(WHOLE_1, 200), WHOLE_2, "CORRUPT_GZIP"),
         (text(ONE)[:-40], WHOLE_2, "TRUNCATED"),
     ],
 )
@@ -276,7 +276,7 @@ def checked_alone(one: Path, two: Path) -> tuple[str, int, str]:
     do="Look at what wrote the file: it is no FASTQ of short reads.",
 )
 def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
-    line = zipped(b"@r\n") + zipped(b"A" * 10_000_000) * 30
+    line = to_gzip(b"@r\n") + to_gzip(b"A" * 10_000_000) * 30
     failure_class, memory, sentence = checked_alone(*write_pair(tmp_path, line, WHOLE_2))
     assert (failure_class, sentence.strip()) == (
         "BAD_INPUT.LIMIT", "lane1_R1.fastq.gz has a line of more than 1,048,576 bytes"
@@ -292,7 +292,7 @@ def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
 )
 def test_a_file_that_unpacks_without_end_takes_no_memory(tmp_path: Path) -> None:
     read = b"@r\n%b\n+\n" + b"F" * 250 + b"\n"
-    one, two = (zipped((read % (base * 250)) * 40_000) * 15 for base in (b"A", b"C"))  # 300 MB
+    one, two = (to_gzip((read % (base * 250)) * 40_000) * 15 for base in (b"A", b"C"))  # 300 MB
     failure_class, memory, sentence = checked_alone(*write_pair(tmp_path, one, two))
     assert failure_class == "BAD_INPUT.LIMIT"
     assert "unpacks to more than 200 times its size" in sentence
@@ -306,7 +306,8 @@ def test_a_file_that_unpacks_without_end_takes_no_memory(tmp_path: Path) -> None
     do="This pipeline is for short paired reads: use one for long reads; shorten names.",
 )
 @pytest.mark.parametrize(
-    "one", [zipped((b"@r\n" + b"A" * 90_000 + b"\n+\n" + b"F" * 90_000 + b"\n") * 200), changed(ONE, 3, head="n" * 255)]
+    "one",
+    [to_gzip((b"@r\n" + b"A" * 90_000 + b"\n+\n" + b"F" * 90_000 + b"\n") * 200), edit_read(ONE, 3, head="n" * 255)],
 )
 def test_long_reads_and_long_names_are_refused(tmp_path: Path, one: bytes) -> None:
     assert refused(tmp_path, one, WHOLE_2)[0] == "BAD_INPUT.LIMIT"
@@ -316,7 +317,7 @@ def written(folder: Path, one: list[Record], two: list[Record], *, newline: str 
     paths = folder / "1.gz", folder / "2.gz"
     paths[0].write_bytes(bgzf(text(one, newline), 30_000))
     half = len(two) // 2
-    paths[1].write_bytes(zipped(text(two[:half], newline)) + zipped(text(two[half:], newline)[: -len(newline)]))
+    paths[1].write_bytes(to_gzip(text(two[:half], newline)) + to_gzip(text(two[half:], newline)[: -len(newline)]))
     return paths
 
 

@@ -15,7 +15,7 @@ import pytest
 from support.catalogue import case, more
 from support.function_aws import REFERENCES, RESULTS, Deployed
 from support.job_runs import FOLDER, PUBLISH, Batch, in_this_process
-from support.made_reads import FLOWCELL, bases, records, text, zipped
+from support.made_reads import FLOWCELL, bases, records, text, to_gzip
 from support.pipeline_parts import batch_states, job_definitions
 
 from containers.isaac import run as isaac
@@ -206,7 +206,7 @@ def test_no_cell_of_isaacs_sheet_is_a_formula(
         functions.s3.put_object(Bucket=REFERENCES, Key=f"demo/{name}", Body=body.encode())
     for mate in (1, 2):
         reads = [(head.replace(FLOWCELL, f"=A1:45:{flowcell}"), *rest) for head, *rest in records(mate, 9)]
-        told = functions.put(f"=1+1@A1_R{mate}.fastq.gz", zipped(text(reads)))
+        told = functions.put(f"=1+1@A1_R{mate}.fastq.gz", to_gzip(text(reads)))
     functions.load("start_run").call(told)
     (run,) = functions.executions()
     plan = json.loads(functions.input_of(run))

@@ -18,7 +18,7 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.fastq_files import agree, mates
+from support.fastq_files import assert_readers_agree, fastq_pairs
 
 ENTROPY = 4_096  # bytes that hypothesis turns into a pair of files
 WARM = 200  # pairs until all is imported and every cache is full
@@ -26,10 +26,10 @@ MOST_GROWTH = 64 << 10  # KiB after that
 
 
 @settings(database=None, suppress_health_check=list(HealthCheck), deadline=None)
-@given(mates())
+@given(fastq_pairs())
 def check(files: tuple[bytes, bytes]) -> None:
     try:
-        agree(files)
+        assert_readers_agree(files)
     except Exception:
         sys.stderr.write(f"broken by {files!r}\n")
         raise

@@ -11,7 +11,7 @@ from seqdrop.failure.verdict import Verdict
 CAUSES = sorted((Path(__file__).parent / "causes").glob("*.json"))
 
 
-def caused(path: Path) -> tuple[dict[str, Any], Verdict | None, dict[str, Any]]:
+def load_cause(path: Path) -> tuple[dict[str, Any], Verdict | None, dict[str, Any]]:
     """A file of `causes/`: the error as `.sync` hands it over, the job's own verdict, what is expected of both."""
     said = json.loads(path.read_text())
     cause = json.dumps(said["Cause"]) if isinstance(said["Cause"], dict) else said["Cause"]

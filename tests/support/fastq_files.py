@@ -28,7 +28,7 @@ EDITS = st.tuples(
 )
 
 
-def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
+def apply_edits(data: bytes, edits: Sequence[Edit]) -> bytes:
     for how, where, new in edits:
         place = len(data) * where // 1000
         if how == "cut":
@@ -50,7 +50,7 @@ def with_header(data: bytes, flags: int) -> bytes:
     return head + body + zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
 
 
-def packed(data: bytes, how: str) -> bytes:
+def pack(data: bytes, how: str) -> bytes:
     half = len(data) // 2
     return {
         "plain": lambda: data,
@@ -61,11 +61,11 @@ def packed(data: bytes, how: str) -> bytes:
     }[how]()
 
 
-PACKINGS = st.sampled_from(["plain", "gzip", "stored", "members", "BGZF"])
+FORMATS = st.sampled_from(["plain", "gzip", "stored", "members", "BGZF"])
 
 
 @st.composite
-def mates(draw: st.DrawFn) -> tuple[bytes, bytes]:
+def fastq_pairs(draw: st.DrawFn) -> tuple[bytes, bytes]:
     """The files of a pair: mostly good, each with its own oddities and faults."""
     names = draw(st.lists(NAMES, max_size=8))
     files = []
@@ -77,8 +77,8 @@ def mates(draw: st.DrawFn) -> tuple[bytes, bytes]:
         content = content[: len(content) - draw(st.sampled_from([0, 0, 1, 2]))] + draw(
             st.sampled_from([b"", b"\n", b"\n\n\n\n"])
         )
-        content = edited(content, draw(st.lists(EDITS, max_size=1)))
-        files.append(edited(packed(content, draw(PACKINGS)), draw(st.lists(EDITS, max_size=1))))
+        content = apply_edits(content, draw(st.lists(EDITS, max_size=1)))
+        files.append(apply_edits(pack(content, draw(FORMATS)), draw(st.lists(EDITS, max_size=1))))
     return files[0], draw(st.sampled_from([files[1], files[1], files[1], files[0]]))
 
 
@@ -90,24 +90,24 @@ def bases_and_qualities(draw: st.DrawFn) -> tuple[str, str]:
     )
 
 
-def agree(files: tuple[bytes, bytes]) -> None:
+def assert_readers_agree(files: tuple[bytes, bytes]) -> None:
     """The real reader and the slow one, on one pair of files."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gunzip, "BLOCK", 64)
-        patch.setattr(gunzip, "PLAIN_BLOCK", 16)
-        patch.setattr(reader, "BATCH", BATCH)
+        patch.setattr(gunzip, "BLOCK_SIZE", 64)
+        patch.setattr(gunzip, "PLAIN_BLOCK_SIZE", 16)
+        patch.setattr(reader, "BATCH_SIZE", BATCH)
         paths = write_pair(Path(folder), *files)
         one, two = (slow_reader.read(path) for path in paths)
         faults = slow_reader.faults(one, two, BATCH)
-        said, found = taken(pairs := Pairs(*paths))
+        said, found = read_pairs(pairs := Pairs(*paths))
         if faults:
             assert said.removeprefix("BAD_INPUT.") in faults
             return
         assert (said, found) == ("", list(zip(one.reads, two.reads, strict=True)))
-        assert (pairs.count, pairs.again) == (len(found), slow_reader.again(one.reads, BATCH))
+        assert (pairs.count, pairs.duplicate_names) == (len(found), slow_reader.count_duplicate_names(one.reads, BATCH))
 
 
-def taken(pairs: Pairs) -> tuple[str, list[tuple[slow_reader.Read, slow_reader.Read]]]:
+def read_pairs(pairs: Pairs) -> tuple[str, list[tuple[slow_reader.Read, slow_reader.Read]]]:
     found = list[tuple[slow_reader.Read, slow_reader.Read]]()
     try:
         for one, two in pairs.batches():

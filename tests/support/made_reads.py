@@ -34,7 +34,7 @@ def text(made: Sequence[Record], newline: str = "\n") -> bytes:
     return "".join(f"@{head}{newline}{seq}{newline}+{newline}{qual}{newline}" for head, seq, qual in made).encode()
 
 
-def zipped(data: bytes) -> bytes:
+def to_gzip(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
 
 
@@ -50,14 +50,14 @@ def bgzf(data: bytes, block: int = 700) -> bytes:
     return b"".join(blocks)
 
 
-def flipped(data: bytes, place: int) -> bytes:
+def flip_byte(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
 
 
-def changed(made: Sequence[Record], place: int, **change: str) -> bytes:
+def edit_read(made: Sequence[Record], place: int, **change: str) -> bytes:
     """The file with one record made otherwise: head, seq or qual."""
     record = dict(zip(("head", "seq", "qual"), made[place], strict=True)) | change
-    return zipped(text([*made[:place], (record["head"], record["seq"], record["qual"]), *made[place + 1 :]]))
+    return to_gzip(text([*made[:place], (record["head"], record["seq"], record["qual"]), *made[place + 1 :]]))
 
 
 def write_pair(folder: Path, one: bytes, two: bytes, ending: str = ".fastq.gz") -> tuple[Path, Path]:
@@ -69,7 +69,7 @@ def write_pair(folder: Path, one: bytes, two: bytes, ending: str = ".fastq.gz") 
 
 def fastq(mate: int, count: int = 4, *, lane: int = 1, header: str = "casava") -> bytes:
     """A whole gzip file."""
-    return zipped(text(records(mate, count, lane=lane, header=header)))
+    return to_gzip(text(records(mate, count, lane=lane, header=header)))
 
 
 def pairs_of(genome: str, count: int, seed: int, length: int = 100) -> tuple[list[Record], list[Record]]:

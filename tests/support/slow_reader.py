@@ -113,8 +113,8 @@ def faults(one: File, two: File, batch: int) -> set[str]:
     return found
 
 
-def again(reads: list[Read], batch: int) -> int:
-    """Names that come again, in their own batch or in the first one."""
+def count_duplicate_names(reads: list[Read], batch: int) -> int:
+    """Names that come count_duplicate_names, in their own batch or in the first one."""
     count = 0
     for start in range(0, len(reads), batch):
         names = [each[0] for each in reads[start : start + batch]]

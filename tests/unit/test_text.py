@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 
 @pytest.mark.parametrize(
@@ -25,19 +25,19 @@ from seqdrop.text import plain
     ],
 )
 def test_text_is_shown_as_what_it_says(text: str, shown: str) -> None:
-    assert plain(text, 100) == shown
+    assert plain_line(text, 100) == shown
 
 
 def test_what_is_too_long_is_cut_and_says_so() -> None:
-    assert plain("abcdefgh", 8) == "abcdefgh"
-    assert plain("abcdefghi", 8) == "abcde..."
-    assert plain("x" * 50_000_000, 20) == "x" * 17 + "..."
+    assert plain_line("abcdefgh", 8) == "abcdefgh"
+    assert plain_line("abcdefghi", 8) == "abcde..."
+    assert plain_line("x" * 50_000_000, 20) == "x" * 17 + "..."
 
 
 @given(st.text(), st.integers(3, 50))
 def test_any_text_becomes_one_short_line_that_can_be_stored(text: str, most: int) -> None:
-    line = plain(text, most)
+    line = plain_line(text, most)
     assert len(line) <= most
     assert line.encode().decode() == line
     assert line.isprintable()
-    assert plain(line, most) == line
+    assert plain_line(line, most) == line

@@ -14,7 +14,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import FASTQS, Deployed
 from support.job_runs import in_this_process
-from support.made_reads import Record, bases, pairs_of, text, write_genome, zipped
+from support.made_reads import Record, bases, pairs_of, text, to_gzip, write_genome
 
 from containers.bwa import run as bwa
 from containers.bwa_mem3 import run as bwa_mem3
@@ -71,7 +71,7 @@ class Place:
 def place(bucket: str, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     in_this_process(monkeypatch, tmp_path)
     monkeypatch.setenv("PATH", f"{STAND_INS}:{Path(sys.executable).parent}:/usr/bin:/bin")
-    monkeypatch.setattr(reader, "BATCH", 50)  # so that the aligner is at work when the last batches are looked at
+    monkeypatch.setattr(reader, "BATCH_SIZE", 50)  # so that the aligner is at work when the last batches are looked at
     return Place(bucket, genome)
 
 
@@ -86,7 +86,7 @@ def alignments(folder: Path, uri: S3Uri) -> list[list[str]]:
 def test_all_reads_of_a_good_pair_are_in_the_bam(
     aws: Deployed, place: Place, tmp_path: Path, main: Callable[[Sequence[str]], None]
 ) -> None:
-    place.put(aws, zipped(text(ONE)), zipped(text(TWO)))
+    place.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
     main(place.words())
     assert len(alignments(tmp_path, place.results / "NA12878.bam")) >= 2 * PAIRS
     receipt = s3.store().read_json(place.results / "jobs/align.json")
@@ -97,7 +97,7 @@ def test_all_reads_of_a_good_pair_are_in_the_bam(
 def test_what_bwa_is_fed_it_aligns_as_it_does_the_files(
     aws: Deployed, place: Place, genome: Path, tmp_path: Path
 ) -> None:
-    place.put(aws, zipped(text(ONE)), zipped(text(TWO)))
+    place.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
     bwa.main(place.words())
     for mate, made in ((1, ONE), (2, TWO)):
         (tmp_path / f"R{mate}.fastq").write_bytes(text(made))
@@ -117,10 +117,14 @@ def renamed(made: list[Record], place: int) -> list[Record]:
     return [*made[:place], ("another", *made[place][1:]), *made[place + 1 :]]
 
 
-WHOLE = zipped(text(TWO))
+WHOLE = to_gzip(text(TWO))
 BAD = {
-    "one read fewer": (zipped(text(TWO[:-1])), "MATE_COUNT", "NA12878_R1.fastq.gz and NA12878_R2.fastq.gz do not hold"),
-    "another name": (zipped(text(renamed(TWO, 390))), "MATE_NAMES", "read 391 of NA12878_R1.fastq.gz"),
+    "one read fewer": (
+        to_gzip(text(TWO[:-1])),
+        "MATE_COUNT",
+        "NA12878_R1.fastq.gz and NA12878_R2.fastq.gz do not hold",
+    ),
+    "another name": (to_gzip(text(renamed(TWO, 390))), "MATE_NAMES", "read 391 of NA12878_R1.fastq.gz"),
     "cut off": (WHOLE[:-2_000], "TRUNCATED", "NA12878_R2.fastq.gz is cut off"),
     "junk behind": (WHOLE + b"junk", "CORRUPT_GZIP", "NA12878_R2.fastq.gz has 4 bytes after its end"),
 }
@@ -131,7 +135,7 @@ BAD = {
 def test_a_fault_in_the_last_reads_has_its_own_name_and_nothing_is_published(
     aws: Deployed, place: Place, main: Callable[[Sequence[str]], None], two: bytes, kind: str, sentence: str
 ) -> None:
-    place.put(aws, zipped(text(ONE)), two)
+    place.put(aws, to_gzip(text(ONE)), two)
     with pytest.raises(SystemExit) as ended:
         main(place.words())
     assert ended.value.code == 65
@@ -142,7 +146,7 @@ def test_a_fault_in_the_last_reads_has_its_own_name_and_nothing_is_published(
 
 
 def test_isaac_is_not_given_plain_text_whatever_its_name(aws: Deployed, place: Place) -> None:
-    place.put(aws, text(ONE), zipped(text(TWO)))
+    place.put(aws, text(ONE), to_gzip(text(TWO)))
     with pytest.raises(SystemExit) as ended:
         isaac.main(place.words())
     assert ended.value.code == 64

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from seqdrop.failure import advice, classify
-from seqdrop.failure.batch_cause import Ending
+from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import BadInputError, JobError, UsageError, Verdict
-from support.batch_causes import CAUSES, caused
+from support.batch_causes import CAUSES, load_cause
 from support.function_aws import event
 
 OF_RUNS = {"NOT_STARTED", "NOT_READY", "NOT_RECORDED"}  # no job ends so
@@ -18,15 +18,15 @@ OF_RUNS = {"NOT_STARTED", "NOT_READY", "NOT_RECORDED"}  # no job ends so
 
 @pytest.mark.parametrize("path", CAUSES, ids=[path.stem for path in CAUSES])
 def test_each_cause_has_its_class_and_its_sentence(path: Path) -> None:
-    error, verdict, expected = caused(path)
-    ending = Ending.parse(error)
+    error, verdict, expected = load_cause(path)
+    ending = BatchCause.parse(error)
     assert classify.classify(ending, verdict) == (expected["class"], expected["message"])
     assert ending.log == expected["log"]
 
 
 def test_every_class_that_a_job_can_end_with_has_a_cause_among_them() -> None:
     of_jobs = {name for name in advice.ADVICE if not name.startswith("BAD_INPUT.")} - OF_RUNS
-    named = {caused(path)[2]["class"] for path in CAUSES}
+    named = {load_cause(path)[2]["class"] for path in CAUSES}
     assert of_jobs <= named
     assert {"BAD_INPUT", "BAD_INPUT.TRUNCATED", "BAD_INPUT.LIMIT", "BAD_INPUT.SWAPPED", "BAD_INPUT.ARGS"} <= named
 
@@ -34,7 +34,7 @@ def test_every_class_that_a_job_can_end_with_has_a_cause_among_them() -> None:
 def test_the_exit_code_of_an_earlier_attempt_is_no_evidence() -> None:
     attempts = [{"Container": {"ExitCode": 75}}, {"Container": {}}]
     cause = {"JobId": "j", "Attempts": attempts, "Container": {}, "StatusReason": "Host EC2 (instance i-1) terminated."}
-    ending = Ending.parse({"Cause": json.dumps(cause)})
+    ending = BatchCause.parse({"Cause": json.dumps(cause)})
     assert (ending.attempt, ending.exit_code) == (2, None)
 
 
@@ -43,18 +43,18 @@ def test_the_exit_code_of_an_earlier_attempt_is_no_evidence() -> None:
 )
 def test_an_ending_is_read_from_what_batch_says(name: str, attempt: int, exit_code: int | None) -> None:
     error = event(f"diagnose_{name}")["align"]["error"]
-    ending = Ending.parse(error)
+    ending = BatchCause.parse(error)
     job_id = json.loads(error["Cause"])["JobId"]
     assert (ending.job_id, ending.attempt, ending.exit_code) == (job_id, attempt, exit_code)
 
 
 @pytest.mark.parametrize("error", [None, [], "text", 7, {}, {"Error": 1, "Cause": {"JobId": "j"}}])
 def test_an_error_that_is_none_is_an_ending_of_which_nothing_is_known(error: Any) -> None:
-    assert Ending.parse(error) == Ending()
+    assert BatchCause.parse(error) == BatchCause()
 
 
 def test_json_of_a_depth_that_no_parser_takes_is_text() -> None:
-    assert Ending.parse({"Error": "E", "Cause": "[" * 30_000}) == Ending(error="E", text="[" * 297 + "...")
+    assert BatchCause.parse({"Error": "E", "Cause": "[" * 30_000}) == BatchCause(error="E", text="[" * 297 + "...")
 
 
 VERDICT = Verdict("TOOL_FAILED", "samtools ended with exit code 1", "samtools", 70, ("a", "b"), 512, "j")

@@ -9,16 +9,18 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from seqdrop.failure import advice, classify
-from seqdrop.failure.batch_cause import Ending
+from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import Verdict
 from seqdrop.runs import diagnosis
-from support.batch_causes import CAUSES, caused
+from support.batch_causes import CAUSES, load_cause
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # other tests may need the machine
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40)
 JUNK = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
-REAL = [caused(path)[0] for path in CAUSES]
-JOBS = [json.loads(caused(path)[0]["Cause"]) for path in CAUSES if not path.stem.startswith(("api_", "odd_", "state_"))]
+REAL = [load_cause(path)[0] for path in CAUSES]
+JOBS = [
+    json.loads(load_cause(path)[0]["Cause"]) for path in CAUSES if not path.stem.startswith(("api_", "odd_", "state_"))
+]
 
 
 def real(number: int) -> dict[str, Any]:
@@ -67,10 +69,10 @@ def known(failure_class: str) -> bool:
 @RELAXED
 @given(ERRORS, MAYBE_VERDICTS)
 def test_whatever_is_said_of_a_job_it_has_a_class_a_sentence_and_an_advice(error: Any, verdict: Verdict | None) -> None:
-    failure_class, message = classify.classify(Ending.parse(error), verdict)
+    failure_class, message = classify.classify(BatchCause.parse(error), verdict)
     assert known(failure_class)
-    assert advice.on(failure_class, "call")
-    assert len(message) <= classify.MOST_SENTENCE
+    assert advice.get(failure_class, "call")
+    assert len(message) <= classify.MAX_MESSAGE
     assert message.isprintable()
 
 

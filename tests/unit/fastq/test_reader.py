@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import gunzip, reader
-from seqdrop.fastq.pairs import Pairs, interleaved
-from seqdrop.fastq.records import Batch
-from support.made_reads import bgzf, changed, fastq, flipped, records, text, write_pair, zipped
+from seqdrop.fastq.pairs import Pairs, interleave
+from seqdrop.fastq.records import Batch, read_group
+from support.made_reads import bgzf, edit_read, fastq, flip_byte, records, text, to_gzip, write_pair
 
 COUNT = 50
 ONE, TWO = records(1, COUNT), records(2, COUNT)
@@ -27,19 +27,19 @@ def counted(paths: tuple[Path, Path]) -> int:
 
 
 GOOD = {
-    "gzip": (zipped(text(ONE)), zipped(text(TWO)), ".fastq.gz"),
+    "gzip": (to_gzip(text(ONE)), to_gzip(text(TWO)), ".fastq.gz"),
     "several members": (
-        zipped(text(ONE[:20])) + zipped(text(ONE[20:])),
-        zipped(text(TWO[:7])) + zipped(text(TWO[7:])),
+        to_gzip(text(ONE[:20])) + to_gzip(text(ONE[20:])),
+        to_gzip(text(TWO[:7])) + to_gzip(text(TWO[7:])),
         ".fastq.gz",
     ),
     "BGZF": (bgzf(text(ONE)), bgzf(text(TWO)), ".fastq.gz"),
-    "padded with zeros": (zipped(text(ONE)) + bytes(512), zipped(text(TWO)), ".fastq.gz"),
+    "padded with zeros": (to_gzip(text(ONE)) + bytes(512), to_gzip(text(TWO)), ".fastq.gz"),
     "plain": (text(ONE), text(TWO), ".fastq"),
-    "plain, but named .gz": (text(ONE), zipped(text(TWO)), ".fastq.gz"),
-    "CRLF": (zipped(text(ONE, "\r\n")), zipped(text(TWO, "\r\n")), ".fastq.gz"),
-    "no final newline": (zipped(text(ONE)[:-1]), zipped(text(TWO)[:-1]), ".fastq.gz"),
-    "blank lines at the end": (zipped(text(ONE) + b"\n\n"), zipped(text(TWO)), ".fastq.gz"),
+    "plain, but named .gz": (text(ONE), to_gzip(text(TWO)), ".fastq.gz"),
+    "CRLF": (to_gzip(text(ONE, "\r\n")), to_gzip(text(TWO, "\r\n")), ".fastq.gz"),
+    "no final newline": (to_gzip(text(ONE)[:-1]), to_gzip(text(TWO)[:-1]), ".fastq.gz"),
+    "blank lines at the end": (to_gzip(text(ONE) + b"\n\n"), to_gzip(text(TWO)), ".fastq.gz"),
 }
 
 
@@ -88,7 +88,7 @@ def zipped_without_packing(data: bytes) -> bytes:
     return gzip.compress(data, 0, mtime=0)
 
 
-WHOLE_1, WHOLE_2 = zipped(text(ONE)), zipped(text(TWO))
+WHOLE_1, WHOLE_2 = to_gzip(text(ONE)), to_gzip(text(TWO))
 SIZE = f"{len(WHOLE_1):,}"
 LONG = b"@r\n" + b"A" * 90_000 + b"\n+\n" + b"F" * 90_000 + b"\n"
 PHRED_64 = [(head, seq, "h" * len(seq)) for head, seq, _ in ONE]
@@ -96,22 +96,22 @@ BAD = {
     "cut gzip": (WHOLE_1, WHOLE_2[: len(WHOLE_2) // 2], "TRUNCATED", "lane1_R2.fastq.gz is cut off"),
     "gzip without its trailer": (WHOLE_1, WHOLE_2[:-8], "TRUNCATED", "lane1_R2.fastq.gz is cut off"),
     "second member cut": (WHOLE_1 + WHOLE_1[:-20], WHOLE_2 * 2, "TRUNCATED", "lane1_R1.fastq.gz is cut off"),
-    "cut record": (zipped(text(ONE)[:-40]), WHOLE_2, "TRUNCATED", "lane1_R1.fastq.gz ends in the middle of read 50"),
+    "cut record": (to_gzip(text(ONE)[:-40]), WHOLE_2, "TRUNCATED", "lane1_R1.fastq.gz ends in the middle of read 50"),
     "wrong CRC": (
-        flipped(WHOLE_1, len(WHOLE_1) - 8),
+        flip_byte(WHOLE_1, len(WHOLE_1) - 8),
         WHOLE_2,
         "CORRUPT_GZIP",
         f"damaged between byte 0 and {SIZE} of {SIZE}",
     ),
-    "wrong length": (flipped(WHOLE_1, len(WHOLE_1) - 1), WHOLE_2, "CORRUPT_GZIP", "lane1_R1.fastq.gz is damaged"),
+    "wrong length": (flip_byte(WHOLE_1, len(WHOLE_1) - 1), WHOLE_2, "CORRUPT_GZIP", "lane1_R1.fastq.gz is damaged"),
     "second member damaged": (
-        WHOLE_1 + flipped(WHOLE_1, len(WHOLE_1) - 8),
+        WHOLE_1 + flip_byte(WHOLE_1, len(WHOLE_1) - 8),
         WHOLE_2 * 2,
         "CORRUPT_GZIP",
         f"lane1_R1.fastq.gz is damaged between byte {SIZE} and",
     ),
     "damage that looks like bad reads": (
-        flipped(zipped_without_packing(text(ONE)), 31),
+        flip_byte(zipped_without_packing(text(ONE)), 31),
         WHOLE_2,
         "CORRUPT_GZIP",
         "is damaged",
@@ -129,83 +129,88 @@ BAD = {
         "lane1_R1.fastq.gz has 5 bytes after its end that are no gzip",
     ),
     "junk after zeros": (WHOLE_1 + bytes(70_000) + b"\1", WHOLE_2, "CORRUPT_GZIP", "has 70,001 bytes after its end"),
-    "fewer mates": (WHOLE_1, zipped(text(TWO[:-1])), "MATE_COUNT", "number of reads: 50 and 49"),
-    "more mates": (zipped(text(ONE[:1])), WHOLE_2, "MATE_COUNT", "number of reads: 1 and 50"),
+    "fewer mates": (WHOLE_1, to_gzip(text(TWO[:-1])), "MATE_COUNT", "number of reads: 50 and 49"),
+    "more mates": (to_gzip(text(ONE[:1])), WHOLE_2, "MATE_COUNT", "number of reads: 1 and 50"),
     "one mate of no bytes": (WHOLE_1, b"", "MATE_COUNT", "number of reads: 50 and 0"),
-    "other names": (WHOLE_1, changed(TWO, 7, head="other 2:N:0:A"), "MATE_NAMES", "read 8 of lane1_R1.fastq.gz"),
-    "other order": (WHOLE_1, zipped(text([*TWO[1:], TWO[0]])), "MATE_NAMES", "read 1 of lane1_R1.fastq.gz"),
+    "other names": (WHOLE_1, edit_read(TWO, 7, head="other 2:N:0:A"), "MATE_NAMES", "read 8 of lane1_R1.fastq.gz"),
+    "other order": (WHOLE_1, to_gzip(text([*TWO[1:], TWO[0]])), "MATE_NAMES", "read 1 of lane1_R1.fastq.gz"),
     "names with other last digits": (
-        zipped(text([("r1", "ACGT", "FFFF")])),
-        zipped(text([("r2", "CCCC", "FFFF")])),
+        to_gzip(text([("r1", "ACGT", "FFFF")])),
+        to_gzip(text([("r2", "CCCC", "FFFF")])),
         "MATE_NAMES",
         "read 1 of",
     ),
     "the same file twice": (WHOLE_1, WHOLE_1, "SAME_FILE", "hold the same reads"),
     "the same reads, packed otherwise": (WHOLE_1, text(ONE), "SAME_FILE", "hold the same reads"),
     "swapped": (WHOLE_2, WHOLE_1, "SWAPPED", "lane1_R1.fastq.gz holds second mates"),
-    "gzip of nothing": (zipped(b""), zipped(b""), "EMPTY", "hold no reads"),
+    "gzip of nothing": (to_gzip(b""), to_gzip(b""), "EMPTY", "hold no reads"),
     "no bytes": (b"", b"", "EMPTY", "hold no reads"),
-    "blank lines alone": (zipped(b"\n" * 5), zipped(b""), "EMPTY", "hold no reads"),
+    "blank lines alone": (to_gzip(b"\n" * 5), to_gzip(b""), "EMPTY", "hold no reads"),
     "not gzip": (b"PK\x03\x04" + bytes(99), WHOLE_2, "NOT_GZIP", "lane1_R1.fastq.gz is named .gz but is no gzip"),
-    "a FASTA": (zipped(b">chr1\nACGT\n>chr2\nACGT\n"), WHOLE_2, "MALFORMED", "no '@' where a name should begin"),
-    "a line too many": (zipped(b"\n" + text(ONE)), WHOLE_2, "MALFORMED", "no '@' where a name should begin in read 1"),
-    "a blank line amid": (zipped(text(ONE[:9]) + b"\n" + text(ONE[9:])), WHOLE_2, "MALFORMED", "begin in read 10"),
+    "a FASTA": (to_gzip(b">chr1\nACGT\n>chr2\nACGT\n"), WHOLE_2, "MALFORMED", "no '@' where a name should begin"),
+    "a line too many": (to_gzip(b"\n" + text(ONE)), WHOLE_2, "MALFORMED", "no '@' where a name should begin in read 1"),
+    "a blank line amid": (to_gzip(text(ONE[:9]) + b"\n" + text(ONE[9:])), WHOLE_2, "MALFORMED", "begin in read 10"),
     "blank lines without end": (
-        zipped(text(ONE) + b"\n" * 9_999),
+        to_gzip(text(ONE) + b"\n" * 9_999),
         WHOLE_2,
         "MALFORMED",
         "no '@' where a name should begin",
     ),
-    "no '@'": (zipped(b"x" + text(ONE)[1:]), WHOLE_2, "MALFORMED", "no '@' where a name should begin in read 1"),
-    "no name": (changed(ONE, 3, head=" 1:N:0:A"), WHOLE_2, "MALFORMED", "no name in read 4"),
-    "no name, no comment": (changed(ONE, 3, head=""), WHOLE_2, "MALFORMED", "no name in read 4"),
+    "no '@'": (to_gzip(b"x" + text(ONE)[1:]), WHOLE_2, "MALFORMED", "no '@' where a name should begin in read 1"),
+    "no name": (edit_read(ONE, 3, head=" 1:N:0:A"), WHOLE_2, "MALFORMED", "no name in read 4"),
+    "no name, no comment": (edit_read(ONE, 3, head=""), WHOLE_2, "MALFORMED", "no name in read 4"),
     "'@' in a name": (
-        changed(ONE, 3, head="@a"),
+        edit_read(ONE, 3, head="@a"),
         WHOLE_2,
         "MALFORMED",
         "a name with a letter that SAM does not allow in read 4",
     ),
-    "an umlaut in a name": (changed(ONE, 3, head="rä"), WHOLE_2, "MALFORMED", "a name with a letter that SAM does not"),
-    "NUL in a name": (changed(ONE, 3, head="r\0"), WHOLE_2, "MALFORMED", "a name with a letter that SAM does not"),
-    "no '+' line": (zipped(text(ONE).replace(b"\n+\n", b"\n-\n", 1)), WHOLE_2, "MALFORMED", "no '+' line in read 1"),
-    "qualities too short": (changed(ONE, 3, qual="F"), WHOLE_2, "MALFORMED", "30 bases but 1 qualities in read 4"),
-    "no bases": (changed(ONE, 3, seq="", qual=""), WHOLE_2, "MALFORMED", "no bases in read 4"),
-    "no bases in the last read": (changed(ONE, 49, seq="", qual=""), WHOLE_2, "MALFORMED", "no bases in read 50"),
+    "an umlaut in a name": (
+        edit_read(ONE, 3, head="rä"),
+        WHOLE_2,
+        "MALFORMED",
+        "a name with a letter that SAM does not",
+    ),
+    "NUL in a name": (edit_read(ONE, 3, head="r\0"), WHOLE_2, "MALFORMED", "a name with a letter that SAM does not"),
+    "no '+' line": (to_gzip(text(ONE).replace(b"\n+\n", b"\n-\n", 1)), WHOLE_2, "MALFORMED", "no '+' line in read 1"),
+    "qualities too short": (edit_read(ONE, 3, qual="F"), WHOLE_2, "MALFORMED", "30 bases but 1 qualities in read 4"),
+    "no bases": (edit_read(ONE, 3, seq="", qual=""), WHOLE_2, "MALFORMED", "no bases in read 4"),
+    "no bases in the last read": (edit_read(ONE, 49, seq="", qual=""), WHOLE_2, "MALFORMED", "no bases in read 50"),
     "a digit among bases": (
-        changed(ONE, 3, seq="A1" * 15),
+        edit_read(ONE, 3, seq="A1" * 15),
         WHOLE_2,
         "MALFORMED",
         "a letter that stands for no base in read 4",
     ),
     "a blank among qualities": (
-        changed(ONE, 3, qual="F " * 15),
+        edit_read(ONE, 3, qual="F " * 15),
         WHOLE_2,
         "MALFORMED",
         "a quality that SAM does not allow in read 4",
     ),
-    "Phred+64": (zipped(text(PHRED_64)), WHOLE_2, "MALFORMED", "has Phred+64 qualities (old Illumina)"),
+    "Phred+64": (to_gzip(text(PHRED_64)), WHOLE_2, "MALFORMED", "has Phred+64 qualities (old Illumina)"),
     "a note behind the reads": (
-        zipped(text(ONE) + b"done: exit 0\n"),
+        to_gzip(text(ONE) + b"done: exit 0\n"),
         WHOLE_2,
         "MALFORMED",
         f"no '@' where a name should begin in read {len(ONE) + 1}",
     ),
-    "a note": (zipped(b"not a fastq\n"), WHOLE_2, "MALFORMED", "no '@' where a name should begin in read 1"),
+    "a note": (to_gzip(b"not a fastq\n"), WHOLE_2, "MALFORMED", "no '@' where a name should begin in read 1"),
     "Phred+64 in the second mate alone": (
         WHOLE_1,
-        zipped(text([(head, seq, "h" * len(seq)) for head, seq, _ in TWO])),
+        to_gzip(text([(head, seq, "h" * len(seq)) for head, seq, _ in TWO])),
         "MALFORMED",
         "lane1_R2.fastq.gz has Phred+64 qualities",
     ),
-    "a name too long": (changed(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT", "a name of more than 254 bytes in read 4"),
-    "a line too long": (zipped(b"@r\n" + b"A" * 3_000_000), WHOLE_2, "LIMIT", "a line of more than 1,048,576 bytes"),
+    "a name too long": (edit_read(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT", "a name of more than 254 bytes in read 4"),
+    "a line too long": (to_gzip(b"@r\n" + b"A" * 3_000_000), WHOLE_2, "LIMIT", "a line of more than 1,048,576 bytes"),
     "a read too long": (
-        zipped(b"@r\n%b\n+\n%b\n" % (b"A" * (1 << 21), b"F" * (1 << 21))),
+        to_gzip(b"@r\n%b\n+\n%b\n" % (b"A" * (1 << 21), b"F" * (1 << 21))),
         WHOLE_2,
         "LIMIT",
         "more than 1,048,576",
     ),
-    "reads too long": (zipped(LONG * 200), WHOLE_2, "LIMIT", "reads too long for this pipeline"),
+    "reads too long": (to_gzip(LONG * 200), WHOLE_2, "LIMIT", "reads too long for this pipeline"),
 }
 
 
@@ -220,9 +225,9 @@ def test_each_bad_file_has_its_class_and_its_sentence(
 
 
 def test_a_file_that_unpacks_without_end_is_refused_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gunzip, "GROWTH_FROM", 1 << 20)
+    monkeypatch.setattr(gunzip, "RATIO_CHECKED_FROM", 1 << 20)
     read = b"@r\nACGT\n+\nFFFF\n"
-    paths = write_pair(tmp_path, zipped(read * 1_000_000), zipped(read * 1_000_000))
+    paths = write_pair(tmp_path, to_gzip(read * 1_000_000), to_gzip(read * 1_000_000))
     with pytest.raises(BadInputError, match="unpacks to more than 200 times its size") as raised:
         counted(paths)
     assert raised.value.failure_class == "BAD_INPUT.LIMIT"
@@ -230,7 +235,7 @@ def test_a_file_that_unpacks_without_end_is_refused_early(tmp_path: Path, monkey
 
 def test_a_name_may_have_as_many_bytes_as_a_bam_holds(tmp_path: Path) -> None:
     name = "n" * 254
-    paths = write_pair(tmp_path, changed(ONE, 3, head=name), changed(TWO, 3, head=name))
+    paths = write_pair(tmp_path, edit_read(ONE, 3, head=name), edit_read(TWO, 3, head=name))
     assert counted(paths) == COUNT
 
 
@@ -253,15 +258,15 @@ def test_of_files_that_go_on_the_count_says_at_least(tmp_path: Path) -> None:
 def test_names_that_come_again_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], again: int
 ) -> None:
-    monkeypatch.setattr(reader, "BATCH", 3)  # so that a file joined to itself has a second batch
+    monkeypatch.setattr(reader, "BATCH_SIZE", 3)  # so that a file joined to itself has a second batch
     one, two = ([(name, bases, "FFFF") for name in names] for bases in ("ACGT", "CCCC"))
     pairs = Pairs(*write_pair(tmp_path, text(one), text(two), ".fastq"))
     assert sum(len(batch) for batch, _ in pairs.batches()) == pairs.count == len(names)
-    assert pairs.again == again
+    assert pairs.duplicate_names == again
 
 
 def test_who_stops_reading_leaves_no_thread_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "BATCH", 5)
+    monkeypatch.setattr(reader, "BATCH_SIZE", 5)
     before = threading.active_count()
     batches = Pairs(*write_pair(tmp_path, WHOLE_1, WHOLE_2)).batches()
     next(batches)
@@ -273,12 +278,12 @@ def test_who_stops_reading_leaves_no_thread_behind(tmp_path: Path, monkeypatch: 
 def test_interleaved_mates_stand_side_by_side(tmp_path: Path) -> None:
     ((one, two),) = Pairs(*write_pair(tmp_path, WHOLE_1, WHOLE_2)).batches()
     expected = [(head.split()[0], seq, qual) for mates in zip(ONE, TWO, strict=True) for head, seq, qual in mates]
-    assert interleaved(one, two) == text(expected)
+    assert interleave(one, two) == text(expected)
 
 
 def test_no_flipped_bit_goes_unseen(tmp_path: Path) -> None:
     """Of the gzip's own header some bits mean nothing; with any other one flipped the reads are refused."""
-    whole = zipped(text(ONE))
+    whole = to_gzip(text(ONE))
     made = random.Random(20260302)  # noqa: S311
     for place in [*range(10), *made.sample(range(10, len(whole)), 150)]:
         damaged = bytearray(whole)
@@ -323,13 +328,13 @@ def test_the_best_phred33_qualities_are_not_taken_for_phred64(tmp_path: Path, be
     ],
 )
 def test_the_read_group_is_flowcell_and_lane(head: bytes, group: str | None) -> None:
-    assert reader.read_group(head) == group
+    assert read_group(head) == group
 
 
 def test_damage_that_was_met_in_a_thread_nobody_asked_is_told_all_the_same(tmp_path: Path) -> None:
-    path, _ = write_pair(tmp_path, flipped(WHOLE_1, len(WHOLE_1) - 8), b"")
-    with gunzip.Unpacked(path) as file:
+    path, _ = write_pair(tmp_path, flip_byte(WHOLE_1, len(WHOLE_1) - 8), b"")
+    with gunzip.GzipReader(path) as file:
         with pytest.raises(BadInputError, match="is damaged"):
             list(file)
         with pytest.raises(BadInputError, match="is damaged"):
-            file.prove()
+            file.verify_checksum()

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import gunzip
-from seqdrop.fastq.gunzip import Unpacked
-from support.fastq_files import EDITS, Edit, agree, edited, mates, with_header
+from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.records import GZIP_MAGIC
+from support.fastq_files import EDITS, Edit, apply_edits, assert_readers_agree, fastq_pairs, with_header
 
 EXAMPLES = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -23,15 +24,15 @@ EXAMPLES = settings(max_examples=200, deadline=None, suppress_health_check=[Heal
     st.lists(EDITS, max_size=2),
 )
 def test_a_file_is_taken_as_gzip_takes_it(members: list[tuple[bytes, int]], edits: list[Edit]) -> None:
-    data = edited(b"".join(with_header(content, 2 * flags) for content, flags in members), edits)
-    if not data.startswith(gunzip.GZIP_MAGIC):
+    data = apply_edits(b"".join(with_header(content, 2 * flags) for content, flags in members), edits)
+    if not data.startswith(GZIP_MAGIC):
         return
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gunzip, "BLOCK", 64)
+        patch.setattr(gunzip, "BLOCK_SIZE", 64)
         path = Path(folder, "lane1_R1.fastq.gz")
         path.write_bytes(data)
         tested = subprocess.run(["gzip", "-t", path], capture_output=True, check=False).returncode
-        said, content = unpacked(path)
+        said, content = read_bytes(path)
         if tested == 0:
             assert (said, content) == (
                 "",
@@ -42,15 +43,15 @@ def test_a_file_is_taken_as_gzip_takes_it(members: list[tuple[bytes, int]], edit
             assert tested == 1 or "bytes after its end that are no gzip" in said
 
 
-def unpacked(path: Path) -> tuple[str, bytes]:
+def read_bytes(path: Path) -> tuple[str, bytes]:
     try:
-        with Unpacked(path) as file:
+        with GzipReader(path) as file:
             return "", b"".join(file)
     except BadInputError as error:
         return f"{error.failure_class} {error}", b""
 
 
 @EXAMPLES
-@given(mates())
+@given(fastq_pairs())
 def test_a_pair_is_taken_as_a_plain_reader_takes_it(files: tuple[bytes, bytes]) -> None:
-    agree(files)
+    assert_readers_agree(files)

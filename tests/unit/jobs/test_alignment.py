@@ -18,7 +18,7 @@ from seqdrop.jobs.workspace import Work
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import FASTQS, Deployed
-from support.made_reads import fastq, text, zipped
+from support.made_reads import fastq, text, to_gzip
 
 CONTIG, LENGTH = "chr1", 1_000
 SAM_HEADER = f"@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:{CONTIG}\tLN:{LENGTH}\n"
@@ -189,7 +189,7 @@ def test_reads_are_counted_in_all_lanes_and_both_mates(work: Work) -> None:
 
 def test_reads_with_the_same_name_are_warned_of(work: Work) -> None:
     one, two = (text([(f"r{number % 3}", bases, "FFFF") for number in range(5)]) for bases in ("ACGT", "CCCC"))
-    list(alignment.proven(work, written(work, 1, zipped(one), zipped(two))))
+    list(alignment.proven(work, written(work, 1, to_gzip(one), to_gzip(two))))
     sentence = "2 of 5 pairs of lane1_R1.fastq.gz and lane1_R2.fastq.gz have the name of another"
     assert work.warnings == [{"warning": "DUPLICATE_NAMES", "message": sentence}]
 

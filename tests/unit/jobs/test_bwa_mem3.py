@@ -115,14 +115,14 @@ def first_six(record: list[str]) -> list[str]:
 def test_the_bytes_are_the_same_for_any_number_of_threads(
     genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "BATCH", 100)  # so that there is something to spread
+    monkeypatch.setattr(reader, "BATCH_SIZE", 100)  # so that there is something to spread
     assert aligned(genome, [lane], threads=1) == aligned(genome, [lane], threads=3)
 
 
 def test_reads_come_out_in_the_order_they_went_in_mates_side_by_side(
     genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "BATCH", 100)
+    monkeypatch.setattr(reader, "BATCH_SIZE", 100)
     primary = [record for record in records(aligned(genome, [lane], threads=3)) if not int(record[1]) & 0x900]
     names = [line.split()[0][1:] for line in lane.fastq_1.read_text().splitlines()[::4]]
     assert [(record[0], int(record[1]) & 0xC0) for record in primary] == [
@@ -152,7 +152,7 @@ def test_broken_reads_end_the_alignment(genome: Path, lane: Lane, tmp_path: Path
 def test_what_waits_is_never_begun_once_the_reads_are_found_bad(
     genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "BATCH", 100)
+    monkeypatch.setattr(reader, "BATCH_SIZE", 100)
     begun = []
     release = threading.Event()
 

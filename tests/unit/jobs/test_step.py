@@ -126,7 +126,7 @@ def test_a_verdict_whole(batch: Batch) -> None:
         "stderr_tail": ["reading <sample>.bam", "boom"],
         "peak_memory": verdict["peak_memory"],
         "job_id": JOB_ID,
-        "advice": advice.on("TOOL_FAILED"),
+        "advice": advice.get("TOOL_FAILED"),
     }
 
 

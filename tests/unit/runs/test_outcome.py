@@ -109,7 +109,7 @@ def test_the_machine_ends_with_the_class_and_with_all_that_is_to_be_said() -> No
     said = RunEnding("FAILED", "STOPPED", "It was stopped.").answer()
     assert (said["class"], said["cause"].splitlines()) == (
         "STOPPED",
-        ["It was stopped.", "Class: STOPPED", f"What to do: {advice.on('STOPPED')}"],
+        ["It was stopped.", "Class: STOPPED", f"What to do: {advice.get('STOPPED')}"],
     )
 
 

@@ -8,7 +8,7 @@ import random
 import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.runs.precheck import MOST_TEXT, REACH, Beginning, prove_mates
-from support.made_reads import records, text, zipped
+from support.made_reads import records, text, to_gzip
 
 ONE, TWO = text(records(1, 4)), text(records(2, 4))
 NAMES = {1: "S_R1.fastq.gz", 2: "S_R2.fastq.gz"}
@@ -32,16 +32,16 @@ def incompressible(mate: int, size: int) -> bytes:
     made = random.Random(mate)  # noqa: S311
     reads = size // 40
     letters = (made.choices("ACGT", k=100) for _ in range(reads))
-    return zipped("".join(f"@r{n}\n{''.join(bases)}\n+\n{'F' * 100}\n" for n, bases in enumerate(letters)).encode())
+    return to_gzip("".join(f"@r{n}\n{''.join(bases)}\n+\n{'F' * 100}\n" for n, bases in enumerate(letters)).encode())
 
 
 READABLE = {
     "plain": (ONE, TWO),
-    "gzip": (zipped(ONE), zipped(TWO)),
-    "one of each": (ONE, zipped(TWO)),
-    "members": (zipped(ONE[:100]) + zipped(ONE[100:]), zipped(b"") + zipped(TWO)),
-    "zero padding": (zipped(ONE) + bytes(512), zipped(TWO)),
-    "CRLF": (text(records(1, 4), "\r\n"), zipped(TWO)),
+    "gzip": (to_gzip(ONE), to_gzip(TWO)),
+    "one of each": (ONE, to_gzip(TWO)),
+    "members": (to_gzip(ONE[:100]) + to_gzip(ONE[100:]), to_gzip(b"") + to_gzip(TWO)),
+    "zero padding": (to_gzip(ONE) + bytes(512), to_gzip(TWO)),
+    "CRLF": (text(records(1, 4), "\r\n"), to_gzip(TWO)),
     "no final newline": (ONE[:-1], TWO[:-1]),
     "blank lines at the end": (ONE + b"\n\n\n\n\n", TWO + b"\n"),
     "slashes": (text(records(1, 4, header="slash")), text(records(2, 4, header="slash"))),
@@ -57,9 +57,9 @@ def test_what_is_readable_is_let_through(how: str) -> None:
 
 REFUSED = {
     "no bytes": (b"", TWO, "EMPTY", "S_R1.fastq.gz is empty: it has no bytes"),
-    "gzip of nothing": (zipped(b""), zipped(TWO), "EMPTY", "S_R1.fastq.gz holds no reads"),
-    "another format": (b"BZh91AY&SY" + bytes(99), zipped(TWO), "NOT_GZIP", "S_R1.fastq.gz is no gzip file"),
-    "a BAM": (zipped(b"BAM\1" + bytes(99)), zipped(TWO), "EMPTY|TRUNCATED|MALFORMED", "S_R1.fastq.gz"),
+    "gzip of nothing": (to_gzip(b""), to_gzip(TWO), "EMPTY", "S_R1.fastq.gz holds no reads"),
+    "another format": (b"BZh91AY&SY" + bytes(99), to_gzip(TWO), "NOT_GZIP", "S_R1.fastq.gz is no gzip file"),
+    "a BAM": (to_gzip(b"BAM\1" + bytes(99)), to_gzip(TWO), "EMPTY|TRUNCATED|MALFORMED", "S_R1.fastq.gz"),
     "damaged": (b"\x1f\x8bnot gzip", TWO, "CORRUPT_GZIP", "S_R1.fastq.gz is damaged: it cannot be unzipped"),
     "plain, cut": (ONE[:-40], TWO, "TRUNCATED", "S_R1.fastq.gz ends in the middle of read 4"),
     "no name": (ONE, b"@r\nA\n+\nF\nr\nA\n+\nF\n", "MALFORMED", "S_R2.fastq.gz: no '@' where a name should begin in"),
@@ -68,7 +68,7 @@ REFUSED = {
     "lengths": (b"@r\nACGT\n+\nF\n", TWO, "MALFORMED", "S_R1.fastq.gz: 4 bases but 1 qualities in read 1"),
     "Phred+64": (ONE, b"@r\nACGT\n+\nfg;h\n", "MALFORMED", "S_R2.fastq.gz has Phred+64 qualities"),
     "other names": (ONE, text(records(2, 4, lane=2)), "MATE_NAMES", "read 1 of S_R1.fastq.gz and of S_R2.fastq.gz"),
-    "the same reads": (zipped(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz hold the same reads"),
+    "the same reads": (to_gzip(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz hold the same reads"),
     "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz holds second mates or S_R2.fastq.gz first ones"),
     "swapped, by slashes": (
         text(records(2, 4, header="slash")),
@@ -95,12 +95,12 @@ def test_what_the_beginning_shows_is_refused_by_name(how: str) -> None:
 
 
 def test_the_size_of_plain_text_says_nothing_of_a_packed_mate() -> None:
-    one, two = looked_at(ONE * 6_000, zipped(TWO * 6_000))
+    one, two = looked_at(ONE * 6_000, to_gzip(TWO * 6_000))
     assert one.size > 10 * two.size
 
 
 def test_a_small_gzip_file_that_is_cut_is_left_to_the_job() -> None:
-    looked_at(zipped(ONE)[:-20], zipped(TWO))
+    looked_at(to_gzip(ONE)[:-20], to_gzip(TWO))
 
 
 def test_a_file_larger_than_the_look_is_not_called_cut() -> None:

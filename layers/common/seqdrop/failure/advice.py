@@ -42,7 +42,7 @@ ADVICE = {
 }
 
 
-def on(failure_class: str, step: str = "") -> str:
+def get(failure_class: str, step: str = "") -> str:
     """The advice on a class; of a class that has none, that of its kind."""
     text = ADVICE.get(failure_class) or ADVICE.get(failure_class.split(".", maxsplit=1)[0], ADVICE["INTERNAL"])
     again = "`seqdrop reference`" if step == "prepare" else "`seqdrop resume RUN`"

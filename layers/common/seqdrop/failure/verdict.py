@@ -6,12 +6,14 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seqdrop import signals
 from seqdrop.failure import advice
 
 # Exit codes of a job: the words of sysexits.h, and 128 + SIGTERM.
-USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN, STOPPED_EXIT = 64, 65, 70, 75, 143
+USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT = 64, 65, 70, 75
+STOPPED_EXIT = signals.STOPPED_EXIT
 
-BAD_INPUT = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
+BAD_INPUT_CLASS = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
 
 
 class JobError(Exception):
@@ -27,7 +29,7 @@ class JobError(Exception):
 class BadInputError(JobError):
     """The reads or the genome are not what they should be; another try reads the same bytes."""
 
-    exit_code = BAD_DATA
+    exit_code = BAD_DATA_EXIT
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(kind if kind == "REFERENCE" else f"BAD_INPUT.{kind}", message)
@@ -36,7 +38,7 @@ class BadInputError(JobError):
 class UsageError(JobError):
     """The plan asks for what the tool's wrapper does not allow."""
 
-    exit_code = USAGE
+    exit_code = USAGE_EXIT
 
     def __init__(self, message: str) -> None:
         super().__init__("BAD_INPUT.ARGS", message)
@@ -56,7 +58,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        return {"class": fields.pop("failure_class"), **fields, "advice": advice.on(self.failure_class)}
+        return {"class": fields.pop("failure_class"), **fields, "advice": advice.get(self.failure_class)}
 
     @classmethod
     def from_json(cls, value: Any) -> Verdict:
@@ -70,7 +72,7 @@ class Verdict:
                 "stderr_tail": list(tail),
                 "peak_memory": int(peak_memory),
                 "job_id": str(job_id),
-            } if failure_class in advice.ADVICE or BAD_INPUT.fullmatch(failure_class):
+            } if failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class):
                 lines = tuple(line for line in tail if isinstance(line, str))
                 return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
         raise ValueError("this is no verdict")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import reader, records
-from seqdrop.fastq.gunzip import Unpacked
-from seqdrop.fastq.prefetch import ahead
-from seqdrop.fastq.records import LINES, Batch
+from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.prefetch import prefetch
+from seqdrop.fastq.records import LINES_PER_READ, Batch
 
 
 class Pairs:
@@ -22,64 +22,69 @@ class Pairs:
 
     def __init__(self, fastq_1: Path, fastq_2: Path) -> None:
         self._paths = fastq_1, fastq_2
-        self._named = f"{fastq_1.name} and {fastq_2.name}"
+        self._label = f"{fastq_1.name} and {fastq_2.name}"
         self.count = 0
-        self.again = 0  # pairs with a name that another has: in their own batch or in the first one
+        self.duplicate_names = 0  # pairs with a name that another has: in their own batch or in the first one
         self._first_names: frozenset[bytes] = frozenset()
 
     def batches(self) -> Generator[tuple[Batch, Batch]]:
         """Batches of both mates side by side, every one proven; raises BadInputError."""
-        with Unpacked(self._paths[0]) as one, Unpacked(self._paths[1]) as two:
+        with GzipReader(self._paths[0]) as one, GzipReader(self._paths[1]) as two:
             try:
-                yield from self._proven(one, two)
+                yield from self._read_checked(one, two)
             except BadInputError:
-                one.prove()
-                two.prove()
+                one.verify_checksum()
+                two.verify_checksum()
                 raise
         if self.count == 0:
-            raise BadInputError("EMPTY", f"{self._named} hold no reads")
+            raise BadInputError("EMPTY", f"{self._label} hold no reads")
 
-    def _proven(self, file_1: Unpacked, file_2: Unpacked) -> Generator[tuple[Batch, Batch]]:
+    def _read_checked(self, file_1: GzipReader, file_2: GzipReader) -> Generator[tuple[Batch, Batch]]:
         # Each mate in a thread of its own: unpacking lets the others run.
-        with closing(ahead(reader.batches(file_1))) as first, closing(ahead(reader.batches(file_2))) as second:
+        with (
+            closing(prefetch(reader.read_batches(file_1))) as first,
+            closing(prefetch(reader.read_batches(file_2))) as second,
+        ):
             while True:
                 one, two = next(first, None), next(second, None)
                 if one is None and two is None:
                     return
                 if one is None or two is None or len(one) != len(two):
-                    raise self._unequal(one, two)
-                self._prove_mates(one, two)
-                self._note_names(one.names)
+                    raise self._count_error(one, two)
+                self._check_mates(one, two)
+                self._count_duplicates(one.names)
                 self.count += len(one)
                 yield one, two
 
-    def _unequal(self, *mates: Batch | None) -> BadInputError:
+    def _count_error(self, *mates: Batch | None) -> BadInputError:
         """Both counts, as far as they are known: a file that goes on is not read to its end."""
-        told = []
+        counts = []
         for batch in mates:
-            goes_on = batch is not None and len(batch) == reader.BATCH
-            told.append(f"{'at least ' if goes_on else ''}{self.count + len(batch or ()):,}")
-        return BadInputError("MATE_COUNT", f"{self._named} do not hold the same number of reads: {' and '.join(told)}")
+            goes_on = batch is not None and len(batch) == reader.BATCH_SIZE
+            counts.append(f"{'at least ' if goes_on else ''}{self.count + len(batch or ()):,}")
+        return BadInputError(
+            "MATE_COUNT", f"{self._label} do not hold the same number of reads: {' and '.join(counts)}"
+        )
 
-    def _prove_mates(self, one: Batch, two: Batch) -> None:
+    def _check_mates(self, one: Batch, two: Batch) -> None:
         name_1, name_2 = (path.name for path in self._paths)
         if self.count == 0:
-            records.prove_phred33(one.qualities, name_1)
-            records.prove_phred33(two.qualities, name_2)
-        records.prove_mates(one, two, name_1, name_2, self.count)
+            records.check_phred33(one.qualities, name_1)
+            records.check_phred33(two.qualities, name_2)
+        records.check_mates(one, two, name_1, name_2, self.count)
 
-    def _note_names(self, names: list[bytes]) -> None:
+    def _count_duplicates(self, names: list[bytes]) -> None:
         """Neither Illumina nor archives repeat names; a file that was joined to itself does."""
         seen = frozenset(names)
-        self.again += len(names) - len(seen) + len(seen & self._first_names)
+        self.duplicate_names += len(names) - len(seen) + len(seen & self._first_names)
         self._first_names = self._first_names or seen
 
 
-def interleaved(one: Batch, two: Batch) -> bytes:
+def interleave(one: Batch, two: Batch) -> bytes:
     """A batch as plain FASTQ, mates side by side."""
-    lines = [b"+"] * (2 * LINES * len(one))
+    lines = [b"+"] * (2 * LINES_PER_READ * len(one))
     for mate, batch in enumerate((one, two)):
         heads = [b"@" + name for name in batch.names]
         for place, column in ((0, heads), (1, batch.sequences), (3, batch.qualities)):
-            lines[LINES * mate + place :: 2 * LINES] = column
+            lines[LINES_PER_READ * mate + place :: 2 * LINES_PER_READ] = column
     return b"\n".join([*lines, b""])

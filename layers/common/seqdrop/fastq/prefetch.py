@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 DEPTH = 2  # items that wait: enough that neither side stands still, few enough for flat memory
 
 
-def ahead(items: Generator[Item]) -> Generator[Item]:
+def prefetch(items: Generator[Item]) -> Generator[Item]:
     """What `items` yields, the next ones made while one is used."""
     with closing(items), ThreadPoolExecutor(1) as thread:
         coming = deque(thread.submit(next, items, None) for _ in range(DEPTH))

@@ -110,9 +110,11 @@ def proven(work: Work, lane: Lane) -> Generator[tuple[Batch, Batch]]:
     with contextlib.closing(pairs.batches()) as batches:
         yield from batches
     work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
-    if pairs.again:
+    if pairs.duplicate_names:
         files = f"{lane.fastq_1.name} and {lane.fastq_2.name}"
-        work.warn("DUPLICATE_NAMES", f"{pairs.again:,} of {pairs.count:,} pairs of {files} have the name of another")
+        work.warn(
+            "DUPLICATE_NAMES", f"{pairs.duplicate_names:,} of {pairs.count:,} pairs of {files} have the name of another"
+        )
 
 
 @contextlib.contextmanager

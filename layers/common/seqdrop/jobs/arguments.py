@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from seqdrop.failure.verdict import UsageError
 from seqdrop.plan import layout
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 # Every job is told these; what else it is told is its own inputs and outputs.
 COMMON = ("run", "attempt", "vcpus", "memory", "args")
@@ -21,7 +21,7 @@ MOST_WORDS = 50  # in `args`; no tool has as many options
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(plain(message, SENTENCE))
+        raise UsageError(plain_line(message, SENTENCE))
 
 
 def parse(argv: Sequence[str] | None, description: str | None, *words: str) -> argparse.Namespace:
@@ -34,7 +34,7 @@ def parse(argv: Sequence[str] | None, description: str | None, *words: str) -> a
     kinds |= {"sample": str, "aligner": str, "intervals": optional_uri, "genes": optional_uri}
     for word in (*words, "results", *COMMON):
         parser.add_argument(f"--{word}", required=True, type=kinds.get(word, S3Uri.parse))
-    return parser.parse_args(argv)  # argparse ends with 2; Batch gets USAGE from `step` for what the plan says
+    return parser.parse_args(argv)  # argparse ends with 2; Batch gets USAGE_EXIT from `step` for what the plan says
 
 
 def optional_uri(text: str) -> S3Uri | None:

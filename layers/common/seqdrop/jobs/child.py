@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs.redaction import Hidden
 from seqdrop.log import logger
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 TAIL = 20  # lines of a tool's last words that a verdict keeps
 GRACE = 5  # seconds the tools have between SIGTERM and SIGKILL; the job itself has 30
@@ -55,7 +55,7 @@ class Program:
     def _read(self) -> None:
         number = 0
         for raw in bounded_lines(cast(BinaryIO, self.popen.stderr)):
-            line = plain(self._hidden(raw.decode(errors="replace")))
+            line = plain_line(self._hidden(raw.decode(errors="replace")))
             if not line.strip():
                 continue
             self.tail.append(line)

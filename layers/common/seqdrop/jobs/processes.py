@@ -18,8 +18,8 @@ from seqdrop.jobs.child import GRACE, Program, ToolError
 from seqdrop.jobs.process_tree import adopt_orphans, descendants, has_members
 from seqdrop.jobs.redaction import Hidden
 from seqdrop.log import logger
-from seqdrop.signals import held
-from seqdrop.text import plain
+from seqdrop.signals import defer_signals
+from seqdrop.text import plain_line
 
 Word = str | Path | int
 Command = list[Word]
@@ -128,8 +128,8 @@ class Processes:
         # Relative to the job's directory: tools write their command line into headers, where a path made up anew
         # for every job would make equal results unequal.
         line = [str(word).replace(f"{self._cwd}/", "") for word in words]
-        logger.info("command", command=plain(self.hidden(" ".join(line))))
-        with held(), self._starting:
+        logger.info("command", command=plain_line(self.hidden(" ".join(line))))
+        with defer_signals(), self._starting:
             if self._stopped:  # another thread has failed, or the job was told to stop
                 raise JobError("INTERNAL", "the job is ending")
             try:

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from seqdrop import signals
-from seqdrop.failure.verdict import BAD_DATA, INTERNAL_EXIT, STOPPED_EXIT, TRY_AGAIN, JobError, Verdict
+from seqdrop.failure.verdict import BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT, STOPPED_EXIT, JobError, Verdict
 from seqdrop.jobs import address_check, scratch
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
@@ -25,7 +25,7 @@ from seqdrop.plan import layout
 from seqdrop.signals import StoppedError
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 INTERMEDIATE = "seqdrop=intermediate"  # working papers: the bucket's lifecycle clears them away
 MESSAGE = 1000  # characters of a verdict's sentence; the last words of a tool are part of it
@@ -42,7 +42,7 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
     hidden = Hidden(address_check.sample(args))
     hidden.in_log(logger)
-    signals.listen()
+    signals.install_handlers()
     place: scratch.Scratch | None = None
     work: Work | None = None
     try:
@@ -53,7 +53,7 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
                 logger.info("done before")
                 sys.exit(0)
             scratch.clear()
-            with signals.held():
+            with signals.defer_signals():
                 place = scratch.make(name)
                 work = _begin(name, args, place, hidden, sources)
             yield work
@@ -111,7 +111,7 @@ def _verdict(error: BaseException, results: S3Uri, called: Mapping[str, str]) ->
     failure_class, message, exit_code = _named(error, results)
     return Verdict(
         failure_class,
-        plain(in_their_words(message, called), MESSAGE),
+        plain_line(in_their_words(message, called), MESSAGE),
         tool=error.tool if isinstance(error, ToolError) else "",
         exit_code=exit_code,
         stderr_tail=error.tail if isinstance(error, ToolError) else (),
@@ -130,22 +130,22 @@ def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         return (
             "RESULTS_CHANGED",
             f"{error}: a result of this run was replaced before the run was over.",
-            BAD_DATA,
+            BAD_DATA_EXIT,
         )
     if isinstance(error, s3.MissingError) and error.uri.parent == results:
         return (
             "RESULTS_CHANGED",
             f"{error}: a result of this run was deleted before the run was over.",
-            BAD_DATA,
+            BAD_DATA_EXIT,
         )
     if isinstance(error, s3.MissingError):
-        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", BAD_DATA
+        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", BAD_DATA_EXIT
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "NO_SPACE", "The scratch disk is full.", INTERNAL_EXIT
     if isinstance(error, MemoryError):
         return "OUT_OF_MEMORY", "The job ran out of memory.", INTERNAL_EXIT
     if isinstance(error, Exception) and s3.is_transient(error):
-        return "THROTTLED", f"S3 did not answer as it should: {error}", TRY_AGAIN
+        return "THROTTLED", f"S3 did not answer as it should: {error}", RETRY_EXIT
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
         return "DENIED", f"S3 refused {error.operation_name} to this job: {code}.", INTERNAL_EXIT
@@ -157,7 +157,7 @@ def _leave(verdict: Verdict, name: str, args: argparse.Namespace, hidden: Hidden
     stopped = verdict.exit_code == STOPPED_EXIT
     logger.info("failed", failure_class=verdict.failure_class, sentence=verdict.message)
     if not stopped:
-        frames = [plain(line, LINE) for line in hidden(traceback.format_exc()).splitlines()]
+        frames = [plain_line(line, LINE) for line in hidden(traceback.format_exc()).splitlines()]
         logger.error("traceback", frames=frames)
     if not address_check.own_folder(args):
         return  # a verdict would be written among another run's

@@ -23,7 +23,7 @@ from seqdrop.log import logger
 from seqdrop.plan import layout
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Work:
         """
         path = self.directory / (name or uri.name)
         if path.name != uri.name:
-            self.called[path.name] = plain(uri.name)
+            self.called[path.name] = plain_line(uri.name)
             self.processes.hidden.hide_object(uri, path.name)
         try:
             self.bytes_in += s3.store().download(uri, path, version_id, etag, crc64nvme).size

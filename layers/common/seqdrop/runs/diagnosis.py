@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqdrop.failure import advice, classify
-from seqdrop.failure.batch_cause import Ending
+from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import Verdict
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 # The state that runs a step: where the machine goes back to for another try.
 STATES = {
@@ -38,7 +38,7 @@ def diagnose(
     Moves `error` of the job object to its `failures`, and sets `next` to a state's name or to `give_up`.
     """
     job = dict(plan[step])
-    ending = Ending.parse(job.pop("error"))
+    ending = BatchCause.parse(job.pop("error"))
     failure_class, message = classify.classify(ending, verdict)
     seen = list(job.get("failures", []))
     failed = {"class": failure_class, "message": message, "job_id": ending.job_id, "attempts": ending.attempt}
@@ -55,7 +55,7 @@ def diagnose(
 
 
 def _cure(
-    failure_class: str, ending: Ending, job: Mapping[str, Any], last_resort_queue: str, whole_instance_vcpus: str
+    failure_class: str, ending: BatchCause, job: Mapping[str, Any], last_resort_queue: str, whole_instance_vcpus: str
 ) -> tuple[dict[str, str], str] | None:
     """What to change for another try, and how to say it; None where the same would happen again."""
     memory = min(int(job["memory"]) * 2, MOST_MEMORY)
@@ -63,7 +63,7 @@ def _cure(
         return {"memory": str(memory)}, f"memory doubled to {memory} MiB"
     if failure_class == "NO_SPACE" and whole_instance_vcpus:  # the scratch disk is shared by an instance's jobs
         return {"vcpus": whole_instance_vcpus}, f"an instance's whole disk, with {whole_instance_vcpus} vCPUs"
-    fits_nowhere = ending.status_reason.startswith(classify.FITS_NOWHERE)
+    fits_nowhere = ending.status_reason.startswith(classify.UNPLACEABLE)
     waited_there = failure_class == "NOT_PLACED" and job["job_queue"] == last_resort_queue
     if failure_class in {"SPOT_RECLAIMED", "NOT_PLACED"} and not fits_nowhere and not waited_there:
         return {"job_queue": last_resort_queue}, "on-demand instances only"
@@ -73,13 +73,13 @@ def _cure(
 
 
 def _given_up(
-    step: str, failures: Sequence[Mapping[str, Any]], ending: Ending, verdict: Verdict | None
+    step: str, failures: Sequence[Mapping[str, Any]], ending: BatchCause, verdict: Verdict | None
 ) -> dict[str, Any]:
     """The end of a step, with all that a person wants to know of it."""
     last = failures[-1]
-    said = {"class": last["class"], "message": last["message"], "advice": advice.on(last["class"], step)}
+    said = {"class": last["class"], "message": last["message"], "advice": advice.get(last["class"], step)}
     tail = verdict.stderr_tail[-MOST_LINES:] if verdict else ()
-    said |= {"tool_lines": [plain(line, MOST_LINE) for line in tail], "log": ending.log}
+    said |= {"tool_lines": [plain_line(line, MOST_LINE) for line in tail], "log": ending.log}
     # A machine without a record (prepare_reference) ends with these very words.
     return {**said, "cause": "\n".join(advice.explain({**said, "step": step, "tried": tries(step, failures)}))}
 

@@ -11,7 +11,7 @@ from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
 from seqdrop.plan.choices import Choices
 from seqdrop.runs.diagnosis import MOST_LINE, MOST_LINES, tries
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 # Without one of these there are no variants to come back for, and so no manifest.
 ESSENTIAL = ("align", "call", "annotate")
@@ -48,7 +48,7 @@ class RunEnding:
             "step": self.step,
             "class": self.failure_class,
             "message": self.message,
-            "advice": advice.on(self.failure_class, self.step) if self.failure_class else "",
+            "advice": advice.get(self.failure_class, self.step) if self.failure_class else "",
             "tool_lines": list(self.tool_lines),
             "log": self.log,
             "tried": list(self.tried),
@@ -104,7 +104,7 @@ def _given_up(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def closed(status: str, error: str, cause: str) -> RunEnding:
     """The ending of a run that no state of the machine saw."""
-    said = plain(cause.split("\n", maxsplit=1)[0], classify.MOST_SENTENCE)  # the first line of `RunEnding.answer`
+    said = plain_line(cause.split("\n", maxsplit=1)[0], classify.MAX_MESSAGE)  # the first line of `RunEnding.answer`
     if status == "ABORTED":
         return RunEnding("ABORTED", "STOPPED", f"The run was stopped{': ' + said if said else ''}.")
     if status == "TIMED_OUT":
@@ -145,5 +145,7 @@ def proven(ending: RunEnding, receipts: Receipts, complete: Receipts, verdicts: 
 
 def _by_verdict(step: str, verdict: Verdict) -> RunEnding:
     """What a job itself said, where nothing of the doctor's is left."""
-    lines = tuple(plain(line, MOST_LINE) for line in verdict.stderr_tail[-MOST_LINES:])
-    return RunEnding(_without(step), verdict.failure_class, plain(verdict.message, classify.MOST_SENTENCE), step, lines)
+    lines = tuple(plain_line(line, MOST_LINE) for line in verdict.stderr_tail[-MOST_LINES:])
+    return RunEnding(
+        _without(step), verdict.failure_class, plain_line(verdict.message, classify.MAX_MESSAGE), step, lines
+    )

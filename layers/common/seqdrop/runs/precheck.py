@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.fastq import reader, records
-from seqdrop.fastq.gunzip import GZIP_MAGIC
-from seqdrop.fastq.records import Batch
+from seqdrop.fastq import records
+from seqdrop.fastq.records import GZIP_MAGIC, Batch
 from seqdrop.plan import layout
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -47,7 +46,7 @@ class Beginning:
         ends = ends and len(data) >= size
         if ends and not text.strip():
             raise BadInputError("EMPTY", f"{name} holds no reads")
-        return cls(name, size, zipped, _reads(name, text, ends), reader.read_group(data))
+        return cls(name, size, zipped, _reads(name, text, ends), records.read_group(data))
 
 
 def look(pair: Mapping[str, Any]) -> str | None:
@@ -72,7 +71,7 @@ def _beginning(pinned: Mapping[str, Any]) -> Beginning:
 
 def prove_mates(one: Beginning, two: Beginning) -> None:
     """Raises BadInputError for two files that are not the mates of one pair, in this order."""
-    records.prove_mates(one.reads, two.reads, one.name, two.name, 0)
+    records.check_mates(one.reads, two.reads, one.name, two.name, 0)
     small, large = sorted((one, two), key=lambda mate: mate.size)
     if one.zipped == two.zipped and large.size > SMALL and large.size > RATIO * small.size:
         raise BadInputError(
@@ -100,10 +99,10 @@ def _reads(name: str, text: bytes, ends: bool) -> Batch:
     """Every whole read of the text; where the file `ends` with it, what is no whole read is refused."""
     lines = text.replace(b"\r\n", b"\n").split(b"\n")
     if ends:
-        lines = records.without_blank_end(lines)
+        lines = records.strip_trailing_blanks(lines)
     else:
         lines = lines[:-1]  # the last may go on behind the look
-        lines = lines[: len(lines) - len(lines) % records.LINES]
-    reads = records.proven(lines, name, 0)
-    records.prove_phred33(reads.qualities, name)
+        lines = lines[: len(lines) - len(lines) % records.LINES_PER_READ]
+    reads = records.parse_reads(lines, name, 0)
+    records.check_phred33(reads.qualities, name)
     return reads

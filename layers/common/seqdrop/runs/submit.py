@@ -97,7 +97,7 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Outcome
     """What cannot be started gets a row that says so, and a message: the person who dropped it sees no log."""
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
     if table.refuse(described(sample, run, choices), failure_class, str(error)):
-        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", advice.on(failure_class)]
+        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", advice.get(failure_class)]
         table.tell(run, f"seqdrop run {run}: not started", [*lines, f"More: seqdrop why {run}"])
     return {"outcome": "refused", "run": run, "failure_class": failure_class, "reason": str(error)}
 

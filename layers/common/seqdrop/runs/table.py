@@ -61,7 +61,7 @@ def begin(row: Mapping[str, Any]) -> bool:
 def refuse(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
     """Write a row for reads that started nothing, and why. True if nobody has told of it yet."""
     moment = now()
-    ending = {"class": failure_class, "message": message, "advice": advice.on(failure_class)}
+    ending = {"class": failure_class, "message": message, "advice": advice.get(failure_class)}
     refused = {**row, "status": "FAILED", "started": moment, "finished": moment, **ending}
     return _put({**refused, "untold": UNTOLD}, "attribute_not_exists(#run)") or is_untold(str(row["run"]))
 
