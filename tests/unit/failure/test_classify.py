@@ -66,7 +66,7 @@ WRITTEN = {
     "stderr_tail": ["a", "b"],
     "peak_memory": 512,
     "job_id": "j",
-    "advice": "Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+    "advice": "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`.",
 }
 
 

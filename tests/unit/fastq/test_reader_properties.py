@@ -40,7 +40,7 @@ def test_a_file_is_taken_as_gzip_takes_it(members: list[tuple[bytes, int]], edit
             )
         else:
             assert said.startswith("BAD_INPUT.CORRUPT_GZIP" if tested == 2 else "BAD_INPUT.")
-            assert tested == 1 or "bytes after its end that are no gzip" in said
+            assert tested == 1 or "extra bytes after the end of the gzip data" in said
 
 
 def read_bytes(path: Path) -> tuple[str, bytes]:

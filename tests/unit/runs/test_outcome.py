@@ -97,7 +97,7 @@ def test_the_row_of_a_bad_one_says_what_and_why_and_what_to_do() -> None:
         "step": "align",
         "class": "OUT_OF_MEMORY",
         "message": "The job was killed.",
-        "advice": "Give this step more memory: raise AlignMemory of the stack, then `seqdrop resume RUN`.",
+        "advice": "Give this step more memory: raise AlignMemory of the stack, then run `seqdrop resume RUN`.",
         "tool_lines": ["[M::bwa]"],
         "log": "g s",
         "tried": ["once"],
