@@ -458,7 +458,7 @@ def test_the_log_of_the_record_names_the_class_and_no_sentence(
     record_run.call(event("record_run_failed"))
     printed = str([vars(line) for line in caplog.records])
     assert "BAD_INPUT.TRUNCATED" in printed
-    assert "cut off" not in printed
+    assert "truncated" not in printed
     assert "NA12878" not in printed
 
 

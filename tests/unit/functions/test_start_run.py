@@ -347,7 +347,7 @@ def test_choices_that_cannot_be_are_refused_in_the_row_and_by_a_message(
         "status": "FAILED",
         "class": "BAD_INPUT.CHOICES",
         "message": sentence,
-        "advice": "Correct what was chosen on the FASTQs (x-amz-meta-seqdrop-*), then upload them again.",
+        "advice": "Correct the x-amz-meta-seqdrop-* metadata of the FASTQs, then upload them again.",
         "started": row["started"],
         "finished": row["started"],
     }
@@ -374,7 +374,7 @@ def test_a_reference_that_is_not_prepared_is_said_and_starts_the_run_once_it_is(
         "FAILED",
         "REFERENCE",
         "reference demo is not prepared; none is prepared yet",
-        "Prepare it with `seqdrop reference`, or choose one that is there (x-amz-meta-seqdrop-reference).",
+        "Prepare it with `seqdrop reference`, or choose a prepared one (x-amz-meta-seqdrop-reference).",
     ]
     assert aws.messages() == [refusal_of(refused["run"], "REFERENCE", refused["reason"], row["advice"])]
     aws.prepare()
@@ -462,7 +462,7 @@ def test_what_the_first_look_refuses_starts_nothing_and_says_why(aws: Deployed, 
     """The classes are in test_first_look.py."""
     one, two = aws.put("a b/" + R1, fastq(1)), aws.put("a b/" + R2, fastq(1))
     outcomes = [only(start_run.call(told)) for told in (one, two)]
-    run, sentence = outcomes[0]["run"], f"{R1} and {R2} hold the same reads"
+    run, sentence = outcomes[0]["run"], f"{R1} and {R2} contain the same reads"
     assert outcomes[1] == outcomes[0]
     assert aws.executions() == []
     assert aws.results() == {}

@@ -134,7 +134,7 @@ def test_the_message_of_an_incomplete_run_names_the_missing_step() -> None:
         "Sample NA12878 is done.",
         "One step is missing (collect): samtools ended with exit code 1",
         "Class: TOOL_FAILED in collect",
-        "What to do: Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+        "What to do: Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`.",
         "The tool's last lines:",
         "  [E::x]",
         "Log: g s",
@@ -148,7 +148,7 @@ def test_the_message_of_a_failed_run() -> None:
         [
             "Sample NA12878 has no results: The run took longer than the state machine allows.",
             "Class: TIMEOUT",
-            "What to do: Look at the log of the job; if it was at work, raise its limit in the template, then"
+            "What to do: Check the job's log; if the job was still working, raise its limit in the template, then run"
             " `seqdrop resume RUN`.",
             f"More: seqdrop why {RUN}",
         ],
