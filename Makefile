@@ -20,9 +20,10 @@ demo: .venv/demo tools
 test: .venv/ready tools build
 	$(RUN) pytest $(ARGS)
 
-lint: .venv/ready ## ruff and mypy: seconds, for every edit
+lint: .venv/ready ## ruff, import-linter and mypy: seconds, for every edit
 	$(RUN) ruff check $(PYTHON_SOURCES)
 	$(RUN) ruff format --check $(PYTHON_SOURCES)
+	$(RUN) lint-imports --no-logo
 	$(RUN) mypy
 
 check: lint ## lint, and every gate
