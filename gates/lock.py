@@ -82,7 +82,7 @@ def complete(bill: dict[str, Any]) -> list[Finding]:
 
 
 def ours(component: dict[str, Any]) -> bool:
-    return str(component.get("name", "")).startswith("seqdrop")
+    return str(component.get("name", "")).startswith(("seqdrop", "embedded-aws"))
 
 
 def installed(name: str) -> bool:
