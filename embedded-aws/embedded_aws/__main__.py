@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import server
 from .faults import Document, FaultsError, read
+from .patches import PatchError
 from .runners.choice import NoEngineError
 from .running import Options, running
 from .server import BusyPortError
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         with running(options(args)) as state:
             print(json.dumps(state), flush=True)  # noqa: T201  # the first line is for the program that started this one
             wait(told, args.with_parent)
-    except (AlreadyRunningError, BusyPortError, FaultsError, NoEngineError, TemplateError) as error:
+    except (AlreadyRunningError, BusyPortError, FaultsError, NoEngineError, PatchError, TemplateError) as error:
         print(f"embedded_aws: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -12,12 +12,15 @@ from typing import Any
 
 from moto.awslambda.models import LambdaFunction
 
+from embedded_aws.patches import patch
+
 from .events_targets import deliver, send_to_queue
 
 RETRIES = 2
 PAUSE = 0.2  # seconds before the first retry; AWS waits a minute
 
 _invoke = LambdaFunction.invoke
+_init = LambdaFunction.__init__
 
 
 def _dispatch(self: Any, body: Any, request_headers: Any, response_headers: dict[str, str]) -> Any:
@@ -72,16 +75,11 @@ def _told(function: Any, event: Any, result: Any, failed: bool, count: int) -> d
     }
 
 
-def _keep_dead_letter_config() -> None:
-    make = LambdaFunction.__init__
-
-    def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        make(self, account_id, spec, *args, **kwargs)
-        self.dead_letter_config = spec.get("DeadLetterConfig", {}).get("TargetArn")
-
-    LambdaFunction.__init__ = init
+def _init_with_dead_letters(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+    _init(self, account_id, spec, *args, **kwargs)
+    self.dead_letter_config = spec.get("DeadLetterConfig", {}).get("TargetArn")
 
 
 def install() -> None:
-    LambdaFunction.invoke = _dispatch
-    _keep_dead_letter_config()
+    patch(LambdaFunction, "invoke", _dispatch, source="18899cd1")
+    patch(LambdaFunction, "__init__", _init_with_dead_letters, source="609319d4")

@@ -7,10 +7,11 @@ ever.
 import json
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from moto.awslambda.models import LambdaFunction
+
+from embedded_aws.patches import patch
 
 from .lambda_worker import Worker
 
@@ -75,6 +76,5 @@ def close() -> None:
             worker.close()
 
 
-def install(scratch: Path) -> None:
-    Worker.scratch = scratch
-    LambdaFunction._invoke_lambda = _invoke
+def install() -> None:
+    patch(LambdaFunction, "_invoke_lambda", _invoke, source="f27d4f88")
