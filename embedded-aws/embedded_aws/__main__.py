@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from . import server
+from .adapters.lambda_pool import Limits
 from .faults import Document, FaultsError, read
 from .patches import PatchError
 from .runners.choice import NoEngineError
@@ -46,6 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--executor", choices=("auto", "docker", "process"), default="auto")
     parser.add_argument("--parameter", type=assignment, action="append", default=[], metavar="K=V")
     parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="what jobs may hold at one time")
+    parser.add_argument("--workers", type=positive, metavar="N", help="interpreters of functions, in all; see README")
     parser.add_argument("--inject", type=Path, metavar="FILE", help="faults that are to strike: embedded-aws/README.md")
     parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process, the parent, ends")
     return parser.parse_args(argv)
@@ -60,6 +62,7 @@ def options(args: argparse.Namespace) -> Options:
         executor=args.executor,
         parameters=dict(args.parameter),
         vcpus=args.vcpus,
+        workers=Limits.of(args.workers) if args.workers else Limits.of_this_machine(),
         faults=read(args.inject) if args.inject else Document(),
     )
 
@@ -69,6 +72,12 @@ def assignment(text: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not K=V")
     return name, value
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
 
 
 def wait(told: threading.Event, parent: int | None) -> None:

@@ -9,12 +9,12 @@ import hashlib
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 HASH_LENGTH = 8  # hexadecimal digits
 MISSING = object()
@@ -125,13 +125,13 @@ def _source(value: Any) -> str:
         return "".join(_written(part) for part in (value.fget, value.fset, value.fdel) if part)
     if isinstance(value, staticmethod | classmethod):
         value = value.__func__
-    return _written(value) if inspect.isclass(value) or inspect.isroutine(value) else repr(value)
+    return _written(cast(Hashable, value)) if inspect.isclass(value) or inspect.isroutine(value) else repr(value)
 
 
 @cache
-def _written(value: Any) -> str:
+def _written(value: Hashable) -> str:
     """Read the source once: for a class Python 3.11 parses the whole module."""
-    return inspect.getsource(value)
+    return inspect.getsource(cast(Any, value))
 
 
 def _adapter() -> str:

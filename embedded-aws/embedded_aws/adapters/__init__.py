@@ -9,6 +9,7 @@ from . import (
     events_schedules,
     lambda_async,
     lambda_invocations,
+    lambda_pool,
     s3_checksums,
     s3_notifications,
     s3_ranges,
@@ -45,11 +46,11 @@ ADAPTERS = (
 )
 
 
-def install(machine: batch_jobs.Machine, scratch: Path) -> None:
+def install(machine: batch_jobs.Machine, scratch: Path, workers: lambda_pool.Limits) -> None:
     """Patch moto and start the threads of the adapters; raise PatchError if moto's source has changed."""
     patch_moto()
     batch_jobs.BatchJob.machine = machine
-    lambda_invocations.Worker.scratch = scratch
+    lambda_invocations.start(scratch, workers)
     delivery.start()
     events_schedules.start()
 
