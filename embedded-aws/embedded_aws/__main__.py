@@ -41,14 +41,14 @@ def main(argv: list[str] | None = None) -> int:
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m embedded_aws", description=__doc__)
     parser.add_argument("--template", type=Path, required=True, help="the template that `sam build` wrote")
-    parser.add_argument("--stack", default="seqdrop")
+    parser.add_argument("--stack", default="local", help="name of the stack")
     parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="where STACK.json and volumes/ go")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--executor", choices=("auto", "docker", "process"), default="auto")
     parser.add_argument("--parameter", type=assignment, action="append", default=[], metavar="K=V")
     parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="what jobs may hold at one time")
     parser.add_argument("--workers", type=positive, metavar="N", help="interpreters of functions, in all; see README")
-    parser.add_argument("--inject", type=Path, metavar="FILE", help="faults that are to strike: embedded-aws/README.md")
+    parser.add_argument("--inject", type=Path, metavar="FILE", help="faults to inject: see README")
     parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process, the parent, ends")
     return parser.parse_args(argv)
 
