@@ -120,7 +120,7 @@ def component_problems(component: dict[str, Any]) -> list[str]:
 
 def is_own_package(component: dict[str, Any]) -> bool:
     """Return whether a component belongs to this repository."""
-    return str(component.get("name", "")).startswith("seqdrop")
+    return str(component.get("name", "")).startswith(("seqdrop", "embedded-aws"))
 
 
 def is_installed(name: str) -> bool:

@@ -102,7 +102,7 @@ def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> 
     row = functions.row(refused["run"]) or {}
     assert (row["class"], row["message"]) == (
         "BAD_INPUT.SAME_FILE",
-        "S_[2J_- done_R1.fastq.gz and S_[2J_- done_R2.fastq.gz hold the same reads",
+        "S_[2J_- done_R1.fastq.gz and S_[2J_- done_R2.fastq.gz contain the same reads",
     )
 
 

@@ -30,7 +30,7 @@ from moto.s3.responses import S3Response
 from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
 from seqdrop.log import logger
-from seqdrop.runs import executions, table
+from seqdrop.runs import executions, notify, table
 from seqdrop.storage import s3
 
 ROOT = Path(__file__).parents[2]
@@ -246,7 +246,7 @@ class Deployed:
 
 
 def forget_clients() -> None:
-    for cached in (s3.store, table.table, table.sns, executions.client):
+    for cached in (s3.store, table.run_table, notify.client, executions.client):
         cached.cache_clear()
 
 

@@ -126,7 +126,12 @@ def test_a_manifest_that_could_not_be_written_is_written_when_it_is_told_again(a
     leave_receipts(aws)
     with failing("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
-    assert (row(aws)["status"], row(aws)["notify_pending"], manifest(aws), aws.messages()) == ("SUCCEEDED", "yes", None, [])
+    assert (row(aws)["status"], row(aws)["notify_pending"], manifest(aws), aws.messages()) == (
+        "SUCCEEDED",
+        "yes",
+        None,
+        [],
+    )
     record_run.call(event("record_run_succeeded"))
     assert manifest(aws)
     assert (len(aws.messages()), "notify_pending" in row(aws)) == (1, False)
@@ -164,7 +169,7 @@ def test_a_run_that_was_recorded_as_stopped_gets_no_manifest_from_its_last_state
 ) -> None:
     leave_receipts(aws)
     told = event("record_run_succeeded")
-    assert table.finish(RUN, told["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
+    assert table.close(RUN, told["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
     record_run.call(told)
     assert (manifest(aws), row(aws)["status"], aws.messages()) == (None, "ABORTED", [])
 
@@ -453,7 +458,7 @@ def test_the_log_of_the_record_names_the_class_and_no_sentence(
     record_run.call(event("record_run_failed"))
     printed = str([vars(line) for line in caplog.records])
     assert "BAD_INPUT.TRUNCATED" in printed
-    assert "cut off" not in printed
+    assert "truncated" not in printed
     assert "NA12878" not in printed
 
 

@@ -347,7 +347,7 @@ def test_choices_that_cannot_be_are_refused_in_the_row_and_by_a_message(
         "status": "FAILED",
         "class": "BAD_INPUT.CHOICES",
         "message": sentence,
-        "advice": "Correct what was chosen on the FASTQs (x-amz-meta-seqdrop-*), then upload them again.",
+        "advice": "Correct the x-amz-meta-seqdrop-* metadata of the FASTQs, then upload them again.",
         "started": row["started"],
         "finished": row["started"],
     }
@@ -374,7 +374,7 @@ def test_a_reference_that_is_not_prepared_is_said_and_starts_the_run_once_it_is(
         "FAILED",
         "REFERENCE",
         "reference demo is not prepared; none is prepared yet",
-        "Prepare it with `seqdrop reference`, or choose one that is there (x-amz-meta-seqdrop-reference).",
+        "Prepare it with `seqdrop reference`, or choose a prepared one (x-amz-meta-seqdrop-reference).",
     ]
     assert aws.messages() == [refusal_of(refused["run"], "REFERENCE", refused["reason"], row["advice"])]
     aws.prepare()
@@ -462,7 +462,7 @@ def test_what_the_first_look_refuses_starts_nothing_and_says_why(aws: Deployed, 
     """The classes are in test_first_look.py."""
     one, two = aws.put("a b/" + R1, fastq(1)), aws.put("a b/" + R2, fastq(1))
     outcomes = [only(start_run.call(told)) for told in (one, two)]
-    run, sentence = outcomes[0]["run"], f"{R1} and {R2} hold the same reads"
+    run, sentence = outcomes[0]["run"], f"{R1} and {R2} contain the same reads"
     assert outcomes[1] == outcomes[0]
     assert aws.executions() == []
     assert aws.results() == {}
@@ -635,13 +635,13 @@ def test_a_mate_that_comes_while_the_other_is_noted_as_waiting_starts_the_run(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own event may be over before the row is there, or be the one that is lost."""
-    noted = table.remember_waiting
+    noted = table.create_waiting
 
     def note_late(*args: Any) -> None:
         noted(*args)
         aws.put(R2, fastq(2))
 
-    monkeypatch.setattr(table, "remember_waiting", note_late)
+    monkeypatch.setattr(table, "create_waiting", note_late)
     assert only(start_run.call(aws.put(R1, fastq(1))))["outcome"] == "started"
     assert [row["status"] for row in aws.rows()] == ["RUNNING"]
 
@@ -651,13 +651,13 @@ def test_the_first_look_is_at_the_versions_that_are_pinned(
 ) -> None:
     """A file that is replaced between the pin and the look is another event's."""
     one, _ = drop(aws)
-    agreed = pairing.agreed
+    agreed = pairing.common_choices
 
     def replace_meanwhile(found: Any) -> Any:
         aws.put(R1, b"PK\3\4" + bytes(99))
         return agreed(found)
 
-    monkeypatch.setattr(pairing, "agreed", replace_meanwhile)
+    monkeypatch.setattr(pairing, "common_choices", replace_meanwhile)
     assert only(start_run.call(one))["outcome"] == "started"
 
 

@@ -92,17 +92,17 @@ def test_a_sample_id_is_always_one(stem: str, ending: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "siblings"),
+    ("key", "prefix"),
     [
         ("in/NA12878_S1_L002_R1_001.fastq.gz", "in/NA12878_S1"),
         ("NA12878_L002_R2.fastq.gz", "NA12878"),
         ("NA12878_L002.R1.fastq.gz", "NA12878"),
     ],
 )
-def test_all_lanes_of_a_sample_begin_alike(key: str, siblings: str) -> None:
+def test_all_lanes_of_a_sample_begin_alike(key: str, prefix: str) -> None:
     found = fastq_names.parse(key)
     assert isinstance(found, FastqName)
-    assert found.siblings == siblings
+    assert found.lanes_prefix == prefix
 
 
 def run_of(sample: str = "NA12878", pairs: Any = None, choices: Choices | None = None, **tools: str) -> str:

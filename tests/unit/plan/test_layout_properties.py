@@ -49,7 +49,7 @@ def test_a_key_that_is_one_gives_a_harmless_sample_and_mates_that_differ_in_a_di
         again = fastq_names.parse(key)
         assert again
         assert (again.sample, again.lane, again.mate, again.mates) == (found.sample, found.lane, mate, found.mates)
-        assert key.startswith(found.siblings)
+        assert key.startswith(found.lanes_prefix)
 
 
 @pytest.mark.parametrize("stem", HOSTILE)

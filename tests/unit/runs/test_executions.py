@@ -41,7 +41,7 @@ def failed(aws: Deployed, start_run: Any) -> str:
 def fail(aws: Deployed, start_run: Any) -> str:
     aws.put("NA12878_R1.fastq.gz", fastq(1))
     run: str = start_run.call(aws.put("NA12878_R2.fastq.gz", fastq(2)))["outcomes"][0]["run"]
-    assert table.finish(run, aws.end(run, "FAILED"), ENDING)
+    assert table.close(run, aws.end(run, "FAILED"), ENDING)
     return run
 
 
@@ -84,7 +84,7 @@ def test_it_may_be_resumed_again_and_again(aws: Deployed, start_run: Any, failed
     for number in range(2, 12):
         execution = resumed(start_run, failed)["execution"]
         assert execution == f"{EXECUTION}:{failed}-{number}"
-        assert table.finish(failed, aws.end(f"{failed}-{number}", "ABORTED"), ENDING)
+        assert table.close(failed, aws.end(f"{failed}-{number}", "ABORTED"), ENDING)
     assert len(aws.executions()) == 11
 
 
@@ -167,7 +167,7 @@ def test_a_run_whose_row_was_closed_too_early_is_not_started_beside_itself(
     aws: Deployed, start_run: Any, failed: str
 ) -> None:
     again = resumed(start_run, failed)["execution"]
-    assert table.finish(failed, again, ENDING)
+    assert table.close(failed, again, ENDING)
     assert refusal(start_run, failed) == "it is still running"
 
 
@@ -184,7 +184,7 @@ def test_what_cannot_be_resumed_is_refused_with_a_sentence(aws: Deployed, start_
     assert refusal(start_run, failed) == "it is still running"
     aws.end(f"{failed}-2", "FAILED")
     assert refusal(start_run, failed) == "it has just ended and is not recorded yet: try again in a minute"
-    assert table.finish(failed, f"{EXECUTION}:{failed}-2", {"status": "SUCCEEDED"})
+    assert table.close(failed, f"{EXECUTION}:{failed}-2", {"status": "SUCCEEDED"})
     assert refusal(start_run, failed) == "it succeeded: there is nothing left to do"
     assert sorted(aws.executions()) == [failed, f"{failed}-2"]
 

@@ -74,7 +74,8 @@ STEPS = (
         tools=(
             Tool(
                 "snpeff", (),
-                ("java", SNPEFF_JAR, "bcftools", "bgzip"), ("libsnpeff-java", "default-jre-headless", "bcftools", "tabix"),
+                ("java", SNPEFF_JAR, "bcftools", "bgzip"),
+                ("libsnpeff-java", "default-jre-headless", "bcftools", "tabix"),
             ),
         ),
         reads=("reference", "vcf"),

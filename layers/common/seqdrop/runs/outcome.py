@@ -85,16 +85,13 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
     names = plan.get("steps")
     if not isinstance(names, list) or not names or not all(isinstance(plan.get(name), dict) for name in names):
         return "It has no settings for its steps."
-    wrong = [word for word, uri in _own_addresses(plan, results_bucket).items() if plan.get(word) != uri]
-    return f"These addresses are not its own: {', '.join(wrong)}." if wrong else None
-
-
-def _own_addresses(plan: Mapping[str, Any], results_bucket: str) -> dict[str, str]:
-    """Return the addresses that the plan must have: in its own folder, the outputs of its own steps."""
     folder = S3Uri(results_bucket, f"{plan['sample']}/{plan['run']}")
-    selected = [step for step in steps.STEPS if step.name in plan["steps"]]
-    own = layout.outputs(folder, plan["sample"], plan["lanes"], selected)
-    return {"results": str(folder), "reads": str(folder / READS), "manifest": str(folder / MANIFEST), **own}
+    own = {"results": str(folder), "reads": str(folder / READS), "manifest": str(folder / MANIFEST)}
+    wrong = [word for word, uri in own.items() if plan.get(word) != uri]
+    # An output that a step has gained since the plan was made is not in it.
+    outputs = layout.outputs(folder, plan["sample"], plan["lanes"], steps.STEPS)
+    wrong += [word for word, uri in outputs.items() if plan.get(word, uri) != uri]
+    return f"These addresses are not its own: {', '.join(wrong)}." if wrong else None
 
 
 def from_plan(plan: Mapping[str, Any]) -> RunEnding:

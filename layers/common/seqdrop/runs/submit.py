@@ -68,10 +68,7 @@ def image_tags() -> dict[str, str]:
     selected = {"align": os.environ["ALIGNER"], "call": os.environ["CALLER"]}
     tags: dict[str, dict[str, str]] = json.loads(os.environ["IMAGE_TAGS"])
     return {
-        tool: tag
-        for step, tools in tags.items()
-        for tool, tag in tools.items()
-        if selected.get(step, tool) == tool
+        tool: tag for step, tools in tags.items() for tool, tag in tools.items() if selected.get(step, tool) == tool
     }
 
 
