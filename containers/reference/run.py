@@ -17,7 +17,7 @@ from seqdrop.failure.verdict import BadInputError, UsageError
 from seqdrop.jobs import arguments, bwa_mem3, snpeff
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
-from seqdrop.plan import layout
+from seqdrop.plan.names import GENOME, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.parse_options(args.args)
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
-        genome = work / layout.GENOME
+        genome = work / GENOME
         decompress(work.fetch(args.fasta, name=local_name("fasta", args.fasta)), genome)
         contigs = list(read_contigs(genome))
         genes = fetch_genes(work, args.genes) if args.genes else None
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.counts["contigs"] = len(contigs)
         (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
         work.publish(genome, "reference", ".dict", *companions)
-        work.publish_to(work / "genome.fa.json", args.reference.parent / layout.REFERENCE_JSON)
+        work.publish_to(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
 
 
 def existing_indexes(reference: S3Uri, digest: str) -> list[str]:
@@ -71,7 +71,7 @@ def existing_indexes(reference: S3Uri, digest: str) -> list[str]:
     Runs may be reading that genome, so it is not replaced.
     """
     with contextlib.suppress(s3.MissingError):
-        summary = s3.store().read_json(reference.parent / layout.REFERENCE_JSON)
+        summary = s3.store().read_json(reference.parent / REFERENCE_JSON)
         if summary["fingerprint"] != digest:
             name = reference.parent.name
             raise BadInputError("REFERENCE", f"another genome has the name {name} already: choose another --name")

@@ -185,7 +185,7 @@ def test_twice_the_memory_is_tried_once_only(stack: Stack, sample: Sample) -> No
     first, second = run.jobs("align")
     assert memory(second) == 2 * memory(first)
     assert (run.row["status"], run.row["class"], run.row["step"]) == ("FAILED", "OUT_OF_MEMORY", "align")
-    killed = "The job needed more memory than it was given and was killed."
+    killed = "The job used more memory than its limit and was killed."
     assert run.row["message"] == killed
     assert run.row["tried"] == [
         f"align, try 1: OUT_OF_MEMORY: {killed}; then: memory doubled to {memory(second)} MiB",
@@ -247,7 +247,7 @@ def test_a_tool_that_hangs_is_ended_and_not_tried_again(stack: Stack, sample: Sa
     [job] = run.jobs("align")
     assert len(job["attempts"]) == run.times("hang", "align") == 1
     assert (run.row["status"], run.row["class"], run.row["step"]) == ("FAILED", "TIMEOUT", "align")
-    assert run.row["message"] == "The job ran longer than its time limit and was ended."
+    assert run.row["message"] == "The job ran longer than its time limit and was terminated."
 
 
 @case(

@@ -150,7 +150,7 @@ def test_a_refusal_is_no_reason_to_try_again(batch: Batch, line: Line, what: byt
     happens="A FASTQ is deleted or replaced after its run began.",
     see="`FAILED`, `BAD_INPUT.MISSING`, and the file.",
     does="Reads the version that was pinned, so a new one does no harm; without it, ends the run.",
-    do="Upload the file again; it must stay until its run is over.",
+    do="Upload the file again, and keep it until its run has ended.",
 )
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 def test_a_file_that_is_gone_is_named_as_its_owner_named_it(batch: Batch, how: str) -> None:

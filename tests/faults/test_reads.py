@@ -44,7 +44,7 @@ def refused(folder: Path, one: bytes, two: bytes) -> tuple[str, str]:
 )
 @pytest.mark.parametrize("kept", [len(WHOLE_2) // 2, len(WHOLE_2) - 1, len(WHOLE_2) - 8])
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, kept: int) -> None:
-    sentence = "lane1_R2.fastq.gz is cut off: its gzip stream has no end"
+    sentence = "lane1_R2.fastq.gz is truncated: its gzip data has no end"
     assert refused(tmp_path, WHOLE_1, WHOLE_2[:kept]) == ("BAD_INPUT.TRUNCATED", sentence)
 
 
@@ -79,7 +79,7 @@ def test_a_flipped_byte_is_seen(tmp_path: Path, place: int) -> None:
     do="Look at what wrote the file: what should have been reads may be lost.",
 )
 def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
-    sentence = "lane1_R1.fastq.gz has 5 bytes after its end that are no gzip"
+    sentence = "lane1_R1.fastq.gz has 5 extra bytes after the end of the gzip data"
     assert refused(tmp_path, WHOLE_1 + b"junk!", WHOLE_2) == ("BAD_INPUT.CORRUPT_GZIP", sentence)
 
 
@@ -92,7 +92,7 @@ def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
 def test_mates_of_different_length_are_refused(tmp_path: Path) -> None:
     failure_class, sentence = refused(tmp_path, WHOLE_1, to_gzip(text(TWO[:-7])))
     assert failure_class == "BAD_INPUT.MATE_COUNT"
-    assert sentence.endswith("do not hold the same number of reads: 60 and 53")
+    assert sentence.endswith("contain different numbers of reads: 60 and 53")
 
 
 @case(
@@ -104,7 +104,7 @@ def test_mates_of_different_length_are_refused(tmp_path: Path) -> None:
 def test_mates_in_another_order_are_refused(tmp_path: Path) -> None:
     failure_class, sentence = refused(tmp_path, WHOLE_1, to_gzip(text([*TWO[:9], TWO[10], TWO[9], *TWO[11:]])))
     assert failure_class == "BAD_INPUT.MATE_NAMES"
-    assert sentence.startswith("read 10 of lane1_R1.fastq.gz")
+    assert sentence.startswith("read 10 has different names in lane1_R1.fastq.gz")
 
 
 @case(
@@ -183,11 +183,11 @@ def test_old_qualities_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("one", "words"),
     [
-        (edit_read(ONE, 30, qual="F"), "30 bases but 1 qualities in read 31"),
-        (edit_read(ONE, 30, seq="", qual=""), "no bases in read 31"),
-        (edit_read(ONE, 30, head="a\0b"), "a name with a letter that SAM does not allow in read 31"),
-        (edit_read(ONE, 30, head="@ME"), "a name with a letter that SAM does not allow in read 31"),
-        (edit_read(ONE, 30, seq="AC\t" * 10), "a letter that stands for no base in read 31"),
+        (edit_read(ONE, 30, qual="F"), "read 31 has 30 bases but 1 qualities"),
+        (edit_read(ONE, 30, seq="", qual=""), "read 31 has no bases"),
+        (edit_read(ONE, 30, head="a\0b"), "read 31 has a name with a character that SAM does not allow"),
+        (edit_read(ONE, 30, head="@ME"), "read 31 has a name with a character that SAM does not allow"),
+        (edit_read(ONE, 30, seq="AC\t" * 10), "read 31 has a character that is not a base"),
     ],
 )
 def test_a_malformed_read_is_named(tmp_path: Path, one: bytes, words: str) -> None:
@@ -279,7 +279,7 @@ def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
     line = to_gzip(b"@r\n") + to_gzip(b"A" * 10_000_000) * 30
     failure_class, memory, sentence = checked_alone(*write_pair(tmp_path, line, WHOLE_2))
     assert (failure_class, sentence.strip()) == (
-        "BAD_INPUT.LIMIT", "lane1_R1.fastq.gz has a line of more than 1,048,576 bytes"
+        "BAD_INPUT.LIMIT", "lane1_R1.fastq.gz has a line longer than 1,048,576 bytes"
     )  # fmt: skip
     assert memory < FLAT, memory
 
@@ -295,7 +295,7 @@ def test_a_file_that_unpacks_without_end_takes_no_memory(tmp_path: Path) -> None
     one, two = (to_gzip((read % (base * 250)) * 40_000) * 15 for base in (b"A", b"C"))  # 300 MB
     failure_class, memory, sentence = checked_alone(*write_pair(tmp_path, one, two))
     assert failure_class == "BAD_INPUT.LIMIT"
-    assert "unpacks to more than 200 times its size" in sentence
+    assert "expands to more than 200 times its compressed size" in sentence
     assert memory < FLAT, memory
 
 

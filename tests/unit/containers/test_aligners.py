@@ -122,11 +122,11 @@ BAD = {
     "one read fewer": (
         to_gzip(text(TWO[:-1])),
         "MATE_COUNT",
-        "NA12878_R1.fastq.gz and NA12878_R2.fastq.gz do not hold",
+        "NA12878_R1.fastq.gz and NA12878_R2.fastq.gz contain different numbers",
     ),
-    "another name": (to_gzip(text(renamed(TWO, 390))), "MATE_NAMES", "read 391 of NA12878_R1.fastq.gz"),
-    "cut off": (WHOLE[:-2_000], "TRUNCATED", "NA12878_R2.fastq.gz is cut off"),
-    "junk behind": (WHOLE + b"junk", "CORRUPT_GZIP", "NA12878_R2.fastq.gz has 4 bytes after its end"),
+    "another name": (to_gzip(text(renamed(TWO, 390))), "MATE_NAMES", "read 391 has different names in NA12878_R1"),
+    "cut off": (WHOLE[:-2_000], "TRUNCATED", "NA12878_R2.fastq.gz is truncated"),
+    "junk behind": (WHOLE + b"junk", "CORRUPT_GZIP", "NA12878_R2.fastq.gz has 4 extra bytes after the end"),
 }
 
 

@@ -50,7 +50,7 @@ def test_each_failure_is_cured_or_given_up(path: Path) -> None:
 def test_what_is_given_up_says_all_there_is_to_say() -> None:
     error, verdict, _ = load_cause(Path(__file__).parent / "causes/tool_failed.json")
     message = "samtools ended with exit code 1: [E::hts_open] no"
-    advice = "Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`."
+    advice = "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`."
     log = "seqdrop-JobLogGroup bwa_mem3/default/7c1f5a643c0e4f5e9a550f1d3c8a2b11"
     assert asked(CALL, error, verdict)["call"]["gave_up"] == {
         "class": "TOOL_FAILED",
@@ -85,7 +85,7 @@ def test_each_cure_is_tried_once() -> None:
     second = asked(first["call"], named("exit_137_out_of_memory"))
     assert (first["next"], second["next"]) == ("CallVariants", "give_up")
     assert second["call"]["memory"] == "4096"
-    killed = "OUT_OF_MEMORY: The job needed more memory than it was given and was killed."
+    killed = "OUT_OF_MEMORY: The job used more memory than its limit and was killed."
     assert diagnosis.tries("call", second["call"]["failures"]) == [
         f"call, try 1: {killed}; then: memory doubled to 4096 MiB",
         f"call, try 2: {killed}",
@@ -95,7 +95,7 @@ def test_each_cure_is_tried_once() -> None:
 def test_the_attempts_of_batch_within_a_try_are_counted() -> None:
     [line] = diagnosis.tries("call", asked(CALL, named("spot_three_times"))["call"]["failures"])
     assert line == (
-        "call, try 1 (3 attempts): SPOT_RECLAIMED: The host was taken away while the job ran, on every attempt.;"
+        "call, try 1 (3 attempts): SPOT_RECLAIMED: The instance was reclaimed while the job ran, on every attempt.;"
         " then: on-demand instances only"
     )
 

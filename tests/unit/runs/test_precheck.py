@@ -7,7 +7,7 @@ import random
 
 import pytest
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.runs.precheck import MOST_TEXT, REACH, Beginning, prove_mates
+from seqdrop.runs.precheck import MAX_TEXT, READ_SIZE, Beginning, check_mates
 from support.made_reads import records, text, to_gzip
 
 ONE, TWO = text(records(1, 4)), text(records(2, 4))
@@ -16,8 +16,8 @@ NAMES = {1: "S_R1.fastq.gz", 2: "S_R2.fastq.gz"}
 
 def looked_at(one: bytes, two: bytes) -> tuple[Beginning, Beginning]:
     """As start_run looks at two objects that hold these bytes."""
-    beginnings = [Beginning.of(NAMES[mate], len(data), data[:REACH]) for mate, data in enumerate((one, two), 1)]
-    prove_mates(beginnings[0], beginnings[1])
+    beginnings = [Beginning.parse(NAMES[mate], len(data), data[:READ_SIZE]) for mate, data in enumerate((one, two), 1)]
+    check_mates(beginnings[0], beginnings[1])
     return beginnings[0], beginnings[1]
 
 
@@ -62,21 +62,26 @@ REFUSED = {
     "a BAM": (to_gzip(b"BAM\1" + bytes(99)), to_gzip(TWO), "EMPTY|TRUNCATED|MALFORMED", "S_R1.fastq.gz"),
     "damaged": (b"\x1f\x8bnot gzip", TWO, "CORRUPT_GZIP", "S_R1.fastq.gz is damaged: it cannot be unzipped"),
     "plain, cut": (ONE[:-40], TWO, "TRUNCATED", "S_R1.fastq.gz ends in the middle of read 4"),
-    "no name": (ONE, b"@r\nA\n+\nF\nr\nA\n+\nF\n", "MALFORMED", "S_R2.fastq.gz: no '@' where a name should begin in"),
-    "no plus": (ONE, b"@r\nA\n-\nF\n", "MALFORMED", "S_R2.fastq.gz: no '+' line in read 1"),
-    "no bases": (ONE + b"@x\n\n+\n\n", TWO, "MALFORMED", "S_R1.fastq.gz: no bases in read 5"),
-    "lengths": (b"@r\nACGT\n+\nF\n", TWO, "MALFORMED", "S_R1.fastq.gz: 4 bases but 1 qualities in read 1"),
+    "no name": (ONE, b"@r\nA\n+\nF\nr\nA\n+\nF\n", "MALFORMED", "S_R2.fastq.gz: read 2 has no '@' at the start"),
+    "no plus": (ONE, b"@r\nA\n-\nF\n", "MALFORMED", "S_R2.fastq.gz: read 1 has no '+' line"),
+    "no bases": (ONE + b"@x\n\n+\n\n", TWO, "MALFORMED", "S_R1.fastq.gz: read 5 has no bases"),
+    "lengths": (b"@r\nACGT\n+\nF\n", TWO, "MALFORMED", "S_R1.fastq.gz: read 1 has 4 bases but 1 qualities"),
     "Phred+64": (ONE, b"@r\nACGT\n+\nfg;h\n", "MALFORMED", "S_R2.fastq.gz has Phred+64 qualities"),
-    "other names": (ONE, text(records(2, 4, lane=2)), "MATE_NAMES", "read 1 of S_R1.fastq.gz and of S_R2.fastq.gz"),
-    "the same reads": (to_gzip(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz hold the same reads"),
-    "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz holds second mates or S_R2.fastq.gz first ones"),
+    "other names": (
+        ONE,
+        text(records(2, 4, lane=2)),
+        "MATE_NAMES",
+        "read 1 has different names in S_R1.fastq.gz and S_R2",
+    ),
+    "the same reads": (to_gzip(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz contain the same reads"),
+    "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz contains R2 reads or S_R2.fastq.gz contains R1"),
     "swapped, by slashes": (
         text(records(2, 4, header="slash")),
         text(records(1, 4, header="slash")),
         "SWAPPED",
-        "S_R1.fastq.gz holds second mates",
+        "S_R1.fastq.gz contains R2 reads",
     ),
-    "one says it": (TWO, text(records(1, 4, header="bare")), "SWAPPED", "S_R1.fastq.gz holds second mates"),
+    "one says it": (TWO, text(records(1, 4, header="bare")), "SWAPPED", "S_R1.fastq.gz contains R2 reads"),
     "a mate much smaller": (
         incompressible(1, 3 << 20),
         incompressible(2, 1 << 16),
@@ -109,14 +114,14 @@ def test_a_file_larger_than_the_look_is_not_called_cut() -> None:
 
 
 def test_a_line_longer_than_the_look_is_left_to_the_job() -> None:
-    endless = b"@r\n" + b"A" * (2 * REACH)
+    endless = b"@r\n" + b"A" * (2 * READ_SIZE)
     one, _ = looked_at(endless, endless)
     assert len(one.reads) == 0
 
 
 def test_what_a_gzip_bomb_unpacks_to_has_a_bound() -> None:
     bomb = gzip.compress(b"@r\n" + b"A" * (50 << 20))
-    assert len(bomb) < REACH
+    assert len(bomb) < READ_SIZE
     assert len(looked_at(bomb, bomb)[0].reads) == 0
-    data = b"".join(gzip.compress(b"A" * MOST_TEXT) for _ in range(20))
+    data = b"".join(gzip.compress(b"A" * MAX_TEXT) for _ in range(20))
     assert refused(b"@" + data, data)[0] in {"MALFORMED", "TRUNCATED"}

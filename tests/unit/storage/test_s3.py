@@ -86,7 +86,7 @@ def test_an_upload_that_s3_holds_otherwise_is_refused(
         times.append(s3.store().client.put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone"))
 
     monkeypatch.setattr(transfers, "transfer", upload_and_lose)
-    with pytest.raises(s3.IntegrityError, match="is not what was uploaded"):
+    with pytest.raises(s3.IntegrityError, match="is not the uploaded file"):
         s3.store().upload(tmp_path / "ours", folder / "ours")
     assert len(times) == 3
 

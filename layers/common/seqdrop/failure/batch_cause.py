@@ -1,4 +1,4 @@
-"""How Batch says a job ended: what can be read from the error that a task of Step Functions leaves. Never raises."""
+"""Parse the error of a Step Functions task that ran a Batch job. Missing and invalid fields never raise an error."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any
 
 from seqdrop.text import plain_line
 
-# How Batch begins to say that a queue's time limit ended a job; the reason follows.
+# The start of Batch's status reason when a time limit of the queue cancelled the job; the reason follows.
 QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "
-MAX_TEXT = 300  # characters of any text of AWS that is kept
+MAX_TEXT = 300  # characters kept of each text from AWS
 
 
 @dataclass(frozen=True, slots=True)
 class BatchCause:
-    """The last attempt of a job, in Batch's words."""
+    """Describe how the last attempt of a job ended, according to Batch."""
 
     job_id: str = ""
-    attempt: int = 0  # Batch's own count, from 1; 0 when none started
+    attempt: int = 0  # counted by Batch from 1; 0 if none started
     exit_code: int | None = None
     status_reason: str = ""
     reason: str = ""
     stopped: bool = False
-    log: str = ""  # its group and stream; "" when it never ran
+    log: str = ""  # log group and log stream; "" if the job never ran
     error: str = ""  # the error name of Step Functions
-    text: str = field(default="", repr=False)  # what there is instead of Batch's description
-    truncated: bool = False  # the description was too long and lost its end
+    text: str = field(default="", repr=False)  # of `Cause`, if it does not describe a job
+    truncated: bool = False  # the description was too long: Step Functions cut off its end
 
     @classmethod
     def parse(cls, error: Any) -> BatchCause:
-        """`Cause` is Batch's description of the job in JSON, or a sentence when the API itself failed."""
+        """Parse `Error` and `Cause`: Batch's description of the job as JSON, or a text if the API call failed."""
         fields = _mapping(error)
         name, cause = plain_line(_text(fields.get("Error")), MAX_TEXT), _text(fields.get("Cause"))
         job = _mapping(_from_json(cause))

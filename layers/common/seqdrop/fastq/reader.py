@@ -1,4 +1,7 @@
-"""FASTQ files as they are found in the wild, read a batch at a time and proven on the way."""
+"""Read FASTQ files in batches and verify every record.
+
+Accepted variants: gzip, BGZF or plain text, LF or CRLF line ends, blank lines at the end of the file.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from seqdrop.fastq import records
 from seqdrop.fastq.gunzip import GzipReader
 from seqdrop.fastq.records import LINES_PER_READ, MAX_LINE, Batch
 
-BATCH_SIZE = 10_000  # pairs; fixed, so that what is made of a batch does not depend on the number of threads
-MAX_BATCH_BYTES = 32 << 20  # bytes: reads of 1,500 bases; this pipeline is for short ones, and its memory stays flat
-MAX_BLANK_LINES = 1_000  # lines at the end of a file
+BATCH_SIZE = 10_000  # pairs; fixed, so that results computed from a batch do not depend on the number of threads
+MAX_BATCH_BYTES = 32 << 20  # reads of 1,500 bases: this pipeline is for short reads, and its memory use stays flat
+MAX_BLANK_LINES = 1_000  # at the end of a file
 
 
 def read_batches(file: GzipReader) -> Generator[Batch]:
-    """The records of one file; raises BadInputError."""
+    """Yield the reads of one file, BATCH_SIZE at a time; raise BadInputError."""
     names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
     mate: bytes | None = None
     batch_start = 0
@@ -26,22 +29,20 @@ def read_batches(file: GzipReader) -> Generator[Batch]:
             sequences += reads.sequences
             qualities += reads.qualities
             if len(names) < BATCH_SIZE and file.bytes_out - batch_start > MAX_BATCH_BYTES:
-                raise BadInputError(
-                    "LIMIT", f"{file.name} holds reads too long for this pipeline, which is for short ones"
-                )
+                raise BadInputError("LIMIT", f"{file.name} contains long reads; this pipeline is for short reads")
             while len(names) >= BATCH_SIZE:
                 yield Batch(names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE], mate or b"")
                 del names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE]
                 batch_start = file.bytes_out
     except BadInputError:
-        file.verify_checksum()  # a damaged file is called that, not by what its damage looks like
+        file.verify_checksum()  # report damaged gzip data as such, not as the invalid reads it looks like
         raise
     if names:
         yield Batch(names, sequences, qualities, mate or b"")
 
 
 def _parse_blocks(file: GzipReader) -> Generator[Batch]:
-    """The reads of block after block: while they are in the processor's cache, to look at them costs half."""
+    """Parse block by block: checking reads while they are in the processor's cache takes half the time."""
     number = 0
     for lines in _read_lines(file):
         reads = records.parse_reads(lines, file.name, number)
@@ -50,11 +51,11 @@ def _parse_blocks(file: GzipReader) -> Generator[Batch]:
 
 
 def _read_lines(file: GzipReader) -> Generator[list[bytes]]:
-    """Lines without their ends, whole records of them until the end."""
+    """Yield lines without line ends, only complete records until the end of the file."""
     if not file.is_gzip and file.name.endswith(".gz") and file.first_bytes[:1] not in (b"@", b""):
-        raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is no gzip file")
+        raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is not a gzip file")
     lines: list[bytes] = []
-    rest = b""  # a line whose end is still to come
+    rest = b""  # the start of a line that the next block continues
     for block in file:
         text = rest + block
         if b"\r" in text:
@@ -62,10 +63,11 @@ def _read_lines(file: GzipReader) -> Generator[list[bytes]]:
         more = text.split(b"\n")
         rest = more.pop()
         if len(rest) > MAX_LINE:
-            raise BadInputError("LIMIT", f"{file.name} has a line of more than {MAX_LINE:,} bytes")
+            raise BadInputError("LIMIT", f"{file.name} has a line longer than {MAX_LINE:,} bytes")
         lines += more
         end = len(lines)
-        while end and not lines[end - 1] and len(lines) - end < MAX_BLANK_LINES:  # kept back: they may be the end
+        # Hold back blank lines: they may be the last lines of the file.
+        while end and not lines[end - 1] and len(lines) - end < MAX_BLANK_LINES:
             end -= 1
         yield lines[: end - end % LINES_PER_READ]
         del lines[: end - end % LINES_PER_READ]

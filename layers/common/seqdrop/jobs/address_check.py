@@ -7,6 +7,7 @@ import re
 
 from seqdrop.failure.verdict import UsageError
 from seqdrop.plan import layout
+from seqdrop.plan.names import GENOME, NAME, READS, SAMPLE
 from seqdrop.storage.uri import S3Uri
 
 ATTEMPT = re.compile(r"[1-9][0-9]{0,2}")
@@ -42,7 +43,7 @@ def check(args: argparse.Namespace) -> None:
     """Raise UsageError unless every address belongs to this run, and sizes and names are valid."""
     if not is_run_folder(args):
         raise UsageError("results must be the folder of this sample and run; run and attempt must be plain names")
-    if not layout.SAMPLE.fullmatch(getattr(args, "sample", "none")):
+    if not SAMPLE.fullmatch(getattr(args, "sample", "none")):
         raise UsageError("sample must be a name of letters, digits, '.', '_' and '-'")
     if not (args.vcpus >= 1 and args.memory >= 1):
         raise UsageError("vcpus and memory must be at least 1")
@@ -53,12 +54,12 @@ def check(args: argparse.Namespace) -> None:
 
 def _check_address(name: str, uri: S3Uri, args: argparse.Namespace) -> None:
     if name == "reference":
-        if uri != layout.reference_uri(uri.bucket, uri.parent.name) or not layout.NAME.fullmatch(uri.parent.name):
-            raise UsageError(f"reference must be {layout.GENOME} of a prepared reference")
+        if uri != layout.reference_uri(uri.bucket, uri.parent.name) or not NAME.fullmatch(uri.parent.name):
+            raise UsageError(f"reference must be {GENOME} of a prepared reference")
         if hasattr(args, "fasta") and args.results != uri.parent / f"preparation/{args.run}":
             raise UsageError("a preparation must write to the folder of its reference")
     elif name == "intervals":
-        if uri.parent != args.reference.parent or not layout.NAME.fullmatch(uri.name):
+        if uri.parent != args.reference.parent or not NAME.fullmatch(uri.name):
             raise UsageError("intervals must be a BED file in the folder of the reference")
     elif name != "results" and (uri.parent != args.results or not _is_file_of_run(name, uri.name, args)):
         raise UsageError(f"{name} must be in the folder of this run, under the name that a plan gives it")
@@ -66,5 +67,5 @@ def _check_address(name: str, uri: S3Uri, args: argparse.Namespace) -> None:
 
 def _is_file_of_run(name: str, file_name: str, args: argparse.Namespace) -> bool:
     if name == "reads":
-        return file_name == layout.READS
+        return file_name == READS
     return bool(PLAIN_NAME.fullmatch(file_name)) and file_name.startswith(f"{args.results.parent.name}.")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from seqdrop.failure.verdict import UsageError
-from seqdrop.plan import layout
+from seqdrop.plan.names import WHOLE_GENOME
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
@@ -40,7 +40,7 @@ def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> a
 
 def optional_uri(text: str) -> S3Uri | None:
     """Parse an S3 address; return None for the words that stand for none."""
-    return None if text in {layout.WHOLE_GENOME, "none"} else S3Uri.parse(text)
+    return None if text in {WHOLE_GENOME, "none"} else S3Uri.parse(text)
 
 
 def parse_json_list(text: str) -> Any:

@@ -21,6 +21,7 @@ from seqdrop.jobs import output_check
 from seqdrop.jobs.processes import Argument, Processes
 from seqdrop.log import logger
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
@@ -126,6 +127,7 @@ class Workspace:
     def finish(self) -> None:
         """Write the receipt. It is written last: a step with a receipt is done."""
         receipt = {
+            "version": VERSION,
             "run": self.args.run,
             "step": self.name,
             "attempt": self.args.attempt,
