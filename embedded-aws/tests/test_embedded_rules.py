@@ -7,20 +7,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from embedded_aws import leftovers
+from embedded_aws import server_folder
 from embedded_aws.adapters import lambda_worker, sfn_status_events
-from embedded_aws.adapters.batch_retries import Ending, wants_another
+from embedded_aws.adapters.batch_retries import AttemptResult, should_retry
 from embedded_aws.adapters.events_inputs import target_input
 from embedded_aws.adapters.events_schedules import interval
 from embedded_aws.adapters.sfn_error_names import matches
-from embedded_aws.requests_of import request
-from embedded_aws.stack import Asked, Made, Stack
+from embedded_aws.api_requests import request
+from embedded_aws.stack import CreatedResource, ResourceSpec, Stack
 from embedded_aws.template import Template, TemplateError
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramState, ProgramStopped
 
 
-def make(asked: Asked) -> Made:
-    return Made(asked.name("Name"), {"Arn": f"arn:{asked.logical_id}"})
+def make(asked: ResourceSpec) -> CreatedResource:
+    return CreatedResource(asked.name("Name"), {"Arn": f"arn:{asked.logical_id}"})
 
 
 def stack(resources: dict[str, Any], given: dict[str, str] | None = None, **more: Any) -> Stack:
@@ -54,13 +54,13 @@ def stack(resources: dict[str, Any], given: dict[str, str] | None = None, **more
     ],
 )
 def test_an_intrinsic_has_the_value_cloudformation_gives_it(written: Any, value: Any) -> None:
-    assert stack({"Thing": {}}).resolved(written) == value
+    assert stack({"Thing": {}}).resolve(written) == value
 
 
 def test_a_dependency_is_made_first_and_a_false_condition_not_at_all() -> None:
     made = stack({"First": {"DependsOn": ["Last"]}, "Never": {"Condition": "IsLarge"}, "Last": {}})
     made.deploy()
-    assert list(made.made) == ["Last", "First"]
+    assert list(made.resources) == ["Last", "First"]
 
 
 def test_a_circle_is_named() -> None:
@@ -114,17 +114,17 @@ STRATEGY = {
 @pytest.mark.parametrize(
     ("ending", "again"),
     [
-        (Ending(None, "Host EC2 (instance i-1) terminated."), True),
-        (Ending(None, "Task failed to start", "CannotPullContainerError: gone"), True),
-        (Ending(75, "Essential container in task exited"), True),
-        (Ending(70, "Essential container in task exited"), False),
-        (Ending(0, "Essential container in task exited"), False),
-        (Ending(75, "Job attempt duration exceeded timeout", final=True), False),
+        (AttemptResult(None, "Host EC2 (instance i-1) terminated."), True),
+        (AttemptResult(None, "Task failed to start", "CannotPullContainerError: gone"), True),
+        (AttemptResult(75, "Essential container in task exited"), True),
+        (AttemptResult(70, "Essential container in task exited"), False),
+        (AttemptResult(0, "Essential container in task exited"), False),
+        (AttemptResult(75, "Job attempt duration exceeded timeout", final=True), False),
     ],
 )
-def test_the_first_rule_that_matches_decides(ending: Ending, again: bool) -> None:
-    assert wants_another(STRATEGY, 1, ending) is again
-    assert not wants_another(STRATEGY, 3, ending)
+def test_the_first_rule_that_matches_decides(ending: AttemptResult, again: bool) -> None:
+    assert should_retry(STRATEGY, 1, ending) is again
+    assert not should_retry(STRATEGY, 3, ending)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ def test_what_an_execution_ended_with_is_there_before_its_status(
 
 
 def test_what_another_start_is_just_clearing_is_left_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    left = tmp_path / f"{leftovers.PREFIX}abc"
+    left = tmp_path / f"{server_folder.PREFIX}abc"
     left.mkdir()
-    (left / leftovers.LOCK).touch()
+    (left / server_folder.LOCK).touch()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(leftovers.fcntl, "flock", lambda *_: shutil.rmtree(left))
-    leftovers.clear()
+    monkeypatch.setattr(server_folder.fcntl, "flock", lambda *_: shutil.rmtree(left))
+    server_folder.remove_stale()
 
 
 def test_a_function_that_is_slow_to_start_answers_its_first_call(
