@@ -176,7 +176,7 @@ def test_what_an_execution_ended_with_is_there_before_its_status(
         sfn_status_events, "_reflect", lambda _: seen.append((execution.error, execution.cause, execution.output))
     )
     monkeypatch.setattr(sfn_status_events, "_emit", lambda *_: None)
-    sfn_status_events._ended(SimpleNamespace(execution=execution))
+    sfn_status_events._end_with_event(SimpleNamespace(execution=execution))
     assert seen == [said]
 
 
