@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seqdrop.plan import layout
+from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
 
 from seqdrop_cli import reference, results, runs, upload
@@ -121,7 +121,7 @@ def _accepted(stack: Stack, row: runs.Row) -> runs.Row:
 
 def _followed(stack: Stack, execution: str, run_id: str) -> tuple[str, list[Line]]:
     with _goes_on(stack, run_id):
-        return follow(stack, execution, run_id, layout.STEPS)
+        return follow(stack, execution, run_id, steps.names())
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def step_words(given: Sequence[str]) -> dict[str, list[str]]:
     words: dict[str, list[str]] = {}
     for text in given:
         step, _, rest = text.partition("=")
-        if step not in layout.STEPS or not rest.split():
-            raise Problem(f"--args {text!r}: expected STEP=WORDS, STEP one of {', '.join(layout.STEPS)}.")
+        if step not in steps.names() or not rest.split():
+            raise Problem(f"--args {text!r}: expected STEP=WORDS, STEP one of {', '.join(steps.names())}.")
         words[step] = [*words.get(step, []), *rest.split()]
     return words

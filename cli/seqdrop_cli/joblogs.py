@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.follow import Submitted, described, submitted_jobs
@@ -20,8 +20,8 @@ SAME_ON_EVERY_LINE = {"level", "location", "message", "timestamp", "service", "r
 
 def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bool) -> None:
     """Every try of every step, or of one, in the order they were submitted."""
-    if step is not None and step not in layout.STEPS:
-        raise Problem(f"No step {step}: a run has {', '.join(layout.STEPS)}.")
+    if step is not None and step not in steps.names():
+        raise Problem(f"No step {step}: a run has {', '.join(steps.names())}.")
     jobs = [job for job in jobs_of(stack, row) if step in (None, job.step)]
     if not jobs:
         raise Problem(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or they are forgotten.")
@@ -51,7 +51,7 @@ def jobs_of(stack: Stack, row: Mapping[str, Any]) -> list[Submitted]:
 
 
 def _from_receipts(stack: Stack, results: S3Uri) -> Iterator[Submitted]:
-    for step in layout.STEPS:
+    for step in steps.names():
         uri = layout.receipt_uri(results, step)
         try:
             body = stack.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqdrop.plan import layout
+from seqdrop.plan.names import canonical
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -53,7 +53,7 @@ def places(stack: Stack, drop: Drop, prefix: str, metadata: Mapping[str, str]) -
 def _folders(drop: Drop, metadata: Mapping[str, str]) -> Iterator[str]:
     yield ""
     checksums = [[s3.checksum(path) for path in pair] for pair in drop.pairs]
-    digest = hashlib.sha256(layout.canonical([checksums, dict(metadata)]).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(canonical([checksums, dict(metadata)]).encode()).hexdigest()[:12]
     yield f"{digest}/"
     yield from (f"{digest}-{number}/" for number in range(2, PLACES))
 

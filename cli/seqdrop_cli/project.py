@@ -69,13 +69,13 @@ def local_parameters() -> list[str]:
     except tomllib.TOMLDecodeError as error:
         raise Problem(f"{config} is no TOML: {error}") from None
     given = _words_of(sections)
-    return [*given, f"ImageTag={image_tag()}"]
+    return [*given, *image_tags()]
 
 
-def image_tag() -> str:
-    """The tag of the images made from these very sources: an older image is never taken for them."""
-    words = ["bash", str(root() / "containers/tag")]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+def image_tags() -> list[str]:
+    """Return `<Tool>ImageTag=<tag>` of every image, as built from the present sources: older images are never used."""
+    words = ["bash", str(root() / "containers/tag"), "--parameters"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 def _words_of(sections: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from seqdrop.plan import layout
+from seqdrop.plan.names import NAME, REFERENCE_JSON, canonical
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import upload
@@ -39,7 +40,7 @@ class Source:
         if genes:
             _check(genes, GENES, "a file of genes")
         chosen = name or fasta.name.removesuffix(".gz").rsplit(".", 1)[0]
-        if not layout.NAME.fullmatch(chosen):
+        if not NAME.fullmatch(chosen):
             raise Problem(f"{chosen!r} cannot name a reference: letters, digits, '.', '_' and '-'; give --name.")
         return cls(chosen, fasta, genes)
 
@@ -67,7 +68,7 @@ def prepare(stack: Stack, source: Source) -> dict[str, Any]:
         raise Problem(f"Reference {source.name} could not be prepared.")
     summary = read_summary(stack, source.name)
     if summary is None:
-        raise Problem(f"Reference {source.name} was prepared but left no {layout.REFERENCE_JSON}.")
+        raise Problem(f"Reference {source.name} was prepared but left no {REFERENCE_JSON}.")
     return summary
 
 
@@ -85,7 +86,7 @@ def _started(stack: Stack, name: str, fasta: upload.Pinned, genes: upload.Pinned
         fasta["version_id"] or fasta["etag"],
         genes and (genes["version_id"] or genes["etag"]),
     ]
-    base = f"reference-{hashlib.sha256(layout.canonical(identity).encode()).hexdigest()[:16]}"
+    base = f"reference-{hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]}"
     for number in range(1, 100):
         run = base if number == 1 else f"{base}-{number}"
         execution = execution_arn(stack, run, "PrepareReferenceStateMachine")
@@ -123,7 +124,7 @@ def _as_row(stack: Stack, execution: str, status: str) -> dict[str, Any]:
 
 
 def read_summary(stack: Stack, name: str) -> dict[str, Any] | None:
-    uri = layout.reference_uri(stack["ReferenceBucket"], name).parent / layout.REFERENCE_JSON
+    uri = layout.reference_uri(stack["ReferenceBucket"], name).parent / REFERENCE_JSON
     try:
         body = stack.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
     except ClientError as error:

@@ -10,9 +10,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from seqdrop.plan import layout
+from seqdrop.plan import fastq_names, layout
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.layout import Fastq
+from seqdrop.plan.fastq_names import FastqName
+from seqdrop.plan.names import SAMPLE
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -53,7 +54,7 @@ class Drop:
 
 def _names_after(sample: str, pairs: Sequence[tuple[Path, Path]]) -> tuple[tuple[str, str], ...]:
     """`S_R1.fastq.gz`; with several lanes `S_L001_R1.fastq.gz`."""
-    if not layout.SAMPLE.fullmatch(sample):
+    if not SAMPLE.fullmatch(sample):
         raise Problem(
             f"{sample!r} is no sample id: letters, digits, '.', '_' and '-', at most 64, a letter or digit first."
         )
@@ -61,7 +62,7 @@ def _names_after(sample: str, pairs: Sequence[tuple[Path, Path]]) -> tuple[tuple
     for number, (r1, r2) in enumerate(pairs, start=1):
         lane = f"_L{number:03}" if len(pairs) > 1 else ""
         names.append((f"{sample}{lane}_R1{_extension(r1)}", f"{sample}{lane}_R2{_extension(r2)}"))
-    if any(parsed is None or parsed.sample != sample for pair in names for parsed in map(layout.parse_fastq_key, pair)):
+    if any(parsed is None or parsed.sample != sample for pair in names for parsed in map(fastq_names.parse, pair)):
         raise Problem(f"{sample!r} would be read as a lane or a mate: choose another --sample.")
     return tuple(names)
 
@@ -73,8 +74,8 @@ def _extension(path: Path) -> str:
     return found[0]
 
 
-def _mates(r1: Path, r2: Path) -> Fastq:
-    parsed = layout.parse_fastq_key(r1.name)
+def _mates(r1: Path, r2: Path) -> FastqName:
+    parsed = fastq_names.parse(r1.name)
     if parsed is None:
         raise Problem(f"{r1.name} names no sample and mate (like NA12878_R1.fastq.gz): rename it or give --sample.")
     if parsed.mates == (r2.name, r1.name):
@@ -84,10 +85,10 @@ def _mates(r1: Path, r2: Path) -> Fastq:
     return parsed
 
 
-def _check_one_sample(lanes: Sequence[Fastq]) -> None:
+def _check_one_sample(lanes: Sequence[FastqName]) -> None:
     if len(lanes) == 1:
         return
-    if len({lane.siblings for lane in lanes}) > 1 or not all(lane.lane for lane in lanes):
+    if len({lane.lanes_prefix for lane in lanes}) > 1 or not all(lane.lane for lane in lanes):
         names = ", ".join(Path(lane.key).name for lane in lanes)
         raise Problem(f"{names} are not lanes of one sample by their names: give --sample to make them one.")
     if len({lane.lane for lane in lanes}) < len(lanes):

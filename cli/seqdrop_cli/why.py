@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
@@ -60,7 +60,7 @@ def show_running(stack: Stack, row: Mapping[str, Any]) -> None:
         say(f"Run {row['run']} has not begun: if this does not change, `seqdrop resume {row['run']}{stack.option}`.")
         return
     say(f"Run {row['run']} is running.")
-    for line in lines(stack, str(row["execution"]), str(row["run"]), layout.STEPS):
+    for line in lines(stack, str(row["execution"]), str(row["run"]), steps.names()):
         if line.state != "waiting":
             say(f"  {line.step:<10} {line.told}{f'  {seconds(line.elapsed)}' if line.elapsed else ''}")
     show_lines("\nFailed so far, and tried again:", [one.told for one in reversed(left(stack, row))])

@@ -19,9 +19,9 @@ MIN_SHARE, ENOUGH_READS = 0.2, 20
 
 # What a run may choose: copies of the genome; least Phred of a read's place, of a base, of a call; least share.
 CHOICES = {
-    "ploidy": arguments.whole(1, 12),
-    "min_mq": arguments.whole(0, 254),
-    "min_bq": arguments.whole(0, 93),
+    "ploidy": arguments.integer(1, 12),
+    "min_mq": arguments.integer(0, 254),
+    "min_bq": arguments.integer(0, 93),
     "min_quality": arguments.number(0, 10_000),
     "min_share": arguments.number(0, 1),
 }
@@ -30,7 +30,7 @@ CHOICES = {
 def main(argv: Sequence[str] | None = None) -> None:
     args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
     with step("call", args) as work:
-        chosen = arguments.options(args.args, **CHOICES)
+        chosen = arguments.parse_options(args.args, **CHOICES)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         targets: Command = ["-T", calling.fetch_intervals(work, reference)] if args.intervals else []
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             work.processes.pipe(None, [*pile, "-R", bed], genotype)
             return part
 
-        parts = work.processes.spread(call_region, range(len(places)), work.vcpus)
+        parts = work.processes.run_parallel(call_region, range(len(places)), work.vcpus)
         listed = work / "parts.txt"
         listed.write_text("".join(f"{part}\n" for part in parts))
         vcf = work / "calls.vcf.gz"

@@ -14,16 +14,17 @@ from seqdrop.jobs.step import step
 def main(argv: Sequence[str] | None = None) -> None:
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
-        chosen = arguments.options(args.args, "--no-mark-duplicates")
+        chosen = arguments.parse_options(args.args, "--no-mark-duplicates")
         reference = work.fetch_reference(*bwa_mem3.INDEX)
         lanes = alignment.fetch_lanes(work)
         work.tools["bwa-mem3"] = version("bwa-mem3")
-        header = alignment.header(work, lanes, "bwa-mem3")
+        header = alignment.sam_header(work, lanes, "bwa-mem3")
 
         def feed(out: BinaryIO) -> None:
             with ExitStack() as opened:
                 reads = [
-                    (lane.read_group, opened.enter_context(closing(alignment.proven(work, lane)))) for lane in lanes
+                    (lane.read_group, opened.enter_context(closing(alignment.verified_batches(work, lane))))
+                    for lane in lanes
                 ]
                 bwa_mem3.align(reference, reads, header, work.vcpus, out)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from seqdrop.failure.verdict import UsageError
 from seqdrop.jobs import alignment, arguments
 from seqdrop.jobs.step import step
-from seqdrop.jobs.workspace import Work
+from seqdrop.jobs.workspace import Workspace
 
 HEADER = "FCID,Lane,SampleID,SampleRef,Barcode,Description,Control,Recipe,Operator,Project"
 MOST_LANES = 8  # Isaac's file names have room for lanes 1 to 8
@@ -17,8 +17,8 @@ MOST_LANES = 8  # Isaac's file names have room for lanes 1 to 8
 def main(argv: Sequence[str] | None = None) -> None:
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
-        sizes = {"seed_length": arguments.whole(10, 32), "clusters_at_a_time": arguments.whole(1_000, 100_000_000)}
-        chosen = arguments.options(args.args, "--no-mark-duplicates", **sizes)
+        sizes = {"seed_length": arguments.integer(10, 32), "clusters_at_a_time": arguments.integer(1_000, 100_000_000)}
+        chosen = arguments.parse_options(args.args, "--no-mark-duplicates", **sizes)
         if chosen.no_mark_duplicates:
             raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
         reference = work.fetch_reference(".fai")
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sheet = prepare(work, lanes)
         tuning = [word for name in ("seed_length", "clusters_at_a_time") for word in option(chosen, name)]
         # the mask keeps the last base of every read; -m is enforced as address space, in GB
-        with alignment.proven_beside(work, lanes):
+        with alignment.verify_alongside(work, lanes):
             work.run("isaac-align", "-r", reference, "-b", work / "fastq", "--base-calls-format", "fastq-gz",
                      "-m", max(2, work.memory // 1024 - 1), "-j", work.vcpus, "--use-bases-mask", "y*,y*",
                      "--variable-read-length", "yes", "-s", sheet, *tuning,
@@ -43,7 +43,7 @@ def is_plain(fastq: Path) -> bool:
         return file.read(1) == b"@"
 
 
-def prepare(work: Work, lanes: Sequence[alignment.Lane]) -> Path:
+def prepare(work: Workspace, lanes: Sequence[alignment.Lane]) -> Path:
     """Lanes under the names Isaac looks for, and the sheet that gives them their sample."""
     if len(lanes) > MOST_LANES:
         raise UsageError(f"Isaac takes at most {MOST_LANES} lanes, not {len(lanes)}")

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
     sources = {getattr(args, word).companion(suffix): ending for word, suffix, ending in SOURCES}
     with step("compose", args, optional=sources) as work:
-        arguments.options(args.args)
+        arguments.parse_options(args.args)
         (work / "sources").mkdir()
         for uri in work.sources:
             work.fetch(uri, name=f"sources/{args.sample}{sources[uri]}", etag=work.sources[uri])

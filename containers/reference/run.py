@@ -16,8 +16,8 @@ from typing import Any
 from seqdrop.failure.verdict import BadInputError, UsageError
 from seqdrop.jobs import arguments, bwa_mem3, snpeff
 from seqdrop.jobs.step import step
-from seqdrop.jobs.workspace import Work
-from seqdrop.plan import layout
+from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.names import GENOME, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
@@ -38,10 +38,10 @@ GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank",
 def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
     with step("prepare", args) as work:
-        arguments.options(args.args)
+        arguments.parse_options(args.args)
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
-        genome = work / layout.GENOME
+        genome = work / GENOME
         unpack(work.fetch(args.fasta, name=staged("fasta", args.fasta)), genome)
         contigs = list(read_contigs(genome))
         genes = fetch_genes(work, args.genes) if args.genes else None
@@ -61,13 +61,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.counts["contigs"] = len(contigs)
         (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
         work.publish(genome, "reference", ".dict", *companions)
-        work.publish_beside(work / "genome.fa.json", args.reference.parent / layout.REFERENCE_JSON)
+        work.publish_to(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
 
 
 def prepared_before(reference: S3Uri, mark: str) -> list[str]:
     """The indexes that are there already; raises BadInputError for a name of another genome, which runs may read."""
     with contextlib.suppress(s3.MissingError):
-        found = s3.read_json(reference.parent / layout.REFERENCE_JSON)
+        found = s3.store().read_json(reference.parent / REFERENCE_JSON)
         if found["fingerprint"] != mark:
             name = reference.parent.name
             raise BadInputError("REFERENCE", f"{name} is another genome already: choose another --name")
@@ -75,7 +75,7 @@ def prepared_before(reference: S3Uri, mark: str) -> list[str]:
     return []
 
 
-def fetch_genes(work: Work, genes: S3Uri) -> Path:
+def fetch_genes(work: Workspace, genes: S3Uri) -> Path:
     """The genes as they were given, unpacked."""
     unpack(work.fetch(genes, name=staged("genes", genes)), work / GENES_SOURCE)
     return work / GENES_SOURCE
@@ -145,7 +145,7 @@ def contig_name(line: bytes, seen: set[str]) -> str:
     return name
 
 
-def index(work: Work, genome: Path, aligner: str) -> tuple[str, ...]:
+def index(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...]:
     work.version("samtools")
     work.run("samtools", "faidx", genome)
     if aligner != "isaac":
@@ -155,7 +155,7 @@ def index(work: Work, genome: Path, aligner: str) -> tuple[str, ...]:
     return INDEXES[aligner]
 
 
-def build_database(work: Work, genome: Path, genes: S3Uri, source: Path) -> str:
+def build_database(work: Workspace, genome: Path, genes: S3Uri, source: Path) -> str:
     """Build snpEff's database; returns the companion's suffix."""
     kind = GENES.get(Path(genes.name.lower().removesuffix(".gz")).suffix)
     if kind is None:

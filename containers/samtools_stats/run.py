@@ -14,7 +14,7 @@ FEW = 0.1  # of the reads: less is most likely the wrong reference
 def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse(argv, __doc__, "reference", "bam", "stats")
     with step("collect", args) as work:
-        arguments.options(args.args)
+        arguments.parse_options(args.args)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         stats = work / "stats.txt"

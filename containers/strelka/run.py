@@ -11,7 +11,7 @@ from seqdrop.jobs.step import step
 def main(argv: Sequence[str] | None = None) -> None:
     args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
     with step("call", args) as work:
-        chosen = arguments.options(args.args, "--exome")
+        chosen = arguments.parse_options(args.args, "--exome")
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         work.version("configureStrelkaGermlineWorkflow.py")

@@ -11,6 +11,7 @@ from typing import Any
 from . import adapters, leftovers, place, template
 from .adapters.batch_capacity import Capacity
 from .adapters.batch_jobs import Machine
+from .adapters.lambda_pool import Limits
 from .faults import Armed, Document, scratch
 from .resources import CREATORS
 from .runners import Choice, choose
@@ -32,6 +33,7 @@ class Options:
     parameters: dict[str, str]
     vcpus: float
     faults: Document
+    workers: Limits
 
     @property
     def volumes(self) -> Path:
@@ -53,7 +55,7 @@ def running(options: Options) -> Iterator[dict[str, Any]]:
         if choice.gateway:
             server.listen(choice.gateway)
         make_volumes(options, undo)
-        install(Machine(choice.runner, Capacity(options.vcpus), options.volumes, armed), own, undo)
+        install(Machine(choice.runner, Capacity(options.vcpus), options.volumes, armed), own, options.workers, undo)
         stack = Stack(options.stack, built, options.parameters, CREATORS)
         outputs = stack.deploy()
         server.record.register(stack, outputs)
@@ -80,8 +82,8 @@ def make_volumes(options: Options, undo: ExitStack) -> None:
         undo.callback(scratch.unmount, options.volumes)
 
 
-def install(machine: Machine, own: Path, undo: ExitStack) -> None:
-    adapters.install(machine, own)
+def install(machine: Machine, own: Path, workers: Limits, undo: ExitStack) -> None:
+    adapters.install(machine, own, workers)
     undo.callback(machine.runner.close)
     undo.callback(adapters.close)
 

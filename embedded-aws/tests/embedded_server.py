@@ -1,11 +1,13 @@
 """One real `python -m embedded_aws` for all tests of embedded-aws, and short words for what they do with it."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -119,6 +121,17 @@ class Server:
         events = self.logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
         return [event["message"] for event in events]
 
+    def create_function(self, name: str, source: str, **more: Any) -> None:
+        """A function whose app.py is `source`, with a `handler`."""
+        self.functions.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Handler="app.handler",
+            Role=self.output("Role"),
+            Code={"ZipFile": packed_source(source)},
+            **more,
+        )
+
     def machine(self, states: dict[str, Any], name: str | None = None, **more: Any) -> str:
         """A machine whose first state is the first of `states`."""
         definition = json.dumps({"StartAt": next(iter(states)), "States": states, **more})
@@ -189,6 +202,13 @@ class Server:
 
 
 Start = Callable[..., Server]
+
+
+def packed_source(source: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", source)
+    return buffer.getvalue()
 
 
 def command(state: Path, *more: str, stack: str = "t") -> list[str]:

@@ -37,7 +37,7 @@ def aws(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def containers(engine: Any, pid: int) -> list[Any]:
-    label = {"label": f"seqdrop.embedded-aws={pid}"}
+    label = {"label": f"embedded-aws.server={pid}"}
     found: list[Any] = engine.containers.list(all=True, filters=label, ignore_removed=True)
     return found
 

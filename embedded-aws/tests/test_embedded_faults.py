@@ -94,7 +94,7 @@ def test_a_file_that_is_no_good_is_refused_in_one_sentence(tmp_path: Path, docum
     said = str(refused.value)
     assert said.startswith(f"{file}: ")
     assert sentence in said
-    assert said.endswith("embedded-aws/README.md has the format")
+    assert said.endswith("the README of embedded-aws has the format")
     assert "\n" not in said
 
 

@@ -196,12 +196,11 @@ def test_a_function_that_is_slow_to_start_answers_its_first_call(
     monkeypatch.setenv("MOTO_PORT", "1")
     monkeypatch.setattr(lambda_worker, "INIT_WAIT", 0.0)
     monkeypatch.setattr(lambda_worker, "unpack", lambda *_: [tmp_path])
-    monkeypatch.setattr(lambda_worker.Worker, "scratch", tmp_path, raising=False)
     named = dict.fromkeys(("function_name", "function_arn", "version", "run_time", "logs_group_name"), "f")
     function = SimpleNamespace(handler="app.handler", timeout=60, memory_size=128, environment_vars={}, **named)
-    worker = lambda_worker.Worker(function)
+    worker = lambda_worker.Worker(function, tmp_path)
     try:
-        assert [worker.call(function, {"a": number})[0] for number in (1, 2)] == [
+        assert [worker.call(function, {"a": number}, "arn:f")[0] for number in (1, 2)] == [
             {"result": {"a": 1}},
             {"result": {"a": 2}},
         ]

@@ -100,11 +100,11 @@ def test_a_function_is_told_directly_with_the_key_encoded(aws: Server) -> None:
 
 def test_metadata_and_versions_stay_with_their_object(aws: Server) -> None:
     where = {"Bucket": aws.output("Bridge"), "Key": uuid.uuid4().hex}
-    first = aws.s3.put_object(**where, Body=b"first", Metadata={"seqdrop-reference": "hg38"})["VersionId"]
+    first = aws.s3.put_object(**where, Body=b"first", Metadata={"reference": "hg38"})["VersionId"]
     aws.s3.put_object(**where, Body=b"second")
     assert aws.s3.get_object(**where, VersionId=first)["Body"].read() == b"first"
     head = aws.s3.head_object(**where, VersionId=first)
-    assert (head["Metadata"], head["VersionId"]) == ({"seqdrop-reference": "hg38"}, first)
+    assert (head["Metadata"], head["VersionId"]) == ({"reference": "hg38"}, first)
     assert aws.s3.head_object(**where)["Metadata"] == {}
 
 

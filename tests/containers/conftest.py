@@ -27,8 +27,9 @@ def images() -> dict[str, str]:
         pytest.skip("no Docker engine answers")
     built = subprocess.run(["bash", ROOT / "containers/build", *TOOLS], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    tag = subprocess.run(["bash", ROOT / "containers/tag"], capture_output=True, text=True, check=True).stdout.strip()
-    return {tool: f"seqdrop/{tool}:{tag}" for tool in TOOLS}
+    printed = subprocess.run(["bash", ROOT / "containers/tag"], capture_output=True, text=True, check=True).stdout
+    tags = dict(line.split() for line in printed.splitlines())
+    return {tool: f"seqdrop/{tool}:{tags[tool]}" for tool in TOOLS}
 
 
 @pytest.fixture(scope="session")

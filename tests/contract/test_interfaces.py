@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import diagnosis
 from seqdrop.storage.uri import S3Uri
@@ -72,7 +72,7 @@ def test_every_job_definition_is_run_by_a_state() -> None:
 
 
 def test_what_the_pipeline_reads_is_in_the_plan() -> None:
-    jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "1"} for step in layout.STEPS}
+    jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "1"} for step in steps.names()}
     plan = layout.plan("S", "r", Choices("hg"), results_bucket="results", reference_bucket="refs", jobs=jobs)
     for name, state in batch_states():
         step = state["Parameters"]["Tags"]["step"]

@@ -23,7 +23,7 @@ from gates import asl
 
 def gated(name: str) -> asl.Machine:
     path = f"statemachine/{name}.asl.json"
-    [found] = asl.machines(template(), {path: (ROOT / path).read_text()})
+    [found] = asl.read_machines(template(), {path: (ROOT / path).read_text()})
     return found
 
 

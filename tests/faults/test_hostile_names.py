@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import fastq_names
+from seqdrop.plan.names import printable
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import Deployed, logged
@@ -24,7 +25,7 @@ MARKUP = "=cmd|' calc'!A0<script>alert(1)"
 
 
 def sample_of(stem: str) -> str:
-    found = layout.parse_fastq_key(f"{stem}_R1.fastq.gz")
+    found = fastq_names.parse(f"{stem}_R1.fastq.gz")
     assert found
     return found.sample
 
@@ -93,7 +94,7 @@ def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> 
     folder = "a\x1b[2J\u202e\n- Sample X is done/"
     start_run.call(functions.put(f"{folder}S_R1.fastq.gz", fastq(1)))
     (row,) = functions.rows()
-    assert layout.shown(f"{folder}S_R1.fastq.gz") in row["message"]
+    assert printable(f"{folder}S_R1.fastq.gz") in row["message"]
     assert row["message"].isprintable()
     for mate in (1, 2):
         told = functions.put(f"S\x1b[2J\u202e- done_R{mate}.fastq.gz", fastq(1))

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import steps
 from seqdrop_cli.stack import Stack
 from support.catalogue import case
 from support.pipeline_runs import Sample, drop, ended, eventually, jobs_of, listening, logged
@@ -88,7 +88,7 @@ def said_by_functions(stack: Stack) -> dict[str, list[str]]:
 )
 def test_no_name_that_others_see_names_a_sample(watched: Watched) -> None:
     rows = watched.good, watched.failed
-    jobs = [job for row in rows for step in layout.STEPS for job in jobs_of(watched.stack, row, step)]
+    jobs = [job for row in rows for step in steps.names() for job in jobs_of(watched.stack, row, step)]
     names = [job["jobName"] for job in jobs] + [str(job.get("tags", {})) for job in jobs]
     machine = watched.stack["PipelineStateMachine"]
     pages = watched.stack.stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=machine)

@@ -350,7 +350,7 @@ LEAKS = {
     "an error of ours": "raise failure.BadInputError('TRUNCATED', 'lane1_R1.fastq.gz is cut off')",
     "a bug": f"raise KeyError({KEY!r}, os.environ['AWS_SECRET_ACCESS_KEY'])",
     "a tool": f"work.run('sh', '-c', 'env >&2; echo \"$1\" NA12878 >&2; exit 1', 'x', {KEY!r})",
-    "S3": f"s3.client().get_object(Bucket={RESULTS!r}, Key={KEY!r}, VersionId='NA12878')",
+    "S3": f"s3.store().client.get_object(Bucket={RESULTS!r}, Key={KEY!r}, VersionId='NA12878')",
     "no connection": f"from urllib.parse import quote; raise OSError('http://s3/NA12878/' + quote({KEY!r}))",
     "a library": f"from seqdrop.log import logger; logger.warning({KEY!r}, extra={{'key': [{KEY!r}]}})",
 }

@@ -190,7 +190,7 @@ def test_a_reference_that_is_not_prepared_is_said_and_nothing_is_started(stack: 
 def test_before_any_image_is_pushed_a_run_is_recorded_as_not_ready(
     tmp_path_factory: pytest.TempPathFactory, sample: Sample
 ) -> None:
-    with deployed(tmp_path_factory.mktemp("aws"), "ImageTag=none") as bare:
+    with deployed(tmp_path_factory.mktemp("aws"), "MultiqcImageTag=none") as bare:
         row = run_pair(bare, sample.few, "EARLY")
     assert (row["status"], row["class"]) == ("FAILED", "NOT_READY")
     assert "make push STACK=seqdrop" in row["message"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,8 @@ def references(command: list[str]) -> list[tuple[str, str]]:
 
 def wrapper_flags(program: str) -> set[str]:
     """The flags a wrapper asks for, as its own --help says."""
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    module, _, function = scripts[program].partition(":")
-    text = usage(getattr(importlib.import_module(module), function))
+    [script] = entry_points(group="console_scripts", name=program)
+    text = usage(script.load())
     return set(re.findall(r"(--[a-z_]+)", text)) - {"--help"}
 
 

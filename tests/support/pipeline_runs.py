@@ -153,7 +153,7 @@ def ended(stack: Stack, sample: str) -> dict[str, Any]:
 
 def is_told(row: dict[str, Any]) -> bool:
     """A row is closed first; then its manifest is written and its message sent."""
-    return row["status"] not in {"RUNNING", "WAITING"} and "untold" not in row
+    return row["status"] not in {"RUNNING", "WAITING"} and "notify_pending" not in row
 
 
 def run_pair(stack: Stack, files: tuple[Path, Path], name: str, **metadata: str) -> dict[str, Any]:

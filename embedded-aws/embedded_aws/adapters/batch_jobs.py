@@ -16,6 +16,7 @@ import moto.batch.models as moto_batch
 from moto.batch.utils import JobStatus
 
 from embedded_aws.faults import Armed, Mishap
+from embedded_aws.patches import patch
 from embedded_aws.runners import Attempt, Runner, StartError
 
 from . import batch_dependencies, batch_events, batch_faults, batch_submissions
@@ -186,7 +187,6 @@ def _stopped(running: Attempt, reason: str | None) -> Ending:
     return Ending(running.exit_code(), reason, running.reason(), final=True)
 
 
-def install(machine: Machine) -> None:
-    BatchJob.machine = machine
-    moto_batch.Job = BatchJob
+def install() -> None:
+    patch(moto_batch, "Job", BatchJob, source="f5ebc21c")
     batch_submissions.install()

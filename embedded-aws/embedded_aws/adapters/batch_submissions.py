@@ -9,6 +9,8 @@ from typing import Any
 from moto.batch.models import BatchBackend
 from moto.batch.responses import BatchResponse
 
+from embedded_aws.patches import patch
+
 _request = threading.local()
 _submit = BatchResponse.submitjob
 _cancel = BatchBackend.cancel_job
@@ -33,5 +35,5 @@ def _cancel_job(self: Any, job_id: str, reason: str) -> None:
 
 
 def install() -> None:
-    BatchResponse.submitjob = _submit_job
-    BatchBackend.cancel_job = _cancel_job
+    patch(BatchResponse, "submitjob", _submit_job, source="7d3253aa")
+    patch(BatchBackend, "cancel_job", _cancel_job, source="cce4dfad")

@@ -25,7 +25,7 @@ def _work() -> None:
             log.exception("%s failed", work.__name__)
 
 
-def install() -> None:
+def start() -> None:
     """Daemon threads, so that what is still waiting does not keep the server from ending."""
     for number in range(THREADS):
         threading.Thread(target=_work, name=f"delivery-{number}", daemon=True).start()

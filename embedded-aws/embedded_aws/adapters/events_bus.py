@@ -11,6 +11,7 @@ from typing import Any
 from moto.events.models import Rule, events_backends
 
 from embedded_aws import place
+from embedded_aws.patches import patch
 
 from .delivery import later
 from .events_targets import deliver
@@ -59,4 +60,4 @@ def _send_to_targets(self: Any, original_event: Event, **_: Any) -> None:
 
 
 def install() -> None:
-    Rule.send_to_targets = _send_to_targets
+    patch(Rule, "send_to_targets", _send_to_targets, source="cd893954")

@@ -55,5 +55,5 @@ def _tick() -> None:
         time.sleep(TICK)
 
 
-def install() -> None:
+def start() -> None:
     threading.Thread(target=_tick, name="schedules", daemon=True).start()

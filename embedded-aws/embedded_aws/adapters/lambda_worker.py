@@ -27,10 +27,8 @@ Answer = dict[str, Any]
 class Worker:
     """One interpreter; it takes one call at a time."""
 
-    scratch: Path
-
-    def __init__(self, function: Any) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="function-", dir=self.scratch))
+    def __init__(self, function: Any, scratch: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="function-", dir=scratch))
         self.stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
         self._output: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -43,10 +41,10 @@ class Worker:
         with suppress(queue.Empty):  # not ready in time: the first call will tell
             self._await_ready(INIT_WAIT)
 
-    def call(self, function: Any, event: Any) -> tuple[Answer, list[str]]:
+    def call(self, function: Any, event: Any, arn: str) -> tuple[Answer, list[str]]:
         request_id = str(uuid.uuid4())
         timeout = float(function.timeout)
-        context = _context(function, request_id, self.stream)
+        context = _context(function, arn, request_id, self.stream)
         call = {"event": event, "context": context, "deadline": time.time() + timeout}
         try:
             self._process.stdin.write(json.dumps(call) + "\n")
@@ -59,7 +57,7 @@ class Worker:
             return _timed_out(request_id, timeout), self._logged(request_id)
         except BrokenPipeError:
             line = None
-        answer: Answer = json.loads(line) if line is not None else _exited(request_id)
+        answer: Answer = json.loads(line) if line is not None else exited(request_id)
         return answer, self._logged(request_id)
 
     def _await_ready(self, timeout: float) -> None:
@@ -132,12 +130,12 @@ def _environment(function: Any, path: list[Path], stream: str) -> dict[str, str]
     }
 
 
-def _context(function: Any, request_id: str, stream: str) -> dict[str, str]:
+def _context(function: Any, arn: str, request_id: str, stream: str) -> dict[str, str]:
     return {
         "aws_request_id": request_id,
         "function_name": function.function_name,
         "function_version": str(function.version),
-        "invoked_function_arn": function.function_arn,
+        "invoked_function_arn": arn,
         "memory_limit_in_mb": str(function.memory_size),
         "log_group_name": function.logs_group_name,
         "log_stream_name": stream,
@@ -149,7 +147,7 @@ def _timed_out(request_id: str, timeout: float) -> Answer:
     return {"error": {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {message}"}}
 
 
-def _exited(request_id: str) -> Answer:
+def exited(request_id: str) -> Answer:
     return {
         "error": {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {request_id} Error: Runtime exited"}
     }

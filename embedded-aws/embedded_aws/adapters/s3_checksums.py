@@ -15,6 +15,8 @@ from moto.s3 import models
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
+from embedded_aws.patches import patch
+
 RUNNING: dict[str, tuple[Callable[[bytes, int], int], int]] = {  # a function that goes on from a value, its bytes
     "CRC64NVME": (checksums.crc64nvme, 8),
     "CRC32": (checksums.crc32, 4),
@@ -119,7 +121,7 @@ def _complete(self: Any, *args: Any) -> Any:
 
 
 def install() -> None:
-    models.MultipartChecksumBuilder = RunningChecksum
-    S3Response._get_checksum = _get_checksum
-    S3Response.head_object = _head_object
-    S3Response._key_response_post = _complete
+    patch(models, "MultipartChecksumBuilder", RunningChecksum, source="c94edac1")
+    patch(S3Response, "_get_checksum", _get_checksum, source="6f3f4675")
+    patch(S3Response, "head_object", _head_object, source="cc1139ce")
+    patch(S3Response, "_key_response_post", _complete, source="bad95146")

@@ -8,7 +8,6 @@ import itertools
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
@@ -17,6 +16,7 @@ from moto.s3 import notifications
 from moto.s3.responses import S3Response
 
 from embedded_aws import place
+from embedded_aws.patches import patch, require
 
 from .delivery import later
 from .events_bus import emit
@@ -126,6 +126,6 @@ def _version(name: str, key: Any) -> dict[str, str]:
 
 
 def install() -> None:
-    hold: Callable[..., None] = _hold
-    notifications.send_event = hold
-    S3Response.key_response = _key_response
+    require(notifications, "_detail_type", source="bee0f0ae")
+    patch(notifications, "send_event", _hold, source="681f71c4")
+    patch(S3Response, "key_response", _key_response, source="f7b0c805")

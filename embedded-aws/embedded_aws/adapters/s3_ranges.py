@@ -7,6 +7,8 @@ from typing import Any
 from moto.s3.models import FakeKey
 from moto.s3.responses import S3Response
 
+from embedded_aws.patches import patch
+
 SMALL = 1 << 20  # below this a copy is cheaper than the care
 CHUNK = 1 << 20
 
@@ -49,6 +51,9 @@ def _answer(self: Any) -> Any:
         _get.answering = False
 
 
+_lazy_value = property(_read, _value.fset)
+
+
 def install() -> None:
-    FakeKey.value = property(_read, _value.fset)
-    S3Response.get_object = _answer
+    patch(FakeKey, "value", _lazy_value, source="fc1bf733")
+    patch(S3Response, "get_object", _answer, source="5fe605ec")

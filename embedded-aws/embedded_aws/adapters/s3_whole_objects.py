@@ -13,6 +13,8 @@ from moto.s3.models import FakeKey, FakeMultipart, S3Backend
 from moto.s3.responses import S3Response
 from moto.s3.utils import metadata_from_headers
 
+from embedded_aws.patches import patch
+
 _arriving = threading.local()
 _make = FakeKey.__init__
 _put = S3Response.put_object
@@ -58,7 +60,7 @@ def _join_parts(self: Any, body: Any) -> Any:
 
 
 def install() -> None:
-    FakeKey.__init__ = _init
-    S3Response.put_object = _put_object
-    S3Backend.complete_multipart_upload = _complete_multipart_upload
-    FakeMultipart.complete = _join_parts
+    patch(FakeKey, "__init__", _init, source="2aa31db1")
+    patch(S3Response, "put_object", _put_object, source="4525dd63")
+    patch(S3Backend, "complete_multipart_upload", _complete_multipart_upload, source="864f04af")
+    patch(FakeMultipart, "complete", _join_parts, source="fc8d65fc")

@@ -4,11 +4,12 @@ moto makes one a task, in each branch's own thread, from boto3's default session
 (stepfunctions/parser/asl/utils/boto_client.py).
 """
 
-import sys
 import threading
 from typing import Any
 
 from moto.stepfunctions.parser.asl.utils import boto_client
+
+from embedded_aws.patches import patch_imports
 
 _made: dict[tuple[str, str], Any] = {}
 _lock = threading.Lock()
@@ -23,6 +24,4 @@ def _client_for(region: str, service: str, state_credentials: Any = None) -> Any
 
 
 def install() -> None:
-    for module in list(sys.modules.values()):  # each service imported the function by name
-        if getattr(module, "boto_client_for", None) is _make:
-            vars(module)["boto_client_for"] = _client_for
+    patch_imports(boto_client, "boto_client_for", _client_for, source="2c535996", package="moto.stepfunctions")

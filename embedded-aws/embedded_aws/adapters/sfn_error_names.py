@@ -10,6 +10,8 @@ from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 
+from embedded_aws.patches import patch
+
 UNCATCHABLE = {"States.Runtime", "States.DataLimitExceeded"}  # by a wildcard; their own names do match
 NOT_TASK_FAILED = UNCATCHABLE | {"States.Timeout"}
 
@@ -32,5 +34,5 @@ def _any_name(self: Any, error_name: str | None) -> None:
 
 
 def install() -> None:
-    ErrorEqualsDecl._eval_body = _eval_body
-    CustomErrorName.__init__ = _any_name
+    patch(ErrorEqualsDecl, "_eval_body", _eval_body, source="6dd7718b")
+    patch(CustomErrorName, "__init__", _any_name, source="2e6634bd")

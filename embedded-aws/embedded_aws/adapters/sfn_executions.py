@@ -9,7 +9,7 @@ import re
 import uuid
 from typing import Any
 
-from moto.core.exceptions import AWSError
+from moto.core import exceptions
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.stepfunctions.exceptions import InvalidExecutionInput, InvalidName
@@ -17,6 +17,8 @@ from moto.stepfunctions.models import StepFunctionBackend
 from moto.stepfunctions.parser import api
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
+
+from embedded_aws.patches import patch, require
 
 from . import sfn_mock_config
 
@@ -72,16 +74,17 @@ def _describe(self: Any) -> Any:
 
 
 def install() -> None:
-    StepFunctionsParserBackend.start_execution = _start_execution
-    StepFunctionBackend.describe_state_machine = _describe_state_machine
-    StepFunctionResponse.stop_execution = _stop_execution
-    StepFunctionResponse.describe_execution = _describe
+    patch(StepFunctionsParserBackend, "start_execution", _start_execution, source="ed33766f")
+    patch(StepFunctionBackend, "describe_state_machine", _describe_state_machine, source="7e61451c")
+    patch(StepFunctionResponse, "stop_execution", _stop_execution, source="35b84037")
+    patch(StepFunctionResponse, "describe_execution", _describe, source="2718758b")
+    require(exceptions, "AWSError", source="7ed64f02")
     _send_error_codes()
 
 
 def _send_error_codes() -> None:
     """The interpreter's own errors name their code where moto's HTTP layer does not look (parser/api.py)."""
     for error in vars(api).values():
-        if isinstance(error, type) and issubclass(error, AWSError) and "code" in vars(error):
+        if isinstance(error, type) and issubclass(error, exceptions.AWSError) and "code" in vars(error):
             vars_of: Any = error
             vars_of.TYPE, vars_of.STATUS = vars_of.code, vars_of.status_code

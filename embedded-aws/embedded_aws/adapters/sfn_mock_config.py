@@ -16,13 +16,15 @@ from typing import Any
 from moto.stepfunctions.exceptions import ValidationException
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.mocking import mock_config
 from moto.stepfunctions.parser.mocking.mock_config import (
     MockedResponseReturn,
     MockedResponseThrow,
     MockTestCase,
     StateMockedResponses,
-    _parse_mocked_response_range,
 )
+
+from embedded_aws.patches import patch, require
 
 VARIABLE = "SFN_MOCK_CONFIG"
 _current = threading.local()
@@ -59,7 +61,7 @@ def _responses(by_attempt: dict[str, Any]) -> list[Any]:
     """{"0-1": {"Throw": ...}, "2": {"Return": ...}}"""
     found = []
     for attempts, response in by_attempt.items():
-        first, last = _parse_mocked_response_range(attempts)
+        first, last = mock_config._parse_mocked_response_range(attempts)
         if "Return" in response:
             found.append(MockedResponseReturn(first, last, response["Return"]))
         else:
@@ -85,5 +87,6 @@ def _next_response(self: Any) -> Any:
 
 
 def install() -> None:
-    Environment.get_current_mocked_response = _next_response
-    Execution._get_start_execution_worker = _worker
+    require(mock_config, "_parse_mocked_response_range", source="cbb78b10")
+    patch(Environment, "get_current_mocked_response", _next_response, source="a50a4d45")
+    patch(Execution, "_get_start_execution_worker", _worker, source="14757157")

@@ -11,6 +11,8 @@ import botocore.session
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.utils import camel_to_snake_case
 
+from embedded_aws.patches import patch
+
 
 @cache
 def _operation(service: str, action: str) -> Any:
@@ -39,5 +41,5 @@ def _task_operation(task: Any, service: str | None, action: str | None) -> Any:
 
 
 def install() -> None:
-    StateTaskService._normalise_parameters = _normalise_parameters
-    StateTaskService._normalise_response = _normalise_response
+    patch(StateTaskService, "_normalise_parameters", _normalise_parameters, source="54011bfd")
+    patch(StateTaskService, "_normalise_response", _normalise_response, source="cebad789")

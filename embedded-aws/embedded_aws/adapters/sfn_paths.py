@@ -5,11 +5,12 @@ the end of extract_json.
 """
 
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from moto.stepfunctions.parser.asl.utils import json_path
+
+from embedded_aws.patches import patch_imports
 
 _MANY = re.compile(r"\*|\.\.|\?\(|\[[^\]]*[:,]")  # wildcard, descent, filter, slice or union
 _extract: Callable[[str, Any], Any] = json_path.extract_json
@@ -25,6 +26,4 @@ def extract_json(path: str, data: Any) -> Any:
 
 
 def install() -> None:
-    for name, module in list(sys.modules.items()):  # it is imported by name in a dozen places
-        if name.startswith("moto.stepfunctions.parser") and getattr(module, "extract_json", None) is _extract:
-            module.extract_json = extract_json  # type: ignore[attr-defined]
+    patch_imports(json_path, "extract_json", extract_json, source="0c042954", package="moto.stepfunctions")

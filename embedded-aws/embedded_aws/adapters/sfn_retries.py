@@ -11,6 +11,8 @@ from moto.stepfunctions.parser.asl.component.common.retry.max_attempts_decl impo
 from moto.stepfunctions.parser.asl.component.common.retry.retrier_decl import RetrierDecl
 from moto.stepfunctions.parser.asl.component.common.retry.retrier_outcome import RetrierOutcome
 
+from embedded_aws.patches import patch
+
 SCALE = "SFN_WAIT_TIME_SCALE"
 POLL = 0.1  # seconds
 
@@ -37,4 +39,4 @@ def _pause(env: Any, seconds: float) -> None:
 
 
 def install() -> None:
-    RetrierDecl._eval_body = _eval_body
+    patch(RetrierDecl, "_eval_body", _eval_body, source="db03ff0c")

@@ -10,6 +10,8 @@ from typing import Any
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramStopped
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 
+from embedded_aws.patches import patch
+
 from .events_bus import emit
 
 _start = Execution.start
@@ -70,5 +72,5 @@ def _milliseconds(moment: Any) -> int:
 
 
 def install() -> None:
-    Execution.start = _started
-    BaseExecutionWorkerCommunication._reflect_execution_status = _ended
+    patch(Execution, "start", _started, source="76c0bd23")
+    patch(BaseExecutionWorkerCommunication, "_reflect_execution_status", _ended, source="4365394f")

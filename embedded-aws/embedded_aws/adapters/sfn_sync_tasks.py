@@ -20,6 +20,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 
 from embedded_aws import place
+from embedded_aws.patches import patch
 
 log = logging.getLogger(__name__)
 POLL = 0.05  # seconds; cheap, since a look at a running job is a look at a Python object
@@ -68,6 +69,6 @@ def _terminate(job_id: str) -> None:
 
 
 def install() -> None:
-    state_task_service_callback._DELAY_SECONDS_SYNC_CONDITION_CHECK = POLL
-    StateTaskServiceBatch._build_sync_resolver = _resolver
-    StateTaskServiceCallback._eval_sync = _wait
+    patch(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", POLL, source="d2cbad71")
+    patch(StateTaskServiceBatch, "_build_sync_resolver", _resolver, source="94c7999d")
+    patch(StateTaskServiceCallback, "_eval_sync", _wait, source="60e33127")

@@ -102,4 +102,4 @@ def parse(text: bytes, name: str) -> Document:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the document"
         what = first["msg"].removeprefix("Value error, ")
-        raise FaultsError(f"{name}: {where}: {what}; embedded-aws/README.md has the format") from None
+        raise FaultsError(f"{name}: {where}: {what}; the README of embedded-aws has the format") from None

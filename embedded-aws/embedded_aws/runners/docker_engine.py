@@ -16,7 +16,7 @@ from embedded_aws.state_file import is_server
 
 from .contract import STOP_GRACE, JobSpec, StartError
 
-LABEL = "seqdrop.embedded-aws"  # its value is the pid of the server that started the container
+LABEL = "embedded-aws.server"  # its value is the pid of the server that started the container
 
 
 class ContainerAttempt:

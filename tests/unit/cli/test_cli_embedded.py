@@ -41,7 +41,7 @@ def checkout(tmp_path, monkeypatch):
     """A checkout that is built already, with a stand-in for the server first on the path."""
     (tmp_path / "template.yaml").touch()
     (tmp_path / "containers").mkdir()
-    (tmp_path / "containers" / "tag").write_text("echo 0123abcd\n")
+    (tmp_path / "containers" / "tag").write_text("echo BwaImageTag=0123abcd\n")
     (tmp_path / ".aws-sam" / "build").mkdir(parents=True)
     (tmp_path / ".aws-sam" / "build" / "template.yaml").touch()
     (tmp_path / "stand_in" / "embedded_aws").mkdir(parents=True)
@@ -77,7 +77,7 @@ def test_up_then_down_leaves_nothing(checkout):
 def test_up_passes_the_parameters_of_samconfig_and_then_those_given(checkout):
     (checkout / "samconfig.toml").write_text('[local.deploy.parameters]\nparameter_overrides = ["Aligner=bwa_mem3"]\n')
     found = embedded.start(parameters=["Aligner=bwa"])
-    assert found.outputs["Words"] == ["Aligner=bwa_mem3", "ImageTag=0123abcd", "Aligner=bwa"]
+    assert found.outputs["Words"] == ["Aligner=bwa_mem3", "BwaImageTag=0123abcd", "Aligner=bwa"]
 
 
 def test_up_hands_on_the_file_of_faults(checkout):
@@ -180,7 +180,7 @@ def test_a_build_older_than_a_source_is_built_anew(checkout, monkeypatch):
 
 def test_parameters_of_samconfig_may_be_one_string(checkout):
     (checkout / "samconfig.toml").write_text("[local.deploy.parameters]\nparameter_overrides = \"A=1 B='x y'\"\n")
-    assert project.local_parameters() == ["A=1", "B=x y", "ImageTag=0123abcd"]
+    assert project.local_parameters() == ["A=1", "B=x y", "BwaImageTag=0123abcd"]
 
 
 def test_run_with_nothing_up_and_no_genome_says_what_to_do(checkout):

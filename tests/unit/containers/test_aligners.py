@@ -44,17 +44,17 @@ class Place:
         self.results = S3Uri(bucket, "NA12878/r")
         self.reference = S3Uri(bucket, "demo/genome.fa")
         for path in genome.parent.iterdir():
-            s3.upload(path, self.reference.parent / path.name)
+            s3.store().upload(path, self.reference.parent / path.name)
         contigs = [{"name": CONTIG, "length": len(GENOME), "md5": "x"}]
-        s3.write_json(self.reference.parent / "reference.json", {"contigs": contigs})
+        s3.store().write_json(self.reference.parent / "reference.json", {"contigs": contigs})
 
     def put(self, aws: Deployed, one: bytes, two: bytes) -> None:
         """The pair as the one lane of the run."""
         lane: dict[str, object] = {"lane": "L001", "read_group": "HXYZTDSXX.1"}
         for mate, data in (("1", one), ("2", two)):
             aws.put(f"NA12878_R{mate}.fastq.gz", data)
-            lane[f"fastq_{mate}"] = s3.head(S3Uri(FASTQS, f"NA12878_R{mate}.fastq.gz")).pinned()
-        s3.write_json(self.results / "reads.json", {"sample": "NA12878", "lanes": [lane]})
+            lane[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, f"NA12878_R{mate}.fastq.gz")).pin()
+        s3.store().write_json(self.results / "reads.json", {"sample": "NA12878", "lanes": [lane]})
 
     def words(self) -> list[str]:
         values = {"sample": "NA12878", "reference": self.reference, "reads": self.results / "reads.json"}
@@ -63,7 +63,7 @@ class Place:
         return [word for name, value in values.items() for word in (f"--{name}", str(value))]
 
     def failure(self) -> tuple[str, str]:
-        verdict = s3.read_json(self.results / "failures/align.1.1.json")
+        verdict = s3.store().read_json(self.results / "failures/align.1.1.json")
         return verdict["class"], verdict["message"]
 
 
@@ -77,7 +77,7 @@ def place(bucket: str, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def alignments(folder: Path, uri: S3Uri) -> list[list[str]]:
     path = folder / "found.bam"
-    s3.download(uri, path)
+    s3.store().download(uri, path)
     shown = subprocess.run(["samtools", "view", path], capture_output=True, check=True).stdout.decode()
     return [line.split("\t") for line in shown.splitlines()]
 
@@ -89,7 +89,7 @@ def test_all_reads_of_a_good_pair_are_in_the_bam(
     place.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
     main(place.words())
     assert len(alignments(tmp_path, place.results / "NA12878.bam")) >= 2 * PAIRS
-    receipt = s3.read_json(place.results / "jobs/align.json")
+    receipt = s3.store().read_json(place.results / "jobs/align.json")
     assert receipt["counts"] == {"reads": 2 * PAIRS, "primary_records": 2 * PAIRS}
     assert receipt["warnings"] == []
 
@@ -142,7 +142,7 @@ def test_a_fault_in_the_last_reads_has_its_own_name_and_nothing_is_published(
     failure_class, message = place.failure()
     assert failure_class == f"BAD_INPUT.{kind}"
     assert sentence in message.replace("<sample>", "NA12878")
-    assert s3.names_below(place.results) == ["failures/align.1.1.json", "reads.json"]
+    assert s3.store().list_names(place.results) == ["failures/align.1.1.json", "reads.json"]
 
 
 def test_isaac_is_not_given_plain_text_whatever_its_name(aws: Deployed, place: Place) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from seqdrop.failure.verdict import BadInputError, JobError
-from seqdrop.plan import layout
+from seqdrop.plan.names import GENOME
 from seqdrop.storage.uri import S3Uri
 from support.made_reads import bases, write_genome
 
@@ -18,8 +18,8 @@ SAMTOOLS_DICT = {"SN": "name", "LN": "length", "M5": "md5"}
 
 
 def fasta(folder: Path, text: str) -> Path:
-    (folder / layout.GENOME).write_bytes(text.encode())
-    return folder / layout.GENOME
+    (folder / GENOME).write_bytes(text.encode())
+    return folder / GENOME
 
 
 def contigs_of(genome: Path) -> list[dict[str, str | int]]:

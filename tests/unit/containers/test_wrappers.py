@@ -41,7 +41,7 @@ class Place:
 
     def put(self, path: Path, uri: S3Uri, *companions: str) -> S3Uri:
         for companion in ("", *companions):
-            s3.upload(Path(f"{path}{companion}"), uri.companion(companion))
+            s3.store().upload(Path(f"{path}{companion}"), uri.companion(companion))
         return uri
 
 
@@ -71,7 +71,7 @@ def annotated(place: Place, lost: int) -> None:
 
 def test_as_many_calls_come_out_of_snpeff_as_went_in(place: Place) -> None:
     annotated(place, lost=0)
-    receipt = s3.read_json(place.results / "jobs/annotate.json")
+    receipt = s3.store().read_json(place.results / "jobs/annotate.json")
     assert (receipt["counts"], receipt["tools"]["snpEff"]) == ({"variants": CALLS}, "5.1d")
 
 
@@ -79,9 +79,9 @@ def test_a_call_that_snpeff_loses_is_missed(place: Place) -> None:
     with pytest.raises(SystemExit) as ended:
         annotated(place, lost=1)
     assert ended.value.code == 70
-    verdict = s3.read_json(place.results / "failures/annotate.1.1.json")
+    verdict = s3.store().read_json(place.results / "failures/annotate.1.1.json")
     assert (verdict["class"], verdict["message"]) == ("TOOL_FAILED", "3 calls went in but 2 came out")
-    assert s3.look(place.results / "NA12878.annotated.vcf.gz") is None
+    assert s3.store().find(place.results / "NA12878.annotated.vcf.gz") is None
 
 
 @pytest.mark.parametrize(
@@ -107,5 +107,5 @@ def test_reads_that_hardly_match_the_reference_are_warned_of(place: Place, mappe
     place.put(genome, place.reference, ".fai")
     uri = place.put(bam, place.results / "NA12878.bam", ".bai")
     samtools_stats.main(place.words(bam=uri, stats=place.results / "NA12878.stats.txt"))
-    receipt = s3.read_json(place.results / "jobs/collect.json")
+    receipt = s3.store().read_json(place.results / "jobs/collect.json")
     assert [warning["message"] for warning in receipt["warnings"]] == warned

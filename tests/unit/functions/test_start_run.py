@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.names import canonical
 from seqdrop.runs import pairing, table
 from seqdrop.storage import s3
 from support.function_aws import (
@@ -148,7 +150,7 @@ def test_the_input_of_the_execution_is_the_plan_of_the_event_file(aws: Deployed,
     drop(aws)
     run = only(start_run.call(event("eventbridge_object_created")))["run"]
     shown = event("execution_input")
-    assert aws.input_of(run) == layout.canonical(shown).replace(shown["run"], run)
+    assert aws.input_of(run) == canonical(shown).replace(shown["run"], run)
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -253,7 +255,7 @@ def test_the_choices_of_a_run_reach_its_plan(aws: Deployed, start_run: Any) -> N
     plan = plan_of(aws, only(start_run.call(one))["run"])
     assert plan["reference"] == f"s3://{REFERENCES}/viral/genome.fa"
     assert plan["intervals"] == f"s3://{REFERENCES}/viral/amplicons.bed"
-    assert {step: plan[step]["args"] for step in layout.STEPS} == {
+    assert {step: plan[step]["args"] for step in steps.names()} == {
         "align": '["--no-mark-duplicates"]',
         "call": '["--ploidy","1"]',
         "annotate": "[]",
@@ -268,22 +270,36 @@ def test_a_run_that_is_wanted_soon_goes_to_the_queue_for_it(
 ) -> None:
     one, _ = drop(aws, priority=priority)
     plan = plan_of(aws, only(start_run.call(one))["run"])
-    assert {plan[step]["job_queue"] for step in layout.STEPS} == {queue}
+    assert {plan[step]["job_queue"] for step in steps.names()} == {queue}
 
 
 def test_a_stack_without_images_says_how_to_get_them(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMAGE_TAG", "none")  # the template's default
+    push_no_image_of(monkeypatch, "bwa_mem3", "multiqc")
     one, _ = drop(aws)
     outcome = only(start_run.call(one))
-    sentence = "the images of the tools are not there yet: run `make push STACK=seqdrop` and `sam deploy`"
+    sentence = "the stack has no image of bwa_mem3, multiqc yet: run `make push STACK=seqdrop` and `sam deploy`"
     refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": sentence}
     assert outcome == refusal
     row = aws.row(outcome["run"])
     assert row
     assert (row["status"], row["class"], row["message"]) == ("FAILED", "NOT_READY", sentence)
     assert aws.executions() == []
+
+
+def push_no_image_of(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
+    tags = json.loads(os.environ["IMAGE_TAGS"])
+    pushed = {step: {name: "none" if name in tools else tag for name, tag in of.items()} for step, of in tags.items()}
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps(pushed))
+
+
+def test_images_of_tools_that_the_stack_does_not_use_may_be_missing(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_no_image_of(monkeypatch, "isaac", "bwa", "strelka")
+    one, _ = drop(aws)
+    assert only(start_run.call(one))["outcome"] == "started"
 
 
 def test_choosing_what_is_the_default_is_no_other_run(aws: Deployed, start_run: Any) -> None:
@@ -619,13 +635,13 @@ def test_a_mate_that_comes_while_the_other_is_noted_as_waiting_starts_the_run(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own event may be over before the row is there, or be the one that is lost."""
-    noted = table.remember_waiting
+    noted = table.create_waiting
 
     def note_late(*args: Any) -> None:
         noted(*args)
         aws.put(R2, fastq(2))
 
-    monkeypatch.setattr(table, "remember_waiting", note_late)
+    monkeypatch.setattr(table, "create_waiting", note_late)
     assert only(start_run.call(aws.put(R1, fastq(1))))["outcome"] == "started"
     assert [row["status"] for row in aws.rows()] == ["RUNNING"]
 
@@ -635,13 +651,13 @@ def test_the_first_look_is_at_the_versions_that_are_pinned(
 ) -> None:
     """A file that is replaced between the pin and the look is another event's."""
     one, _ = drop(aws)
-    agreed = pairing.agreed
+    agreed = pairing.common_choices
 
     def replace_meanwhile(found: Any) -> Any:
         aws.put(R1, b"PK\3\4" + bytes(99))
         return agreed(found)
 
-    monkeypatch.setattr(pairing, "agreed", replace_meanwhile)
+    monkeypatch.setattr(pairing, "common_choices", replace_meanwhile)
     assert only(start_run.call(one))["outcome"] == "started"
 
 

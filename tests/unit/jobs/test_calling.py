@@ -11,7 +11,7 @@ import pytest
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import calling
 from seqdrop.jobs.processes import Processes
-from seqdrop.jobs.workspace import Work
+from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import Deployed
 
@@ -19,18 +19,18 @@ HEADER = "##fileformat=VCFv4.2\n##contig=<ID=c,length=100000>\n#CHROM\tPOS\tID\t
 
 
 @pytest.fixture
-def work(bucket: str, tmp_path: Path) -> Work:
+def work(bucket: str, tmp_path: Path) -> Workspace:
     (tmp_path / "genome.fa.fai").write_text("chr2\t500\t6\t60\t61\nchr1\t300\t6\t60\t61\n")
     args = argparse.Namespace(intervals=S3Uri(bucket, "demo/exome.bed"))
-    return Work("call", args, tmp_path, Processes(tmp_path))
+    return Workspace("call", args, tmp_path, Processes(tmp_path))
 
 
-def regions(aws: Deployed, work: Work, text: bytes) -> str:
+def regions(aws: Deployed, work: Workspace, text: bytes) -> str:
     aws.s3.put_object(Bucket=work.args.intervals.bucket, Key="demo/exome.bed", Body=text)
     return calling.fetch_intervals(work, work / "genome.fa").read_text()
 
 
-def test_regions_are_sorted_as_the_genome_is_and_hold_nothing_else(aws: Deployed, work: Work) -> None:
+def test_regions_are_sorted_as_the_genome_is_and_hold_nothing_else(aws: Deployed, work: Workspace) -> None:
     text = b"# of a kit\ntrack name=x\nchr1\t200\t300\tname;$(touch canary)\r\nchr2\t7\t9\n\nchr1\t0\t50\t+"
     assert regions(aws, work, text) == "chr2\t7\t9\nchr1\t0\t50\nchr1\t200\t300\n"
 
@@ -50,11 +50,11 @@ def test_regions_are_sorted_as_the_genome_is_and_hold_nothing_else(aws: Deployed
         (b"\xff\x00\n", "line 1 of intervals.bed is no region"),
     ],
 )
-def test_a_bed_that_is_none_is_a_choice_to_correct(aws: Deployed, work: Work, text: bytes, sentence: str) -> None:
+def test_a_bed_that_is_none_is_a_choice_to_correct(aws: Deployed, work: Workspace, text: bytes, sentence: str) -> None:
     with pytest.raises(BadInputError) as raised:
         regions(aws, work, text)
     assert (raised.value.failure_class, str(raised.value)) == ("BAD_INPUT.CHOICES", sentence)
-    assert work.called == {"intervals.bed": "exome.bed"}
+    assert work.original_names == {"intervals.bed": "exome.bed"}
 
 
 def write_vcf(path: Path, records: int) -> Path:
@@ -64,14 +64,14 @@ def write_vcf(path: Path, records: int) -> Path:
     return path
 
 
-def test_a_whole_vcf_is_counted_and_indexed(work: Work) -> None:
+def test_a_whole_vcf_is_counted_and_indexed(work: Workspace) -> None:
     vcf = write_vcf(work / "calls.vcf.gz", 9000)
-    assert calling.prove(work, vcf) == calling.count(work, vcf) == 9000
+    assert calling.verify_vcf(work, vcf) == calling.count_records(work, vcf) == 9000
     assert (work / "calls.vcf.gz.tbi").exists()
 
 
 @pytest.mark.parametrize("how", ["no end", "a block lost its middle", "no header", "nothing"])
-def test_a_vcf_of_a_tool_that_died_is_refused(work: Work, how: str) -> None:
+def test_a_vcf_of_a_tool_that_died_is_refused(work: Workspace, how: str) -> None:
     vcf = write_vcf(work / "calls.vcf.gz", 9000)
     whole = vcf.read_bytes()
     cut = {
@@ -82,5 +82,5 @@ def test_a_vcf_of_a_tool_that_died_is_refused(work: Work, how: str) -> None:
     }
     vcf.write_bytes(cut[how])
     with pytest.raises(JobError) as raised:
-        calling.prove(work, vcf)
+        calling.verify_vcf(work, vcf)
     assert raised.value.failure_class == "TOOL_FAILED"

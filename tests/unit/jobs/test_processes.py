@@ -17,6 +17,7 @@ import pytest
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Command, Processes
+from seqdrop.jobs.redaction import Redactor
 from support.waiting import eventually
 
 LONG = 60.0  # seconds; what is to end at once takes no tenth of it, what would go on takes ten times as long
@@ -25,7 +26,7 @@ DATA = b"0123456789abcdef" * 65_536  # 1 MiB: more than any pipe holds
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Processes:
-    return Processes(tmp_path, hide="NA12878")
+    return Processes(tmp_path, Redactor("NA12878"))
 
 
 def sh(script: str) -> Command:
@@ -242,7 +243,7 @@ def test_spread_answers_in_the_order_of_the_items(processes: Processes) -> None:
     def late(number: int) -> str:
         return processes.output(*sh(f"sleep 0.0{number}; echo {number}")).strip()
 
-    assert processes.spread(late, [4, 3, 2, 1], workers=4) == ["4", "3", "2", "1"]
+    assert processes.run_parallel(late, [4, 3, 2, 1], workers=4) == ["4", "3", "2", "1"]
 
 
 def test_an_error_of_one_ends_all_that_are_spread(processes: Processes) -> None:
@@ -251,7 +252,7 @@ def test_an_error_of_one_ends_all_that_are_spread(processes: Processes) -> None:
 
     started = time.monotonic()
     with pytest.raises(ToolError, match="exit code 9"):
-        processes.spread(work, ["sleep 0.2; exit 9", "sleep 600"], workers=2)
+        processes.run_parallel(work, ["sleep 0.2; exit 9", "sleep 600"], workers=2)
     assert time.monotonic() - started < LONG
     assert children() == set()
 
@@ -291,7 +292,7 @@ from pathlib import Path
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.child import ToolError
 try:
-    Processes(Path({str(tmp_path)!r}), hide="NA12878").run(
+    Processes(Path({str(tmp_path)!r}), Redactor("NA12878")).run(
         "sh", "-c", "echo reading s3://bucket/NA12878/NA12878.bam, SM:NA12878, XNA12878X >&2; exit 1", "NA12878"
     )
 except ToolError as error:
@@ -303,7 +304,7 @@ except ToolError as error:
 
 
 def test_a_word_that_holds_the_sample_by_chance_is_left(tmp_path: Path) -> None:
-    assert Processes(tmp_path, hide="t").hidden("the job t ended: t.bam") == "the job <sample> ended: <sample>.bam"
+    assert Redactor("t").redact("the job t ended: t.bam") == "the job <sample> ended: <sample>.bam"
 
 
 def test_paths_in_the_jobs_directory_are_given_relative_to_it(processes: Processes, tmp_path: Path) -> None:

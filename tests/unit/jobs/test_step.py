@@ -93,7 +93,7 @@ def test_an_output_that_was_not_written_leaves_no_receipt(batch: Batch) -> None:
 
 
 ENDINGS = {
-    "usage": ("command.options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
+    "usage": ("arguments.parse_options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
     "bad data": ("raise failure.BadInputError('SWAPPED', 'they are swapped')", 65, "BAD_INPUT.SWAPPED", None),
     "a tool": ("work.run('sh', '-c', 'echo boom >&2; exit 3')", 70, "TOOL_FAILED", "sh ended with exit code 3: boom"),
     "a bug": ("work.counts['reads']", 70, "INTERNAL", "KeyError: 'reads'"),
@@ -143,7 +143,7 @@ def test_a_reference_without_the_index_of_a_tool_is_named(batch: Batch) -> None:
     code, _ = batch.run(body)
     verdict = batch.read("failures/align.1.2.json")
     assert (code, verdict["class"]) == (65, "REFERENCE")
-    sentence = f"s3://{RESULTS}/demo/genome.fa.fai is not there: the reference is not prepared for this tool"
+    sentence = f"s3://{RESULTS}/demo/genome.fa.fai does not exist: the reference is not prepared for this tool"
     assert verdict["message"] == sentence
 
 

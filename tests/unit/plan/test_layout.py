@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seqdrop.plan import layout
+from seqdrop.plan import fastq_names, layout, steps
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.layout import Fastq
+from seqdrop.plan.fastq_names import FastqName
+from seqdrop.plan.names import SAMPLE
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import FASTQS, FINGERPRINT, MACHINE, REFERENCES, RESULTS, environment, event
 
@@ -54,11 +55,11 @@ NAMES = [
 
 @pytest.mark.parametrize(("key", "sample", "lane", "mate"), NAMES)
 def test_a_fastq_key_says_whose_it_is_which_lane_and_which_mate(key: str, sample: str, lane: str, mate: int) -> None:
-    found = layout.parse_fastq_key(key)
+    found = fastq_names.parse(key)
     assert found
     assert (found.sample, found.lane, found.mate) == (sample, lane, mate)
     assert found.mates[mate - 1] == key
-    other = layout.parse_fastq_key(found.mates[2 - mate])
+    other = fastq_names.parse(found.mates[2 - mate])
     assert other
     assert (other.sample, other.lane, other.mate, other.mates) == (sample, lane, 3 - mate, found.mates)
 
@@ -81,27 +82,27 @@ def test_a_fastq_key_says_whose_it_is_which_lane_and_which_mate(key: str, sample
     ],
 )
 def test_what_is_no_fastq_of_a_pair_is_none(key: str) -> None:
-    assert layout.parse_fastq_key(key) is None
+    assert fastq_names.parse(key) is None
 
 
 @given(st.text(max_size=40), st.sampled_from(["_R1.fastq.gz", "_2.fq", "_S1_L001_R1_001.fastq.gz", ".R2.fastq.gz"]))
 def test_a_sample_id_is_always_one(stem: str, ending: str) -> None:
-    found = layout.parse_fastq_key(stem + ending)
-    assert found is None or (layout.SAMPLE.fullmatch(found.sample) and found.mates[found.mate - 1] == stem + ending)
+    found = fastq_names.parse(stem + ending)
+    assert found is None or (SAMPLE.fullmatch(found.sample) and found.mates[found.mate - 1] == stem + ending)
 
 
 @pytest.mark.parametrize(
-    ("key", "siblings"),
+    ("key", "prefix"),
     [
         ("in/NA12878_S1_L002_R1_001.fastq.gz", "in/NA12878_S1"),
         ("NA12878_L002_R2.fastq.gz", "NA12878"),
         ("NA12878_L002.R1.fastq.gz", "NA12878"),
     ],
 )
-def test_all_lanes_of_a_sample_begin_alike(key: str, siblings: str) -> None:
-    found = layout.parse_fastq_key(key)
-    assert isinstance(found, Fastq)
-    assert found.siblings == siblings
+def test_all_lanes_of_a_sample_begin_alike(key: str, prefix: str) -> None:
+    found = fastq_names.parse(key)
+    assert isinstance(found, FastqName)
+    assert found.lanes_prefix == prefix
 
 
 def run_of(sample: str = "NA12878", pairs: Any = None, choices: Choices | None = None, **tools: str) -> str:
@@ -135,7 +136,7 @@ def test_a_run_id_does_not_change_with_what_changes_nothing() -> None:
 
 def test_a_plan_whole() -> None:
     choices = Choices("demo", "exome.bed", {"call": ["--ploidy", "1"]})
-    sizes = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in layout.STEPS}
+    sizes = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
     plain = {"job_queue": "queue", "vcpus": "2", "memory": "2048", "attempt": "1", "args": "[]"}
     plan = layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", jobs=sizes)
     assert plan == {

@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seqdrop.plan import layout
+from seqdrop.plan import fastq_names, layout, steps
 from seqdrop.plan.choices import PRIORITIES, Choices
+from seqdrop.plan.names import NAME, WHOLE_GENOME, canonical, printable
 from seqdrop.storage.uri import S3Uri
 from support.hostile_names import HARMLESS, HOSTILE
 
 ENDINGS = ["_R1.fastq.gz", "_2.fq", "_S1_L001_R1_001.fastq.gz", ".R2.fastq.gz", " R1.fq.gz", "-R2.fastq"]
 stems = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=80), st.text("ab1٢._- /\n", max_size=12))
-names = st.from_regex(layout.NAME, fullmatch=True)
+names = st.from_regex(NAME, fullmatch=True)
 versions = st.text("abcdef0123456789", min_size=1, max_size=8)
 choices = st.builds(
     Choices,
     names,
     st.one_of(st.just(""), names),
-    st.dictionaries(st.sampled_from(layout.STEPS), st.lists(st.text(max_size=8), max_size=3)),
+    st.dictionaries(st.sampled_from(steps.names()), st.lists(st.text(max_size=8), max_size=3)),
     st.integers(1, 99),
     st.sampled_from(PRIORITIES),
 )
@@ -30,13 +31,13 @@ choices = st.builds(
 
 @given(st.text(max_size=1100))
 def test_any_text_is_a_fastq_or_none(key: str) -> None:
-    found = layout.parse_fastq_key(key)
+    found = fastq_names.parse(key)
     assert found is None or HARMLESS.fullmatch(found.sample)
 
 
 @given(stems, st.sampled_from(ENDINGS))
 def test_a_key_that_is_one_gives_a_harmless_sample_and_mates_that_differ_in_a_digit(stem: str, ending: str) -> None:
-    found = layout.parse_fastq_key(stem + ending)
+    found = fastq_names.parse(stem + ending)
     if found is None:
         return
     assert HARMLESS.fullmatch(found.sample)
@@ -45,24 +46,24 @@ def test_a_key_that_is_one_gives_a_harmless_sample_and_mates_that_differ_in_a_di
     assert [(a, b) for a, b in zip(one, two, strict=True) if a != b] == [("1", "2")]
     assert found.mates[found.mate - 1] == stem + ending
     for mate, key in enumerate(found.mates, start=1):
-        again = layout.parse_fastq_key(key)
+        again = fastq_names.parse(key)
         assert again
         assert (again.sample, again.lane, again.mate, again.mates) == (found.sample, found.lane, mate, found.mates)
-        assert key.startswith(found.siblings)
+        assert key.startswith(found.lanes_prefix)
 
 
 @pytest.mark.parametrize("stem", HOSTILE)
 def test_a_hostile_name_is_no_sample_or_a_harmless_one(stem: str) -> None:
-    found = layout.parse_fastq_key(f"{stem}_R1.fastq.gz")
+    found = fastq_names.parse(f"{stem}_R1.fastq.gz")
     assert found is None or HARMLESS.fullmatch(found.sample)
 
 
 @given(st.text())
 def test_what_people_are_shown_is_one_printable_line_of_the_same_length(text: str) -> None:
-    said = layout.shown(text)
+    said = printable(text)
     assert len(said) == len(text)
     assert said.isprintable()
-    assert layout.shown(said) == said
+    assert printable(said) == said
 
 
 def pairs(versions_of: list[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -121,27 +122,27 @@ def test_a_run_id_does_not_know_the_order_of_lanes(versions: list[tuple[str, str
 def test_every_address_of_a_plan_lies_below_its_results_and_every_value_of_a_job_is_text(
     stem: str, ending: str, chosen: Choices
 ) -> None:
-    found = layout.parse_fastq_key(stem + ending)
+    found = fastq_names.parse(stem + ending)
     if found is None:
         return
-    sizes = {step: {"job_queue": "q", "vcpus": "1", "memory": "512"} for step in layout.STEPS}
+    sizes = {step: {"job_queue": "q", "vcpus": "1", "memory": "512"} for step in steps.names()}
     buckets = {"results_bucket": "results", "reference_bucket": "refs"}
     made = [layout.plan(name.sample, "r" * 20, chosen, **buckets, jobs=sizes) for name in mates_of(found)]
-    assert layout.canonical(made[0]) == layout.canonical(made[1])
+    assert canonical(made[0]) == canonical(made[1])
     plan = made[0]
     results = f"s3://results/{found.sample}/{'r' * 20}"
     assert plan["results"] == results
     inputs = {"reference", "intervals", "results", "sample", "run"}
-    for word in plan.keys() - inputs - set(layout.STEPS):
+    for word in plan.keys() - inputs - set(steps.names()):
         assert plan[word].startswith(f"{results}/")
         assert "/" not in plan[word].removeprefix(f"{results}/")
         assert str(S3Uri.parse(plan[word])) == plan[word]
     for word in ("reference", "intervals"):
-        assert plan[word].startswith(f"s3://refs/{chosen.reference}/") or plan[word] == layout.WHOLE_GENOME
-    for step in layout.STEPS:
+        assert plan[word].startswith(f"s3://refs/{chosen.reference}/") or plan[word] == WHOLE_GENOME
+    for step in steps.names():
         assert all(isinstance(value, str) for value in plan[step].values())
         assert json.loads(plan[step]["args"]) == list(chosen.args.get(step, []))
 
 
-def mates_of(found: layout.Fastq) -> list[layout.Fastq]:
-    return [parsed for parsed in map(layout.parse_fastq_key, found.mates) if parsed]
+def mates_of(found: fastq_names.FastqName) -> list[fastq_names.FastqName]:
+    return [parsed for parsed in map(fastq_names.parse, found.mates) if parsed]

@@ -7,7 +7,7 @@ import random
 
 import pytest
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.runs.precheck import MOST_TEXT, REACH, Beginning, prove_mates
+from seqdrop.runs.precheck import MAX_TEXT, READ_SIZE, Beginning, check_mates
 from support.made_reads import records, text, to_gzip
 
 ONE, TWO = text(records(1, 4)), text(records(2, 4))
@@ -16,8 +16,8 @@ NAMES = {1: "S_R1.fastq.gz", 2: "S_R2.fastq.gz"}
 
 def looked_at(one: bytes, two: bytes) -> tuple[Beginning, Beginning]:
     """As start_run looks at two objects that hold these bytes."""
-    beginnings = [Beginning.of(NAMES[mate], len(data), data[:REACH]) for mate, data in enumerate((one, two), 1)]
-    prove_mates(beginnings[0], beginnings[1])
+    beginnings = [Beginning.parse(NAMES[mate], len(data), data[:READ_SIZE]) for mate, data in enumerate((one, two), 1)]
+    check_mates(beginnings[0], beginnings[1])
     return beginnings[0], beginnings[1]
 
 
@@ -114,14 +114,14 @@ def test_a_file_larger_than_the_look_is_not_called_cut() -> None:
 
 
 def test_a_line_longer_than_the_look_is_left_to_the_job() -> None:
-    endless = b"@r\n" + b"A" * (2 * REACH)
+    endless = b"@r\n" + b"A" * (2 * READ_SIZE)
     one, _ = looked_at(endless, endless)
     assert len(one.reads) == 0
 
 
 def test_what_a_gzip_bomb_unpacks_to_has_a_bound() -> None:
     bomb = gzip.compress(b"@r\n" + b"A" * (50 << 20))
-    assert len(bomb) < REACH
+    assert len(bomb) < READ_SIZE
     assert len(looked_at(bomb, bomb)[0].reads) == 0
-    data = b"".join(gzip.compress(b"A" * MOST_TEXT) for _ in range(20))
+    data = b"".join(gzip.compress(b"A" * MAX_TEXT) for _ in range(20))
     assert refused(b"@" + data, data)[0] in {"MALFORMED", "TRUNCATED"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from seqdrop import signals
 from seqdrop.failure import advice
+from seqdrop.plan.names import VERSION
 
 # Exit codes of a job, after sysexits.h; STOPPED_EXIT is 128 + SIGTERM.
 USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT = 64, 65, 70, 75
@@ -62,13 +63,19 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the verdict document, with the advice for its class."""
         fields = asdict(self)
-        return {"class": fields.pop("failure_class"), **fields, "advice": advice.get(self.failure_class)}
+        return {
+            "version": VERSION,
+            "class": fields.pop("failure_class"),
+            **fields,
+            "advice": advice.get(self.failure_class),
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> Verdict:
         """Parse a verdict document; raise ValueError if a field is missing or invalid."""
         match value:
             case {
+                "version": int(version),
                 "class": str(failure_class),
                 "message": str(message),
                 "tool": str(tool),
@@ -76,7 +83,9 @@ class Verdict:
                 "stderr_tail": list(tail),
                 "peak_memory": int(peak_memory),
                 "job_id": str(job_id),
-            } if failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class):
+            } if version in range(1, VERSION + 1) and (
+                failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class)
+            ):
                 lines = tuple(line for line in tail if isinstance(line, str))
                 return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
         raise ValueError("not a verdict")

@@ -16,8 +16,8 @@ from seqdrop.fastq.pairs import Pairs
 from seqdrop.fastq.records import Batch
 from seqdrop.jobs import arguments
 from seqdrop.jobs.processes import Command
-from seqdrop.jobs.workspace import Work, md5
-from seqdrop.plan import layout
+from seqdrop.jobs.workspace import Workspace, write_md5
+from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -36,7 +36,7 @@ class Lane:
     fastq_2: Path
 
     @property
-    def header(self) -> str:
+    def rg_line(self) -> str:
         """The @RG line; no field can hold a tab: sample ids and read groups are checked where they are made."""
         unit = f"{self.read_group}.{self.sample}"
         return f"@RG\tID:{self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
@@ -46,9 +46,9 @@ def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argp
     return arguments.parse(argv, description, *INTERFACE)
 
 
-def fetch_lanes(work: Work) -> list[Lane]:
+def fetch_lanes(work: Workspace) -> list[Lane]:
     """Stage in the pinned reads of every lane; their names on disk say nothing of the sample."""
-    reads = s3.read_json(work.args.reads)
+    reads = s3.store().read_json(work.args.reads)
     lanes = []
     for place, entry in enumerate(reads["lanes"], start=1):
         files = []
@@ -61,19 +61,19 @@ def fetch_lanes(work: Work) -> list[Lane]:
     return lanes
 
 
-def header(work: Work, lanes: Sequence[Lane], program: str) -> str:
+def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
     """A SAM header for reads in the order the sequencer wrote them; the contigs as reference.json has them."""
-    contigs = s3.read_json(work.args.reference.parent / layout.REFERENCE_JSON)["contigs"]
+    contigs = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
-    lines += [lane.header for lane in lanes]
+    lines += [lane.rg_line for lane in lanes]
     return "\n".join([*lines, f"@PG\tID:{program}\tPN:{program}\tVN:{work.tools[program]}"]) + "\n"
 
 
-def sort_and_publish(work: Work, feed: Callable[[BinaryIO], None], *, mark_duplicates: bool) -> None:
+def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_duplicates: bool) -> None:
     """One pass from aligned pairs to the finished BAM: mates filled in, sorted, duplicates marked, indexed.
 
-    `feed` writes SAM or BAM, the mates of a pair side by side, and counts the reads (`proven`).
+    `feed` writes SAM or BAM, the mates of a pair side by side, and counts the reads (`verified_batches`).
     """
     bam, threads = work / "aligned.bam", str(work.vcpus)
     per_thread = max(64, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is for one thread
@@ -89,7 +89,7 @@ def sort_and_publish(work: Work, feed: Callable[[BinaryIO], None], *, mark_dupli
     publish(work, bam)
 
 
-def publish(work: Work, bam: Path) -> None:
+def publish(work: Workspace, bam: Path) -> None:
     """Prove that every read is in the BAM once, then publish it with its index and checksum."""
     work.version("samtools")
     work.run("samtools", "quickcheck", bam)
@@ -100,11 +100,11 @@ def publish(work: Work, bam: Path) -> None:
     work.counts["primary_records"] = int(primary)
     if work.counts["primary_records"] != work.counts["reads"]:
         raise JobError("TOOL_FAILED", "{reads} reads went in but {primary_records} came out".format(**work.counts))
-    md5(bam, work.args.bam.name)
+    write_md5(bam, work.args.bam.name)
     work.publish(bam, "bam", ".bai", ".md5")
 
 
-def proven(work: Work, lane: Lane) -> Generator[tuple[Batch, Batch]]:
+def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:
     """The reads of a lane, for aligners that are fed: nothing unproven reaches them. Counts into `work.counts`."""
     pairs = Pairs(lane.fastq_1, lane.fastq_2)
     with contextlib.closing(pairs.batches()) as batches:
@@ -118,7 +118,7 @@ def proven(work: Work, lane: Lane) -> Generator[tuple[Batch, Batch]]:
 
 
 @contextlib.contextmanager
-def proven_beside(work: Work, lanes: Sequence[Lane]) -> Iterator[None]:
+def verify_alongside(work: Workspace, lanes: Sequence[Lane]) -> Iterator[None]:
     """Prove the reads while an aligner reads the files itself; bad ones end it, and win over its complaint."""
     with ThreadPoolExecutor(1) as thread:
         ended = threading.Event()
@@ -135,9 +135,9 @@ def proven_beside(work: Work, lanes: Sequence[Lane]) -> Iterator[None]:
             ended.set()
 
 
-def _prove(work: Work, lanes: Sequence[Lane], ended: threading.Event) -> None:
+def _prove(work: Workspace, lanes: Sequence[Lane], ended: threading.Event) -> None:
     for lane in lanes:
-        with contextlib.closing(proven(work, lane)) as batches:
+        with contextlib.closing(verified_batches(work, lane)) as batches:
             for _ in batches:
                 if ended.is_set():
                     return

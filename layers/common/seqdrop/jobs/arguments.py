@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from seqdrop.failure.verdict import UsageError
-from seqdrop.plan import layout
+from seqdrop.plan.names import WHOLE_GENOME
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
@@ -30,7 +30,7 @@ def parse(argv: Sequence[str] | None, description: str | None, *words: str) -> a
     `sample` stays text, `vcpus` and `memory` (MiB) become numbers, `args` a list of words, the rest S3 addresses.
     """
     parser = argparse.ArgumentParser(description=description)
-    kinds: dict[str, Any] = {"vcpus": int, "memory": int, "args": listed_words, "attempt": str, "run": str}
+    kinds: dict[str, Any] = {"vcpus": int, "memory": int, "args": parse_json_list, "attempt": str, "run": str}
     kinds |= {"sample": str, "aligner": str, "intervals": optional_uri, "genes": optional_uri}
     for word in (*words, "results", *COMMON):
         parser.add_argument(f"--{word}", required=True, type=kinds.get(word, S3Uri.parse))
@@ -38,18 +38,18 @@ def parse(argv: Sequence[str] | None, description: str | None, *words: str) -> a
 
 
 def optional_uri(text: str) -> S3Uri | None:
-    return None if text in {layout.WHOLE_GENOME, "none"} else S3Uri.parse(text)
+    return None if text in {WHOLE_GENOME, "none"} else S3Uri.parse(text)
 
 
-def listed_words(text: str) -> Any:
-    """The list that a JSON text stands for; what is none is left for `options` to refuse."""
+def parse_json_list(text: str) -> Any:
+    """The list that a JSON text stands for; what is none is left for `parse_options` to refuse."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def integer(least: int, most: int) -> Callable[[str], int]:
     """The type of an option's value: a whole number in these bounds, in plain digits."""
 
     def parse(text: str) -> int:
@@ -71,7 +71,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
-def options(words: Sequence[str], *flags: str, **values: Callable[[str], Any]) -> argparse.Namespace:
+def parse_options(words: Sequence[str], *flags: str, **values: Callable[[str], Any]) -> argparse.Namespace:
     """The words a plan may add for one tool: only those named here. Raises UsageError.
 
     `flags` are switches, `values` take one argument of the kind given; both spelt `--like-this`.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import arguments
-from seqdrop.jobs.workspace import Work
+from seqdrop.jobs.workspace import Workspace
 
 INTERFACE = ("sample", "reference", "intervals", "bam", "vcf")
 LARGEST_BED = 256 << 20  # bytes; one of all exons of man has 10 MB
@@ -22,7 +22,7 @@ def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argp
     return arguments.parse(argv, description, *INTERFACE)
 
 
-def fetch_intervals(work: Work, reference: Path) -> Path:
+def fetch_intervals(work: Workspace, reference: Path) -> Path:
     """The regions of a run's BED in the order of the genome, with nothing else of what a person may have written."""
     given = work.fetch(work.args.intervals, name="intervals.bed")
     if given.stat().st_size > LARGEST_BED:
@@ -52,24 +52,24 @@ def _regions(lines: Iterable[str], lengths: Mapping[str, int]) -> Iterator[tuple
         yield contig, start, end
 
 
-def count(work: Work, vcf: Path) -> int:
+def count_records(work: Workspace, vcf: Path) -> int:
     """The records of an indexed VCF."""
     return int(work.processes.output("bcftools", "index", "--nrecords", vcf))
 
 
-def prove(work: Work, vcf: Path) -> int:
+def verify_vcf(work: Workspace, vcf: Path) -> int:
     """The number of records of a bgzipped VCF that has its end and can be read; writes its `.tbi`."""
     with vcf.open("rb") as file:
         file.seek(max(0, vcf.stat().st_size - len(BGZF_END)))
         if file.read() != BGZF_END:
             raise JobError("TOOL_FAILED", f"{vcf.name} is cut off: it has no end-of-file block")
     work.run("bcftools", "index", "--tbi", "--force", vcf)
-    return count(work, vcf)
+    return count_records(work, vcf)
 
 
-def publish(work: Work, vcf: Path) -> None:
+def publish(work: Workspace, vcf: Path) -> None:
     """Publish the calls with their index and the statistics the report reads."""
     work.version("bcftools")
-    work.counts["variants"] = prove(work, vcf)
+    work.counts["variants"] = verify_vcf(work, vcf)
     work.run("bcftools", "stats", vcf, stdout=vcf.with_name(vcf.name + ".stats"))
     work.publish(vcf, "vcf", ".tbi", ".stats")

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs.redaction import Hidden
+from seqdrop.jobs.redaction import Redactor
 from seqdrop.log import logger
 from seqdrop.text import plain_line
 
-TAIL = 20  # lines of a tool's last words that a verdict keeps
-GRACE = 5  # seconds the tools have between SIGTERM and SIGKILL; the job itself has 30
-MOST_LINES = 20_000  # of one program in the log; a 30x genome takes bwa about 6,000
-LINE = 1 << 16  # bytes of a line that are looked at
+TAIL_LINES = 20  # lines of a tool's last words that a verdict keeps
+STOP_GRACE = 5  # seconds the tools have between SIGTERM and SIGKILL; the job itself has 30
+MAX_LOG_LINES = 20_000  # of one program in the log; a 30x genome takes bwa about 6,000
+MAX_LINE_BYTES = 1 << 16  # bytes of a line that are looked at
 
 
 class ToolError(JobError):
@@ -46,24 +46,24 @@ def _failure_class(killed: bool, tail: Sequence[str]) -> str:
 class Program:
     """One running program, its stderr read into the log line by line."""
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], hidden: Hidden) -> None:
-        self.name, self.popen, self.tail = name, popen, deque[str](maxlen=TAIL)
-        self._hidden = hidden
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], redactor: Redactor) -> None:
+        self.name, self.popen, self.tail = name, popen, deque[str](maxlen=TAIL_LINES)
+        self._redactor = redactor
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         number = 0
-        for raw in bounded_lines(cast(BinaryIO, self.popen.stderr)):
-            line = plain_line(self._hidden(raw.decode(errors="replace")))
+        for raw in read_lines(cast(BinaryIO, self.popen.stderr)):
+            line = plain_line(self._redactor.redact(raw.decode(errors="replace")))
             if not line.strip():
                 continue
             self.tail.append(line)
             number += 1
-            if number <= MOST_LINES:
+            if number <= MAX_LOG_LINES:
                 logger.info("%s", line, tool=self.name)  # as an argument: a line that is JSON stays a line
-        if number > MOST_LINES:
-            logger.info("not all lines are shown", tool=self.name, lines=number - MOST_LINES)
+        if number > MAX_LOG_LINES:
+            logger.info("not all lines are shown", tool=self.name, lines=number - MAX_LOG_LINES)
 
     @property
     def lost_reader(self) -> bool:
@@ -73,14 +73,14 @@ class Program:
         exit_code = self.popen.wait()
         with contextlib.suppress(ProcessLookupError):  # what it left behind would also hold its stderr open
             os.killpg(self.popen.pid, signal.SIGKILL)
-        self._reader.join(GRACE)  # what left its group may hold it open all the same
+        self._reader.join(STOP_GRACE)  # what left its group may hold it open all the same
         return exit_code
 
 
-def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
+def read_lines(stream: BinaryIO) -> Iterator[bytes]:
     """The lines of a stream, of each no more than a start."""
-    while line := stream.readline(LINE):
+    while line := stream.readline(MAX_LINE_BYTES):
         rest = line
         while rest and not rest.endswith(b"\n"):
-            rest = stream.readline(LINE)
+            rest = stream.readline(MAX_LINE_BYTES)
         yield line

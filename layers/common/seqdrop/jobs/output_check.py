@@ -14,7 +14,7 @@ DEEPEST = 64  # folders in each other
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
-def look_through(directory: Path) -> None:
+def check_directory(directory: Path) -> None:
     """Raises JobError for what no tool has a reason to leave: ways out of the directory, devices, a flood of files."""
     root = directory.resolve()
     for number, entry in enumerate(_entries(directory), start=1):
@@ -28,7 +28,7 @@ def look_through(directory: Path) -> None:
             raise _refused("a link that leads out of its directory", Path(entry.path).relative_to(directory))
 
 
-def regular_file(path: Path, directory: Path, name: str) -> Path:
+def resolve_output(path: Path, directory: Path, name: str) -> Path:
     """The path, links resolved, of a file to be published as `name`; raises JobError unless it is one of the job."""
     real = Path(os.path.realpath(path))
     if path.is_symlink() or not real.is_relative_to(directory.resolve()):

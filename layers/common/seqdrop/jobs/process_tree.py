@@ -12,7 +12,7 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
-def has_members(group: int) -> bool:
+def group_exists(group: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, 0)
         return any(found == group for _, _, found in _processes())  # the dead that nobody has waited for count above
@@ -25,7 +25,7 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants() -> set[int]:
+def list_descendants() -> set[int]:
     """The living processes below this one."""
     parents = {process: parent for process, parent, _ in _processes()}
     found, newest = set[int](), {os.getpid()}

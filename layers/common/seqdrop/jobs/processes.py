@@ -14,45 +14,50 @@ from pathlib import Path
 from typing import IO, BinaryIO, TypeVar, cast
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs.child import GRACE, Program, ToolError
-from seqdrop.jobs.process_tree import adopt_orphans, descendants, has_members
-from seqdrop.jobs.redaction import Hidden
+from seqdrop.jobs.child import STOP_GRACE, Program, ToolError
+from seqdrop.jobs.process_tree import adopt_orphans, group_exists, list_descendants
+from seqdrop.jobs.redaction import Redactor
 from seqdrop.log import logger
 from seqdrop.signals import defer_signals
 from seqdrop.text import plain_line
 
-Word = str | Path | int
-Command = list[Word]
+Argument = str | Path | int
+Command = list[Argument]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 # No tool has business with AWS: it gets none of the job's credentials.
-PRIVATE = ("AWS_", "ECS_")
-FULL = 256 << 20  # bytes: a disk with less room, and with less than a hundredth of it free, is full
+PRIVATE_PREFIXES = ("AWS_", "ECS_")
+MIN_FREE_BYTES = 256 << 20  # bytes: a disk with less room, and with less than a hundredth of it free, is full
 
 
 class Processes:
     """The programs of one job. `stop` ends them and whatever they started."""
 
     def __init__(
-        self, cwd: Path, hide: str | Hidden = "", inherit: Sequence[int] = (), *, all_below: bool = False
+        self,
+        cwd: Path,
+        redactor: Redactor | None = None,
+        inherited_files: Sequence[int] = (),
+        *,
+        stop_descendants: bool = False,
     ) -> None:
-        """`inherit`: open files that every program keeps open. `all_below`: nothing but this job runs below us."""
-        self.hidden = hide if isinstance(hide, Hidden) else Hidden(hide)
-        self._cwd, self._inherit = cwd, tuple(inherit)
+        """`inherited_files`: open files that every program keeps open. `stop_descendants`: nothing but this job runs below us."""
+        self.redactor = redactor or Redactor()
+        self._cwd, self._inherited_files = cwd, tuple(inherited_files)
         self._alive: dict[subprocess.Popen[bytes], None] = {}  # in the order they were started
         self._stopped = False
         self._starting = threading.RLock()
-        self._all_below = all_below
-        if all_below:
+        self._stop_descendants = stop_descendants
+        if stop_descendants:
             adopt_orphans()
 
-    def run(self, *words: Word, stdout: Path | None = None) -> None:
+    def run(self, *words: Argument, stdout: Path | None = None) -> None:
         """Run one program to its end; raises ToolError."""
         with contextlib.ExitStack() as files:
             out: IO[bytes] | int = files.enter_context(stdout.open("wb")) if stdout else subprocess.DEVNULL
             self.wait(self.start(*words, stdout=out))
 
-    def output(self, *words: Word) -> str:
+    def output(self, *words: Argument) -> str:
         """What a program prints: for the short answers of `--version`, `view -c`."""
         program = self.start(*words, stdout=subprocess.PIPE)
         text = cast(IO[bytes], program.popen.stdout).read().decode(errors="replace")
@@ -111,9 +116,9 @@ class Processes:
     def _disk_is_full(self) -> bool:
         """Not every tool says why it could not write (`samtools markdup` does not): what it wrote still lies there."""
         disk = os.statvfs(self._cwd)
-        return disk.f_bavail < min(disk.f_blocks // 100, FULL // disk.f_frsize)
+        return disk.f_bavail < min(disk.f_blocks // 100, MIN_FREE_BYTES // disk.f_frsize)
 
-    def spread(self, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
+    def run_parallel(self, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
         """Call `function` on every item, `workers` at a time: threads that wait for programs; an error ends all."""
         with ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(function, item) for item in items]
@@ -124,11 +129,11 @@ class Processes:
                 self.stop()
                 raise
 
-    def start(self, *words: Word, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int) -> Program:
+    def start(self, *words: Argument, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int) -> Program:
         # Relative to the job's directory: tools write their command line into headers, where a path made up anew
         # for every job would make equal results unequal.
         line = [str(word).replace(f"{self._cwd}/", "") for word in words]
-        logger.info("command", command=plain_line(self.hidden(" ".join(line))))
+        logger.info("command", command=plain_line(self.redactor.redact(" ".join(line))))
         with defer_signals(), self._starting:
             if self._stopped:  # another thread has failed, or the job was told to stop
                 raise JobError("INTERNAL", "the job is ending")
@@ -137,10 +142,10 @@ class Processes:
             except FileNotFoundError:
                 raise JobError("INTERNAL", f"{line[0]} is not installed here") from None
             self._alive[popen] = None
-        return Program(Path(line[0]).name, popen, self.hidden)
+        return Program(Path(line[0]).name, popen, self.redactor)
 
     def _begin(self, line: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE_PREFIXES)}
         return subprocess.Popen(
             line,
             cwd=self._cwd,
@@ -148,7 +153,7 @@ class Processes:
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            pass_fds=self._inherit,
+            pass_fds=self._inherited_files,
             start_new_session=True,
         )
 
@@ -159,7 +164,7 @@ class Processes:
         # The last of a row first: one that outlived what it reads from would take that for the end of its input.
         groups = [popen.pid for popen in reversed(list(self._alive))]
         for how in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + GRACE
+            deadline = time.monotonic() + STOP_GRACE
             self._signal(groups, how)
             while self._living(groups) and time.monotonic() < deadline:
                 time.sleep(0.02)
@@ -171,7 +176,7 @@ class Processes:
         for group in groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, how)
-        for process in descendants() if self._all_below else ():
+        for process in list_descendants() if self._stop_descendants else ():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, how)
 
@@ -179,6 +184,6 @@ class Processes:
         for popen in list(self._alive):
             if popen.poll() is not None:
                 self._alive.pop(popen, None)
-        if self._all_below:
-            return bool(descendants())
-        return bool(self._alive) or any(map(has_members, groups))
+        if self._stop_descendants:
+            return bool(list_descendants())
+        return bool(self._alive) or any(map(group_exists, groups))

@@ -18,7 +18,7 @@ SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIALS|ACCESS_KEY")  # in the n
 SHORTEST_SECRET = 8  # what is shorter is none, and would spoil sentences
 
 
-class Hidden:
+class Redactor:
     """Texts and what stands in their place."""
 
     def __init__(self, sample: str = "") -> None:
@@ -29,20 +29,22 @@ class Hidden:
         secrets = {value for name, value in os.environ.items() if SECRET.search(name)}
         self._add("<secret>", *(secret for secret in secrets if len(secret) >= SHORTEST_SECRET))
 
-    def __call__(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         return self._pattern.sub(lambda found: self._instead[found[0]], text)
 
-    def hide_object(self, uri: S3Uri, name: str) -> None:
+    def add_object(self, uri: S3Uri, name: str) -> None:
         """The address of a person's file, which is known as `name` in here, in all the ways it may be written."""
         for text in (uri.key, uri.name):
-            self._add(self(name), text, quote(text), quote(text, safe=""), repr(text)[1:-1], json.dumps(text)[1:-1])
+            self._add(
+                self.redact(name), text, quote(text), quote(text, safe=""), repr(text)[1:-1], json.dumps(text)[1:-1]
+            )
 
-    def in_log(self, logger: Logger) -> None:
+    def install(self, logger: Logger) -> None:
         """Let no line out as it is, whoever wrote it: a traceback, a library, a tool."""
         formatter = logger.registered_formatter
         assert isinstance(formatter, LambdaPowertoolsFormatter)  # noqa: S101  for the type alone
         as_json = formatter.json_serializer
-        formatter.json_serializer = lambda line: as_json(self._everywhere(line))
+        formatter.json_serializer = lambda line: as_json(self._redact_values(line))
 
     def _add(self, instead: str, *texts: str) -> None:
         self._instead |= dict.fromkeys(filter(None, texts), instead)
@@ -51,9 +53,9 @@ class Hidden:
             # As words of their own, or a sample called "t" would spoil every sentence.
             self._pattern = re.compile(f"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])")
 
-    def _everywhere(self, value: Any) -> Any:
+    def _redact_values(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self(value)
+            return self.redact(value)
         if isinstance(value, Mapping):
-            return {key: self._everywhere(inner) for key, inner in value.items()}
-        return [self._everywhere(inner) for inner in value] if isinstance(value, list | tuple) else value
+            return {key: self._redact_values(inner) for key, inner in value.items()}
+        return [self._redact_values(inner) for inner in value] if isinstance(value, list | tuple) else value

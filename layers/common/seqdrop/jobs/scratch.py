@@ -38,7 +38,7 @@ class Scratch:
             os.close(self.lock)
 
 
-def make(name: str) -> Scratch:
+def create(name: str) -> Scratch:
     """A fresh, locked directory under the scratch root; raises JobError where there can be none."""
     while True:
         try:
@@ -50,7 +50,7 @@ def make(name: str) -> Scratch:
             return Scratch(directory, lock)
 
 
-def clear() -> None:
+def remove_leftovers() -> None:
     """Remove the directories of jobs that were killed, with all their tools."""
     for directory in _candidates():
         lock = _lock(directory)

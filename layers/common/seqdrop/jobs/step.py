@@ -18,10 +18,11 @@ from seqdrop.failure.verdict import BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT, ST
 from seqdrop.jobs import address_check, scratch
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
-from seqdrop.jobs.redaction import Hidden
-from seqdrop.jobs.workspace import Work, in_their_words, peak_memory
+from seqdrop.jobs.redaction import Redactor
+from seqdrop.jobs.workspace import Workspace, peak_memory, with_original_names
 from seqdrop.log import logger
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.signals import StoppedError
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -33,29 +34,29 @@ LINE = 300  # characters of each line of a traceback
 
 
 @contextlib.contextmanager
-def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) -> Iterator[Work]:
+def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) -> Iterator[Workspace]:
     """Run one step of a run: everything between staging in and the receipt happens in here.
 
     Ends the process with 0 when the step's receipt is there already, else with the exit code its failure has. Of
     `optional` inputs it takes those that are there (`work.sources`): a receipt made of others than now are is void.
     """
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
-    hidden = Hidden(address_check.sample(args))
-    hidden.in_log(logger)
+    redactor = Redactor(address_check.sample_id(args))
+    redactor.install(logger)
     signals.install_handlers()
     place: scratch.Scratch | None = None
-    work: Work | None = None
+    work: Workspace | None = None
     try:
         try:
             address_check.check(args)
-            sources = {uri: stored.etag for uri in optional if (stored := s3.look(uri))}
+            sources = {uri: stored.etag for uri in optional if (stored := s3.store().find(uri))}
             if _done(layout.receipt_uri(args.results, name), sources):
                 logger.info("done before")
                 sys.exit(0)
-            scratch.clear()
+            scratch.remove_leftovers()
             with signals.defer_signals():
-                place = scratch.make(name)
-                work = _begin(name, args, place, hidden, sources)
+                place = scratch.create(name)
+                work = _begin(name, args, place, redactor, sources)
             yield work
             work.finish()
         finally:
@@ -63,33 +64,35 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
     except (Exception, StoppedError) as error:  # noqa: BLE001  the rim: every failure becomes a verdict and an exit code
         signals.ignore()
         _end(work, place)  # a signal may have come while the first try was at it
-        _fail(error, name, args, hidden, work.called if work else {})
+        _fail(error, name, args, redactor, work.original_names if work else {})
 
 
 def _begin(
-    name: str, args: argparse.Namespace, place: scratch.Scratch, hidden: Hidden, sources: Mapping[S3Uri, str]
-) -> Work:
+    name: str, args: argparse.Namespace, place: scratch.Scratch, redactor: Redactor, sources: Mapping[S3Uri, str]
+) -> Workspace:
     # The root file system is read-only in images: what a tool keeps or caches goes where it is cleared away.
     os.environ["TMPDIR"] = os.environ["HOME"] = str(place.directory)
-    processes = Processes(place.directory, hidden, [place.lock], all_below=True)
-    return Work(name, args, place.directory, processes, sources)
+    processes = Processes(place.directory, redactor, [place.lock], stop_descendants=True)
+    return Workspace(name, args, place.directory, processes, sources)
 
 
-def _end(work: Work | None, place: scratch.Scratch | None) -> None:
+def _end(work: Workspace | None, place: scratch.Scratch | None) -> None:
     if work:
         work.processes.stop()
     if place:
         place.remove()
 
 
-def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hidden, called: Mapping[str, str]) -> None:
+def _fail(
+    error: BaseException, name: str, args: argparse.Namespace, redactor: Redactor, original_names: Mapping[str, str]
+) -> None:
     """Leave no upload open and a verdict behind, then end the process."""
-    verdict = _verdict(error, args.results, called)
+    verdict = _verdict(error, args.results, original_names)
     if not isinstance(error, StoppedError):
-        _leave(verdict, name, args, hidden)
+        _leave(verdict, name, args, redactor)
         sys.exit(verdict.exit_code)
-    s3.abort_uploads()
-    _leave(verdict, name, args, hidden)
+    s3.store().abort_uploads(s3.urgent_store().client)
+    _leave(verdict, name, args, redactor)
     sys.stdout.flush()
     os._exit(verdict.exit_code)  # threads may wait for a server that does not answer: nobody waits for them
 
@@ -97,9 +100,11 @@ def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hid
 def _done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
     """Whether the receipt is there, all it lists lies there as listed, and it was made of what there is now."""
     try:
-        receipt: Mapping[str, Any] = s3.read_json(receipt_uri)
+        receipt: Mapping[str, Any] = s3.store().read_json(receipt_uri)
+        if receipt.get("version") not in range(1, VERSION + 1):
+            return False
         for output in receipt["outputs"]:
-            now = s3.head(S3Uri.parse(output["uri"]))
+            now = s3.store().head(S3Uri.parse(output["uri"]))
             if (now.etag, now.size) != (output["etag"], output["size"]):
                 return False
     except s3.MissingError:
@@ -107,11 +112,11 @@ def _done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
     return bool(receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()})
 
 
-def _verdict(error: BaseException, results: S3Uri, called: Mapping[str, str]) -> Verdict:
+def _verdict(error: BaseException, results: S3Uri, original_names: Mapping[str, str]) -> Verdict:
     failure_class, message, exit_code = _named(error, results)
     return Verdict(
         failure_class,
-        plain_line(in_their_words(message, called), MESSAGE),
+        plain_line(with_original_names(message, original_names), MESSAGE),
         tool=error.tool if isinstance(error, ToolError) else "",
         exit_code=exit_code,
         stderr_tail=error.tail if isinstance(error, ToolError) else (),
@@ -144,7 +149,7 @@ def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         return "NO_SPACE", "The scratch disk is full.", INTERNAL_EXIT
     if isinstance(error, MemoryError):
         return "OUT_OF_MEMORY", "The job ran out of memory.", INTERNAL_EXIT
-    if isinstance(error, Exception) and s3.is_passing(error):
+    if isinstance(error, Exception) and s3.is_transient(error):
         return "THROTTLED", f"S3 did not answer as it should: {error}", RETRY_EXIT
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
@@ -152,15 +157,16 @@ def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
     return "INTERNAL", f"{type(error).__name__}: {error}", INTERNAL_EXIT
 
 
-def _leave(verdict: Verdict, name: str, args: argparse.Namespace, hidden: Hidden) -> None:
+def _leave(verdict: Verdict, name: str, args: argparse.Namespace, redactor: Redactor) -> None:
     """Write the verdict where the doctor looks; when S3 itself is out of reach the log line has to do."""
     stopped = verdict.exit_code == STOPPED_EXIT
     logger.info("failed", failure_class=verdict.failure_class, sentence=verdict.message)
     if not stopped:
-        frames = [plain_line(line, LINE) for line in hidden(traceback.format_exc()).splitlines()]
+        frames = [plain_line(line, LINE) for line in redactor.redact(traceback.format_exc()).splitlines()]
         logger.error("traceback", frames=frames)
-    if not address_check.own_folder(args):
+    if not address_check.is_run_folder(args):
         return  # a verdict would be written among another run's
     uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
     with contextlib.suppress(ClientError, BotoCoreError):
-        s3.write_json(uri, verdict.to_json(), INTERMEDIATE, s3.impatient() if stopped else None)
+        store = s3.urgent_store() if stopped else s3.store()
+        store.write_json(uri, verdict.to_json(), INTERMEDIATE)

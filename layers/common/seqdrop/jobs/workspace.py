@@ -18,16 +18,17 @@ from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs import output_check
-from seqdrop.jobs.processes import Processes, Word
+from seqdrop.jobs.processes import Argument, Processes
 from seqdrop.log import logger
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
 
 @dataclass
-class Work:
+class Workspace:
     """One step at work: its directory, what went in, what came out."""
 
     name: str
@@ -39,9 +40,11 @@ class Work:
     counts: dict[str, int] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
-    called: dict[str, str] = field(default_factory=dict)  # the name a file has in here -> the name a person gave it
+    original_names: dict[str, str] = field(
+        default_factory=dict
+    )  # the name a file has in here -> the name a person gave it
     bytes_in: int = 0
-    started: float = field(default_factory=time.time)
+    start_time: float = field(default_factory=time.time)
 
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
@@ -60,20 +63,20 @@ class Work:
     ) -> Path:
         """Stage an object in, proven, with its indexes beside it; raises MissingError, IntegrityError.
 
-        Under a `name` of its own nothing in the log says what the person called it; `called` remembers it.
+        Under a `name` of its own nothing in the log says what the person called it; `original_names` remembers it.
         """
         path = self.directory / (name or uri.name)
         if path.name != uri.name:
-            self.called[path.name] = plain_line(uri.name)
-            self.processes.hidden.hide_object(uri, path.name)
+            self.original_names[path.name] = plain_line(uri.name)
+            self.processes.redactor.add_object(uri, path.name)
         try:
-            self.bytes_in += s3.download(uri, path, version_id, etag, crc64nvme).size
+            self.bytes_in += s3.store().download(uri, path, version_id, etag, crc64nvme).size
         except s3.ReplacedError:
             if uri.parent == self.args.results:
                 raise  # what an earlier step wrote, not what a person sent
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
         for companion in companions:
-            self.bytes_in += s3.download(uri.companion(companion), beside(path, companion)).size
+            self.bytes_in += s3.store().download(uri.companion(companion), companion_path(path, companion)).size
         return path
 
     def fetch_reference(self, *companions: str) -> Path:
@@ -83,7 +86,7 @@ class Work:
         except s3.MissingError as error:
             raise BadInputError("REFERENCE", f"{error}: the reference is not prepared for this tool") from None
 
-    def run(self, *words: Word, stdout: Path | None = None) -> None:
+    def run(self, *words: Argument, stdout: Path | None = None) -> None:
         self.processes.run(*words, stdout=stdout)
 
     def version(self, tool: str, *words: str) -> str:
@@ -96,29 +99,30 @@ class Work:
     def warn(self, word: str, sentence: str) -> None:
         """What a person should know of results that are sound all the same; the log gets the word alone."""
         logger.warning("warning", warning=word)
-        self.warnings.append({"warning": word, "message": in_their_words(sentence, self.called)})
+        self.warnings.append({"warning": word, "message": with_original_names(sentence, self.original_names)})
 
     def publish(self, path: Path, word: str, *companions: str) -> None:
         """Upload an output to the address the plan gave for `word`: companions first, the planned object after them."""
         uri: S3Uri = getattr(self.args, word)
-        output_check.look_through(self.directory)
+        output_check.check_directory(self.directory)
         for companion in companions:
-            self._store(f"{word}{companion}", beside(path, companion), uri.companion(companion))
+            self._store(f"{word}{companion}", companion_path(path, companion), uri.companion(companion))
         self._store(word, path, uri)
 
-    def publish_beside(self, path: Path, uri: S3Uri) -> None:
+    def publish_to(self, path: Path, uri: S3Uri) -> None:
         """Upload what readers of an output look for first, once the output is there."""
-        output_check.look_through(self.directory)
+        output_check.check_directory(self.directory)
         self._store(uri.name, path, uri)
 
     def _store(self, name: str, path: Path, uri: S3Uri) -> None:
-        stored = s3.upload(output_check.regular_file(path, self.directory, name), uri)
-        self.outputs.append({"name": name, **stored.pinned(), "crc64nvme": stored.crc64nvme})
+        stored = s3.store().upload(output_check.resolve_output(path, self.directory, name), uri)
+        self.outputs.append({"name": name, **stored.pin(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
 
     def finish(self) -> None:
         """The receipt, last of all: the step is done."""
         receipt = {
+            "version": VERSION,
             "run": self.args.run,
             "step": self.name,
             "attempt": self.args.attempt,
@@ -126,8 +130,8 @@ class Work:
             "image": os.environ.get("SEQDROP_IMAGE", ""),
             "image_digest": image_digest(),
             "tools": self.tools,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
-            "seconds": round(time.time() - self.started, 1),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.start_time)),
+            "seconds": round(time.time() - self.start_time, 1),
             "vcpus": self.vcpus,
             "memory": self.memory,
             "peak_memory": peak_memory(),
@@ -138,28 +142,28 @@ class Work:
             "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }
-        s3.write_json(layout.receipt_uri(self.args.results, self.name), receipt)
+        s3.store().write_json(layout.receipt_uri(self.args.results, self.name), receipt)
         logger.info("done", seconds=receipt["seconds"], peak_memory=receipt["peak_memory"])
 
 
-def in_their_words(sentence: str, called: Mapping[str, str]) -> str:
+def with_original_names(sentence: str, original_names: Mapping[str, str]) -> str:
     """A sentence for a person has the names that the person gave the files."""
-    for name, given in sorted(called.items(), key=lambda pair: -len(pair[0])):
+    for name, given in sorted(original_names.items(), key=lambda pair: -len(pair[0])):
         sentence = sentence.replace(name, given)
     return sentence
 
 
-def beside(path: Path, companion: str) -> Path:
+def companion_path(path: Path, companion: str) -> Path:
     return path.with_name(path.name + companion)
 
 
-def md5(path: Path, name: str) -> Path:
+def write_md5(path: Path, name: str) -> Path:
     """Write `<path>.md5` as `md5sum` does for a file called `name`: what the path is published as."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(8 << 20):
             digest.update(block)
-    target = beside(path, ".md5")
+    target = companion_path(path, ".md5")
     target.write_text(f"{digest.hexdigest()}  {name}\n")
     return target
 
