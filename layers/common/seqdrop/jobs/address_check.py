@@ -47,9 +47,10 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("sample must be a name of letters, digits, '.', '_' and '-'")
     if not (args.vcpus >= 1 and args.memory >= 1):
         raise UsageError("vcpus and memory must be at least 1")
-    for name, uri in vars(args).items():
-        if isinstance(uri, S3Uri) and name not in USER_FILES:
-            _check_address(name, uri, args)
+    for name, value in vars(args).items():
+        for uri in value if isinstance(value, list) else [value]:
+            if isinstance(uri, S3Uri) and name not in USER_FILES:
+                _check_address(name, uri, args)
 
 
 def _check_address(name: str, uri: S3Uri, args: argparse.Namespace) -> None:

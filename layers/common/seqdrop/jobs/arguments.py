@@ -33,9 +33,19 @@ def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> a
     types: dict[str, Any] = {"vcpus": int, "memory": int, "args": parse_json_list, "attempt": str, "run": str}
     types |= {"sample": str, "aligner": str, "intervals": optional_uri, "genes": optional_uri}
     for name in (*names, "results", *COMMON):
-        parser.add_argument(f"--{name}", required=True, type=types.get(name, S3Uri.parse))
+        parser.add_argument(f"--{name}", required=True, type=types.get(name, addresses))
     # A wrong job definition ends with 2, the exit code of argparse; a wrong plan ends with 64 (`step`).
     return parser.parse_args(argv)
+
+
+def addresses(text: str) -> S3Uri | list[S3Uri]:
+    """Parse an S3 address, or a JSON list of them: a word with one file for each lane."""
+    if not text.startswith("["):
+        return S3Uri.parse(text)
+    try:
+        return [S3Uri.parse(str(address)) for address in json.loads(text)]
+    except RecursionError:
+        raise ValueError("not a list of S3 addresses") from None
 
 
 def optional_uri(text: str) -> S3Uri | None:

@@ -106,9 +106,13 @@ class Workspace:
         logger.warning("warning", warning=code)
         self.warnings.append({"warning": code, "message": with_original_names(message, self.original_names)})
 
-    def publish(self, path: Path, output: str, *companions: str) -> None:
-        """Upload an output, companions first, to the address that the plan has for it (`--output`)."""
-        uri: S3Uri = getattr(self.args, output)
+    def publish(self, path: Path, output: str, *companions: str, lane: int = 0) -> None:
+        """Upload an output, companions first, to the address that the plan has for it (`--output`).
+
+        An output with one file for each lane has one address for each: `lane` counts from 1.
+        """
+        uri: S3Uri = getattr(self.args, output)[lane - 1] if lane else getattr(self.args, output)
+        output = f"{output}.{lane}" if lane else output
         output_check.check_directory(self.directory)
         for companion in companions:
             self._upload(f"{output}{companion}", companion_path(path, companion), uri.companion(companion))
