@@ -111,7 +111,7 @@ def test_a_tools_last_words_reach_the_person_in_all_four_places(
     staged: Staged, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = failed_run(staged, sample, "LOUD", LOUD, capsys)
-    row, advice = told.row, "Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume"
+    row, advice = told.row, "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume"
     assert (row["status"], row["class"], row["step"]) == ("FAILED", "TOOL_FAILED", "align")
     assert row["message"].startswith("samtools ended with exit code 3")
     assert [" ".join(line.split()) for line in row["tool_lines"]] == READABLE
