@@ -1,118 +1,133 @@
-import json
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from seqdrop.plan.choices import Choices
-from seqdrop_cli import drop, reference, upload
-from seqdrop_cli.run import Order
-from seqdrop_cli.placing import places
+from seqdrop.runs import executions
+from seqdrop_cli import run, upload
 from seqdrop_cli.errors import CliError
-from seqdrop_cli.reference import Source
-from seqdrop_cli.upload import Drop
+from seqdrop_cli.fastqs import Fastqs
+from seqdrop_cli.run import RunRequest
+from seqdrop_cli.stack import Stack
 from support import cli_aws
 
 
 @pytest.fixture
-def stack():
-    with cli_aws.stack() as made:
-        made.s3.put_object(Bucket="references", Key="hg/reference.json", Body=json.dumps({"contigs": []}))
-        made.s3.put_object(Bucket="references", Key="half/source/half.fa", Body=b">c")
-        yield made
+def stack() -> Iterator[Stack]:
+    with cli_aws.stack() as stack:
+        cli_aws.write_json(stack, "references", "hg/reference.json", {"contigs": []})
+        yield stack
 
 
 @pytest.fixture
-def order(tmp_path):
+def request_s1(tmp_path: Path) -> RunRequest:
+    """A request to run two small files with the default reference."""
     for mate in (1, 2):
         (tmp_path / f"S1_R{mate}.fastq.gz").write_bytes(b"reads %d" % mate)
-    files = Drop.of([tmp_path / "S1_R1.fastq.gz", tmp_path / "S1_R2.fastq.gz"], None)
-    return Order(files, None, None, intervals="", args={}, prefix="", results=tmp_path / "out")
+    fastqs = Fastqs.of([tmp_path / "S1_R1.fastq.gz", tmp_path / "S1_R2.fastq.gz"], None)
+    return RunRequest(fastqs, None, results=tmp_path / "out")
 
 
-def dropped_before(stack, order, **row):
-    """The files are in the bucket and a row says what became of them; answers the run's id."""
-    stored = next(iter(places(stack, order.drop, "", {}))).fill(stack, {})
-    run = upload.run_id(stack, order.drop, stored, Choices(reference="hg"), genome="")
-    stack.table.put_item(Item={"run": run, "sample": "S1", "results": f"s3://results/S1/{run}", **row})
-    return run
+def earlier_run(stack: Stack, request: RunRequest, **row: Any) -> str:
+    """Upload the files of a request, and write the row of a run of them that has ended; return its id."""
+    stored = next(upload.destinations(stack, request.fastqs, "", {})).upload_missing(stack, {})
+    run_id = upload.run_id(stack, request.fastqs, stored, Choices(reference="hg"), genome="")
+    execution = cli_aws.end_execution(stack, run_id, {"steps": ["align"]})
+    results = f"s3://results/S1/{run_id}"
+    stack.table.put_item(Item={"run": run_id, "sample": "S1", "results": results, "execution": execution, **row})
+    return run_id
 
 
-def versions(stack):
+def uploaded_versions(stack: Stack) -> int:
     return len(stack.s3.list_object_versions(Bucket="fastq").get("Versions", []))
 
 
-def test_files_of_a_finished_run_are_not_uploaded_again(stack, order, capsys):
-    run = dropped_before(stack, order, status="SUCCEEDED")
-    assert drop._dropped(stack, order, Choices(), Choices(reference="hg")) == run
-    assert versions(stack) == 2
-    assert f"dropped before: that is run {run}" in capsys.readouterr().out
+def test_files_of_a_run_with_results_are_not_uploaded_again(
+    stack: Stack, request_s1: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+    result = run.run_pipeline(stack, request_s1)
+    assert result.row["run"] == run_id
+    assert [state.step for state in result.steps] == ["align"]
+    assert uploaded_versions(stack) == 2
+    assert f"These files were uploaded before: run {run_id}, succeeded." in capsys.readouterr().out
 
 
-def test_files_of_a_failed_run_are_dropped_anew(stack, order):
-    run = dropped_before(stack, order, status="FAILED")
-    assert drop._dropped(stack, order, Choices(), Choices(reference="hg")) != run
-    assert versions(stack) == 4
+def test_files_of_a_failed_run_are_uploaded_again(
+    stack: Stack, request_s1: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier_run(stack, request_s1, status="FAILED")
+    monkeypatch.setattr(run, "START_TIMEOUT", 0)
+    with pytest.raises(CliError, match="The files were uploaded, but no run started within 0 s"):
+        run.run_pipeline(stack, request_s1)
+    assert uploaded_versions(stack) == 4
 
 
-def test_a_refused_run_says_why(stack, order, capsys):
-    run = dropped_before(stack, order, status="FAILED", **{"class": "REFERENCE", "message": "hg has no index of bwa."})
-    with pytest.raises(CliError, match="refused before anything was started"):
-        drop._noticed(stack, run)
+def test_a_run_that_was_refused_is_explained(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"run": cli_aws.RUN, "status": "FAILED", "class": "REFERENCE", "message": "hg has no index of bwa."}
+    stack.table.put_item(Item=row)
+    with pytest.raises(CliError, match="was refused before it started"):
+        run.wait_for_start(stack, cli_aws.RUN)
     assert capsys.readouterr().out.splitlines()[:2] == ["REFERENCE", "hg has no index of bwa."]
 
 
-def test_a_drop_that_nothing_notices_is_a_problem_after_a_while(stack, monkeypatch):
-    monkeypatch.setattr(drop, "NOTICED_WITHIN", 0)
-    with pytest.raises(CliError, match="no run began"):
-        drop._noticed(stack, cli_aws.RUN)
+def test_a_run_whose_execution_is_known_before_its_row_has_started(stack: Stack) -> None:
+    execution = cli_aws.end_execution(stack, cli_aws.RUN, {})
+    assert execution == cli_aws.EXECUTION == executions.arn(cli_aws.RUN, f"{cli_aws.MACHINE}:live")
+    row = run.wait_for_start(stack, cli_aws.RUN)
+    assert row == {"run": cli_aws.RUN, "execution": execution, "status": "RUNNING"}
 
 
-def test_who_interrupts_before_a_run_is_noticed_is_told_that_it_goes_on(stack, order, monkeypatch):
-    def interrupted(*_):
+@pytest.mark.parametrize("function", ["wait_for_start", "follow"])
+def test_ctrl_c_after_the_upload_reports_that_the_run_continues(
+    stack: Stack, request_s1: RunRequest, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(drop, "_noticed", interrupted)
-    with pytest.raises(CliError, match="No longer following; the run goes on") as raised:
-        drop.run(stack, order)
-    assert raised.value.code == 130
-
-
-def test_results_that_cannot_be_written_stay_where_they_are(stack, order, monkeypatch):
-    order.results.write_text("a file")
-    row = {"run": cli_aws.RUN, "status": "SUCCEEDED", "results": "s3://results/S1/r"}
+    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+    monkeypatch.setattr(run, function, interrupt)
     with pytest.raises(CliError) as raised:
-        drop._fetched(stack, order, row)
+        run.run_pipeline(stack, request_s1)
+    assert raised.value.code == 130
     assert str(raised.value) == (
-        f"Run {cli_aws.RUN} succeeded; its results stay at s3://results/S1/r: File exists at {order.results}"
+        f"Interrupted. The run continues: `seqdrop status {run_id} --stack seqdrop` shows it, "
+        f"`seqdrop stop {run_id} --stack seqdrop` stops it."
     )
 
 
-def test_the_deployments_reference_is_used_when_none_is_chosen(stack):
-    assert reference.resolve(stack, None) == "hg"
+def test_results_that_cannot_be_written_stay_in_the_bucket(stack: Stack, request_s1: RunRequest) -> None:
+    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+    assert request_s1.results
+    request_s1.results.write_text("a file")
+    with pytest.raises(CliError) as raised:
+        run.run_pipeline(stack, request_s1)
+    assert str(raised.value) == (
+        f"Run {run_id} succeeded; its results are at s3://results/S1/{run_id}. File exists at {request_s1.results}"
+    )
 
 
-def test_an_unknown_reference_names_those_there_are(stack):
-    with pytest.raises(CliError, match=r"'mm' is not prepared \(there: hg\)"):
-        reference.resolve(stack, "mm")
+def test_a_row_that_is_never_closed_has_the_error_of_its_execution(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execution = cli_aws.end_execution(stack, cli_aws.RUN, {})
+    monkeypatch.setattr(run, "CLOSE_TIMEOUT", 0)
+    with pytest.raises(CliError, match=f"Run {cli_aws.RUN} of .* ended as ABORTED"):
+        run.follow_run(stack, cli_aws.RUN, execution)
+    assert "ABORTED" in capsys.readouterr().out
 
 
-def test_a_reference_is_called_after_its_file(tmp_path):
-    (tmp_path / "GRCh38.p14.fa.gz").touch()
-    assert Source.of(tmp_path / "GRCh38.p14.fa.gz", None, None).name == "GRCh38.p14"
-
-
-def test_a_genome_that_is_none_by_its_name_is_refused(tmp_path):
-    (tmp_path / "reads.bam").touch()
-    with pytest.raises(CliError, match="not a FASTA"):
-        Source.of(tmp_path / "reads.bam", None, None)
-
-
-def test_words_for_a_tool_are_given_step_by_step():
-    assert drop.step_words(["align=--no-mark-duplicates", "call=-q 20"]) == {
+def test_the_options_for_tools_are_parsed_by_step() -> None:
+    assert run.parse_args(["align=--no-mark-duplicates", "call=-q 20", "call=-x"]) == {
         "align": ["--no-mark-duplicates"],
-        "call": ["-q", "20"],
+        "call": ["-q", "20", "-x"],
     }
 
 
 @pytest.mark.parametrize("text", ["sort=-x", "align", "align="])
-def test_words_for_no_step_are_refused(text):
-    with pytest.raises(CliError, match="STEP=WORDS"):
-        drop.step_words([text])
+def test_options_without_a_step_are_refused(text: str) -> None:
+    with pytest.raises(CliError, match="expected STEP=OPTIONS, with a STEP of align, call"):
+        run.parse_args([text])
