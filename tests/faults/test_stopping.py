@@ -121,7 +121,7 @@ def test_a_job_is_stopped_while_it_clears_its_disk(batch: Batch, tmp_path: Path)
     told.touch()
     assert_nothing_is_left(batch, process)
     assert "jobs/align.json" in batch.written()  # it was done: the next attempt ends at once
-    assert "done before" in batch.run("raise RuntimeError", attempt="2")[1]
+    assert "already done" in batch.run("raise RuntimeError", attempt="2")[1]
 
 
 @case(
@@ -150,7 +150,7 @@ def test_what_a_killed_job_left_is_cleared_by_the_next_and_nothing_else(batch: B
         eventually(lambda: not alive(tools[0]), "the end of the tool")
         code, log = batch.run(PUBLISH, run="s", results=f"s3://{RESULTS}/NA12878/s",
                               bam=f"s3://{RESULTS}/NA12878/s/NA12878.bam")  # fmt: skip
-        assert (code, "cleared what a killed job left" in log) == (0, True)
+        assert (code, "removed the directory of a killed job" in log) == (0, True)
         left = set(batch.scratch.iterdir()) - set(foreign)
         assert len(left) == 1
         assert left < directories
