@@ -23,7 +23,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
+import ctypes
 import hashlib
+import importlib
 import importlib.util
 import json
 import os
@@ -31,6 +34,7 @@ import queue
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,10 +46,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
 import pytest
 
+PYTEST = ("-q", "--no-header", "-p", "mutations", "-p", "no:cacheprovider")
 SOURCES = ("layers/common/seqdrop/**/*.py", "functions/*/app.py")
 TESTS = "tests/unit"
 MOST_TESTS = 40  # for one mutation, those that run the fewest lines first
@@ -53,6 +58,7 @@ START = 60.0  # seconds in which pytest has collected its tests
 SLOWER = 5.0  # times the measured duration: then a test hangs
 SHORTEST = 120.0  # seconds that every test gets: other programs may need the machine
 WRONG_CODE = 99  # exit code of pytest: it did not test the copy
+HANGS = 98  # it was killed at its deadline
 
 # Python imports it at its start: programs that a test starts are measured too.
 SITECUSTOMIZE = """\
@@ -61,6 +67,9 @@ if "COVERAGE_PROCESS_START" in os.environ:
     import coverage
     coverage.process_startup()
 """
+
+CLONE_NEWNS, CLONE_NEWPID = 0x0002_0000, 0x2000_0000  # linux/sched.h
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Eq: ("==", "!="),
@@ -403,42 +412,23 @@ class Checkout:
         subprocess.run(["tar", "-x", "-C", folder], input=packed, check=True)
         return folder
 
-    def pytest(self, copy: Path, seconds: float, *words: str, run: Sequence[str] = (), **environment: str) -> int:
-        """Run pytest on a copy, alone in its namespace; returns its exit code, or -1 if it hangs."""
-        line = [
-            str(self.python),
-            *run,
-            "-m",
-            "pytest",
-            "-q",
-            "--no-header",
-            "-p",
-            "mutations",
-            "-p",
-            "no:cacheprovider",
-        ]
+    def begin(self, copy: Path, log: IO[bytes], *words: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start Python in a copy, alone in its namespace; it speaks over stdin and stdout."""
         inside = f"""
             mount --make-rprivate / && mount --bind {quoted(self.temporary)} {quoted(self.temporary)} &&
             mount -o remount,bind,ro / && cd {quoted(copy)} || exit {WRONG_CODE}
-            {shlex.join([*line, *words])}
+            {shlex.join([str(self.python), *words])}
             exit $?
         """
-        with (copy / "pytest.log").open("wb") as log:
-            process = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", inside],
-                cwd=copy,
-                env={**self._environment(copy), **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                return process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                return -1
+        return subprocess.Popen(
+            ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", inside],
+            cwd=copy,
+            env={**self._environment(copy), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def _environment(self, copy: Path) -> dict[str, str]:
         inherited = {
@@ -488,6 +478,7 @@ class Coverage:
 
     lines: dict[str, dict[int, list[str]]]  # file -> line -> tests
     seconds: dict[str, float]  # of the tests that passed
+    modules: list[str]  # the dependencies that they import, in this order
     references: dict[str, list[tuple[str, int]]] = field(default_factory=dict)  # name -> lines that use it
     sizes: Counter[str] = field(default_factory=Counter)  # lines that a test runs
 
@@ -538,7 +529,7 @@ def measured(checkout: Checkout, plain: Path, jobs: int, store: Path | None) -> 
         stored = json.loads(store.read_text())
         if stored["commit"] == commit:
             known = {path: {int(line): tests for line, tests in at.items()} for path, at in stored["lines"].items()}
-            return Coverage(known, stored["seconds"], references(plain))
+            return Coverage(known, stored["seconds"], stored["modules"], references(plain))
     shards = test_files(plain, jobs)
     lines: dict[str, dict[int, list[str]]] = {}
     seconds: dict[str, float] = {}
@@ -548,9 +539,11 @@ def measured(checkout: Checkout, plain: Path, jobs: int, store: Path | None) -> 
             for path, tests_by_line in found.items():
                 for line, tests in tests_by_line.items():
                     lines.setdefault(path, {}).setdefault(line, []).extend(tests)
+    imported = [json.loads(path.read_text()) for path in sorted(checkout.temporary.glob("measured*/imported.json"))]
+    modules = list(dict.fromkeys(name for names in imported for name in names))
     if store:
-        store.write_text(json.dumps({"commit": commit, "lines": lines, "seconds": seconds}))
-    return Coverage(lines, seconds, references(plain))
+        store.write_text(json.dumps({"commit": commit, "lines": lines, "seconds": seconds, "modules": modules}))
+    return Coverage(lines, seconds, modules, references(plain))
 
 
 def test_files(root: Path, jobs: int) -> list[list[str]]:
@@ -570,9 +563,12 @@ def run_coverage(
         f"[run]\ndata_file = {folder}/data\nparallel = true\ncontext = ${{PYTEST_CURRENT_TEST-}}\npatch = _exit\n"
         f"include =\n    {copy}/layers/*\n    {copy}/functions/*\n"
     )
-    run = ["-m", "coverage", "run", f"--rcfile={config}"]
-    code = checkout.pytest(copy, 3600, *tests, run=run, COVERAGE_PROCESS_START=str(config))
-    report = outcomes(copy)
+    words = ["-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", *PYTEST, *tests]
+    with (copy / "pytest.log").open("wb") as log:
+        process = checkout.begin(copy, log, *words, COVERAGE_PROCESS_START=str(config))
+        output, _ = process.communicate()
+    (copy / "pytest.log").write_bytes(output)
+    code, report = process.returncode, outcomes(copy)
     if code == WRONG_CODE or not report:
         raise SystemExit((copy / "pytest.log").read_text())
     failed = sorted(test for test, outcome in report.items() if outcome["failed"])
@@ -607,15 +603,40 @@ def head(root: Path) -> str:
     return subprocess.run(words, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@dataclass
 class Worker:
-    """Tries mutations in a copy of its own."""
+    """Tries mutations in a copy of its own.
 
-    checkout: Checkout
-    copy: Path
-    coverage: Coverage
-    most: int
-    _edits: int = 0
+    It keeps one Python that has imported all dependencies, and every run of pytest is a fork of that: to import them
+    takes longer than most tests.
+    """
+
+    def __init__(self, checkout: Checkout, copy: Path, coverage: Coverage, most: int) -> None:
+        self.copy, self.coverage, self.most = copy, coverage, most
+        self._edits = 0
+        (copy / "modules.json").write_text(json.dumps(coverage.modules))
+        self._server_log = (copy / "server.log").open("wb")
+        self._server = checkout.begin(
+            copy,
+            self._server_log,
+            "-c",
+            "import mutations; mutations.serve()",
+            MUTATIONS_SELECT=str(copy / "select.json"),
+        )
+
+    def close(self) -> None:
+        self._server.communicate()
+        self._server_log.close()
+
+    def _pytest(self, seconds: float, *words: str) -> int:
+        """The exit code of one run of pytest, or HANGS."""
+        assert self._server.stdin
+        assert self._server.stdout
+        self._server.stdin.write(json.dumps({"words": [*PYTEST, *words], "seconds": seconds}).encode() + b"\n")
+        self._server.stdin.flush()
+        answer = self._server.stdout.readline()
+        if not answer:
+            raise SystemExit((self.copy / "server.log").read_text())
+        return int(answer)
 
     def attempt(self, mutation: Mutation, without: Iterable[str] = ()) -> Result:
         """Apply one mutation, run its tests, and undo it."""
@@ -638,8 +659,7 @@ class Worker:
 
     def failed(self, tests: Sequence[str]) -> str:
         """The first test that fails, or why pytest failed; "" if all pass."""
-        select = self.copy / "select.json"
-        select.write_text(json.dumps(tests))
+        (self.copy / "select.json").write_text(json.dumps(tests))
         (self.copy / "report.json").unlink(missing_ok=True)
         seconds = [self.coverage.seconds[test] for test in tests]
         limit = max(SHORTEST, SLOWER * max(seconds))
@@ -650,12 +670,12 @@ class Worker:
             "--hypothesis-seed=0",
             *sorted({test.split("::")[0] for test in tests}),
         ]
-        code = self.checkout.pytest(self.copy, deadline, *words, MUTATIONS_SELECT=str(select))
+        code = self._pytest(deadline, *words)
         if code == WRONG_CODE:
             raise SystemExit(f"the copy was not tested:\n{(self.copy / 'pytest.log').read_text()}")
         if code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             return ""
-        if code == -1:
+        if code == HANGS:
             return f"no end after {deadline:.0f} s"
         failed = [test for test, outcome in outcomes(self.copy).items() if outcome["failed"]]
         return failed[0] if failed else f"pytest ends with {code}"
@@ -721,6 +741,7 @@ def main() -> None:
         for number in range(args.jobs):
             workers.free.put(Worker(checkout, checkout.copy(f"copy{number}"), coverage, args.tests))
         results = workers.confirmed(list(workers.attempts(mutations, plain)))
+        workers.close()
         say(*summary(results, plain))
 
 
@@ -736,6 +757,10 @@ class Workers:
             return worker.attempt(mutation, without)
         finally:
             self.free.put(worker)
+
+    def close(self) -> None:
+        while not self.free.empty():
+            self.free.get().close()
 
     def attempts(self, mutations: Sequence[Mutation], plain: Path) -> Iterator[Result]:
         with ThreadPoolExecutor(self.free.qsize()) as pool:
@@ -762,7 +787,53 @@ class Workers:
         return [self.attempt(result.mutation, flaky) if result.why in flaky else result for result in results]
 
 
-# Hooks of the pytest that runs in a copy.
+# What runs in a copy: the server of a worker, and the hooks of pytest.
+
+
+def serve() -> None:
+    """Import the dependencies, then run pytest in a fork for every line of stdin, and write its exit code."""
+    for name in json.loads(Path("modules.json").read_text()):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if not child:
+            run_alone(request["words"])
+        deadline = time.monotonic() + request["seconds"]
+        while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not ended[0]:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(ended[1]) if ended[0] else HANGS}\n")
+        sys.stdout.flush()
+
+
+def run_alone(words: list[str]) -> NoReturn:
+    """Run pytest in a process namespace of its own, whose first process ends all others with itself."""
+    kernel = ctypes.CDLL(None)
+    if kernel.unshare(CLONE_NEWPID | CLONE_NEWNS):
+        os._exit(WRONG_CODE)
+    first = os.fork()
+    if first:
+        _, status = os.waitpid(first, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if kernel.mount(b"proc", b"/proc", b"proc", 0, None):
+        os._exit(WRONG_CODE)
+    child = os.fork()
+    if child:
+        while (ended := os.wait())[0] != child:
+            pass
+        os._exit(os.waitstatus_to_exitcode(ended[1]) & 0xFF)
+    os.setsid()
+    log = os.open("pytest.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for number, file in enumerate([os.open(os.devnull, os.O_RDONLY), log, log]):
+        os.dup2(file, number)
+    code = pytest.main(words)
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def pytest_configure() -> None:
@@ -816,8 +887,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish() -> None:
     """Write the outcome of every test; fail if a module of the checkout itself was imported."""
     Path(os.environ["MUTATIONS_REPORT"]).write_text(json.dumps(OUTCOMES))
+    modules = list(sys.modules.items())
+    installed = [name for name, module in modules if "site-packages" in (getattr(module, "__file__", None) or "")]
+    (Path(os.environ["MUTATIONS_COPY"]) / "imported.json").write_text(
+        json.dumps([name for name in installed if not name.startswith("coverage")])
+    )
     root = Path(os.environ["MUTATIONS_ROOT"])
-    named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    named = (getattr(module, "__file__", None) for _, module in modules)
     imported = [Path(name) for name in named if name]
     wrong = [path for path in imported if path.is_relative_to(root) and ".venv" not in path.relative_to(root).parts]
     if wrong:
