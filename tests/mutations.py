@@ -46,6 +46,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, NamedTuple, NoReturn
 
 import pytest
@@ -83,6 +84,7 @@ COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Is: ("is", "is not"),
     ast.IsNot: (r"is\s+not", "is"),
 }
+STARTED: list[subprocess.Popen[bytes]] = []  # the first process of every namespace
 INVERTED_BY_COMPARISON = (ast.Eq, ast.NotEq, ast.In, ast.NotIn, ast.Is, ast.IsNot)
 LOOKUPS = {"get", "pop", "setdefault"}  # methods whose first argument is a key
 TYPING = {"Annotated", "Callable", "ClassVar", "Generic", "Iterator", "Literal", "TypeVar", "cast", "dict", "type"}
@@ -420,7 +422,7 @@ class Checkout:
             {shlex.join([str(self.python), *words])}
             exit $?
         """
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", inside],
             cwd=copy,
             env={**self._environment(copy), **environment},
@@ -429,6 +431,8 @@ class Checkout:
             stderr=log,
             start_new_session=True,
         )
+        STARTED.append(process)
+        return process
 
     def _environment(self, copy: Path) -> dict[str, str]:
         inherited = {
@@ -723,8 +727,17 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """End the namespaces; the main thread removes the copies."""
+    for process in STARTED:
+        process.kill()
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     args = options()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, stop)
     with tempfile.TemporaryDirectory(prefix="mutations-") as temporary:
         checkout = Checkout(args.root.resolve(), Path(temporary).resolve())
         plain = checkout.copy("plain")
