@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from seqdrop.jobs.processes import Processes
 from seqdrop.log import logger
 
 from support.function_aws import ACCOUNT, RESULTS
+from support.warm_python import WarmProcess
 
 # A wrapper whose body is a test's own: what stands between `step` and its receipt.
 PROGRAM = """
@@ -59,8 +58,8 @@ class Batch:
     env: dict[str, str]
     words: dict[str, str] = field(default_factory=dict)
 
-    def start(self, body: str, **words: str) -> subprocess.Popen[str]:
-        return self._start([sys.executable, "-c", PROGRAM, body], {**self.words, **words})
+    def start(self, body: str, **words: str) -> WarmProcess:
+        return self._start(["-c", PROGRAM, body], {**self.words, **words})
 
     def run(self, body: str, **words: str) -> tuple[int, str]:
         """The exit code and the log of a step."""
@@ -68,18 +67,11 @@ class Batch:
 
     def wrapper(self, name: str, words: dict[str, str]) -> tuple[int, str]:
         """The same of a wrapper of ours."""
-        return finish(self._start([sys.executable, "-m", f"containers.{name}.run"], words))
+        return finish(self._start(["-m", f"containers.{name}.run"], words))
 
-    def _start(self, command: list[str], words: dict[str, str]) -> subprocess.Popen[str]:
+    def _start(self, command: list[str], words: dict[str, str]) -> WarmProcess:
         line = [word for name, value in words.items() for word in (f"--{name}", value)]
-        return subprocess.Popen(
-            [*command, *line],
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        return WarmProcess([*command, *line], self.env)
 
     def read(self, key: str) -> Any:
         return json.loads(self.s3.get_object(Bucket=RESULTS, Key=f"{FOLDER}/{key}")["Body"].read())
@@ -117,9 +109,9 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         monkeypatch.setenv(name, str(folder))
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+def finish(process: WarmProcess) -> tuple[int, str]:
     log, _ = process.communicate(timeout=PATIENCE)
-    return process.returncode, log
+    return process.wait(), log
 
 
 @dataclass

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -32,8 +31,7 @@ def s3_server() -> Iterator[str]:
 def batch(s3_server: str, tmp_path: Path) -> Batch:
     """An empty scratch disk, an empty bucket."""
     urlopen(Request(f"{s3_server}/moto-api/reset", method="POST")).close()  # noqa: S310  our own server
-    session = boto3.session.Session("test", "test", region_name="us-east-1")
-    s3 = session.client("s3", endpoint_url=s3_server)
+    s3 = function_aws.client("s3", s3_server)
     s3.create_bucket(Bucket=RESULTS)
     s3.put_bucket_versioning(Bucket=RESULTS, VersioningConfiguration={"Status": "Enabled"})
     scratch = tmp_path / "scratch"
