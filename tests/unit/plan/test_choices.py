@@ -39,7 +39,7 @@ def test_no_choice_needs_no_metadata() -> None:
         ({"seqdrop-args": '{"sort": []}'}, "seqdrop-args must be a JSON object of lists of words, its keys among "),
         ({"seqdrop-args": '{"call": "--exome"}'}, "seqdrop-args must hold lists of words"),
         ({"seqdrop-args": '{"call": [1]}'}, "seqdrop-args must hold lists of words"),
-        ({"seqdrop-args": "{"}, "seqdrop-args is not JSON"),
+        ({"seqdrop-args": "{"}, "seqdrop-args is not valid JSON"),
         ({"seqdrop-lanes": "0"}, "seqdrop-lanes must be a number from 1 to 99"),
         ({"seqdrop-lanes": "100"}, "seqdrop-lanes must be a number from 1 to 99"),
         ({"seqdrop-priority": "low"}, "seqdrop-priority must be one of normal, high"),

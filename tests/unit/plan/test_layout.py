@@ -135,13 +135,16 @@ def test_a_run_id_does_not_change_with_what_changes_nothing() -> None:
 
 
 def test_a_plan_whole() -> None:
-    choices = Choices("demo", "exome.bed", {"call": ["--ploidy", "1"]})
+    choices = Choices("demo", "exome.bed", {"call": ["--ploidy", "1"]}, lanes=2)
     sizes = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
     plain = {"job_queue": "queue", "vcpus": "2", "memory": "2048", "attempt": "1", "args": "[]"}
     plan = layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", jobs=sizes)
     assert plan == {
+        "version": 1,
         "sample": "S",
         "run": "r",
+        "lanes": 2,
+        "steps": ["align", "call", "annotate", "collect", "compose"],
         "reference": "s3://refs/demo/genome.fa",
         "intervals": "s3://refs/demo/exome.bed",
         "results": "s3://results/S/r",
@@ -164,6 +167,7 @@ def test_the_input_of_a_preparation_whole() -> None:
     fasta, genes = S3Uri("refs", "in/hg.fa"), S3Uri("refs", "in/hg.gtf")
     given = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs")
     assert given == {
+        "version": 1,
         "run": "r",
         "fasta": "s3://refs/in/hg.fa",
         "genes": "s3://refs/in/hg.gtf",

@@ -132,7 +132,8 @@ def test_every_address_of_a_plan_lies_below_its_results_and_every_value_of_a_job
     plan = made[0]
     results = f"s3://results/{found.sample}/{'r' * 20}"
     assert plan["results"] == results
-    inputs = {"reference", "intervals", "results", "sample", "run"}
+    assert (plan["version"], plan["lanes"], plan["steps"]) == (1, chosen.lanes, list(steps.names()))
+    inputs = {"version", "sample", "run", "lanes", "steps", "reference", "intervals", "results"}
     for word in plan.keys() - inputs - set(steps.names()):
         assert plan[word].startswith(f"{results}/")
         assert "/" not in plan[word].removeprefix(f"{results}/")
