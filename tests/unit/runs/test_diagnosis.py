@@ -27,7 +27,7 @@ def asked(job: dict[str, Any], error: dict[str, Any], verdict: Verdict | None = 
 
 
 def named(name: str) -> dict[str, Any]:
-    return load_cause(Path(__file__).parent / f"causes/{name}.json")[0]
+    return load_cause(Path(__file__).parents[2] / "support" / f"causes/{name}.json")[0]
 
 
 @pytest.mark.parametrize("path", CAUSES, ids=[path.stem for path in CAUSES])
@@ -48,7 +48,7 @@ def test_each_failure_is_cured_or_given_up(path: Path) -> None:
 
 
 def test_what_is_given_up_says_all_there_is_to_say() -> None:
-    error, verdict, _ = load_cause(Path(__file__).parent / "causes/tool_failed.json")
+    error, verdict, _ = load_cause(Path(__file__).parents[2] / "support" / "causes/tool_failed.json")
     message = "samtools ended with exit code 1: [E::hts_open] no"
     advice = "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`."
     log = "seqdrop-JobLogGroup bwa_mem3/default/7c1f5a643c0e4f5e9a550f1d3c8a2b11"
@@ -73,7 +73,7 @@ def test_the_last_lines_of_a_tool_are_five_and_fit_to_be_read() -> None:
 
 
 def test_a_full_disk_is_tried_once_more_with_an_instance_of_its_own() -> None:
-    error, full, _ = load_cause(Path(__file__).parent / "causes/disk_full.json")
+    error, full, _ = load_cause(Path(__file__).parents[2] / "support" / "causes/disk_full.json")
     first = asked(CALL, error, full)
     assert (first["next"], first["call"]["vcpus"], first["call"]["attempt"]) == ("CallVariants", "64", "2")
     assert asked(first["call"], error, full)["next"] == "give_up"
