@@ -96,9 +96,9 @@ def test_a_job_is_stopped_while_it_feeds_a_tool_that_does_not_read(batch: Batch,
 )
 def test_a_job_is_stopped_while_s3_does_not_answer(batch: Batch, line: Line, what: bytes, body: str) -> None:
     batch.s3.put_object(Bucket=RESULTS, Key="in.bam", Body=os.urandom(12 << 20))
-    line.what, line.how = what, "hang"
+    line.pattern, line.fault = what, "hang"
     process = batch.start(body)
-    assert line.seen.wait(PATIENCE)
+    assert line.matched.wait(PATIENCE)
     assert_nothing_is_left(batch, process)
     assert "jobs/align.json" not in batch.written()
 

@@ -222,7 +222,7 @@ def test_no_log_line_has_the_sample_id(batch: Batch, body: str) -> None:
 
 
 def test_a_missing_argument_ends_the_job_before_it_starts(batch: Batch) -> None:
-    del batch.words["bam"]
+    del batch.arguments["bam"]
     code, log = batch.run(PUBLISH)
     assert (code, batch.written()) == (2, [])  # of argparse: the job definition is wrong, not the plan
     assert "the following arguments are required: --bam" in log
