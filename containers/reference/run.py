@@ -144,7 +144,7 @@ def parse_name(line: bytes, names: set[str]) -> str:
     name = fields[0].decode("ascii", "replace") if fields else ""
     if not CONTIG.fullmatch(name) or name in names:
         text = plain_line(name, MAX_NAME) or "empty"
-        raise BadInputError("REFERENCE", f"the FASTA has a sequence whose name is missing, repeated or invalid: {text}")
+        raise BadInputError("REFERENCE", f"the FASTA has a missing, repeated or invalid sequence name: {text}")
     if len(names) == MAX_CONTIGS:
         raise BadInputError("REFERENCE", f"the FASTA has more than {MAX_CONTIGS} sequences")
     names.add(name)

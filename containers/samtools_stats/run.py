@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.counts["reads_mapped"] = mapped = int(summary["reads mapped:"])
         work.counts["reads_duplicated"] = int(summary["reads duplicated:"])
         if mapped < MIN_MAPPED * reads:
-            advice = "check that it is the right reference and that the sample is DNA"
+            advice = "check that it is the right one and that the sample is DNA"
             work.warn("FEW_MAPPED", f"only {mapped:,} of {reads:,} reads align to the reference: {advice}")
         work.publish(stats, "stats", ".flagstat", ".idxstats")
 

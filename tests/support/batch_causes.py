@@ -8,7 +8,8 @@ from typing import Any
 
 from seqdrop.failure.verdict import Verdict
 
-CAUSES = sorted((Path(__file__).parent / "causes").glob("*.json"))
+FOLDER = Path(__file__).parent / "causes"
+CAUSES = sorted(FOLDER.glob("*.json"))
 
 
 def load_cause(path: Path) -> tuple[dict[str, Any], Verdict | None, dict[str, Any]]:

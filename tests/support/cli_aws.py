@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 from seqdrop_cli.app import app
 from seqdrop_cli.stack import Stack
 from typer.testing import CliRunner
 
-from support.function_aws import keep_checksums
+from support.function_aws import client, empty_aws, keep_checksums, session
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:pipeline"
 RUN = "0123456789abcdef0123"
@@ -25,13 +22,13 @@ EXECUTION = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{RUN}"
 
 @contextmanager
 def stack() -> Iterator[Stack]:
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+    with empty_aws(), pytest.MonkeyPatch.context() as patch:
         keep_checksums(patch)
-        s3 = session().client("s3")
+        s3 = client("s3")
         for bucket in ("fastq", "results", "references"):
             s3.create_bucket(Bucket=bucket)
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        session().client("dynamodb").create_table(
+        client("dynamodb").create_table(
             TableName="runs",
             AttributeDefinitions=[{"AttributeName": "run", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "run", "KeyType": "HASH"}],
@@ -51,12 +48,6 @@ def stack() -> Iterator[Stack]:
             "JobLogGroup": "/jobs",
         }
         yield Stack("seqdrop", outputs, session())
-
-
-@cache
-def session() -> boto3.Session:
-    """Return one session for all tests: it reads the descriptions of the services, which takes longer than a test."""
-    return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
 
 
 def seqdrop(*words: str) -> tuple[int, str]:

@@ -32,7 +32,7 @@ def command(properties: dict[str, Any], overrides: dict[str, Any], parameters: d
 
 
 def environment(job: Any) -> dict[str, str]:
-    """Return the variables of the definition and the submission, from copies: moto appends to the lists."""
+    """Return the variables of definition and submission, from copies: moto appends to both (batch/models.py:674)."""
     entries = [*job.job_definition.container_properties.get("environment", [])]
     entries += job.container_overrides.get("environment", [])
     return {entry["name"]: str(entry.get("value", "")) for entry in entries}

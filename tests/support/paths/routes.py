@@ -172,7 +172,7 @@ CAUSES = {
         "Log: /jobs tool/default/6e1d3c5a",
     ],
 }
-NOT_DIAGNOSED = "The job failed, and the function diagnose did too; see its log."
+NOT_DIAGNOSED = "The job failed, and the function diagnose failed too; see its log."
 NOT_RECORDED = "The run could not be recorded; see the log of the function record_run."
 # what another try, or Retry alone, cures: how often the first try was submitted, what the second changed
 CURED: dict[str, tuple[int, Callable[[str], dict[str, str]] | None]] = {

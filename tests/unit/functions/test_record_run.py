@@ -19,7 +19,14 @@ from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, even
 PLAN = event("execution_input")
 RUN = PLAN["run"]
 SCHEDULE = event("schedule")
-BEGUN = {"run": RUN, "sample": "NA12878", "reference": "demo", "started": "2026-03-02T09:30:03Z", "status": "RUNNING"}
+BEGUN = {
+    "version": 1,
+    "run": RUN,
+    "sample": "NA12878",
+    "reference": "demo",
+    "started": "2026-03-02T09:30:03Z",
+    "status": "RUNNING",
+}
 GAVE_UP = {
     "class": "NO_SPACE",
     "message": "The scratch disk is full.",
@@ -50,6 +57,7 @@ def leave_receipts(aws: Deployed, steps: Iterable[str] = steps.names()) -> None:
         stored = aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=step.encode())
         pinned = {"uri": str(uri), "version_id": stored["VersionId"], "etag": stored["ETag"].strip('"')}
         receipt = {
+            "version": 1,
             "run": RUN,
             "step": step,
             "seconds": 3600.0,

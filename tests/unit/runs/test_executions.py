@@ -154,7 +154,7 @@ def test_results_of_before_stay_when_a_run_is_resumed_and_never_begins(aws: Depl
     resume_long_ago(aws, failed)
     assert aws.load("record_run").call(event("schedule")) == {"repaired": 1}
     [(_, text)] = aws.messages()
-    assert "has nothing new; the results of before stay" in text
+    assert "has no new results; the earlier ones remain" in text
 
 
 def resume_long_ago(aws: Deployed, run: str) -> None:
@@ -193,12 +193,12 @@ def test_a_run_that_was_refused_cannot_be_resumed(aws: Deployed) -> None:
     start_run = aws.load("start_run")  # with no reference
     aws.put("NA12878_R1.fastq.gz", fastq(1))
     run = start_run.call(aws.put("NA12878_R2.fastq.gz", fastq(2)))["outcomes"][0]["run"]
-    assert refusal(start_run, run) == "it was never started: mend what it says, then drop the reads again"
+    assert refusal(start_run, run) == "it was never started: correct what its message says, then upload the reads again"
 
 
 def test_a_run_of_long_ago_is_forgotten(aws: Deployed, start_run: Any, failed: str) -> None:
     aws.forget_executions()
-    assert refusal(start_run, failed) == "its plan is forgotten, 90 days after its end: drop the reads again"
+    assert refusal(start_run, failed) == "its plan was deleted 90 days after its end: upload the reads again"
     assert (aws.row(failed) or {})["status"] == "FAILED"
 
 

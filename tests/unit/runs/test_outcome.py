@@ -163,6 +163,8 @@ def test_a_plan_without_an_address_that_every_plan_has_is_refused(word: str) -> 
         ({**succeeded(), "lanes": True}, "It has no valid number of lanes."),
         ({**succeeded(), "steps": []}, "It has no settings for its steps."),
         ({**succeeded(), "steps": ["align", "sample"]}, "It has no settings for its steps."),
+        ({**succeeded(), "steps": ["align", ["call"]]}, "It has no settings for its steps."),
+        ({**succeeded(), "steps": {"align": {}}}, "It has no settings for its steps."),
     ],
 )
 def test_an_invalid_plan_is_refused(plan: Any, error: str) -> None:

@@ -57,8 +57,8 @@ def test_what_is_readable_is_let_through(how: str) -> None:
 
 REFUSED = {
     "no bytes": (b"", TWO, "EMPTY", "S_R1.fastq.gz is empty: it has no bytes"),
-    "gzip of nothing": (to_gzip(b""), to_gzip(TWO), "EMPTY", "S_R1.fastq.gz holds no reads"),
-    "another format": (b"BZh91AY&SY" + bytes(99), to_gzip(TWO), "NOT_GZIP", "S_R1.fastq.gz is no gzip file"),
+    "gzip of nothing": (to_gzip(b""), to_gzip(TWO), "EMPTY", "S_R1.fastq.gz has no reads"),
+    "another format": (b"BZh91AY&SY" + bytes(99), to_gzip(TWO), "NOT_GZIP", "S_R1.fastq.gz is not a gzip file"),
     "a BAM": (to_gzip(b"BAM\1" + bytes(99)), to_gzip(TWO), "EMPTY|TRUNCATED|MALFORMED", "S_R1.fastq.gz"),
     "damaged": (b"\x1f\x8bnot gzip", TWO, "CORRUPT_GZIP", "S_R1.fastq.gz is damaged: it cannot be unzipped"),
     "plain, cut": (ONE[:-40], TWO, "TRUNCATED", "S_R1.fastq.gz ends in the middle of read 4"),
@@ -86,7 +86,7 @@ REFUSED = {
         incompressible(1, 3 << 20),
         incompressible(2, 1 << 16),
         "MATE_COUNT",
-        "times as large as S_R2.fastq.gz: one of them is not whole",
+        "times as large as S_R2.fastq.gz: one of them is incomplete",
     ),
 }
 

@@ -105,8 +105,13 @@ def resumed_plan(plan: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
         "version": VERSION,
         "steps": [step.name for step in selected],
         **{word: plan.get(word, uri) for word, uri in outputs(results, plan["sample"], lanes, selected).items()},
-        **{step.name: {**new, **plan.get(step.name, {}), **sizes[step.name]} for step in selected},
+        **{step.name: {**new, **plan.get(step.name, {}), **_size(step, sizes)} for step in selected},
     }
+
+
+def _size(step: steps.Step, sizes: Sizes) -> Mapping[str, str]:
+    """Return the size of a step today; an optional step keeps its size where the deployment has none."""
+    return sizes.get(step.name, {}) if step.optional else sizes[step.name]
 
 
 def preparation(run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
     if type(plan.get("lanes")) is not int or plan["lanes"] not in range(1, MAX_LANES + 1):
         return "It has no valid number of lanes."
     names = plan.get("steps")
-    if not isinstance(names, list) or not names or not all(isinstance(plan.get(name), dict) for name in names):
+    if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in names):
         return "It has no settings for its steps."
     folder = S3Uri(results_bucket, f"{plan['sample']}/{plan['run']}")
     own = {"results": str(folder), "reads": str(folder / READS), "manifest": str(folder / MANIFEST)}
@@ -92,6 +92,10 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
     outputs = layout.outputs(folder, plan["sample"], plan["lanes"], steps.STEPS)
     wrong += [word for word, uri in outputs.items() if plan.get(word, uri) != uri]
     return f"These addresses are not its own: {', '.join(wrong)}." if wrong else None
+
+
+def _has_settings(plan: Mapping[str, Any], step: Any) -> bool:
+    return isinstance(step, str) and isinstance(plan.get(step), dict)
 
 
 def from_plan(plan: Mapping[str, Any]) -> RunEnding:
