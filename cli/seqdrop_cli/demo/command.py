@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,12 +69,12 @@ def _table(comparison: Comparison) -> Table:
     table.add_column()
     table.add_column(justify="right")
     table.add_column()
-    table.add_row("planted", str(comparison.planted), "")
-    table.add_row("found", str(comparison.found), f"recall {comparison.recall:.1%}")
+    table.add_row("planted", str(comparison.expected), "")
+    table.add_row("found", str(comparison.matches), f"recall {comparison.recall:.1%}")
     table.add_row("missed", str(len(comparison.missed)), "")
     table.add_row("extra", str(len(comparison.extra)), f"precision {comparison.precision:.1%}")
-    correct = comparison.found - len(comparison.wrong_genotypes)
-    table.add_row("correct genotypes", str(correct), f"of {comparison.found}")
+    correct = comparison.matches - len(comparison.wrong_genotypes)
+    table.add_row("correct genotypes", str(correct), f"of {comparison.matches}")
     table.add_row("correct effects", str(comparison.effects_agreed), f"of {effects}")
     return table
 
@@ -105,7 +106,8 @@ def _format_site(site: Site) -> str:
 def _show_times(simulation: float, result: RunResult, total: float) -> None:
     times = [("simulation", simulation), *((state.step, state.elapsed) for state in result.steps)]
     steps = ", ".join(f"{step} {format_seconds(elapsed)}" for step, elapsed in times)
-    say(f"Times: {steps}; {format_seconds(total)} in total")
+    for line in textwrap.wrap(f"Times: {steps}; {format_seconds(total)} in total", console().width):
+        say(line)
 
 
 def _check(comparison: Comparison) -> None:

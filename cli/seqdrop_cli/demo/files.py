@@ -36,8 +36,6 @@ def make_files(folder: Path, seed: int) -> DemoFiles:
     truth.write_truth(simulated, planted, SAMPLE, folder / "truth.vcf")
     pairs = reads.simulate(simulated, planted, seed, *fastqs)
     bases = sum(map(len, simulated.contigs.values()))
-    say(
-        f"Simulated a genome of {bases:,} bases with {len(simulated.genes)} genes, "
-        f"{len(planted)} variants and {pairs:,} read pairs"
-    )
+    genes = len(simulated.genes)
+    say(f"Simulated {bases:,} bases, {genes} genes, {len(planted)} variants and {pairs:,} read pairs")
     return files

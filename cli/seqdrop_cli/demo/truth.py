@@ -25,8 +25,8 @@ class Call:
 class Comparison:
     """The differences between the called and the planted variants."""
 
-    planted: int
-    found: int
+    expected: int  # planted variants
+    matches: int  # of them, called
     missed: list[Site]
     extra: list[Site]
     wrong_genotypes: list[Site]
@@ -36,29 +36,29 @@ class Comparison:
     @property
     def recall(self) -> float:
         """The share of the planted variants that were found."""
-        return self.found / self.planted if self.planted else 1.0
+        return self.matches / self.expected if self.expected else 1.0
 
     @property
     def precision(self) -> float:
         """The share of the calls that were planted."""
-        calls = self.found + len(self.extra)
-        return self.found / calls if calls else 1.0
+        calls = self.matches + len(self.extra)
+        return self.matches / calls if calls else 1.0
 
 
 def compare(planted: Sequence[PlantedVariant], calls: Mapping[Site, Call]) -> Comparison:
     """Compare calls with the planted variants."""
     expected = {site(p): p for p in planted}
-    found = {at: p for at, p in expected.items() if at in calls}
-    effects = {at: p.effect for at, p in found.items() if p.effect}
+    matches = {at: p for at, p in expected.items() if at in calls}
+    effects = {at: p.effect for at, p in matches.items() if p.effect}
     disagreed = [
         (at, term, "&".join(calls[at].effects)) for at, term in effects.items() if term not in calls[at].effects
     ]
     return Comparison(
-        planted=len(expected),
-        found=len(found),
+        expected=len(expected),
+        matches=len(matches),
         missed=[at for at in expected if at not in calls],
         extra=[at for at in calls if at not in expected],
-        wrong_genotypes=[at for at, p in found.items() if calls[at].genotype != p.genotype],
+        wrong_genotypes=[at for at, p in matches.items() if calls[at].genotype != p.genotype],
         effects_agreed=len(effects) - len(disagreed),
         effects_disagreed=disagreed,
     )

@@ -20,8 +20,8 @@ def test_calls_are_counted_as_found_missed_and_extra() -> None:
         ("c", 999, "A", "T"): Call("0/1", ()),
     }
     assert truth.compare([MISSENSE, DELETION, ELSEWHERE], calls) == Comparison(
-        planted=3,
-        found=2,
+        expected=3,
+        matches=2,
         missed=[("c", 300, "A", "T")],
         extra=[("c", 999, "A", "T")],
         wrong_genotypes=[("c", 200, "CTG", "C")],
