@@ -102,7 +102,7 @@ def test_an_object_that_stays_damaged_is_tried_thrice_and_never_used(batch: Batc
     put_large(batch)
     s3_backends[ACCOUNT]["aws"].buckets[RESULTS].keys["in.bam"].value = damage
     code, log = batch.run(FETCH + PUBLISH)
-    assert (code, log.count("once more")) == (75, 2), log
+    assert (code, log.count("transfer damaged")) == (75, 2), log
     assert batch.verdict()["class"] == "THROTTLED"
     assert "jobs/align.json" not in batch.written()
 
