@@ -126,7 +126,9 @@ def test_resuming_a_plan_of_today_changes_its_sizes_only() -> None:
 @pytest.mark.parametrize("essential", [True, False])
 def test_a_resumed_plan_has_the_steps_that_were_added_since(monkeypatch: pytest.MonkeyPatch, essential: bool) -> None:
     old = plan(2)
-    add(monkeypatch, depth({"depths": "{sample}.depths.txt", "lane_depths": "{sample}.{lane}.txt"}, essential=essential))
+    add(
+        monkeypatch, depth({"depths": "{sample}.depths.txt", "lane_depths": "{sample}.{lane}.txt"}, essential=essential)
+    )
     assert layout.resumed_plan(old, {**SIZES, "depth": DEPTH_SIZE}) == {
         **old,
         "steps": [*old["steps"], "depth"],
