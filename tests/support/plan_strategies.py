@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from seqdrop.plan import steps
 from seqdrop.plan.choices import PRIORITIES, Choices
 from seqdrop.plan.names import NAME
+
 from support.hostile_names import HOSTILE
 
 stems = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=80), st.text("ab1٢._- /\n", max_size=12))

@@ -8,6 +8,7 @@ from typing import Any
 
 from seqdrop.plan import steps
 from seqdrop.storage.uri import S3Uri
+
 from support.function_aws import Deployed
 
 COUNTS = {"align": {"reads": 400}, "call": {"variants": 12}, "collect": {"reads": 400, "reads_mapped": 398}}
