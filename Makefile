@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 UNUSED := kaleido pyarrow polars-runtime-32
 # Required by sam for `sam validate --lint` alone, which only `make check` runs.
 SAM_LINT := cfn-lint sympy mpmath
-PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
+PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: demo test lint check fuzz build images push invoke mocks failures tools picture clean

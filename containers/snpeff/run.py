@@ -1,4 +1,4 @@
-"""Annotate variants with snpEff: which gene each one hits, and how."""
+"""Annotate variants with snpEff: the genes that they affect, and how."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import arguments, calling, snpeff
-from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
-from seqdrop.jobs.workspace import Workspace
+from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.storage import s3
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Annotate the variants of a run."""
     args = arguments.parse(argv, __doc__, "reference", "vcf", "annotated_vcf")
     with step("annotate", args) as work:
         arguments.parse_options(args.args)
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if s3.store().find(database):
             annotate(work, work.fetch(database), vcf, annotated)
         else:
-            leave_as_it_is(work, vcf, annotated)
+            copy_unannotated(work, vcf, annotated)
         work.version("bcftools")
         work.counts["variants"] = calling.verify_vcf(work, annotated)
         calls = calling.count_records(work, vcf)
@@ -33,20 +33,25 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> None:
+    """Annotate a VCF with the database of the reference."""
     work.run("tar", "-xf", database, "-C", work.directory)
     work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
-    summary = annotated.with_name(annotated.name + ".csv")
-    words: Command = ["-csvStats", summary, snpeff.NAME, vcf]
-    line = [*snpeff.command("ann", work.memory, work.directory), *words]
-    work.processes.pipe(None, line, ["bgzip", "-c", "-@", work.vcpus], stdout=annotated)
+    summary = companion_path(annotated, ".csv")
+    snpeff_ann = snpeff.command("ann", work.memory, work.directory)
+    work.processes.pipe(
+        None,
+        [*snpeff_ann, "-csvStats", summary, snpeff.NAME, vcf],
+        ["bgzip", "-c", "-@", work.vcpus],
+        stdout=annotated,
+    )
 
 
-def leave_as_it_is(work: Workspace, vcf: Path, annotated: Path) -> None:
-    """A reference without genes has nothing to annotate with: the file says so in its header."""
-    note = work / "note.txt"
-    note.write_text("##seqdrop_annotation=none, the reference was prepared without genes\n")
-    work.run("bcftools", "annotate", "-h", note, "-Oz", "-o", annotated, vcf)
-    annotated.with_name(annotated.name + ".csv").write_text("")
+def copy_unannotated(work: Workspace, vcf: Path, annotated: Path) -> None:
+    """Copy a VCF with a header line that says that the reference has no genes to annotate with."""
+    header = work / "header.txt"
+    header.write_text("##seqdrop_annotation=none, the reference was prepared without genes\n")
+    work.run("bcftools", "annotate", "-h", header, "-Oz", "-o", annotated, vcf)
+    companion_path(annotated, ".csv").write_text("")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Check:
         )
 
 
-_listed: list[Check] | None = None  # while listing(): checks are collected, nothing is replaced
+_checks: list[Check] | None = None  # while listing(): checks are collected, nothing is replaced
 
 
 def patch(owner: Any, name: str, new: Any, *, source: str) -> None:
@@ -70,7 +70,7 @@ def patch_imports(module: Any, name: str, new: Any, *, source: str, package: str
     """Replace a function in its module and in every module of `package` that has imported it by name."""
     original = getattr(module, name, MISSING)
     patch(module, name, new, source=source)
-    if _listed is not None:
+    if _checks is not None:
         return
     for other, importer in list(sys.modules.items()):
         if other.startswith(package) and vars(importer).get(name) is original:
@@ -85,12 +85,12 @@ def require(owner: Any, name: str, *, source: str) -> None:
 @contextmanager
 def listing() -> Iterator[list[Check]]:
     """Collect the checks of all adapters that are installed inside the block, without replacing anything."""
-    global _listed  # noqa: PLW0603  # one process lists once
-    _listed = []
+    global _checks  # noqa: PLW0603  # one process lists once
+    _checks = []
     try:
-        yield _listed
+        yield _checks
     finally:
-        _listed = None
+        _checks = None
 
 
 def source_hash(value: Any) -> str:
@@ -104,8 +104,8 @@ def source_hash(value: Any) -> str:
 
 def _accepts(owner: Any, name: str, expected: str) -> bool:
     check = _check(owner, name, expected)
-    if _listed is not None:
-        _listed.append(check)
+    if _checks is not None:
+        _checks.append(check)
         return False
     if not check.passes:
         raise PatchError(check.message)

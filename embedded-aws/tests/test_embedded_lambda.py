@@ -27,8 +27,8 @@ def test_a_function_has_its_layer_its_environment_and_its_context(aws: Server) -
     assert "seen t-EchoFunction" in lines(aws, "Echo")
 
 
-def test_a_function_finds_nothing_of_the_server(aws: Server) -> None:
-    """What it did not bring and Lambda does not have fails here too."""
+def test_a_function_cannot_import_packages_of_the_server(aws: Server) -> None:
+    """A package that is neither in the function nor in Lambda is missing, as on AWS."""
     source = "def handler(event, context):\n    import moto\n"
     answer, failed = invoke_source(aws, "nosy", source)
     assert failed
@@ -41,7 +41,7 @@ def invoke_source(aws: Server, name: str, source: str) -> tuple[Any, bool]:
     return json.load(answer["Payload"]), "FunctionError" in answer
 
 
-def test_a_failure_is_answered_as_lambda_does(aws: Server) -> None:
+def test_a_failure_is_answered_as_by_lambda(aws: Server) -> None:
     answer, failed = invoke(aws, "Failing", {})
     assert failed
     assert (answer["errorType"], answer["errorMessage"]) == ("ValueError", "as ever")
@@ -52,21 +52,21 @@ def test_a_function_that_ends_its_interpreter_is_answered_and_replaced(aws: Serv
     assert (answer["errorType"], failed) == ("Runtime.ExitError", True)
 
 
-def test_a_function_past_its_timeout_is_stopped_and_works_again(aws: Server) -> None:
+def test_a_function_that_exceeds_its_timeout_is_stopped_and_works_again(aws: Server) -> None:
     answer, failed = invoke(aws, "Slow", {"seconds": 30})
     assert failed
     assert "Task timed out after 3.00 seconds" in answer["errorMessage"]
     assert invoke(aws, "Slow", {"seconds": 0}) == ("in time", False)
 
 
-def test_an_asynchronous_failure_is_tried_three_times_and_reported(aws: Server) -> None:
+def test_an_asynchronous_failure_is_retried_twice_and_reported(aws: Server) -> None:
     before = lines(aws, "Failing").count("about to fail")
     answer = aws.functions.invoke(FunctionName=aws.output("Failing"), InvocationType="Event", Payload=b'{"id": 7}')
     assert answer["StatusCode"] == 202
-    (told,) = aws.messages("Failures", lambda body: body["requestPayload"] == {"id": 7})
-    assert told["requestContext"]["condition"] == "RetriesExhausted"
-    assert told["requestContext"]["approximateInvokeCount"] == 3
-    assert told["responsePayload"]["errorType"] == "ValueError"
+    (report,) = aws.messages("Failures", lambda body: body["requestPayload"] == {"id": 7})
+    assert report["requestContext"]["condition"] == "RetriesExhausted"
+    assert report["requestContext"]["approximateInvokeCount"] == 3
+    assert report["responsePayload"]["errorType"] == "ValueError"
     eventually(lambda: lines(aws, "Failing").count("about to fail") == before + 3, "three tries in the log")
 
 

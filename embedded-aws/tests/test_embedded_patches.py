@@ -74,10 +74,10 @@ def test_functions_classes_properties_and_values_are_replaced(library: ModuleTyp
 @pytest.mark.parametrize("name", ["greet", "LIMIT", "Job"])
 def test_a_changed_source_is_refused_and_nothing_is_replaced(library: ModuleType, name: str) -> None:
     original = getattr(library, name)
-    with pytest.raises(PatchError) as refused:
+    with pytest.raises(PatchError) as error:
         patch(library, name, other, source="00000000")
     assert getattr(library, name) is original
-    assert str(refused.value) == (
+    assert str(error.value) == (
         f"thelibrary: the source of thelibrary.models.{name} has changed (hash {source_hash(original)}, expected "
         "00000000): install the version that embedded-aws requires, or compare the two sources, adapt "
         f"{__name__} and write the new hash there (`python -m embedded_aws.hashes` prints the present hashes)"

@@ -40,7 +40,7 @@ def test_a_second_attempt_after_a_finished_one_changes_nothing(batch: Batch) -> 
     assert batch.run(PUBLISH)[0] == 0
     before = batch.versions()
     code, log = batch.run(PUBLISH.replace("b'bam'", "b'BAM'"), attempt="2")
-    assert (code, "done before" in log, batch.versions() == before) == (0, True, True)
+    assert (code, "already done" in log, batch.versions() == before) == (0, True, True)
 
 
 @case(
@@ -77,7 +77,7 @@ def test_damage_on_the_way_is_made_good_within_the_job(
     batch: Batch, line: Line, what: bytes, how: str, body: str
 ) -> None:
     put_large(batch)
-    line.what, line.how, line.times = what, how, 1
+    line.pattern, line.fault, line.times = what, how, 1
     code, log = batch.run(body)
     assert (code, line.count > 1) == (0, True), log
     assert "jobs/align.json" in batch.written()
@@ -85,7 +85,7 @@ def test_damage_on_the_way_is_made_good_within_the_job(
 
 @more
 def test_an_output_that_s3_holds_otherwise_is_followed_by_no_receipt(batch: Batch, line: Line) -> None:
-    line.what, line.how = b"PUT .*NA12878.bam.*partNumber=2", "flip_up"
+    line.pattern, line.fault = b"PUT .*NA12878.bam.*partNumber=2", "flip_up"
     code, log = batch.run(PUBLISH_LARGE)
     assert (code, batch.verdict()["class"]) == (75, "THROTTLED"), log
     assert "jobs/align.json" not in batch.written()
@@ -117,11 +117,11 @@ def test_an_object_that_stays_damaged_is_tried_thrice_and_never_used(batch: Batc
 def test_a_storage_that_is_overloaded_is_worth_another_attempt(batch: Batch, line: Line, what: bytes) -> None:
     put_large(batch)
     batch.env["TRIES"] = "3"
-    line.what, line.how = what, "503"
+    line.pattern, line.fault = what, "503"
     code, log = batch.run(FETCH + PUBLISH)
     assert (code, batch.verdict()["class"]) == (75, "THROTTLED"), log
     assert line.count >= 3
-    line.how, line.count, line.times = "503", 0, 2
+    line.fault, line.count, line.times = "503", 0, 2
     assert batch.run(FETCH + PUBLISH, attempt="2")[0] == 0
 
 
@@ -138,7 +138,7 @@ def test_a_storage_that_is_overloaded_is_worth_another_attempt(batch: Batch, lin
 )
 def test_a_refusal_is_no_reason_to_try_again(batch: Batch, line: Line, what: bytes, call: str) -> None:
     put_large(batch)
-    line.what, line.how = what, "403"
+    line.pattern, line.fault = what, "403"
     code, log = batch.run(FETCH + PUBLISH)
     verdict = batch.verdict()
     assert (code, verdict["class"]) == (70, "DENIED"), log

@@ -372,4 +372,4 @@ def test_reads_of_another_genome_are_warned_of(stack: Stack, tmp_path: Path) -> 
     assert (row["status"], row["variants"]) == ("SUCCEEDED", 0)
     [warning] = fetch_json(stack, row, "manifest.json")["warnings"]
     assert (warning["step"], warning["warning"]) == ("collect", "FEW_MAPPED")
-    assert warning["message"].startswith(f"only 0 of {2 * COUNT} reads match this reference")
+    assert warning["message"].startswith(f"only 0 of {2 * COUNT} reads align to the reference")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from support.catalogue import case, more
 from support.function_aws import RESULTS
 from support.job_runs import PATIENCE, PUBLISH, Batch, Line, finish
 from support.waiting import eventually
+from support.warm_python import WarmProcess
 
 HALF_A_MINUTE = 30.0  # seconds between SIGTERM and SIGKILL of a container
 # Deaf to SIGTERM, and so is its child, which has left its group for a session of its own.
@@ -39,7 +39,7 @@ def uploads(batch: Batch) -> list[str]:
     return [upload["Key"] for upload in batch.s3.list_multipart_uploads(Bucket=RESULTS).get("Uploads", [])]
 
 
-def assert_nothing_is_left(batch: Batch, process: subprocess.Popen[str]) -> None:
+def assert_nothing_is_left(batch: Batch, process: WarmProcess) -> None:
     """Stop the job; what it must have done half a minute later, and has done before."""
     told = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -96,9 +96,9 @@ def test_a_job_is_stopped_while_it_feeds_a_tool_that_does_not_read(batch: Batch,
 )
 def test_a_job_is_stopped_while_s3_does_not_answer(batch: Batch, line: Line, what: bytes, body: str) -> None:
     batch.s3.put_object(Bucket=RESULTS, Key="in.bam", Body=os.urandom(12 << 20))
-    line.what, line.how = what, "hang"
+    line.pattern, line.fault = what, "hang"
     process = batch.start(body)
-    assert line.seen.wait(PATIENCE)
+    assert line.matched.wait(PATIENCE)
     assert_nothing_is_left(batch, process)
     assert "jobs/align.json" not in batch.written()
 
@@ -121,7 +121,7 @@ def test_a_job_is_stopped_while_it_clears_its_disk(batch: Batch, tmp_path: Path)
     told.touch()
     assert_nothing_is_left(batch, process)
     assert "jobs/align.json" in batch.written()  # it was done: the next attempt ends at once
-    assert "done before" in batch.run("raise RuntimeError", attempt="2")[1]
+    assert "already done" in batch.run("raise RuntimeError", attempt="2")[1]
 
 
 @case(
@@ -150,7 +150,7 @@ def test_what_a_killed_job_left_is_cleared_by_the_next_and_nothing_else(batch: B
         eventually(lambda: not alive(tools[0]), "the end of the tool")
         code, log = batch.run(PUBLISH, run="s", results=f"s3://{RESULTS}/NA12878/s",
                               bam=f"s3://{RESULTS}/NA12878/s/NA12878.bam")  # fmt: skip
-        assert (code, "cleared what a killed job left" in log) == (0, True)
+        assert (code, "removed the directory of a killed job" in log) == (0, True)
         left = set(batch.scratch.iterdir()) - set(foreign)
         assert len(left) == 1
         assert left < directories

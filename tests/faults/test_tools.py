@@ -234,16 +234,16 @@ def shell(script: str) -> str:
 
 
 LEFT: dict[str, tuple[str, str]] = {
-    "a link out": ("ln -s /etc results", "the tool left a link that leads out of its directory in its directory"),
-    "a link out, deep": ("mkdir -p a/b; ln -s ../../../ a/b/c", "the tool left a link that leads out"),
-    "a pipe": ("mkfifo a", "the tool left a pipe in its directory ('a')"),
+    "a link out": ("ln -s /etc results", "the tool left a link that points outside its directory ('results')"),
+    "a link out, deep": ("mkdir -p a/b; ln -s ../../../ a/b/c", "the tool left a link that points outside"),
+    "a pipe": ("mkfifo a", "the tool left a pipe ('a')"),
     "a socket": (
         "python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('s')\"",
-        "the tool left a socket in its directory ('s')",
+        "the tool left a socket ('s')",
     ),
     "too many files": (
         "mkdir many; cd many; seq 100100 | xargs touch",
-        "the tool left more than 100000 files in its directory",
+        "the tool left more than 100000 files",
     ),
     "too deep": (
         "i=0; while [ $i -lt 80 ]; do mkdir d; cd d; i=$((i+1)); done",
@@ -254,11 +254,11 @@ LEFT: dict[str, tuple[str, str]] = {
         "mv aligned.bam x; ln -s x aligned.bam",
         "bam is a link, not a file: it is not published",
     ),
-    "a folder for the output": ("rm aligned.bam; mkdir aligned.bam", "bam is no regular file: it is not published"),
+    "a folder for the output": ("rm aligned.bam; mkdir aligned.bam", "bam is not a regular file: it is not published"),
 }
 DEVICE = pytest.param(
     "mknod d c 1 3",
-    "the tool left a device in its directory ('d')",
+    "the tool left a device ('d')",
     marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a device"),
 )
 

@@ -111,7 +111,7 @@ def test_a_tools_last_words_reach_the_person_in_all_four_places(
     staged: Staged, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = failed_run(staged, sample, "LOUD", LOUD, capsys)
-    row, advice = told.row, "Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume"
+    row, advice = told.row, "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume"
     assert (row["status"], row["class"], row["step"]) == ("FAILED", "TOOL_FAILED", "align")
     assert row["message"].startswith("samtools ended with exit code 3")
     assert [" ".join(line.split()) for line in row["tool_lines"]] == READABLE
@@ -135,7 +135,7 @@ def test_what_was_tried_is_told_in_all_four_places(
     told = failed_run(staged, sample, "HUNGRY", KILLED, capsys)
     first, second = jobs_of(staged.stack, told.row, "align")
     assert int(second["container"]["memory"]) == 2 * int(first["container"]["memory"])
-    killed = "OUT_OF_MEMORY: samtools was killed, most likely for memory"
+    killed = "OUT_OF_MEMORY: samtools was killed, most likely for using too much memory"
     tried = [
         f"align, try 1: {killed}; then: memory doubled to {second['container']['memory']} MiB",
         f"align, try 2: {killed}",
@@ -161,7 +161,7 @@ def test_a_preparation_that_fails_says_all_there_is_to_say(
     with pytest.raises(Problem, match=r"Reference broken could not be prepared\."):
         reference.prepare(stack, Source.of(genome, None, "broken"))
     said = capsys.readouterr().out
-    for words in ("REFERENCE in prepare", "signs in chr1 that are no bases", "What to do: ", "Log: "):
+    for words in ("REFERENCE in prepare", "characters in chr1 that are not bases", "What to do: ", "Log: "):
         assert words in said
     assert "Nothing was started" not in said
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import boto3
-from moto import mock_aws
 from seqdrop_cli.stack import Stack
+
+from support.function_aws import client, empty_aws, session
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:pipeline"
 RUN = "0123456789abcdef0123"
@@ -14,13 +14,12 @@ RESULTS = "s3://results/S1/" + RUN
 
 @contextmanager
 def stack() -> Iterator[Stack]:
-    with mock_aws():
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-        s3 = session.client("s3")
+    with empty_aws():
+        s3 = client("s3")
         for bucket in ("fastq", "results", "references"):
             s3.create_bucket(Bucket=bucket)
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        session.client("dynamodb").create_table(
+        client("dynamodb").create_table(
             TableName="runs",
             AttributeDefinitions=[{"AttributeName": "run", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "run", "KeyType": "HASH"}],
@@ -38,4 +37,4 @@ def stack() -> Iterator[Stack]:
             "DefaultReference": "hg",
             "JobLogGroup": "/jobs",
         }
-        yield Stack("seqdrop", outputs, session)
+        yield Stack("seqdrop", outputs, session())

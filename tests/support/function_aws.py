@@ -25,6 +25,7 @@ import pytest
 from botocore.exceptions import ClientError
 from embedded_aws.adapters import s3_checksums
 from moto import mock_aws
+from moto.core import models as moto_core
 from moto.s3 import models as s3_models
 from moto.s3.responses import S3Response
 from moto.stepfunctions.models import stepfunctions_backends
@@ -137,22 +138,21 @@ class Deployed:
     _numbers: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        self.s3, self.states = boto3.client("s3"), boto3.client("stepfunctions")
+        self.s3, self.states, self.sqs = client("s3"), client("stepfunctions"), client("sqs")
         for bucket in (FASTQS, RESULTS, REFERENCES):
             self.s3.create_bucket(Bucket=bucket)
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         described = template()["Resources"]["RunTable"]["Properties"]
         same = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-        table = {"TableName": RESOURCES["RunTable"], **{name: described[name] for name in same}}
-        self.table = boto3.resource("dynamodb").create_table(**table)
+        client("dynamodb").create_table(TableName=RESOURCES["RunTable"], **{name: described[name] for name in same})
+        self.table = run_table()
         role = f"arn:aws:iam::{ACCOUNT}:role/seqdrop-StateMachineRole"
         definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})
         self.states.create_state_machine(name="seqdrop-pipeline", definition=definition, roleArn=role)
-        topic = boto3.client("sns").create_topic(Name="seqdrop-RunTopic")["TopicArn"]
-        self.sqs = boto3.client("sqs")
+        topic = client("sns").create_topic(Name="seqdrop-RunTopic")["TopicArn"]
         self.inbox = self.sqs.create_queue(QueueName="inbox")["QueueUrl"]
         queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"
-        boto3.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+        client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
 
     def load(self, name: str) -> Any:
         """The module of one function, new, in the environment that the template gives it; `call` runs its handler."""
@@ -288,6 +288,29 @@ def session() -> boto3.session.Session:
     return made
 
 
+@cache
+def client(service: str, endpoint: str | None = None) -> Any:
+    """Return the client that the tests themselves use, made once: `Deployed.calls` has none of its calls."""
+    return session().client(service, endpoint_url=endpoint)
+
+
+@cache
+def run_table() -> Any:
+    return session().resource("dynamodb").Table(RESOURCES["RunTable"])
+
+
+@contextmanager
+def empty_aws() -> Iterator[None]:
+    """Start moto without data for boto3 alone.
+
+    The 1,300 patterns that it adds at each start for programs that use `requests` take longer than most tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moto_core, "RESPONSES_METHODS", [])
+        with mock_aws():
+            yield
+
+
 def iam_action(model: Any) -> str:
     service = model.service_model.service_id.lower()
     return f"{PREFIXES.get(model.service_model.service_id, service)}:{LETTERS.get(model.name, model.name)}"
@@ -308,7 +331,7 @@ def keep_checksums(patch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    with mock_aws():
+    with empty_aws():
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
         stack = Deployed(monkeypatch)
         session().events.register("before-call", stack.notice)

@@ -1,4 +1,4 @@
-"""One module for each thing that moto lacks, in force before the first request."""
+"""One module for each gap in moto, installed before the first request."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from . import (
     lambda_pool,
     s3_checksums,
     s3_notifications,
+    s3_object_metadata,
     s3_ranges,
-    s3_whole_objects,
     sfn_clients,
     sfn_error_names,
     sfn_executions,
@@ -30,7 +30,7 @@ ADAPTERS = (
     lambda_invocations,
     events_bus,
     lambda_async,
-    s3_whole_objects,
+    s3_object_metadata,
     s3_checksums,
     s3_notifications,
     s3_ranges,
@@ -46,17 +46,17 @@ ADAPTERS = (
 )
 
 
-def install(machine: batch_jobs.Machine, scratch: Path, workers: lambda_pool.Limits) -> None:
+def install(host: batch_jobs.BatchHost, scratch: Path, workers: lambda_pool.Limits) -> None:
     """Patch moto and start the threads of the adapters; raise PatchError if moto's source has changed."""
     patch_moto()
-    batch_jobs.BatchJob.machine = machine
+    batch_jobs.BatchJob.host = host
     lambda_invocations.start(scratch, workers)
     delivery.start()
     events_schedules.start()
 
 
 def patch_moto() -> None:
-    """Replace what the adapters replace in moto; raise PatchError if its source has changed."""
+    """Install every adapter; raise PatchError if the source of moto has changed."""
     for adapter in ADAPTERS:
         adapter.install()
 

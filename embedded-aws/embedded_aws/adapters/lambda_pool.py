@@ -74,7 +74,7 @@ class _Idle:
 
 
 class Pool:
-    """Lends each call a worker of its function. `key` names a function with its code and its environment."""
+    """Lends each call a worker of its function; `key` identifies a function with its code and its environment."""
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class Pool:
         key: Callable[[Any], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start workers with `start`, which gets the function."""
         self._limits, self._start, self._key, self._clock = limits, start, key, clock
         self._live: Counter[str] = Counter()  # workers of each function, idle, busy or starting
         self._idle: list[_Idle] = []  # the longest idle first
@@ -108,9 +109,9 @@ class Pool:
         """End every worker that has been idle for longer than the limit."""
         before = self._clock() - self._limits.idle_seconds
         with self._changed:
-            ended = [idle for idle in self._idle if idle.since <= before]
+            expired = [idle for idle in self._idle if idle.since <= before]
             self._idle = [idle for idle in self._idle if idle.since > before]
-        self._end(ended)
+        self._end(expired)
 
     def close(self) -> None:
         """End all workers, busy ones too; calls that wait for a worker get PoolClosedError."""
@@ -141,10 +142,10 @@ class Pool:
         """Take the worker of the function that was used last."""
         if self._closed.is_set():
             raise PoolClosedError
-        found = next((idle for idle in reversed(self._idle) if idle.key == key), None)
-        if found:
-            self._idle.remove(found)
-        return found
+        latest = next((idle for idle in reversed(self._idle) if idle.key == key), None)
+        if latest:
+            self._idle.remove(latest)
+        return latest
 
     def _reserve(self, key: str, evicted: list[_Idle]) -> bool:
         """Count a new worker of a function, if the limits allow it; evict the longest idle one if necessary."""
@@ -167,7 +168,7 @@ class Pool:
         with self._changed:
             self._busy.add(worker)
             closed = self._closed.is_set()
-        if closed:  # it started while close() ended the others
+        if closed:  # it started while close() was ending the others
             worker.close()
         return worker
 
@@ -183,8 +184,8 @@ class Pool:
                 self._live[key] -= 1
             self._changed.notify_all()
 
-    def _end(self, ended: list[_Idle]) -> None:
-        for idle in ended:
+    def _end(self, workers: list[_Idle]) -> None:
+        for idle in workers:
             idle.worker.close()
             self._forget(idle.key)
 

@@ -10,6 +10,7 @@ import pytest
 from seqdrop.failure import advice, classify
 from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import BadInputError, JobError, UsageError, Verdict
+from seqdrop.plan.names import VERSION
 from support.batch_causes import CAUSES, load_cause
 from support.function_aws import event
 
@@ -59,6 +60,7 @@ def test_json_that_is_nested_too_deep_is_kept_as_text() -> None:
 
 VERDICT = Verdict("TOOL_FAILED", "samtools ended with exit code 1", "samtools", 70, ("a", "b"), 512, "j")
 DOCUMENT = {
+    "version": 1,
     "class": "TOOL_FAILED",
     "message": "samtools ended with exit code 1",
     "tool": "samtools",
@@ -93,6 +95,8 @@ def test_a_verdict_without_a_required_field_is_refused(missing: str) -> None:
         {**DOCUMENT, "class": "BAD_INPUT.<b>"},
         {**DOCUMENT, "class": ["TOOL_FAILED"]},
         {**DOCUMENT, "message": None},
+        {**DOCUMENT, "version": 0},
+        {**DOCUMENT, "version": VERSION + 1},
         {**DOCUMENT, "exit_code": "70"},
         {**DOCUMENT, "stderr_tail": "a"},
     ],

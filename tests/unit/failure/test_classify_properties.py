@@ -117,7 +117,7 @@ def test_the_retries_of_a_step_are_bounded_and_every_failure_has_a_class(
         assert int(job["attempt"]) == int(before["attempt"]) + 1
         assert not failed["class"].startswith("BAD_INPUT")
         assert failed["class"] not in {"REFERENCE", "STOPPED", "TIMEOUT", "TOOL_FAILED", "INTERNAL"}
-    assert tries <= diagnosis.MOST_TRIES
+    assert tries <= diagnosis.MAX_TRIES
     assert plan["call"]["memory"] in {"2048", "4096"}
     assert {name: plan[name] for name in PLAN if name != "call"} == {
         name: value for name, value in PLAN.items() if name != "call"

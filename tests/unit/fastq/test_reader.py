@@ -309,10 +309,10 @@ def test_interleave_puts_mates_next_to_each_other(tmp_path: Path) -> None:
 
 def test_a_flipped_bit_is_refused_or_harmless(tmp_path: Path) -> None:
     """Some bits of the gzip header have no meaning. A flip of any other bit is refused."""
-    whole = to_gzip(text(ONE))
+    data = to_gzip(text(ONE))
     rng = random.Random(20260302)  # noqa: S311
-    for place in [*range(10), *rng.sample(range(10, len(whole)), 150)]:
-        damaged = bytearray(whole)
+    for place in [*range(10), *rng.sample(range(10, len(data)), 150)]:
+        damaged = bytearray(data)
         damaged[place] ^= 1 << rng.randrange(8)
         paths = write_pair(tmp_path, bytes(damaged), WHOLE_2)
         try:
@@ -324,10 +324,10 @@ def test_a_flipped_bit_is_refused_or_harmless(tmp_path: Path) -> None:
 
 
 def test_a_truncated_bgzf_file_is_always_refused(tmp_path: Path) -> None:
-    whole = bgzf(text(ONE))
-    for end in random.Random(20260302).sample(range(len(whole) - 28), 100):  # noqa: S311  the last 28 bytes are an empty block
+    data = bgzf(text(ONE))
+    for end in random.Random(20260302).sample(range(len(data) - 28), 100):  # noqa: S311  the last 28 bytes are an empty block
         with pytest.raises(BadInputError):
-            count_pairs(write_pair(tmp_path, whole[:end], WHOLE_2))
+            count_pairs(write_pair(tmp_path, data[:end], WHOLE_2))
 
 
 @pytest.mark.parametrize("best", ["I", "~"], ids=["of old sequencers", "of long accurate reads"])

@@ -1,14 +1,14 @@
-"""The jobs' scratch as a disk of a given size, so that it can be full."""
+"""The jobs' scratch folder as a disk of a fixed size, so that it can run full."""
 
 import os
 import subprocess
 from pathlib import Path
 
-from .document import FaultsError
+from .faults_file import FaultsError
 
 
 def mount(folder: Path, mib: int) -> None:
-    """A memory disk at `folder`; raises FaultsError."""
+    """Mount a tmpfs of `mib` MiB at `folder`; raise FaultsError."""
     if os.geteuid() != 0:
         raise FaultsError("scratch_mib needs root: the disk of that size is a tmpfs; run as root, or leave it out")
     folder.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def mount(folder: Path, mib: int) -> None:
 
 
 def unmount(folder: Path) -> None:
-    """Also what a killed server left; nothing where nothing is mounted."""
+    """Unmount every disk at `folder`, also one that a killed server has left."""
     while os.path.ismount(folder):
-        # Lazily: a process that is just ending may still have its directory there.
+        # Lazily: a process that is ending may still have its working directory there.
         subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)

@@ -1,6 +1,7 @@
-"""Which operation of which service an HTTP request is, by the models that boto3 itself is made of."""
+"""Identify the operation of an HTTP request with the service models of botocore."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -8,25 +9,26 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.model import OperationModel
 
-from .document import service_model
+from .faults_file import service_model
 
 SCOPE = re.compile(r"Credential=[^/]*/\d{8}/[^/]*/([^/]+)/aws4_request")
-BLANK = re.compile(r"\{(\w+)(\+?)\}")
+URI_PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
 @dataclass(frozen=True)
 class Route:
-    """What a request of one operation of a REST service looks like."""
+    """The requests of one operation of a REST service."""
 
     name: str
     method: str
     path: re.Pattern[str]
-    query: frozenset[str]  # names that must be there
-    values: tuple[tuple[str, str], ...]  # and what some of them must be
+    query: frozenset[str]  # required parameters
+    values: tuple[tuple[str, str], ...]  # parameters that the model fixes
     headers: frozenset[str]
     sends_payload: bool
 
-    def fits(self, method: str, path: str, query: dict[str, list[str]], environ: dict[str, Any]) -> bool:
+    def matches(self, method: str, path: str, query: dict[str, list[str]], environ: dict[str, Any]) -> bool:
+        """Return whether a request may be one of this operation."""
         return (
             method == self.method
             and self.path.fullmatch(path) is not None
@@ -36,36 +38,40 @@ class Route:
         )
 
     @property
-    def strictness(self) -> int:
+    def specificity(self) -> int:
+        """Number of required parameters: of several routes that match, the most specific one is right."""
         return len(self.query) + len(self.headers)
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request, recognized."""
+    """The operation of a request."""
 
     operation: str
-    key: str = ""  # of S3's objects
-    sends_payload: bool = False  # an object's bytes, not words about it
+    key: str = ""  # of an S3 object
+    sends_payload: bool = False  # the body is the content of an object
 
 
 def signing_name(environ: dict[str, Any]) -> str:
-    """What the caller signed for; "" for an unsigned request."""
+    """Return the service in the signature of a request, or "" for an unsigned request."""
     text = environ.get("HTTP_AUTHORIZATION") or "Credential=" + unquote(
         environ.get("QUERY_STRING", "").partition("X-Amz-Credential=")[2]
     )
-    found = SCOPE.search(text)
-    return found[1] if found else ""
+    match = SCOPE.search(text)
+    return match[1] if match else ""
 
 
-def recognized(service: str, environ: dict[str, Any], body: Any) -> Call | None:
-    """None for what is not a call of `service`. `body` gives the request's bytes, asked for only where they tell."""
+def identify(service: str, environ: dict[str, Any], body: Callable[[], bytes]) -> Call | None:
+    """Return the operation of a request, or None if it is for another service.
+
+    `body` reads the request's body; it is called only where the body names the operation.
+    """
     model = service_model(service)
     if signing_name(environ) != model.signing_name:
         return None
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return Call(target.rpartition(".")[2])
-    if "/operation/" in environ["PATH_INFO"]:  # CloudWatch's RPC
+    if "/operation/" in environ["PATH_INFO"]:  # the RPC protocol of CloudWatch
         return Call(environ["PATH_INFO"].rpartition("/")[2])
     if model.protocol == "query":
         return Call(parse_qs(body().decode()).get("Action", [""])[0])
@@ -73,19 +79,22 @@ def recognized(service: str, environ: dict[str, Any], body: Any) -> Call | None:
 
 
 def _by_route(service: str, environ: dict[str, Any]) -> Call | None:
-    asked = urlsplit(environ.get("RAW_URI") or environ["PATH_INFO"])
-    query = parse_qs(asked.query, keep_blank_values=True)
-    fitting = [r for r in routes(service) if r.fits(environ["REQUEST_METHOD"], asked.path, query, environ)]
-    if not fitting:
+    url = urlsplit(environ.get("RAW_URI") or environ["PATH_INFO"])
+    query = parse_qs(url.query, keep_blank_values=True)
+    matching = [
+        route for route in routes(service) if route.matches(environ["REQUEST_METHOD"], url.path, query, environ)
+    ]
+    if not matching:
         return None
-    route = max(fitting, key=lambda route: route.strictness)
-    hit = route.path.fullmatch(asked.path)
-    key = hit.groupdict().get("Key", "") if hit else ""
+    route = max(matching, key=lambda route: route.specificity)
+    match = route.path.fullmatch(url.path)
+    key = match.groupdict().get("Key", "") if match else ""
     return Call(route.name, unquote(key or ""), route.sends_payload)
 
 
 @cache
 def routes(service: str) -> list[Route]:
+    """Return the routes of all operations of a service."""
     model = service_model(service)
     return [_route(model.operation_model(name)) for name in model.operation_names]
 
@@ -95,14 +104,17 @@ def _route(operation: OperationModel) -> Route:
     fixed = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
     shape = operation.input_shape
     members = [shape.members[name].serialization for name in shape.required_members] if shape else []
-    asked = {place: {m["name"] for m in members if m.get("location") == place} for place in ("querystring", "header")}
     payload = shape.members[shape.serialization["payload"]] if shape and "payload" in shape.serialization else None
     return Route(
         operation.name,
         operation.http["method"],
-        re.compile(BLANK.sub(lambda blank: f"(?P<{blank[1]}>{'.+' if blank[2] else '[^/]+'})", path) + "/?"),
-        frozenset(fixed.keys() | asked["querystring"]),
+        re.compile(URI_PARAMETER.sub(lambda match: f"(?P<{match[1]}>{'.+' if match[2] else '[^/]+'})", path) + "/?"),
+        frozenset(fixed.keys() | _names(members, "querystring")),
         tuple((name, value) for name, value in fixed.items() if value),
-        frozenset(asked["header"]),
+        frozenset(_names(members, "header")),
         payload is not None and payload.type_name == "blob",
     )
+
+
+def _names(members: list[dict[str, Any]], location: str) -> set[str]:
+    return {str(member["name"]) for member in members if member.get("location") == location}

@@ -1,7 +1,7 @@
-"""From CloudFormation properties to an API request, by botocore's model of the operation.
+"""Convert CloudFormation properties to an API request, with botocore's model of the operation.
 
-Names are matched without regard to the case of their first letter, texts become the numbers and booleans the API wants,
-and what only CloudFormation knows is dropped.
+The case of the first letter of a name does not count. Strings become the numbers and booleans that the API expects.
+Properties that only CloudFormation has are dropped.
 """
 
 import json
@@ -12,6 +12,7 @@ import botocore.session
 
 
 def request(service: str, operation: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the operation."""
     shape = _model(service).operation_model(operation).input_shape
     converted: dict[str, Any] = _convert(shape, properties)
     return converted
@@ -32,13 +33,17 @@ def _convert(shape: Any, value: Any) -> Any:
     return _scalar(shape.type_name, value)
 
 
-def _structure(shape: Any, value: dict[str, Any]) -> dict[str, Any]:
-    known = {name.lower()[:1] + name[1:]: name for name in shape.members}
-    found = {}
-    for key, item in value.items():
-        if name := known.get(key.lower()[:1] + key[1:]):
-            found[name] = _convert(shape.members[name], item)
-    return found
+def _structure(shape: Any, properties: dict[str, Any]) -> dict[str, Any]:
+    members = {_lower_first(name): name for name in shape.members}
+    converted = {}
+    for key, value in properties.items():
+        if name := members.get(_lower_first(key)):
+            converted[name] = _convert(shape.members[name], value)
+    return converted
+
+
+def _lower_first(name: str) -> str:
+    return name[:1].lower() + name[1:]
 
 
 def _scalar(kind: str, value: Any) -> Any:

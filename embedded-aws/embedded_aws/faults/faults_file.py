@@ -1,4 +1,4 @@
-"""The faults file: which faults are to strike, read and checked as a whole before anything starts."""
+"""The faults file: validated completely before the server starts."""
 
 from fnmatch import fnmatchcase
 from functools import cache
@@ -11,8 +11,8 @@ from botocore.session import Session
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 NO_CAPACITY = "Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
-# Words that mean something to some faults only.
-BELONGS = {
+# Fields that only some faults have.
+FIELDS = {
     "after": ("host_lost", "host_drained", "out_of_memory", "hang"),
     "limit": ("hang",),
     "reason": ("not_placed",),
@@ -21,7 +21,7 @@ BELONGS = {
 
 
 class FaultsError(Exception):
-    """The faults file cannot be used; the text says what, where and what to do."""
+    """The faults file is not valid; the text says what is wrong, where, and how to proceed."""
 
 
 class _Strict(BaseModel):
@@ -33,34 +33,34 @@ class _Fault(_Strict):
     times: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
-    def _words_of_this_fault(self) -> Self:
-        for word in sorted(self.model_fields_set):
-            if self.fault not in BELONGS.get(word, (self.fault,)):
-                raise ValueError(f"`{word}` belongs to {', '.join(BELONGS[word])}, not to {self.fault}")
+    def _fields_of_this_fault(self) -> Self:
+        for name in sorted(self.model_fields_set):
+            if self.fault not in FIELDS.get(name, (self.fault,)):
+                raise ValueError(f"`{name}` belongs to {', '.join(FIELDS[name])}, not to {self.fault}")
         return self
 
 
 class JobFault(_Fault):
-    """What befalls attempts of the jobs whose name matches `job`, a glob; `times` counts attempts."""
+    """A fault of the attempts of jobs whose name matches the glob `job`; `times` counts attempts."""
 
     job: str
     fault: Literal["host_lost", "host_drained", "out_of_memory", "image_pull", "hang", "not_placed"]
-    after: float = Field(default=0.0, ge=0)  # seconds of the attempt that go well
-    limit: float | None = Field(default=None, gt=0)  # seconds: the attempt's time limit, else the job definition's
+    after: float = Field(default=0.0, ge=0)  # seconds from the start of the attempt
+    limit: float | None = Field(default=None, gt=0)  # seconds: time limit of the attempt; default: the job definition's
     reason: str = NO_CAPACITY
 
 
 class CallFault(_Fault):
-    """What befalls calls of a service; `operation`, and for S3 `key`, are globs."""
+    """A fault of the calls of a service; `operation`, and for S3 `key`, are globs."""
 
-    service: str  # as boto3 calls it
+    service: str  # boto3's name of it
     operation: str
     fault: Literal["403", "429", "500", "503", "throttled", "reset", "flip", "short", "delay"]
     key: str = "*"
     seconds: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
-    def _known_to_aws(self) -> Self:
+    def _operation_exists(self) -> Self:
         names = service_model(self.service).operation_names
         if not any(fnmatchcase(name, self.operation) for name in names):
             raise ValueError(f"{self.service} has no operation {self.operation}")
@@ -69,8 +69,8 @@ class CallFault(_Fault):
         return self
 
 
-class Document(_Strict):
-    """A whole faults file."""
+class FaultsFile(_Strict):
+    """All faults of a file."""
 
     jobs: tuple[JobFault, ...] = ()
     calls: tuple[CallFault, ...] = ()
@@ -79,14 +79,15 @@ class Document(_Strict):
 
 @cache
 def service_model(service: str) -> ServiceModel:
+    """Return botocore's model of a service; raise ValueError if there is none."""
     try:
         return Session().get_service_model(service)
     except UnknownServiceError:
         raise ValueError(f"boto3 knows no service {service}") from None
 
 
-def read(path: Path) -> Document:
-    """Raises FaultsError."""
+def read(path: Path) -> FaultsFile:
+    """Read a faults file; raise FaultsError."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -94,10 +95,10 @@ def read(path: Path) -> Document:
     return parse(text, str(path))
 
 
-def parse(text: bytes, name: str) -> Document:
-    """Raises FaultsError; `name` is what the sentence calls the document."""
+def parse(text: bytes, name: str) -> FaultsFile:
+    """Parse a faults file; raise FaultsError, with `name` in its message."""
     try:
-        return Document.model_validate_json(text)
+        return FaultsFile.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the document"

@@ -1,11 +1,11 @@
-"""Refusals in the words of AWS: status, code and body as a service's own protocol writes them."""
+"""Error responses as AWS writes them: status, code and body in the protocol of each service."""
 
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from .document import service_model
+from .faults_file import service_model
 
 MESSAGES = {
     "403": "Access Denied",
@@ -19,7 +19,7 @@ CODES = {
     "500": "InternalServerError",
     "503": "ServiceUnavailable",
 }
-OWN_CODES = {
+SERVICE_CODES = {
     ("s3", "403"): "AccessDenied",
     ("s3", "429"): "TooManyRequests",
     ("s3", "500"): "InternalError",
@@ -27,8 +27,8 @@ OWN_CODES = {
     ("batch", "500"): "ServerException",
     ("lambda", "500"): "ServiceException",
 }
-# How each service says that it is asked too often.
-THROTTLED = {
+# Status and code with which each service throttles.
+THROTTLING = {
     "s3": (503, "SlowDown"),
     "batch": (429, "TooManyRequestsException"),
     "lambda": (429, "TooManyRequestsException"),
@@ -37,16 +37,16 @@ THROTTLED = {
 }
 
 
-def refusal(service: str, fault: str, head: bool, start: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer with the error that `fault` names; to a HEAD without a body, as HTTP wants it."""
+def error_response(service: str, fault: str, head: bool, start: Callable[..., Any]) -> Iterable[bytes]:
+    """Respond with the error of a fault; without a body to a HEAD request, as HTTP requires."""
     if fault == "throttled":
-        status, code = THROTTLED.get(service, (400, "ThrottlingException"))
+        status, code = THROTTLING.get(service, (400, "ThrottlingException"))
         message = "Rate exceeded"
     else:
-        status, code, message = int(fault), OWN_CODES.get((service, fault), CODES[fault]), MESSAGES[fault]
+        status, code, message = int(fault), SERVICE_CODES.get((service, fault), CODES[fault]), MESSAGES[fault]
     protocol = service_model(service).protocol
-    kind, body = _xml(protocol, code, message) if protocol in ("rest-xml", "query") else _json(code, message)
-    headers = [("Content-Type", kind), ("x-amzn-ErrorType", code), ("x-amzn-RequestId", "fault")]
+    content_type, body = _xml(protocol, code, message) if protocol in ("rest-xml", "query") else _json(code, message)
+    headers = [("Content-Type", content_type), ("x-amzn-ErrorType", code), ("x-amzn-RequestId", "fault")]
     start(f"{status} {code}", [*headers, ("Content-Length", "0" if head else str(len(body)))])
     return [] if head else [body]
 
