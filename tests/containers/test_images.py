@@ -72,7 +72,7 @@ def test_a_run_in_docker_finds_the_planted_variants_within_the_limits_of_its_job
     bucket, _, folder = row["results"].removeprefix("s3://").partition("/")
     target = tmp_path / "calls.vcf.gz"
     docker_stack.s3.download_file(bucket, f"{folder}/DOCKED.annotated.vcf.gz", str(target))
-    comparison = truth.compare(sample.material.planted, truth.read_calls(target))
+    comparison = truth.compare(sample.material.variants, truth.read_calls(target))
     assert (comparison.recall, len(comparison.effects_disagreed)) == (1.0, 0)
     [align] = [one for one in containers.values() if "bwa_mem3" in one["Config"]["Image"]]
     host = align["HostConfig"]

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.redrive import redrive
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
@@ -227,7 +227,7 @@ def test_a_message_that_is_not_an_event_stays_in_the_dead_letter_queue(stack: St
     ignored = {"requestPayload": object_created("a.txt", "v1"), "requestContext": {"functionArn": arn(stack)}}
     stack.queues.send_message(QueueUrl=stack["DeadLetterQueue"], MessageBody=json.dumps(ignored))
     eventually(lambda: queue_length(stack) == 2, "both messages")
-    with pytest.raises(Problem, match="1 cannot be sent again"):
+    with pytest.raises(CliError, match="1 message in the dead letter queue cannot be sent again"):
         redrive(stack)
     assert queue_length(stack) == 1
     drain(stack)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.resume import resume
 from seqdrop_cli.stack import Stack
 from support.catalogue import case
@@ -92,7 +92,7 @@ def test_a_running_or_successful_run_is_not_resumed(stack: Stack, sample: Sample
 
 
 def refusal(stack: Stack, row: dict[str, Any]) -> str:
-    with pytest.raises(Problem) as raised:
+    with pytest.raises(CliError) as raised:
         resume(stack, row)
     return str(raised.value)
 

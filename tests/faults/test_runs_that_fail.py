@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli.resume import resume
-from seqdrop_cli.runs import stop
 from seqdrop_cli.stack import Stack
+from seqdrop_cli.stop import stop
 from support.catalogue import case, more
 from support.pipeline_runs import (
     SMALL_RUN,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli import reference, runs
-from seqdrop_cli.problem import Problem
+from seqdrop_cli import reference, why
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
@@ -98,7 +98,7 @@ def failed_run(
     row = run_pair(failing_stack.stack, sample.small_pair, name)
     message = failing_stack.message(queue, row["run"])
     capsys.readouterr()
-    runs.explain(failing_stack.stack, row)
+    why.explain(failing_stack.stack, row)
     description = execution(failing_stack.stack, row)
     return Reports(row, message["Subject"], message["Message"], description, capsys.readouterr().out)
 
@@ -160,12 +160,12 @@ def test_a_failed_preparation_is_reported_with_its_cause_and_advice(
 ) -> None:
     genome = tmp_path / "broken.fa"
     genome.write_text(">chr1\nACGT!\n")
-    with pytest.raises(Problem, match=r"Reference broken could not be prepared\."):
+    with pytest.raises(CliError, match=r"Reference broken could not be prepared\."):
         reference.prepare(stack, Source.of(genome, None, "broken"))
     output = capsys.readouterr().out
     for part in ("REFERENCE in prepare", "characters in chr1 that are not bases", "What to do: ", "Log: "):
         assert part in output
-    assert "Nothing was started" not in output
+    assert "No job was started" not in output
 
 
 @more

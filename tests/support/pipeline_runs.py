@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from seqdrop.storage.s3 import TRANSFER
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
-from seqdrop_cli.demo import story
-from seqdrop_cli.demo.story import Material
+from seqdrop_cli.demo.files import SEED, DemoFiles, make_files
 from seqdrop_cli.embedded import Embedded
 from seqdrop_cli.reference import Source
-from seqdrop_cli.stack import TRANSFER, Stack, local
+from seqdrop_cli.stack import Stack, local
 
 from support import waiting
 
@@ -36,12 +36,12 @@ SMALL_RUN = 3000  # read pairs: a depth of about 3x, enough work for every tool
 class Sample:
     """Simulated reads of a genome with planted variants: all of them, and a small pair of files."""
 
-    material: Material
+    material: DemoFiles
     small_pair: tuple[Path, Path]
 
 
 def make_sample(folder: Path) -> Sample:
-    material = story.make(folder, story.SEED)
+    material = make_files(folder, SEED)
     one, two = (
         copy_reads(path, folder / f"SMALL_R{mate}.fastq.gz", SMALL_RUN) for mate, path in enumerate(material.fastqs, 1)
     )
