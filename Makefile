@@ -1,58 +1,74 @@
-# Every target is one thing a person does; CI calls the same ones. `make demo` and `make test` set up what they need.
+# Every target is one task of a person; CI runs the same targets. Each target installs what it needs.
 SHELL := /bin/bash
 UV := $(shell command -v uv || echo .uv/bin/uv)
-RUN := $(UV) run --frozen --all-extras
+# The targets `.venv/demo` and `.venv/ready` install packages; a command never does.
+RUN := $(UV) run --no-sync
 PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests bench/check_reads
 FUZZ_SECONDS ?= 60
+# Required by MultiQC and never loaded by seqdrop: image export, Arrow, and a second build of polars (MultiQC loads "compat").
+UNUSED := kaleido pyarrow polars-runtime-32
+# Required by sam for `sam validate --lint` alone, which only `make check` runs.
+SAM_LINT := cfn-lint sympy mpmath
+PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: demo test check fuzz build images push invoke mocks failures tools picture clean
+.PHONY: demo test lint check fuzz build images push invoke mocks failures tools picture clean
 
-demo: .venv/ready tools
+demo: .venv/demo tools
 	$(RUN) seqdrop demo
 
 test: .venv/ready tools build
 	$(RUN) pytest $(ARGS)
 
-check: .venv/ready
-	$(RUN) ruff check $(PYTHON_SOURCES) && $(RUN) ruff format --check $(PYTHON_SOURCES)
-	$(RUN) mypy && for app in functions/*/app.py; do $(RUN) mypy $$app || exit; done
+lint: .venv/ready ## ruff, import-linter and mypy: seconds, for every edit
+	$(RUN) ruff check $(PYTHON_SOURCES)
+	$(RUN) ruff format --check $(PYTHON_SOURCES)
+	$(RUN) lint-imports --no-logo
+	$(RUN) mypy
+
+check: lint ## lint, and every gate
 	$(RUN) bash .ci/gates
 
-fuzz: .venv/ready ## made pairs against the checker of reads, for FUZZ_SECONDS
+fuzz: .venv/ready ## random read pairs against the FASTQ checker, for FUZZ_SECONDS
 	$(RUN) python tests/fuzz/check_reads.py $(FUZZ_SECONDS)
 
-build: .venv/ready
+build: .venv/demo ## run `sam build`
 	$(RUN) sam build --build-dir .aws-sam/build > .aws-sam.log 2>&1 || { cat .aws-sam.log; exit 1; }
 	@rm -f .aws-sam.log
 
-images: ## one image a tool, with the names that `seqdrop up` looks for
+images: ## build one image for each tool, with the names that `seqdrop up` expects
 	bash containers/build
 
-push: .venv/ready ## build, push to the repositories of STACK, write ImageTag to samconfig.toml
+push: .venv/demo ## build and push the images that STACK lacks, write their tags to samconfig.toml
 	$(RUN) bash containers/push $(STACK)
 
-invoke: .venv/ready build ## sam local invoke of every function with its events, offline; needs a Docker engine
+invoke: .venv/demo build ## run `sam local invoke` on every function with its events, offline; needs a Docker engine
 	$(RUN) bash local/invoke_all
 
-tools:
+tools: ## install the Debian packages of the tools, if they are missing
 	bash local/install_tools
 
-mocks: .venv/ready ## what the mocked functions answer, written anew from their code
+mocks: .venv/ready ## write the mock file of the state machine tests from the code of the functions
 	PYTHONPATH=tests:embedded-aws/tests $(RUN) python -m support.paths.make
 
-failures: .venv/ready ## docs/failures.md, written anew from tests/faults
+failures: .venv/ready ## write docs/failures.md from tests/faults
 	$(RUN) python tests/support/catalogue.py
 
-picture: .venv/ready
+picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
 
-clean:
+clean: ## delete every environment and everything built
 	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop build dist
 
-.venv/ready: pyproject.toml layers/common/pyproject.toml uv.lock | $(UV)
-	$(UV) sync --quiet --frozen --all-extras
+# The packages of `seqdrop demo`. --inexact: development tools stay installed.
+.venv/demo: $(PINS) | $(UV)
+	$(UV) sync --quiet --frozen --inexact --all-extras $(addprefix --no-install-package ,$(UNUSED) $(SAM_LINT))
 	@touch $@
+
+# The same and the development tools.
+.venv/ready: $(PINS) | $(UV)
+	$(UV) sync --quiet --frozen --all-extras --group dev $(addprefix --no-install-package ,$(UNUSED))
+	@touch .venv/demo $@
 
 .uv/bin/uv:
 	python3 -m venv .uv || { echo "python3 has no venv: run 'sudo apt-get install python3-venv'" >&2; exit 1; }

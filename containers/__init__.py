@@ -1,0 +1,1 @@
+"""Wrappers: the program that each image runs, one folder for each tool."""

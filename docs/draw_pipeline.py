@@ -1,10 +1,10 @@
-"""Draw the pipeline from the state machine itself: `docs/pipeline.svg`. `make picture`; a test keeps it true."""
+"""Draw the pipeline from its state machine: `make picture` writes docs/pipeline.svg, and a test compares the two."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MACHINE = ROOT / "statemachine/pipeline.asl.json"
-WIDTH, HEIGHT, GAP_X, GAP_Y = 178, 46, 44, 52
-TIP = """<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
+WIDTH, HEIGHT, GAP_X, GAP_Y = 178, 46, 44, 52  # of a box, and between boxes, in pixels
+COLUMN_WIDTH = 2 * WIDTH + GAP_X  # a job and its diagnosis
+MARKER = """<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
 <path d="M0,0 L8,4 L0,8 z" style="fill:#52606d;stroke:none"/></marker></defs>"""
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2933 }
@@ -29,6 +30,8 @@ path.failed { stroke: #c0392b; stroke-dasharray: 4 4 }
 
 @dataclass(frozen=True)
 class Box:
+    """A state: its name, its kind (the CSS class), a note below the name and its upper left corner."""
+
     name: str
     kind: str
     note: str
@@ -37,14 +40,28 @@ class Box:
 
     @property
     def svg(self) -> str:
+        """The box as SVG."""
         label = f'<text x="{self.x + 12}" y="{self.y + 20}">{escape(self.name)}</text>'
         note = f'<text class="note" x="{self.x + 12}" y="{self.y + 36}">{escape(self.note)}</text>'
         frame = f'<rect class="{self.kind}" x="{self.x}" y="{self.y}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
         return frame + label + note
 
 
-def rows(states: dict[str, Any], start: str) -> list[str]:
-    """The states of the good path, in order: what comes when nothing fails."""
+@dataclass(frozen=True)
+class Column:
+    """A path of states from top to bottom: its boxes, and the SVG of everything else in it."""
+
+    boxes: list[Box] = field(default_factory=list)
+    svg: list[str] = field(default_factory=list)
+
+    @property
+    def bottom(self) -> float:
+        """The lower edge of the last box."""
+        return self.boxes[-1].y + HEIGHT
+
+
+def success_path(states: dict[str, Any], start: str) -> list[str]:
+    """Return the states of a run without failures, in order."""
     path, name = [], start
     while name and states[name]["Type"] != "Choice":
         path.append(name)
@@ -52,7 +69,8 @@ def rows(states: dict[str, Any], start: str) -> list[str]:
     return path
 
 
-def box(name: str, state: dict[str, Any], x: float, y: float) -> Box:
+def state_box(name: str, state: dict[str, Any], x: float, y: float) -> Box:
+    """Return the box of a state: a job, a function or another type."""
     resource = state.get("Resource", "")
     if "batch:submitJob" in resource:
         step = state["Parameters"]["Tags"]["step"]
@@ -62,63 +80,77 @@ def box(name: str, state: dict[str, Any], x: float, y: float) -> Box:
     return Box(name, "end", state["Type"], x, y)
 
 
-def arrow(one: Box, two: Box) -> str:
-    x, y = one.x + WIDTH / 2, one.y + HEIGHT
-    across, down = two.x + WIDTH / 2, two.y
-    return f'<path marker-end="url(#tip)" d="M{x},{y} C{x},{y + 26} {across},{down - 26} {across},{down - 3}"/>'
+def arrow(upper: Box, lower: Box) -> str:
+    """Return an arrow from the bottom of one box to the top of another."""
+    x1, y1 = upper.x + WIDTH / 2, upper.y + HEIGHT
+    x2, y2 = lower.x + WIDTH / 2, lower.y
+    return f'<path marker-end="url(#tip)" d="M{x1},{y1} C{x1},{y1 + 26} {x2},{y2 - 26} {x2},{y2 - 3}"/>'
 
 
-def doctor(one: Box, state: dict[str, Any], x: float) -> tuple[Box, str]:
-    """The state a failed job goes to, and the way back from it."""
-    name = state["Catch"][0]["Next"]
-    aside = Box(name, "function", "names it; tries again or ends", x, one.y)
-    y, side = one.y + HEIGHT / 2, one.x + WIDTH
-    there = f'<path class="failed" marker-end="url(#tip)" d="M{side},{y - 7} L{x - 3},{y - 7}"/>'
-    back = f'<path class="failed" marker-end="url(#tip)" d="M{x},{y + 7} L{side + 3},{y + 7}"/>'
-    return aside, there + back
+def diagnosis(job: Box, state: dict[str, Any]) -> list[str]:
+    """Return the state that diagnoses a failed job, to the right of the job, and the arrows to it and back."""
+    x, y, job_edge = job.x + WIDTH + GAP_X, job.y + HEIGHT / 2, job.x + WIDTH
+    box = Box(state["Catch"][0]["Next"], "function", "diagnoses, retries or ends", x, job.y)
+    failed = f'<path class="failed" marker-end="url(#tip)" d="M{job_edge},{y - 7} L{x - 3},{y - 7}"/>'
+    retry = f'<path class="failed" marker-end="url(#tip)" d="M{x},{y + 7} L{job_edge + 3},{y + 7}"/>'
+    return [box.svg, failed + retry]
 
 
-def column(states: dict[str, Any], start: str, x: float, y: float) -> tuple[list[Box], list[str]]:
-    """One path downwards, each job with its doctor to the right of it."""
-    boxes, lines = [], []
-    for name in rows(states, start):
-        boxes.append(box(name, states[name], x, y))
-        if boxes[-1].kind == "job":
-            aside, ways = doctor(boxes[-1], states[name], x + WIDTH + GAP_X)
-            lines += [aside.svg, ways]
+def draw_column(states: dict[str, Any], start: str, x: float, y: float) -> Column:
+    """Return the success path from a state downwards, with the diagnosis of each job beside it."""
+    column = Column()
+    for name in success_path(states, start):
+        box = state_box(name, states[name], x, y)
+        column.boxes.append(box)
+        if box.kind == "job":
+            column.svg.extend(diagnosis(box, states[name]))
         y += HEIGHT + GAP_Y
-    lines += [arrow(one, two) for one, two in pairwise(boxes)]
-    return boxes, lines
+    column.svg.extend(arrow(upper, lower) for upper, lower in pairwise(column.boxes))
+    return column
+
+
+def draw_branches(parallel: dict[str, Any], top: float) -> list[Column]:
+    """Return one column for each branch of a Parallel state, side by side."""
+    return [
+        draw_column(branch["States"], branch["StartAt"], 36 + number * (COLUMN_WIDTH + 2 * GAP_X), top)
+        for number, branch in enumerate(parallel["Branches"])
+    ]
 
 
 def draw(machine: dict[str, Any]) -> str:
+    """Return the picture of a state machine with one Parallel state of two branches, as SVG."""
     states = machine["States"]
-    path = rows(states, machine["StartAt"])
-    parallel = next(name for name in path if states[name]["Type"] == "Parallel")
-    place = path.index(parallel)
-    wide = 2 * WIDTH + GAP_X
-    parts: list[str] = []
-    head, lines = column({name: states[name] | {"Next": ""} for name in path[:place]}, path[0], 20 + wide / 2, 20)
-    parts += lines
-    top = head[-1].y + HEIGHT + GAP_Y + 26
-    ends: list[Box] = []
-    bottom = top
-    for number, branch in enumerate(states[parallel]["Branches"]):
-        x = 36 + number * (wide + 2 * GAP_X)
-        boxes, lines = column(branch["States"], branch["StartAt"], x, top)
-        parts += [*lines, *(item.svg for item in boxes), arrow(head[-1], boxes[0])]
-        ends.append(boxes[-1])
-        bottom = max(bottom, boxes[-1].y + HEIGHT)
-    across = 2 * wide + 2 * GAP_X + 40
-    size = f'x="16" y="{top - 34}" width="{across}" height="{bottom - top + 50}"'
-    note = f'x="{across - 6}" y="{bottom + 4}" text-anchor="end"'
-    parts += [f'<rect class="branch" {size} rx="8"/>', f'<text class="note" {note}>{parallel}: side by side</text>']
-    tail, lines = column(states, path[place + 1], 20 + wide / 2, bottom + GAP_Y + 16)
-    parts += [*lines, *(arrow(end, tail[0]) for end in ends), *(item.svg for item in [*head, *tail])]
-    width, height = 2 * wide + 2 * GAP_X + 80, tail[-1].y + HEIGHT + 20
-    title = f"<title>{escape(machine['Comment'])}</title>"
+    path = success_path(states, machine["StartAt"])
+    name = next(name for name in path if states[name]["Type"] == "Parallel")
+    before, after = path[: path.index(name)], path[path.index(name) + 1]
+    center = 20 + COLUMN_WIDTH / 2
+    head = draw_column({state: states[state] | {"Next": ""} for state in before}, before[0], center, 20)
+    top = head.bottom + GAP_Y + 26
+    branches = draw_branches(states[name], top)
+    bottom = max(branch.bottom for branch in branches)
+    tail = draw_column(states, after, center, bottom + GAP_Y + 16)
+    parts = [*head.svg]
+    for branch in branches:
+        parts += [*branch.svg, *(box.svg for box in branch.boxes), arrow(head.boxes[-1], branch.boxes[0])]
+    parts += [frame(name, top, bottom), *tail.svg, *(arrow(branch.boxes[-1], tail.boxes[0]) for branch in branches)]
+    parts += [box.svg for box in [*head.boxes, *tail.boxes]]
+    return document(machine["Comment"], parts, tail.bottom + 20)
+
+
+def frame(name: str, top: float, bottom: float) -> str:
+    """Return the dashed frame round the branches of a Parallel state, with its name."""
+    width = 2 * COLUMN_WIDTH + 2 * GAP_X + 40
+    size = f'x="16" y="{top - 34}" width="{width}" height="{bottom - top + 50}"'
+    place = f'x="{width - 6}" y="{bottom + 4}" text-anchor="end"'
+    label = f'<text class="note" {place}>{name}: both branches run in parallel</text>'
+    return f'<rect class="branch" {size} rx="8"/>\n{label}'
+
+
+def document(title: str, parts: list[str], height: float) -> str:
+    """Return an SVG document with this title, content and height."""
+    width = 2 * COLUMN_WIDTH + 2 * GAP_X + 80
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-    return "\n".join([svg, f"{title}<style>{STYLE}</style>{TIP}", *parts, "</svg>\n"])
+    return "\n".join([svg, f"<title>{escape(title)}</title><style>{STYLE}</style>{MARKER}", *parts, "</svg>\n"])
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Gates: what must hold before a change lands. One module a gate, each a pure function from content to findings."""
+"""Check what must hold before a change is merged: each gate is a module that turns file contents into findings."""

@@ -1,4 +1,4 @@
-"""The state machines: valid, bounded, and saying the same thing in the same words everywhere."""
+"""Check the state machines: valid, bounded in time and retries, and consistent with each other."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import Any
 import botocore.session
 from statelint.linter import Linter
 
-from .finding import Finding
+from .finding import Finding, LocatedProblem, Problem
 
 GATE = "asl"
 JOB = "arn:${Partition}:states:::batch:submitJob.sync"
 FUNCTION = "arn:${Partition}:states:::lambda:invoke"
 OPERATIONS = {JOB: ("batch", "SubmitJob"), FUNCTION: ("lambda", "Invoke")}
-NOT_FOR_JSONPATH = {"Assign", "QueryLanguage", "Arguments", "Output"}
-LONGEST_DELAY = 300  # seconds
-MOST_ATTEMPTS = 20
+JSONATA_FIELDS = {"Assign", "QueryLanguage", "Arguments", "Output"}
+MAX_DELAY_SECONDS = 300
+MAX_ATTEMPTS = 20
+BROAD_ERRORS = {"States.ALL", "States.TaskFailed", "States.Timeout"}
 KEY_ORDER = (
     "Type",
     "Comment",
@@ -33,11 +34,12 @@ KEY_ORDER = (
     "OutputPath",
     "Next",
 )
+UNCAUGHT = "an uncaught error ends the run without a record"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A definition as written, and what its template puts into it."""
+    """A definition as written, with the names of the substitutions that its template declares."""
 
     name: str
     text: str
@@ -45,54 +47,62 @@ class Machine:
 
     @property
     def definition(self) -> dict[str, Any]:
+        """The parsed text."""
         parsed: dict[str, Any] = json.loads(self.text)
         return parsed
 
 
-def machines(source: dict[str, Any], texts: dict[str, str]) -> list[Machine]:
-    """Every definition of a template, `texts` by path."""
-    found = []
+def read_machines(source: dict[str, Any], texts: dict[str, str]) -> list[Machine]:
+    """Return every state machine of a template; `texts` holds the files by path."""
+    machines = []
     for resource in source["Resources"].values():
         properties = resource.get("Properties", {})
         if (path := properties.get("DefinitionUri")) in texts:
-            given = frozenset(properties.get("DefinitionSubstitutions", {}))
-            found.append(Machine(path.rpartition("/")[2].partition(".")[0], texts[path], given))
-    return found
+            substitutions = frozenset(properties.get("DefinitionSubstitutions", {}))
+            machines.append(Machine(path.rpartition("/")[2].partition(".")[0], texts[path], substitutions))
+    return machines
 
 
 def check(machine: Machine) -> list[Finding]:
-    problems = [Finding(GATE, "statelint", machine.name, problem) for problem in Linter.validate(substituted(machine))]
+    """Return the findings in one state machine."""
+    findings = [Finding(GATE, "statelint", machine.name, problem) for problem in Linter.validate(substitute(machine))]
     try:
         definition = machine.definition
     except json.JSONDecodeError:
-        return problems
+        return findings
     if not isinstance(definition.get("States"), dict):
-        return problems
-    said = [*placeholders(machine), *limits(definition), *flow(definition), *dialect(definition), *uniform(definition)]
+        return findings
+    problems = [
+        *check_substitutions(machine),
+        *check_time_limit(definition),
+        *check_transitions(definition),
+        *check_query_language(definition),
+        *check_retries_are_equal(definition),
+    ]
     for name, state in states(definition):
-        said += [(rule, name, message) for rule, message in judge(state)]
-    return problems + [Finding(GATE, rule, f"{machine.name}.{where}", message) for rule, where, message in said]
+        problems += [(rule, name, message) for rule, message in check_state(state)]
+    return findings + [
+        Finding(GATE, rule, f"{machine.name}.{location}", message) for rule, location, message in problems
+    ]
 
 
-def check_all(every: list[Machine]) -> list[Finding]:
-    """Each by itself, and all of them in one voice."""
-    findings = [finding for machine in every for finding in check(machine)]
+def check_all(machines: list[Machine]) -> list[Finding]:
+    """Return the findings in each state machine, or, if there are none, the differences between the machines."""
+    findings = [finding for machine in machines for finding in check(machine)]
     if findings:
         return findings
-    together = {"States": {f"{m.name}.{name}": state for m in every for name, state in states(m.definition)}}
-    return [Finding(GATE, rule, where, message) for rule, where, message in uniform(together)]
+    combined = {f"{machine.name}.{name}": state for machine in machines for name, state in states(machine.definition)}
+    return [Finding(GATE, *problem) for problem in check_retries_are_equal({"States": combined})]
 
 
-Said = Iterator[tuple[str, str, str]]  # rule, state, message
-
-
-def substituted(machine: Machine) -> str:
+def substitute(machine: Machine) -> str:
+    """Return the text of a definition with an ARN in place of each substitution."""
     text = machine.text.replace("${Partition}", "aws")
     return re.sub(r"\$\{(\w+)\}", r"arn:aws:any:::\1", text)
 
 
 def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every state of a machine, those of its branches too."""
+    """Yield every state of a machine, including those of its branches."""
     for name, state in definition["States"].items():
         yield name, state
         for branch in state.get("Branches", []):
@@ -100,183 +110,217 @@ def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def scopes(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The machine and each branch: what `Next` can reach."""
+    """Yield the machine and each branch: `Next` cannot leave its scope."""
     yield definition
     for state in definition["States"].values():
         for branch in state.get("Branches", []):
             yield from scopes(branch)
 
 
-def placeholders(machine: Machine) -> Said:
+def check_substitutions(machine: Machine) -> Iterator[LocatedProblem]:
+    """Check that the definition uses exactly the substitutions that the template declares."""
     used = set(re.findall(r"\$\{(\w+)\}", machine.text))
-    for word in sorted(used - machine.substitutions):
-        yield "substitution", word, "is used and nothing is substituted for it"
-    for word in sorted(machine.substitutions - used):
-        yield "substitution", word, "is substituted and never used"
+    for name in sorted(used - machine.substitutions):
+        yield "substitution", name, f"${{{name}}} has no value; add it to DefinitionSubstitutions"
+    for name in sorted(machine.substitutions - used):
+        yield "substitution", name, f"${{{name}}} is never used; remove it from DefinitionSubstitutions"
 
 
-def limits(definition: dict[str, Any]) -> Said:
+def check_time_limit(definition: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that the machine has a time limit."""
     if not isinstance(definition.get("TimeoutSeconds"), int):
-        yield "time-limit", "machine", "has no TimeoutSeconds: a lost job would hold it for a year"
+        yield "time-limit", "machine", "a lost job would keep the run open for a year; set TimeoutSeconds"
 
 
-def exits(state: dict[str, Any]) -> list[str]:
-    """Where a state can go."""
-    ways = [state.get("Next"), state.get("Default")]
-    ways += [choice.get("Next") for choice in [*state.get("Choices", []), *state.get("Catch", [])]]
-    return [way for way in ways if way]
+def next_states(state: dict[str, Any]) -> list[str]:
+    """Return the names of the states that can follow a state."""
+    names = [state.get("Next"), state.get("Default")]
+    names += [rule.get("Next") for rule in [*state.get("Choices", []), *state.get("Catch", [])]]
+    return [name for name in names if name]
 
 
-def flow(definition: dict[str, Any]) -> Said:
+def check_transitions(definition: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that every transition leads to a state of its scope, and that every state is reachable and can end."""
     for scope in scopes(definition):
-        inside = scope["States"]
+        scope_states = scope["States"]
         reached: set[str] = set()
-        waiting = [scope.get("StartAt", "")]
-        while waiting:
-            name = waiting.pop()
-            if name not in inside:
-                yield "dangling", name, "is gone to, and is no state of this scope"
+        pending = [scope.get("StartAt", "")]
+        while pending:
+            name = pending.pop()
+            if name not in scope_states:
+                yield (
+                    "unknown-state",
+                    name,
+                    "a transition leads to this state, but its scope has none of this name; correct it",
+                )
             elif name not in reached:
                 reached.add(name)
-                waiting += exits(inside[name])
-        for name in inside:
+                pending += next_states(scope_states[name])
+        for name in scope_states:
             if name not in reached:
-                yield "unreachable", name, "no path leads there"
-        yield from endless(inside)
+                yield "unreachable", name, "no transition leads to the state; add one or remove the state"
+        yield from check_termination(scope_states)
 
 
-def endless(inside: dict[str, Any]) -> Said:
-    """States from which no end can be reached."""
-    ends = {name for name, state in inside.items() if state.get("End") or state["Type"] in ("Succeed", "Fail")}
-    while more := {name for name, state in inside.items() if name not in ends and ends & set(exits(state))}:
-        ends |= more
-    for name in inside:
-        if name not in ends:
-            yield "endless", name, "no end can be reached from it"
+def check_termination(scope_states: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that an end can be reached from every state of a scope."""
+    ending = {name for name, state in scope_states.items() if state.get("End") or state["Type"] in ("Succeed", "Fail")}
+    while more := {
+        name for name, state in scope_states.items() if name not in ending and ending & set(next_states(state))
+    }:
+        ending |= more
+    for name in scope_states:
+        if name not in ending:
+            yield "endless", name, "no path leads from the state to an end; add a transition towards one"
 
 
-def dialect(definition: dict[str, Any]) -> Said:
+def check_query_language(definition: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that the machine and its states use JSONPath only."""
     for name, state in [("machine", definition), *states(definition)]:
-        if foreign := NOT_FOR_JSONPATH & set(state):
-            yield "jsonpath-only", name, f"{', '.join(sorted(foreign))}: Step Functions Local knows JSONPath only"
+        if fields := JSONATA_FIELDS & set(state):
+            names = ", ".join(sorted(fields))
+            yield "jsonpath-only", name, f"Step Functions Local supports JSONPath only; remove {names}"
 
 
-def uniform(definition: dict[str, Any]) -> Said:
-    """Retry of jobs is the same word for word, and that of functions."""
+def check_retries_are_equal(definition: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that all jobs have the same Retry, and all functions too."""
     for resource in (JOB, FUNCTION):
         tasks = [(name, state) for name, state in states(definition) if state.get("Resource") == resource]
         for name, state in tasks[1:]:
-            if state.get("Retry") != tasks[0][1].get("Retry"):
-                yield "retry-uniform", name, f"its Retry is not that of {tasks[0][0]}"
+            first_name, first_state = tasks[0]
+            if state.get("Retry") != first_state.get("Retry"):
+                yield "retry-uniform", name, f"its Retry differs from that of {first_name}; make both the same"
 
 
-def judge(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What one state must have, whatever its place."""
+def check_state(state: dict[str, Any]) -> Iterator[Problem]:
+    """Check one state by its type."""
     if state["Type"] == "Task":
-        yield from task(state)
+        yield from check_task(state)
         if state.get("Resource") == JOB:
-            yield from job(state)
+            yield from check_job(state)
     elif state["Type"] == "Choice" and "Default" not in state:
-        yield "choice-default", "without Default an unforeseen value fails the run"
+        yield "choice-default", "an unexpected value fails the run; add a Default"
     elif state["Type"] == "Parallel":
-        yield from parallel(state)
+        yield from check_parallel(state)
 
 
-def task(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def check_task(state: dict[str, Any]) -> Iterator[Problem]:
+    """Check the resource, parameters, retries, catchers and key order of a task."""
     if state.get("Resource") not in OPERATIONS:
-        yield "resource", f"{state.get('Resource')} is neither {JOB} nor {FUNCTION}"
+        yield "resource", f"uses {state.get('Resource')}; set Resource to {JOB} or {FUNCTION}"
     else:
-        for fault in parameter_faults(state):
-            yield "parameters", fault
-    yield from retries(state.get("Retry", []))
-    catches = state.get("Catch", [])
-    if not catches or catches[-1].get("ErrorEquals") != ["States.ALL"]:
-        yield "catch", "an error nobody catches ends the run without a record"
+        for message in parameter_problems(state):
+            yield "parameters", message
+    yield from check_retriers(state.get("Retry", []))
+    catchers = state.get("Catch", [])
+    if not catchers or catchers[-1].get("ErrorEquals") != ["States.ALL"]:
+        yield "catch", f"{UNCAUGHT}; end Catch with a catcher for States.ALL"
     if set(state) <= set(KEY_ORDER) and list(state) != sorted(state, key=KEY_ORDER.index):
-        yield "key-order", f"keys are written in the order {', '.join(KEY_ORDER)}"
+        yield "key-order", f"its keys are out of order; sort them as {', '.join(KEY_ORDER)}"
 
 
-def retries(rules: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    if not rules:
-        yield "retry", "a throttled call would fail the run"
-    for rule in rules:
-        names = set(rule.get("ErrorEquals", []))
-        if broad := names & {"States.ALL", "States.TaskFailed", "States.Timeout"}:
-            yield "retry-broad", f"{', '.join(broad)}: bad data would run again; the doctor decides that"
-        if rule.get("JitterStrategy") != "FULL" or rule.get("MaxDelaySeconds", LONGEST_DELAY + 1) > LONGEST_DELAY:
-            yield "retry-pace", f"full jitter, and {LONGEST_DELAY} s at most between two tries"
-        if not 0 < rule.get("MaxAttempts", 3) <= MOST_ATTEMPTS:
-            yield "retry-attempts", f"{MOST_ATTEMPTS} at most, and one at least"
+def check_retriers(retriers: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Check that a task retries specific errors, with jitter and with limits."""
+    if not retriers:
+        yield "retry", "a throttled call fails the run; add Retry"
+    for retrier in retriers:
+        if broad := BROAD_ERRORS & set(retrier.get("ErrorEquals", [])):
+            names = ", ".join(sorted(broad))
+            yield "retry-broad", f"retries {names}, so bad data runs again; remove it and let the doctor decide"
+        max_delay = retrier.get("MaxDelaySeconds", MAX_DELAY_SECONDS + 1)
+        if retrier.get("JitterStrategy") != "FULL" or max_delay > MAX_DELAY_SECONDS:
+            yield (
+                "retry-pace",
+                "calls may be retried all at once or after hours; "
+                f"set JitterStrategy to FULL and MaxDelaySeconds to at most {MAX_DELAY_SECONDS}",
+            )
+        attempts = retrier.get("MaxAttempts", 3)
+        if not 0 < attempts <= MAX_ATTEMPTS:
+            yield "retry-attempts", f"retries {attempts} times; set MaxAttempts between 1 and {MAX_ATTEMPTS}"
 
 
-def job(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    given = state.get("Parameters", {})
-    tags = given.get("Tags", {})
+def check_job(state: dict[str, Any]) -> Iterator[Problem]:
+    """Check the results, errors, name, tags, definition, queue and parameters of a Batch job."""
+    arguments = state.get("Parameters", {})
+    tags = arguments.get("Tags", {})
     step = tags.get("step")
     if state.get("ResultPath", "$") is not None:
-        yield "job-result", "ResultPath is not null: Batch's long answer would enter the plan"
-    if [catch.get("ResultPath") for catch in state.get("Catch", [])] != [f"$.{step}.error"]:
-        yield "job-error", f"its error goes to $.{step}.error, which is how the doctor knows whose it is"
-    if given.get("JobName.$") != f"States.Format('{step}-{{}}', $.run)":
-        yield "job-name", "the job is named after its step and its run"
-    if given.get("PropagateTags") is not True or "run.$" not in tags or not step:
-        yield "job-tags", "run and step are tagged and propagated: the bill is read by them"
-    if not re.fullmatch(r"\$\{\w+JobDefinition\}", str(given.get("JobDefinition"))):
-        yield "job-definition", "is substituted by the template, never written here"
-    if not str(given.get("JobQueue.$", "")).endswith(".job_queue"):
-        yield "job-queue", "comes from the plan: the doctor may move a job to the last resort"
-    words = given.get("Parameters", {})
-    if fixed := [word for word, value in words.items() if word.endswith(".$") and "States." in str(value)]:
-        yield "job-words", f"{', '.join(fixed)}: values of a run are in the plan, not made here"
+        yield "job-result", "the response of Batch would enter the plan; set ResultPath to null"
+    if [catcher.get("ResultPath") for catcher in state.get("Catch", [])] != [f"$.{step}.error"]:
+        yield "job-error", f"the doctor cannot tell which job failed; set ResultPath of Catch to $.{step}.error"
+    job_name = f"States.Format('{step}-{{}}', $.run)"
+    if arguments.get("JobName.$") != job_name:
+        yield "job-name", f"the job name must consist of step and run; set JobName.$ to {job_name}"
+    if arguments.get("PropagateTags") is not True or "run.$" not in tags or not step:
+        yield "job-tags", "the bill cannot be split by run and step; set both as tags and PropagateTags to true"
+    if not re.fullmatch(r"\$\{\w+JobDefinition\}", str(arguments.get("JobDefinition"))):
+        yield "job-definition", "the job definition is fixed; use a substitution such as ${BwaJobDefinition}"
+    if not str(arguments.get("JobQueue.$", "")).endswith(".job_queue"):
+        yield (
+            "job-queue",
+            "the doctor cannot move the job to another queue; take JobQueue.$ from .job_queue of the plan",
+        )
+    parameters = arguments.get("Parameters", {})
+    if computed := [name for name, value in parameters.items() if name.endswith(".$") and "States." in str(value)]:
+        yield "job-parameters", f"computes {', '.join(computed)}; compute these values in the plan"
 
 
-def parallel(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def check_parallel(state: dict[str, Any]) -> Iterator[Problem]:
+    """Check that branches cannot cancel each other and that only the job objects leave the Parallel state."""
     for branch in state.get("Branches", []):
-        inside = dict(states(branch))
-        for name, inner in inside.items():
+        for name, inner in states(branch):
             if inner["Type"] == "Fail":
-                yield "branch-fail", f"{name} would cancel the other branch"
+                yield "branch-fail", f"{name} would cancel the other branch; end the branch with a Pass state"
             if inner.get("End") and inner["Type"] != "Pass":
-                yield "branch-end", f"{name} ends its branch and is no Pass"
+                yield "branch-end", f"{name} ends its branch with type {inner['Type']}; end it with a Pass state"
     if "ResultSelector" not in state or not str(state.get("ResultPath", "")).startswith("$."):
-        yield "parallel-result", "only the job objects go on, under a name of their own"
+        yield (
+            "parallel-result",
+            "whole plans of both branches would leave the state; "
+            "select the job objects with ResultSelector and name them with ResultPath",
+        )
     if not state.get("Catch"):
-        yield "catch", "an error nobody catches ends the run without a record"
+        yield "catch", f"{UNCAUGHT}; add Catch"
 
 
-def parameter_faults(state: dict[str, Any]) -> list[str]:
-    """Names that the API of a Task's resource does not have, and those it cannot do without."""
+def parameter_problems(state: dict[str, Any]) -> list[str]:
+    """Return the required parameters that a task lacks and the ones that its API does not have."""
     service, operation = OPERATIONS[state["Resource"]]
     shape = input_shape(service, operation)
-    given = state.get("Parameters", {})
-    names = {word.removesuffix(".$") for word in given}
-    missing = [pascal(name) for name in shape.required_members if pascal(name) not in names]
-    return [*(f"{name} is missing" for name in missing), *unknown_members(given, shape, operation)]
+    arguments = state.get("Parameters", {})
+    names = {name.removesuffix(".$") for name in arguments}
+    missing = [pascal_case(name) for name in shape.required_members if pascal_case(name) not in names]
+    unknown = unknown_members(arguments, shape, operation)
+    return [
+        *(f"{operation} requires {name}; add it to Parameters" for name in missing),
+        *(f"the API has no {path}; remove it from Parameters" for path in unknown),
+    ]
 
 
 @cache
 def input_shape(service: str, operation: str) -> Any:
-    """What an operation takes, by botocore's model of its API."""
+    """Return the input of an operation in botocore's model of the API."""
     return botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
 
 
-def unknown_members(given: Any, shape: Any, path: str) -> list[str]:
-    """Names in PascalCase that the API's model does not have, followed through structures and lists."""
+def unknown_members(value: Any, shape: Any, path: str) -> list[str]:
+    """Return the paths, in PascalCase, that are not in the API model, at every depth of structures and lists."""
     if shape.type_name == "list":
-        items = given if isinstance(given, list) else []
-        return [fault for item in items for fault in unknown_members(item, shape.member, path)]
-    if shape.type_name != "structure" or not isinstance(given, dict):
+        items = value if isinstance(value, list) else []
+        return [unknown for item in items for unknown in unknown_members(item, shape.member, path)]
+    if shape.type_name != "structure" or not isinstance(value, dict):
         return []
-    members = {pascal(name): member for name, member in shape.members.items()}
-    faults = []
-    for word, value in given.items():
-        name = word.removesuffix(".$")
+    members = {pascal_case(name): member for name, member in shape.members.items()}
+    unknown_paths = []
+    for key, argument in value.items():
+        name = key.removesuffix(".$")
         if name not in members:
-            faults.append(f"{path}.{name} is unknown")
-        elif not word.endswith(".$"):
-            faults += unknown_members(value, members[name], f"{path}.{name}")
-    return faults
+            unknown_paths.append(f"{path}.{name}")
+        elif not key.endswith(".$"):
+            unknown_paths += unknown_members(argument, members[name], f"{path}.{name}")
+    return unknown_paths
 
 
-def pascal(name: str) -> str:
+def pascal_case(name: str) -> str:
+    """Return a name of the API model as Step Functions writes it."""
     return name[0].upper() + name[1:]

@@ -1,4 +1,4 @@
-"""cfn-lint, on the template as written and on what SAM makes of it."""
+"""Run cfn-lint on the template as written and on the template as transformed by SAM."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ GATE = "cfn-lint"
 
 
 def check(template: Template) -> list[Finding]:
+    """Return the matches of cfn-lint in both forms of the template."""
     return lint_text(template.text, "template.yaml") + lint_text(json.dumps(template.transformed), "transformed")
 
 
 def lint_text(text: str, name: str) -> list[Finding]:
+    """Return the matches of cfn-lint in one text."""
     matches = lint(text, config=ManualArgs(regions=[REGION]))
     return [
         Finding(GATE, match.rule.id, f"{name} {'.'.join(map(str, match.path or []))}", match.message)

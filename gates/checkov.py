@@ -1,4 +1,4 @@
-"""checkov on the translated template. Its pins disagree with ours, so it lives in an environment of its own."""
+"""Run checkov on the transformed template, in its own virtual environment because its pins conflict with ours."""
 
 from __future__ import annotations
 
@@ -10,43 +10,50 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .files import ROOT
 from .finding import Finding
 from .template import Template
 
 GATE = "checkov"
-ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-gates"
-REQUIREMENTS = ROOT / "gates/requirements.txt"  # made of requirements.in: uv pip compile --universal --generate-hashes
+# Compiled from requirements.in by `uv pip compile --universal --generate-hashes`.
+REQUIREMENTS = ROOT / "gates/requirements.txt"
 
 
 def check(template: Template) -> list[Finding]:
+    """Return the failed checks of one template."""
     return check_all([template])[0]
 
 
 def check_all(templates: list[Template]) -> list[list[Finding]]:
-    """One start for all of them: four of its five seconds are imports."""
+    """Return the failed checks of each template, from one process: imports take four of checkov's five seconds."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.json" for number in range(len(templates))]
         for file, template in zip(files, templates, strict=True):
             file.write_text(json.dumps(template.transformed, indent=1))
-        # Offline: no guide lines, no platform
+        # Offline: --skip-download omits the links to guidelines and contacts no platform.
         command = [install(), "--framework", "cloudformation", "--skip-download", "--compact"]
         command += ["--output", "json", *(word for file in files for word in ("--file", str(file)))]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
-        return [failures(ran.stdout, file.name) for file in files]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        return [parse_results(process.stdout, file.name) for file in files]
 
 
-def failures(output: str, name: str) -> list[Finding]:
+def parse_results(output: str, name: str) -> list[Finding]:
+    """Return the failed checks of the file with this name."""
     results = json.loads(output).get("results", {})
-    failed = [said for said in results.get("failed_checks", []) if said["file_path"].endswith(f"/{name}")]
-    passed = [said for said in results.get("passed_checks", []) if said["file_path"].endswith(f"/{name}")]
-    if not passed:  # what it cannot read it passes over
-        return [Finding(GATE, "nothing-checked", name, output[:200])]
-    return [Finding(GATE, said["check_id"], said["resource"].rpartition(".")[2], said["check_name"]) for said in failed]
+    failed = [result for result in results.get("failed_checks", []) if result["file_path"].endswith(f"/{name}")]
+    passed = [result for result in results.get("passed_checks", []) if result["file_path"].endswith(f"/{name}")]
+    if not passed:  # checkov skips a file that it cannot parse
+        message = f"checkov ran no check on the template; see the start of its output: {output[:200]}"
+        return [Finding(GATE, "nothing-checked", name, message)]
+    return [
+        Finding(GATE, result["check_id"], result["resource"].rpartition(".")[2], result["check_name"])
+        for result in failed
+    ]
 
 
 def install() -> str:
-    """The program; its environment is made anew when the pins have changed."""
+    """Return the path of checkov, after creating its environment again if the pins have changed."""
     program, stamp = ENVIRONMENT / "bin/checkov", ENVIRONMENT / "pins"
     pins = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     if not (program.exists() and stamp.exists() and stamp.read_text() == pins):

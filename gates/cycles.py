@@ -1,4 +1,4 @@
-"""No resource waits for itself: CloudFormation finds such a circle only when a stack is made."""
+"""Check that no resource depends on itself: CloudFormation reports such a cycle only when it creates the stack."""
 
 from __future__ import annotations
 
@@ -8,38 +8,46 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from .finding import Finding
-from .template import Template, listed
+from .template import Template, as_list
 
 GATE = "cycles"
 PLACEHOLDER = re.compile(r"\$\{([^!}.]+)[^}]*\}")
 
 
 def check(template: Template) -> list[Finding]:
+    """Return a finding for the first dependency cycle."""
     resources = template.resources
     graph = {name: {used for used in references(resource) if used in resources} for name, resource in resources.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        circle: list[str] = error.args[1]
-        return [Finding(GATE, "cycle", circle[0], " needs ".join(reversed(circle)))]
+        cycle: list[str] = error.args[1]
+        message = f"circular dependency: {' needs '.join(reversed(cycle))}; remove one of these references"
+        return [Finding(GATE, "cycle", cycle[0], message)]
     return []
 
 
-def references(piece: Any) -> Iterator[str]:
-    """Every name that a piece of template speaks of: resources among them make it wait."""
-    if isinstance(piece, list):
-        for item in piece:
+def references(value: Any) -> Iterator[str]:
+    """Yield every name that a part of a template refers to; the resources among them are its dependencies."""
+    if isinstance(value, list):
+        for item in value:
             yield from references(item)
-    elif isinstance(piece, dict):
-        for key, value in piece.items():
-            if key == "Ref":
-                yield value
-            elif key == "DependsOn":
-                yield from listed(value)
-            elif key == "Fn::GetAtt":
-                yield value.split(".")[0] if isinstance(value, str) else value[0]
-            elif key == "Fn::Sub":
-                yield from PLACEHOLDER.findall(value if isinstance(value, str) else value[0])
-                yield from references([] if isinstance(value, str) else value[1])
-            else:
-                yield from references(value)
+    elif isinstance(value, dict):
+        for key, argument in value.items():
+            yield from references_of_entry(key, argument)
+
+
+def references_of_entry(key: str, argument: Any) -> Iterator[str]:
+    """Yield the names in one entry of a mapping: an intrinsic function, DependsOn or a plain property."""
+    if key == "Ref":
+        yield argument
+    elif key == "DependsOn":
+        yield from as_list(argument)
+    elif key == "Fn::GetAtt":
+        yield argument.split(".")[0] if isinstance(argument, str) else argument[0]
+    elif key == "Fn::Sub":
+        text, variables = (argument, {}) if isinstance(argument, str) else argument
+        yield from PLACEHOLDER.findall(text)
+        yield from references(variables)
+    else:
+        yield from references(argument)

@@ -1,4 +1,4 @@
-"""Images: hadolint, and what it cannot see through an ARG or a stage."""
+"""Check the Dockerfiles with hadolint, and with rules of our own that resolve ARGs and stages."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .finding import Finding
+from .finding import Finding, Problem
 
 GATE = "dockerfiles"
-# Of hadolint's levels, errors and warnings; DL3059 (info) would have a test stage joined into one RUN.
-THRESHOLD = ("error", "warning")
+# The levels of hadolint that count. DL3059, of level info, would require one RUN for a whole test stage.
+LEVELS = ("error", "warning")
 SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
-CONTINUED = re.compile(r"\\\n(\s*#[^\n]*\n)*")
+TOOL_DOCKERFILE = re.compile(r"containers/[^/]+/Dockerfile")
+BUILDER = "${BUILDER}"  # the image of containers/builder.Dockerfile; containers/build builds it first
+CONTINUATION = re.compile(r"\\\n(\s*#[^\n]*\n)*")
 
 
 @dataclass
 class Stage:
-    """What one FROM begins."""
+    """A build stage: it starts with FROM."""
 
     image: str
     name: str = ""
@@ -28,57 +30,84 @@ class Stage:
 
 
 def check(texts: dict[str, str]) -> list[Finding]:
-    """Dockerfiles by path."""
+    """Return the findings in these Dockerfiles, keyed by path."""
     return hadolint(texts) + [
-        Finding(GATE, rule, name, message) for name, text in texts.items() for rule, message in judge(name, text)
+        Finding(GATE, rule, name, message)
+        for name, text in texts.items()
+        for rule, message in check_dockerfile(name, text)
     ]
 
 
 def hadolint(texts: dict[str, str]) -> list[Finding]:
-    """An excuse stands in the line above what it excuses: `# hadolint ignore=DL3008` with its reason above that."""
+    """Return the errors and warnings of hadolint.
+
+    A suppression is a comment on the line above, `# hadolint ignore=DL3008`; its reason is on the line above that.
+    """
     findings = []
     for name, text in texts.items():
         command = ["hadolint", "--no-color", "--format", "json", "-"]
-        ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         findings += [
-            Finding(GATE, said["code"], f"{name}:{said['line']}", said["message"])
-            for said in json.loads(ran.stdout)
-            if said["level"] in THRESHOLD
+            Finding(GATE, failure["code"], f"{name}:{failure['line']}", failure["message"])
+            for failure in json.loads(process.stdout)
+            if failure["level"] in LEVELS
         ]
     return findings
 
 
-def judge(name: str, text: str) -> Iterator[tuple[str, str]]:
+def check_dockerfile(name: str, text: str) -> Iterator[Problem]:
+    """Check the base images, the instructions and the user of one Dockerfile."""
     arguments, stages = parse(text)
     names = {stage.name for stage in stages}
     for stage in stages:
-        if stage.image not in names and not pinned(expand(stage.image, arguments)):
-            yield "base-pinned", f"{expand(stage.image, arguments)} moves: a tag that says a version"
+        if stage.image not in {*names, BUILDER} and not is_pinned(expand_arguments(stage.image, arguments)):
+            yield (
+                "base-pinned",
+                f"the image {expand_arguments(stage.image, arguments)} can change; give it a tag with a version",
+            )
         for word, value in stage.instructions:
-            yield from instruction(word, value)
-    if name.startswith("containers/") and (not stages or runs_as(stages) in ("", "root", "0")):
-        yield "non-root", "its last stage runs as root"
+            yield from check_instruction(word, value)
+    if TOOL_DOCKERFILE.fullmatch(name):
+        yield from check_tool_image(arguments, stages)
 
 
-def instruction(word: str, value: str) -> Iterator[tuple[str, str]]:
+def check_tool_image(arguments: dict[str, str], stages: list[Stage]) -> Iterator[Problem]:
+    """Check that the image of a tool runs without root and copies its wrapper from the shared builder."""
+    if not stages or final_user(stages) in ("", "root", "0"):
+        yield "non-root", "the last stage runs as root; add USER with another user"
+    builders = [stage.name for stage in stages if stage.image == BUILDER]
+    copied = [value.split()[0] for stage in stages for word, value in stage.instructions if word == "COPY"]
+    if arguments.get("BUILDER") != "" or not any(f"--from={name}" in copied for name in builders):
+        yield (
+            "builder",
+            "the wrapper does not come from the shared builder; "
+            f"declare `ARG BUILDER` without a default and copy from a stage that starts with `FROM {BUILDER}`",
+        )
+
+
+def check_instruction(word: str, value: str) -> Iterator[Problem]:
+    """Check one instruction, given as its name and its arguments."""
     if word == "ADD":
-        yield "no-add", "COPY takes what is here; what is fetched is fetched by a package manager that verifies it"
+        yield (
+            "no-add",
+            "ADD does not verify what it downloads; COPY local files and install others with a package manager",
+        )
     if word in ("ENV", "ARG") and SECRET.search(value.partition("=")[0]):
-        yield "secret", f"{word} {value.partition('=')[0]} stays in the image"
+        yield "secret", f"{word} {value.partition('=')[0]} stays readable in the image; remove it"
     if word == "RUN":
         if re.search(r"\b(curl|wget)\b.*\|\s*(ba|z)?sh\b", value):
-            yield "pipe-to-shell", "runs what a server sends"
+            yield "pipe-to-shell", "runs a downloaded script without verification; install a package instead"
         if "apt-get install" in value and "--no-install-recommends" not in value:
-            yield "recommends", "installs what nobody asked for"
+            yield "recommends", "installs recommended packages; add --no-install-recommends"
         if "apt-get install" in value and "rm -rf /var/lib/apt/lists" not in value:
-            yield "apt-lists", "the lists stay in the image"
+            yield "apt-lists", "the package lists stay in the image; add `rm -rf /var/lib/apt/lists/*` to this RUN"
 
 
 def parse(text: str) -> tuple[dict[str, str], list[Stage]]:
-    """The ARGs before the first FROM, and the stages."""
+    """Return the default values of the ARGs before the first FROM, and the stages."""
     arguments: dict[str, str] = {}
     stages: list[Stage] = []
-    for line in CONTINUED.sub(" ", text).splitlines():
+    for line in CONTINUATION.sub(" ", text).splitlines():
         word, _, value = line.strip().partition(" ")
         if not word or word.startswith("#"):
             continue
@@ -95,19 +124,21 @@ def parse(text: str) -> tuple[dict[str, str], list[Stage]]:
     return arguments, stages
 
 
-def expand(image: str, arguments: dict[str, str]) -> str:
-    return re.sub(r"\$\{?(\w+)\}?", lambda hit: arguments.get(hit[1], ""), image)
+def expand_arguments(image: str, arguments: dict[str, str]) -> str:
+    """Return an image name with the values of its ARGs."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda match: arguments.get(match[1], ""), image)
 
 
-def pinned(image: str) -> bool:
+def is_pinned(image: str) -> bool:
+    """Return whether an image has a digest or a tag with a version."""
     if "@sha256:" in image or image == "scratch":
         return True
     _, colon, tag = image.rpartition("/")[2].partition(":")
     return bool(colon) and tag not in ("", "latest", "stable", "edge", "master", "main")
 
 
-def runs_as(stages: list[Stage]) -> str:
-    """The user of the last stage, its own or that of the stage it begins with."""
+def final_user(stages: list[Stage]) -> str:
+    """Return the user of the last stage: its own, or that of the stage it starts from."""
     by_name = {stage.name: stage for stage in stages if stage.name}
     stage = stages[-1]
     while not stage.user and stage.image in by_name:

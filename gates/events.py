@@ -1,157 +1,231 @@
-"""What moves: rules, functions, queues, topics, machines, alarms, the network. Nothing is lost in silence or open."""
+"""Check rules, functions, queues, topics, state machines, alarms, network: no event is lost and nothing is public."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from .finding import Finding
+from .finding import Finding, LocatedProblem
 from .storage import denies_without_tls
-from .template import Said, Stack, Template, judged, listed
+from .template import Stack, Template, as_list, check_stacks
 
 GATE = "events"
-METRICS_WATCHED = (
+METRICS_WITH_ALARM = (
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
     ("AWS/States", "ExecutionsFailed"),
     ("AWS/States", "ExecutionsTimedOut"),
     ("AWS/States", "ExecutionsAborted"),
     ("AWS/Lambda", "Errors"),
 )
+MAX_RETENTION_SECONDS = 14 * 24 * 60 * 60  # the maximum of SQS; an alarm on a Friday needs more than a weekend
+SET_KMS_KEY = "is not encrypted with the key of the stack; set KmsMasterKeyId"
 
 
 def check(template: Template) -> list[Finding]:
-    return judged(template, GATE, judge)
+    """Return the findings in every deployment of the template."""
+    return check_stacks(template, GATE, check_stack)
 
 
-def judge(stack: Stack) -> Said:
-    for rules in (targets, functions, queues, topics, state_machines, alarms, network):
-        yield from rules(stack)
+def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
+    """Run every check of this gate on one deployment."""
+    checks = (
+        check_targets,
+        check_functions,
+        check_function_urls,
+        check_queues,
+        check_topics,
+        check_state_machines,
+        check_alarms,
+        check_security_groups,
+        check_endpoints,
+        check_subnets,
+    )
+    for check_resources in checks:
+        yield from check_resources(stack)
 
 
-def targets(stack: Stack) -> Said:
-    """What EventBridge cannot deliver is kept."""
-    letters = {stack.arn(name) for name, _ in stack.of_type("AWS::SQS::Queue")}
-    accepting = set(takes_events(stack))
+def check_targets(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that EventBridge keeps every event that it cannot deliver."""
+    queue_arns = {stack.arn(name) for name, _ in stack.of_type("AWS::SQS::Queue")}
+    accepting_queues = set(queues_accepting_events(stack))
     for name, rule in stack.of_type("AWS::Events::Rule"):
         for target in rule.get("Targets", []):
             queue = target.get("DeadLetterConfig", {}).get("Arn")
-            if queue not in letters:
-                yield "dead-letters", name, f"an event that {target.get('Arn')} does not take is lost"
-            elif queue not in accepting:
+            if queue not in queue_arns:
+                yield (
+                    "dead-letters",
+                    name,
+                    f"an event that fails on {target.get('Arn')} is lost; set DeadLetterConfig to a queue of the stack",
+                )
+            elif queue not in accepting_queues:
                 yield (
                     "dead-letter-policy",
                     name,
-                    f"{queue} takes nothing from this account's rules",
+                    f"the policy of {queue} must allow events.amazonaws.com to send messages for named rules only; "
+                    "add such a statement with a condition on aws:SourceArn",
                 )
             if not target.get("RetryPolicy", {}).get("MaximumEventAgeInSeconds"):
-                yield "retry-policy", name, "how long it is tried is not said"
+                yield "retry-policy", name, "the retry time has no limit; set RetryPolicy.MaximumEventAgeInSeconds"
 
 
-def takes_events(stack: Stack) -> Iterator[str]:
-    """Queues whose policy lets EventBridge send for named rules."""
+def queues_accepting_events(stack: Stack) -> Iterator[str]:
+    """Yield the queues whose policy lets EventBridge send messages for named rules."""
+    for statement in queue_statements(stack):
+        condition_keys = {key for tests in statement.get("Condition", {}).values() for key in tests}
+        principal = statement.get("Principal")
+        services = as_list(principal.get("Service")) if isinstance(principal, dict) else []
+        allows_events = statement.get("Effect") == "Allow" and "events.amazonaws.com" in services
+        if allows_events and "aws:SourceArn" in condition_keys:
+            yield from as_list(statement.get("Resource"))
+
+
+def queue_statements(stack: Stack) -> Iterator[dict[str, Any]]:
+    """Yield every statement of every queue policy."""
     for _, policy in stack.of_type("AWS::SQS::QueuePolicy"):
-        for statement in listed(policy["PolicyDocument"].get("Statement")):
-            named = {key for tests in statement.get("Condition", {}).values() for key in tests}
-            principal = statement.get("Principal")
-            sender = listed(principal.get("Service")) if isinstance(principal, dict) else []
-            if statement.get("Effect") == "Allow" and "events.amazonaws.com" in sender and "aws:SourceArn" in named:
-                yield from listed(statement.get("Resource"))
+        yield from as_list(policy["PolicyDocument"].get("Statement"))
 
 
-def functions(stack: Stack) -> Said:
-    kept = {
+def check_functions(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check the tracing, failure destination, log group, network and encryption of each function."""
+    with_destination = {
         config.get("FunctionName")
         for _, config in stack.of_type("AWS::Lambda::EventInvokeConfig")
         if config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     }
     rules = [rule for _, rule in stack.of_type("AWS::Events::Rule")]
     asynchronous = {target.get("Arn") for rule in rules for target in rule.get("Targets", [])}
-    groups = {name for name, _ in stack.of_type("AWS::Logs::LogGroup")}
+    log_groups = {name for name, _ in stack.of_type("AWS::Logs::LogGroup")}
     for name, function in stack.of_type("AWS::Lambda::Function"):
         if function.get("TracingConfig", {}).get("Mode") != "Active":
-            yield "tracing", name, "its part of a run is not seen"
-        if stack.arn(name) in asynchronous and name not in kept:
-            yield "on-failure", name, "an event it fails on is lost after the last try"
-        if function.get("LoggingConfig", {}).get("LogGroup") not in groups:
-            yield "log-group", name, "writes to a log group that nobody set a retention on"
+            yield "tracing", name, "its part of a run is missing in X-Ray; set Tracing to Active"
+        if stack.arn(name) in asynchronous and name not in with_destination:
+            yield "on-failure", name, "an event is lost after the last failed retry; set an OnFailure destination"
+        if function.get("LoggingConfig", {}).get("LogGroup") not in log_groups:
+            yield (
+                "log-group",
+                name,
+                "writes to a log group without a retention; set LoggingConfig.LogGroup to a log group of the stack",
+            )
         if "VpcConfig" in function:
-            yield "no-vpc", name, "functions reach AWS only; a VPC would bill a way out"
+            yield "no-vpc", name, "calls AWS APIs only, and a VPC would bill endpoints; remove VpcConfig"
         if not function.get("KmsKeyArn"):
-            yield "encrypted", name, "its environment is not under our key"
-    yield from urls(stack)
+            yield "encrypted", name, "its environment is not encrypted with the key of the stack; set KmsKeyArn"
 
 
-def urls(stack: Stack) -> Said:
+def check_function_urls(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that a function URL requires IAM authentication."""
     for name, url in stack.of_type("AWS::Lambda::Url"):
         if url.get("AuthType") != "AWS_IAM":
-            yield "open-url", name, "anybody may call it"
+            yield "open-url", name, "anyone may call the function URL; set AuthType to AWS_IAM or remove the URL"
 
 
-def queues(stack: Stack) -> Said:
-    protected = {
+def check_queues(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check the encryption, the policy and the retention of each queue."""
+    tls_only = {
         resource
-        for _, policy in stack.of_type("AWS::SQS::QueuePolicy")
-        for statement in listed(policy["PolicyDocument"].get("Statement"))
+        for statement in queue_statements(stack)
         if denies_without_tls(statement, "sqs:*")
-        for resource in listed(statement.get("Resource"))
+        for resource in as_list(statement.get("Resource"))
     }
     for name, queue in stack.of_type("AWS::SQS::Queue"):
         if not queue.get("KmsMasterKeyId"):
-            yield "encrypted", name, "not with our key"
-        if stack.arn(name) not in protected:
-            yield "tls-only", name, "no policy denies what comes without TLS"
-        if queue.get("MessageRetentionPeriod", 0) < 1209600:
-            yield "dead-letters", name, "14 days are the most, and what an alarm on a Friday needs"
+            yield "encrypted", name, SET_KMS_KEY
+        if stack.arn(name) not in tls_only:
+            yield (
+                "tls-only",
+                name,
+                "no queue policy denies requests without TLS; deny sqs:* where aws:SecureTransport is false",
+            )
+        if queue.get("MessageRetentionPeriod", 0) < MAX_RETENTION_SECONDS:
+            yield (
+                "dead-letters",
+                name,
+                f"messages may expire before anyone reads them; set MessageRetentionPeriod to {MAX_RETENTION_SECONDS} "
+                "(14 days, the maximum)",
+            )
 
 
-def topics(stack: Stack) -> Said:
+def check_topics(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check the encryption of each topic."""
     for name, topic in stack.of_type("AWS::SNS::Topic"):
         if not topic.get("KmsMasterKeyId"):
-            yield "encrypted", name, "not with our key"
+            yield "encrypted", name, SET_KMS_KEY
 
 
-def state_machines(stack: Stack) -> Said:
-    published = {
-        version.get("StateMachineArn")
-        for _, version in stack.of_type("AWS::StepFunctions::StateMachineVersion")
-        if any(True for _ in stack.of_type("AWS::StepFunctions::StateMachineAlias"))
-    }
+def check_state_machines(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check the logging, tracing and versions of each state machine."""
+    has_alias = any(True for _ in stack.of_type("AWS::StepFunctions::StateMachineAlias"))
+    versions = stack.of_type("AWS::StepFunctions::StateMachineVersion")
+    with_version = {version.get("StateMachineArn") for _, version in versions} if has_alias else set()
     for name, machine in stack.of_type("AWS::StepFunctions::StateMachine"):
         logging = machine.get("LoggingConfiguration", {})
         if logging.get("Level") != "ERROR" or not logging.get("Destinations"):
-            yield "machine-log", name, "errors are logged, and only they"
+            yield "machine-log", name, "must log errors and nothing else; set Level to ERROR and add a destination"
         if logging.get("IncludeExecutionData") is not False:
-            yield "execution-data", name, "a plan names a sample: it goes into no log"
+            yield (
+                "execution-data",
+                name,
+                "logs the plan, which contains the sample name; set IncludeExecutionData to false",
+            )
         if machine.get("TracingConfiguration", {}).get("Enabled") is not True:
-            yield "tracing", name, "a run is not seen as one"
-        if stack.ref(name) not in published:
-            yield "published-version", name, "a deployment would change runs that are under way"
+            yield "tracing", name, "a run is not shown as one trace in X-Ray; set Tracing.Enabled to true"
+        if stack.ref(name) not in with_version:
+            yield "published-version", name, "a deployment changes runs in progress; set AutoPublishAlias"
 
 
-def alarms(stack: Stack) -> Said:
-    topics_there = {stack.arn(name) for name, _ in stack.of_type("AWS::SNS::Topic")}
-    watched = set()
+def check_alarms(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that each alarm notifies a topic and that each of METRICS_WITH_ALARM has an alarm."""
+    topic_arns = {stack.arn(name) for name, _ in stack.of_type("AWS::SNS::Topic")}
+    metrics = set()
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm"):
-        watched.add((alarm.get("Namespace"), alarm.get("MetricName")))
-        if not set(alarm.get("AlarmActions", [])) & topics_there:
-            yield "silent-alarm", name, "nobody is told"
-    for namespace, metric in METRICS_WATCHED:
-        if (namespace, metric) not in watched:
-            yield "unwatched", metric, f"no alarm on {namespace} {metric}"
+        metrics.add((alarm.get("Namespace"), alarm.get("MetricName")))
+        if not set(alarm.get("AlarmActions", [])) & topic_arns:
+            yield "silent-alarm", name, "the alarm notifies nobody; add a topic of the stack to AlarmActions"
+    for namespace, metric in METRICS_WITH_ALARM:
+        if (namespace, metric) not in metrics:
+            yield "missing-alarm", metric, f"no alarm watches {namespace} {metric}; add one"
 
 
-def network(stack: Stack) -> Said:
+def check_security_groups(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that a security group accepts connections from security groups only."""
     for name, group in stack.of_type("AWS::EC2::SecurityGroup"):
         for rule in group.get("SecurityGroupIngress", []):
             if "SourceSecurityGroupId" not in rule:
-                yield "open-port", name, f"{rule.get('CidrIp', rule)} may come in"
-    private = not dict(stack.of_type("AWS::EC2::InternetGateway"))
+                yield (
+                    "open-port",
+                    name,
+                    f"accepts connections from {rule.get('CidrIp', rule)}; allow a SourceSecurityGroupId instead",
+                )
+
+
+def check_endpoints(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that the policy of each VPC endpoint names actions and resources."""
+    private = is_private(stack)
     for name, endpoint in stack.of_type("AWS::EC2::VPCEndpoint"):
-        statements = listed(endpoint.get("PolicyDocument", {}).get("Statement"))
+        statements = as_list(endpoint.get("PolicyDocument", {}).get("Statement"))
         if private and endpoint.get("VpcEndpointType") == "Gateway" and not statements:
-            yield "endpoint-policy", name, "a private network whose way to S3 leads to everybody's buckets"
+            yield (
+                "endpoint-policy",
+                name,
+                "gives a private network access to the buckets of every account; add a PolicyDocument",
+            )
         for statement in statements:
-            if "*" in listed(statement.get("Resource")) or "*" in listed(statement.get("Action")):
-                yield "endpoint-policy", name, "leads to everything"
-    for name, instance in stack.of_type("AWS::EC2::Subnet"):
-        if private and instance.get("MapPublicIpOnLaunch"):
-            yield "public-address", name, "no instance of a private network has one"
+            if "*" in as_list(statement.get("Resource")) or "*" in as_list(statement.get("Action")):
+                yield "endpoint-policy", name, "its policy allows `*`; name the actions and resources"
+
+
+def check_subnets(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that the instances of a private network have no public addresses."""
+    private = is_private(stack)
+    for name, subnet in stack.of_type("AWS::EC2::Subnet"):
+        if private and subnet.get("MapPublicIpOnLaunch"):
+            yield (
+                "public-address",
+                name,
+                "gives instances of a private network a public address; set MapPublicIpOnLaunch to false",
+            )
+
+
+def is_private(stack: Stack) -> bool:
+    """Return whether the stack has no internet gateway."""
+    return not dict(stack.of_type("AWS::EC2::InternetGateway"))

@@ -1,4 +1,4 @@
-"""What a gate says: which rule, where, and why it matters."""
+"""Define the finding that a gate reports, and its suppression by the template."""
 
 from __future__ import annotations
 
@@ -6,29 +6,37 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+Problem = tuple[str, str]  # rule, message
+LocatedProblem = tuple[str, str, str]  # rule, location, message
+
 
 @dataclass(frozen=True, order=True)
 class Finding:
+    """A violated rule: its message says what is wrong and what to do."""
+
     gate: str
     rule: str
-    where: str
+    location: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.gate}: {self.rule}: {self.where}: {self.message}"
+        return f"{self.gate}: {self.rule}: {self.location}: {self.message}"
 
 
-def unique(findings: Iterable[Finding]) -> list[Finding]:
-    """Each once: the same fault shows in every deployment that has it."""
+def drop_duplicates(findings: Iterable[Finding]) -> list[Finding]:
+    """Return each finding once: several deployments may have the same fault."""
     return list(dict.fromkeys(findings))
 
 
-def unexcused(findings: Iterable[Finding], resources: dict[str, Any]) -> list[Finding]:
-    """Those without an excuse beside the resource: `Metadata: {gates: {skip: [{id: rule, comment: why}]}}`."""
-    excused = {
+def drop_suppressed(findings: Iterable[Finding], resources: dict[str, Any]) -> list[Finding]:
+    """Return the findings without a suppression in the metadata of their resource.
+
+    A suppression needs a comment: `Metadata: {gates: {skip: [{id: RULE, comment: REASON}]}}`.
+    """
+    suppressed = {
         (name, skip["id"])
         for name, resource in resources.items()
         for skip in resource.get("Metadata", {}).get("gates", {}).get("skip", [])
         if skip.get("comment")
     }
-    return [found for found in findings if (found.where.split(".")[0], found.rule) not in excused]
+    return [finding for finding in findings if (finding.location.split(".")[0], finding.rule) not in suppressed]

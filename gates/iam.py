@@ -1,4 +1,4 @@
-"""Permissions: every policy of the template, resolved, through cloudsplaining and our own rules."""
+"""Check the permissions: every resolved policy of the template, with cloudsplaining and our own rules."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from cloudsplaining.scan.assume_role_policy_document import AssumeRolePolicyDocu
 from cloudsplaining.scan.policy_document import PolicyDocument
 from policy_sentry.querying.actions import get_action_data
 
-from .finding import Finding
-from .template import ACCOUNT, Said, Stack, Template, judged, listed
+from .finding import Finding, LocatedProblem, Problem
+from .template import ACCOUNT, Stack, Template, as_list, check_stacks
 
 GATE = "iam"
-# Resource "*" is for actions that IAM's own tables give no resource type. The risks we know of:
-KNOWN_RISKS = {
-    "logs:PutResourcePolicy": "log delivery of a state machine asks for it, and it has no resource-level permission",
+# Resource "*" is accepted for actions without resource types in IAM's own tables. Accepted risks beyond those:
+ACCEPTED_RISKS = {
+    "logs:PutResourcePolicy": "log delivery of a state machine needs it, and it has no resource-level permission",
 }
-# Managed by AWS and attached by name; what they allow is not ours to write.
-MANAGED = {
+# AWS managed policies, attached by name: their content is not ours to change.
+ACCEPTED_MANAGED_POLICIES = {
     "AWSLambdaBasicExecutionRole": "a function writes its log",
     "AWSXrayWriteOnlyAccess": "a function writes its traces",
     "AmazonEC2ContainerServiceforEC2Role": "an instance registers with ECS, pulls images and writes logs",
 }
-# Service principals that send aws:SourceAccount when they assume a role; lambda and ec2 send none.
-SENDS_SOURCE = {"states", "ecs-tasks", "events", "scheduler", "batch", "pipes", "firehose"}
-ACCOUNT_CONDITIONS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals")
+# Service principals that send aws:SourceAccount when they assume a role; lambda and ec2 do not send it.
+SERVICES_SENDING_SOURCE_ACCOUNT = {"states", "ecs-tasks", "events", "scheduler", "batch", "pipes", "firehose"}
+ACCOUNT_OPERATORS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals")
 ESCALATION_RULES = {
     "allows_privilege_escalation": "privilege-escalation",
     "allows_data_exfiltration_actions": "data-exfiltration",
@@ -36,18 +36,21 @@ ESCALATION_RULES = {
     "service_wildcard": "service-wildcard",
     "contains_statement_using_not_action": "not-action",
 }
-POLICY_OF = {  # who may do what to a resource: its property
+RESOURCE_POLICY_PROPERTIES = {
     "AWS::ECR::Repository": "RepositoryPolicyText",
     "AWS::KMS::Key": "KeyPolicy",
     "AWS::S3::BucketPolicy": "PolicyDocument",
     "AWS::SNS::TopicPolicy": "PolicyDocument",
     "AWS::SQS::QueuePolicy": "PolicyDocument",
 }
+DELETING_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:DeleteBucket")
+ADD_ACCOUNT_CONDITION = "add a condition on aws:SourceAccount or aws:SourceArn"
+OTHER_ACCOUNT = "belongs to another account; allow principals of this account only"
 
 
 @dataclass(frozen=True)
 class Policy:
-    """An identity policy: what a role may do."""
+    """An identity policy: the permissions of one role."""
 
     role: str
     name: str
@@ -55,136 +58,158 @@ class Policy:
 
 
 def check(template: Template) -> list[Finding]:
-    return judged(template, GATE, judge)
+    """Return the findings in every deployment of the template."""
+    return check_stacks(template, GATE, check_stack)
 
 
-def judge(stack: Stack) -> Said:
-    yield from identities(stack)
+def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check every role, identity policy, resource policy and function permission of one deployment."""
+    yield from check_identity_policies(stack)
     for role, properties in stack.of_type("AWS::IAM::Role"):
-        yield from trust(role, properties)
+        yield from check_trust_policy(role, properties)
         for arn in properties.get("ManagedPolicyArns", []):
-            if arn.rpartition("/")[2] not in MANAGED:
-                yield "managed-policy", role, f"{arn} is not among those that are known to be small"
-    for kind, key in POLICY_OF.items():
-        for name, properties in stack.of_type(kind):
-            yield from resource_policy(name, properties.get(key, {}))
+            if arn.rpartition("/")[2] not in ACCEPTED_MANAGED_POLICIES:
+                yield (
+                    "managed-policy",
+                    role,
+                    f"attaches {arn}, which may allow too much; write an inline policy instead",
+                )
+    for resource_type, policy_property in RESOURCE_POLICY_PROPERTIES.items():
+        for name, properties in stack.of_type(resource_type):
+            yield from check_resource_policy(name, properties.get(policy_property, {}))
     for name, properties in stack.of_type("AWS::Lambda::Permission"):
         if not {"SourceArn", "SourceAccount"} & set(properties):
-            yield "confused-deputy", name, f"{properties.get('Principal')} may call on anybody's behalf"
+            principal = properties.get("Principal")
+            yield "confused-deputy", name, f"{principal} may call for any account; set SourceArn or SourceAccount"
 
 
-def identities(stack: Stack) -> Said:
-    """What each role may do."""
+def check_identity_policies(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check the permissions of each role."""
     buckets = dict(stack.of_type("AWS::S3::Bucket"))
-    ours = [stack.arn(name) for name in buckets]
-    inputs = [stack.arn(name) for name, bucket in buckets.items() if "NotificationConfiguration" in bucket]
-    for policy in policies(stack):
-        for rule, message in [*splained(policy), *statements_of(policy, ours, inputs)]:
+    bucket_arns = [stack.arn(name) for name in buckets]
+    input_arns = [stack.arn(name) for name, bucket in buckets.items() if "NotificationConfiguration" in bucket]
+    for policy in identity_policies(stack):
+        for rule, message in [*run_cloudsplaining(policy), *check_statements(policy, bucket_arns, input_arns)]:
             yield rule, f"{policy.role}.{policy.name}", message
 
 
-def policies(stack: Stack) -> Iterator[Policy]:
+def identity_policies(stack: Stack) -> Iterator[Policy]:
+    """Yield every policy of a role, inline or as a resource of its own."""
     for role, properties in stack.of_type("AWS::IAM::Role"):
         for inline in properties.get("Policies", []):
             yield Policy(role, inline["PolicyName"], inline["PolicyDocument"])
-    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
-        for name, properties in stack.of_type(kind):
+    for resource_type in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
+        for name, properties in stack.of_type(resource_type):
             yield Policy(name, properties.get("PolicyName", "policy"), properties["PolicyDocument"])
 
 
-def splained(policy: Policy) -> Iterator[tuple[str, str]]:
-    """What cloudsplaining calls high or medium risks."""
+def run_cloudsplaining(policy: Policy) -> Iterator[Problem]:
+    """Yield the risks that cloudsplaining rates as high or medium."""
     document = PolicyDocument(policy.document)
     for attribute, rule in ESCALATION_RULES.items():
         for risk in getattr(document, attribute):
-            if str(risk) not in KNOWN_RISKS:
-                yield rule, risk["type"] if isinstance(risk, dict) and "type" in risk else str(risk)
+            if str(risk) not in ACCEPTED_RISKS:
+                description = risk["type"] if isinstance(risk, dict) and "type" in risk else str(risk)
+                yield rule, f"cloudsplaining reports {description}; remove the action or name its resources"
 
 
-def statements_of(policy: Policy, buckets: list[str], fastq: list[str]) -> Iterator[tuple[str, str]]:
-    for statement in listed(policy.document.get("Statement")):
-        if statement.get("Effect") != "Allow":
-            continue
-        actions, resources = listed(statement.get("Action")), listed(statement.get("Resource"))
-        if "NotResource" in statement:
-            yield "not-resource", "says what is not meant"
-        for action in actions:
-            if action == "*" or action.endswith(":*"):
-                yield "any-action", f"{action}: an action is named"
-            if any(bare(resource) for resource in resources) and not (without_resource(action)):
-                yield "any-resource", f"{action} on everything"
-            if action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:DeleteBucket"):
-                yield "deletes-data", f"{action}: nothing here deletes; lifecycle rules do"
-            if action.startswith("s3:"):
-                yield from objects(action, resources, buckets, fastq)
-            if action == "iam:PassRole" and "Condition" not in statement:
-                yield "pass-role", "to whom is said by iam:PassedToService"
+def check_statements(policy: Policy, bucket_arns: list[str], input_arns: list[str]) -> Iterator[Problem]:
+    """Check each statement of a policy that allows something."""
+    for statement in as_list(policy.document.get("Statement")):
+        if statement.get("Effect") == "Allow":
+            yield from check_allow_statement(statement, bucket_arns, input_arns)
 
 
-def objects(action: str, resources: list[str], buckets: list[str], fastq: list[str]) -> Iterator[tuple[str, str]]:
+def check_allow_statement(
+    statement: dict[str, Any], bucket_arns: list[str], input_arns: list[str]
+) -> Iterator[Problem]:
+    """Check the actions and resources of one statement."""
+    actions, resources = as_list(statement.get("Action")), as_list(statement.get("Resource"))
+    if "NotResource" in statement:
+        yield "not-resource", "NotResource allows everything outside its list; use Resource instead"
+    for action in actions:
+        if action == "*" or action.endswith(":*"):
+            yield "any-action", f"allows {action}; name the actions"
+        if any(is_wildcard(resource) for resource in resources) and not lacks_resource_types(action):
+            yield "any-resource", f"allows {action} on every resource; name the resources"
+        if action in DELETING_ACTIONS:
+            yield "deletes-data", f"allows {action}; remove it and let a lifecycle rule delete objects"
+        if action.startswith("s3:"):
+            yield from check_s3_resources(action, resources, bucket_arns, input_arns)
+        if action == "iam:PassRole" and "Condition" not in statement:
+            yield "pass-role", "passes a role to any service; add a condition on iam:PassedToService"
+
+
+def check_s3_resources(
+    action: str, resources: list[str], bucket_arns: list[str], input_arns: list[str]
+) -> Iterator[Problem]:
+    """Check that an S3 action reads buckets of the stack only, and writes named keys outside the input buckets."""
     for resource in resources:
         bucket, _, key = resource.partition("/")
-        if bucket not in buckets:
-            yield "foreign-bucket", f"{action} on {resource}, which is no bucket of this stack"
-        elif action.startswith("s3:Put") and bucket in fastq:
-            yield "writes-input", f"{action} on {resource}: what we write would start runs"
+        if bucket not in bucket_arns:
+            yield "foreign-bucket", f"allows {action} on {resource}; name a bucket of this stack"
+        elif action.startswith("s3:Put") and bucket in input_arns:
+            yield "writes-input", f"allows {action} on {resource}, where a new object starts a run; remove it"
         elif action.startswith("s3:Put") and key == "*":
-            yield "writes-anywhere", f"{action} on {resource}: a job writes its own keys only"
+            yield "writes-anywhere", f"allows {action} on {resource}; name the key prefixes that the job writes"
 
 
-def bare(resource: str) -> bool:
-    """All there is, or all of a service, a region or an account."""
+def is_wildcard(resource: str) -> bool:
+    """Return whether an ARN stands for every resource of a service, region or account."""
     return resource == "*" or (resource.startswith("arn:") and resource.split(":", 5)[-1] == "*")
 
 
 @cache
-def without_resource(action: str) -> bool:
-    """IAM's tables know no resource type for it."""
+def lacks_resource_types(action: str) -> bool:
+    """Return whether IAM's tables list no resource type for an action, so that it needs Resource "*"."""
     service, _, name = action.partition(":")
     rows = (get_action_data(service, name) or {}).get(service, []) if "*" not in action else []
     return bool(rows) and all(row["resource_arn_format"] == "*" for row in rows)
 
 
-def trust(role: str, properties: dict[str, Any]) -> Said:
+def check_trust_policy(role: str, properties: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that a role is assumed by this account only, or by a service on its behalf."""
     document = properties.get("AssumeRolePolicyDocument", {})
     if AssumeRolePolicyDocument(document).role_assumable_by_any_principal:
-        yield "open-trust", role, "anybody may assume it"
-    for statement in listed(document.get("Statement")):
+        yield "open-trust", role, "any principal may assume the role; name the service or role"
+    for statement in as_list(document.get("Statement")):
         for principal in principals(statement):
             service = principal.partition(".")[0]
-            if principal.endswith(".amazonaws.com") and service in SENDS_SOURCE and not of_this_account(statement):
-                yield "trust-source", role, f"{principal} may assume it for any account: aws:SourceAccount is missing"
-            elif not principal.endswith(".amazonaws.com") and ACCOUNT not in principal:
-                yield "open-trust", role, f"{principal} is of another account"
+            if not principal.endswith(".amazonaws.com"):
+                if ACCOUNT not in principal:
+                    yield "open-trust", role, f"{principal} {OTHER_ACCOUNT}"
+            elif service in SERVICES_SENDING_SOURCE_ACCOUNT and not is_limited_to_account(statement):
+                yield "trust-source", role, f"{principal} may assume it for any account; {ADD_ACCOUNT_CONDITION}"
 
 
-def resource_policy(name: str, document: dict[str, Any]) -> Said:
-    """What others may do to a resource: no one unnamed, and a service only on this account's behalf."""
-    for statement in listed(document.get("Statement")):
+def check_resource_policy(name: str, document: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that a resource policy allows named principals of this account, and services on its behalf only."""
+    for statement in as_list(document.get("Statement")):
         if statement.get("Effect") != "Allow":
             continue
         for principal in principals(statement):
-            if principal == "*" and not of_this_account(statement):
-                yield "open-policy", name, "anybody"
-            elif principal.endswith(".amazonaws.com") and not of_this_account(statement):
-                yield "confused-deputy", name, f"{principal} may act on anybody's behalf"
+            if principal == "*" and not is_limited_to_account(statement):
+                yield "open-policy", name, "allows every principal; name the principals"
+            elif principal.endswith(".amazonaws.com") and not is_limited_to_account(statement):
+                yield "confused-deputy", name, f"{principal} may act for any account; {ADD_ACCOUNT_CONDITION}"
             elif principal.startswith("arn:") and ACCOUNT not in principal:
-                yield "open-policy", name, f"{principal} is of another account"
+                yield "open-policy", name, f"{principal} {OTHER_ACCOUNT}"
 
 
 def principals(statement: dict[str, Any]) -> list[str]:
-    named = statement.get("Principal", {})
-    if isinstance(named, str):
-        return [named]
-    return [str(principal) for group in named.values() for principal in listed(group)]
+    """Return every principal of a statement."""
+    principal = statement.get("Principal", {})
+    if isinstance(principal, str):
+        return [principal]
+    return [str(name) for group in principal.values() for name in as_list(group)]
 
 
-def of_this_account(statement: dict[str, Any]) -> bool:
-    """A condition holds the caller to this account: by its number, or by an ARN with the number in it."""
+def is_limited_to_account(statement: dict[str, Any]) -> bool:
+    """Return whether a condition limits callers to this account, by its number or by an ARN that contains it."""
     return any(
         ACCOUNT in str(value)
         for operator, tests in statement.get("Condition", {}).items()
-        if operator in ACCOUNT_CONDITIONS
+        if operator in ACCOUNT_OPERATORS
         for values in tests.values()
-        for value in listed(values)
+        for value in as_list(values)
     )

@@ -1,4 +1,7 @@
-"""What no checker sees of Batch: definitions, queues, compute environments, launch template, what `.sync` needs."""
+"""Check AWS Batch beyond cfn-lint and checkov: job definitions, queues, compute environments and the launch template.
+
+Also checks that each state machine has the permissions of the `.sync` integration with Batch.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,20 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .finding import Finding, unexcused
-from .template import Said, Stack, Template, judged, listed
+from .finding import Finding, LocatedProblem, Problem, drop_suppressed
+from .template import Stack, Template, as_list, check_by_type, check_stacks
 
 GATE = "jobs"
-MOST_EXIT_RULES = 5  # Batch takes no more
+MAX_EXIT_RULES = 5  # the limit of Batch
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
-# Why Batch may leave a job in RUNNABLE, by its own words; one it is not told of can wait for ever.
-STUCK = (
+# Batch's reasons for a job that stays in RUNNABLE. For a reason that the queue does not list, a job waits for ever.
+BLOCKED_REASONS = (
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
 )
 MANAGED_RULE = "rule/StepFunctionsGetEventsForBatchJobsRule"
-SYNC = {  # action: what its resource must speak of
+SYNC_PERMISSIONS = {  # action: a part of the ARN of its resource
     "batch:SubmitJob": "job-definition",
     "batch:TerminateJob": "",
     "batch:DescribeJobs": "",
@@ -30,166 +33,209 @@ SYNC = {  # action: what its resource must speak of
     "events:PutRule": MANAGED_RULE,
     "events:DescribeRule": MANAGED_RULE,
 }
-
-Faults = Iterator[tuple[str, str]]  # rule, message
+ALLOCATION_STRATEGIES = {"SPOT": "SPOT_PRICE_CAPACITY_OPTIMIZED", "EC2": "BEST_FIT_PROGRESSIVE"}
+REVISION_LOST = "an update deregisters the revision that runs in progress use"
 
 
 def check(template: Template) -> list[Finding]:
-    rules = {"AWS::Batch::JobDefinition": definition_as_written, "AWS::EC2::LaunchTemplate": user_data}
-    written = [
+    """Return the findings in the template before its functions are resolved, and in every deployment of it."""
+    checks = {"AWS::Batch::JobDefinition": check_definition_source, "AWS::EC2::LaunchTemplate": check_user_data}
+    findings = [
         Finding(GATE, rule, name, message)
         for name, resource in template.resources.items()
-        if resource["Type"] in rules
-        for rule, message in rules[resource["Type"]](resource)
+        if resource["Type"] in checks
+        for rule, message in checks[resource["Type"]](resource)
     ]
-    return judged(template, GATE, judge) + unexcused(written, template.resources)
+    return check_stacks(template, GATE, check_stack) + drop_suppressed(findings, template.resources)
 
 
-def judge(stack: Stack) -> Said:
-    rules = {
-        "AWS::Batch::JobDefinition": definition,
-        "AWS::Batch::JobQueue": queue,
-        "AWS::Batch::ComputeEnvironment": environment,
-        "AWS::EC2::LaunchTemplate": launch_template,
+def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check every resource of Batch in one deployment."""
+    checks = {
+        "AWS::Batch::JobDefinition": check_definition,
+        "AWS::Batch::JobQueue": check_queue,
+        "AWS::Batch::ComputeEnvironment": check_compute_environment,
+        "AWS::EC2::LaunchTemplate": check_launch_template,
     }
-    for kind, faults_of in rules.items():
-        for name, properties in stack.of_type(kind):
-            for rule, message in faults_of(properties):
-                yield rule, name, message
-    yield from sync_permissions(stack)
+    yield from check_by_type(stack, checks)
+    yield from check_sync_permissions(stack)
 
 
-def definition_as_written(resource: dict[str, Any]) -> Faults:
-    """What only the template's own words tell."""
+def check_definition_source(resource: dict[str, Any]) -> Iterator[Problem]:
+    """Check the parts of a job definition that are lost when the template is resolved."""
     image = json.dumps(resource["Properties"].get("ContainerProperties", {}).get("Image", ""))
-    if "${ImageTag}" not in image and '"Ref": "ImageTag"' not in image:
-        yield "image-tag", f"its image {image} is not the one of the parameter ImageTag"
+    match = re.search(r"/(\w+):\$\{(\w+)ImageTag\}", image)
+    if not match or match[1].replace("_", "") != match[2].lower():
+        yield "image-tag", f"the image {image} does not have the tag of its tool; use <tool>:${{<Tool>ImageTag}}"
     if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
-        yield "revision-kept", "is deregistered by an update while runs still use it"
+        yield "revision-retained", f"{REVISION_LOST}; set DeletionPolicy and UpdateReplacePolicy to Retain"
 
 
-def user_data(resource: dict[str, Any]) -> Faults:
+def check_user_data(resource: dict[str, Any]) -> Iterator[Problem]:
+    """Check that the user data enables Spot instance draining."""
     if "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" not in json.dumps(resource["Properties"]):
-        yield "draining", "a Spot host would go without SIGTERM to its jobs"
+        yield (
+            "draining",
+            "a Spot interruption sends jobs no SIGTERM; set ECS_ENABLE_SPOT_INSTANCE_DRAINING=true in the user data",
+        )
 
 
-def definition(properties: dict[str, Any]) -> Faults:
+def check_definition(properties: dict[str, Any]) -> Iterator[Problem]:
+    """Check the image, retries, time limit, tags and log of a job definition."""
     container = properties.get("ContainerProperties", {})
-    yield from confinement(container)
+    yield from check_isolation(container)
     image = str(container.get("Image"))
     if image.endswith(":latest") or not re.search(r":[\w.-]+$", image):
-        yield "image-pinned", f"{image} moves"
-    rules = properties.get("RetryStrategy", {}).get("EvaluateOnExit", [])
-    if not rules or rules[-1] != LAST_EXIT_RULE:
-        yield "exit-rules", f"the last is {LAST_EXIT_RULE}: without it Batch tries again what no rule names"
-    if len(rules) > MOST_EXIT_RULES:
-        yield "exit-rules", f"{len(rules)}: Batch takes {MOST_EXIT_RULES}"
-    if LAST_EXIT_RULE in rules[:-1]:
-        yield "exit-rules", "none after the one that matches all is ever read"
+        yield "image-pinned", f"the image {image} can change; give it a tag with a version"
+    yield from check_exit_rules(properties.get("RetryStrategy", {}).get("EvaluateOnExit", []))
     if not properties.get("Timeout", {}).get("AttemptDurationSeconds"):
-        yield "time-limit", "a job that hangs would be paid for until somebody looks"
+        yield "time-limit", "a job that hangs is billed without limit; set Timeout.AttemptDurationSeconds"
     if properties.get("PropagateTags") is not True:
-        yield "tags", "without PropagateTags the bill cannot be read by run"
+        yield "tags", "the bill cannot be split by run; set PropagateTags to true"
     if not properties.get("ResourceRetentionPolicy", {}).get("SkipDeregisterOnUpdate"):
-        yield "revision-kept", "is deregistered by an update while runs still use it"
+        yield "revision-retained", f"{REVISION_LOST}; set ResourceRetentionPolicy.SkipDeregisterOnUpdate to true"
     log = container.get("LogConfiguration", {})
     if log.get("LogDriver") != "awslogs" or not log.get("Options", {}).get("awslogs-group"):
-        yield "log-group", "its log goes where nobody set a retention"
+        yield "log-group", "its log group has no retention; set LogDriver to awslogs and awslogs-group"
 
 
-def confinement(container: dict[str, Any]) -> Faults:
+def check_exit_rules(rules: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Check that the exit rules end with the rule that stops on every other reason."""
+    if not rules or rules[-1] != LAST_EXIT_RULE:
+        yield (
+            "exit-rules",
+            f"Batch retries every failure that matches no rule; add {LAST_EXIT_RULE} at the end of EvaluateOnExit",
+        )
+    if len(rules) > MAX_EXIT_RULES:
+        yield "exit-rules", f"EvaluateOnExit has {len(rules)} rules; keep at most {MAX_EXIT_RULES}, the limit of Batch"
+    if LAST_EXIT_RULE in rules[:-1]:
+        yield "exit-rules", f"rules after {LAST_EXIT_RULE} have no effect; move it to the end of EvaluateOnExit"
+
+
+def check_isolation(container: dict[str, Any]) -> Iterator[Problem]:
+    """Check that a container is isolated from its host: role, user, file system, devices, volumes and variables."""
     if not container.get("JobRoleArn"):
-        yield "job-role", "without a role of its own it would have the instance's"
+        yield "job-role", "the job would use the instance role; set JobRoleArn"
     if not re.match(r"[1-9]\d*(:\d+)?$", str(container.get("User", ""))):
-        yield "non-root", f"User is {container.get('User')}"
+        yield "non-root", f"User is {container.get('User')}; set a numeric user ID other than 0"
     if container.get("ReadonlyRootFilesystem") is not True:
-        yield "read-only", "its root file system can be written"
+        yield "read-only", "the job can write to its root file system; set ReadonlyRootFilesystem to true"
     linux = container.get("LinuxParameters", {})
     if linux.get("InitProcessEnabled") is not True:
-        yield "init-process", "nobody would forward SIGTERM to the tool or reap its children"
+        yield (
+            "init-process",
+            "no process forwards SIGTERM to the tool and reaps its children; set InitProcessEnabled to true",
+        )
     if container.get("Privileged") or linux.get("Devices"):
-        yield "privileged", "the host is in its reach"
+        yield "privileged", "the job can control its host; remove Privileged and Devices"
     for volume in container.get("Volumes", []):
         path = volume.get("Host", {}).get("SourcePath", "")
         if path != "/scratch":
-            yield "host-path", f"{path or 'a host path'} of the instance: only /scratch is a job's"
+            yield "host-path", f"mounts {path or 'an unnamed path'} of the instance; mount /scratch only"
     for variable in container.get("Environment", []):
         if re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", str(variable.get("Name", "")), re.IGNORECASE):
-            yield "secret", f"{variable['Name']} is readable by everybody who may describe the job"
+            yield (
+                "secret",
+                f"{variable['Name']} is visible to everyone who may describe the job; remove it from Environment",
+            )
 
 
-def queue(properties: dict[str, Any]) -> Faults:
+def check_queue(properties: dict[str, Any]) -> Iterator[Problem]:
+    """Check that a job queue is enabled and ends jobs that cannot start."""
     actions = properties.get("JobStateTimeLimitActions", [])
-    for reason in STUCK:
-        if reason not in [action.get("Reason") for action in actions]:
-            yield "stuck", f"a job waits for ever when {reason}"
+    reasons = [action.get("Reason") for action in actions]
+    for reason in BLOCKED_REASONS:
+        if reason not in reasons:
+            yield "runnable-time-limit", f"a job waits for ever on {reason}; add it to JobStateTimeLimitActions"
     for action in actions:
         if (action.get("State"), action.get("Action")) not in (("RUNNABLE", "CANCEL"), ("RUNNABLE", "TERMINATE")):
-            yield "stuck", f"{action} ends nothing that is stuck"
+            yield (
+                "runnable-time-limit",
+                f"{action} ends no waiting job; set State to RUNNABLE and Action to CANCEL or TERMINATE",
+            )
     if properties.get("State", "ENABLED") != "ENABLED":
-        yield "enabled", "takes no job"
+        yield "queue-enabled", "the queue accepts no jobs; set State to ENABLED"
 
 
-def environment(properties: dict[str, Any]) -> Faults:
+def check_compute_environment(properties: dict[str, Any]) -> Iterator[Problem]:
+    """Check that a compute environment is updated in place, costs nothing while idle and has a limit."""
     if properties.get("ReplaceComputeEnvironment") is not False:
-        yield "in-place", "without ReplaceComputeEnvironment: false an update makes a new one beside the queues"
+        yield (
+            "update-in-place",
+            "an update creates a second environment that no queue uses; set ReplaceComputeEnvironment to false",
+        )
     if "ServiceRole" in properties:
-        yield "in-place", "only with Batch's service-linked role can it be updated in place"
+        yield (
+            "update-in-place",
+            "only the service-linked role of Batch allows an update in place; remove ServiceRole",
+        )
     compute = properties.get("ComputeResources", {})
-    strategies = {"SPOT": "SPOT_PRICE_CAPACITY_OPTIMIZED", "EC2": "BEST_FIT_PROGRESSIVE"}
-    if compute.get("AllocationStrategy") != strategies.get(compute.get("Type", "")):
-        yield "allocation", f"{compute.get('Type')} wants {strategies.get(compute.get('Type', ''))}"
+    kind = compute.get("Type", "")
+    strategy = ALLOCATION_STRATEGIES.get(kind)
+    if compute.get("AllocationStrategy") != strategy:
+        yield "allocation", f"the type {kind} needs another allocation strategy; set AllocationStrategy to {strategy}"
     if compute.get("MinvCpus") != 0:
-        yield "idle", "instances would be paid for with no job there"
+        yield "idle-cost", "instances are billed while no job runs; set MinvCpus to 0"
     if not compute.get("MaxvCpus"):
-        yield "ceiling", "nothing bounds what it may cost"
+        yield "max-vcpus", "nothing limits the cost; set MaxvCpus"
     if not str(compute.get("LaunchTemplate", {}).get("Version", "")).endswith("LatestVersionNumber"):
-        yield "launch-template", "a changed launch template would reach no instance"
+        yield (
+            "launch-template",
+            "instances ignore changes of the launch template; set its Version to LatestVersionNumber",
+        )
 
 
-def launch_template(properties: dict[str, Any]) -> Faults:
+def check_launch_template(properties: dict[str, Any]) -> Iterator[Problem]:
+    """Check the metadata service, the volumes and the login of the instances."""
     data = properties.get("LaunchTemplateData", {})
     options = data.get("MetadataOptions", {})
     if options.get("HttpTokens") != "required":
-        yield "imdsv2", "a request a tool is tricked into could read the instance's credentials"
+        yield (
+            "imdsv2",
+            "a forged request by a tool can read the credentials of the instance; set HttpTokens to required",
+        )
     if options.get("HttpPutResponseHopLimit") != 1:
-        yield "hop-limit", "a container could have the instance's role"
+        yield "hop-limit", "a container can use the instance role; set HttpPutResponseHopLimit to 1"
     for device in data.get("BlockDeviceMappings", []):
         if device.get("Ebs", {}).get("Encrypted") is not True:
-            yield "encrypted-volumes", f"{device.get('DeviceName')} holds genomes in the clear"
+            yield (
+                "encrypted-volumes",
+                f"{device.get('DeviceName')} stores genomes unencrypted; set Ebs.Encrypted to true",
+            )
     if "KeyName" in data:
-        yield "no-login", "nobody logs in to an instance"
+        yield "no-login", "allows SSH logins to the instances; remove KeyName"
 
 
-def sync_permissions(stack: Stack) -> Said:
-    """Every role of a state machine may do what `.sync` does on its behalf, and on no more than that."""
+def check_sync_permissions(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that each role of a state machine has the permissions of `.sync`, and no wider ones."""
     roles = {properties.get("RoleArn") for _, properties in stack.of_type("AWS::StepFunctions::StateMachine")}
     queues = [stack.arn(name) for name, _ in stack.of_type("AWS::Batch::JobQueue")]
     for name, properties in stack.of_type("AWS::IAM::Role"):
         if stack.arn(name) in roles:
-            allowed = list(allowances(properties))
-            for action, subject in SYNC.items():
-                resources = [resource for pattern, resource in allowed if fnmatchcase(action, pattern)]
-                for message in misfits(action, subject, resources, queues):
+            permissions = list(allowed_actions(properties))
+            for action, subject in SYNC_PERMISSIONS.items():
+                resources = [resource for pattern, resource in permissions if fnmatchcase(action, pattern)]
+                for message in permission_problems(action, subject, resources, queues):
                     yield "sync-permissions", name, message
 
 
-def misfits(action: str, subject: str, resources: list[str], queues: list[str]) -> Iterator[str]:
+def permission_problems(action: str, subject: str, resources: list[str], queues: list[str]) -> Iterator[str]:
+    """Yield what is wrong with the resources on which one action is allowed."""
     if not any(subject in resource or resource == "*" for resource in resources):
-        yield f"{action} is missing{subject and f' on {subject}'}"
+        yield f"lacks {action}{subject and f' on {subject}'}, which `.sync` needs; allow it"
     if subject and "*" in resources:
-        yield f"{action} on everything"
+        yield f"allows {action} on every resource; allow it on {subject} only"
     if subject == MANAGED_RULE and not all(resource.endswith(MANAGED_RULE) for resource in resources):
-        yield f"{action} on more than the one managed rule"
-    if action == "batch:SubmitJob" and (unreached := set(queues) - set(resources)):
-        yield f"{action} is missing on {', '.join(sorted(unreached))}"
+        yield f"allows {action} on other rules; allow it on {MANAGED_RULE} only"
+    if action == "batch:SubmitJob" and (missing := set(queues) - set(resources)):
+        yield f"lacks {action} on {', '.join(sorted(missing))}; allow it on every job queue"
 
 
-def allowances(role: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each action a role is allowed, with each resource."""
+def allowed_actions(role: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each action that a role allows, with each of its resources."""
     for policy in role.get("Policies", []):
-        for statement in listed(policy["PolicyDocument"].get("Statement")):
+        for statement in as_list(policy["PolicyDocument"].get("Statement")):
             if statement.get("Effect") == "Allow":
-                for action in listed(statement.get("Action")):
-                    for resource in listed(statement.get("Resource")):
+                for action in as_list(statement.get("Action")):
+                    for resource in as_list(statement.get("Resource")):
                         yield action, resource

@@ -1,4 +1,4 @@
-"""The lock file and all that is made from it: in step, and a bill of materials with versions and licences."""
+"""Check that the lock file and its exports are up to date, and that the software bill of materials is complete."""
 
 from __future__ import annotations
 
@@ -10,91 +10,123 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from .files import ROOT
 from .finding import Finding
 
 GATE = "lock"
-ROOT = Path(__file__).parents[1]
 BILL = ROOT / "build/sbom.json"
-EXPORTS = {"layer": "layers/common/requirements.txt", "images": "containers/constraints.txt"}
-EXPORT = ("export", "--quiet", "--frozen", "--all-extras", "--no-dev", "--format", "cyclonedx1.5")
+EXPORTS = {  # file: arguments of .ci/exports
+    "layers/common/requirements.txt": ["layer"],
+    "containers/requirements.txt": ["wrappers"],
+    **{
+        str(path.relative_to(ROOT)): ["tool", path.parent.name]
+        for path in sorted((ROOT / "containers").glob("*/requirements.txt"))
+    },
+}
+EXPORT_BILL = ("export", "--quiet", "--frozen", "--all-extras", "--no-dev", "--format", "cyclonedx1.5")
 
 
-def uv(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [os.environ.get("UV", "uv"), *words]
+def check() -> list[Finding]:
+    """Write the bill of materials to build/sbom.json and return the findings in it, the lock file and its exports."""
+    bill = bill_of_materials()
+    BILL.parent.mkdir(exist_ok=True)
+    BILL.write_text(json.dumps(bill, indent=1))
+    return [*check_lock(ROOT), *check_exports(), *check_bill(bill)]
+
+
+def run_uv(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run uv in a folder and return its exit code and output."""
+    command = [os.environ.get("UV", "uv"), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def in_step(folder: Path) -> list[Finding]:
-    """The lock says what pyproject.toml asks for."""
-    ran = uv("lock", "--check", folder=folder)
-    if ran.returncode == 0:
+def check_lock(folder: Path) -> list[Finding]:
+    """Return a finding if uv.lock does not satisfy pyproject.toml."""
+    process = run_uv("lock", "--check", folder=folder)
+    if process.returncode == 0:
         return []
-    return [Finding(GATE, "lock-in-step", "uv.lock", ran.stderr.strip().splitlines()[-1])]
+    reason = process.stderr.strip().splitlines()[-1]
+    return [Finding(GATE, "lock-up-to-date", "uv.lock", f"does not match pyproject.toml ({reason}); run `uv lock`")]
 
 
-def exports() -> list[Finding]:
+def check_exports() -> list[Finding]:
+    """Return a finding for each file of requirements that differs from an export of uv.lock."""
     findings = []
-    for kind, name in EXPORTS.items():
-        command = ["bash", str(ROOT / ".ci/exports"), kind]
-        made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        findings += same(name, made, (ROOT / name).read_text())
+    for name, arguments in EXPORTS.items():
+        command = ["bash", str(ROOT / ".ci/exports"), *arguments]
+        export = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        findings += compare_export(name, export, (ROOT / name).read_text())
     return findings
 
 
-def same(name: str, made: str, committed: str) -> list[Finding]:
-    return [] if made == committed else [Finding(GATE, "export-in-step", name, "run: bash .ci/exports write")]
+def compare_export(name: str, export: str, committed_text: str) -> list[Finding]:
+    """Return a finding if a committed file differs from the export of uv.lock."""
+    if export == committed_text:
+        return []
+    return [Finding(GATE, "export-up-to-date", name, "differs from uv.lock; run `bash .ci/exports write`")]
 
 
 def bill_of_materials() -> dict[str, Any]:
-    """CycloneDX of all that runs, licences as the installed packages state them."""
-    bill: dict[str, Any] = json.loads(uv(*EXPORT).stdout)
+    """Return the CycloneDX bill of all runtime dependencies, with the licences of the installed packages."""
+    bill: dict[str, Any] = json.loads(run_uv(*EXPORT_BILL).stdout)
     for component in bill["components"]:
-        if licence := stated_licence(component["name"]):
+        if licence := find_licence(component["name"]):
             component["licenses"] = [{"license": {"name": licence}}]
     return bill
 
 
-def stated_licence(name: str) -> str:
-    """SPDX where a package says so, else its classifier, its own word or its file; empty where it is not installed."""
+def find_licence(name: str) -> str:
+    """Return the licence of a package, or an empty string if it is not installed or names none.
+
+    The SPDX expression comes first, then the classifier, the free-text field and the name of the licence file.
+    """
     try:
         metadata = importlib.metadata.metadata(name).json
     except importlib.metadata.PackageNotFoundError:
         return ""
-    classifiers = [word.rpartition(" :: ")[2] for word in metadata.get("classifier", []) if word.startswith("License")]
-    word = str(metadata.get("license", "")).strip().partition("\n")[0]
+    classifiers = [text.rpartition(" :: ")[2] for text in metadata.get("classifier", []) if text.startswith("License")]
+    free_text = str(metadata.get("license", "")).strip().partition("\n")[0]
     files = [f"see {file}" for file in metadata.get("license_file", [])]
-    said = [str(metadata.get("license_expression", "")), *classifiers, word, *files]
-    return next(filter(None, said), "")
+    candidates = [str(metadata.get("license_expression", "")), *classifiers, free_text, *files]
+    return next(filter(None, candidates), "")
 
 
-def complete(bill: dict[str, Any]) -> list[Finding]:
-    """Every component of a bill has a version, an address and, where it is installed here, a licence."""
-    findings = [] if bill.get("components") else [Finding(GATE, "sbom", "components", "there are none")]
-    for component in bill.get("components", []):
-        name = component.get("name", "?")
-        if not re.match(r"\d", component.get("version", "")):
-            findings.append(Finding(GATE, "sbom", name, "has no version"))
-        if not component.get("purl") and not ours(component):
-            findings.append(Finding(GATE, "sbom", name, "has no package address"))
-        if not component.get("licenses") and installed(name) and not ours(component):
-            findings.append(Finding(GATE, "sbom", name, "states no licence"))
-    return findings
+def check_bill(bill: dict[str, Any]) -> list[Finding]:
+    """Return a finding for each component without a version, a package URL or, if it is installed here, a licence."""
+    components = bill.get("components", [])
+    if not components:
+        return [Finding(GATE, "sbom", "components", "the bill lists none; check that `uv export` works")]
+    return [
+        Finding(GATE, "sbom", component.get("name", "?"), message)
+        for component in components
+        for message in component_problems(component)
+    ]
 
 
-def ours(component: dict[str, Any]) -> bool:
-    return str(component.get("name", "")).startswith("seqdrop")
+def component_problems(component: dict[str, Any]) -> list[str]:
+    """Return what one component of the bill lacks."""
+    name = component.get("name", "?")
+    messages = []
+    if not re.match(r"\d", component.get("version", "")):
+        messages.append("has no version; pin the package in uv.lock")
+    if is_own_package(component):
+        return messages
+    if not component.get("purl"):
+        messages.append("has no package URL; install it from a package index")
+    if not component.get("licenses") and is_installed(name):
+        messages.append("has no licence in its metadata; find its licence or replace the package")
+    return messages
 
 
-def installed(name: str) -> bool:
+def is_own_package(component: dict[str, Any]) -> bool:
+    """Return whether a component belongs to this repository."""
+    return str(component.get("name", "")).startswith(("seqdrop", "embedded-aws"))
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a package is installed in this environment."""
     try:
         importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def check() -> list[Finding]:
-    bill = bill_of_materials()
-    BILL.parent.mkdir(exist_ok=True)
-    BILL.write_text(json.dumps(bill, indent=1))
-    return [*in_step(ROOT), *exports(), *complete(bill)]

@@ -1,4 +1,4 @@
-"""No key in what is committed: detect-secrets without a baseline; an excuse is a comment in the excused line."""
+"""Check that no file contains a secret: detect-secrets without a baseline; a suppression is a comment on its line."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
+from . import lock
 from .finding import Finding
 
 GATE = "secrets"
-# HexHighEntropyString is not among them: run ids, ETags and checksums are what this pipeline is made of.
+# HexHighEntropyString is left out: run IDs, ETags and checksums are everywhere in this pipeline.
 DETECTORS = (
     "ArtifactoryDetector",
     "AWSKeyDetector",
@@ -32,15 +33,15 @@ DETECTORS = (
     "StripeDetector",
     "TwilioKeyDetector",
 )
-MADE = {"uv.lock", "gates/requirements.txt", "layers/common/requirements.txt"}  # hashes of packages, made by uv
-# Files that can carry no comment, and what in them looks like a secret.
-EXCUSED = {
-    "events/s3_put.json": {"x-amz-id-2": "AWS's own example of a request id"},
+GENERATED = {"uv.lock", "gates/requirements.txt", *lock.EXPORTS}  # uv writes hashes of packages
+# Files without comments, and the lines in them that look like a secret: a part of the line, and its reason.
+SUPPRESSED = {
+    "events/s3_put.json": {"x-amz-id-2": "an example of a request ID, from the documentation of AWS"},
 }
 
 
 def check(texts: dict[str, str]) -> list[Finding]:
-    """Files by path."""
+    """Return the secrets in these texts, keyed by path."""
     plugins = [{"name": name, **({"limit": 4.5} if name.startswith("Base64") else {})} for name in DETECTORS]
     filters = [
         {"path": f"detect_secrets.filters.{name}"}
@@ -57,16 +58,18 @@ def check(texts: dict[str, str]) -> list[Finding]:
         )
     ]
     with transient_settings({"plugins_used": plugins, "filters_used": filters}):
-        return [finding for name, text in texts.items() if name not in MADE for finding in scan(name, text)]
+        return [finding for name, text in texts.items() if name not in GENERATED for finding in scan(name, text)]
 
 
 def scan(name: str, text: str) -> Iterator[Finding]:
+    """Yield a finding for each secret in one text."""
     lines = text.splitlines()
-    excuses = EXCUSED.get(name, {})
+    suppressed = SUPPRESSED.get(name, {})
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / Path(name).name  # its ending says how comments look
+        file = Path(folder) / Path(name).name  # detect-secrets derives the comment syntax from its suffix
         file.write_text(text)
-        for found in scan_file(str(file)):
-            if not any(word in lines[found.line_number - 1] for word in excuses):
-                rule = found.type.lower().replace(" ", "-")
-                yield Finding(GATE, rule, f"{name}:{found.line_number}", "if it is no secret, its line says so")
+        for secret in scan_file(str(file)):
+            if not any(part in lines[secret.line_number - 1] for part in suppressed):
+                rule = secret.type.lower().replace(" ", "-")
+                message = "looks like a secret; remove it, or end its line with `pragma: allowlist secret` and a reason"
+                yield Finding(GATE, rule, f"{name}:{secret.line_number}", message)

@@ -1,4 +1,4 @@
-"""shellcheck on every shell script, and on the user data of the launch template."""
+"""Run shellcheck on every shell script and on the user data of the launch template."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ SHEBANG = re.compile(r"#!\s*/(usr/)?bin/(env )?(ba)?sh\b")
 
 
 def check(texts: dict[str, str]) -> list[Finding]:
-    """Scripts by path."""
+    """Return the findings in these scripts, keyed by path."""
     return [finding for name, text in texts.items() for finding in shellcheck(name, text)]
 
 
 def shellcheck(name: str, text: str) -> list[Finding]:
+    """Return what shellcheck reports of one script, and a finding if the script continues after an error."""
     command = ["shellcheck", "--format", "json", "-"]
-    ran = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    said = json.loads(ran.stdout)
-    findings = [Finding(GATE, f"SC{fault['code']}", f"{name}:{fault['line']}", fault["message"]) for fault in said]
+    process = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    comments = json.loads(process.stdout)
+    findings = [
+        Finding(GATE, f"SC{comment['code']}", f"{name}:{comment['line']}", comment["message"]) for comment in comments
+    ]
     if not re.search(r"^\s*set -e", text, re.MULTILINE):
-        findings.append(Finding(GATE, "strict", name, "goes on after a failure: set -e is missing"))
+        message = "the script continues after a command that fails; add `set -euo pipefail` below the first line"
+        findings.append(Finding(GATE, "set-e", name, message))
     return findings
 
 
 def user_data(template: Template) -> dict[str, str]:
-    """The script in each launch template's user data, its MIME wrapping removed."""
+    """Return the script in the user data of each launch template, without its MIME headers."""
     scripts = {}
     for name, resource in template.resources.items():
         if resource["Type"] == "AWS::EC2::LaunchTemplate":

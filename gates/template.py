@@ -1,11 +1,11 @@
-"""The template as CloudFormation sees it: translated from SAM, and resolved for each way to deploy it."""
+"""Present the template as CloudFormation sees it: transformed from SAM and resolved for each kind of deployment."""
 
 from __future__ import annotations
 
 import copy
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,12 +14,12 @@ from embedded_aws.intrinsics import NO_VALUE, Resolver
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from .finding import Finding, unexcused, unique
+from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_suppressed
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-CODE = ("CodeUri", "ContentUri", "DefinitionUri")
-# Each condition of the template holds in one of these and not in another; a test counts them.
+CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
+# Each condition of the template is true in one of these deployments and false in another; a test checks it.
 DEPLOYMENTS: tuple[dict[str, str], ...] = (
     {},
     {
@@ -30,13 +30,13 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "ScratchSize": "0",
         "ReservedConcurrency": "1",
         "ImageRegistry": "registry.example.org",
-        "ImageTag": "0123456789ab",
+        "BwaImageTag": "0123456789ab",
         "Aligner": "bwa",
         "Caller": "bcftools",
     },
     {"Network": "existing", "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "Aligner": "bwa_mem3"},
 )
-REF_IS_AN_ARN = {
+TYPES_WITH_ARN_AS_REF = {
     "AWS::Batch::ComputeEnvironment",
     "AWS::Batch::JobDefinition",
     "AWS::Batch::JobQueue",
@@ -52,44 +52,48 @@ MANAGED_POLICIES = ("service-role/AWSLambdaBasicExecutionRole", "AWSXRayDaemonWr
 
 @dataclass(frozen=True)
 class Template:
-    """A template as written: `source` is its parsed text."""
+    """A SAM template: its text and its parsed content."""
 
     source: dict[str, Any]
     text: str
 
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Return the template with this text."""
+        return cls(yaml_parse(text), text)
+
+    @classmethod
+    def from_source(cls, source: dict[str, Any]) -> Template:
+        """Return the template with this content, with its text in JSON."""
+        return cls(source, json.dumps(source, indent=1))
+
     @cached_property
     def transformed(self) -> dict[str, Any]:
-        """Plain CloudFormation, its functions still in it."""
-        os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the translator asks for it
+        """The CloudFormation template that SAM generates, with unresolved intrinsic functions."""
+        os.environ.setdefault("AWS_DEFAULT_REGION", REGION)  # the translator requires it
         body = copy.deepcopy(self.source)
         for name, resource in body["Resources"].items():
             properties = resource.get("Properties", {})
-            for key in CODE:
-                if isinstance(properties.get(key), str):  # SAM wants an S3 address for code; this names the resource
+            for key in CODE_PROPERTIES:
+                if isinstance(properties.get(key), str):  # SAM requires an S3 location
                     properties[key] = {"Bucket": "code", "Key": name}
-        translated: dict[str, Any] = transform(body, {}, _ManagedPolicies())
-        return translated
+        transformed: dict[str, Any] = transform(body, {}, _ManagedPolicies())
+        return transformed
 
     @property
     def resources(self) -> dict[str, Any]:
+        """The resources of the transformed template, by logical ID."""
         resources: dict[str, Any] = self.transformed["Resources"]
         return resources
 
     @cached_property
     def stacks(self) -> list[Stack]:
+        """One stack for each deployment."""
         return [Stack(self.transformed, parameters) for parameters in DEPLOYMENTS]
 
 
-def read(text: str) -> Template:
-    return Template(yaml_parse(text), text)
-
-
-def of(source: dict[str, Any]) -> Template:
-    return Template(source, json.dumps(source, indent=1))
-
-
 class Stack:
-    """A template under one set of parameters: the resources it would make, every function replaced by a value."""
+    """A template deployed with one set of parameters: its resources, with every intrinsic function resolved."""
 
     def __init__(self, body: dict[str, Any], parameters: dict[str, str]) -> None:
         self._body = body
@@ -102,31 +106,36 @@ class Stack:
         }
 
     def of_type(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Logical id and resolved properties of each."""
+        """Yield the logical ID and the resolved properties of each resource of this type."""
         for name, resource in self.resources.items():
             if resource["Type"] == kind:
                 yield name, resource["Properties"]
 
     def arn(self, name: str) -> str:
+        """Return the ARN of a resource."""
         service = self._body["Resources"][name]["Type"].split("::")[1].lower()
         return f"arn:aws:{service}:::{name}" if service == "s3" else f"arn:aws:{service}:{REGION}:{ACCOUNT}:{name}"
 
     def ref(self, name: str) -> Any:
+        """Return the value of `Ref`."""
         if name in PSEUDO:
             return PSEUDO[name]
         if name in self._body.get("Parameters", {}):
             return self._parameter(name)
         kind = self._body["Resources"].get(name, {}).get("Type")
-        return self.arn(name) if kind in REF_IS_AN_ARN else name
+        return self.arn(name) if kind in TYPES_WITH_ARN_AS_REF else name
 
     def attribute(self, name: str, attribute: str) -> Any:
-        known = name in self._body["Resources"]  # what is not there is cfn-lint's to say
+        """Return the value of `Fn::GetAtt`; cfn-lint reports a resource that does not exist."""
+        known = name in self._body["Resources"]
         return self.arn(name) if known and attribute in ("Arn", "TopicArn") else f"{name}.{attribute}"
 
     def condition(self, name: str) -> bool:
+        """Return whether a condition is true in this deployment."""
         return self._resolver.truth(self._body["Conditions"][name])
 
     def mapping(self, name: str, first: str, second: str) -> Any:
+        """Return the value of `Fn::FindInMap`."""
         return self._body["Mappings"][name][first][second]
 
     def _parameter(self, name: str) -> Any:
@@ -139,13 +148,22 @@ class Stack:
         return value
 
 
-Said = Iterator[tuple[str, str, str]]  # rule, logical id, message
+def check_stacks(
+    template: Template, gate: str, check_stack: Callable[[Stack], Iterator[LocatedProblem]]
+) -> list[Finding]:
+    """Run a check on every deployment and return its findings, without the suppressed ones."""
+    findings = (Finding(gate, *problem) for stack in template.stacks for problem in check_stack(stack))
+    return drop_suppressed(drop_duplicates(findings), template.resources)
 
 
-def judged(template: Template, gate: str, judge: Callable[[Stack], Said]) -> list[Finding]:
-    """What `judge` says of any deployment, less what is excused beside its resource."""
-    said = (Finding(gate, *words) for stack in template.stacks for words in judge(stack))
-    return unexcused(unique(said), template.resources)
+def check_by_type(
+    stack: Stack, checks: Mapping[str, Callable[[dict[str, Any]], Iterator[Problem]]]
+) -> Iterator[LocatedProblem]:
+    """Run the check of each resource type on the properties of its resources."""
+    for resource_type, check_properties in checks.items():
+        for name, properties in stack.of_type(resource_type):
+            for rule, message in check_properties(properties):
+                yield rule, name, message
 
 
 PSEUDO = {
@@ -161,14 +179,15 @@ PSEUDO = {
 
 
 class _ManagedPolicies:
-    """The translator looks up AWS's managed policies by name; those it adds by itself are these."""
+    """Provide the managed policies that the SAM translator looks up by name, as far as it adds them by itself."""
 
     def load(self) -> dict[str, str]:
+        """Return the ARN of each managed policy."""
         return {name.rpartition("/")[2]: f"arn:aws:iam::aws:policy/{name}" for name in MANAGED_POLICIES}
 
 
-def listed(value: Any) -> list[Any]:
-    """A policy's Action, Resource or Principal may be one word or a list of them."""
+def as_list(value: Any) -> list[Any]:
+    """Return a value as a list: the Action, Resource or Principal of a policy may be one string or a list."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -1,0 +1,1 @@
+"""The wrapper of bcftools, and its image."""

@@ -9,53 +9,58 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from seqdrop.fastq.pairs import interleaved
+from seqdrop.fastq.pairs import interleave
 from seqdrop.jobs import alignment, arguments
-from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
-from seqdrop.jobs.workspace import Work
+from seqdrop.jobs.workspace import Workspace
 
 INDEX = (".amb", ".ann", ".bwt", ".pac", ".sa")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Align the reads of a run."""
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
-        chosen = arguments.options(args.args, "--no-mark-duplicates")
+        options = arguments.parse_options(args.args, "--no-mark-duplicates")
         reference = work.fetch_reference(*INDEX)
         lanes = alignment.fetch_lanes(work)
         work.tools["bwa"] = version(work)
-        header = alignment.header(work, lanes, "bwa")
+        header = alignment.sam_header(work, lanes, "bwa")
 
         def feed(out: BinaryIO) -> None:
             out.write(header.encode())
             out.flush()
             for lane in lanes:
-                stream(work, reference, lane, out)
+                align_lane(work, reference, lane, out)
 
-        alignment.sort_and_publish(work, feed, mark_duplicates=not chosen.no_mark_duplicates)
+        alignment.sort_and_publish(work, feed, mark_duplicates=not options.no_mark_duplicates)
 
 
-def stream(work: Work, reference: Path, lane: alignment.Lane, out: BinaryIO) -> None:
-    """One lane's alignments without a header of their own: the one for all lanes is written already."""
-    group = lane.header.replace("\t", "\\t")
-    # -K: batches of one size, so that any number of threads gives the same; -Y: soft clips, no bases are lost;
-    # -p: mates side by side in one stream, so that the bytes that were proven are the bytes that are aligned
-    options: Command = ["-K", "100000000", "-Y", "-p", "-t", work.vcpus, "-R", group]
+def align_lane(work: Workspace, reference: Path, lane: alignment.Lane, out: BinaryIO) -> None:
+    """Write the alignments of one lane without a header: `out` already has the header of all lanes."""
+    read_group = lane.rg_line.replace("\t", "\\t")
 
     def feed(pipe: BinaryIO) -> None:
-        with closing(alignment.proven(work, lane)) as batches:
-            pipe.writelines(interleaved(one, two) for one, two in batches)
+        with closing(alignment.verified_batches(work, lane)) as batches:
+            pipe.writelines(interleave(one, two) for one, two in batches)
 
-    command: Command = ["bwa", "mem", *options, reference, "-"]
-    work.processes.pipe(feed, command, ["grep", "-v", "^@"], stdout=out)  # "@": SAM allows no read name to begin so
+    # -K: batches of one size, so that the output does not depend on the number of threads
+    # -Y: soft-clip supplementary alignments, which keeps all bases
+    # -p: both mates in one stream, so that the verified bytes are the aligned bytes
+    # ^@: header lines only, because SAM allows no read name that begins with "@"
+    work.processes.pipe(
+        feed,
+        ["bwa", "mem", "-K", "100000000", "-Y", "-p", "-t", work.vcpus, "-R", read_group, reference, "-"],
+        ["grep", "-v", "^@"],
+        stdout=out,
+    )
 
 
-def version(work: Work) -> str:
-    """bwa prints it only when it is called wrongly."""
+def version(work: Workspace) -> str:
+    """Return the version of bwa, which it prints only with its usage."""
     path = {"PATH": os.environ["PATH"]}
-    shown = subprocess.run(["bwa"], cwd=work.directory, env=path, capture_output=True, check=False).stderr.decode()
-    return next((line.split()[1] for line in shown.splitlines() if line.startswith("Version:")), "unknown")
+    usage = subprocess.run(["bwa"], cwd=work.directory, env=path, capture_output=True, check=False).stderr.decode()
+    return next((line.split()[1] for line in usage.splitlines() if line.startswith("Version:")), "unknown")
 
 
 if __name__ == "__main__":

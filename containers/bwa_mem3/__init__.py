@@ -1,0 +1,1 @@
+"""The wrapper of bwa-mem3, and its image."""

@@ -1,0 +1,1 @@
+"""The wrapper of Isaac, and its image."""

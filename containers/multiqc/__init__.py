@@ -1,0 +1,1 @@
+"""The wrapper of MultiQC, and its image."""

@@ -1,4 +1,4 @@
-"""Build the report a person opens: MultiQC over the figures of all steps that left any."""
+"""Compose the report: MultiQC reads the statistics of all steps that have some."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 from collections.abc import Sequence
 
 from seqdrop.jobs import arguments
-from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 
-# What the report reads: companions of the planned outputs, and endings by which MultiQC knows them.
+# The inputs of the report: companions of planned outputs, and the file name endings by which MultiQC recognises them.
 SOURCES = (
     ("stats", "", ".samtools_stats.txt"),
     ("stats", ".flagstat", ".flagstat.txt"),
@@ -20,26 +19,27 @@ SOURCES = (
 CONFIG = {
     "use_filename_as_sample_name": True,  # one row for the sample, not one for each file about it
     "extra_fn_clean_exts": [ending for _, _, ending in SOURCES],
-    "module_order": ["samtools", "bcftools", "snpeff"],  # as the data went
+    "module_order": ["samtools", "bcftools", "snpeff"],  # the order of the steps
     "intro_text": "Alignment, variants and their effects.",
-    "show_analysis_paths": False,  # of a directory that is gone
+    "show_analysis_paths": False,  # the directory is removed when the job ends
 }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Compose the report of a run."""
     args = arguments.parse(argv, __doc__, "sample", "stats", "vcf", "annotated_vcf", "report")
-    sources = {getattr(args, word).companion(suffix): ending for word, suffix, ending in SOURCES}
+    sources = {getattr(args, output).companion(suffix): ending for output, suffix, ending in SOURCES}
     with step("compose", args, optional=sources) as work:
-        arguments.options(args.args)
+        arguments.parse_options(args.args)
         (work / "sources").mkdir()
         for uri in work.sources:
             work.fetch(uri, name=f"sources/{args.sample}{sources[uri]}", etag=work.sources[uri])
         work.version("multiqc")
         config = work / "config.yaml"
         config.write_text(json.dumps(CONFIG))  # JSON is YAML
-        options: Command = ["--no-ansi", "--config", config, "--title", f"seqdrop: {args.sample}"]
-        output: Command = ["--data-format", "json", "--filename", "report.html", "--outdir", work.directory]
-        work.run("multiqc", *options, *output, work / "sources")
+        work.run("multiqc", "--no-ansi", "--config", config, "--title", f"seqdrop: {args.sample}",
+                 "--data-format", "json", "--filename", "report.html", "--outdir", work.directory,
+                 work / "sources")  # fmt: skip
         (work / "report_data/multiqc_data.json").rename(work / "report.html.json")
         work.publish(work / "report.html", "report", ".json")
 

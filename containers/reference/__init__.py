@@ -1,0 +1,1 @@
+"""The wrapper of the preparation of a reference, and its image."""

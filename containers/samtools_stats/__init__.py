@@ -1,0 +1,1 @@
+"""The wrapper of samtools stats, and its image."""

@@ -1,4 +1,4 @@
-"""Collect the quality figures of an alignment: samtools stats, flagstat and idxstats."""
+"""Collect the statistics of an alignment: samtools stats, flagstat and idxstats."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import arguments
 from seqdrop.jobs.step import step
 
-FEW = 0.1  # of the reads: less is most likely the wrong reference
+MIN_MAPPED = 0.1  # share of the reads; with less, the reference is probably wrong
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Collect the statistics of a run."""
     args = arguments.parse(argv, __doc__, "reference", "bam", "stats")
     with step("collect", args) as work:
-        arguments.options(args.args)
+        arguments.parse_options(args.args)
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         stats = work / "stats.txt"
@@ -22,15 +23,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.run("samtools", "stats", "-@", work.vcpus, "--reference", reference, bam, stdout=stats)
         work.run("samtools", "flagstat", "-@", work.vcpus, bam, stdout=work / "stats.txt.flagstat")
         work.run("samtools", "idxstats", bam, stdout=work / "stats.txt.idxstats")
-        figures = dict(line.split("\t")[1:3] for line in stats.read_text().splitlines() if line.startswith("SN\t"))
-        if "raw total sequences:" not in figures:
+        summary = dict(line.split("\t")[1:3] for line in stats.read_text().splitlines() if line.startswith("SN\t"))
+        if "raw total sequences:" not in summary:
             raise JobError("TOOL_FAILED", "samtools stats wrote no summary")
-        work.counts["reads"] = int(figures["raw total sequences:"])
-        work.counts["reads_mapped"] = int(figures["reads mapped:"])
-        work.counts["reads_duplicated"] = int(figures["reads duplicated:"])
-        if work.counts["reads_mapped"] < FEW * work.counts["reads"]:
-            sentence = f"only {work.counts['reads_mapped']:,} of {work.counts['reads']:,} reads match this reference"
-            work.warn("FEW_MAPPED", f"{sentence}: is it the right one, and are these reads of DNA?")
+        work.counts["reads"] = reads = int(summary["raw total sequences:"])
+        work.counts["reads_mapped"] = mapped = int(summary["reads mapped:"])
+        work.counts["reads_duplicated"] = int(summary["reads duplicated:"])
+        if mapped < MIN_MAPPED * reads:
+            advice = "check that it is the right one and that the sample is DNA"
+            work.warn("FEW_MAPPED", f"only {mapped:,} of {reads:,} reads align to the reference: {advice}")
         work.publish(stats, "stats", ".flagstat", ".idxstats")
 
 

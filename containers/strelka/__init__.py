@@ -1,0 +1,1 @@
+"""The wrapper of Strelka, and its image."""

@@ -1,4 +1,4 @@
-"""`python -m embedded_aws`: deploy a built SAM template on this machine and serve it until told to stop."""
+"""`python -m embedded_aws`: deploy a built SAM template on this machine and serve it until a signal ends it."""
 
 import argparse
 import json
@@ -9,48 +9,55 @@ import threading
 from pathlib import Path
 
 from . import server
-from .faults import Document, FaultsError, read
-from .runners.choice import NoEngineError
-from .running import Options, running
-from .server import BusyPortError
+from .adapters.lambda_pool import Limits
+from .faults import FaultsError, FaultsFile, read
+from .lifecycle import Options, serve
+from .patches import PatchError
+from .runners.selection import NoEngineError
+from .server import PortInUseError
 from .state_file import AlreadyRunningError
 from .template import TemplateError
 
 PARENT_POLL = 1.0  # seconds
+ERRORS = (AlreadyRunningError, FaultsError, NoEngineError, PatchError, PortInUseError, TemplateError)
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
     args = parse_args(argv)
-    told = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    server.quiet()
-    server.allow_many_files()
+        signal.signal(number, lambda *_: stop.set())
+    server.reduce_logging()
+    server.raise_file_limit()
     try:
-        with running(options(args)) as state:
+        with serve(options(args)) as state:
             print(json.dumps(state), flush=True)  # noqa: T201  # the first line is for the program that started this one
-            wait(told, args.with_parent)
-    except (AlreadyRunningError, BusyPortError, FaultsError, NoEngineError, TemplateError) as error:
+            wait(stop, args.with_parent)
+    except ERRORS as error:
         print(f"embedded_aws: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m embedded_aws", description=__doc__)
     parser.add_argument("--template", type=Path, required=True, help="the template that `sam build` wrote")
-    parser.add_argument("--stack", default="seqdrop")
-    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="where STACK.json and volumes/ go")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--executor", choices=("auto", "docker", "process"), default="auto")
+    parser.add_argument("--stack", default="local", help="name of the stack (default: local)")
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="folder for STACK.json and volumes/")
+    parser.add_argument("--port", type=int, default=0, help="default: any free port")
+    parser.add_argument("--executor", choices=("auto", "docker", "process"), default="auto", help="how jobs run")
     parser.add_argument("--parameter", type=assignment, action="append", default=[], metavar="K=V")
-    parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="what jobs may hold at one time")
-    parser.add_argument("--inject", type=Path, metavar="FILE", help="faults that are to strike: embedded-aws/README.md")
-    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this process, the parent, ends")
+    parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="vCPUs for the jobs of all queues")
+    parser.add_argument("--workers", type=positive, metavar="N", help="Lambda workers of all functions")
+    parser.add_argument("--inject", type=Path, metavar="FILE", help="faults to inject: see README")
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this parent process ends")
     return parser.parse_args(argv)
 
 
 def options(args: argparse.Namespace) -> Options:
+    """Convert the command line to options; raise FaultsError if the faults file is not valid."""
     return Options(
         template=args.template,
         stack=args.stack,
@@ -59,19 +66,29 @@ def options(args: argparse.Namespace) -> Options:
         executor=args.executor,
         parameters=dict(args.parameter),
         vcpus=args.vcpus,
-        faults=read(args.inject) if args.inject else Document(),
+        workers=Limits.of(args.workers) if args.workers else Limits.of_this_machine(),
+        faults=read(args.inject) if args.inject else FaultsFile(),
     )
 
 
 def assignment(text: str) -> tuple[str, str]:
+    """Split K=V."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not K=V")
     return name, value
 
 
-def wait(told: threading.Event, parent: int | None) -> None:
-    while not told.wait(PARENT_POLL):
+def positive(text: str) -> int:
+    """Convert to a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def wait(stop: threading.Event, parent: int | None) -> None:
+    """Return when `stop` is set, or when the parent process has ended."""
+    while not stop.wait(PARENT_POLL):
         if parent is not None and os.getppid() != parent:
             return
 

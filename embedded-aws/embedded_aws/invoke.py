@@ -1,7 +1,7 @@
-"""`python -m embedded_aws.invoke FUNCTION EVENT`: `sam local invoke` of a function of the stack that is up.
+"""`python -m embedded_aws.invoke FUNCTION EVENT --state FILE`: run `sam local invoke` against a running stack.
 
-sam resolves no resource of a stack that is not deployed to AWS, and passes no AWS_ENDPOINT_URL on. So it is given the
-built template with the environment that the embedded AWS gave each function, and that address.
+sam resolves resources of stacks on AWS only, and does not pass AWS_ENDPOINT_URL to the function. This command gives it
+the built template with the environment that each function has in the embedded AWS, and with that address.
 """
 
 import argparse
@@ -15,61 +15,75 @@ from typing import Any
 import boto3
 from samtranslator.yaml_helper import yaml_parse
 
-BUILT = Path(".aws-sam/build/template.yaml")
+TEMPLATE = Path(".aws-sam/build/template.yaml")
+INVOKE_TEMPLATE = "invoke.json"  # beside the built template, whose paths are relative
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="embedded_aws.invoke", description=__doc__)
-    parser.add_argument("function", help="logical id, such as StartRunFunction")
-    parser.add_argument("event", type=Path)
-    parser.add_argument("--state", type=Path, default=Path(".seqdrop/seqdrop.json"))
-    args = parser.parse_args()
+    """Exit with the code of `sam local invoke`."""
+    args = parse_args()
     if not args.state.exists():
-        sys.exit("Nothing is up here: `seqdrop up` starts the embedded AWS.")
+        sys.exit(f"{args.state} does not exist: `python -m embedded_aws` writes it when the stack is ready.")
     state = json.loads(args.state.read_text())
-    template = BUILT.with_name("invoke.json")
-    template.write_text(json.dumps(resolved(yaml_parse(BUILT.read_text()), state)))
-    sam = str(Path(sys.executable).with_name("sam"))
-    options = ["--template", str(template), "--event", str(args.event), "--skip-pull-image"]
-    options += ["--add-host", "host.docker.internal:host-gateway"]
-    sys.exit(
-        subprocess.run(
-            [sam, "local", "invoke", args.function, *options], env=environment(state), check=False
-        ).returncode
-    )
+    template = args.template.with_name(INVOKE_TEMPLATE)
+    template.write_text(json.dumps(with_environment(yaml_parse(args.template.read_text()), state)))
+    command = [str(Path(sys.executable).with_name("sam")), "local", "invoke", args.function]
+    command += ["--template", str(template), "--event", str(args.event), "--skip-pull-image"]
+    command += ["--add-host", "host.docker.internal:host-gateway"]
+    sys.exit(subprocess.run(command, env=environment(state), check=False).returncode)
 
 
-def resolved(template: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    """The template with every function's environment as values; the rest as it is."""
-    session: dict[str, Any] = {
-        "endpoint_url": state["endpoint"],
-        "region_name": state["region"],
-        "aws_access_key_id": "local",
-        "aws_secret_access_key": "local",  # pragma: allowlist secret: the embedded AWS takes any
-    }
-    client: Any = boto3.client("lambda", **session)
-    cloudformation: Any = boto3.client("cloudformation", **session)
-    found = cloudformation.describe_stack_resources(StackName=state["stack"])["StackResources"]
-    names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m embedded_aws.invoke", description=__doc__)
+    parser.add_argument("function", help="logical id of the function in the template")
+    parser.add_argument("event", type=Path, help="file with the event")
+    parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="state file of the running stack")
+    parser.add_argument("--template", type=Path, default=TEMPLATE, help=f"the built template (default {TEMPLATE})")
+    return parser.parse_args()
+
+
+def with_environment(template: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """Replace the environment of every function by the values it has in the running stack."""
+    functions = client("lambda", state)
+    names = physical_ids(state)
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
-        given = client.get_function_configuration(FunctionName=names[logical_id])["Environment"]["Variables"]
-        resource["Properties"]["Environment"] = {
-            "Variables": {**given, "AWS_ENDPOINT_URL": seen_from_a_container(state)}
-        }
+        configuration = functions.get_function_configuration(FunctionName=names[logical_id])
+        variables = {**configuration["Environment"]["Variables"], "AWS_ENDPOINT_URL": container_endpoint(state)}
+        resource["Properties"]["Environment"] = {"Variables": variables}
     return template
 
 
-def seen_from_a_container(state: dict[str, Any]) -> str:
-    """With `--executor docker` the server listens on Docker's bridge too."""
+def physical_ids(state: dict[str, Any]) -> dict[str, str]:
+    """Return the physical id of each resource, by logical id."""
+    resources = client("cloudformation", state).describe_stack_resources(StackName=state["stack"])["StackResources"]
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+
+
+def client(service: str, state: dict[str, Any]) -> Any:
+    """Create a client of the running embedded AWS."""
+    options: dict[str, Any] = {
+        "endpoint_url": state["endpoint"],
+        "region_name": state["region"],
+        "aws_access_key_id": "local",
+        "aws_secret_access_key": "local",  # pragma: allowlist secret: the embedded AWS accepts any
+    }
+    create: Any = boto3.client
+    return create(service, **options)
+
+
+def container_endpoint(state: dict[str, Any]) -> str:
+    """Return the address of the server for a container: `--executor docker` makes it listen on Docker's bridge."""
     return f"http://host.docker.internal:{state['port']}"
 
 
 def environment(state: dict[str, Any]) -> dict[str, str]:
+    """Return the environment of the sam command."""
     credentials = {
         "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",  # pragma: allowlist secret: the embedded AWS takes any
+        "AWS_SECRET_ACCESS_KEY": "local",  # pragma: allowlist secret: the embedded AWS accepts any
         "AWS_DEFAULT_REGION": state["region"],
     }
     return {**os.environ, **credentials, "SAM_CLI_TELEMETRY": "0"}

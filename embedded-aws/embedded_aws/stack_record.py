@@ -1,7 +1,7 @@
-"""CloudFormation's view of the stack: describe_stacks answers here as it does for a real one.
+"""CloudFormation's description of the stack: describe_stacks answers as it does on AWS.
 
-Not through moto: its CloudFormation creates the resources itself (cloudformation/models.py:401), drops most properties,
-and takes longer to import than all the rest.
+Not with moto: its CloudFormation creates the resources itself (cloudformation/models.py:401), drops most properties,
+and takes longer to import than all other services.
 """
 
 import io
@@ -21,7 +21,7 @@ STATUS = "CREATE_COMPLETE"
 
 @dataclass
 class StackRecord:
-    """A WSGI application in front of moto's; what is not about our stack goes on to moto."""
+    """A WSGI application in front of moto's: it answers requests about the stack, and passes on all others."""
 
     application: Wsgi
     stack: Stack | None = None
@@ -29,32 +29,34 @@ class StackRecord:
     created: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
     def register(self, stack: Stack, outputs: dict[str, str]) -> None:
+        """Answer for this stack from now on."""
         self.stack, self.outputs = stack, outputs
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request, or pass it on."""
         if self.stack is None or "/cloudformation/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
             return self.application(environ, start)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        asked = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-        answers = {
+        request = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        actions = {
             "DescribeStacks": self._stacks,
             "DescribeStackResources": self._resources,
             "ListStackResources": self._summaries,
         }
-        if answer := answers.get(asked.get("Action", "")):
-            return self._respond(asked, answer, start)
+        if action := actions.get(request.get("Action", "")):
+            return self._respond(request, action, start)
         environ["wsgi.input"] = io.BytesIO(body)
         return self.application(environ, start)
 
     def _respond(
-        self, asked: dict[str, str], answer: Callable[[Stack], list[Element]], start: Callable[..., Any]
+        self, request: dict[str, str], action: Callable[[Stack], list[Element]], start: Callable[..., Any]
     ) -> Iterable[bytes]:
-        stack, name = self.stack, asked.get("StackName")
+        stack, name = self.stack, request.get("StackName")
         if stack is None or name not in (None, stack.name, stack.stack_id):
             start("400 Bad Request", [("Content-Type", "text/xml")])
             return [_error(f"Stack with id {name} does not exist")]
-        root = Element(f"{asked['Action']}Response", xmlns=NAMESPACE)
-        SubElement(root, f"{asked['Action']}Result").extend(answer(stack))
+        root = Element(f"{request['Action']}Response", xmlns=NAMESPACE)
+        SubElement(root, f"{request['Action']}Result").extend(action(stack))
         start("200 OK", [("Content-Type", "text/xml")])
         return [tostring(root)]
 
@@ -64,34 +66,34 @@ class StackRecord:
             for name, value in stack.parameters.items()
         ]
         outputs = [{"OutputKey": name, "OutputValue": value} for name, value in self.outputs.items()]
-        described = _structure(
+        member = _structure(
             "member",
             {"StackId": stack.stack_id, "StackName": stack.name, "CreationTime": self.created, "StackStatus": STATUS},
         )
-        described.append(_list("Parameters", parameters))
-        described.append(_list("Outputs", outputs))
+        member.append(_list("Parameters", parameters))
+        member.append(_list("Outputs", outputs))
         stacks = Element("Stacks")
-        stacks.append(described)
+        stacks.append(member)
         return [stacks]
 
     def _resources(self, stack: Stack) -> list[Element]:
-        named = {"StackId": stack.stack_id, "StackName": stack.name, "Timestamp": self.created}
-        return [_list("StackResources", [named | resource for resource in _resources_of(stack)])]
+        common = {"StackId": stack.stack_id, "StackName": stack.name, "Timestamp": self.created}
+        return [_list("StackResources", [common | resource for resource in _resources_of(stack)])]
 
     def _summaries(self, stack: Stack) -> list[Element]:
-        updated = {"LastUpdatedTimestamp": self.created}
-        return [_list("StackResourceSummaries", [updated | resource for resource in _resources_of(stack)])]
+        common = {"LastUpdatedTimestamp": self.created}
+        return [_list("StackResourceSummaries", [common | resource for resource in _resources_of(stack)])]
 
 
 def _resources_of(stack: Stack) -> list[dict[str, str]]:
     return [
         {
             "LogicalResourceId": name,
-            "PhysicalResourceId": made.physical_id,
+            "PhysicalResourceId": resource.physical_id,
             "ResourceType": stack.resource_type(name),
             "ResourceStatus": STATUS,
         }
-        for name, made in stack.made.items()
+        for name, resource in stack.resources.items()
     ]
 
 

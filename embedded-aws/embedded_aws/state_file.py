@@ -1,4 +1,4 @@
-"""DIR/<stack>.json: how others find the running server, and how a second one finds that it is not the first."""
+"""DIR/<stack>.json: how other programs find the running server, and how a second server finds the first."""
 
 import fcntl
 import json
@@ -8,18 +8,19 @@ from typing import Any
 
 
 class AlreadyRunningError(Exception):
-    """A live server holds the state file."""
+    """Another server uses the state folder."""
 
 
 class StateFile:
-    """Written whole or not at all."""
+    """The state file of one stack, written atomically."""
 
     def __init__(self, folder: Path, stack: str) -> None:
+        """Lock the folder; raise AlreadyRunningError if another server uses it."""
         self.path = folder / f"{stack}.json"
         if pid := self._live_pid():
             raise AlreadyRunningError(f"stack {stack} already runs here: process {pid}, described by {self.path}")
         folder.mkdir(parents=True, exist_ok=True)
-        # As long as this process lives: of two that start at once, and share volumes/, one gives way.
+        # The lock lasts as long as this process: servers that start at the same time would share volumes/.
         self._folder = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,25 +28,28 @@ class StateFile:
             raise AlreadyRunningError(f"another server runs, or is just starting, in {folder}") from None
 
     def write(self, state: dict[str, Any]) -> None:
+        """Replace the file."""
         draft = self.path.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(state, indent=2) + "\n")
         draft.replace(self.path)
 
     def remove(self) -> None:
+        """Delete the file."""
         self.path.unlink(missing_ok=True)
 
     def _live_pid(self) -> int | None:
         try:
             pid = int(json.loads(self.path.read_text())["pid"])
         except (OSError, ValueError, KeyError):
-            return None  # no file, or half a file of another program
+            return None  # no file, or one that another program wrote
         return pid if is_server(pid) else None
 
 
 def is_server(pid: int) -> bool:
+    """Return whether the process is alive and an embedded AWS: process ids are used again."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").is_dir() else b"embedded_aws"
         os.kill(pid, 0)
     except OSError:
         return False
-    return b"embedded_aws" in command  # a reused pid is not our server
+    return b"embedded_aws" in command

@@ -1,4 +1,4 @@
-"""Read a built SAM template and translate it to plain CloudFormation, in process."""
+"""Read a built SAM template and translate it to plain CloudFormation, in this process."""
 
 import os
 from dataclasses import dataclass
@@ -9,37 +9,39 @@ from samtranslator.public.exceptions import InvalidDocumentException
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from . import place
+from . import aws
 
 SOURCES = ("CodeUri", "ContentUri", "DefinitionUri")
-BUCKET = "local"  # SAM wants an S3 address for code; ours names a resource, whose folder `sources` gives
+BUCKET = "local"  # SAM requires an S3 address for code: the key is the logical id of the resource
 
 
 class TemplateError(Exception):
-    """The template cannot be deployed; the text says why."""
+    """The template cannot be deployed; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A translated template, and the folder or file behind each resource that has code."""
+    """A translated template, and the folder or file of each resource that has code."""
 
     body: dict[str, Any]
     sources: dict[str, Path]
 
     @property
     def resources(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = self.body["Resources"]
-        return found
+        """Declared resources, by logical id."""
+        resources: dict[str, dict[str, Any]] = self.body["Resources"]
+        return resources
 
 
 def read(path: Path, parameters: dict[str, str]) -> Template:
+    """Read and translate a template; raise TemplateError if it is not built or not valid."""
     if not path.is_file():
         raise TemplateError(f"there is no template at {path}: run `sam build` first")
     body = yaml_parse(path.read_text())
     sources = _take_sources(body, path.parent)
     if missing := [str(source) for source in sources.values() if not source.exists()]:
-        raise TemplateError(f"{path} is not built: there is no {missing[0]}; run `sam build` first")
-    os.environ.setdefault("AWS_DEFAULT_REGION", place.REGION)  # the translator asks for it
+        raise TemplateError(f"{path} is not built: {missing[0]} does not exist; run `sam build` first")
+    os.environ.setdefault("AWS_DEFAULT_REGION", aws.REGION)  # the translator requires a region
     try:
         return Template(transform(body, parameters, _ManagedPolicies()), sources)
     except InvalidDocumentException as error:
@@ -47,6 +49,7 @@ def read(path: Path, parameters: dict[str, str]) -> Template:
 
 
 def _take_sources(body: dict[str, Any], folder: Path) -> dict[str, Path]:
+    """Replace local paths of code by S3 addresses; return the paths by logical id."""
     sources = {}
     for name, resource in body.get("Resources", {}).items():
         properties = resource.get("Properties", {})
@@ -58,8 +61,8 @@ def _take_sources(body: dict[str, Any], folder: Path) -> dict[str, Path]:
 
 
 class _ManagedPolicies:
-    """The translator looks up AWS's managed policies by name; those it adds by itself are these."""
+    """The managed policies that the translator itself adds, for its lookup by name."""
 
     def load(self) -> dict[str, str]:
         names = ("service-role/AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess")
-        return {name.rpartition("/")[2]: f"arn:{place.PARTITION}:iam::aws:policy/{name}" for name in names}
+        return {name.rpartition("/")[2]: f"arn:{aws.PARTITION}:iam::aws:policy/{name}" for name in names}

@@ -1,3 +1,3 @@
-"""Fixtures of the contract tests, each from the file it is written in."""
+"""Fixtures of the tests of embedded-aws."""
 
 from embedded_server import aws, start_server  # noqa: F401

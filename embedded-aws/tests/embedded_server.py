@@ -1,11 +1,13 @@
-"""One real `python -m embedded_aws` for all tests of embedded-aws, and short words for what they do with it."""
+"""A running `python -m embedded_aws` for the tests of embedded-aws, with helpers for what they do with it."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,23 +20,23 @@ from botocore.config import Config
 
 TEMPLATE = Path(__file__).parent / "embedded_stack" / "template.yaml"
 MOCKS = Path(__file__).parent / "embedded_stack" / "mocks.json"
-PATIENCE = 300.0  # seconds before a wait gives up; nothing here takes a tenth of it, five at a time on a slow machine
+PATIENCE = 300.0  # seconds before a wait fails; no test needs a tenth of it, even five at a time on a slow machine
 PAUSE = 0.05  # seconds between two attempts
 ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
 
 
-def eventually(look: Callable[[], Any], what: Callable[[], str] | str, patience: float = PATIENCE) -> Any:
-    """Return the first true answer of `look`; fail the test after `patience` seconds."""
+def eventually(check: Callable[[], Any], what: Callable[[], str] | str, patience: float = PATIENCE) -> Any:
+    """Return the first true answer of `check`; fail the test after `patience` seconds."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        if found := look():
-            return found
+        if result := check():
+            return result
         time.sleep(PAUSE)
     raise AssertionError(f"waited {patience:.0f} s in vain for {what if isinstance(what, str) else what()}")
 
 
-def gone(pid: int) -> bool:
-    """Waits until a process has ended: one that is killed is seen for a moment more."""
+def wait_for_end(pid: int) -> bool:
+    """Wait until a process has ended: a killed process exists for a moment more."""
     return bool(eventually(lambda: has_ended(pid), f"the end of {pid}"))
 
 
@@ -47,11 +49,11 @@ def has_ended(pid: int) -> bool:
 
 @dataclass
 class Server:
-    """A running server: its process, and what it said of itself."""
+    """A running server: its process and its state file."""
 
     process: subprocess.Popen[str]
     state: dict[str, Any]
-    _kept: dict[str, list[Any]] = field(default_factory=dict)  # messages received that nobody asked for yet
+    _pending: dict[str, list[Any]] = field(default_factory=dict)  # received messages that no test has taken yet
 
     def client(self, service: str) -> Any:
         make: Any = boto3.client
@@ -92,21 +94,21 @@ class Server:
         return str(self.state["outputs"][name])
 
     def submit(self, script: str, **more: Any) -> str:
-        wanted = {"jobName": "test", "jobQueue": self.output("Queue"), "jobDefinition": self.output("Shell")}
+        request = {"jobName": "test", "jobQueue": self.output("Queue"), "jobDefinition": self.output("Shell")}
         parameters = {"script": script}
-        return str(self.batch.submit_job(**{**wanted, "parameters": parameters, **more})["jobId"])
+        return str(self.batch.submit_job(**{**request, "parameters": parameters, **more})["jobId"])
 
     def job(self, job_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.batch.describe_jobs(jobs=[job_id])["jobs"][0]
-        return found
+        result: dict[str, Any] = self.batch.describe_jobs(jobs=[job_id])["jobs"][0]
+        return result
 
     def job_in(self, job_id: str, *statuses: str) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
+        def check() -> dict[str, Any] | None:
             job = self.job(job_id)
             return job if job["status"] in statuses else None
 
-        found: dict[str, Any] = eventually(look, f"job {job_id} in {statuses}")
-        return found
+        result: dict[str, Any] = eventually(check, f"job {job_id} in {statuses}")
+        return result
 
     def finished(self, job_id: str) -> dict[str, Any]:
         return self.job_in(job_id, "SUCCEEDED", "FAILED")
@@ -119,44 +121,56 @@ class Server:
         events = self.logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
         return [event["message"] for event in events]
 
+    def create_function(self, name: str, source: str, **more: Any) -> None:
+        """Create a function whose app.py is `source`, with a `handler`."""
+        self.functions.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Handler="app.handler",
+            Role=self.output("Role"),
+            Code={"ZipFile": packed_source(source)},
+            **more,
+        )
+
     def machine(self, states: dict[str, Any], name: str | None = None, **more: Any) -> str:
-        """A machine whose first state is the first of `states`."""
+        """Create a machine that starts with the first of `states`."""
         definition = json.dumps({"StartAt": next(iter(states)), "States": states, **more})
         name = name or f"test-{uuid.uuid4().hex[:8]}"
-        made = self.states.create_state_machine(name=name, definition=definition, roleArn=self.output("Role"))
-        return str(made["stateMachineArn"])
+        response = self.states.create_state_machine(name=name, definition=definition, roleArn=self.output("Role"))
+        return str(response["stateMachineArn"])
 
-    def start(self, machine: str, given: Any = None) -> str:
-        return str(self.states.start_execution(stateMachineArn=machine, input=json.dumps(given or {}))["executionArn"])
+    def start(self, machine: str, execution_input: Any = None) -> str:
+        text = json.dumps(execution_input or {})
+        return str(self.states.start_execution(stateMachineArn=machine, input=text)["executionArn"])
 
     def ended(self, execution: str) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            found: dict[str, Any] = self.states.describe_execution(executionArn=execution)
-            return found if found["status"] in ENDED else None
+        def check() -> dict[str, Any] | None:
+            result: dict[str, Any] = self.states.describe_execution(executionArn=execution)
+            return result if result["status"] in ENDED else None
 
-        ended: dict[str, Any] = eventually(look, f"the end of {execution}")
+        ended: dict[str, Any] = eventually(check, f"the end of {execution}")
         return ended
 
-    def execute(self, states: dict[str, Any], given: Any = None) -> dict[str, Any]:
-        return self.ended(self.start(self.machine(states), given))
+    def execute(self, states: dict[str, Any], execution_input: Any = None) -> dict[str, Any]:
+        return self.ended(self.start(self.machine(states), execution_input))
 
     def history(self, execution: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.states.get_execution_history(executionArn=execution)["events"]
-        return found
+        result: list[dict[str, Any]] = self.states.get_execution_history(executionArn=execution)["events"]
+        return result
 
     def job_of(self, execution: str) -> str:
-        """The id of the first job that an execution submitted."""
+        """Return the id of the first job of an execution."""
 
-        def look() -> str | None:
+        def check() -> str | None:
             for event in self.history(execution):
                 if event["type"] == "TaskSubmitted":
                     return str(json.loads(event["taskSubmittedEventDetails"]["output"])["JobId"])
             return None
 
-        return str(eventually(look, f"a job of {execution}"))
+        return str(eventually(check, f"a job of {execution}"))
 
     def job_task(self, script: str, **more: Any) -> dict[str, Any]:
-        """A state that runs `script`, and ends unless told what is next."""
+        """Return a state that runs `script`; it is an end state unless it has `Next`."""
         parameters = {
             "JobName": "task",
             "JobQueue": self.output("Queue"),
@@ -168,18 +182,18 @@ class Server:
         resource = "arn:aws:states:::batch:submitJob.sync"
         return {"Type": "Task", "Resource": resource, "Parameters": parameters, **end, **more}
 
-    def messages(self, queue: str, wanted: Callable[[Any], bool] = bool, count: int = 1) -> list[Any]:
-        """Bodies of a queue's messages that are `wanted`; waits for `count` of them and takes them out."""
-        kept = self._kept.setdefault(queue, [])
+    def messages(self, queue: str, matches: Callable[[Any], bool] = bool, count: int = 1) -> list[Any]:
+        """Wait for `count` messages of a queue that match; remove them and return their bodies."""
+        pending = self._pending.setdefault(queue, [])
 
-        def look() -> list[Any] | None:
-            kept.extend(self._received(self.output(queue)))
-            found = [body for body in kept if wanted(body)]
-            return found if len(found) >= count else None
+        def check() -> list[Any] | None:
+            pending.extend(self._received(self.output(queue)))
+            result = [body for body in pending if matches(body)]
+            return result if len(result) >= count else None
 
-        found: list[Any] = eventually(look, f"{count} messages in {queue}")
-        kept[:] = [body for body in kept if body not in found]
-        return found
+        result: list[Any] = eventually(check, f"{count} messages in {queue}")
+        pending[:] = [body for body in pending if body not in result]
+        return result
 
     def _received(self, url: str) -> Iterator[Any]:
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
@@ -191,6 +205,13 @@ class Server:
 Start = Callable[..., Server]
 
 
+def packed_source(source: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", source)
+    return buffer.getvalue()
+
+
 def command(state: Path, *more: str, stack: str = "t") -> list[str]:
     module = [sys.executable, "-m", "embedded_aws"]
     return [*module, "--template", str(TEMPLATE), "--stack", stack, "--state", str(state), *more]
@@ -198,7 +219,7 @@ def command(state: Path, *more: str, stack: str = "t") -> list[str]:
 
 def launch(state: Path, *more: str, stack: str = "t") -> Server:
     process = subprocess.Popen(
-        command(state, "--with-parent", str(os.getpid()), *more, stack=stack),  # gone even when the tests are killed
+        command(state, "--with-parent", str(os.getpid()), *more, stack=stack),  # it ends even if the tests are killed
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "SFN_MOCK_CONFIG": str(MOCKS)},
@@ -216,7 +237,7 @@ def stop(server: Server) -> int:
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server that most tests share. Jobs are processes, so that no engine is needed."""
+    """Start the server that most tests share, with jobs as processes: no engine is needed."""
     state = tmp_path_factory.mktemp("embedded")
     server = launch(state, "--executor", "process", "--vcpus", "4")
     yield server
@@ -225,7 +246,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def start_server() -> Iterator[Start]:
-    """Servers of a test's own."""
+    """Start servers for one test."""
     started: list[Server] = []
 
     def start(state: Path, *more: str, stack: str = "t") -> Server:

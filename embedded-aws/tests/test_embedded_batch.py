@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from embedded_server import Server, eventually, gone
+from embedded_server import Server, eventually, wait_for_end
 
 
 def marker(tmp_path: Path) -> Path:
@@ -16,23 +16,23 @@ def test_a_job_that_ends_with_0_succeeds(aws: Server) -> None:
     assert len(job["attempts"]) == 1
 
 
-def test_a_job_that_fails_is_not_tried_again_when_a_rule_says_exit(aws: Server) -> None:
+def test_a_job_that_fails_is_not_retried_if_a_rule_says_exit(aws: Server) -> None:
     job = aws.run("exit 65")
     assert (job["status"], job["container"]["exitCode"], len(job["attempts"])) == ("FAILED", 65, 1)
 
 
-def test_the_first_matching_rule_tries_again_up_to_the_attempts(aws: Server) -> None:
+def test_a_job_is_retried_up_to_its_attempts_if_the_first_matching_rule_says_retry(aws: Server) -> None:
     job = aws.run("exit 75")
     assert job["status"] == "FAILED"
     assert [attempt["container"]["exitCode"] for attempt in job["attempts"]] == [75, 75, 75]
 
 
-def test_an_attempt_knows_its_number(aws: Server) -> None:
+def test_an_attempt_has_its_number_in_the_environment(aws: Server) -> None:
     job = aws.run("test $AWS_BATCH_JOB_ATTEMPT = 2 || exit 75")
     assert (job["status"], len(job["attempts"])) == ("SUCCEEDED", 2)
 
 
-def test_no_matching_rule_means_another_try(aws: Server) -> None:
+def test_a_job_is_retried_if_no_rule_matches(aws: Server) -> None:
     strategy = {"attempts": 2, "evaluateOnExit": [{"action": "EXIT", "onExitCode": "1*"}]}
     assert len(aws.run("exit 3", retryStrategy=strategy)["attempts"]) == 2
     assert len(aws.run("exit 13", retryStrategy=strategy)["attempts"]) == 1
@@ -55,7 +55,7 @@ def test_describing_a_job_does_not_change_it(aws: Server) -> None:
     assert first["container"]["environment"] == second["container"]["environment"]
 
 
-def test_a_parameter_replaces_a_whole_word_only(aws: Server) -> None:
+def test_a_parameter_replaces_only_a_complete_argument(aws: Server) -> None:
     overrides = {"command": ["echo", "Ref::script", "Ref::scripture", "xRef::script"]}
     job = aws.run("psalm", containerOverrides=overrides)
     assert aws.lines(job) == ["psalm Ref::scripture xRef::script"]
@@ -68,35 +68,35 @@ def test_a_mount_point_is_a_fresh_folder_of_this_machine(aws: Server) -> None:
     assert Path(folder).is_dir()
 
 
-def test_lines_are_in_the_log_while_the_job_runs(aws: Server) -> None:
+def test_output_is_in_the_log_while_the_job_runs(aws: Server) -> None:
     job_id = aws.submit("echo first; sleep 60")
     job = aws.job_in(job_id, "RUNNING")
     assert eventually(lambda: aws.lines(job), "a line of a running job") == ["first"]
     assert job["container"]["logStreamName"].startswith("shell/default/")
-    aws.batch.terminate_job(jobId=job_id, reason="seen enough")
+    aws.batch.terminate_job(jobId=job_id, reason="test done")
 
 
-def test_a_terminated_job_is_dead_and_says_why(aws: Server, tmp_path: Path) -> None:
+def test_a_terminated_job_ends_and_reports_the_reason(aws: Server, tmp_path: Path) -> None:
     job_id = aws.submit(f"echo $$ > {marker(tmp_path)}; sleep 60", retryStrategy={"attempts": 3})
     eventually(lambda: marker(tmp_path).exists() and marker(tmp_path).read_text(), "the job's start")
-    aws.batch.terminate_job(jobId=job_id, reason="not wanted")
+    aws.batch.terminate_job(jobId=job_id, reason="cancelled by the test")
     job = aws.finished(job_id)
-    assert (job["status"], job["statusReason"], job["isTerminated"]) == ("FAILED", "not wanted", True)
+    assert (job["status"], job["statusReason"], job["isTerminated"]) == ("FAILED", "cancelled by the test", True)
     assert len(job["attempts"]) == 1
-    assert gone(int(marker(tmp_path).read_text()))
+    assert wait_for_end(int(marker(tmp_path).read_text()))
 
 
-def test_a_job_past_its_timeout_is_killed_and_not_tried_again(aws: Server) -> None:
+def test_a_job_that_exceeds_its_timeout_is_killed_and_not_retried(aws: Server) -> None:
     job = aws.run("sleep 60", timeout={"attemptDurationSeconds": 1}, retryStrategy={"attempts": 3})
     assert (job["status"], job["statusReason"]) == ("FAILED", "Job attempt duration exceeded timeout")
     assert (len(job["attempts"]), job["container"]["exitCode"]) == (1, 143)
 
 
-def test_a_signal_is_an_exit_code(aws: Server) -> None:
+def test_a_signal_is_reported_as_exit_code_128_plus_its_number(aws: Server) -> None:
     assert aws.run("kill -9 $$")["container"]["exitCode"] == 137
 
 
-def test_a_command_that_is_not_there_cannot_start(aws: Server) -> None:
+def test_a_missing_command_does_not_start(aws: Server) -> None:
     job = aws.run("", containerOverrides={"command": ["no-such-tool"]}, retryStrategy={"attempts": 1})
     assert job["statusReason"] == "Task failed to start"
     assert job["container"]["reason"].startswith("CannotStartContainerError: ")
@@ -108,9 +108,9 @@ def test_jobs_wait_for_vcpus(aws: Server) -> None:
     aws.job_in(first, "RUNNING")
     second = aws.submit("true")
     aws.job_in(second, "RUNNABLE")
-    aws.batch.cancel_job(jobId=second, reason="changed my mind")
+    aws.batch.cancel_job(jobId=second, reason="cancelled by the test")
     cancelled = aws.finished(second)
-    assert (cancelled["statusReason"], cancelled["isCancelled"]) == ("changed my mind", True)
+    assert (cancelled["statusReason"], cancelled["isCancelled"]) == ("cancelled by the test", True)
     aws.batch.terminate_job(jobId=first, reason="done")
     aws.finished(first)
 
@@ -121,13 +121,13 @@ def test_a_job_waits_for_the_job_it_depends_on(aws: Server) -> None:
     assert (job["status"], job["statusReason"]) == ("FAILED", "Dependent Job failed")
 
 
-def test_an_array_is_done_when_its_children_are(aws: Server) -> None:
+def test_an_array_job_succeeds_when_its_children_succeed(aws: Server) -> None:
     job_id = aws.submit("test $AWS_BATCH_JOB_ARRAY_INDEX -lt 2", arrayProperties={"size": 2})
     job = aws.finished(job_id)
     assert (job["status"], job["arrayProperties"]["statusSummary"]["SUCCEEDED"]) == ("SUCCEEDED", 2)
 
 
-def test_a_state_change_is_an_event_with_the_job_in_it(aws: Server) -> None:
+def test_a_state_change_is_an_event_with_the_job_as_detail(aws: Server) -> None:
     job_id = aws.submit("exit 9")
     aws.finished(job_id)
     (event,) = aws.messages(

@@ -1,4 +1,4 @@
-"""The Docker runner: limits, mounts, and a container's way back to the embedded AWS."""
+"""The Docker runner: limits, mounts, and the connection of a container to the embedded AWS."""
 
 import os
 import uuid
@@ -37,14 +37,14 @@ def aws(engine: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def containers(engine: Any, pid: int) -> list[Any]:
-    label = {"label": f"seqdrop.embedded-aws={pid}"}
-    found: list[Any] = engine.containers.list(all=True, filters=label, ignore_removed=True)
-    return found
+    label = {"label": f"embedded-aws.server={pid}"}
+    result: list[Any] = engine.containers.list(all=True, filters=label, ignore_removed=True)
+    return result
 
 
 def definition(aws: Server, **properties: Any) -> str:
-    """A job definition that runs `script` with more properties than the stack's own."""
-    wanted = {
+    """Register a job definition that runs `script`, with more properties than that of the stack."""
+    properties = {
         "image": IMAGE,
         "command": ["bash", "-c", "Ref::script"],
         "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}],
@@ -52,34 +52,36 @@ def definition(aws: Server, **properties: Any) -> str:
         **properties,
     }
     name = f"docker-{uuid.uuid4().hex[:8]}"
-    made = aws.batch.register_job_definition(jobDefinitionName=name, type="container", containerProperties=wanted)
-    return str(made["jobDefinitionArn"])
+    response = aws.batch.register_job_definition(
+        jobDefinitionName=name, type="container", containerProperties=properties
+    )
+    return str(response["jobDefinitionArn"])
 
 
-def test_auto_is_docker_where_the_engine_holds_every_image(engine: Any, start_server: Start, tmp_path: Path) -> None:
+def test_auto_selects_docker_if_the_engine_holds_every_image(engine: Any, start_server: Start, tmp_path: Path) -> None:
     server = start_server(tmp_path, "--parameter", f"Image={IMAGE}")
     assert (server.state["executor"], "holds every image" in server.state["executor_reason"]) == ("docker", True)
 
 
-def test_auto_is_processes_where_an_image_is_missing(engine: Any, start_server: Start, tmp_path: Path) -> None:
+def test_auto_selects_processes_if_an_image_is_missing(engine: Any, start_server: Start, tmp_path: Path) -> None:
     server = start_server(tmp_path, "--parameter", "Image=no-such-image:1")
     assert server.state["executor"] == "process"
     assert server.state["executor_reason"] == "the engine holds no image no-such-image:1"
 
 
-def test_a_container_runs_in_the_image_and_leaves_nothing(aws: Server, engine: Any) -> None:
+def test_a_container_runs_in_the_image_and_is_removed(aws: Server, engine: Any) -> None:
     job = aws.run("cat /etc/debian_version; echo $GREETING; exit 65")
     assert (job["container"]["exitCode"], aws.lines(job)[1]) == (65, "hello")
     eventually(lambda: not containers(engine, aws.process.pid), "the container's removal")
 
 
-def test_lines_are_in_the_log_while_the_container_runs(aws: Server) -> None:
+def test_output_is_in_the_log_while_the_container_runs(aws: Server) -> None:
     job_id = aws.submit("trap 'exit 143' TERM; echo first; sleep 60 & wait")  # as pid 1 it has to ask for TERM
     job = aws.job_in(job_id, "RUNNING")
     assert eventually(lambda: aws.lines(job), "a line of a running job") == ["first"]
-    aws.batch.terminate_job(jobId=job_id, reason="seen enough")
+    aws.batch.terminate_job(jobId=job_id, reason="test done")
     job = aws.finished(job_id)
-    assert (job["statusReason"], job["container"]["exitCode"]) == ("seen enough", 143)
+    assert (job["statusReason"], job["container"]["exitCode"]) == ("test done", 143)
 
 
 def test_a_container_reaches_the_embedded_aws(aws: Server) -> None:
@@ -87,37 +89,37 @@ def test_a_container_reaches_the_embedded_aws(aws: Server) -> None:
     assert aws.lines(aws.run(script)) == ["connected"]
 
 
-def test_a_volume_is_mounted_where_the_definition_says(aws: Server) -> None:
+def test_a_volume_is_mounted_at_the_path_of_the_definition(aws: Server) -> None:
     job = aws.run("echo kept > /scratch/file; cat $SCRATCH/../file; mkdir -p $SCRATCH; ls -d $SCRATCH")
     assert aws.lines(job)[-1] == "/scratch/jobs"
     assert aws.run("cat /scratch/file")["status"] == "SUCCEEDED"
 
 
-def test_a_container_past_its_memory_is_killed_for_it(aws: Server) -> None:
+def test_a_container_that_exceeds_its_memory_is_killed(aws: Server) -> None:
     job = aws.run("x=$(head -c 500m /dev/zero | tr '\\0' x)", jobDefinition=definition(aws))
     assert job["container"]["reason"] == "OutOfMemoryError: Container killed due to memory usage"
     assert job["container"]["exitCode"] == 137
 
 
-def test_linux_parameters_are_honoured(aws: Server) -> None:
+def test_linux_parameters_are_applied(aws: Server) -> None:
     linux = {
         "initProcessEnabled": True,
         "tmpfs": [{"containerPath": "/fast", "size": 8, "mountOptions": ["rw"]}],
     }
-    wanted = definition(aws, readonlyRootFilesystem=True, user="1000", linuxParameters=linux)
+    job_definition = definition(aws, readonlyRootFilesystem=True, user="1000", linuxParameters=linux)
     script = "id -u; touch /here 2>/dev/null || echo read-only; touch /fast/there && echo tmpfs; cat /proc/1/comm"
-    lines = aws.lines(aws.run(script, jobDefinition=wanted))
+    lines = aws.lines(aws.run(script, jobDefinition=job_definition))
     assert lines[:3] == ["1000", "read-only", "tmpfs"]
     assert "init" in lines[3]
 
 
-def test_an_image_that_is_not_there_cannot_be_pulled(aws: Server) -> None:
+def test_a_missing_image_is_not_pulled(aws: Server) -> None:
     job = aws.run("true", jobDefinition=definition(aws, image="localhost:1/no-such-image:1"))
     assert job["statusReason"] == "Task failed to start"
     assert job["container"]["reason"].startswith("CannotPullContainerError: ")
 
 
-def test_a_command_that_is_not_there_cannot_start(aws: Server, engine: Any) -> None:
+def test_a_missing_command_does_not_start(aws: Server, engine: Any) -> None:
     job = aws.run("", containerOverrides={"command": ["no-such-tool"]}, retryStrategy={"attempts": 1})
     assert job["container"]["reason"].startswith("CannotStartContainerError: ")
     assert not containers(engine, aws.process.pid)
@@ -133,7 +135,7 @@ def test_a_command_that_is_not_there_cannot_start(aws: Server, engine: Any) -> N
     ],
     ids=["lost", "drained", "memory", "hang"],
 )
-def test_a_fault_strikes_a_container_and_leaves_none(
+def test_a_fault_ends_a_container_and_removes_it(
     aws: Server, engine: Any, fault: dict[str, Any], reason: str, exit_code: int | None
 ) -> None:
     door = f"{aws.state['endpoint']}/_faults"

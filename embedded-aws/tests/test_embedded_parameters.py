@@ -1,4 +1,4 @@
-"""A parameter that CloudFormation would refuse is refused here too, before anything is created."""
+"""Parameters: a value that CloudFormation would refuse is error before a resource is created."""
 
 from typing import Any
 
@@ -17,23 +17,23 @@ DECLARED: dict[str, Any] = {
 }
 
 
-def values(**given: str) -> dict[str, Any]:
-    return parameters.values(Template({"Parameters": DECLARED}, {}), given)
+def values(**overrides: str) -> dict[str, Any]:
+    return parameters.values(Template({"Parameters": DECLARED}, {}), overrides)
 
 
-def test_defaults_and_what_is_given_are_taken() -> None:
+def test_values_are_overrides_or_defaults() -> None:
     assert values(Aligner="bwa", Vcpus="64", Zones="c, a")["Zones"] == ["c", " a"]
-    assert values() | {"Zones": 0} == {name: about["Default"] for name, about in DECLARED.items()} | {"Zones": 0}
+    assert values() | {"Zones": 0} == {name: declared["Default"] for name, declared in DECLARED.items()} | {"Zones": 0}
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("Aligner", "Isaac", "parameter Aligner is 'Isaac', and must be one of isaac, bwa"),
         ("Days", "2", "must be one of 1, 90"),
         ("Tag", "a b", "parameter Tag is 'a b', and must be a word"),
-        ("Price", "1.", "must look like"),
-        ("Price", "1.0\n", "must look like"),
+        ("Price", "1.", "must match"),
+        ("Price", "1.0\n", "must match"),
         ("Vcpus", "0", "must be at least 1"),
         ("Vcpus", "65", "must be at most 64"),
         ("Vcpus", "two", "must be a number"),
@@ -43,7 +43,9 @@ def test_defaults_and_what_is_given_are_taken() -> None:
         ("Colour", "red", "the template has no parameter Colour"),
     ],
 )
-def test_what_the_template_does_not_allow_is_refused_in_one_sentence(name: str, value: str, told: str) -> None:
-    with pytest.raises(TemplateError) as refused:
+def test_a_value_that_the_template_does_not_allow_is_refused_in_one_sentence(
+    name: str, value: str, message: str
+) -> None:
+    with pytest.raises(TemplateError) as error:
         values(**{name: value})
-    assert told in str(refused.value)
+    assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""The parts of the embedded AWS that decide without a server: intrinsics, requests, retry rules, schedules."""
+"""Parts of the embedded AWS that need no server: intrinsic functions, requests, retry rules, schedules."""
 
 import shutil
 import tempfile
@@ -7,23 +7,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from embedded_aws import leftovers
+from embedded_aws import server_folder
 from embedded_aws.adapters import lambda_worker, sfn_status_events
-from embedded_aws.adapters.batch_retries import Ending, wants_another
+from embedded_aws.adapters.batch_retries import AttemptResult, should_retry
 from embedded_aws.adapters.events_inputs import target_input
 from embedded_aws.adapters.events_schedules import interval
 from embedded_aws.adapters.sfn_error_names import matches
-from embedded_aws.requests_of import request
-from embedded_aws.stack import Asked, Made, Stack
+from embedded_aws.api_requests import request
+from embedded_aws.stack import CreatedResource, ResourceSpec, Stack
 from embedded_aws.template import Template, TemplateError
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramState, ProgramStopped
 
 
-def make(asked: Asked) -> Made:
-    return Made(asked.name("Name"), {"Arn": f"arn:{asked.logical_id}"})
+def create(spec: ResourceSpec) -> CreatedResource:
+    return CreatedResource(spec.name("Name"), {"Arn": f"arn:{spec.logical_id}"})
 
 
-def stack(resources: dict[str, Any], given: dict[str, str] | None = None, **more: Any) -> Stack:
+def stack(resources: dict[str, Any], overrides: dict[str, str] | None = None, **more: Any) -> Stack:
     body = {
         "Parameters": {"Size": {"Type": "String", "Default": "small"}, "Zones": {"Type": "CommaDelimitedList"}},
         "Conditions": {
@@ -36,11 +36,11 @@ def stack(resources: dict[str, Any], given: dict[str, str] | None = None, **more
         "Resources": {name: {"Type": "Test::Thing", **resource} for name, resource in resources.items()},
         **more,
     }
-    return Stack("s", Template(body, {}), {"Zones": "a,b", **(given or {})}, {"Test::Thing": make})
+    return Stack("s", Template(body, {}), {"Zones": "a,b", **(overrides or {})}, {"Test::Thing": create})
 
 
 @pytest.mark.parametrize(
-    ("written", "value"),
+    ("part", "value"),
     [
         ({"Fn::Sub": "${AWS::Partition}-${Thing.Arn}-${!Literal}-${Size}"}, "aws-arn:Thing-${Literal}-small"),
         ({"Fn::Sub": ["${Own}/${Thing}", {"Own": {"Ref": "Size"}}]}, "small/s-Thing"),
@@ -53,17 +53,17 @@ def stack(resources: dict[str, Any], given: dict[str, str] | None = None, **more
         ({"Fn::Select": [0, {"Fn::GetAZs": ""}]}, "us-east-1a"),
     ],
 )
-def test_an_intrinsic_has_the_value_cloudformation_gives_it(written: Any, value: Any) -> None:
-    assert stack({"Thing": {}}).resolved(written) == value
+def test_an_intrinsic_function_has_the_value_of_cloudformation(part: Any, value: Any) -> None:
+    assert stack({"Thing": {}}).resolve(part) == value
 
 
-def test_a_dependency_is_made_first_and_a_false_condition_not_at_all() -> None:
-    made = stack({"First": {"DependsOn": ["Last"]}, "Never": {"Condition": "IsLarge"}, "Last": {}})
-    made.deploy()
-    assert list(made.made) == ["Last", "First"]
+def test_dependencies_are_created_first_and_false_conditions_are_skipped() -> None:
+    deployed = stack({"First": {"DependsOn": ["Last"]}, "Never": {"Condition": "IsLarge"}, "Last": {}})
+    deployed.deploy()
+    assert list(deployed.resources) == ["Last", "First"]
 
 
-def test_a_circle_is_named() -> None:
+def test_a_circular_dependency_is_reported() -> None:
     circle = {"A": {"Properties": {"Other": {"Ref": "B"}}}, "B": {"Properties": {"Other": {"Ref": "A"}}}}
     with pytest.raises(TemplateError, match="circular dependency: A -> B -> A"):
         stack(circle).deploy()
@@ -75,7 +75,7 @@ def test_an_unknown_parameter_is_refused() -> None:
 
 
 def test_a_request_has_the_names_and_types_of_the_api() -> None:
-    written = {
+    properties = {
         "JobDefinitionName": "tool",
         "Type": "container",
         "Timeout": {"AttemptDurationSeconds": "60"},
@@ -87,7 +87,7 @@ def test_a_request_has_the_names_and_types_of_the_api() -> None:
         },
         "OnlyInCloudFormation": 1,
     }
-    assert request("batch", "RegisterJobDefinition", written) == {
+    assert request("batch", "RegisterJobDefinition", properties) == {
         "jobDefinitionName": "tool",
         "type": "container",
         "timeout": {"attemptDurationSeconds": 60},
@@ -112,23 +112,23 @@ STRATEGY = {
 
 
 @pytest.mark.parametrize(
-    ("ending", "again"),
+    ("result", "retried"),
     [
-        (Ending(None, "Host EC2 (instance i-1) terminated."), True),
-        (Ending(None, "Task failed to start", "CannotPullContainerError: gone"), True),
-        (Ending(75, "Essential container in task exited"), True),
-        (Ending(70, "Essential container in task exited"), False),
-        (Ending(0, "Essential container in task exited"), False),
-        (Ending(75, "Job attempt duration exceeded timeout", final=True), False),
+        (AttemptResult(None, "Host EC2 (instance i-1) terminated."), True),
+        (AttemptResult(None, "Task failed to start", "CannotPullContainerError: gone"), True),
+        (AttemptResult(75, "Essential container in task exited"), True),
+        (AttemptResult(70, "Essential container in task exited"), False),
+        (AttemptResult(0, "Essential container in task exited"), False),
+        (AttemptResult(75, "Job attempt duration exceeded timeout", final=True), False),
     ],
 )
-def test_the_first_rule_that_matches_decides(ending: Ending, again: bool) -> None:
-    assert wants_another(STRATEGY, 1, ending) is again
-    assert not wants_another(STRATEGY, 3, ending)
+def test_the_first_rule_that_matches_decides(result: AttemptResult, retried: bool) -> None:
+    assert should_retry(STRATEGY, 1, result) is retried
+    assert not should_retry(STRATEGY, 3, result)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "error", "caught"),
+    ("error_equals", "error", "caught"),
     [
         ({"States.ALL"}, "States.TaskFailed", True),
         ({"States.ALL"}, "States.Runtime", False),
@@ -139,8 +139,8 @@ def test_the_first_rule_that_matches_decides(ending: Ending, again: bool) -> Non
         ({"Mine"}, "Other", False),
     ],
 )
-def test_an_error_is_matched_by_its_name(wanted: set[str], error: str, caught: bool) -> None:
-    assert matches(wanted, error) is caught
+def test_an_error_is_matched_by_its_name(error_equals: set[str], error: str, caught: bool) -> None:
+    assert matches(error_equals, error) is caught
 
 
 def test_a_schedule_by_rate_has_an_interval() -> None:
@@ -148,7 +148,7 @@ def test_a_schedule_by_rate_has_an_interval() -> None:
     assert interval("cron(0 12 * * ? *)") is None
 
 
-def test_what_an_event_has_not_is_null_in_a_transformed_input() -> None:
+def test_a_missing_field_of_an_event_is_null_in_a_transformed_input() -> None:
     transformer = {
         "InputPathsMap": {"a": "$.detail.items[1]", "b": "$.nothing"},
         "InputTemplate": '{"a": <a>, "b": <b>}',
@@ -158,7 +158,7 @@ def test_what_an_event_has_not_is_null_in_a_transformed_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
+    ("state", "expected"),
     [
         (ProgramStopped("now", "Mine", "enough"), ("Mine", "enough", None)),
         (ProgramError({"error": "Mine", "cause": "enough"}), ("Mine", "enough", None)),
@@ -166,42 +166,41 @@ def test_what_an_event_has_not_is_null_in_a_transformed_input() -> None:
     ],
     ids=["stopped", "failed", "done"],
 )
-def test_what_an_execution_ended_with_is_there_before_its_status(
-    monkeypatch: pytest.MonkeyPatch, state: ProgramState, said: tuple[Any, ...]
+def test_output_and_error_of_an_execution_are_set_before_its_status(
+    monkeypatch: pytest.MonkeyPatch, state: ProgramState, expected: tuple[Any, ...]
 ) -> None:
     env = SimpleNamespace(program_state=lambda: state, states=SimpleNamespace(get_input=lambda: "output"))
     execution = SimpleNamespace(error=None, cause=None, output=None, status="", exec_worker=SimpleNamespace(env=env))
-    seen = []
+    states = []
     monkeypatch.setattr(
-        sfn_status_events, "_reflect", lambda _: seen.append((execution.error, execution.cause, execution.output))
+        sfn_status_events, "_reflect", lambda _: states.append((execution.error, execution.cause, execution.output))
     )
     monkeypatch.setattr(sfn_status_events, "_emit", lambda *_: None)
-    sfn_status_events._ended(SimpleNamespace(execution=execution))
-    assert seen == [said]
+    sfn_status_events._end_with_event(SimpleNamespace(execution=execution))
+    assert states == [expected]
 
 
-def test_what_another_start_is_just_clearing_is_left_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    left = tmp_path / f"{leftovers.PREFIX}abc"
-    left.mkdir()
-    (left / leftovers.LOCK).touch()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(leftovers.fcntl, "flock", lambda *_: shutil.rmtree(left))
-    leftovers.clear()
-
-
-def test_a_function_that_is_slow_to_start_answers_its_first_call(
+def test_a_folder_that_another_start_deletes_at_the_same_time_is_ignored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    folder = tmp_path / f"{server_folder.PREFIX}abc"
+    folder.mkdir()
+    (folder / server_folder.LOCK).touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(server_folder.fcntl, "flock", lambda *_: shutil.rmtree(folder))
+    server_folder.remove_stale()
+
+
+def test_a_function_with_a_slow_import_answers_its_first_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("import time\ntime.sleep(0.5)\ndef handler(event, context):\n    return event\n")
     monkeypatch.setenv("MOTO_PORT", "1")
     monkeypatch.setattr(lambda_worker, "INIT_WAIT", 0.0)
     monkeypatch.setattr(lambda_worker, "unpack", lambda *_: [tmp_path])
-    monkeypatch.setattr(lambda_worker.Worker, "scratch", tmp_path, raising=False)
     named = dict.fromkeys(("function_name", "function_arn", "version", "run_time", "logs_group_name"), "f")
     function = SimpleNamespace(handler="app.handler", timeout=60, memory_size=128, environment_vars={}, **named)
-    worker = lambda_worker.Worker(function)
+    worker = lambda_worker.Worker(function, tmp_path)
     try:
-        assert [worker.call(function, {"a": number})[0] for number in (1, 2)] == [
+        assert [worker.call(function, {"a": number}, "arn:f")[0] for number in (1, 2)] == [
             {"result": {"a": 1}},
             {"result": {"a": 2}},
         ]

@@ -1,4 +1,4 @@
-"""S3 of the embedded AWS: what it tells of an object, to whom, and what it refuses."""
+"""S3 of the embedded AWS: events, notifications, metadata, checksums, ranges."""
 
 import base64
 import os
@@ -21,11 +21,11 @@ def put(aws: Server, bucket: str, key: str, body: bytes = b"reads", **more: Any)
 def multipart(aws: Server, key: str, parts: list[bytes], **more: Any) -> dict[str, Any]:
     where = {"Bucket": aws.output("Bridge"), "Key": key}
     upload = {**where, "UploadId": aws.s3.create_multipart_upload(**where, **more)["UploadId"]}
-    done = []
+    completed = []
     for number, body in enumerate(parts, 1):
         part = aws.s3.upload_part(**upload, PartNumber=number, Body=body)
-        done.append({"PartNumber": number, "ETag": part["ETag"]})
-    answer: dict[str, Any] = aws.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+        completed.append({"PartNumber": number, "ETag": part["ETag"]})
+    answer: dict[str, Any] = aws.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": completed})
     return answer
 
 
@@ -37,53 +37,53 @@ def crc64(body: bytes) -> str:
     return base64.b64encode(checksums.crc64nvme(body).to_bytes(8, "big")).decode()
 
 
-def test_an_arrival_is_an_event_with_the_version_and_the_raw_key(aws: Server) -> None:
+def test_an_upload_is_an_event_with_the_version_and_the_unencoded_key(aws: Server) -> None:
     key = f"a b+c/{uuid.uuid4().hex}_R1.fastq.gz"
-    made = put(aws, "Bridge", key)
+    response = put(aws, "Bridge", key)
     (event,) = arrivals(aws, key)
     assert (event["source"], event["detail-type"], event["detail"]["reason"]) == (
         "aws.s3",
         "Object Created",
         "PutObject",
     )
-    arrived = event["detail"]["object"]
-    assert (arrived["version-id"], arrived["size"]) == (made["VersionId"], 5)
-    assert f'"{arrived["etag"]}"' == made["ETag"]
+    s3_object = event["detail"]["object"]
+    assert (s3_object["version-id"], s3_object["size"]) == (response["VersionId"], 5)
+    assert f'"{s3_object["etag"]}"' == response["ETag"]
     assert event["resources"] == [f"arn:aws:s3:::{aws.output('Bridge')}"]
 
 
 def test_a_multipart_upload_is_one_event(aws: Server) -> None:
     key = f"{uuid.uuid4().hex}.fastq.gz"
-    made = multipart(aws, key, [os.urandom(PART), b"tail"])
+    response = multipart(aws, key, [os.urandom(PART), b"tail"])
     (event,) = arrivals(aws, key)
     assert event["detail"]["reason"] == "CompleteMultipartUpload"
-    assert event["detail"]["object"]["version-id"] == made["VersionId"]
+    assert event["detail"]["object"]["version-id"] == response["VersionId"]
     put(aws, "Bridge", marker := f"{uuid.uuid4().hex}.fastq.gz")
     seen = aws.messages("Arrivals", lambda body: body["detail"]["object"]["key"] in (key, marker))
     assert [event["detail"]["object"]["key"] for event in seen] == [marker]
 
 
-def test_a_rule_may_transform_an_event(aws: Server) -> None:
+def test_a_rule_transforms_an_event(aws: Server) -> None:
     key = f"{uuid.uuid4().hex}.fastq.gz"
     put(aws, "Bridge", key)
     (body,) = aws.messages("Transformed", lambda body: body["key"] == key)
     assert body == {"text": key, "key": key, "size": 5}
 
 
-def test_a_rule_may_publish_to_a_topic(aws: Server) -> None:
+def test_a_rule_publishes_to_a_topic(aws: Server) -> None:
     key = f"{uuid.uuid4().hex}.fastq.gz"
     put(aws, "Bridge", key)
     assert aws.messages("TopicMessages", lambda body: key in body["Message"])
 
 
-def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue(aws: Server) -> None:
+def test_an_undelivered_event_goes_to_the_dead_letter_queue(aws: Server) -> None:
     key = f"{uuid.uuid4().hex}.fastq.gz"
     put(aws, "Bridge", key)
     (event,) = aws.messages("DeadLetters", lambda body: body["detail"]["object"]["key"] == key)
     assert event["source"] == "aws.s3"
 
 
-def test_a_function_is_told_directly_with_the_key_encoded(aws: Server) -> None:
+def test_a_bucket_notification_has_the_encoded_key(aws: Server) -> None:
     name = uuid.uuid4().hex
     put(aws, "Direct", f"a/{name} x+y.txt")
     put(aws, "Direct", f"a/{name} x+y.fastq.gz")
@@ -100,15 +100,15 @@ def test_a_function_is_told_directly_with_the_key_encoded(aws: Server) -> None:
 
 def test_metadata_and_versions_stay_with_their_object(aws: Server) -> None:
     where = {"Bucket": aws.output("Bridge"), "Key": uuid.uuid4().hex}
-    first = aws.s3.put_object(**where, Body=b"first", Metadata={"seqdrop-reference": "hg38"})["VersionId"]
+    first = aws.s3.put_object(**where, Body=b"first", Metadata={"reference": "hg38"})["VersionId"]
     aws.s3.put_object(**where, Body=b"second")
     assert aws.s3.get_object(**where, VersionId=first)["Body"].read() == b"first"
     head = aws.s3.head_object(**where, VersionId=first)
-    assert (head["Metadata"], head["VersionId"]) == ({"seqdrop-reference": "hg38"}, first)
+    assert (head["Metadata"], head["VersionId"]) == ({"reference": "hg38"}, first)
     assert aws.s3.head_object(**where)["Metadata"] == {}
 
 
-def test_an_upload_without_a_checksum_gets_one_of_the_whole(aws: Server) -> None:
+def test_a_multipart_upload_without_a_checksum_gets_one_of_the_full_object(aws: Server) -> None:
     key, parts = uuid.uuid4().hex, [os.urandom(PART), b"tail"]
     multipart(aws, key, parts, ChecksumAlgorithm="CRC64NVME", Metadata={"a": "b"})
     head = aws.s3.head_object(Bucket=aws.output("Bridge"), Key=key, ChecksumMode="ENABLED")
@@ -140,7 +140,7 @@ def test_a_part_that_does_not_match_its_checksum_is_refused(aws: Server) -> None
         aws.s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"x", ChecksumCRC64NVME="AAAAAAAAAAA=")
 
 
-def test_a_completed_upload_is_held_against_the_checksum_of_the_whole(aws: Server) -> None:
+def test_a_multipart_upload_is_compared_with_the_checksum_of_the_full_object(aws: Server) -> None:
     where = {"Bucket": aws.output("Bridge"), "Key": uuid.uuid4().hex}
     upload = {**where, "UploadId": aws.s3.create_multipart_upload(**where, ChecksumAlgorithm="CRC64NVME")["UploadId"]}
     part = aws.s3.upload_part(**upload, PartNumber=1, Body=b"x")
@@ -150,7 +150,7 @@ def test_a_completed_upload_is_held_against_the_checksum_of_the_whole(aws: Serve
         aws.s3.complete_multipart_upload(**upload, MultipartUpload=parts, **claimed)
 
 
-def test_a_range_is_just_those_bytes(aws: Server) -> None:
+def test_a_range_returns_only_its_bytes(aws: Server) -> None:
     key, body = uuid.uuid4().hex, os.urandom(3_000_000)
     put(aws, "Bridge", key, body)
     where = {"Bucket": aws.output("Bridge"), "Key": key}

@@ -1,4 +1,4 @@
-"""The server itself: what it deploys, what it refuses, what it leaves behind."""
+"""The server: deployment, refusals, cleanup."""
 
 import contextlib
 import json
@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from embedded_server import PATIENCE, Server, Start, command, eventually, gone, stop
+from embedded_server import PATIENCE, Server, Start, command, eventually, stop, wait_for_end
 
 
 def refusal(state: Path, *more: str) -> str:
-    """The one sentence of a server that does not start."""
-    done = subprocess.run(command(state, *more), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    (sentence,) = done.stderr.splitlines()
+    """Return the message of a server that does not start."""
+    process = subprocess.run(command(state, *more), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (process.returncode, process.stdout) == (1, "")
+    (sentence,) = process.stderr.splitlines()
     return sentence
 
 
-def test_describe_stacks_answers_as_for_a_real_stack(aws: Server) -> None:
+def test_describe_stacks_answers_as_on_aws(aws: Server) -> None:
     (stack,) = aws.client("cloudformation").describe_stacks(StackName="t")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -32,7 +32,7 @@ def test_describe_stacks_answers_as_for_a_real_stack(aws: Server) -> None:
     assert {"ParameterKey": "Greeting", "ParameterValue": "hello"} in stack["Parameters"]
 
 
-def test_a_stack_that_is_not_there_is_not_described(aws: Server) -> None:
+def test_an_unknown_stack_is_not_described(aws: Server) -> None:
     with pytest.raises(ClientError, match="does not exist"):
         aws.client("cloudformation").describe_stacks(StackName="other")
 
@@ -43,7 +43,7 @@ def test_the_resources_of_the_stack_are_listed(aws: Server) -> None:
     assert (queue["ResourceType"], queue["PhysicalResourceId"]) == ("AWS::Batch::JobQueue", aws.output("Queue"))
 
 
-def test_what_is_not_created_is_named(aws: Server) -> None:
+def test_resources_that_are_not_created_are_listed_as_skipped(aws: Server) -> None:
     assert aws.state["skipped"] == ["BridgeBucketPolicy (AWS::S3::BucketPolicy)"]
 
 
@@ -55,16 +55,16 @@ def test_the_table_has_its_index_and_its_expiry(aws: Server) -> None:
     assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expires", "ENABLED")
 
 
-def test_the_job_definition_keeps_all_that_was_written(aws: Server) -> None:
-    (found,) = aws.batch.describe_job_definitions(jobDefinitions=[aws.output("Shell")])["jobDefinitions"]
-    assert found["timeout"] == {"attemptDurationSeconds": 60}
-    assert found["retryStrategy"]["attempts"] == 3
-    assert found["parameters"] == {"script": "true"}
-    options = found["containerProperties"]["logConfiguration"]["options"]
+def test_the_job_definition_has_all_properties_of_the_template(aws: Server) -> None:
+    (result,) = aws.batch.describe_job_definitions(jobDefinitions=[aws.output("Shell")])["jobDefinitions"]
+    assert result["timeout"] == {"attemptDurationSeconds": 60}
+    assert result["retryStrategy"]["attempts"] == 3
+    assert result["parameters"] == {"script": "true"}
+    options = result["containerProperties"]["logConfiguration"]["options"]
     assert options == {"awslogs-group": "/t/jobs", "awslogs-stream-prefix": "shell"}
 
 
-def test_it_says_how_jobs_run_and_why(aws: Server) -> None:
+def test_the_state_has_the_executor_and_the_reason(aws: Server) -> None:
     assert (aws.state["executor"], aws.state["executor_reason"]) == ("process", "asked for")
 
 
@@ -83,7 +83,7 @@ def test_a_second_server_is_refused_in_one_sentence(start_server: Start, tmp_pat
 
 
 @pytest.mark.parametrize("stacks", [("t", "t"), ("t", "u")], ids=["the same", "another"])
-def test_of_two_servers_that_start_at_once_one_gives_way(tmp_path: Path, stacks: tuple[str, str]) -> None:
+def test_of_two_servers_that_start_at_the_same_time_one_is_refused(tmp_path: Path, stacks: tuple[str, str]) -> None:
     both = [
         subprocess.Popen(
             command(tmp_path, "--executor", "process", "--with-parent", str(os.getpid()), stack=stack),
@@ -94,10 +94,10 @@ def test_of_two_servers_that_start_at_once_one_gives_way(tmp_path: Path, stacks:
         for stack in stacks
     ]
     eventually(lambda: any(one.poll() is not None for one in both) or len(list(tmp_path.glob("*.json"))) > 1, "one")
-    [refused] = [one for one in both if one.poll() is not None]
-    _, said = refused.communicate()
-    assert (refused.returncode, "another server runs" in said or "already runs here" in said) == (1, True)
-    [other] = [one for one in both if one is not refused]
+    [loser] = [one for one in both if one.poll() is not None]
+    _, message = loser.communicate()
+    assert (loser.returncode, "another server runs" in message or "already runs here" in message) == (1, True)
+    [other] = [one for one in both if one is not loser]
     assert other.stdout
     state = json.loads(other.stdout.readline())
     other.terminate()
@@ -127,11 +127,11 @@ def test_a_template_that_is_not_built_is_refused_in_one_sentence(tmp_path: Path)
         "Resources:\n  F:\n    Type: AWS::Serverless::Function\n"
         "    Properties: {Handler: a.b, Runtime: python3.11, CodeUri: nowhere}\n"
     )
-    assert "is not built: there is no" in refusal(state, "--template", str(tmp_path / "template.yaml"))
+    assert "is not built: " in refusal(state, "--template", str(tmp_path / "template.yaml"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_server_leaves_nothing_behind(
+def test_a_stopped_server_leaves_no_processes_and_no_files(
     start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     scratch = tmp_path / "tmp"
@@ -141,31 +141,31 @@ def test_a_stopped_server_leaves_nothing_behind(
     server = start_server(tmp_path / "state", "--executor", "process")
     server.functions.invoke(FunctionName=server.output("Echo"), Payload=b"{}")
     server.job_in(server.submit("mkdir -p $SCRATCH; sleep 600 & sleep 600"), "RUNNING")
-    family = eventually(lambda: len(found := descendants(server.process.pid)) >= 3 and found, "a worker and a job")
+    processes = eventually(lambda: len(result := descendants(server.process.pid)) >= 3 and result, "a worker and a job")
     server.process.send_signal(number)
     assert server.process.wait(PATIENCE) == 0
-    assert [pid for pid in family if Path(f"/proc/{pid}/cmdline").exists() and cmdline(pid)] == []
+    assert [pid for pid in processes if Path(f"/proc/{pid}/cmdline").exists() and cmdline(pid)] == []
     assert list(scratch.iterdir()) == []
     assert list((tmp_path / "state").iterdir()) == []
 
 
-def test_it_ends_with_its_parent_when_asked_to(tmp_path: Path) -> None:
-    assert gone(with_parent(tmp_path, "subprocess.PIPE", "s.stdout.readline()"))
+def test_the_server_ends_with_its_parent(tmp_path: Path) -> None:
+    assert wait_for_end(with_parent(tmp_path, "subprocess.PIPE", "s.stdout.readline()"))
     assert not (tmp_path / "t.json").exists()
 
 
-def test_it_ends_though_its_parent_is_gone_before_it_is_ready(tmp_path: Path) -> None:
-    assert gone(with_parent(tmp_path, "subprocess.DEVNULL", ""))
+def test_the_server_ends_if_its_parent_ends_before_it_is_ready(tmp_path: Path) -> None:
+    assert wait_for_end(with_parent(tmp_path, "subprocess.DEVNULL", ""))
     assert not (tmp_path / "t.json").exists()
 
 
 def with_parent(state: Path, output: str, last: str) -> int:
-    """The id of a server whose parent ends after it has done `last`."""
+    """Return the process id of a server whose parent ends after the statement `last`."""
     words = [*command(state, "--executor", "process"), "--with-parent"]
     start = f"s = subprocess.Popen([*sys.argv[1:], str(os.getpid())], stdout={output}, stderr=subprocess.DEVNULL)"
     script = "\n".join(["import os, subprocess, sys", start, last, "print(s.pid)"])
-    done = subprocess.run([words[0], "-c", script, *words], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    process = subprocess.run([words[0], "-c", script, *words], capture_output=True, text=True, check=True)
+    return int(process.stdout)
 
 
 def cmdline(pid: int) -> bytes:
@@ -176,16 +176,16 @@ def cmdline(pid: int) -> bytes:
 
 
 def descendants(pid: int) -> list[int]:
-    found: list[int] = []
+    result: list[int] = []
     with contextlib.suppress(OSError):  # threads and processes end while one looks
         for task in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(OSError):
                 for child in map(int, (task / "children").read_text().split()):
-                    found += [child, *descendants(child)]
-    return found
+                    result += [child, *descendants(child)]
+    return result
 
 
-def test_it_prints_one_line(start_server: Start, tmp_path: Path) -> None:
+def test_the_server_prints_one_line(start_server: Start, tmp_path: Path) -> None:
     server = start_server(tmp_path, "--executor", "process")
     stop(server)
     assert server.process.stdout

@@ -1,4 +1,4 @@
-"""Step Functions of the embedded AWS: jobs as tasks, errors by name, what a stop takes with it."""
+"""Step Functions of the embedded AWS: jobs as tasks, errors by name, stops and timeouts."""
 
 import json
 import uuid
@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from embedded_server import Server, eventually
-from test_embedded_batch import gone
+from embedded_server import Server, eventually, wait_for_end
 
 PASS = {"Type": "Pass", "End": True}
 STARTED = 6  # seconds after which a job has started, on a slow machine too
@@ -41,7 +40,7 @@ def test_an_alias_can_be_started(aws: Server) -> None:
     assert outcome(aws.ended(aws.start(aws.output("MachineAlias"), {"script": "true"})))
 
 
-def test_a_failed_job_is_task_failed_with_the_job_as_cause(aws: Server) -> None:
+def test_a_failed_job_is_states_task_failed_with_the_job_as_cause(aws: Server) -> None:
     execution = aws.ended(aws.start(aws.output("Machine"), {"script": "exit 65"}))
     assert (execution["status"], execution["error"]) == ("FAILED", "States.TaskFailed")
     cause = json.loads(execution["cause"])
@@ -49,7 +48,7 @@ def test_a_failed_job_is_task_failed_with_the_job_as_cause(aws: Server) -> None:
     assert cause["Attempts"][0]["StatusReason"] == "Essential container in task exited"
 
 
-def test_a_task_may_override_resources_environment_and_retries(aws: Server) -> None:
+def test_a_task_overrides_resources_environment_and_retries(aws: Server) -> None:
     overrides = {
         "ResourceRequirements": [{"Type": "MEMORY", "Value.$": "$.memory"}],
         "Environment": [{"Name": "GREETING", "Value": "from the task"}],
@@ -67,7 +66,7 @@ def test_a_task_may_override_resources_environment_and_retries(aws: Server) -> N
     assert aws.lines(job) == ["from the task STARTED_BY_STEP_FUNCTIONS"]
 
 
-def test_a_retried_job_outlives_the_first_look(aws: Server, tmp_path: Path) -> None:
+def test_a_retried_job_may_run_longer_than_the_first_poll(aws: Server, tmp_path: Path) -> None:
     once = tmp_path / "once"
     script = f"test -e {once} && sleep 1 && exit 0; touch {once}; exit 1"
     retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 1}]
@@ -80,32 +79,32 @@ def test_stopping_an_execution_kills_its_job(aws: Server, tmp_path: Path) -> Non
     aws.states.stop_execution(executionArn=execution, error="Mine", cause="enough")
     stopped = aws.ended(execution)
     assert (stopped["status"], stopped["error"], stopped["cause"]) == ("ABORTED", "Mine", "enough")
-    assert gone(pid)
+    assert wait_for_end(pid)
     job = aws.finished(aws.job_of(execution))
     assert (job["isTerminated"], job["status"]) == (True, "FAILED")
 
 
-def test_a_state_past_its_timeout_kills_its_job(aws: Server, tmp_path: Path) -> None:
+def test_the_timeout_of_a_state_kills_its_job(aws: Server, tmp_path: Path) -> None:
     catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Late"}]
     states = {"Run": sleeper(aws, tmp_path / "pid", TimeoutSeconds=STARTED, Catch=catch), "Late": PASS}
     assert outcome(aws.execute(states))["Error"] == "States.Timeout"
-    assert gone(read_pid(tmp_path / "pid"))
+    assert wait_for_end(read_pid(tmp_path / "pid"))
 
 
-def test_a_machine_past_its_timeout_kills_its_job(aws: Server, tmp_path: Path) -> None:
+def test_the_timeout_of_a_machine_kills_its_job(aws: Server, tmp_path: Path) -> None:
     machine = aws.machine({"Run": sleeper(aws, tmp_path / "pid")}, TimeoutSeconds=STARTED)
     execution = aws.ended(aws.start(machine))
     assert (execution["status"], "stopDate" in execution) == ("TIMED_OUT", True)
-    assert gone(read_pid(tmp_path / "pid"))
+    assert wait_for_end(read_pid(tmp_path / "pid"))
 
 
-def test_a_failing_branch_kills_its_siblings_job(aws: Server, tmp_path: Path) -> None:
+def test_a_failed_branch_kills_the_job_of_another_branch(aws: Server, tmp_path: Path) -> None:
     failing = {"StartAt": "Fail", "States": {"Fail": aws.job_task(f"{until_there(tmp_path / 'pid')}; exit 1")}}
     sleeping = {"StartAt": "Sleep", "States": {"Sleep": sleeper(aws, tmp_path / "pid")}}
     catch = [{"ErrorEquals": ["States.TaskFailed"], "Next": "Caught"}]
     both = {"Type": "Parallel", "Branches": [failing, sleeping], "Catch": catch, "End": True}
     assert outcome(aws.execute({"Both": both, "Caught": PASS}))["Error"] == "States.TaskFailed"
-    assert gone(read_pid(tmp_path / "pid"))
+    assert wait_for_end(read_pid(tmp_path / "pid"))
 
 
 def test_an_error_is_caught_outside_a_map(aws: Server) -> None:
@@ -123,13 +122,13 @@ def test_a_runtime_error_is_not_caught_by_a_wildcard(aws: Server) -> None:
     assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")
 
 
-def test_an_error_of_the_service_is_caught_by_its_name(aws: Server) -> None:
+def test_an_error_of_a_service_is_caught_by_its_name(aws: Server) -> None:
     catch = [{"ErrorEquals": ["Batch.ClientException"], "Next": "Caught"}]
     task = aws.job_task("true", Parameters={"JobQueue": "no-such-queue"}, Catch=catch)
     assert outcome(aws.execute({"Run": task, "Caught": PASS}))["Error"] == "Batch.ClientException"
 
 
-def test_too_long_an_input_is_refused(aws: Server) -> None:
+def test_an_input_that_is_too_long_is_refused(aws: Server) -> None:
     with pytest.raises(ClientError, match="InvalidExecutionInput"):
         aws.start(aws.output("Machine"), {"script": "x" * 262_144})
 
@@ -142,33 +141,33 @@ def test_stopping_an_execution_ends_its_pause_before_a_retry(aws: Server) -> Non
     assert aws.ended(execution)["status"] == "ABORTED"
 
 
-def test_a_path_with_an_index_is_the_value(aws: Server) -> None:
-    """Not a list of it: what follows a Parallel is read this way."""
+def test_a_path_with_an_index_gives_the_value(aws: Server) -> None:
+    """Not a list with the value: states after a Parallel read its output like this."""
     pick = {"Type": "Pass", "Parameters": {"call.$": "$.branches[1].call"}, "End": True}
     assert outcome(aws.execute({"Pick": pick}, {"branches": [{}, {"call": {"a": 1}}]})) == {"call": {"a": 1}}
 
 
-def test_a_name_is_used_once(aws: Server) -> None:
-    wanted = {"stateMachineArn": aws.output("MachineAlias"), "name": f"once-{uuid.uuid4().hex}"}
+def test_the_name_of_an_execution_is_used_once(aws: Server) -> None:
+    request = {"stateMachineArn": aws.output("MachineAlias"), "name": f"once-{uuid.uuid4().hex}"}
     same = json.dumps({"script": "sleep 60"})
-    first = aws.states.start_execution(**wanted, input=same)
-    assert aws.states.start_execution(**wanted, input=same)["executionArn"] == first["executionArn"]
+    first = aws.states.start_execution(**request, input=same)
+    assert aws.states.start_execution(**request, input=same)["executionArn"] == first["executionArn"]
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
-        aws.states.start_execution(**wanted, input="{}")
+        aws.states.start_execution(**request, input="{}")
     aws.states.stop_execution(executionArn=first["executionArn"])
     aws.ended(first["executionArn"])
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
-        aws.states.start_execution(**wanted, input=same)
+        aws.states.start_execution(**request, input=same)
 
 
-def test_a_test_case_of_the_mock_config_answers_for_the_job(aws: Server) -> None:
+def test_a_test_case_of_the_mock_config_replaces_the_job(aws: Server) -> None:
     retry = [{"ErrorEquals": ["Batch.ServerException"], "IntervalSeconds": 1, "MaxAttempts": 3}]
     machine = aws.machine({"Run": aws.job_task("exit 1", Retry=retry)}, name="mocked")
     assert outcome(aws.ended(aws.start(f"{machine}#FlakyThenFine")))["JobId"] == "mocked"
     assert aws.ended(aws.start(f"{machine}#GivesUp"))["error"] == "States.TaskFailed"
 
 
-def test_the_life_of_an_execution_is_told_in_events(aws: Server) -> None:
+def test_an_execution_sends_an_event_for_each_status(aws: Server) -> None:
     machine = aws.machine({"Start": {"Type": "Pass", "Result": {"a": 1}, "End": True}})
     execution = aws.ended(aws.start(machine, {"b": 2}))
     arn = execution["executionArn"]

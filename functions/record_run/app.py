@@ -1,4 +1,4 @@
-"""A run ended: its row, its manifest, its message. Once, however often and by whichever way it is told."""
+"""Record the end of a run once: its row, its manifest, its message. Every call can be repeated."""
 
 from __future__ import annotations
 
@@ -12,133 +12,136 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
-from seqdrop.plan import layout
-from seqdrop.runs import executions, manifest, outcome, receipts, table
+from seqdrop.plan import steps
+from seqdrop.plan.names import MANIFEST
+from seqdrop.runs import executions, manifest, notify, outcome, receipts, table
+from seqdrop.runs.manifest import Prices, RunRecord
 from seqdrop.runs.outcome import RunEnding
+from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
-JUST_BEGUN = 0.25  # hours in which a reopened row may wait for its execution to be started
+START_PERIOD = 0.25  # hours that a row may wait for its execution to start
 
 
 class NotRepairedError(Exception):
-    """Lambda prints it and tries again; it names no run and no sample."""
+    """Lambda logs it and retries. The message names no run and no sample."""
 
 
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """From the machine's last state (`plan`), from EventBridge (`detail`), or on schedule (neither)."""
+    """Handle a call of the state machine (`plan`), an event of EventBridge (`detail`), or the hourly schedule."""
     if "plan" in event:
         return close(event["plan"], event["execution"])
     if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
-        return close_execution(told(EventBridgeEvent(event).detail))
+        return close_execution(with_input(EventBridgeEvent(event).detail))
     metrics.add_metric(name="MateWaitingHours", unit=MetricUnit.Count, value=longest_wait())
     return {"repaired": repair_all()}
 
 
 def longest_wait() -> float:
-    """Hours that the oldest of what waits has waited: a lone mate, a lane without the others."""
+    """Return the hours that the oldest lone mate, or lane without the others, has waited."""
     return max((table.hours_since(row["started"]) for row in table.with_status(table.WAITING)), default=0.0)
 
 
-def told(detail: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event says of an execution what DescribeExecution says, but for an input too large for an event."""
+def with_input(detail: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the detail of a status event; it lacks the input of an execution that is too large for an event."""
     return detail if detail.get("input") else executions.describe(detail["executionArn"]) or detail
 
 
 def repair_all() -> int:
-    """How many runs were not recorded to their end, and are now; raises NotRepairedError after all were tried."""
-    rows = [*table.with_status(table.RUNNING), *table.untold()]
-    done = [repaired(row) for row in rows if "execution" in row]
-    if None in done:
-        raise NotRepairedError(f"{done.count(None)} of {len(done)} runs could not be recorded; the log says which")
-    return sum(map(bool, done))
+    """Record every ended run that is not recorded; return their number. Raises NotRepairedError after all."""
+    rows = [*table.with_status(table.RUNNING), *table.with_notify_pending()]
+    repaired = [try_repair(row) for row in rows if "execution" in row]
+    if None in repaired:
+        failed = repaired.count(None)
+        raise NotRepairedError(f"{failed} of {len(repaired)} runs could not be recorded; the log has the errors")
+    return sum(map(bool, repaired))
 
 
-def repaired(row: table.Row) -> bool | None:
-    """None for what failed: one bad run does not stop the repair of those behind it."""
+def try_repair(row: table.Row) -> bool | None:
+    """Repair one run; return None if it failed, so that a bad run does not stop the next ones."""
     logger.append_keys(run=row["run"])
     try:
         return repair(row)
-    except Exception as error:  # noqa: BLE001  the rim: it is raised again when all were tried
-        log_failure("not repaired", error)
+    except Exception as error:  # noqa: BLE001  reported as NotRepairedError after all rows
+        log_failure("repair failed", error)
         return None
 
 
 def repair(row: table.Row) -> bool:
-    """A row that seems to run while its execution is over, or never began; or that nobody was told of."""
+    """Record a run whose execution has ended or never began, or whose notification is pending."""
     execution = executions.describe(row["execution"])
-    if execution and "untold" in row:
-        return bool(close(json.loads(execution["input"]), row["execution"], RunEnding.of_row(row)))
+    if execution and "notify_pending" in row:
+        return bool(close(json.loads(execution["input"]), row["execution"], RunEnding.from_row(row)))
     if execution:
         return bool(close_execution(execution))
-    if table.hours_since(str(row.get("resumed") or row["started"])) < JUST_BEGUN:
+    if table.hours_since(str(row.get("resumed") or row["started"])) < START_PERIOD:
         return False
-    return never_began(row)
+    return close_not_started(row)
 
 
-def never_began(row: table.Row) -> bool:
-    """Close a row whose execution is not there; it is told of as a run that failed."""
-    ending, nothing = outcome.not_there(), {"usd": 0.0}
-    was = {"resumed": str(row["resumed"])} if "resumed" in row else {}  # whoever resumes it now notes that first
-    if not closed(row["run"], row["execution"], ending, {"cost": "0.0"}, **was):
-        return False
-    folder = S3Uri.parse(row["results"])
-    earlier = str(layout.manifest_uri(folder)) in receipts.published(folder)
-    table.tell(row["run"], *manifest.message(row, ending, {}, nothing, earlier=earlier))
-    return True
+def close_not_started(row: table.Row) -> bool:
+    """Record a run whose execution does not exist as failed."""
+    folder = receipts.read_folder(S3Uri.parse(row["results"]), ())
+    run_record = manifest.record(row, row["execution"], outcome.not_started(), folder, prices())
+    resumed = {"resumed": str(row["resumed"])} if "resumed" in row else {}  # resuming it changes this first
+    return write(row["run"], row["execution"], row["results"], run_record, **resumed)
 
 
 def close_execution(execution: Mapping[str, Any]) -> dict[str, str]:
-    """Record an execution that did not record itself; an empty answer while it runs."""
+    """Record an execution that did not record itself; return nothing while it is running."""
     if execution["status"] == "RUNNING":
         return {}
     plan = json.loads(execution.get("output") or execution["input"])
-    said = execution["status"], execution.get("error") or "", execution.get("cause") or ""
-    return close(plan, execution["executionArn"], outcome.closed(*said))
+    ending = outcome.from_execution(execution["status"], execution.get("error") or "", execution.get("cause") or "")
+    return close(plan, execution["executionArn"], ending)
 
 
-def close(plan: Any, execution: str, ending: RunEnding | None = None) -> dict[str, str]:
-    """Record the end of an execution, unless it is recorded, is not the run's own, or has a plan that is not."""
-    if refused := outcome.misplaced(plan, os.environ["RESULTS_BUCKET"]):
-        logger.error("not recorded", failure_class=refused.failure_class)
+def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[str, str]:
+    """Record the end of an execution, unless it is recorded or its plan is invalid."""
+    if refused := outcome.check_plan(plan, os.environ["RESULTS_BUCKET"]):
+        logger.error("plan refused", failure_class=refused.failure_class)
         return refused.answer()
     logger.append_keys(run=plan["run"])
-    folder = S3Uri.parse(plan["results"])
-    found = receipts.receipts(folder)
-    there = receipts.published(folder)
-    complete, verdicts = outcome.whole(found, there), receipts.verdicts(folder, there)
-    ending = outcome.proven(ending or outcome.outcome(plan), found, complete, verdicts)
-    # A crash between StartExecution and the row's first write is mended here.
-    table.begin({"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": str(folder)})
-    cost = manifest.cost(found, float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
-    if closed(plan["run"], execution, ending, {**manifest.figures(found), "cost": str(cost["usd"])}):
-        if ending.publishes:
-            s3.write_json(layout.manifest_uri(folder), manifest.manifest(plan, execution, ending, complete, cost))
-        earlier = str(layout.manifest_uri(folder)) in there
-        table.tell(plan["run"], *manifest.message(plan, ending, found, cost, earlier=earlier))
-    return ending.answer()
+    folder: ResultsFolder = receipts.read_folder(S3Uri.parse(plan["results"]), steps.of_plan(plan))
+    run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, prices())
+    # This row is missing after a crash between StartExecution and its first write.
+    row = {"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": plan["results"]}
+    table.create(row)
+    write(plan["run"], execution, plan["results"], run_record)
+    return run_record.ending.answer()
 
 
-def closed(run: str, execution: str, ending: RunEnding, figures: Mapping[str, Any], **was: str) -> bool:
-    """Close the row; True where its manifest and its message are still to be written, by whoever closed it so.
+def write(run: str, execution: str, results: str, run_record: RunRecord, **expected: str) -> bool:
+    """Write the row, the manifest and the message; return False if another caller has closed the row differently.
 
-    The row first: of two that end a run in different ways at one time, one alone goes on to the manifest.
+    The row is first: of two callers that end a run in different ways, only one goes on to the manifest. The next
+    caller with the same ending repeats the rest while the notification is pending.
     """
-    if not table.finish(run, execution, {**ending.row(), "finished": table.now(), **figures}, **was):
-        return table.is_untold(run, execution=execution, status=ending.status)
-    measure(run, ending, figures)
-    logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)  # sentences may name files
+    ending = run_record.ending
+    if table.close(run, execution, {**run_record.row, "finished": table.now()}, **expected):
+        measure(run, ending, run_record.row)
+        logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)  # messages may name files
+    elif not table.is_notify_pending(run, execution=execution, status=ending.status):
+        return False
+    if run_record.manifest:
+        s3.store().write_json(S3Uri.parse(results) / MANIFEST, run_record.manifest)
+    notify.send(run, run_record.subject, run_record.lines)
     return True
 
 
-def measure(run: str, ending: RunEnding, figures: Mapping[str, Any]) -> None:
-    """What the dashboard shows of a run that is over."""
+def measure(run: str, ending: RunEnding, row: Mapping[str, Any]) -> None:
+    """Add the metrics of the dashboard."""
     metrics.add_metric(name=f"Run{ending.status.title().replace('_', '')}", unit=MetricUnit.Count, value=1)
     if ending.publishes:
-        metrics.add_metric(name="RunCost", unit=MetricUnit.NoUnit, value=float(figures["cost"]))
-        metrics.add_metric(
-            name="RunHours", unit=MetricUnit.NoUnit, value=table.hours_since((table.get(run) or {})["started"])
-        )
+        metrics.add_metric(name="RunCost", unit=MetricUnit.NoUnit, value=float(row["cost"]))
+        started = (table.get(run) or {})["started"]
+        metrics.add_metric(name="RunHours", unit=MetricUnit.NoUnit, value=table.hours_since(started))
+
+
+def prices() -> Prices:
+    """Return the prices that the deployment assumes."""
+    return Prices(float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))

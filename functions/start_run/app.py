@@ -1,4 +1,4 @@
-"""A FASTQ arrived: when its mates are all there, start one run. Or a run that ended is to go on."""
+"""Handle uploaded FASTQs: when all files of a run have arrived, start it once. Also resume an ended run."""
 
 from __future__ import annotations
 
@@ -13,94 +13,101 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
-from seqdrop.plan import layout
-from seqdrop.plan.layout import Fastq
-from seqdrop.runs import pairing, submit, table
-from seqdrop.runs.pairing import Lack
-from seqdrop.runs.submit import Outcome
+from seqdrop.plan import fastq_names
+from seqdrop.plan.fastq_names import FastqName
+from seqdrop.runs import pairing, submit
+from seqdrop.runs.pairing import Pairing
+from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
-ELSEWHERE = "it lies in another bucket than the one for FASTQs"
-NO_FASTQ = "not a FASTQ of a pair: names end in _R1 or _R2 and .fastq.gz"
-UNVERSIONED = "the bucket keeps no versions: turn versioning on, so that a run can pin its reads"
+OTHER_BUCKET = "the object is not in the bucket for FASTQs"
+NOT_A_FASTQ = "not R1 or R2 of a pair: names end in _R1 or _R2 and .fastq.gz"
+UNVERSIONED = "the bucket keeps no versions: enable versioning, so that a run can pin its reads"
 
 
 class NotHandledError(Exception):
-    """Lambda prints it and sends the event again. It names no key and no sample."""
+    """Lambda logs it and retries the event. The message names no key and no sample."""
 
 
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """From EventBridge or S3 itself, or from `seqdrop resume`, which asks with `{"resume": RUN}`."""
+    """Handle an event of EventBridge or of S3 itself, or `{"resume": RUN}` of `seqdrop resume`."""
     if "resume" in event:
-        outcomes = [handled(resume, event)]
+        outcomes = [try_event(resume, event)]
     else:
-        outcomes = [handled(lambda told: noted(arrived(told)), told) for told in event.get("Records") or [event]]
+        outcomes = [try_event(handle_upload, record) for record in event.get("Records") or [event]]
     if None in outcomes:
-        raise NotHandledError(f"{outcomes.count(None)} of {len(outcomes)} could not be handled; the log says where")
+        raise NotHandledError(f"{outcomes.count(None)} of {len(outcomes)} events failed; the log has the errors")
     return {"outcomes": outcomes}
 
 
-def handled(do: Callable[[dict[str, Any]], Outcome], told: dict[str, Any]) -> Outcome | None:
-    """None for what failed: a bad record does not stop those behind it."""
+def try_event(handle: Callable[[dict[str, Any]], Result], event: dict[str, Any]) -> Result | None:
+    """Handle one event; return None if it failed, so that a bad record does not stop the next ones."""
     try:
-        return do(told)
-    except Exception as error:  # noqa: BLE001  the rim: it is raised again in words of our own
-        log_failure("not handled", error)
+        return handle(event)
+    except Exception as error:  # noqa: BLE001  reported as NotHandledError after all events
+        log_failure("event failed", error)
         count("EventNotHandled")
         return None
 
 
-def arrived(told: dict[str, Any]) -> Outcome:
-    uri, version_id = arrival(told)
-    if uri.bucket != os.environ["FASTQ_BUCKET"]:
-        return {"outcome": "ignored", "reason": ELSEWHERE}
-    name = layout.parse_fastq_key(uri.key)
-    if name is None:
-        return {"outcome": "ignored", "reason": NO_FASTQ}
-    if not version_id:
-        return {"outcome": "refused", "reason": UNVERSIONED}
-    found = pairing.find(uri.bucket, name)
-    if isinstance(found, Lack):
-        found = waited(uri.bucket, name, found)
-    if isinstance(found, Lack):
-        return {"outcome": "waiting", "reason": found.reason}
-    return submit.begin(name.sample, found)
+def handle_upload(event: dict[str, Any]) -> Result:
+    """Handle one uploaded object, and count and log what became of it."""
+    result = process_upload(*uploaded_object(event))
+    # The reason of a refusal may name a file: with a failure class, only that is logged.
+    omitted = {"outcome", "reason"} if "failure_class" in result else {"outcome"}
+    fields = {name: value for name, value in result.items() if name not in omitted}
+    logger.info(f"FASTQ {result['outcome']}", extra=fields)
+    count(f"Fastq{result['outcome'].capitalize()}")
+    return result
 
 
-def arrival(told: dict[str, Any]) -> tuple[S3Uri, str]:
-    """What arrived and its version: from EventBridge (keys as they are) or from S3 itself (keys URL-encoded)."""
-    if "s3" in told:
-        record = S3EventRecord(told).s3
+def uploaded_object(event: dict[str, Any]) -> tuple[S3Uri, str]:
+    """Return the address and version of the object: EventBridge has the key itself, S3 has it URL-encoded."""
+    if "s3" in event:
+        record = S3EventRecord(event).s3
         return S3Uri(record.bucket.name, unquote_plus(record.get_object.key)), record.get_object.version_id or ""
-    detail = S3EventBridgeNotificationEvent(told).detail
-    # the data class decodes the key, which is told as it is, and has no word for no version
+    detail = S3EventBridgeNotificationEvent(event).detail
+    # The data class would decode the key, which is not encoded here, and fails without a version.
     return S3Uri(detail.bucket.name, detail.object["key"]), detail.object.get("version-id") or ""
 
 
-def waited(bucket: str, name: Fastq, lack: Lack) -> list[pairing.Found] | Lack:
-    """A lone mate is normal; it gets a row, so that one that waits too long is seen. Then a last look."""
-    table.remember_waiting(bucket, lack.names, name.sample, lack.message)
-    return pairing.find(bucket, name)  # the mate may have come in between, and its event found no row to forget
+def process_upload(uri: S3Uri, version_id: str) -> Result:
+    """Start the run of this object if all its files have arrived."""
+    if uri.bucket != os.environ["FASTQ_BUCKET"]:
+        return {"outcome": "ignored", "reason": OTHER_BUCKET}
+    name = fastq_names.parse(uri.key)
+    if name is None:
+        return {"outcome": "ignored", "reason": NOT_A_FASTQ}
+    if not version_id:
+        return {"outcome": "refused", "reason": UNVERSIONED}
+    found = find_pairs(uri.bucket, name)
+    if found.missing:
+        return {"outcome": "waiting", "reason": found.missing.reason}
+    return submit.submit(name.sample, found.pairs)
 
 
-def resume(asked: dict[str, Any]) -> Outcome:
-    found = submit.resume(str(asked["resume"]))
-    logger.info(f"run {found['outcome']}", run=found["run"])
-    count("RunResumed" if found["outcome"] == "resumed" else "RunNotResumed")
+def find_pairs(bucket: str, name: FastqName) -> Pairing:
+    """Find the pairs of a run, and record the files that wait for others: a row shows those that wait too long."""
+    found = pairing.find_pairs(bucket, name)
+    submit.update_waiting(bucket, name.sample, found)
+    if found.missing:  # the mate may have arrived in between, when its event found no row to delete
+        found = pairing.find_pairs(bucket, name)
+        if not found.missing:
+            submit.update_waiting(bucket, name.sample, found)
     return found
 
 
-def noted(found: Outcome) -> Outcome:
-    """Counted and logged: by its class where it has one, since the reason of a refusal may name a file."""
-    silent = {"outcome", "reason"} if "failure_class" in found else {"outcome"}
-    said = {name: value for name, value in found.items() if name not in silent}
-    logger.info(f"FASTQ {found['outcome']}", extra=said)
-    count(f"Fastq{found['outcome'].capitalize()}")
-    return found
+def resume(event: dict[str, Any]) -> Result:
+    """Resume the run that `seqdrop resume` names."""
+    result = submit.resume(str(event["resume"]))
+    logger.info(f"run {result['outcome']}", run=result["run"])
+    count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
+    return result
 
 
-def count(what: str) -> None:
-    metrics.add_metric(name=what, unit=MetricUnit.Count, value=1)
+def count(metric: str) -> None:
+    """Add one to a metric."""
+    metrics.add_metric(name=metric, unit=MetricUnit.Count, value=1)

@@ -1,6 +1,6 @@
 #!/bin/sh
 set -eu
-# With the runtime API of a real Lambda the runtime alone; else the emulator that AWS ships with SAM, in front of it.
+# With the runtime API of Lambda: start the runtime alone. Without it: behind the emulator that AWS ships with SAM.
 export _HANDLER="$1"
 if [ -n "${AWS_LAMBDA_RUNTIME_API:-}" ]; then
     exec "$LAMBDA_RUNTIME_DIR/bootstrap"

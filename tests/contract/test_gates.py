@@ -1,4 +1,4 @@
-"""Every gate is green on what is here and red, by name, on each planted fault."""
+"""Every gate accepts this checkout and reports each planted fault by the name of its rule."""
 
 from __future__ import annotations
 
@@ -13,84 +13,84 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support.planted import faults, planted, replaced
+from support.planted import load_faults, plant, replace_text
 
-from gates import asl, cfn, checkov, cycles, dockerfiles, events, excuses, iam, jobs, lock, secrets, shell, storage
-from gates import template as templates
-from gates.finding import Finding, unexcused
+from gates import asl, cfn, checkov, cycles, dockerfiles, events, iam, jobs, lock, secrets, shell, storage, suppressions
+from gates.finding import Finding, drop_suppressed
+from gates.template import Template, as_list
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE_GATES: dict[str, Callable[[templates.Template], list[Finding]]] = {
+TEMPLATE_GATES: dict[str, Callable[[Template], list[Finding]]] = {
     gate.GATE: gate.check for gate in (cfn, checkov, cycles, events, iam, jobs, storage)
 }
 FILE_GATES: dict[str, Callable[[dict[str, str]], list[Finding]]] = {
-    gate.GATE: gate.check for gate in (dockerfiles, excuses, secrets, shell)
+    gate.GATE: gate.check for gate in (dockerfiles, secrets, shell, suppressions)
 }
-OF_TEMPLATE, OF_MACHINES, OF_FILES = faults("template"), faults("machines"), faults("files")
-# checkov starts once, for all its faults
-CHECKOVS = [fault for fault in OF_TEMPLATE if fault["gate"] == checkov.GATE]
-IN_PROCESS = [fault for fault in OF_TEMPLATE if fault["gate"] != checkov.GATE]
+TEMPLATE_FAULTS, MACHINE_FAULTS, FILE_FAULTS = load_faults("template"), load_faults("machines"), load_faults("files")
+# checkov is slow to start: it checks all its faults in one process
+CHECKOV_FAULTS = [fault for fault in TEMPLATE_FAULTS if fault["gate"] == checkov.GATE]
+OTHER_TEMPLATE_FAULTS = [fault for fault in TEMPLATE_FAULTS if fault["gate"] != checkov.GATE]
 
 
 @cache
-def template() -> templates.Template:
-    return templates.read((ROOT / "template.yaml").read_text())
+def template() -> Template:
+    return Template.parse((ROOT / "template.yaml").read_text())
 
 
 @cache
-def as_it_is(gate: str) -> list[Finding]:
+def findings_without_fault(gate: str) -> list[Finding]:
     return TEMPLATE_GATES[gate](template())
 
 
 @cache
 def machines() -> list[asl.Machine]:
     paths = (ROOT / "statemachine").glob("*.asl.json")
-    return asl.machines(template().source, {f"statemachine/{path.name}": path.read_text() for path in paths})
+    return asl.read_machines(template().source, {f"statemachine/{path.name}": path.read_text() for path in paths})
 
 
-def weakened(fault: dict[str, Any]) -> templates.Template:
+def template_with(fault: dict[str, Any]) -> Template:
     source = template().source
-    return templates.of({**source, "Resources": planted(source["Resources"], fault)})
+    return Template.from_source({**source, "Resources": plant(source["Resources"], fault)})
 
 
 def rules(findings: list[Finding]) -> set[str]:
     return {finding.rule for finding in findings}
 
 
-def names(listed: list[dict[str, Any]]) -> list[str]:
-    return [fault["name"].replace(" ", "-") for fault in listed]
+def names(faults: list[dict[str, Any]]) -> list[str]:
+    return [fault["name"].replace(" ", "-") for fault in faults]
 
 
-@pytest.mark.parametrize("fault", IN_PROCESS, ids=names(IN_PROCESS))
-def test_a_weakened_template_is_refused_by_name(fault: dict[str, Any]) -> None:
-    assert as_it_is(fault["gate"]) == []
-    assert fault["rule"] in rules(TEMPLATE_GATES[fault["gate"]](weakened(fault)))
+@pytest.mark.parametrize("fault", OTHER_TEMPLATE_FAULTS, ids=names(OTHER_TEMPLATE_FAULTS))
+def test_a_fault_in_the_template_is_reported_by_its_rule(fault: dict[str, Any]) -> None:
+    assert findings_without_fault(fault["gate"]) == []
+    assert fault["rule"] in rules(TEMPLATE_GATES[fault["gate"]](template_with(fault)))
 
 
 @pytest.fixture(scope="module")
-def said_by_checkov() -> dict[str, list[Finding]]:
-    """Its answers on the template as it is, under "", and on each fault."""
-    every = [template(), *(weakened(fault) for fault in CHECKOVS)]
-    return dict(zip(["", *(fault["name"] for fault in CHECKOVS)], checkov.check_all(every), strict=True))
+def checkov_findings() -> dict[str, list[Finding]]:
+    """The findings by the name of the fault, and those of the unchanged template under ""."""
+    templates = [template(), *(template_with(fault) for fault in CHECKOV_FAULTS)]
+    return dict(zip(["", *(fault["name"] for fault in CHECKOV_FAULTS)], checkov.check_all(templates), strict=True))
 
 
-@pytest.mark.parametrize("fault", CHECKOVS, ids=names(CHECKOVS))
-def test_checkov_refuses_a_weakened_template_by_name(
-    fault: dict[str, Any], said_by_checkov: dict[str, list[Finding]]
+@pytest.mark.parametrize("fault", CHECKOV_FAULTS, ids=names(CHECKOV_FAULTS))
+def test_checkov_reports_a_fault_in_the_template_by_its_rule(
+    fault: dict[str, Any], checkov_findings: dict[str, list[Finding]]
 ) -> None:
-    assert said_by_checkov[""] == []
-    assert fault["rule"] in rules(said_by_checkov[fault["name"]])
+    assert checkov_findings[""] == []
+    assert fault["rule"] in rules(checkov_findings[fault["name"]])
 
 
-@pytest.mark.parametrize("fault", OF_MACHINES, ids=names(OF_MACHINES))
-def test_a_broken_state_machine_is_refused_by_name(fault: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fault", MACHINE_FAULTS, ids=names(MACHINE_FAULTS))
+def test_a_fault_in_a_state_machine_is_reported_by_its_rule(fault: dict[str, Any]) -> None:
     [machine] = [machine for machine in machines() if machine.name == fault["machine"]]
     assert asl.check(machine) == []
-    text = json.dumps(planted(machine.definition, fault))
+    text = json.dumps(plant(machine.definition, fault))
     assert fault["rule"] in rules(asl.check(asl.Machine(machine.name, text, machine.substitutions)))
 
 
-def test_the_machines_agree_with_each_other() -> None:
+def test_state_machines_with_different_retries_are_reported() -> None:
     pipeline, preparation = sorted(machines(), key=lambda machine: machine.name)
     text = preparation.text.replace('"MaxAttempts": 20', '"MaxAttempts": 19')
     other = asl.Machine(preparation.name, text, preparation.substitutions)
@@ -98,93 +98,95 @@ def test_the_machines_agree_with_each_other() -> None:
     assert rules(asl.check_all([pipeline, other])) == {"retry-uniform"}
 
 
-def test_a_definition_that_is_no_json_is_refused() -> None:
+def test_a_definition_with_invalid_json_is_reported() -> None:
     assert rules(asl.check(asl.Machine("pipeline", "{", frozenset()))) == {"statelint"}
 
 
-@pytest.mark.parametrize("fault", OF_FILES, ids=names(OF_FILES))
-def test_a_fault_in_a_file_is_refused_by_name(fault: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fault", FILE_FAULTS, ids=names(FILE_FAULTS))
+def test_a_fault_in_a_file_is_reported_by_its_rule(fault: dict[str, Any]) -> None:
     text = (ROOT / fault["file"]).read_text()
-    bad = replaced(text, fault["find"], "".join(fault["by"]), fault["name"])
+    changed = replace_text(text, fault["find"], "".join(fault["by"]), fault["name"])
     if fault["gate"] == lock.GATE:
-        findings = lock.same(fault["file"], text, bad)
-        assert lock.same(fault["file"], text, text) == []
+        findings = lock.compare_export(fault["file"], text, changed)
+        assert lock.compare_export(fault["file"], text, text) == []
     else:
-        findings = FILE_GATES[fault["gate"]]({fault["file"]: bad})
+        findings = FILE_GATES[fault["gate"]]({fault["file"]: changed})
         assert FILE_GATES[fault["gate"]]({fault["file"]: text}) == []
     assert fault["rule"] in rules(findings)
 
 
-def test_user_data_goes_through_shellcheck() -> None:
+def test_shellcheck_reads_the_user_data() -> None:
     scripts = shell.user_data(template())
     assert list(scripts) == ["LaunchTemplate.UserData"]
     assert shell.check(scripts) == []
-    bad = {name: text.replace('"$disk"', "$disk") for name, text in scripts.items()}
-    assert "SC2086" in rules(shell.check(bad))
+    unquoted = {name: text.replace('"$disk"', "$disk") for name, text in scripts.items()}
+    assert "SC2086" in rules(shell.check(unquoted))
 
 
-def test_a_dependency_that_the_lock_does_not_have_is_refused(tmp_path: Path) -> None:
-    for name in ("uv.lock", "README.md", "layers/common/pyproject.toml"):
+def test_a_dependency_missing_in_the_lock_file_is_reported(tmp_path: Path) -> None:
+    for name in ("uv.lock", "README.md", "layers/common/pyproject.toml", "containers/pyproject.toml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     project = (ROOT / "pyproject.toml").read_text()
-    (tmp_path / "pyproject.toml").write_text(replaced(project, '"rich>=14"', '"rich>=9000"', "an unlocked package"))
-    assert rules(lock.in_step(tmp_path)) == {"lock-in-step"}
+    (tmp_path / "pyproject.toml").write_text(replace_text(project, '"rich>=14"', '"rich>=9000"', "an unlocked package"))
+    assert rules(lock.check_lock(tmp_path)) == {"lock-up-to-date"}
 
 
-def test_the_bill_of_materials_is_complete_and_a_gap_in_it_is_found() -> None:
+def test_the_bill_of_materials_is_complete_and_a_missing_version_is_reported() -> None:
     bill = lock.bill_of_materials()
-    assert lock.complete(bill) == []
+    assert lock.check_bill(bill) == []
     del bill["components"][0]["version"]
-    assert [finding.message for finding in lock.complete(bill)] == ["has no version"]
+    assert [finding.message for finding in lock.check_bill(bill)] == ["has no version; pin the package in uv.lock"]
 
 
-def test_an_excuse_counts_with_its_reason_only_and_for_its_own_resource() -> None:
-    found = [Finding("jobs", "non-root", name, "") for name in ("A", "B", "C")]
-    excuse = {"id": "non-root", "comment": "it must bind port 80"}
+def test_a_suppression_needs_a_reason_and_covers_its_own_resource_only() -> None:
+    findings = [Finding("jobs", "non-root", name, "") for name in ("A", "B", "C")]
+    suppression = {"id": "non-root", "comment": "it must bind port 80"}
     resources = {
-        "A": {"Metadata": {"gates": {"skip": [excuse]}}},
+        "A": {"Metadata": {"gates": {"skip": [suppression]}}},
         "B": {"Metadata": {"gates": {"skip": [{"id": "non-root"}]}}},
         "C": {},
     }
-    assert [finding.where for finding in unexcused(found, resources)] == ["B", "C"]
+    assert [finding.location for finding in drop_suppressed(findings, resources)] == ["B", "C"]
 
 
-def test_every_exception_of_the_permissions_gate_is_needed() -> None:
+def test_every_accepted_permission_is_used_by_the_template() -> None:
     stack = template().stacks[0]
     actions = {
         action
-        for policy in iam.policies(stack)
+        for policy in iam.identity_policies(stack)
         for statement in policy.document["Statement"]
-        if "*" in templates.listed(statement["Resource"])
-        for action in templates.listed(statement["Action"])
+        if "*" in as_list(statement["Resource"])
+        for action in as_list(statement["Action"])
     }
-    assert set(iam.KNOWN_RISKS) <= actions
+    assert set(iam.ACCEPTED_RISKS) <= actions
     roles = [role for _, role in stack.of_type("AWS::IAM::Role")]
     attached = {arn.rpartition("/")[2] for role in roles for arn in role.get("ManagedPolicyArns", [])}
-    assert set(iam.MANAGED) == attached
+    assert set(iam.ACCEPTED_MANAGED_POLICIES) == attached
 
 
-def test_every_condition_of_the_template_holds_in_one_deployment_and_not_in_another() -> None:
+def test_every_condition_is_true_in_one_deployment_and_false_in_another() -> None:
     stacks = template().stacks
     for name in template().source["Conditions"]:
         assert {stack.condition(name) for stack in stacks} == {True, False}, name
 
 
-def test_every_rule_of_ours_has_a_fault_that_it_refuses() -> None:
-    planted_rules = {(fault.get("gate", asl.GATE), fault["rule"]) for fault in OF_TEMPLATE + OF_MACHINES + OF_FILES}
-    for gate in (asl, dockerfiles, events, excuses, iam, jobs, storage):
-        assert {rule for rule in yielded(gate) if (gate.GATE, rule) not in planted_rules} == set()
+def test_every_rule_has_a_planted_fault() -> None:
+    planted_rules = {
+        (fault.get("gate", asl.GATE), fault["rule"]) for fault in TEMPLATE_FAULTS + MACHINE_FAULTS + FILE_FAULTS
+    }
+    for gate in (asl, dockerfiles, events, iam, jobs, storage, suppressions):
+        assert {rule for rule in rules_of_module(gate) if (gate.GATE, rule) not in planted_rules} == set()
 
 
-def yielded(gate: ModuleType) -> set[str]:
-    """The rules that the functions of a module yield by their names."""
+def rules_of_module(gate: ModuleType) -> set[str]:
+    """Return the rules whose names the functions of a module yield."""
     tree = ast.walk(ast.parse(inspect.getsource(gate)))
     tuples = [node.value for node in tree if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple)]
     return {first.value for first in (t.elts[0] for t in tuples) if isinstance(first, ast.Constant)}
 
 
-def test_there_are_as_many_faults_as_promised() -> None:
-    assert (len(OF_TEMPLATE) >= 30, len(OF_MACHINES) >= 20) == (True, True)
-    for listed in (OF_TEMPLATE, OF_MACHINES, OF_FILES):
-        assert len(set(names(listed))) == len(listed)
+def test_the_tables_have_enough_faults_and_no_duplicate_names() -> None:
+    assert (len(TEMPLATE_FAULTS) >= 30, len(MACHINE_FAULTS) >= 20) == (True, True)
+    for faults in (TEMPLATE_FAULTS, MACHINE_FAULTS, FILE_FAULTS):
+        assert len(set(names(faults))) == len(faults)

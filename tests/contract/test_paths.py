@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from seqdrop.failure import classify
-from seqdrop.failure.batch_cause import Ending
+from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.runs import diagnosis
 from support.paths import engine
 from support.paths.cases import DONE, JOBS, NOT_PLACED, PIPELINE, PREPARATION, SILENT, SPOT_RECLAIMED, STEPS, Case
@@ -310,5 +310,5 @@ def test_a_job_not_placed_in_the_last_resort_is_given_up() -> None:
 
 def test_a_sample_called_throttle_is_not_throttled() -> None:
     job = {**json.loads(SILENT.cause), "Parameters": {"sample": "Throttle-valve-7"}}
-    ending = Ending.parse({"Error": SILENT.error, "Cause": json.dumps(job)})
+    ending = BatchCause.parse({"Error": SILENT.error, "Cause": json.dumps(job)})
     assert classify.classify(ending, None)[0] == "TOOL_FAILED"

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from seqdrop.runs.diagnosis import MOST_TRIES
+from seqdrop.runs.diagnosis import MAX_TRIES
 from support.pipeline_parts import (
     MACHINES,
     ROOT,
@@ -23,7 +23,7 @@ from gates import asl
 
 def gated(name: str) -> asl.Machine:
     path = f"statemachine/{name}.asl.json"
-    [found] = asl.machines(template(), {path: (ROOT / path).read_text()})
+    [found] = asl.read_machines(template(), {path: (ROOT / path).read_text()})
     return found
 
 
@@ -54,7 +54,7 @@ def test_a_machines_limit_exceeds_the_longest_path_through_it() -> None:
 def longest(definition: dict[str, Any], wait: int) -> int:
     """Seconds until the last attempt of the last try of a job is over, if everything goes as badly as it may."""
     attempts = int(definition["RetryStrategy"]["Attempts"])
-    return MOST_TRIES * attempts * (wait + int(definition["Timeout"]["AttemptDurationSeconds"]))
+    return MAX_TRIES * attempts * (wait + int(definition["Timeout"]["AttemptDurationSeconds"]))
 
 
 def test_the_picture_is_drawn_from_the_machine() -> None:

@@ -1,4 +1,4 @@
-"""Errors of Batch jobs as Step Functions reports them, one file each in `causes/`, with the expected class."""
+"""Load errors of Batch jobs as Step Functions reports them, from `causes/`, with the expected class."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from seqdrop.failure.verdict import Verdict
 
-CAUSES = sorted((Path(__file__).parent / "causes").glob("*.json"))
+FOLDER = Path(__file__).parent / "causes"
+CAUSES = sorted(FOLDER.glob("*.json"))
 
 
-def caused(path: Path) -> tuple[dict[str, Any], Verdict | None, dict[str, Any]]:
-    """A file of `causes/`: the error as `.sync` hands it over, the job's own verdict, what is expected of both."""
-    said = json.loads(path.read_text())
-    cause = json.dumps(said["Cause"]) if isinstance(said["Cause"], dict) else said["Cause"]
-    verdict = Verdict.from_json(said["Verdict"]) if said["Verdict"] else None
-    return {"Error": said["Error"], "Cause": cause}, verdict, said["Expected"]
+def load_cause(path: Path) -> tuple[dict[str, Any], Verdict | None, dict[str, Any]]:
+    """Return the error as a `.sync` task reports it, the job's verdict, and the expected class and message."""
+    case = json.loads(path.read_text())
+    cause = json.dumps(case["Cause"]) if isinstance(case["Cause"], dict) else case["Cause"]
+    verdict = Verdict.from_json(case["Verdict"]) if case["Verdict"] else None
+    return {"Error": case["Error"], "Cause": cause}, verdict, case["Expected"]

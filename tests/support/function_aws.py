@@ -31,7 +31,7 @@ from moto.s3.responses import S3Response
 from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
 from seqdrop.log import logger
-from seqdrop.runs import executions, table
+from seqdrop.runs import executions, notify, table
 from seqdrop.storage import s3
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,8 @@ def parameters() -> dict[str, str]:
     overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
     defaults = {name: str(value["Default"]) for name, value in template()["Parameters"].items()}
     given = dict(override.split("=", 1) for override in overrides)
-    return {**defaults, "ImageTag": "0123456789ab", **given}  # the tag of images that are there
+    pushed = {name: "0123456789ab" for name in defaults if name.endswith("ImageTag")}
+    return {**defaults, **pushed, **given}
 
 
 def environment(name: str) -> dict[str, str]:
@@ -245,7 +246,7 @@ class Deployed:
 
 
 def forget_clients() -> None:
-    for cached in (s3.client, table.table, table.sns, executions.client):
+    for cached in (s3.store, table.run_table, notify.client, executions.client):
         cached.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""File names that try to break a shell, a header, a key or a page, and the pattern of a harmless name."""
+"""List hostile file names, which attack a shell, a header, a key or a web page, and match harmless names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps as Batch runs them: a program of its own, against an S3 server, and a line to it on which things go wrong."""
+"""Run steps as Batch does, in a process of their own, with an S3 server and a network that can fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seqdrop.log import logger
 from support.function_aws import ACCOUNT, RESULTS
 from support.warm_python import WarmProcess
 
-# A wrapper whose body is a test's own: what stands between `step` and its receipt.
+# A wrapper whose body is the code of a test.
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
@@ -45,65 +45,67 @@ work.publish(work / "aligned.bam", "bam", ".bai")
 """
 FOLDER = "NA12878/r"
 JOB_ID = "7c1f5a64-3c0e-4f5e-9a55-0f1d3c8a2b11"
-HEAD = 4096  # bytes; what is longer is more than the head of a message
-PATIENCE = 300.0  # seconds; a step takes one
+HEAD = 4096  # bytes: longer data is not only the head of an HTTP message
+PATIENCE = 300.0  # seconds; a step takes about one
 
 
 @dataclass
 class Batch:
-    """What runs a step: a scratch disk, the words of its command, the environment of its container."""
+    """Run a step with a scratch disk, the arguments of its command and the environment of its container."""
 
     scratch: Path
     s3: Any
     env: dict[str, str]
-    words: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
 
-    def start(self, body: str, **words: str) -> WarmProcess:
-        return self._start(["-c", PROGRAM, body], {**self.words, **words})
+    def start(self, body: str, **arguments: str) -> WarmProcess:
+        """Start a step whose body is the code of a test."""
+        return self._start(["-c", PROGRAM, body], {**self.arguments, **arguments})
 
-    def run(self, body: str, **words: str) -> tuple[int, str]:
-        """The exit code and the log of a step."""
-        return finish(self.start(body, **words))
+    def run(self, body: str, **arguments: str) -> tuple[int, str]:
+        """Run a step until it ends; return its exit code and its log."""
+        return finish(self.start(body, **arguments))
 
-    def wrapper(self, name: str, words: dict[str, str]) -> tuple[int, str]:
-        """The same of a wrapper of ours."""
-        return finish(self._start(["-m", f"containers.{name}.run"], words))
+    def wrapper(self, name: str, arguments: dict[str, str]) -> tuple[int, str]:
+        """Run a wrapper until it ends; return its exit code and its log."""
+        return finish(self._start(["-m", f"containers.{name}.run"], arguments))
 
-    def _start(self, command: list[str], words: dict[str, str]) -> WarmProcess:
-        line = [word for name, value in words.items() for word in (f"--{name}", value)]
-        return WarmProcess([*command, *line], self.env)
+    def _start(self, command: list[str], arguments: dict[str, str]) -> WarmProcess:
+        flags = [argument for name, value in arguments.items() for argument in (f"--{name}", value)]
+        return WarmProcess([*command, *flags], self.env)
 
     def read(self, key: str) -> Any:
         return json.loads(self.s3.get_object(Bucket=RESULTS, Key=f"{FOLDER}/{key}")["Body"].read())
 
     def written(self) -> list[str]:
-        """The keys in the run's folder, the one written last at the end."""
+        """Return the keys in the folder of the run, in the order in which they were written."""
         stored = s3_backends[ACCOUNT]["aws"].buckets[RESULTS].keys
-        found = sorted((stored[key].last_modified, key.removeprefix(f"{FOLDER}/")) for key in stored)
-        return [key for _, key in found]
+        by_time = sorted((stored[key].last_modified, key.removeprefix(f"{FOLDER}/")) for key in stored)
+        return [key for _, key in by_time]
 
     def versions(self) -> set[tuple[str, str]]:
-        """Key and version of everything that was ever written."""
-        found = self.s3.list_object_versions(Bucket=RESULTS).get("Versions", [])
-        return {(item["Key"], item["VersionId"]) for item in found}
+        """Return key and version of every object that was written."""
+        versions = self.s3.list_object_versions(Bucket=RESULTS).get("Versions", [])
+        return {(version["Key"], version["VersionId"]) for version in versions}
 
     def verdict(self) -> dict[str, Any]:
+        """Return the only verdict."""
         (key,) = [key for key in self.written() if key.startswith("failures/")]
-        found: dict[str, Any] = self.read(key)
-        return found
+        verdict: dict[str, Any] = self.read(key)
+        return verdict
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let a step run in this process, and put back what it changes there.
+    """Let a step run in this process, and undo its changes afterwards.
 
-    A job ends all that runs below it; here that would be the servers of other tests.
+    A job stops all descendants of its process; in this process, these are the servers of other tests.
     """
 
-    def processes(*given: Any, **_: bool) -> Processes:
-        return Processes(*given)
+    def processes(*args: Any, **_: bool) -> Processes:
+        return Processes(*args)
 
     monkeypatch.setattr(step, "Processes", processes)
-    formatter: Any = logger.registered_formatter  # what a step hides, it hides there
+    formatter: Any = logger.registered_formatter  # a step installs its redactor here
     monkeypatch.setattr(formatter, "json_serializer", formatter.json_serializer)
     for name in ("SEQDROP_SCRATCH", "HOME", "TMPDIR"):
         monkeypatch.setenv(name, str(folder))
@@ -116,13 +118,14 @@ def finish(process: WarmProcess) -> tuple[int, str]:
 
 @dataclass
 class Line:
-    """The network between a job and S3. What goes over it is looked at; once `what` is seen, `how` happens."""
+    """The network between a job and S3. From the first request that matches `pattern` on, `fault` happens."""
 
     port: int
-    what: bytes = b"(?!)"  # pattern of a request
-    how: str = ""  # hang: no answer ever; 403, 503: that answer; cut: no more bytes; flip_up, flip_down: another byte
+    pattern: bytes = b"(?!)"  # regular expression of a request
+    # hang: no response; 403, 503: that status; cut: a part of the response; flip_up, flip_down: a changed byte
+    fault: str = ""
     times: int = 1 << 30
-    seen: threading.Event = field(default_factory=threading.Event)
+    matched: threading.Event = field(default_factory=threading.Event)
     count: int = 0
     _sockets: list[socket.socket] = field(default_factory=list)
 
@@ -146,28 +149,28 @@ class Line:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self.port))
                 self._sockets += [client, server]
-                fault: list[str] = []
+                faults: list[str] = []
                 for source, target, way in ((client, server, "up"), (server, client, "down")):
-                    threading.Thread(target=self._carry, args=(source, target, way, fault), daemon=True).start()
+                    threading.Thread(target=self._carry, args=(source, target, way, faults), daemon=True).start()
 
-    def _carry(self, source: socket.socket, target: socket.socket, way: str, fault: list[str]) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket, way: str, faults: list[str]) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                if way == "up" and re.search(self.what, data):
-                    fault[:] = [self.how] if self.count < self.times else []
+                if way == "up" and re.search(self.pattern, data):
+                    faults[:] = [self.fault] if self.count < self.times else []
                     self.count += 1
-                    self.seen.set()
-                how = fault[0] if fault else ""
-                if how == "hang":
+                    self.matched.set()
+                fault = faults[0] if faults else ""
+                if fault == "hang":
                     continue
-                if how in {"403", "503"}:
+                if fault in {"403", "503"}:
                     if way == "up":
-                        source.sendall(answer(int(how)))
+                        source.sendall(error_response(int(fault)))
                     continue
-                if how == f"flip_{way}" and len(data) > HEAD:
+                if fault == f"flip_{way}" and len(data) > HEAD:
                     data = data[:-100] + bytes([data[-100] ^ 1]) + data[-99:]
-                    fault.clear()
-                if how == "cut" and way == "down" and len(data) > HEAD:
+                    faults.clear()
+                if fault == "cut" and way == "down" and len(data) > HEAD:
                     target.sendall(data[: len(data) // 2])
                     break
                 target.sendall(data)
@@ -176,7 +179,7 @@ class Line:
                 each.shutdown(socket.SHUT_RDWR)
 
 
-def answer(status: int) -> bytes:
+def error_response(status: int) -> bytes:
     code = {403: "AccessDenied", 503: "SlowDown"}[status]
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
     return b"HTTP/1.1 %d no\r\nContent-Type: application/xml\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (

@@ -1,4 +1,4 @@
-"""Fixtures of what a step needs to run: an S3 server, a scratch disk, a line between them."""
+"""Fixtures that a step needs to run: an S3 server, a scratch disk, and the network between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.job_runs import FOLDER, JOB_ID, Batch, Line
 
 @pytest.fixture(scope="module")
 def s3_server() -> Iterator[str]:
-    """A real S3 server, with the checksums that S3 keeps."""
+    """Run an S3 server that keeps checksums as S3 does."""
     with pytest.MonkeyPatch.context() as patch:
         function_aws.keep_checksums(patch)
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -29,7 +29,7 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def batch(s3_server: str, tmp_path: Path) -> Batch:
-    """An empty scratch disk, an empty bucket."""
+    """Create an empty scratch disk and an empty bucket."""
     urlopen(Request(f"{s3_server}/moto-api/reset", method="POST")).close()  # noqa: S310  our own server
     s3 = function_aws.client("s3", s3_server)
     s3.create_bucket(Bucket=RESULTS)
@@ -48,16 +48,16 @@ def batch(s3_server: str, tmp_path: Path) -> Batch:
         "POWERTOOLS_SERVICE_NAME": "bwa",
     }
     folder = f"s3://{RESULTS}/{FOLDER}"
-    words = {"sample": "NA12878", "bam": f"{folder}/NA12878.bam", "results": folder, "run": "r", "attempt": "1"}
-    words |= {"vcpus": "2", "memory": "400", "args": "[]"}
+    arguments = {"sample": "NA12878", "bam": f"{folder}/NA12878.bam", "results": folder, "run": "r", "attempt": "1"}
+    arguments |= {"vcpus": "2", "memory": "400", "args": "[]"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return Batch(scratch, s3, {**inherited, **container}, words)
+    return Batch(scratch, s3, {**inherited, **container}, arguments)
 
 
 @pytest.fixture
 def line(batch: Batch) -> Iterator[Line]:
-    """Everything the job sends to S3 goes over it."""
-    made = Line(int(batch.env["AWS_ENDPOINT_URL"].rpartition(":")[2]))
-    batch.env["AWS_ENDPOINT_URL"] = made.endpoint
-    yield made
-    made.close()
+    """Route all requests of the job to S3 through a network that can fail."""
+    network = Line(int(batch.env["AWS_ENDPOINT_URL"].rpartition(":")[2]))
+    batch.env["AWS_ENDPOINT_URL"] = network.endpoint
+    yield network
+    network.close()

@@ -1,4 +1,4 @@
-"""Small FASTQs and genomes, made with a fixed seed."""
+"""Generate small FASTQs and genomes with fixed seeds."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def bases(length: int, seed: int) -> str:
 
 
 def records(mate: int, count: int, *, lane: int = 1, header: str = "casava", length: int = 30) -> list[Record]:
-    """The reads of one mate; those of the other have the same names. `header`: casava, slash, bare."""
+    """Generate the reads of one mate; the other mate has the same names. `header` is casava, slash or bare."""
     ending = {"casava": f" {mate}:N:0:ACGT", "slash": f"/{mate}", "bare": ""}[header]
-    made = []
+    reads = []
     for number in range(count):
-        random_of = random.Random(f"{mate}.{number}")  # noqa: S311
-        qualities = "".join(random_of.choices("#,:F", k=length))
+        rng = random.Random(f"{mate}.{number}")  # noqa: S311
+        qualities = "".join(rng.choices("#,:F", k=length))
         name = f"{FLOWCELL}:{lane}:1101:{1000 + number}:{2000 + number}"
-        made.append((name + ending, "".join(random_of.choices("ACGT", k=length)), qualities))
-    return made
+        reads.append((name + ending, "".join(rng.choices("ACGT", k=length)), qualities))
+    return reads
 
 
-def text(made: Sequence[Record], newline: str = "\n") -> bytes:
-    return "".join(f"@{head}{newline}{seq}{newline}+{newline}{qual}{newline}" for head, seq, qual in made).encode()
+def text(reads: Sequence[Record], newline: str = "\n") -> bytes:
+    return "".join(f"@{head}{newline}{seq}{newline}+{newline}{qual}{newline}" for head, seq, qual in reads).encode()
 
 
-def zipped(data: bytes) -> bytes:
+def to_gzip(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
 
 
 def bgzf(data: bytes, block: int = 700) -> bytes:
-    """As bcl2fastq and bgzip write: small members that say their size, and an empty one at the end."""
+    """Compress like bcl2fastq and bgzip: small members with their size in the header, and an empty last member."""
     blocks = []
     for start in range(0, len(data) + block, block):
         part = data[start : start + block]
@@ -50,14 +50,14 @@ def bgzf(data: bytes, block: int = 700) -> bytes:
     return b"".join(blocks)
 
 
-def flipped(data: bytes, place: int) -> bytes:
+def flip_byte(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
 
 
-def changed(made: Sequence[Record], place: int, **change: str) -> bytes:
-    """The file with one record made otherwise: head, seq or qual."""
-    record = dict(zip(("head", "seq", "qual"), made[place], strict=True)) | change
-    return zipped(text([*made[:place], (record["head"], record["seq"], record["qual"]), *made[place + 1 :]]))
+def edit_read(reads: Sequence[Record], place: int, **change: str) -> bytes:
+    """Return a gzip file of the reads with one of them changed: its head, seq or qual."""
+    record = dict(zip(("head", "seq", "qual"), reads[place], strict=True)) | change
+    return to_gzip(text([*reads[:place], (record["head"], record["seq"], record["qual"]), *reads[place + 1 :]]))
 
 
 def write_pair(folder: Path, one: bytes, two: bytes, ending: str = ".fastq.gz") -> tuple[Path, Path]:
@@ -68,22 +68,22 @@ def write_pair(folder: Path, one: bytes, two: bytes, ending: str = ".fastq.gz") 
 
 
 def fastq(mate: int, count: int = 4, *, lane: int = 1, header: str = "casava") -> bytes:
-    """A whole gzip file."""
-    return zipped(text(records(mate, count, lane=lane, header=header)))
+    """Return a complete gzip file."""
+    return to_gzip(text(records(mate, count, lane=lane, header=header)))
 
 
 def pairs_of(genome: str, count: int, seed: int, length: int = 100) -> tuple[list[Record], list[Record]]:
-    """Reads of both mates, drawn from a genome with a sequencing error in every hundred bases or so."""
-    made = random.Random(seed)  # noqa: S311
+    """Sample read pairs from a genome, with one sequencing error in about a hundred bases."""
+    rng = random.Random(seed)  # noqa: S311
     one, two = [], []
     for number in range(count):
-        insert = min(len(genome), max(length, round(made.gauss(300, 30))))
-        start = made.randrange(len(genome) - insert + 1)
+        insert = min(len(genome), max(length, round(rng.gauss(300, 30))))
+        start = rng.randrange(len(genome) - insert + 1)
         fragment = genome[start : start + insert]
-        if made.random() < 0.5:
+        if rng.random() < 0.5:
             fragment = fragment.translate(COMPLEMENT)[::-1]
         for mate, part in ((one, fragment[:length]), (two, fragment.translate(COMPLEMENT)[::-1][:length])):
-            read = "".join(made.choice("ACGT") if made.random() < 0.01 else base for base in part)
+            read = "".join(rng.choice("ACGT") if rng.random() < 0.01 else base for base in part)
             mate.append((f"{FLOWCELL}:1:1101:{number}:{number}", read, "F" * length))
     return one, two
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
+from seqdrop.plan.steps import PREPARE, STEPS
+from seqdrop.plan.steps import state as state_of
 
 ROOT = Path(__file__).parents[2]
 MACHINES = ("pipeline", "prepare_reference")
-# The choice of a tool is a deployment's: which definitions may stand where the machine names one.
-CANDIDATES = {
-    "AlignJobDefinition": ("IsaacJobDefinition", "BwaMem3JobDefinition", "BwaJobDefinition"),
-    "CallJobDefinition": ("StrelkaJobDefinition", "BcftoolsJobDefinition"),
-}
 ADDRESS = "s3://bucket/sample/run/file"
 
 
@@ -55,15 +51,9 @@ def job_definitions() -> dict[str, dict[str, Any]]:
 
 
 def definitions_of(state: dict[str, Any]) -> list[str]:
-    """The job definitions that a state may run, by the substitution it names."""
-    word = state["Parameters"]["JobDefinition"][2:-1]
-    if word in CANDIDATES:
-        return list(CANDIDATES[word])
-    for resource in template()["Resources"].values():
-        given = resource.get("Properties", {}).get("DefinitionSubstitutions", {}).get(word)
-        if given:
-            return [given["Ref"]]
-    raise LookupError(f"nothing is substituted for {word}")
+    """Return the job definitions that a state may run."""
+    [row] = [row for row in (*STEPS, PREPARE) if row.state == state_of(state["Parameters"]["Tags"]["step"])]
+    return [f"{''.join(word.capitalize() for word in tool.name.split('_'))}JobDefinition" for tool in row.tools]
 
 
 def references(command: list[str]) -> list[tuple[str, str]]:
@@ -73,9 +63,8 @@ def references(command: list[str]) -> list[tuple[str, str]]:
 
 def wrapper_flags(program: str) -> set[str]:
     """The flags a wrapper asks for, as its own --help says."""
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    module, _, function = scripts[program].partition(":")
-    text = usage(getattr(importlib.import_module(module), function))
+    [script] = entry_points(group="console_scripts", name=program)
+    text = usage(script.load())
     return set(re.findall(r"(--[a-z_]+)", text)) - {"--help"}
 
 

@@ -1,4 +1,4 @@
-"""Faults to plant: tables of one-line changes, and the hand that makes them on parsed documents."""
+"""Plant faults: read tables of one-line changes and apply them to parsed documents."""
 
 from __future__ import annotations
 
@@ -9,55 +9,62 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "planted_faults"
-HANDS = ("set", "remove", "add", "replace")
+CHANGES = ("set", "remove", "add", "replace")
 
 
-def faults(name: str) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    return listed
+def load_faults(name: str) -> list[dict[str, Any]]:
+    """Return the faults of one table."""
+    faults: list[dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    return faults
 
 
-def planted(document: dict[str, Any], fault: dict[str, Any]) -> dict[str, Any]:
-    """A copy with the fault in it; the test fails, saying so, where there is nothing left to weaken."""
+def plant(document: dict[str, Any], fault: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the document with the fault; fail if the fault changes nothing."""
     changed = copy.deepcopy(document)
-    *way, last = fault["at"]
-    place: Any = changed
-    for step in way:
-        place = place[found(place, step, fault)]
-    [hand] = [hand for hand in HANDS if hand in fault]
-    if hand == "add" and last not in place:
-        place[last] = fault["add"]
+    *path, last = fault["at"]
+    parent: Any = changed
+    for step in path:
+        parent = parent[find_key(parent, step, fault)]
+    [change] = [change for change in CHANGES if change in fault]
+    if change == "add" and last not in parent:
+        parent[last] = fault["add"]
         return changed
-    key = found(place, last, fault)
-    if hand == "add":
-        assert isinstance(place[key], list), f"{fault['name']}: {last} is there already; change this fault"
-        place[key].append(fault["add"])
-    elif hand == "remove":
-        del place[key]
-    elif hand == "set":
-        assert place[key] != fault["set"], f"{fault['name']}: {last} has that value already; change this fault"
-        place[key] = fault["set"]
+    key = find_key(parent, last, fault)
+    if change == "add":
+        assert isinstance(parent[key], list), f"{fault['name']}: {last} exists already; change this fault"
+        parent[key].append(fault["add"])
+    elif change == "remove":
+        del parent[key]
+    elif change == "set":
+        assert parent[key] != fault["set"], f"{fault['name']}: {last} has that value already; change this fault"
+        parent[key] = fault["set"]
     else:
-        place[key] = replaced(place[key], *fault["replace"], fault["name"])
+        parent[key] = replace_text(parent[key], *fault["replace"], fault["name"])
     return changed
 
 
-def found(place: Any, step: Any, fault: dict[str, Any]) -> Any:
-    """The key or index that a step of a fault's path means here."""
+def find_key(parent: Any, step: Any, fault: dict[str, Any]) -> Any:
+    """Return the key or index that one step of a fault's path stands for."""
     if isinstance(step, str) and step.startswith("AWS::"):
-        keys = [name for name, resource in place.items() if resource.get("Type") == step]
+        keys = [name for name, resource in parent.items() if resource.get("Type") == step]
     elif isinstance(step, dict):
-        keys = [number for number, item in enumerate(place) if isinstance(item, dict) and has(item, step)]
+        keys = [number for number, item in enumerate(parent) if isinstance(item, dict) and contains(item, step)]
     else:
-        keys = [step] if (step in place if isinstance(place, dict) else step < len(place)) else []
-    assert keys, f"{fault['name']}: {step} of {fault['at']} is no longer there; change this fault"
+        exists = step in parent if isinstance(parent, dict) else step < len(parent)
+        keys = [step] if exists else []
+    assert keys, f"{fault['name']}: {step} of {fault['at']} does not exist; change this fault"
     return keys[0]
 
 
-def has(item: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return all(item.get(k) == v or (isinstance(item.get(k), list) and v in item[k]) for k, v in wanted.items())
+def contains(item: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Return whether each expected value is that of the item, or is in the list of the item."""
+    return all(
+        item.get(key) == value or (isinstance(item.get(key), list) and value in item[key])
+        for key, value in expected.items()
+    )
 
 
-def replaced(text: str, find: str, by: str, name: str) -> str:
-    assert find in text, f"{name}: {find!r} no longer occurs; change this fault"
-    return text.replace(find, by)
+def replace_text(text: str, old: str, new: str, name: str) -> str:
+    """Return the text with a replacement; fail if there is nothing to replace."""
+    assert old in text, f"{name}: {old!r} does not occur; change this fault"
+    return text.replace(old, new)

@@ -36,5 +36,5 @@ def checked_s3(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bucket(checked_s3: None, aws: function_aws.Deployed) -> str:
     """An empty versioned bucket that seqdrop.storage.s3 reads and writes."""
-    s3.client.cache_clear()
+    s3.store.cache_clear()
     return function_aws.RESULTS

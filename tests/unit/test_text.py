@@ -1,15 +1,15 @@
-"""seqdrop.text: what tools write, fit to be read."""
+"""Test seqdrop.text: text of tools becomes one printable line."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "line"),
     [
         ("[M::mem] 7", "[M::mem] 7"),
         ("\x1b[1;31mError\x1b[0m: no", "Error: no"),
@@ -24,20 +24,20 @@ from seqdrop.text import plain
         ("Größe µ 日本", "Größe µ 日本"),
     ],
 )
-def test_text_is_shown_as_what_it_says(text: str, shown: str) -> None:
-    assert plain(text, 100) == shown
+def test_escapes_and_control_characters_are_removed(text: str, line: str) -> None:
+    assert plain_line(text, 100) == line
 
 
-def test_what_is_too_long_is_cut_and_says_so() -> None:
-    assert plain("abcdefgh", 8) == "abcdefgh"
-    assert plain("abcdefghi", 8) == "abcde..."
-    assert plain("x" * 50_000_000, 20) == "x" * 17 + "..."
+def test_a_long_text_is_shortened_and_ends_with_dots() -> None:
+    assert plain_line("abcdefgh", 8) == "abcdefgh"
+    assert plain_line("abcdefghi", 8) == "abcde..."
+    assert plain_line("x" * 50_000_000, 20) == "x" * 17 + "..."
 
 
 @given(st.text(), st.integers(3, 50))
-def test_any_text_becomes_one_short_line_that_can_be_stored(text: str, most: int) -> None:
-    line = plain(text, most)
-    assert len(line) <= most
+def test_any_text_becomes_one_short_printable_line(text: str, max_length: int) -> None:
+    line = plain_line(text, max_length)
+    assert len(line) <= max_length
     assert line.encode().decode() == line
     assert line.isprintable()
-    assert plain(line, most) == line
+    assert plain_line(line, max_length) == line

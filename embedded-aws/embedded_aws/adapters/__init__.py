@@ -1,4 +1,4 @@
-"""One file for each thing moto lacks; install() puts all of them in place, before the first request."""
+"""One module for each gap in moto, installed before the first request."""
 
 from pathlib import Path
 
@@ -9,10 +9,11 @@ from . import (
     events_schedules,
     lambda_async,
     lambda_invocations,
+    lambda_pool,
     s3_checksums,
     s3_notifications,
+    s3_object_metadata,
     s3_ranges,
-    s3_whole_objects,
     sfn_clients,
     sfn_error_names,
     sfn_executions,
@@ -24,31 +25,42 @@ from . import (
     sfn_sync_tasks,
 )
 
+ADAPTERS = (
+    batch_jobs,
+    lambda_invocations,
+    events_bus,
+    lambda_async,
+    s3_object_metadata,
+    s3_checksums,
+    s3_notifications,
+    s3_ranges,
+    sfn_clients,
+    sfn_parameters,
+    sfn_paths,
+    sfn_retries,
+    sfn_sync_tasks,
+    sfn_error_names,
+    sfn_mock_config,
+    sfn_executions,
+    sfn_status_events,
+)
 
-def install(machine: batch_jobs.Machine, scratch: Path) -> None:
-    batch_jobs.install(machine)
-    lambda_invocations.install(scratch)
-    for adapter in (
-        delivery,
-        events_bus,
-        events_schedules,
-        lambda_async,
-        s3_whole_objects,
-        s3_checksums,
-        s3_notifications,
-        s3_ranges,
-        sfn_clients,
-        sfn_parameters,
-        sfn_paths,
-        sfn_retries,
-        sfn_sync_tasks,
-        sfn_error_names,
-        sfn_mock_config,
-        sfn_executions,
-        sfn_status_events,
-    ):
+
+def install(host: batch_jobs.BatchHost, scratch: Path, workers: lambda_pool.Limits) -> None:
+    """Patch moto and start the threads of the adapters; raise PatchError if moto's source has changed."""
+    patch_moto()
+    batch_jobs.BatchJob.host = host
+    lambda_invocations.start(scratch, workers)
+    delivery.start()
+    events_schedules.start()
+
+
+def patch_moto() -> None:
+    """Install every adapter; raise PatchError if the source of moto has changed."""
+    for adapter in ADAPTERS:
         adapter.install()
 
 
 def close() -> None:
+    """End the workers of all functions."""
     lambda_invocations.close()

@@ -1,18 +1,18 @@
-"""dependsOn, with the two kinds array jobs know; moto polls by whole seconds and takes N_TO_N for a plain one."""
+"""dependsOn, with both types for array jobs. moto polls once a second, and handles N_TO_N as a plain dependency."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 def state(job: Any) -> str:
-    """ "waiting", "met" or "failed"."""
-    states = [other.effective_status() for other in _awaited(job)]
+    """Return "waiting", "met" or "failed"."""
+    states = [other.effective_status() for other in _dependencies(job)]
     if "FAILED" in states:
         return "failed"
     return "met" if all(status == "SUCCEEDED" for status in states) else "waiting"
 
 
-def _awaited(job: Any) -> Iterator[Any]:
+def _dependencies(job: Any) -> Iterator[Any]:
     index = job.array_properties.get("index")
     for dependency in job.depends_on or []:
         name = dependency.get("jobId", "")

@@ -1,11 +1,12 @@
-"""What DescribeJobs says beyond moto's answer: attempts, reasons, the resources really given."""
+"""The answer of DescribeJobs with the attempts, reasons and resources that moto omits."""
 
 from typing import Any
 
 from .batch_specs import command, environment, requirements
 
 
-def described(job: Any, answer: dict[str, Any]) -> dict[str, Any]:
+def describe(job: Any, answer: dict[str, Any]) -> dict[str, Any]:
+    """Complete moto's answer."""
     definition = job.job_definition
     answer |= {
         "status": job.status,
@@ -18,27 +19,27 @@ def described(job: Any, answer: dict[str, Any]) -> dict[str, Any]:
     if limit := job._get_attempt_duration():
         answer["timeout"] = {"attemptDurationSeconds": limit}
     if "startedAt" in answer and not job.attempts:
-        del answer["startedAt"]  # moto's 1970: it failed before it was ever placed
+        del answer["startedAt"]  # moto's 1970-01-01: the job failed before an attempt
     return answer
 
 
 def container_details(job: Any) -> dict[str, Any]:
-    """In place of batch/models.py: Job._container_details, which adds to the caller's environment each time."""
+    """Return the container of a job. moto appends to the environment at each call (Job._container_details)."""
     properties = job.job_definition.container_properties
-    wanted = requirements(job)
+    resources = requirements(job)
     details = {
         "image": properties["image"],
         "privileged": properties.get("privileged", False),
         "readonlyRootFilesystem": properties.get("readonlyRootFilesystem", False),
         "ulimits": properties.get("ulimits", []),
         "volumes": properties.get("volumes", []),
-        "command": command(properties, job.container_overrides, {}),  # AWS shows the Ref:: words
+        "command": command(properties, job.container_overrides, {}),  # AWS shows Ref:: parameters unresolved
         "environment": [{"name": name, "value": value} for name, value in environment(job).items()],
         "mountPoints": properties.get("mountPoints", []),
         "logConfiguration": properties.get("logConfiguration", {}),
-        "resourceRequirements": [{"type": kind, "value": value} for kind, value in wanted.items()],
-        "vcpus": int(float(wanted.get("VCPU", 1))),
-        "memory": int(float(wanted.get("MEMORY", 2048))),
+        "resourceRequirements": [{"type": kind, "value": value} for kind, value in resources.items()],
+        "vcpus": int(float(resources.get("VCPU", 1))),
+        "memory": int(float(resources.get("MEMORY", 2048))),
     }
     if "jobRoleArn" in properties:
         details["jobRoleArn"] = properties["jobRoleArn"]

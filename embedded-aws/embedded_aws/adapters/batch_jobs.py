@@ -1,6 +1,6 @@
-"""What a Batch job lives through: queue, attempts, timeout, termination.
+"""The life of a Batch job: queue, attempts, timeout, termination.
 
-Replaces moto.batch.models.Job, whose name BatchBackend.submit_job looks up at each call.
+Replaces moto.batch.models.Job; BatchBackend.submit_job reads the name at each call.
 """
 
 import copy
@@ -15,36 +15,38 @@ from typing import Any
 import moto.batch.models as moto_batch
 from moto.batch.utils import JobStatus
 
-from embedded_aws.faults import Armed, Mishap
+from embedded_aws.faults import AttemptFault, FaultInjector
+from embedded_aws.patches import patch
 from embedded_aws.runners import Attempt, Runner, StartError
 
 from . import batch_dependencies, batch_events, batch_faults, batch_submissions
 from .batch_capacity import Capacity
-from .batch_describe import container_details, described
+from .batch_describe import container_details, describe
 from .batch_logs import JobLog
-from .batch_retries import EXITED, Ending, wants_another
+from .batch_retries import EXITED, AttemptResult, should_retry
 from .batch_specs import job_spec, requirement
 
 log = logging.getLogger(__name__)
-POLL = 0.1  # seconds between two looks at a running job, once it is no longer new
+POLL = 0.1  # seconds between two checks of a running job; the first checks come sooner
 
 
 @dataclass(frozen=True)
-class Machine:
+class BatchHost:
     """What all jobs share."""
 
     runner: Runner
     capacity: Capacity
     volumes: Path
-    faults: Armed
+    injector: FaultInjector
 
 
 class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
-    """Its status moves by what happens; in moto each look moves it on."""
+    """A job whose status follows its attempts; in moto each description of a job advances its status."""
 
-    machine: Machine
+    host: BatchHost
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take moto's arguments."""
         super().__init__(*args, **kwargs)
         self._state = str(JobStatus.SUBMITTED.value)
         self.container_overrides: dict[str, Any] = copy.deepcopy(self.container_overrides)
@@ -54,24 +56,27 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
 
     @property
     def status(self) -> str:
+        """Return the status that Batch reports."""
         return self._state
 
     @status.setter
     def status(self, value: Any) -> None:
         state = str(getattr(value, "value", value))
-        # ManagedState's constructor sets a status before there is anything to tell.
+        # The constructor of ManagedState sets a status before the job has one.
         if state != self.__dict__.get("_state") and "_state" in self.__dict__:
             self._state = state
-            batch_events.job_changed(self)
+            batch_events.emit_state_change(self)
 
     def run(self) -> None:
+        """Run the job to its end, in a thread of its own."""
         try:
-            self._finish(self._last_ending())
-        except Exception:  # a .sync task waits for this thread: it must end in a status
+            self._finish(self._run_attempts())
+        except Exception:  # a .sync task waits for a final status
             log.exception("batch job %s", self.job_id)
-            self._finish(Ending(None, "internal error of the embedded AWS, see its log"))
+            self._finish(AttemptResult(None, "internal error of the embedded AWS, see its log"))
 
     def terminate(self, reason: str) -> None:
+        """Terminate the job and its children."""
         for child in self._child_jobs or []:
             child.terminate(reason)
         if not self.job_stopped:
@@ -79,7 +84,7 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
             super().terminate(reason)
 
     def effective_status(self) -> str:
-        """An array's parent has no thread of its own: its status is its children's."""
+        """Return the status. The parent of an array has no thread: its status follows its children."""
         if self._child_jobs and not self.job_stopped:
             states = {child.status for child in self._child_jobs}
             if states <= {"SUCCEEDED", "FAILED"}:
@@ -89,104 +94,107 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
         return self._state
 
     def describe(self) -> dict[str, Any]:
+        """Return the answer of DescribeJobs."""
         self.effective_status()
-        return described(self, super().describe())
+        return describe(self, super().describe())
 
     def _container_details(self) -> dict[str, Any]:
         return container_details(self)
 
-    def _last_ending(self) -> Ending:
+    def _run_attempts(self) -> AttemptResult:
         self.status = JobStatus.PENDING
-        if failed := self._wait_for_others():
-            return failed
+        if failure := self._wait_for_dependencies():
+            return failure
         for number in count(1):
-            ending = self._place(number)
-            if not wants_another(self.retry_strategy, number, ending):
-                return ending
+            result = self._place(number)
+            if not should_retry(self.retry_strategy, number, result):
+                return result
         raise AssertionError("unreachable: count() does not end")
 
-    def _wait_for_others(self) -> Ending | None:
+    def _wait_for_dependencies(self) -> AttemptResult | None:
         while (state := batch_dependencies.state(self)) == "waiting" and not self.stop:
             time.sleep(POLL)
         if self.stop:
-            return Ending(None, self.job_stopped_reason, final=True)
-        return Ending(None, "Dependent Job failed", final=True) if state == "failed" else None
+            return AttemptResult(None, self.job_stopped_reason, final=True)
+        return AttemptResult(None, "Dependent Job failed", final=True) if state == "failed" else None
 
-    def _place(self, number: int) -> Ending:
+    def _place(self, number: int) -> AttemptResult:
         self.status = JobStatus.RUNNABLE
-        with self.machine.faults.attempt(self.job_name, self.job_id, number) as mishap:
-            if unplaced := batch_faults.unplaced(mishap):
+        with self.host.injector.attempt(self.job_name, self.job_id, number) as attempt_fault:
+            if cancelled := batch_faults.cancel_in_queue(attempt_fault):
                 self.is_cancelled = True
-                return unplaced
-            with self.machine.capacity.hold(float(requirement(self, "VCPU")), lambda: self.stop) as placed:
-                return self._attempt(number, mishap) if placed else Ending(None, self.job_stopped_reason, final=True)
+                return cancelled
+            with self.host.capacity.hold(float(requirement(self, "VCPU")), lambda: self.stop) as has_vcpus:
+                if has_vcpus:
+                    return self._attempt(number, attempt_fault)
+                return AttemptResult(None, self.job_stopped_reason, final=True)
 
-    def _attempt(self, number: int, mishap: Mishap) -> Ending:
+    def _attempt(self, number: int, attempt_fault: AttemptFault) -> AttemptResult:
         self.status = JobStatus.STARTING
         self.job_started_at = datetime.now()
         output = JobLog(self._log_backend, self.job_definition)
         self.log_stream_name = output.stream
         self._start_attempt()
-        ending = self._execute(number, output, mishap)
-        self._record(ending)
-        return ending
+        result = self._execute(number, output, attempt_fault)
+        self._record(result)
+        return result
 
-    def _execute(self, number: int, output: JobLog, mishap: Mishap) -> Ending:
-        spec = job_spec(self, number, self.machine.runner.host, self.machine.volumes)
+    def _execute(self, number: int, output: JobLog, attempt_fault: AttemptFault) -> AttemptResult:
+        spec = job_spec(self, number, self.host.runner.host, self.host.volumes)
         try:
-            batch_faults.before_start(mishap, spec)
-            running = self.machine.runner.start(spec)
+            batch_faults.fail_start(attempt_fault, spec)
+            attempt = self.host.runner.start(spec)
         except StartError as error:
-            return Ending(None, "Task failed to start", str(error))
+            return AttemptResult(None, "Task failed to start", str(error))
         try:
             self.status = JobStatus.RUNNING
-            ending = self._watch(running, output, mishap)
-            output.write(running.new_lines())
-            return ending
+            result = self._watch(attempt, output, attempt_fault)
+            output.write(attempt.new_lines())
+            return result
         finally:
-            running.close()
+            attempt.close()
 
-    def _watch(self, running: Attempt, output: JobLog, mishap: Mishap) -> Ending:
+    def _watch(self, attempt: Attempt, output: JobLog, attempt_fault: AttemptFault) -> AttemptResult:
         started, pause = time.monotonic(), 0.01
         limit = self._get_attempt_duration() or float("inf")
         while True:
-            output.write(running.new_lines())
+            output.write(attempt.new_lines())
             elapsed = time.monotonic() - started
-            if mishap.is_now(elapsed):
-                limit = batch_faults.own_limit(mishap) or limit
-                if struck := batch_faults.strike(mishap, running):
-                    return struck
-            if (code := running.exit_code()) is not None:
-                return Ending(code, EXITED, running.reason())
+            if attempt_fault.is_due(elapsed):
+                limit = batch_faults.time_limit(attempt_fault) or limit
+                if result := batch_faults.inject(attempt_fault, attempt):
+                    return result
+            if (code := attempt.exit_code()) is not None:
+                return AttemptResult(code, EXITED, attempt.reason())
             if self.stop:
-                return _stopped(running, self.job_stopped_reason)
+                return _stop(attempt, self.job_stopped_reason)
             if elapsed > limit:
-                return _stopped(running, "Job attempt duration exceeded timeout")
+                return _stop(attempt, "Job attempt duration exceeded timeout")
             time.sleep(pause)
             pause = min(pause * 1.5, POLL)
 
-    def _record(self, ending: Ending) -> None:
+    def _record(self, result: AttemptResult) -> None:
         self.job_stopped_at = datetime.now()
         self._stop_attempt()
-        self.latest_attempt["statusReason"] = ending.status_reason
+        self.latest_attempt["statusReason"] = result.status_reason
         container = self.latest_attempt["container"]
-        if ending.exit_code is not None:
-            container["exitCode"] = ending.exit_code
-        if ending.reason:
-            container["reason"] = ending.reason
+        if result.exit_code is not None:
+            container["exitCode"] = result.exit_code
+        if result.reason:
+            container["reason"] = result.reason
 
-    def _finish(self, ending: Ending) -> None:
-        self.exit_code = ending.exit_code
-        self.job_stopped_reason = ending.status_reason
-        self._mark_stopped(success=ending.exit_code == 0 and not ending.final)
-
-
-def _stopped(running: Attempt, reason: str | None) -> Ending:
-    running.stop()
-    return Ending(running.exit_code(), reason, running.reason(), final=True)
+    def _finish(self, result: AttemptResult) -> None:
+        self.exit_code = result.exit_code
+        self.job_stopped_reason = result.status_reason
+        self._mark_stopped(success=result.exit_code == 0 and not result.final)
 
 
-def install(machine: Machine) -> None:
-    BatchJob.machine = machine
-    moto_batch.Job = BatchJob
+def _stop(attempt: Attempt, reason: str | None) -> AttemptResult:
+    attempt.stop()
+    return AttemptResult(attempt.exit_code(), reason, attempt.reason(), final=True)
+
+
+def install() -> None:
+    """Patch moto."""
+    patch(moto_batch, "Job", BatchJob, source="f5ebc21c")
     batch_submissions.install()

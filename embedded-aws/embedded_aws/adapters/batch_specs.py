@@ -1,21 +1,22 @@
-"""From a Batch job and its definition to what a runner needs; moto hands Docker half of it (batch/models.py:780)."""
+"""Convert a Batch job and its definition to the spec of a runner; moto passes on half of it (batch/models.py:780)."""
 
 from pathlib import Path
 from typing import Any
 
-from embedded_aws import place
+from embedded_aws import aws
 from embedded_aws.runners import JobSpec, Mount
 
 DEFAULTS = {"VCPU": "1", "MEMORY": "2048"}
 
 
 def job_spec(job: Any, attempt: int, host: str, volumes: Path) -> JobSpec:
+    """Return the spec of one attempt."""
     properties = job.job_definition.container_properties
     return JobSpec(
         name=f"{job.job_name[:60]}-{job.job_id.replace(':', '-')}-{attempt}",
         image=properties["image"],
         command=command(properties, job.container_overrides, job.parameters),
-        environment={**place.variables(host), **environment(job), **_batch_variables(job, attempt)},
+        environment={**aws.variables(host), **environment(job), **_batch_variables(job, attempt)},
         vcpus=float(requirement(job, "VCPU")),
         memory=int(float(requirement(job, "MEMORY"))),
         mounts=_mounts(properties, volumes),
@@ -25,31 +26,32 @@ def job_spec(job: Any, attempt: int, host: str, volumes: Path) -> JobSpec:
 
 
 def command(properties: dict[str, Any], overrides: dict[str, Any], parameters: dict[str, str]) -> list[str]:
-    """`Ref::name` is replaced where it is a whole word; an unknown one reaches the tool as it stands, as in AWS."""
+    """Replace every argument `Ref::name` by the parameter; an unknown name reaches the tool unchanged, as in AWS."""
     words = overrides.get("command") or properties.get("command", [])
     return [parameters.get(word.removeprefix("Ref::"), word) if word.startswith("Ref::") else word for word in words]
 
 
 def environment(job: Any) -> dict[str, str]:
-    """moto appends to the caller's own list on every describe (batch/models.py:674)."""
-    listed = [*job.job_definition.container_properties.get("environment", [])]
-    listed += job.container_overrides.get("environment", [])
-    return {entry["name"]: str(entry.get("value", "")) for entry in listed}
+    """Return the variables of definition and submission, from copies: moto appends to both (batch/models.py:674)."""
+    entries = [*job.job_definition.container_properties.get("environment", [])]
+    entries += job.container_overrides.get("environment", [])
+    return {entry["name"]: str(entry.get("value", "")) for entry in entries}
 
 
 def requirement(job: Any, kind: str) -> str:
+    """Return VCPU or MEMORY of a job, or Batch's default."""
     return requirements(job).get(kind, DEFAULTS[kind])
 
 
 def requirements(job: Any) -> dict[str, str]:
-    """ResourceRequirements of the definition, then those of the submission; both also in their old spelling."""
-    found: dict[str, str] = {}
+    """Return the ResourceRequirements of the definition, overridden by the submission, also in the old spelling."""
+    required: dict[str, str] = {}
     for source in (job.job_definition.container_properties, job.container_overrides):
         for kind, old in (("VCPU", "vcpus"), ("MEMORY", "memory")):
             if source.get(old):
-                found[kind] = str(source[old])
-        found |= {entry["type"]: str(entry["value"]) for entry in source.get("resourceRequirements", [])}
-    return found
+                required[kind] = str(source[old])
+        required |= {entry["type"]: str(entry["value"]) for entry in source.get("resourceRequirements", [])}
+    return required
 
 
 def _batch_variables(job: Any, attempt: int) -> dict[str, str]:
@@ -65,13 +67,13 @@ def _batch_variables(job: Any, attempt: int) -> dict[str, str]:
 
 
 def _mounts(properties: dict[str, Any], volumes: Path) -> list[Mount]:
-    """A host path of the instance becomes a folder of ours: the laptop's own paths are not the job's to write."""
+    """Replace each host path by a folder in `volumes`: a job must not write to other paths of this machine."""
     sources = {volume["name"]: volume.get("host", {}).get("sourcePath") for volume in properties.get("volumes", [])}
     mounts = []
     for point in properties.get("mountPoints", []):
         if source := sources.get(point["sourceVolume"]):
             folder = volumes / source.lstrip("/")
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o1777)  # the job's user in a container need not be ours
+            folder.chmod(0o1777)  # a container may run as another user
             mounts.append(Mount(folder, point["containerPath"], bool(point.get("readOnly"))))
     return mounts

@@ -1,4 +1,4 @@
-"""What moto drops on the way in: the retryStrategy of a submission, and whether a job was cancelled or terminated.
+"""Keep what moto drops: the retryStrategy of a submission, and whether a job was cancelled or terminated.
 
 Wraps BatchResponse.submitjob (batch/responses.py:188) and BatchBackend.cancel_job (batch/models.py:2058).
 """
@@ -9,13 +9,15 @@ from typing import Any
 from moto.batch.models import BatchBackend
 from moto.batch.responses import BatchResponse
 
+from embedded_aws.patches import patch
+
 _request = threading.local()
 _submit = BatchResponse.submitjob
 _cancel = BatchBackend.cancel_job
 
 
 def retry_strategy() -> dict[str, Any] | None:
-    """Of the request that this thread is answering."""
+    """Return the retryStrategy of the request that this thread answers."""
     strategy: dict[str, Any] | None = getattr(_request, "retry_strategy", None)
     return strategy
 
@@ -33,5 +35,6 @@ def _cancel_job(self: Any, job_id: str, reason: str) -> None:
 
 
 def install() -> None:
-    BatchResponse.submitjob = _submit_job
-    BatchBackend.cancel_job = _cancel_job
+    """Patch moto."""
+    patch(BatchResponse, "submitjob", _submit_job, source="7d3253aa")
+    patch(BatchBackend, "cancel_job", _cancel_job, source="cce4dfad")

@@ -1,4 +1,4 @@
-"""Work that AWS does after it has answered: notifications, event targets. moto does it inside the caller's request."""
+"""Work that AWS does after its answer: notifications, event targets. moto does it inside the caller's request."""
 
 import logging
 import queue
@@ -9,23 +9,24 @@ from typing import Any
 log = logging.getLogger(__name__)
 THREADS = 8
 
-_waiting: queue.SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = queue.SimpleQueue()
+_queue: queue.SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = queue.SimpleQueue()
 
 
-def later(work: Callable[..., None], *arguments: Any) -> None:
-    _waiting.put((work, arguments))
+def enqueue(work: Callable[..., None], *arguments: Any) -> None:
+    """Run `work` in a thread, soon."""
+    _queue.put((work, arguments))
 
 
 def _work() -> None:
     while True:
-        work, arguments = _waiting.get()
+        work, arguments = _queue.get()
         try:
             work(*arguments)
-        except Exception:  # one bad delivery must not end the thread that makes the next
+        except Exception:  # a failure must not end the thread
             log.exception("%s failed", work.__name__)
 
 
-def install() -> None:
-    """Daemon threads, so that what is still waiting does not keep the server from ending."""
+def start() -> None:
+    """Start the threads: daemons, so that queued work does not keep the server from ending."""
     for number in range(THREADS):
         threading.Thread(target=_work, name=f"delivery-{number}", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Rules with a schedule: rate(N minutes|hours|days) by a timer. moto keeps them and never fires them."""
+"""Rules with a schedule rate(N minutes|hours|days), fired by a timer; moto stores them and never fires them."""
 
 import re
 import threading
@@ -9,9 +9,9 @@ from typing import Any
 
 from moto.events.models import events_backends
 
-from embedded_aws import place
+from embedded_aws import aws
 
-from .events_bus import iso, send
+from .events_bus import iso_time, send_to_targets
 
 SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
@@ -21,18 +21,18 @@ _due: dict[str, float] = {}  # by rule ARN, on the monotonic clock
 
 
 def interval(expression: str | None) -> int | None:
-    """Seconds; None for what this AWS does not fire: cron()."""
-    found = RATE.fullmatch(expression or "")
-    return int(found[1]) * SECONDS[found[2]] if found else None
+    """Return the seconds of a rate() expression, or None for any other: cron() is never fired."""
+    match = RATE.fullmatch(expression or "")
+    return int(match[1]) * SECONDS[match[2]] if match else None
 
 
-def _fire_what_is_due(now: float) -> None:
-    for bus in events_backends[place.ACCOUNT][place.REGION].event_buses.values():
+def _fire_due_rules(now: float) -> None:
+    for bus in events_backends[aws.ACCOUNT][aws.REGION].event_buses.values():
         for rule in list(bus.rules.values()):
-            every = interval(rule.scheduled_expression)
-            if every and rule.state == "ENABLED" and now >= _due.setdefault(rule.arn, now + every):
-                _due[rule.arn] = now + every
-                send(rule, _event(rule))
+            seconds = interval(rule.scheduled_expression)
+            if seconds and rule.state == "ENABLED" and now >= _due.setdefault(rule.arn, now + seconds):
+                _due[rule.arn] = now + seconds
+                send_to_targets(rule, _event(rule))
 
 
 def _event(rule: Any) -> dict[str, Any]:
@@ -41,9 +41,9 @@ def _event(rule: Any) -> dict[str, Any]:
         "id": str(uuid.uuid4()),
         "detail-type": "Scheduled Event",
         "source": "aws.events",
-        "account": place.ACCOUNT,
-        "time": iso(datetime.now(UTC)),
-        "region": place.REGION,
+        "account": aws.ACCOUNT,
+        "time": iso_time(datetime.now(UTC)),
+        "region": aws.REGION,
         "resources": [rule.arn],
         "detail": {},
     }
@@ -51,9 +51,10 @@ def _event(rule: Any) -> dict[str, Any]:
 
 def _tick() -> None:
     while True:
-        _fire_what_is_due(time.monotonic())
+        _fire_due_rules(time.monotonic())
         time.sleep(TICK)
 
 
-def install() -> None:
+def start() -> None:
+    """Start the timer."""
     threading.Thread(target=_tick, name="schedules", daemon=True).start()

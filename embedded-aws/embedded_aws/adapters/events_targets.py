@@ -1,6 +1,6 @@
-"""Deliver an event to a target, try again, then give it to the target's dead-letter queue.
+"""Deliver an event to a target, with retries; then send it to the target's dead-letter queue.
 
-moto's targets are SQS, logs and buses; the others answer 500 (events/models.py:146-202).
+moto delivers to SQS, logs and buses; other targets answer 500 (events/models.py:146-202).
 """
 
 import json
@@ -13,27 +13,28 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.events.models import events_backends
 
-from embedded_aws import place
+from embedded_aws import aws
 
 from .events_inputs import target_input
 
 log = logging.getLogger(__name__)
-TRIES = 3  # EventBridge tries for a day; a laptop's target is there or it is not
-PAUSE = 0.3  # seconds before the second try
+ATTEMPTS = 3  # EventBridge retries for a day; a local target exists or does not
+PAUSE = 0.3  # seconds before the second attempt
 
 Target = dict[str, Any]
 
 
-class NoTargetError(Exception):
-    """A kind of target this AWS cannot deliver to."""
+class UnsupportedTargetError(Exception):
+    """The embedded AWS does not deliver to this type of target."""
 
 
 def deliver(rule: str, target: Target, event: dict[str, Any]) -> None:
-    for attempt in range(TRIES):
+    """Deliver an event; `rule` is the ARN of its rule, for the dead-letter queue."""
+    for attempt in range(ATTEMPTS):
         try:
             _send(target, event)
             return
-        except (BotoCoreError, ClientError, NoTargetError) as error:
+        except (BotoCoreError, ClientError, UnsupportedTargetError) as error:
             failure = error
         time.sleep(PAUSE * 2**attempt)
     _give_up(rule, target, event, failure)
@@ -45,21 +46,21 @@ def _send(target: Target, event: dict[str, Any]) -> None:
         _forward(target["Arn"], event)
         return
     if service not in SENDERS:
-        raise NoTargetError(f"no delivery to {target['Arn']}")
+        raise UnsupportedTargetError(f"no delivery to {target['Arn']}")
     body = target_input(target, event)
     SENDERS[service](target, body if isinstance(body, str) and service in ("sns", "sqs") else json.dumps(body))
 
 
 def _invoke(target: Target, body: str) -> None:
-    place.client("lambda").invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=body)
+    aws.client("lambda").invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=body)
 
 
 def _start(target: Target, body: str) -> None:
-    place.client("stepfunctions").start_execution(stateMachineArn=target["Arn"], name=str(uuid.uuid4()), input=body)
+    aws.client("stepfunctions").start_execution(stateMachineArn=target["Arn"], name=str(uuid.uuid4()), input=body)
 
 
 def _publish(target: Target, body: str) -> None:
-    place.client("sns").publish(TopicArn=target["Arn"], Message=body)
+    aws.client("sns").publish(TopicArn=target["Arn"], Message=body)
 
 
 def _enqueue(target: Target, body: str) -> None:
@@ -75,7 +76,8 @@ SENDERS: dict[str, Callable[[Target, str], None]] = {
 
 
 def send_to_queue(arn: str, body: str, attributes: dict[str, str], group: str | None = None) -> None:
-    sqs = place.client("sqs")
+    """Send a message with text attributes; omit the empty ones."""
+    sqs = aws.client("sqs")
     sqs.send_message(
         QueueUrl=sqs.get_queue_url(QueueName=arn.rsplit(":", maxsplit=1)[-1])["QueueUrl"],
         MessageBody=body,
@@ -87,8 +89,8 @@ def send_to_queue(arn: str, body: str, attributes: dict[str, str], group: str | 
 
 
 def _forward(arn: str, event: dict[str, Any]) -> None:
-    """To another bus the event goes as it is, its source and its time included."""
-    bus = events_backends[place.ACCOUNT][place.REGION].event_buses[arn.rpartition("/")[2]]
+    """Send an event unchanged to the rules of another bus."""
+    bus = events_backends[aws.ACCOUNT][aws.REGION].event_buses[arn.rpartition("/")[2]]
     for rule in list(bus.rules.values()):
         rule.send_to_targets(event)
 
@@ -97,5 +99,5 @@ def _give_up(rule: str, target: Target, event: dict[str, Any], failure: Exceptio
     log.warning("could not deliver to %s: %s", target["Arn"], failure)
     if queue := target.get("DeadLetterConfig", {}).get("Arn"):
         code = failure.response["Error"]["Code"] if isinstance(failure, ClientError) else type(failure).__name__
-        about = {"RULE_ARN": rule, "TARGET_ARN": target["Arn"], "ERROR_CODE": code, "ERROR_MESSAGE": str(failure)}
-        send_to_queue(queue, json.dumps(event), about)
+        attributes = {"RULE_ARN": rule, "TARGET_ARN": target["Arn"], "ERROR_CODE": code, "ERROR_MESSAGE": str(failure)}
+        send_to_queue(queue, json.dumps(event), attributes)

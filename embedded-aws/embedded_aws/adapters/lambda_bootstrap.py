@@ -1,6 +1,6 @@
-"""What a function's own interpreter runs: read an event a line, call the handler, answer a line.
+"""The program of a function's interpreter: read an event a line, call the handler, write an answer a line.
 
-Only the standard library, and no import of ours: sys.path here is the function's.
+It imports only the standard library: sys.path is that of the function.
 """
 
 import importlib
@@ -14,26 +14,30 @@ from typing import Any, TextIO
 
 
 class Context:
-    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
+    """The context object: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
 
     identity = None
     client_context = None
 
     def __init__(self, fields: dict[str, str], deadline: float) -> None:
+        """Set the fields as attributes; `deadline` is in seconds since 1970."""
         self.__dict__.update(fields)
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until the timeout."""
         return max(0, int((self._deadline - time.time()) * 1000))
 
 
 def load() -> Callable[[Any, Context], Any]:
+    """Import the handler."""
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     handler: Callable[[Any, Context], Any] = getattr(importlib.import_module(module.replace("/", ".")), name)
     return handler
 
 
 def failure(error: BaseException, request_id: str) -> dict[str, Any]:
+    """Return the answer of Lambda for an exception."""
     return {
         "errorMessage": str(error),
         "errorType": type(error).__name__,
@@ -43,23 +47,24 @@ def failure(error: BaseException, request_id: str) -> dict[str, Any]:
 
 
 def serve(answers: TextIO) -> None:
+    """Answer every event on stdin."""
     handler: Callable[[Any, Context], Any] | None = None
-    broken: BaseException | None = None
+    import_error: BaseException | None = None
     try:
         handler = load()
-    except BaseException as error:  # noqa: BLE001  # told as the answer to each call
-        broken = error
+    except BaseException as error:  # noqa: BLE001  # it is the answer to every call
+        import_error = error
     answers.write("ready\n")
     for line in sys.stdin:
         call = json.loads(line)
         request_id = call["context"]["aws_request_id"]
         try:
             if handler is None:
-                raise broken or RuntimeError("no handler")
+                raise import_error or RuntimeError("no handler")
             answer = json.dumps({"result": handler(call["event"], Context(call["context"], call["deadline"]))})
-        except BaseException as error:  # noqa: BLE001  # as in Lambda: whatever it was, it is the answer
+        except BaseException as error:  # noqa: BLE001  # as in Lambda, any error is the answer
             answer = json.dumps({"error": failure(error, request_id)})
-        # The mark tells the reader of the output where this call's lines end.
+        # This line marks the end of the output of this call.
         sys.stderr.flush()
         print(f"\x1e{request_id}", flush=True)  # noqa: T201  # stdout is the function's log
         answers.write(answer + "\n")

@@ -1,6 +1,6 @@
-"""What a function finds on sys.path: its code, its layers, and the SDK that Lambda's runtime carries. Nothing else.
+"""sys.path of a function: its code, its layers, and the SDK of Lambda's runtime.
 
-So what a function forgot to bring fails here as it does in AWS.
+A package that the function does not bring is missing, as in AWS.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "si
 
 
 def unpack(function: Any, folder: Path) -> list[Path]:
-    """Into `folder`; the entries of sys.path, first the function's own."""
+    """Unpack code and layers into `folder`; return the entries of sys.path."""
     code = _extract(function.code_bytes, folder / "task")
     backend = lambda_backends[function.account_id][function.region]
     layers = [
@@ -26,16 +26,16 @@ def unpack(function: Any, folder: Path) -> list[Path]:
 
 
 def _extract(archive: bytes, folder: Path) -> Path:
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        opened.extractall(folder)
+    with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+        zipped.extractall(folder)
     return folder
 
 
 def _runtime(folder: Path) -> Path:
     folder.mkdir()
     for package in SDK:
-        if (found := importlib.util.find_spec(package)) and found.origin:
-            origin = Path(found.origin)
+        if (spec := importlib.util.find_spec(package)) and spec.origin:
+            origin = Path(spec.origin)
             source = origin.parent if origin.name == "__init__.py" else origin
             (folder / source.name).symlink_to(source)
     return folder

@@ -1,4 +1,4 @@
-"""One warm interpreter for one function: an event a line in, an answer a line out, the timeout enforced."""
+"""A warm interpreter of a function, with its timeout: it reads an event a line and writes an answer a line."""
 
 import json
 import os
@@ -14,23 +14,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from embedded_aws import place
+from embedded_aws import aws
 
 from . import lambda_bootstrap
 from .lambda_packages import unpack
 
-LOG_WAIT = 1.0  # seconds to wait for the last line of a call that has answered
-INIT_WAIT = 30.0  # seconds to import a function, which its timeout does not count; Lambda gives ten
+LOG_WAIT = 1.0  # seconds to wait for the last output line of a call after its answer
+INIT_WAIT = 30.0  # seconds to import the function, outside of its timeout; Lambda allows ten
 Answer = dict[str, Any]
 
 
 class Worker:
-    """One interpreter; it takes one call at a time."""
+    """One interpreter, for one call at a time."""
 
-    scratch: Path
-
-    def __init__(self, function: Any) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="function-", dir=self.scratch))
+    def __init__(self, function: Any, scratch: Path) -> None:
+        """Start the interpreter, with the code of the function in a folder inside `scratch`."""
+        self.folder = Path(tempfile.mkdtemp(prefix="function-", dir=scratch))
         self.stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
         self._output: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -40,13 +39,14 @@ class Worker:
         _read_lines(self._process.stdout, self._output)
         _read_lines(os.fdopen(reader), self._answers)
         self._ready = False
-        with suppress(queue.Empty):  # not ready in time: the first call will tell
+        with suppress(queue.Empty):  # not ready in time: the first call waits on
             self._await_ready(INIT_WAIT)
 
-    def call(self, function: Any, event: Any) -> tuple[Answer, list[str]]:
+    def call(self, function: Any, event: Any, arn: str) -> tuple[Answer, list[str]]:
+        """Return the answer to an event, and the output lines; `arn` is the ARN that the caller used."""
         request_id = str(uuid.uuid4())
         timeout = float(function.timeout)
-        context = _context(function, request_id, self.stream)
+        context = _context(function, arn, request_id, self.stream)
         call = {"event": event, "context": context, "deadline": time.time() + timeout}
         try:
             self._process.stdin.write(json.dumps(call) + "\n")
@@ -56,22 +56,24 @@ class Worker:
             line = self._answers.get(timeout=timeout)
         except queue.Empty:
             self.close()
-            return _timed_out(request_id, timeout), self._logged(request_id)
+            return _timed_out(request_id, timeout), self._output_of(request_id)
         except BrokenPipeError:
             line = None
-        answer: Answer = json.loads(line) if line is not None else _exited(request_id)
-        return answer, self._logged(request_id)
+        answer: Answer = json.loads(line) if line is not None else exited(request_id)
+        return answer, self._output_of(request_id)
 
     def _await_ready(self, timeout: float) -> None:
-        """Raises queue.Empty."""
-        if self._answers.get(timeout=timeout) is None:  # its interpreter has ended: so will the call find it
+        """Wait until the function is imported; raise queue.Empty after `timeout` seconds."""
+        if self._answers.get(timeout=timeout) is None:  # the interpreter has ended: the call reads that too
             self._answers.put(None)
         self._ready = True
 
     def alive(self) -> bool:
+        """Return whether the interpreter runs."""
         return self._process.poll() is None
 
     def close(self) -> None:
+        """Kill the interpreter and delete its folder."""
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -79,7 +81,7 @@ class Worker:
     def _start(self, function: Any, writer: int) -> Any:
         path = unpack(function, self.folder)
         return subprocess.Popen(
-            # -S: without the site-packages of this server.
+            # -S: without the site-packages of the server.
             [sys.executable, "-S", lambda_bootstrap.__file__],
             env=_environment(function, path, self.stream) | {"_ANSWERS": str(writer)},
             cwd=path[0],
@@ -91,7 +93,7 @@ class Worker:
             start_new_session=True,
         )
 
-    def _logged(self, request_id: str) -> list[str]:
+    def _output_of(self, request_id: str) -> list[str]:
         lines: list[str] = []
         try:
             while (line := self._output.get(timeout=LOG_WAIT)) not in (None, f"\x1e{request_id}"):
@@ -101,17 +103,17 @@ class Worker:
         return lines
 
 
-def _read_lines(stream: Any, into: queue.SimpleQueue[str | None]) -> None:
+def _read_lines(stream: Any, lines: queue.SimpleQueue[str | None]) -> None:
     def read() -> None:
         for line in stream:
-            into.put(line.rstrip("\n"))
-        into.put(None)
+            lines.put(line.rstrip("\n"))
+        lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
 
 
 def _environment(function: Any, path: list[Path], stream: str) -> dict[str, str]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+    """Return the environment: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "en_US.UTF-8",
@@ -127,17 +129,17 @@ def _environment(function: Any, path: list[Path], stream: str) -> dict[str, str]
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
         "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-        **place.variables(),
+        **aws.variables(),
         **{name: str(value) for name, value in function.environment_vars.items()},
     }
 
 
-def _context(function: Any, request_id: str, stream: str) -> dict[str, str]:
+def _context(function: Any, arn: str, request_id: str, stream: str) -> dict[str, str]:
     return {
         "aws_request_id": request_id,
         "function_name": function.function_name,
         "function_version": str(function.version),
-        "invoked_function_arn": function.function_arn,
+        "invoked_function_arn": arn,
         "memory_limit_in_mb": str(function.memory_size),
         "log_group_name": function.logs_group_name,
         "log_stream_name": stream,
@@ -149,7 +151,8 @@ def _timed_out(request_id: str, timeout: float) -> Answer:
     return {"error": {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {message}"}}
 
 
-def _exited(request_id: str) -> Answer:
+def exited(request_id: str) -> Answer:
+    """Return the answer of Lambda for an interpreter that has ended."""
     return {
         "error": {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {request_id} Error: Runtime exited"}
     }

@@ -1,6 +1,6 @@
-"""Checksums that are checked: a body that does not match is refused, an object without one gets S3's own.
+"""Validate checksums: refuse a body that does not match, and compute S3's own for an object without one.
 
-moto believes what it is told (s3/responses.py:2338: _get_checksum), and leaves the checksum's type out of HEAD.
+moto stores the checksum of the request unchecked (s3/responses.py:2338: _get_checksum), and omits its type in HEAD.
 """
 
 import base64
@@ -15,56 +15,64 @@ from moto.s3 import models
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
-RUNNING: dict[str, tuple[Callable[[bytes, int], int], int]] = {  # a function that goes on from a value, its bytes
+from embedded_aws.patches import patch
+
+INCREMENTAL: dict[str, tuple[Callable[[bytes, int], int], int]] = {  # incremental function, size in bytes
     "CRC64NVME": (checksums.crc64nvme, 8),
     "CRC32": (checksums.crc32, 4),
     "CRC32C": (checksums.crc32c, 4),
 }
-ALGORITHMS = (*RUNNING, "SHA1", "SHA256")
+ALGORITHMS = (*INCREMENTAL, "SHA1", "SHA256")
+HEADERS = {f"x-amz-checksum-{algorithm.lower()}" for algorithm in ALGORITHMS}
 TRAILER = re.compile(rb"x-amz-checksum-(\w+):([\w+/]+=*)\s*$")
 TRAILER_BYTES = 256
 
-_claim = threading.local()
+_request = threading.local()
 _head = S3Response.head_object
 _post = S3Response._key_response_post
 
 
 class BadDigestError(S3ClientError):  # type: ignore[misc]  # moto is untyped
-    """The bytes that came are not the bytes that were announced."""
+    """The body does not have the checksum of the request."""
 
     code = "BadDigest"
 
     def __init__(self, algorithm: str) -> None:
+        """Name the algorithm, or Content-MD5."""
         super().__init__("BadDigest", f"The {algorithm} you specified did not match the calculated checksum.")
 
 
 class RunningChecksum(models.MultipartChecksumBuilder):  # type: ignore[misc]  # moto is untyped
-    """Of a multipart upload, part by part; moto gathers a second copy of the object (s3/models.py:543)."""
+    """The checksum of a multipart upload, part by part; moto builds a copy of the object (s3/models.py:543)."""
 
     def __init__(self, *args: Any) -> None:
+        """Take moto's arguments."""
         super().__init__(*args)
         self._value = 0
-        self._streams = self.checksum_type == "FULL_OBJECT" and self.checksum_algorithm in RUNNING
+        self._streams = self.checksum_type == "FULL_OBJECT" and self.checksum_algorithm in INCREMENTAL
 
     def addPart(self, part: bytes) -> None:  # noqa: N802  # moto's name
+        """Add the bytes of a part."""
         if not self._streams:
             super().addPart(part)
             return
-        self._value = RUNNING[self.checksum_algorithm][0](part, self._value)
+        self._value = INCREMENTAL[self.checksum_algorithm][0](part, self._value)
 
     def build(self) -> tuple[str, str, int]:
+        """Return type, value and number of parts; raise BadDigestError if the request has another value."""
         kind, value, parts = super().build() if not self._streams else ("FULL_OBJECT", self._text(), 1)
-        if kind == "FULL_OBJECT" and getattr(_claim, "value", None) not in (None, value):
+        if kind == "FULL_OBJECT" and getattr(_request, "value", None) not in (None, value):
             raise BadDigestError(self.checksum_algorithm)
         return kind, value, parts
 
     def _text(self) -> str:
-        return _encoded(self._value, RUNNING[self.checksum_algorithm][1])
+        return _encoded(self._value, INCREMENTAL[self.checksum_algorithm][1])
 
 
 def checksum(algorithm: str, body: bytes) -> str:
-    if algorithm in RUNNING:
-        calculate, size = RUNNING[algorithm]
+    """Return the checksum in base64, as S3 writes it."""
+    if algorithm in INCREMENTAL:
+        calculate, size = INCREMENTAL[algorithm]
         return _encoded(calculate(body, 0), size)
     return base64.b64encode(hashlib.new(algorithm, body, usedforsecurity=False).digest()).decode()
 
@@ -73,21 +81,21 @@ def _encoded(value: int, size: int) -> str:
     return base64.b64encode(value.to_bytes(size, "big")).decode()
 
 
-def _announced(response: Any) -> tuple[str, str | None]:
-    """The algorithm and the value of a request, by header or by trailer."""
+def _request_checksum(response: Any) -> tuple[str, str | None]:
+    """Return algorithm and value of a request's checksum, from a header or the trailer."""
     for algorithm in ALGORITHMS:
         if value := response.headers.get(f"x-amz-checksum-{algorithm.lower()}"):
             return algorithm, value
-    if "x-amz-trailer" in response.headers and (found := TRAILER.search(response.raw_body[-TRAILER_BYTES:])):
-        return found[1].decode().upper(), found[2].decode()
+    if "x-amz-trailer" in response.headers and (match := TRAILER.search(response.raw_body[-TRAILER_BYTES:])):
+        return match[1].decode().upper(), match[2].decode()
     return response.headers.get("x-amz-sdk-checksum-algorithm") or "CRC64NVME", None
 
 
 def _get_checksum(self: Any, response_headers: dict[str, Any]) -> tuple[str, str]:
     body = self.body or b""
-    algorithm, announced = _announced(self)
+    algorithm, expected = _request_checksum(self)
     value = checksum(algorithm, body)
-    if announced not in (None, value):
+    if expected not in (None, value):
         raise BadDigestError(algorithm)
     md5 = self.headers.get("Content-MD5")
     if md5 not in (None, "") and base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode() != md5:
@@ -100,26 +108,27 @@ def _get_checksum(self: Any, response_headers: dict[str, Any]) -> tuple[str, str
 def _head_object(self: Any, bucket_name: str, query: dict[str, Any], key_name: str, headers: Any) -> Any:
     status, answer, body = _head(self, bucket_name, query, key_name, headers)
     version = query.get("versionId", [None])[0]
-    told = [name for name in answer if name in {f"x-amz-checksum-{known.lower()}" for known in ALGORITHMS}]
-    if told and (key := self.backend.head_object(bucket_name, key_name, version_id=version)):
+    names = [name for name in answer if name in HEADERS]
+    if names and (key := self.backend.head_object(bucket_name, key_name, version_id=version)):
         answer["x-amz-checksum-type"] = key.checksum_type or "FULL_OBJECT"
         if key.checksum_type == "COMPOSITE":
-            answer[told[0]] = f"{key.checksum_value}-{key.checksum_parts}"
+            answer[names[0]] = f"{key.checksum_value}-{key.checksum_parts}"
     return status, answer, body
 
 
 def _complete(self: Any, *args: Any) -> Any:
-    """CompleteMultipartUpload may announce the checksum of the whole."""
-    whole = self.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
-    _claim.value = _announced(self)[1] if whole else None
+    """Note the checksum of the whole object, which CompleteMultipartUpload may contain."""
+    full_object = self.headers.get("x-amz-checksum-type") == "FULL_OBJECT"
+    _request.value = _request_checksum(self)[1] if full_object else None
     try:
         return _post(self, *args)
     finally:
-        _claim.value = None
+        _request.value = None
 
 
 def install() -> None:
-    models.MultipartChecksumBuilder = RunningChecksum
-    S3Response._get_checksum = _get_checksum
-    S3Response.head_object = _head_object
-    S3Response._key_response_post = _complete
+    """Patch moto."""
+    patch(models, "MultipartChecksumBuilder", RunningChecksum, source="c94edac1")
+    patch(S3Response, "_get_checksum", _get_checksum, source="6f3f4675")
+    patch(S3Response, "head_object", _head_object, source="cc1139ce")
+    patch(S3Response, "_key_response_post", _complete, source="bad95146")

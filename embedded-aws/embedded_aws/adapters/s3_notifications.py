@@ -1,14 +1,13 @@
-"""S3's events: after the answer, once a multipart upload, with the fields AWS sends.
+"""Notifications of S3: sent after the answer, once for a multipart upload, with the fields of AWS.
 
 Replaces moto.s3.notifications.send_event (s3/notifications.py:75-206), which delivers inside the caller's request,
-before the object has its metadata; a completed multipart upload tells of a Put too (s3/models.py:2368, 2752).
+before the object has its metadata; a completed multipart upload also sends a Put (s3/models.py:2368, 2752).
 """
 
 import itertools
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
@@ -16,9 +15,10 @@ from urllib.parse import quote_plus
 from moto.s3 import notifications
 from moto.s3.responses import S3Response
 
-from embedded_aws import place
+from embedded_aws import aws
+from embedded_aws.patches import patch, require
 
-from .delivery import later
+from .delivery import enqueue
 from .events_bus import emit
 from .events_targets import deliver
 
@@ -30,7 +30,7 @@ REASONS = {
     "CompleteMultipartUpload": "CompleteMultipartUpload",
     "Delete": "DeleteObject",
 }
-Notice = tuple[str, Any, Any]  # event name, bucket, key
+Notification = tuple[str, Any, Any]  # event name, bucket, key
 
 _request = threading.local()
 _sequence = itertools.count(time.time_ns())
@@ -38,42 +38,45 @@ _respond = S3Response.key_response
 
 
 def _hold(_: str, event_name: Any, bucket: Any, key: Any) -> None:
-    notice = (str(event_name.value), bucket, key)
-    held = getattr(_request, "notices", None)
-    if held is None:
-        later(_notify, notice)
+    notification = (str(event_name.value), bucket, key)
+    queue = getattr(_request, "pending", None)
+    if queue is None:
+        enqueue(_notify, notification)
     else:
-        held.append(notice)
+        queue.append(notification)
 
 
 def _key_response(self: Any, *args: Any, **kwargs: Any) -> Any:
-    _request.notices = []
+    _request.pending = []
     try:
         return _respond(self, *args, **kwargs)
     finally:
-        notices, _request.notices = _request.notices, None
-        whole = any(name == MULTIPART for name, _, _ in notices)
-        for notice in notices:
-            if not (whole and notice[0] == PUT):
-                later(_notify, notice)
+        pending, _request.pending = _request.pending, None
+        multipart = any(name == MULTIPART for name, _, _ in pending)
+        for notification in pending:
+            if not (multipart and notification[0] == PUT):
+                enqueue(_notify, notification)
 
 
-def _notify(notice: Notice) -> None:
-    name, bucket, key = notice
-    wanted = bucket.notification_configuration
-    if wanted is None or key is None:
+def _notify(notification: Notification) -> None:
+    name, bucket, key = notification
+    configuration = bucket.notification_configuration
+    if configuration is None or key is None:
         return
-    for configured in [*wanted.cloud_function, *wanted.queue, *wanted.topic]:
-        if configured.matches(name, key.name):
-            deliver(bucket.arn, {"Arn": configured.arn}, _record(notice, configured.id))
-    if wanted.event_bridge is not None:
-        emit("aws.s3", notifications._detail_type(name), [bucket.arn], _detail(notice))
+    for target in [*configuration.cloud_function, *configuration.queue, *configuration.topic]:
+        if target.matches(name, key.name):
+            deliver(bucket.arn, {"Arn": target.arn}, _record(notification, target.id))
+    if configuration.event_bridge is not None:
+        emit("aws.s3", notifications._detail_type(name), [bucket.arn], _detail(notification))
 
 
-def _record(notice: Notice, configuration: str) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
-    name, bucket, key = notice
-    described = {
+def _record(notification: Notification, configuration: str) -> dict[str, Any]:
+    """Return the event of a bucket notification.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    """
+    name, bucket, key = notification
+    s3_object = {
         "key": quote_plus(key.name, safe="/"),
         "size": key.size,
         "eTag": key.etag.strip('"'),
@@ -83,25 +86,28 @@ def _record(notice: Notice, configuration: str) -> dict[str, Any]:
     record = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
-        "awsRegion": place.REGION,
+        "awsRegion": aws.REGION,
         "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
         "eventName": name.removeprefix("s3:"),
-        "userIdentity": {"principalId": place.ACCOUNT},
+        "userIdentity": {"principalId": aws.ACCOUNT},
         "requestParameters": {"sourceIPAddress": "127.0.0.1"},
         "responseElements": {"x-amz-request-id": uuid.uuid4().hex[:16].upper(), "x-amz-id-2": uuid.uuid4().hex},
         "s3": {
             "s3SchemaVersion": "1.0",
             "configurationId": configuration,
-            "bucket": {"name": bucket.name, "ownerIdentity": {"principalId": place.ACCOUNT}, "arn": bucket.arn},
-            "object": described,
+            "bucket": {"name": bucket.name, "ownerIdentity": {"principalId": aws.ACCOUNT}, "arn": bucket.arn},
+            "object": s3_object,
         },
     }
     return {"Records": [record]}
 
 
-def _detail(notice: Notice) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html: here the key is not encoded."""
-    name, bucket, key = notice
+def _detail(notification: Notification) -> dict[str, Any]:
+    """Return the detail of an event of EventBridge, where the key is not encoded.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    name, bucket, key = notification
     kind = name.rpartition(":")[2]
     return {
         "version": "0",
@@ -114,7 +120,7 @@ def _detail(notice: Notice) -> dict[str, Any]:
             "sequencer": f"{next(_sequence):018X}",
         },
         "request-id": uuid.uuid4().hex[:16].upper(),
-        "requester": place.ACCOUNT,
+        "requester": aws.ACCOUNT,
         "source-ip-address": "127.0.0.1",
         "reason": REASONS.get(kind, kind),
         **({"deletion-type": "Permanently Deleted"} if kind == "Delete" else {}),
@@ -126,6 +132,7 @@ def _version(name: str, key: Any) -> dict[str, str]:
 
 
 def install() -> None:
-    hold: Callable[..., None] = _hold
-    notifications.send_event = hold
-    S3Response.key_response = _key_response
+    """Patch moto."""
+    require(notifications, "_detail_type", source="bee0f0ae")
+    patch(notifications, "send_event", _hold, source="681f71c4")
+    patch(S3Response, "key_response", _key_response, source="f7b0c805")

@@ -1,28 +1,28 @@
-"""Clients of the interpreter, made once each under a lock.
+"""Clients of the interpreter, each created once under a lock.
 
-moto makes one a task, in each branch's own thread, from boto3's default session, which is not safe for that
+moto creates one for each task, in the thread of the branch, from boto3's default session, which is not thread-safe
 (stepfunctions/parser/asl/utils/boto_client.py).
 """
 
-import sys
 import threading
 from typing import Any
 
 from moto.stepfunctions.parser.asl.utils import boto_client
 
-_made: dict[tuple[str, str], Any] = {}
+from embedded_aws.patches import patch_imports
+
+_clients: dict[tuple[str, str], Any] = {}
 _lock = threading.Lock()
-_make = boto_client.boto_client_for
+_create = boto_client.boto_client_for
 
 
 def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
     with _lock:
-        if (region, service) not in _made:
-            _made[region, service] = _make(region, service, state_credentials)
-        return _made[region, service]
+        if (region, service) not in _clients:
+            _clients[region, service] = _create(region, service, state_credentials)
+        return _clients[region, service]
 
 
 def install() -> None:
-    for module in list(sys.modules.values()):  # each service imported the function by name
-        if getattr(module, "boto_client_for", None) is _make:
-            vars(module)["boto_client_for"] = _client_for
+    """Patch moto."""
+    patch_imports(boto_client, "boto_client_for", _client_for, source="2c535996", package="moto.stepfunctions")

@@ -1,4 +1,4 @@
-"""Starting, stopping and describing an execution: aliases, names, size limits, the error of a stop.
+"""Start, stop and describe executions: aliases, names, size limits, the error of a stop.
 
 Wraps StepFunctionsParserBackend.start_execution (stepfunctions/parser/models.py:158),
 StepFunctionBackend.describe_state_machine (stepfunctions/models.py:707), StepFunctionResponse.stop_execution and
@@ -9,7 +9,7 @@ import re
 import uuid
 from typing import Any
 
-from moto.core.exceptions import AWSError
+from moto.core import exceptions
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.stepfunctions.exceptions import InvalidExecutionInput, InvalidName
@@ -17,6 +17,8 @@ from moto.stepfunctions.models import StepFunctionBackend
 from moto.stepfunctions.parser import api
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
+
+from embedded_aws.patches import patch, require
 
 from . import sfn_mock_config
 
@@ -32,23 +34,23 @@ _describe_execution = StepFunctionResponse.describe_execution
 def _start_execution(
     self: Any, state_machine_arn: str, name: str | None = None, execution_input: str | None = None, *rest: Any
 ) -> Any:
-    arn, _, case = state_machine_arn.partition("#")  # `arn#TestCase`: Step Functions Local's way to choose mocks
+    arn, _, case = state_machine_arn.partition("#")  # `arn#TestCase` of Step Functions Local selects mocks
     if len((execution_input or "").encode()) > INPUT_LIMIT:
         raise InvalidExecutionInput(f"Invalid State Machine Execution Input: exceeds {INPUT_LIMIT} bytes")
     if name is not None and not NAME.fullmatch(name):
         raise InvalidName(f"Invalid Name: '{name}'")
     machine = _describe_state_machine(self, arn)
-    with sfn_mock_config.chosen(machine.name, case):
+    with sfn_mock_config.use_test_case(machine.name, case):
         return _start(self, _machine_arn(machine.arn), name or str(uuid.uuid4()), execution_input, *rest)
 
 
 def _machine_arn(arn: str) -> str:
-    """Of a version: the machine itself, which a deployment here makes once."""
+    """Return the ARN of the machine of a version: a deployment creates each machine once."""
     return ":".join(arn.split(":")[:MACHINE_PARTS])
 
 
 def _describe_state_machine(self: Any, arn: str) -> Any:
-    """moto finds a machine and a version, not an alias."""
+    """Find a machine by alias too; moto finds only machines and versions."""
     qualifier = arn.split(":")[MACHINE_PARTS:]
     if qualifier and not qualifier[0].isnumeric():
         arn = self.describe_state_machine_alias(arn).statemachine_arn
@@ -56,14 +58,14 @@ def _describe_state_machine(self: Any, arn: str) -> Any:
 
 
 def _stop_execution(self: Any) -> Any:
-    """moto drops the error and the cause."""
+    """Stop with the error and the cause, which moto drops."""
     execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
     execution.stop(stop_date=utcnow(), error=self._get_param("error"), cause=self._get_param("cause"))
     return ActionResult({"stopDate": execution.stop_date or utcnow()})
 
 
 def _describe(self: Any) -> Any:
-    """moto has no stopDate for TIMED_OUT."""
+    """Add stopDate, which moto omits for TIMED_OUT."""
     answer = _describe_execution(self)
     execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
     if execution.stop_date is not None and execution.status != "RUNNING":
@@ -72,16 +74,18 @@ def _describe(self: Any) -> Any:
 
 
 def install() -> None:
-    StepFunctionsParserBackend.start_execution = _start_execution
-    StepFunctionBackend.describe_state_machine = _describe_state_machine
-    StepFunctionResponse.stop_execution = _stop_execution
-    StepFunctionResponse.describe_execution = _describe
+    """Patch moto."""
+    patch(StepFunctionsParserBackend, "start_execution", _start_execution, source="ed33766f")
+    patch(StepFunctionBackend, "describe_state_machine", _describe_state_machine, source="7e61451c")
+    patch(StepFunctionResponse, "stop_execution", _stop_execution, source="35b84037")
+    patch(StepFunctionResponse, "describe_execution", _describe, source="2718758b")
+    require(exceptions, "AWSError", source="7ed64f02")
     _send_error_codes()
 
 
 def _send_error_codes() -> None:
-    """The interpreter's own errors name their code where moto's HTTP layer does not look (parser/api.py)."""
+    """Copy the codes of the interpreter's errors to the attributes that moto's HTTP layer reads (parser/api.py)."""
     for error in vars(api).values():
-        if isinstance(error, type) and issubclass(error, AWSError) and "code" in vars(error):
-            vars_of: Any = error
-            vars_of.TYPE, vars_of.STATUS = vars_of.code, vars_of.status_code
+        if isinstance(error, type) and issubclass(error, exceptions.AWSError) and "code" in vars(error):
+            coded: Any = error
+            coded.TYPE, coded.STATUS = coded.code, coded.status_code

@@ -1,4 +1,4 @@
-"""PascalCase parameters to the API's own spelling and back: a stub in moto.
+"""Convert PascalCase parameters to the spelling of the API and back: a stub in moto.
 
 Replaces StateTaskService._normalise_parameters and _normalise_response
 (stepfunctions/parser/asl/component/state/exec/state_task/service/state_task_service.py:208-222).
@@ -11,10 +11,12 @@ import botocore.session
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.utils import camel_to_snake_case
 
+from embedded_aws.patches import patch
+
 
 @cache
 def _operation(service: str, action: str) -> Any:
-    """`action` in any case: SubmitJob, submitJob, submit_job."""
+    """Return botocore's model of an operation, such as SubmitJob, submitJob or submit_job."""
     model = botocore.session.get_session().get_service_model(service)
     names = {camel_to_snake_case(name): name for name in model.operation_names}
     return model.operation_model(names[camel_to_snake_case(action)])
@@ -39,5 +41,6 @@ def _task_operation(task: Any, service: str | None, action: str | None) -> Any:
 
 
 def install() -> None:
-    StateTaskService._normalise_parameters = _normalise_parameters
-    StateTaskService._normalise_response = _normalise_response
+    """Patch moto."""
+    patch(StateTaskService, "_normalise_parameters", _normalise_parameters, source="54011bfd")
+    patch(StateTaskService, "_normalise_response", _normalise_response, source="cebad789")

@@ -1,22 +1,24 @@
-"""A JSONPath that can match but once gives the value, not a list of it.
+"""A JSONPath that can match only once gives the value, not a list with the value.
 
-moto wraps whatever an index comes before (`$[0].call` gives `[...]`): stepfunctions/parser/asl/utils/json_path.py, at
-the end of extract_json.
+moto gives a list for every path with an index before a name (`$[0].call` gives `[...]`): the end of extract_json in
+stepfunctions/parser/asl/utils/json_path.py.
 """
 
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from moto.stepfunctions.parser.asl.utils import json_path
 
-_MANY = re.compile(r"\*|\.\.|\?\(|\[[^\]]*[:,]")  # wildcard, descent, filter, slice or union
+from embedded_aws.patches import patch_imports
+
+_MULTIPLE = re.compile(r"\*|\.\.|\?\(|\[[^\]]*[:,]")  # wildcard, descent, filter, slice or union
 _extract: Callable[[str, Any], Any] = json_path.extract_json
 
 
 def extract_json(path: str, data: Any) -> Any:
-    if _MANY.search(path):
+    """Return the value at a path; a list of values for a path that can match more than once."""
+    if _MULTIPLE.search(path):
         return _extract(path, data)
     matches = json_path.parse(path).find(data)
     if not matches:
@@ -25,6 +27,5 @@ def extract_json(path: str, data: Any) -> Any:
 
 
 def install() -> None:
-    for name, module in list(sys.modules.items()):  # it is imported by name in a dozen places
-        if name.startswith("moto.stepfunctions.parser") and getattr(module, "extract_json", None) is _extract:
-            module.extract_json = extract_json  # type: ignore[attr-defined]
+    """Patch moto."""
+    patch_imports(json_path, "extract_json", extract_json, source="0c042954", package="moto.stepfunctions")

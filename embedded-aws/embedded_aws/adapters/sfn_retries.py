@@ -1,6 +1,6 @@
-"""The pause before a retry ends when the execution is stopped; moto sleeps it out (retry/retrier_decl.py:107).
+"""End the pause before a retry when the execution is stopped; moto sleeps to its end (retry/retrier_decl.py:107).
 
-SFN_WAIT_TIME_SCALE shortens it for tests: 0.01 makes five minutes three seconds.
+SFN_WAIT_TIME_SCALE shortens the pause for tests: with 0.01, five minutes last three seconds.
 """
 
 import os
@@ -10,6 +10,8 @@ from typing import Any
 from moto.stepfunctions.parser.asl.component.common.retry.max_attempts_decl import MaxAttemptsOutcome
 from moto.stepfunctions.parser.asl.component.common.retry.retrier_decl import RetrierDecl
 from moto.stepfunctions.parser.asl.component.common.retry.retrier_outcome import RetrierOutcome
+
+from embedded_aws.patches import patch
 
 SCALE = "SFN_WAIT_TIME_SCALE"
 POLL = 0.1  # seconds
@@ -32,9 +34,10 @@ def _eval_body(self: Any, env: Any) -> None:
 
 def _pause(env: Any, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while env.is_running() and (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(left, POLL))
+    while env.is_running() and (remaining := deadline - time.monotonic()) > 0:
+        time.sleep(min(remaining, POLL))
 
 
 def install() -> None:
-    RetrierDecl._eval_body = _eval_body
+    """Patch moto."""
+    patch(RetrierDecl, "_eval_body", _eval_body, source="db03ff0c")

@@ -1,4 +1,4 @@
-"""Events of the kind "Step Functions Execution Status Change", which moto does not send.
+"""The event "Step Functions Execution Status Change", which moto does not send.
 
 Wraps Execution.start and BaseExecutionWorkerCommunication._reflect_execution_status
 (stepfunctions/parser/backend/execution.py).
@@ -10,23 +10,25 @@ from typing import Any
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramStopped
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 
+from embedded_aws.patches import patch
+
 from .events_bus import emit
 
 _start = Execution.start
 _reflect = BaseExecutionWorkerCommunication._reflect_execution_status
 
 
-def _started(self: Any) -> None:
-    # Before the start: a short execution would tell its end first.
+def _start_with_event(self: Any) -> None:
+    # Before the start: the end of a short execution would come first.
     _emit(self, "RUNNING")
     _start(self)
 
 
-def _ended(self: Any) -> None:
+def _end_with_event(self: Any) -> None:
     execution = self.execution
     state = execution.exec_worker.env.program_state()
-    # Before the status, which moto sets first: who sees the end asks for the rest at once.
-    if isinstance(state, ProgramStopped):  # moto keeps neither for DescribeExecution
+    # Before the status, which moto sets first: a client that sees the end reads the other fields at once.
+    if isinstance(state, ProgramStopped):  # moto keeps neither of them for DescribeExecution
         execution.error, execution.cause = state.error or None, state.cause or None
     elif isinstance(state, ProgramError):
         execution.error, execution.cause = state.error.get("error"), state.error.get("cause")
@@ -41,7 +43,7 @@ def _emit(execution: Any, status: str) -> None:
 
 
 def _detail(execution: Any, status: str) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    """Return the detail: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html."""
     output = json.dumps(execution.output) if status == "SUCCEEDED" else None
     return {
         "executionArn": execution.exec_arn,
@@ -70,5 +72,6 @@ def _milliseconds(moment: Any) -> int:
 
 
 def install() -> None:
-    Execution.start = _started
-    BaseExecutionWorkerCommunication._reflect_execution_status = _ended
+    """Patch moto."""
+    patch(Execution, "start", _start_with_event, source="76c0bd23")
+    patch(BaseExecutionWorkerCommunication, "_reflect_execution_status", _end_with_event, source="4365394f")

@@ -1,7 +1,8 @@
-"""`batch:submitJob.sync`: a second try does not time out at once, and who gives up on a job terminates it.
+"""`batch:submitJob.sync`: a retry does not time out at once, and a state that ends before its job terminates the job.
 
-Wraps StateTaskServiceCallback._eval_sync (state_task_service_callback.py:107: all tries of a state share one callback
-endpoint, interrupted by the first) and StateTaskServiceBatch._build_sync_resolver (state_task_service_batch.py).
+Wraps StateTaskServiceCallback._eval_sync (state_task_service_callback.py:107: all attempts of a state share one
+callback endpoint, which the first one interrupts) and StateTaskServiceBatch._build_sync_resolver
+(state_task_service_batch.py).
 """
 
 import logging
@@ -19,10 +20,11 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceCallback,
 )
 
-from embedded_aws import place
+from embedded_aws import aws
+from embedded_aws.patches import patch
 
 log = logging.getLogger(__name__)
-POLL = 0.05  # seconds; cheap, since a look at a running job is a look at a Python object
+POLL = 0.05  # seconds; a check of a running job only reads a Python object
 ENDED = ("SUCCEEDED", "FAILED")
 
 _build_sync_resolver = StateTaskServiceBatch._build_sync_resolver
@@ -30,14 +32,14 @@ _eval_sync = StateTaskServiceCallback._eval_sync
 
 
 class _JobResolver:
-    """Asks the Batch API about the job only once it has ended."""
+    """Calls the Batch API only after the end of the job."""
 
-    def __init__(self, job_id: str, ask: Callable[[], Any]) -> None:
-        self.job_id, self._ask = job_id, ask
-        self._job = batch_backends[place.ACCOUNT][place.REGION].get_job_by_id(job_id)
+    def __init__(self, job_id: str, resolve: Callable[[], Any]) -> None:
+        self.job_id, self._resolve = job_id, resolve
+        self._job = batch_backends[aws.ACCOUNT][aws.REGION].get_job_by_id(job_id)
 
     def __call__(self) -> Any:
-        return self._ask() if self._job is None or self._job.effective_status() in ENDED else None
+        return self._resolve() if self._job is None or self._job.effective_status() in ENDED else None
 
 
 def _resolver(self: Any, env: Any, **kwargs: Any) -> _JobResolver:
@@ -46,28 +48,29 @@ def _resolver(self: Any, env: Any, **kwargs: Any) -> _JobResolver:
 
 
 def _wait(self: Any, sync_resolver: Callable[[], Any], **kwargs: Any) -> Any:
-    outcome = None
+    result = None
     try:
-        kwargs |= {"callback_endpoint": None, "heartbeat_endpoint": None}  # `.sync` has no token to wait for
-        outcome = _eval_sync(self, sync_resolver=sync_resolver, **kwargs)
-        return outcome
+        kwargs |= {"callback_endpoint": None, "heartbeat_endpoint": None}  # `.sync` has no task token
+        result = _eval_sync(self, sync_resolver=sync_resolver, **kwargs)
+        return result
     except FailureEventException:
-        outcome = "the job failed by itself"
+        result = "the job has failed"
         raise
     finally:
-        # Stopped, timed out, or a sibling branch failed: moto leaves the job running.
-        if outcome is None and isinstance(sync_resolver, _JobResolver):
+        # Stopped, timed out, or another branch failed: moto leaves the job running.
+        if result is None and isinstance(sync_resolver, _JobResolver):
             _terminate(sync_resolver.job_id)
 
 
 def _terminate(job_id: str) -> None:
     try:
-        place.client("batch").terminate_job(jobId=job_id, reason="Terminated by AWS Step Functions")
+        aws.client("batch").terminate_job(jobId=job_id, reason="Terminated by AWS Step Functions")
     except (BotoCoreError, ClientError):
         log.exception("could not terminate job %s", job_id)
 
 
 def install() -> None:
-    state_task_service_callback._DELAY_SECONDS_SYNC_CONDITION_CHECK = POLL
-    StateTaskServiceBatch._build_sync_resolver = _resolver
-    StateTaskServiceCallback._eval_sync = _wait
+    """Patch moto."""
+    patch(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", POLL, source="d2cbad71")
+    patch(StateTaskServiceBatch, "_build_sync_resolver", _resolver, source="94c7999d")
+    patch(StateTaskServiceCallback, "_eval_sync", _wait, source="60e33127")

@@ -1,6 +1,6 @@
-"""Faults on order: what a faults file may ask for, what of it is still to come, and what has struck."""
+"""Fault injection: the faults file, the faults that are due, and those that were injected."""
 
-from .armed import Armed, Mishap
-from .document import CallFault, Document, FaultsError, JobFault, read
+from .faults_file import CallFault, FaultsError, FaultsFile, JobFault, read
+from .injector import AttemptFault, FaultInjector
 
-__all__ = ["Armed", "CallFault", "Document", "FaultsError", "JobFault", "Mishap", "read"]
+__all__ = ["AttemptFault", "CallFault", "FaultInjector", "FaultsError", "FaultsFile", "JobFault", "read"]

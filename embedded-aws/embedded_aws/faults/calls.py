@@ -1,6 +1,7 @@
-"""Faults of service calls: a WSGI application in front of all others, and the door by which faults come and are seen.
+"""Faults of service calls, injected by a WSGI application in front of all others.
 
-GET /_faults tells what is to come and what struck; PUT /_faults takes a faults file in place of what is to come.
+GET /_faults returns the faults that are due and those that were injected. PUT /_faults replaces the faults that are due
+by those of a faults file.
 """
 
 import io
@@ -11,98 +12,102 @@ from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
-from . import answers
-from .armed import Armed
-from .document import CallFault, FaultsError, parse
-from .recognition import Call, recognized
+from . import error_responses
+from .faults_file import CallFault, FaultsError, parse
+from .injector import FaultInjector
+from .operations import Call, identify
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-DOOR = "/_faults"  # no bucket can be called so
+CONTROL_PATH = "/_faults"  # not a valid name of a bucket
 
 
 class FaultyCalls:
-    """Passes on what no fault is meant for."""
+    """Injects faults into matching calls, and passes on all others."""
 
-    def __init__(self, application: Wsgi, armed: Armed) -> None:
-        self._application, self._armed = application, armed
+    def __init__(self, application: Wsgi, injector: FaultInjector) -> None:
+        """Wrap an application."""
+        self._application, self._injector = application, injector
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == DOOR:
-            return self._door(environ, start)
-        for fault in self._armed.calls():
-            call = recognized(fault.service, environ, lambda: _body(environ))
+        """Answer a request, with the first fault that matches it."""
+        if environ["PATH_INFO"] == CONTROL_PATH:
+            return self._control(environ, start)
+        for fault in self._injector.calls():
+            call = identify(fault.service, environ, lambda: _body(environ))
             if call and fnmatchcase(call.operation, fault.operation) and fnmatchcase(call.key, fault.key):
-                return self._faulty(fault, call, environ, start)
+                return self._inject(fault, call, environ, start)
         return self._application(environ, start)
 
-    def _faulty(
+    def _inject(
         self, fault: CallFault, call: Call, environ: dict[str, Any], start: Callable[..., Any]
     ) -> Iterable[bytes]:
-        def strikes() -> bool:
-            return self._armed.strike(fault, service=fault.service, operation=call.operation, key=call.key)
+        def take() -> bool:
+            return self._injector.take(fault, service=fault.service, operation=call.operation, key=call.key)
 
         if fault.fault == "short" or (fault.fault == "flip" and not call.sends_payload):
-            return _Spoiled(self._application, fault.fault, strikes)(environ, start)
+            return _CorruptResponse(self._application, fault.fault, take)(environ, start)
         if fault.fault == "flip" and not _body(environ):
             return self._application(environ, start)
-        return self._struck(fault, environ, start) if strikes() else self(environ, start)
+        return self._respond(fault, environ, start) if take() else self(environ, start)
 
-    def _struck(self, fault: CallFault, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        sent = _body(environ)  # all of it first: a client that still sends does not hear an answer
+    def _respond(self, fault: CallFault, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        body = _body(environ)  # read it all first: a client that still sends does not read a response
         if fault.fault == "reset":
-            _hang_up(environ)
+            _close_connection(environ)
         if fault.fault == "flip":
-            _put_body(environ, flipped(sent, len(sent) // 2))
+            _set_body(environ, flip_bit(body, len(body) // 2))
         elif fault.fault != "delay":
-            return answers.refusal(fault.service, fault.fault, environ["REQUEST_METHOD"] == "HEAD", start)
-        answer = self._application(environ, start)
-        if fault.fault == "delay":  # what was asked for is done at once, and told late
+            head = environ["REQUEST_METHOD"] == "HEAD"
+            return error_responses.error_response(fault.service, fault.fault, head, start)
+        response = self._application(environ, start)
+        if fault.fault == "delay":  # the call takes effect at once, the response comes late
             time.sleep(fault.seconds)
-        return answer
+        return response
 
-    def _door(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def _control(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         status = "200 OK"
-        answer = self._armed.described()
+        answer = self._injector.describe()
         if environ["REQUEST_METHOD"] == "PUT":
             try:
-                document = parse(_body(environ), f"PUT {DOOR}")
-                if document.scratch_mib:
+                faults = parse(_body(environ), f"PUT {CONTROL_PATH}")
+                if faults.scratch_mib:
                     raise FaultsError("scratch_mib: the scratch disk is made at the start; use --inject")
-                self._armed.arm(document)
-                answer = self._armed.described()
+                self._injector.load(faults)
+                answer = self._injector.describe()
             except FaultsError as error:
                 status, answer = "400 Bad Request", {"error": str(error)}
         start(status, [("Content-Type", "application/json")])
         return [json.dumps(answer).encode()]
 
 
-class _Spoiled:
-    """An answer with one byte changed, or cut off in the middle. An answer without a body is left as it is."""
+class _CorruptResponse:
+    """Changes one bit of a response, or cuts it in the middle. A response without a body does not change."""
 
-    def __init__(self, application: Wsgi, how: str, strikes: Callable[[], bool]) -> None:
-        self._application, self._how, self._strikes = application, how, strikes
+    def __init__(self, application: Wsgi, fault: str, take: Callable[[], bool]) -> None:
+        self._application, self._fault, self._take = application, fault, take
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        told: list[Any] = []
-        body = self._application(environ, lambda *answer: told.extend(answer))
-        status, headers = told[:2]
+        response: list[Any] = []
+        body = self._application(environ, lambda *args: response.extend(args))
+        status, headers = response[:2]
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
-        spoils = length > 0 and status.startswith("2") and environ["REQUEST_METHOD"] != "HEAD" and self._strikes()
+        corrupt = length > 0 and status.startswith("2") and environ["REQUEST_METHOD"] != "HEAD" and self._take()
         start(status, headers)
-        if not spoils:
+        if not corrupt:
             return body
         middle = length // 2
-        return _flipped(body, middle) if self._how == "flip" else _cut(body, middle, environ)
+        return _flip(body, middle) if self._fault == "flip" else _cut(body, middle, environ)
 
 
-def _flipped(body: Iterable[bytes], place: int) -> Iterator[bytes]:
+def _flip(body: Iterable[bytes], offset: int) -> Iterator[bytes]:
     for chunk in body:
-        yield flipped(chunk, place) if 0 <= place < len(chunk) else chunk
-        place -= len(chunk)
+        yield flip_bit(chunk, offset) if 0 <= offset < len(chunk) else chunk
+        offset -= len(chunk)
 
 
-def flipped(data: bytes, place: int) -> bytes:
-    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+def flip_bit(data: bytes, offset: int) -> bytes:
+    """Change the lowest bit of the byte at `offset`."""
+    return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
 
 
 def _cut(body: Iterable[bytes], length: int, environ: dict[str, Any]) -> Iterator[bytes]:
@@ -111,28 +116,28 @@ def _cut(body: Iterable[bytes], length: int, environ: dict[str, Any]) -> Iterato
         length -= len(chunk)
         if length <= 0:
             break
-    _hang_up(environ)
+    _close_connection(environ)
 
 
-def _hang_up(environ: dict[str, Any]) -> NoReturn:
-    """Close the connection under the answer; the server takes the error for a client that went away."""
+def _close_connection(environ: dict[str, Any]) -> NoReturn:
+    """Close the connection; the server handles the error as that of a client that has disconnected."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
-    raise ConnectionResetError("a fault on order")
+    raise ConnectionResetError("injected fault")
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """All the request sends, kept for whoever reads it next."""
+    """Read the body of a request, and keep it for the next reader."""
     if "embedded_aws.body" not in environ:
         stream = environ["wsgi.input"]
         chunked = environ.get("wsgi.input_terminated")
         data = stream.read() if chunked else stream.read(int(environ.get("CONTENT_LENGTH") or 0))
-        _put_body(environ, data)
+        _set_body(environ, data)
     body: bytes = environ["embedded_aws.body"]
     return body
 
 
-def _put_body(environ: dict[str, Any], data: bytes) -> None:
+def _set_body(environ: dict[str, Any], data: bytes) -> None:
     environ["embedded_aws.body"] = data
     environ["wsgi.input"] = io.BytesIO(data)
     environ["CONTENT_LENGTH"] = str(len(data))

@@ -1,8 +1,8 @@
-"""How to create each type of resource that runs here. Any other gets a stand-in id and is named as skipped."""
+"""How to create each type of resource. Other types get a placeholder id, and the server reports them as skipped."""
 
 from embedded_aws.stack import Creator
 
-from . import batch, events, functions, messaging, state_machines, storage, watching
+from . import batch, events, functions, logs_and_roles, messaging, state_machines, storage
 
 CREATORS: dict[str, Creator] = {
     "AWS::Batch::ComputeEnvironment": batch.compute_environment,
@@ -11,14 +11,14 @@ CREATORS: dict[str, Creator] = {
     "AWS::DynamoDB::Table": storage.table,
     "AWS::Events::EventBus": events.bus,
     "AWS::Events::Rule": events.rule,
-    "AWS::IAM::Role": watching.role,
+    "AWS::IAM::Role": logs_and_roles.role,
     "AWS::Lambda::Alias": functions.alias,
     "AWS::Lambda::EventInvokeConfig": functions.event_invoke_config,
     "AWS::Lambda::Function": functions.function,
     "AWS::Lambda::LayerVersion": functions.layer,
     "AWS::Lambda::Permission": functions.permission,
     "AWS::Lambda::Version": functions.version,
-    "AWS::Logs::LogGroup": watching.log_group,
+    "AWS::Logs::LogGroup": logs_and_roles.log_group,
     "AWS::S3::Bucket": storage.bucket,
     "AWS::SNS::Subscription": messaging.subscription,
     "AWS::SNS::Topic": messaging.topic,

@@ -2,24 +2,26 @@
 
 import json
 
-from embedded_aws import place
-from embedded_aws.requests_of import request
-from embedded_aws.stack import Asked, Made
+from embedded_aws import aws
+from embedded_aws.api_requests import request
+from embedded_aws.stack import CreatedResource, ResourceSpec
 
 
-def bus(asked: Asked) -> Made:
-    name = asked.name("Name", 256)
-    arn = place.client("events").create_event_bus(Name=name)["EventBusArn"]
-    return Made(name, {"Arn": arn, "Name": name})
+def bus(spec: ResourceSpec) -> CreatedResource:
+    """Create an event bus."""
+    name = spec.name("Name", 256)
+    arn = aws.client("events").create_event_bus(Name=name)["EventBusArn"]
+    return CreatedResource(name, {"Arn": arn, "Name": name})
 
 
-def rule(asked: Asked) -> Made:
-    events, name, properties = place.client("events"), asked.name("Name"), dict(asked.properties)
+def rule(spec: ResourceSpec) -> CreatedResource:
+    """Create a rule and its targets."""
+    events, name, properties = aws.client("events"), spec.name("Name"), dict(spec.properties)
     targets = properties.pop("Targets", [])
     if "EventPattern" in properties:
         properties["EventPattern"] = json.dumps(properties["EventPattern"])
     arn = events.put_rule(**request("events", "PutRule", {**properties, "Name": name}))["RuleArn"]
     if targets:
-        where = {"Rule": name, "EventBusName": properties.get("EventBusName", "default"), "Targets": targets}
-        events.put_targets(**request("events", "PutTargets", where))
-    return Made(name, {"Arn": arn})
+        parameters = {"Rule": name, "EventBusName": properties.get("EventBusName", "default"), "Targets": targets}
+        events.put_targets(**request("events", "PutTargets", parameters))
+    return CreatedResource(name, {"Arn": arn})

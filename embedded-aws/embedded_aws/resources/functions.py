@@ -4,55 +4,61 @@ import io
 import zipfile
 from pathlib import Path
 
-from embedded_aws import place
-from embedded_aws.requests_of import request
-from embedded_aws.stack import Asked, Made
+from embedded_aws import aws
+from embedded_aws.api_requests import request
+from embedded_aws.stack import CreatedResource, ResourceSpec
 
 
-def function(asked: Asked) -> Made:
-    properties = {**asked.properties, "FunctionName": asked.name("FunctionName")}
+def function(spec: ResourceSpec) -> CreatedResource:
+    """Create a function from its built folder or its inline code."""
+    properties = {**spec.properties, "FunctionName": spec.name("FunctionName")}
     code = properties.pop("Code")
-    properties.pop("Tags", None)  # a list here, a map in the API; nothing reads them
-    wanted = request("lambda", "CreateFunction", properties)
-    source = {"ZipFile": _packed(asked.source(code["S3Key"]))} if "S3Key" in code else {"ZipFile": _inline(code)}
-    made = place.client("lambda").create_function(**wanted, Code=source)
-    return Made(made["FunctionName"], {"Arn": made["FunctionArn"]})
+    properties.pop("Tags", None)  # a list in CloudFormation, a map in the API; not used
+    parameters = request("lambda", "CreateFunction", properties)
+    source = {"ZipFile": _zip_folder(spec.source(code["S3Key"]))} if "S3Key" in code else {"ZipFile": _zip_text(code)}
+    response = aws.client("lambda").create_function(**parameters, Code=source)
+    return CreatedResource(response["FunctionName"], {"Arn": response["FunctionArn"]})
 
 
-def layer(asked: Asked) -> Made:
-    made = place.client("lambda").publish_layer_version(
-        LayerName=asked.name("LayerName"),
-        Content={"ZipFile": _packed(asked.source(asked.properties["Content"]["S3Key"]))},
-        CompatibleRuntimes=asked.properties.get("CompatibleRuntimes", []),
+def layer(spec: ResourceSpec) -> CreatedResource:
+    """Publish a layer from its built folder."""
+    response = aws.client("lambda").publish_layer_version(
+        LayerName=spec.name("LayerName"),
+        Content={"ZipFile": _zip_folder(spec.source(spec.properties["Content"]["S3Key"]))},
+        CompatibleRuntimes=spec.properties.get("CompatibleRuntimes", []),
     )
-    return Made(made["LayerVersionArn"], {"LayerVersionArn": made["LayerVersionArn"]})
+    return CreatedResource(response["LayerVersionArn"], {"LayerVersionArn": response["LayerVersionArn"]})
 
 
-def version(asked: Asked) -> Made:
-    made = place.client("lambda").publish_version(FunctionName=asked.properties["FunctionName"])
-    arn = f"{made['FunctionArn'].removesuffix(':' + made['Version'])}:{made['Version']}"
-    return Made(arn, {"Version": made["Version"], "FunctionArn": arn})
+def version(spec: ResourceSpec) -> CreatedResource:
+    """Publish a version; its Ref is the ARN with the version."""
+    response = aws.client("lambda").publish_version(FunctionName=spec.properties["FunctionName"])
+    arn = f"{response['FunctionArn'].removesuffix(':' + response['Version'])}:{response['Version']}"
+    return CreatedResource(arn, {"Version": response["Version"], "FunctionArn": arn})
 
 
-def alias(asked: Asked) -> Made:
-    made = place.client("lambda").create_alias(**request("lambda", "CreateAlias", asked.properties))
-    return Made(made["AliasArn"], {"AliasArn": made["AliasArn"]})
+def alias(spec: ResourceSpec) -> CreatedResource:
+    """Create an alias; its Ref is the ARN with the alias."""
+    response = aws.client("lambda").create_alias(**request("lambda", "CreateAlias", spec.properties))
+    return CreatedResource(response["AliasArn"], {"AliasArn": response["AliasArn"]})
 
 
-def permission(asked: Asked) -> Made:
-    wanted = request("lambda", "AddPermission", {**asked.properties, "StatementId": asked.logical_id})
-    place.client("lambda").add_permission(**wanted)
-    return Made(asked.logical_id)
+def permission(spec: ResourceSpec) -> CreatedResource:
+    """Add a permission to the policy of a function."""
+    parameters = request("lambda", "AddPermission", {**spec.properties, "StatementId": spec.logical_id})
+    aws.client("lambda").add_permission(**parameters)
+    return CreatedResource(spec.logical_id)
 
 
-def event_invoke_config(asked: Asked) -> Made:
-    wanted = request("lambda", "PutFunctionEventInvokeConfig", asked.properties)
-    wanted.pop("Qualifier", None)  # moto keeps one configuration a function
-    place.client("lambda").put_function_event_invoke_config(**wanted)
-    return Made(asked.logical_id)
+def event_invoke_config(spec: ResourceSpec) -> CreatedResource:
+    """Configure asynchronous invocation."""
+    parameters = request("lambda", "PutFunctionEventInvokeConfig", spec.properties)
+    parameters.pop("Qualifier", None)  # moto has one configuration for each function
+    aws.client("lambda").put_function_event_invoke_config(**parameters)
+    return CreatedResource(spec.logical_id)
 
 
-def _packed(folder: Path) -> bytes:
+def _zip_folder(folder: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in sorted(folder.rglob("*")):
@@ -61,7 +67,7 @@ def _packed(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _inline(code: dict[str, str]) -> bytes:
+def _zip_text(code: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("index.py", code["ZipFile"])

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from embedded_aws import place
-from embedded_aws.stack import Asked, Made
+from embedded_aws import aws
+from embedded_aws.stack import CreatedResource, ResourceSpec
 
 QUEUE_ATTRIBUTES = (
     "ContentBasedDeduplication",
@@ -17,15 +17,17 @@ QUEUE_ATTRIBUTES = (
 )
 
 
-def topic(asked: Asked) -> Made:
-    arn = place.client("sns").create_topic(Name=asked.name("TopicName"))["TopicArn"]
-    for entry in asked.properties.get("Subscription", []):
+def topic(spec: ResourceSpec) -> CreatedResource:
+    """Create a topic and its subscriptions."""
+    arn = aws.client("sns").create_topic(Name=spec.name("TopicName"))["TopicArn"]
+    for entry in spec.properties.get("Subscription", []):
         _subscribe(arn, entry)
-    return Made(arn, {"TopicArn": arn, "TopicName": arn.rpartition(":")[2]})
+    return CreatedResource(arn, {"TopicArn": arn, "TopicName": arn.rpartition(":")[2]})
 
 
-def subscription(asked: Asked) -> Made:
-    return Made(_subscribe(asked.properties["TopicArn"], asked.properties))
+def subscription(spec: ResourceSpec) -> CreatedResource:
+    """Create a subscription."""
+    return CreatedResource(_subscribe(spec.properties["TopicArn"], spec.properties))
 
 
 def _subscribe(topic_arn: str, entry: dict[str, Any]) -> str:
@@ -34,20 +36,21 @@ def _subscribe(topic_arn: str, entry: dict[str, Any]) -> str:
         attributes["FilterPolicy"] = json.dumps(policy)
     if "RawMessageDelivery" in entry:
         attributes["RawMessageDelivery"] = str(entry["RawMessageDelivery"]).lower()
-    made = place.client("sns").subscribe(
+    response = aws.client("sns").subscribe(
         TopicArn=topic_arn,
         Protocol=entry["Protocol"],
         Endpoint=entry.get("Endpoint", ""),
         Attributes=attributes,
         ReturnSubscriptionArn=True,
     )
-    return str(made["SubscriptionArn"])
+    return str(response["SubscriptionArn"])
 
 
-def queue(asked: Asked) -> Made:
-    name = asked.name("QueueName", 80)
-    given = {key: asked.properties[key] for key in QUEUE_ATTRIBUTES if key in asked.properties}
-    attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
-    url = place.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    arn = f"arn:{place.PARTITION}:sqs:{place.REGION}:{place.ACCOUNT}:{name}"
-    return Made(url, {"Arn": arn, "QueueName": name, "QueueUrl": url})
+def queue(spec: ResourceSpec) -> CreatedResource:
+    """Create a queue."""
+    name = spec.name("QueueName", 80)
+    properties = {key: spec.properties[key] for key in QUEUE_ATTRIBUTES if key in spec.properties}
+    attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in properties.items()}
+    url = aws.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    arn = f"arn:{aws.PARTITION}:sqs:{aws.REGION}:{aws.ACCOUNT}:{name}"
+    return CreatedResource(url, {"Arn": arn, "QueueName": name, "QueueUrl": url})

@@ -5,27 +5,28 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
-from embedded_aws import place
-from embedded_aws.requests_of import request
-from embedded_aws.stack import Asked, Made
+from embedded_aws import aws
+from embedded_aws.api_requests import request
+from embedded_aws.stack import CreatedResource, ResourceSpec
 
 
-def machine(asked: Asked) -> Made:
-    properties = asked.properties
-    made = place.client("stepfunctions").create_state_machine(
-        name=asked.name("StateMachineName", 80),
-        definition=_definition(asked),
+def machine(spec: ResourceSpec) -> CreatedResource:
+    """Create a state machine."""
+    properties = spec.properties
+    response = aws.client("stepfunctions").create_state_machine(
+        name=spec.name("StateMachineName", 80),
+        definition=_definition(spec),
         roleArn=properties["RoleArn"],
         type=properties.get("StateMachineType", "STANDARD"),
     )
-    arn = made["stateMachineArn"]
-    return Made(arn, {"Arn": arn, "Name": arn.rpartition(":")[2], "StateMachineRevisionId": "INITIAL"})
+    arn = response["stateMachineArn"]
+    return CreatedResource(arn, {"Arn": arn, "Name": arn.rpartition(":")[2], "StateMachineRevisionId": "INITIAL"})
 
 
-def _definition(asked: Asked) -> str:
-    properties = asked.properties
+def _definition(spec: ResourceSpec) -> str:
+    properties = spec.properties
     if "DefinitionS3Location" in properties:
-        path = asked.source(properties["DefinitionS3Location"]["Key"])
+        path = spec.source(properties["DefinitionS3Location"]["Key"])
         text = path.read_text() if path.suffix == ".json" else json.dumps(yaml_parse(path.read_text()))
     else:
         text = properties.get("DefinitionString") or json.dumps(properties["Definition"])
@@ -34,26 +35,27 @@ def _definition(asked: Asked) -> str:
     return text
 
 
-def version(asked: Asked) -> Made:
-    """By update: PublishStateMachineVersion is not in moto."""
-    states, arn = place.client("stepfunctions"), asked.properties["StateMachineArn"]
+def version(spec: ResourceSpec) -> CreatedResource:
+    """Publish a version by an update: moto has no PublishStateMachineVersion."""
+    states, arn = aws.client("stepfunctions"), spec.properties["StateMachineArn"]
     definition = states.describe_state_machine(stateMachineArn=arn)["definition"]
-    made = states.update_state_machine(stateMachineArn=arn, definition=definition, publish=True)
-    version_arn = made["stateMachineVersionArn"]
-    return Made(version_arn, {"Arn": version_arn})
+    response = states.update_state_machine(stateMachineArn=arn, definition=definition, publish=True)
+    version_arn = response["stateMachineVersionArn"]
+    return CreatedResource(version_arn, {"Arn": version_arn})
 
 
-def alias(asked: Asked) -> Made:
-    properties = asked.properties
-    wanted = {"name": asked.name("Name"), "routingConfiguration": _routing(properties)}
-    made = place.client("stepfunctions").create_state_machine_alias(
-        **request("stepfunctions", "CreateStateMachineAlias", wanted)
+def alias(spec: ResourceSpec) -> CreatedResource:
+    """Create an alias."""
+    properties = spec.properties
+    parameters = {"name": spec.name("Name"), "routingConfiguration": _routing(properties)}
+    response = aws.client("stepfunctions").create_state_machine_alias(
+        **request("stepfunctions", "CreateStateMachineAlias", parameters)
     )
-    return Made(made["stateMachineAliasArn"], {"Arn": made["stateMachineAliasArn"]})
+    return CreatedResource(response["stateMachineAliasArn"], {"Arn": response["stateMachineAliasArn"]})
 
 
 def _routing(properties: dict[str, Any]) -> list[dict[str, Any]]:
     if "RoutingConfiguration" in properties:
         return list(properties["RoutingConfiguration"])
-    preference = properties["DeploymentPreference"]  # what SAM's AutoPublishAlias writes
+    preference = properties["DeploymentPreference"]  # SAM's AutoPublishAlias writes it
     return [{"StateMachineVersionArn": preference["StateMachineVersionArn"], "Weight": 100}]

@@ -1,6 +1,6 @@
-"""What really executes a Batch job: a process, or a container where an engine holds the images."""
+"""Execute Batch jobs: as processes, or as containers where a Docker engine holds the images."""
 
-from .choice import Choice, choose
-from .contract import Attempt, JobSpec, Mount, Runner, StartError
+from .interface import Attempt, JobSpec, Mount, Runner, StartError
+from .selection import Selection, select
 
-__all__ = ["Attempt", "Choice", "JobSpec", "Mount", "Runner", "StartError", "choose"]
+__all__ = ["Attempt", "JobSpec", "Mount", "Runner", "Selection", "StartError", "select"]

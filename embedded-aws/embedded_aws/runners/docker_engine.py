@@ -1,4 +1,4 @@
-"""Run jobs as containers, with the limits their job definitions set."""
+"""Run jobs as containers, with the limits of their job definitions."""
 
 import os
 import signal
@@ -14,15 +14,16 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from embedded_aws.state_file import is_server
 
-from .contract import STOP_GRACE, JobSpec, StartError
+from .interface import STOP_GRACE, JobSpec, StartError
 
-LABEL = "seqdrop.embedded-aws"  # its value is the pid of the server that started the container
+LABEL = "embedded-aws.server"  # value: process id of the server that started the container
 
 
 class ContainerAttempt:
-    """One container, its output followed by a thread."""
+    """One container, and a thread that reads its output."""
 
     def __init__(self, container: Any) -> None:
+        """Take over a container that was started."""
         self._container = container
         self._lines: deque[str] = deque()
         self._state: dict[str, Any] = {}
@@ -31,10 +32,11 @@ class ContainerAttempt:
         self._follower.start()
 
     def exit_code(self) -> int | None:
+        """Return None while it runs, and 128 + n if signal n ended it."""
         if not self._state:
             try:
                 self._container.reload()
-            except NotFound:  # removed by someone else, or by the end of the server
+            except NotFound:  # another program has removed it, or the server is ending
                 self._state = {"ExitCode": 128 + signal.SIGKILL}
                 return int(self._state["ExitCode"])
             state = self._container.attrs["State"]
@@ -44,23 +46,27 @@ class ContainerAttempt:
         return int(self._state["ExitCode"])
 
     def reason(self) -> str | None:
+        """Return the reason that ECS reports for a container that was killed for its memory."""
         if self._state.get("OOMKilled"):
             return "OutOfMemoryError: Container killed due to memory usage"
         return None
 
     def new_lines(self) -> list[str]:
+        """Return the output since the last call; after the end, all the rest."""
         if self._state:
             self._follower.join(5)  # the engine closes the stream when the container ends
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
     def stop(self, grace: float = STOP_GRACE) -> None:
+        """Send SIGTERM, and SIGKILL after `grace` seconds; return when the container has ended."""
         if self._frozen:
             self.kill()
-        with suppress(DockerException):  # it ended by itself meanwhile
+        with suppress(DockerException):  # it has ended by itself
             self._container.stop(timeout=int(grace))
 
     def kill(self) -> None:
-        if self._frozen:  # an engine kills no paused container
+        """End the container at once; return when it has ended."""
+        if self._frozen:  # an engine does not kill a paused container
             with suppress(DockerException):
                 self._container.kill()
                 self._container.unpause()
@@ -70,16 +76,18 @@ class ContainerAttempt:
             self._container.wait()
 
     def freeze(self) -> None:
+        """Pause the container for good."""
         with suppress(DockerException):
             self._container.pause()
             self._frozen = True
 
     def close(self) -> None:
+        """Remove the container."""
         _remove(self._container)
 
     def _follow(self) -> None:
         tail = b""
-        with suppress(DockerException, requests.exceptions.RequestException):  # removed while it was read
+        with suppress(DockerException, requests.exceptions.RequestException):  # removed while this thread reads
             for chunk in self._container.logs(stream=True, follow=True):
                 *lines, tail = (tail + chunk).split(b"\n")
                 self._lines.extend(line.decode(errors="replace") for line in lines)
@@ -88,37 +96,40 @@ class ContainerAttempt:
 
 
 class DockerRunner:
-    """Jobs reach this machine by the name Docker Desktop uses, on Linux by way of the bridge's gateway."""
+    """Runs jobs as containers; they reach this machine by Docker Desktop's name, on Linux through the bridge."""
 
     host = "host.docker.internal"
 
     def __init__(self) -> None:
+        """Connect to the engine; raise DockerException or a requests exception if none answers."""
         self._engine = docker.from_env()
         self._engine.ping()
         self._lock = threading.Lock()
         self._closed = False
-        self._clear_dead()
+        self._remove_stale()
 
-    def _clear_dead(self) -> None:
-        """Containers of a server that was killed."""
-        for container in self._labelled(LABEL):
+    def _remove_stale(self) -> None:
+        """Remove the containers of servers that were killed."""
+        for container in self._with_label(LABEL):
             if not is_server(int(container.labels[LABEL])):
                 _remove(container)
 
     def missing(self, images: set[str]) -> list[str]:
+        """Return the images that the engine does not hold."""
         return sorted(image for image in images if not self._holds(image))
 
     def gateway(self) -> str | None:
-        """The address by which containers on the default bridge find this machine."""
+        """Return the address of this machine on the default bridge, if there is one."""
         try:
             config = self._engine.networks.get("bridge").attrs["IPAM"]["Config"]
         except NotFound:
             return None
-        # The engine does not always write the gateway it chose: the first address of the network.
+        # Without an explicit gateway the engine uses the first address of the network.
         return next((entry.get("Gateway") or str(ip_network(entry["Subnet"])[1]) for entry in config), None)
 
     def start(self, spec: JobSpec) -> ContainerAttempt:
-        with self._lock:  # so that close() sees whatever was created
+        """Start a job; raise StartError."""
+        with self._lock:  # so that close() sees every container
             if self._closed:
                 raise StartError("CannotStartContainerError: the server is ending")
             container = self._create(spec)
@@ -131,7 +142,7 @@ class DockerRunner:
 
     def _create(self, spec: JobSpec) -> Any:
         try:
-            # Not `run`, which pulls what is missing: images of jobs are built here, not taken from the network.
+            # Not `run`, which pulls a missing image: images of jobs are built locally.
             return self._engine.containers.create(spec.image, spec.command or None, **_options(spec))
         except ImageNotFound as error:
             raise StartError(f"CannotPullContainerError: {error.explanation}") from error
@@ -139,16 +150,17 @@ class DockerRunner:
             raise StartError(f"CannotCreateContainerError: {error.explanation}") from error
 
     def close(self) -> None:
+        """Remove all containers of this server."""
         with self._lock:
             self._closed = True
-        for container in self._labelled(f"{LABEL}={os.getpid()}"):
+        for container in self._with_label(f"{LABEL}={os.getpid()}"):
             _remove(container)
         self._engine.close()
 
-    def _labelled(self, label: str) -> list[Any]:
-        """Without those that are removed meanwhile: the client asks for each of a list by itself."""
-        found: list[Any] = self._engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
-        return found
+    def _with_label(self, label: str) -> list[Any]:
+        """List containers; ignore_removed, because the client requests the details of each one separately."""
+        containers: list[Any] = self._engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        return containers
 
     def _holds(self, image: str) -> bool:
         try:
@@ -159,7 +171,7 @@ class DockerRunner:
 
 
 def _remove(container: Any) -> None:
-    with suppress(APIError):  # it is gone, or another thread is removing it
+    with suppress(APIError):  # it was removed, or another thread is removing it
         container.remove(force=True)
 
 
@@ -172,7 +184,7 @@ def _options(spec: JobSpec) -> dict[str, Any]:
         "extra_hosts": {DockerRunner.host: "host-gateway"},
         "labels": {**spec.labels, LABEL: str(os.getpid())},
         "mem_limit": f"{spec.memory}m",
-        "memswap_limit": f"{spec.memory}m",  # the same: no swap, as on a Batch host
+        "memswap_limit": f"{spec.memory}m",  # equal, so that there is no swap, as on a Batch host
         "nano_cpus": int(min(spec.vcpus, os.cpu_count() or 1) * 1e9),
         "init": linux.get("initProcessEnabled", False),
         "shm_size": f"{linux['sharedMemorySize']}m" if "sharedMemorySize" in linux else None,

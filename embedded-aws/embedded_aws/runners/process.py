@@ -1,4 +1,4 @@
-"""Run jobs as processes of this machine, with the tools found on PATH."""
+"""Run jobs as processes of this machine, with the tools on PATH."""
 
 import os
 import shutil
@@ -12,30 +12,35 @@ from pathlib import Path
 from typing import IO
 
 from . import process_tree
-from .contract import STOP_GRACE, JobSpec, Mount, StartError
+from .interface import STOP_GRACE, JobSpec, Mount, StartError
 
-MARKS = ("AWS_BATCH_JOB_ID", "AWS_BATCH_JOB_ATTEMPT", process_tree.SERVER)  # in the environment of all it starts
+# The environment variables by which all processes of an attempt are found.
+IDENTITY = ("AWS_BATCH_JOB_ID", "AWS_BATCH_JOB_ATTEMPT", process_tree.SERVER)
 
 
 class ProcessAttempt:
-    """A process and all it started, in a directory of its own."""
+    """A process and its children, in a directory of its own."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], home: Path, output: IO[bytes], environment: dict[str, str]
     ) -> None:
+        """Take over a process that was started in `home` and writes to `output`."""
         self._process, self._home, self._output = process, home, output
-        self._marks = {name: environment[name] for name in MARKS}
+        self._identity = {name: environment[name] for name in IDENTITY}
         self._frozen = False
         self._tail = b""
 
     def exit_code(self) -> int | None:
+        """Return None while it runs, and 128 + n if signal n ended it."""
         code = self._process.poll()
         return code if code is None or code >= 0 else 128 - code
 
     def reason(self) -> str | None:
+        """Return None: a process has no container."""
         return None
 
     def new_lines(self) -> list[str]:
+        """Return the output since the last call; after the end, all the rest."""
         ended = self._process.poll() is not None
         *lines, self._tail = (self._tail + self._output.read()).split(b"\n")
         if ended and self._tail:
@@ -43,65 +48,72 @@ class ProcessAttempt:
         return [line.decode(errors="replace") for line in lines]
 
     def stop(self, grace: float = STOP_GRACE) -> None:
+        """Send SIGTERM, and SIGKILL after `grace` seconds; return when the job has ended."""
         self._signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0 if self._frozen else grace)
         self.kill()
 
     def kill(self) -> None:
+        """End all its processes at once; return when they have ended."""
         self._signal(signal.SIGKILL)
-        process_tree.kill(self._marks)  # what has left the group for one of its own
+        process_tree.kill(self._identity)  # also those in another process group
         self._process.wait()
 
     def freeze(self) -> None:
+        """Suspend all its processes for good."""
         self._frozen = True
-        process_tree.freeze(self._marks)
+        process_tree.freeze(self._identity)
 
     def close(self) -> None:
+        """End all its processes and delete its directory."""
         self.kill()
         self._output.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # the group is empty already
+        with suppress(ProcessLookupError, PermissionError):  # the group has ended
             os.killpg(self._process.pid, number)
 
 
 class ProcessRunner:
-    """The memory limit is told to the job, not enforced; read-only roots, users and tmpfs need a container."""
+    """Runs jobs as processes: memory limits, read-only roots, users and tmpfs are not enforced."""
 
     host = "127.0.0.1"
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
-        self._running: set[ProcessAttempt] = set()
+    def __init__(self, folder: Path) -> None:
+        """Run every job in a directory inside `folder`."""
+        self._folder = folder
+        self._attempts: set[ProcessAttempt] = set()
         self._closed = False
         self._lock = threading.Lock()
 
     def start(self, spec: JobSpec) -> ProcessAttempt:
-        with self._lock:  # so that close() sees whatever was started
+        """Start a job; raise StartError."""
+        with self._lock:  # so that close() sees every attempt
             if self._closed:
                 raise StartError("CannotStartContainerError: the server is ending")
-            attempt = _launch(spec, Path(tempfile.mkdtemp(prefix="job-", dir=self._scratch)))
-            self._running = {other for other in self._running if other.exit_code() is None} | {attempt}
+            attempt = _launch(spec, Path(tempfile.mkdtemp(prefix="job-", dir=self._folder)))
+            self._attempts = {other for other in self._attempts if other.exit_code() is None} | {attempt}
         return attempt
 
     def close(self) -> None:
+        """Kill every job that still runs."""
         with self._lock:
             self._closed = True
-            for attempt in self._running:
+            for attempt in self._attempts:
                 attempt.close()
 
 
 def _launch(spec: JobSpec, home: Path) -> ProcessAttempt:
     try:
-        return _started(spec, home)
+        return _start(spec, home)
     except OSError as error:
         shutil.rmtree(home, ignore_errors=True)
         raise StartError(f"CannotStartContainerError: {error}") from error
 
 
-def _started(spec: JobSpec, home: Path) -> ProcessAttempt:
+def _start(spec: JobSpec, home: Path) -> ProcessAttempt:
     if not spec.command:
         raise OSError("no command specified, and a process has no image to take one from")
     environment = _environment(spec, home)
@@ -109,13 +121,13 @@ def _started(spec: JobSpec, home: Path) -> ProcessAttempt:
     if program is None:
         raise OSError(f'exec: "{spec.command[0]}": executable file not found in $PATH')
     log = home / ".log"
-    with log.open("wb") as sink:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [program, *spec.command[1:]],
             env=environment,
             cwd=home,
             stdin=subprocess.DEVNULL,
-            stdout=sink,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -123,15 +135,15 @@ def _started(spec: JobSpec, home: Path) -> ProcessAttempt:
 
 
 def _environment(spec: JobSpec, home: Path) -> dict[str, str]:
-    """A clean one: what the job definition says, and a PATH that finds this Python's scripts first."""
+    """Return the variables of the job definition, and a PATH that begins with the scripts of this Python."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    own = {name: _on_this_machine(value, spec.mounts) for name, value in spec.environment.items()}
-    mark = {process_tree.SERVER: str(home.parent)}
-    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **own, **mark}
+    variables = {name: _local_path(value, spec.mounts) for name, value in spec.environment.items()}
+    server = {process_tree.SERVER: str(home.parent)}
+    return {"PATH": path, "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", **variables, **server}
 
 
-def _on_this_machine(value: str, mounts: list[Mount]) -> str:
-    """A path under a mount point exists only in a container; here it is the folder behind the mount."""
+def _local_path(value: str, mounts: list[Mount]) -> str:
+    """Replace a mount point, which exists only in a container, by the folder behind it."""
     for mount in mounts:
         if value == mount.target or value.startswith(mount.target.rstrip("/") + "/"):
             return str(mount.source) + value[len(mount.target.rstrip("/")) :]

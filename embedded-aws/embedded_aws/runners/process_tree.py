@@ -1,41 +1,43 @@
-"""All processes of a job, whatever session they are in: known by the environment that each inherits.
+"""Find all processes of a job by the environment that they inherit, in whatever session they are.
 
-As strict as a container, whose processes end with it. Only where there is a /proc.
+They end with the job, as in a container. This needs /proc.
 """
 
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-SERVER = "EMBEDDED_AWS_FOLDER"  # in the environment of each job: the folder of the server that started it
-PATIENCE = 5.0  # seconds; a killed process goes as soon as it leaves the kernel
+SERVER = "EMBEDDED_AWS_FOLDER"  # environment variable of every job: the folder of the server that started it
+KILL_TIMEOUT = 5.0  # seconds; a killed process ends as soon as it leaves the kernel
 
 
 def find(environment: Mapping[str, str]) -> list[int]:
-    """The processes that were started with all of these variables."""
-    wanted = {f"{name}={value}".encode() for name, value in environment.items()}
-    return [pid for pid in _pids() if wanted <= _environment(pid)]
+    """Return the processes that have all of these environment variables."""
+    variables = {f"{name}={value}".encode() for name, value in environment.items()}
+    return [pid for pid in _pids() if variables <= _environment(pid)]
 
 
 def kill(environment: Mapping[str, str]) -> None:
-    """Again and again: while one is looked for, another may start one more."""
-    deadline = time.monotonic() + PATIENCE
-    while (found := find(environment)) and time.monotonic() < deadline:
-        send(found, signal.SIGKILL)
+    """Kill them until there are none: a process may start another one during the search."""
+    deadline = time.monotonic() + KILL_TIMEOUT
+    while (pids := find(environment)) and time.monotonic() < deadline:
+        send(pids, signal.SIGKILL)
         time.sleep(0.01)
 
 
 def freeze(environment: Mapping[str, str]) -> None:
-    frozen: set[int] = set()
-    while new := set(find(environment)) - frozen:
+    """Suspend them with SIGSTOP until none runs."""
+    suspended: set[int] = set()
+    while new := set(find(environment)) - suspended:
         send(new, signal.SIGSTOP)
-        frozen |= new
+        suspended |= new
 
 
-def send(pids: set[int] | list[int], number: signal.Signals) -> None:
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes; ignore those that have ended or belong to another user."""
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
@@ -48,7 +50,7 @@ def _pids() -> list[int]:
 
 
 def _environment(pid: int) -> set[bytes]:
-    """Empty for a process that has ended, or is another person's."""
+    """Return the environment, or nothing for a process that has ended or belongs to another user."""
     try:
         return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:

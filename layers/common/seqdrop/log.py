@@ -1,4 +1,4 @@
-"""One logger for functions and jobs: JSON lines by Powertools, its name from POWERTOOLS_SERVICE_NAME."""
+"""Provide the logger of functions and jobs: Powertools JSON lines, with the name in POWERTOOLS_SERVICE_NAME."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 logger = Logger()
 
 
-def log_failure(what: str, error: Exception) -> None:
-    """An error without its text, which may name a sample or a key: its kind, its code, where it was raised."""
+def log_failure(message: str, error: Exception) -> None:
+    """Log the type, the AWS error code and the stack of an error, but not its text: it may contain a sample or key."""
     frames = [f"{at.filename}:{at.lineno} {at.name}" for at in traceback.extract_tb(error.__traceback__)]
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-    logger.error(what, error=type(error).__name__, code=code, frames=frames)
+    logger.error(message, error=type(error).__name__, code=code, frames=frames)

@@ -1,16 +1,19 @@
-"""Words of tools and of AWS, made fit for a row, a message and a terminal: one line each, nothing hidden, bounded."""
+"""Clean up text from tools and from AWS, so that it can be stored in a row, sent in a message and printed."""
 
 from __future__ import annotations
 
 import re
 
-LONGEST = 2000  # characters of a line; what is longer is no sentence
-LOOKED_AT = 10_000  # characters: a tool may write a megabyte without ending a line
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")  # of terminals
+MAX_LINE = 2000  # characters of a result
+MAX_INPUT = 10_000  # characters read of the input: a tool may write a megabyte without a line end
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")  # terminal escapes
 
 
-def plain(text: str, most: int = LONGEST) -> str:
-    """`text` with no colours, no control characters, the last state of a progress bar; `most` characters at most."""
-    shown = _ESCAPES.sub("", text[:LOOKED_AT]).rstrip().rsplit("\r", 1)[-1]
-    line = "".join(sign if sign.isprintable() else " " for sign in shown).strip()
-    return line if len(line) <= most else f"{line[: most - 3]}..."
+def plain_line(text: str, max_length: int = MAX_LINE) -> str:
+    """Return one printable line of at most `max_length` characters; a longer text ends with "...".
+
+    Terminal escapes are removed, control characters become blanks, and only the last state of a progress bar is kept.
+    """
+    last_state = _ESCAPES.sub("", text[:MAX_INPUT]).rstrip().rsplit("\r", 1)[-1]
+    line = "".join(char if char.isprintable() else " " for char in last_state).strip()
+    return line if len(line) <= max_length else f"{line[: max_length - 3]}..."

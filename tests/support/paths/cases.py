@@ -58,7 +58,7 @@ def verdict(failure_class: str, message: str, exit_code: int, *tail: str) -> Ver
 TRUNCATED = job_failed(
     EXITED,
     {"ExitCode": 65},
-    verdict=verdict("BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is cut off: its gzip stream has no end", 65),
+    verdict=verdict("BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is truncated: its gzip data has no end", 65),
 )
 TOOL_FAILED = job_failed(
     EXITED, {"ExitCode": 70}, verdict=verdict("TOOL_FAILED", "The tool ended with exit code 1", 70, "[E::open] no")

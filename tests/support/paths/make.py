@@ -1,6 +1,6 @@
 """Write MockConfigFile.json: `make mocks`.
 
-Nobody invents what the two functions answer: it is what seqdrop.doctor and seqdrop.outcome say of this very plan.
+Nobody invents what the two functions answer: they come from seqdrop.runs.diagnosis and seqdrop.runs.outcome.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import diagnosis, outcome
 from seqdrop.storage.uri import S3Uri
@@ -98,11 +98,11 @@ class Rehearsal:
         """The plan after all tries of a step, and whether it is done."""
         tries = self.case.jobs.get(step, [[DONE]])
         for number, calls in enumerate(tries, start=1):
-            self.say(diagnosis.STATES[step], calls, {"JobId": step, "Status": "SUCCEEDED"})
+            self.say(steps.state(step), calls, {"JobId": step, "Status": "SUCCEEDED"})
             fault = calls[-1]
             if fault is not DONE:
                 plan = self.ask_the_doctor(plan, step, fault)
-            goes_on = fault is not DONE and plan["next"] == diagnosis.STATES[step]
+            goes_on = fault is not DONE and plan["next"] == steps.state(step)
             if goes_on != (number < len(tries)):
                 raise CaseError(f"{step}: the doctor {'wants' if goes_on else 'stops before'} another try")
         return plan, fault is DONE
@@ -123,7 +123,7 @@ class Rehearsal:
 
 
 def recorded(plan: dict[str, Any]) -> dict[str, Any]:
-    return invoked(outcome.outcome(plan).answer())
+    return invoked(outcome.from_plan(plan).answer())
 
 
 def invoked(payload: dict[str, Any]) -> dict[str, Any]:

@@ -118,18 +118,18 @@ UNDIAGNOSED = {
     "prepare": Route("SizePreparation PrepareReference DiagnosePreparation PreparationUndiagnosed"),
 }
 
-TOO_LITTLE_MEMORY = "The job needed more memory than it was given and was killed."
+TOO_LITTLE_MEMORY = "The job used more memory than its limit and was killed."
 # what ends a step for good: class, sentence, and how often the job was submitted
 FINAL = {
-    "Truncated": ("BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is cut off: its gzip stream has no end", 1),
+    "Truncated": ("BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is truncated: its gzip data has no end", 1),
     "ToolFailed": ("TOOL_FAILED", "The tool ended with exit code 1", 1),
     "Silent": ("TOOL_FAILED", "The job ended with exit code 3 and left no verdict.", 1),
     "TooLarge": (
         "NOT_PLACED",
-        "No instance fits the job: lower its vCPUs or memory parameter, or raise MaxVcpus or InstanceTypes.",
+        "No instance fits the job: lower its vCPUs or memory parameter, raise MaxVcpus, or add larger InstanceTypes.",
         1,
     ),
-    "TimedOut": ("TIMEOUT", "The job ran longer than its time limit and was ended.", 1),
+    "TimedOut": ("TIMEOUT", "The job ran longer than its time limit and was terminated.", 1),
     "Stopped": ("STOPPED", "The job was stopped: wrong sample.", 1),
     "Refused": (
         "INTERNAL",
@@ -139,7 +139,7 @@ FINAL = {
     ),
     "Denied": (
         "DENIED",
-        "Batch took no job: User is not authorized to perform: batch:SubmitJob (Status Code: 403)",
+        "AWS Batch refused the job: User is not authorized to perform: batch:SubmitJob (Status Code: 403)",
         7,  # the first and the six of Retry
     ),
 }
@@ -148,7 +148,7 @@ CAUSES = {
     ("call", "ToolFailed"): [
         "The tool ended with exit code 1",
         "Class: TOOL_FAILED in call",
-        "What to do: Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+        "What to do: Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`.",
         "The tool's last lines:",
         "  [E::open] no",
         "Log: /jobs tool/default/6e1d3c5a",
@@ -156,7 +156,7 @@ CAUSES = {
     ("align", "OutOfMemoryTwice"): [
         TOO_LITTLE_MEMORY,
         "Class: OUT_OF_MEMORY in align",
-        "What to do: Give this step more memory: raise AlignMemory of the stack, then `seqdrop resume RUN`.",
+        "What to do: Give this step more memory: raise AlignMemory of the stack, then run `seqdrop resume RUN`.",
         "Tried:",
         f"  align, try 1: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}; then: memory doubled to 32000 MiB",
         f"  align, try 2: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}",
@@ -165,14 +165,14 @@ CAUSES = {
     ("prepare", "OutOfMemoryTwice"): [
         TOO_LITTLE_MEMORY,
         "Class: OUT_OF_MEMORY in prepare",
-        "What to do: Give this step more memory: raise PrepareMemory of the stack, then `seqdrop reference`.",
+        "What to do: Give this step more memory: raise PrepareMemory of the stack, then run `seqdrop reference`.",
         "Tried:",
         f"  prepare, try 1: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}; then: memory doubled to 48000 MiB",
         f"  prepare, try 2: OUT_OF_MEMORY: {TOO_LITTLE_MEMORY}",
         "Log: /jobs tool/default/6e1d3c5a",
     ],
 }
-NOT_DIAGNOSED = "The job failed, and the function diagnose did too; see its log."
+NOT_DIAGNOSED = "The job failed, and the function diagnose failed too; see its log."
 NOT_RECORDED = "The run could not be recorded; see the log of the function record_run."
 # what another try, or Retry alone, cures: how often the first try was submitted, what the second changed
 CURED: dict[str, tuple[int, Callable[[str], dict[str, str]] | None]] = {
@@ -243,7 +243,7 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
         Route(GOOD.top, AGAIN["call"].variants, AGAIN["collect"].stats),
     ),
     "BothBranchesGiveUp": (
-        ("FAILED", "BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is cut off: its gzip stream has no end"),
+        ("FAILED", "BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is truncated: its gzip data has no end"),
         Route(BAD_BRANCH, GAVE_UP["call"].variants, GAVE_UP["collect"].stats),
     ),
     "BothBranchesUndiagnosed": (

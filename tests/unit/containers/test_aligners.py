@@ -1,4 +1,4 @@
-"""The wrappers of the three aligners: good reads become a BAM, bad ones are named while the aligner works."""
+"""The wrappers of the three aligners: good reads become a BAM, bad reads are refused while the aligner runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import FASTQS, Deployed
 from support.job_runs import in_this_process
-from support.made_reads import Record, bases, pairs_of, text, write_genome, zipped
+from support.made_reads import Record, bases, pairs_of, text, to_gzip, write_genome
 
 from containers.bwa import run as bwa
 from containers.bwa_mem3 import run as bwa_mem3
@@ -29,7 +29,7 @@ ONE, TWO = pairs_of(GENOME, PAIRS, seed=12)
 
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A genome with the indexes of all aligners."""
+    """Write a genome with the indexes of all aligners."""
     path = write_genome(tmp_path_factory.mktemp("aligners") / "genome.fa", {CONTIG: GENOME})
     subprocess.run(["bwa", "index", path], check=True, capture_output=True)
     subprocess.run(["samtools", "faidx", path], check=True)
@@ -37,73 +37,80 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Place:
-    """Where a job finds its genome and its reads, and leaves what it has."""
+class Run:
+    """The folder of a run, its reference and its reads."""
 
     def __init__(self, bucket: str, genome: Path) -> None:
         self.results = S3Uri(bucket, "NA12878/r")
         self.reference = S3Uri(bucket, "demo/genome.fa")
         for path in genome.parent.iterdir():
-            s3.upload(path, self.reference.parent / path.name)
+            s3.store().upload(path, self.reference.parent / path.name)
         contigs = [{"name": CONTIG, "length": len(GENOME), "md5": "x"}]
-        s3.write_json(self.reference.parent / "reference.json", {"contigs": contigs})
+        s3.store().write_json(self.reference.parent / "reference.json", {"contigs": contigs})
 
     def put(self, aws: Deployed, one: bytes, two: bytes) -> None:
-        """The pair as the one lane of the run."""
+        """Store a pair of FASTQ files as the only lane of the run."""
         lane: dict[str, object] = {"lane": "L001", "read_group": "HXYZTDSXX.1"}
         for mate, data in (("1", one), ("2", two)):
             aws.put(f"NA12878_R{mate}.fastq.gz", data)
-            lane[f"fastq_{mate}"] = s3.head(S3Uri(FASTQS, f"NA12878_R{mate}.fastq.gz")).pinned()
-        s3.write_json(self.results / "reads.json", {"sample": "NA12878", "lanes": [lane]})
+            lane[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, f"NA12878_R{mate}.fastq.gz")).pin()
+        s3.store().write_json(self.results / "reads.json", {"sample": "NA12878", "lanes": [lane]})
 
-    def words(self) -> list[str]:
+    def argv(self) -> list[str]:
         values = {"sample": "NA12878", "reference": self.reference, "reads": self.results / "reads.json"}
         values |= {"bam": self.results / "NA12878.bam", "results": self.results, "run": "r", "attempt": "1"}
         values |= {"vcpus": 2, "memory": 4096, "args": "[]"}
-        return [word for name, value in values.items() for word in (f"--{name}", str(value))]
+        return [arg for name, value in values.items() for arg in (f"--{name}", str(value))]
 
     def failure(self) -> tuple[str, str]:
-        verdict = s3.read_json(self.results / "failures/align.1.1.json")
+        verdict = s3.store().read_json(self.results / "failures/align.1.1.json")
         return verdict["class"], verdict["message"]
 
 
 @pytest.fixture
-def place(bucket: str, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def run(bucket: str, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     in_this_process(monkeypatch, tmp_path)
     monkeypatch.setenv("PATH", f"{STAND_INS}:{Path(sys.executable).parent}:/usr/bin:/bin")
-    monkeypatch.setattr(reader, "BATCH", 50)  # so that the aligner is at work when the last batches are looked at
-    return Place(bucket, genome)
+    monkeypatch.setattr(reader, "BATCH_SIZE", 50)  # so that the aligner runs while the last batches are verified
+    return Run(bucket, genome)
 
 
 def alignments(folder: Path, uri: S3Uri) -> list[list[str]]:
     path = folder / "found.bam"
-    s3.download(uri, path)
-    shown = subprocess.run(["samtools", "view", path], capture_output=True, check=True).stdout.decode()
-    return [line.split("\t") for line in shown.splitlines()]
+    s3.store().download(uri, path)
+    sam = subprocess.run(["samtools", "view", path], capture_output=True, check=True).stdout.decode()
+    return [line.split("\t") for line in sam.splitlines()]
 
 
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
 def test_all_reads_of_a_good_pair_are_in_the_bam(
-    aws: Deployed, place: Place, tmp_path: Path, main: Callable[[Sequence[str]], None]
+    aws: Deployed, run: Run, tmp_path: Path, main: Callable[[Sequence[str]], None]
 ) -> None:
-    place.put(aws, zipped(text(ONE)), zipped(text(TWO)))
-    main(place.words())
-    assert len(alignments(tmp_path, place.results / "NA12878.bam")) >= 2 * PAIRS
-    receipt = s3.read_json(place.results / "jobs/align.json")
+    run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
+    main(run.argv())
+    assert len(alignments(tmp_path, run.results / "NA12878.bam")) >= 2 * PAIRS
+    receipt = s3.store().read_json(run.results / "jobs/align.json")
     assert receipt["counts"] == {"reads": 2 * PAIRS, "primary_records": 2 * PAIRS}
     assert receipt["warnings"] == []
 
 
-def test_what_bwa_is_fed_it_aligns_as_it_does_the_files(
-    aws: Deployed, place: Place, genome: Path, tmp_path: Path
-) -> None:
-    place.put(aws, zipped(text(ONE)), zipped(text(TWO)))
-    bwa.main(place.words())
-    for mate, made in ((1, ONE), (2, TWO)):
-        (tmp_path / f"R{mate}.fastq").write_bytes(text(made))
-    words = ["bwa", "mem", "-K", "100000000", "-Y", genome, tmp_path / "R1.fastq", tmp_path / "R2.fastq"]
-    expected = subprocess.run(words, capture_output=True, check=True).stdout.decode().splitlines()
-    found = alignments(tmp_path, place.results / "NA12878.bam")
+def test_bwa_aligns_a_stream_as_it_aligns_files(aws: Deployed, run: Run, genome: Path, tmp_path: Path) -> None:
+    run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
+    bwa.main(run.argv())
+    for mate, reads in ((1, ONE), (2, TWO)):
+        (tmp_path / f"R{mate}.fastq").write_bytes(text(reads))
+    command: list[str | Path] = [
+        "bwa",
+        "mem",
+        "-K",
+        "100000000",
+        "-Y",
+        genome,
+        tmp_path / "R1.fastq",
+        tmp_path / "R2.fastq",
+    ]
+    expected = subprocess.run(command, capture_output=True, check=True).stdout.decode().splitlines()
+    found = alignments(tmp_path, run.results / "NA12878.bam")
     assert sorted(without_duplicate_flag(record) for record in found) == sorted(
         without_duplicate_flag(line.split("\t")) for line in expected if not line.startswith("@")
     )
@@ -113,37 +120,41 @@ def without_duplicate_flag(record: list[str]) -> list[str]:
     return [record[0], str(int(record[1]) & ~0x400), *record[2:9]]
 
 
-def renamed(made: list[Record], place: int) -> list[Record]:
-    return [*made[:place], ("another", *made[place][1:]), *made[place + 1 :]]
+def rename(reads: list[Record], position: int) -> list[Record]:
+    return [*reads[:position], ("another", *reads[position][1:]), *reads[position + 1 :]]
 
 
-WHOLE = zipped(text(TWO))
+COMPLETE = to_gzip(text(TWO))
 BAD = {
-    "one read fewer": (zipped(text(TWO[:-1])), "MATE_COUNT", "NA12878_R1.fastq.gz and NA12878_R2.fastq.gz do not hold"),
-    "another name": (zipped(text(renamed(TWO, 390))), "MATE_NAMES", "read 391 of NA12878_R1.fastq.gz"),
-    "cut off": (WHOLE[:-2_000], "TRUNCATED", "NA12878_R2.fastq.gz is cut off"),
-    "junk behind": (WHOLE + b"junk", "CORRUPT_GZIP", "NA12878_R2.fastq.gz has 4 bytes after its end"),
+    "one read fewer": (
+        to_gzip(text(TWO[:-1])),
+        "MATE_COUNT",
+        "NA12878_R1.fastq.gz and NA12878_R2.fastq.gz contain different numbers",
+    ),
+    "another name": (to_gzip(text(rename(TWO, 390))), "MATE_NAMES", "read 391 has different names in NA12878_R1"),
+    "truncated": (COMPLETE[:-2_000], "TRUNCATED", "NA12878_R2.fastq.gz is truncated"),
+    "extra bytes": (COMPLETE + b"junk", "CORRUPT_GZIP", "NA12878_R2.fastq.gz has 4 extra bytes after the end"),
 }
 
 
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
-@pytest.mark.parametrize(("two", "kind", "sentence"), BAD.values(), ids=BAD)
-def test_a_fault_in_the_last_reads_has_its_own_name_and_nothing_is_published(
-    aws: Deployed, place: Place, main: Callable[[Sequence[str]], None], two: bytes, kind: str, sentence: str
+@pytest.mark.parametrize(("two", "kind", "text_of_message"), BAD.values(), ids=BAD)
+def test_an_error_in_the_last_reads_is_reported_and_nothing_is_published(
+    aws: Deployed, run: Run, main: Callable[[Sequence[str]], None], two: bytes, kind: str, text_of_message: str
 ) -> None:
-    place.put(aws, zipped(text(ONE)), two)
-    with pytest.raises(SystemExit) as ended:
-        main(place.words())
-    assert ended.value.code == 65
-    failure_class, message = place.failure()
+    run.put(aws, to_gzip(text(ONE)), two)
+    with pytest.raises(SystemExit) as exited:
+        main(run.argv())
+    assert exited.value.code == 65
+    failure_class, message = run.failure()
     assert failure_class == f"BAD_INPUT.{kind}"
-    assert sentence in message.replace("<sample>", "NA12878")
-    assert s3.names_below(place.results) == ["failures/align.1.1.json", "reads.json"]
+    assert text_of_message in message.replace("<sample>", "NA12878")
+    assert s3.store().list_names(run.results) == ["failures/align.1.1.json", "reads.json"]
 
 
-def test_isaac_is_not_given_plain_text_whatever_its_name(aws: Deployed, place: Place) -> None:
-    place.put(aws, text(ONE), zipped(text(TWO)))
-    with pytest.raises(SystemExit) as ended:
-        isaac.main(place.words())
-    assert ended.value.code == 64
-    assert "gzipped FASTQs only" in place.failure()[1]
+def test_isaac_refuses_uncompressed_reads_in_a_gz_file(aws: Deployed, run: Run) -> None:
+    run.put(aws, text(ONE), to_gzip(text(TWO)))
+    with pytest.raises(SystemExit) as exited:
+        isaac.main(run.argv())
+    assert exited.value.code == 64
+    assert "gzipped FASTQs only" in run.failure()[1]

@@ -1,4 +1,4 @@
-"""What is said to do."""
+"""Test seqdrop.failure.advice."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ KINDS = (
 )
 
 
-def test_every_class_has_an_advice_of_its_own() -> None:
+def test_every_class_has_its_own_advice() -> None:
     assert {f"BAD_INPUT.{kind}" for kind in KINDS.split()} <= advice.ADVICE.keys()
-    given = [advice.on(name) for name in advice.ADVICE]
-    assert len(set(given)) == len(advice.ADVICE)
-    assert advice.on("BAD_INPUT.NEW") == advice.on("BAD_INPUT")
-    assert advice.on("NEW") == advice.on("INTERNAL")
+    texts = {advice.get(name) for name in advice.ADVICE}
+    assert len(texts) == len(advice.ADVICE)
+    assert advice.get("BAD_INPUT.NEW") == advice.get("BAD_INPUT")
+    assert advice.get("NEW") == advice.get("INTERNAL")
 
 
 @pytest.mark.parametrize("step", ["align", "call", "annotate", "collect", "compose", "prepare"])
-def test_an_advice_names_parameters_that_the_stack_has(step: str) -> None:
+def test_advice_names_only_parameters_of_the_stack(step: str) -> None:
     for name in advice.ADVICE:
-        named = re.findall(r"\b(?:[A-Z][a-z0-9]+){2,}\b", advice.on(name, step))
-        assert set(named) <= parameters().keys()
-    assert f"{step.title()}Memory" in advice.on("OUT_OF_MEMORY", step)
+        names = re.findall(r"\b(?:[A-Z][a-z0-9]+){2,}\b", advice.get(name, step))
+        assert set(names) <= parameters().keys()
+    assert f"{step.title()}Memory" in advice.get("OUT_OF_MEMORY", step)
 
 
-def test_a_preparation_is_tried_again_by_its_own_command() -> None:
-    assert "`seqdrop reference`" in advice.on("OUT_OF_MEMORY", "prepare")
-    assert "`seqdrop resume RUN`" in advice.on("OUT_OF_MEMORY", "align")
+def test_a_failed_preparation_is_retried_with_its_own_command() -> None:
+    assert "`seqdrop reference`" in advice.get("OUT_OF_MEMORY", "prepare")
+    assert "`seqdrop resume RUN`" in advice.get("OUT_OF_MEMORY", "align")

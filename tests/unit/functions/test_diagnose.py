@@ -11,7 +11,7 @@ from seqdrop.plan import layout
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import LAST_RESORT, REFERENCES, Deployed, allowed, event, parameters
 
-TRUNCATED = "lane1_R2.fastq.gz is cut off: its gzip stream has no end"
+TRUNCATED = "lane1_R2.fastq.gz is truncated: its gzip data has no end"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_any_other_verdict_is_no_evidence(
     leave_verdict(aws, plan, attempt, batch_attempt, "" if job is None else job or job_id(plan))
     answer = diagnose.call(plan)
     assert answer["next"] == "give_up"
-    assert answer["align"]["gave_up"]["message"] == "The job found its input bad and could not say more."
+    assert answer["align"]["gave_up"]["message"] == "The job refused its input and left no verdict."
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[1]", b'{"class": "TOOL_FAILED"}', b"null"])
@@ -67,7 +67,7 @@ def test_the_log_of_the_doctor_names_the_class_and_no_sentence(
     diagnose.call(plan)
     printed = str([vars(line) for line in caplog.records])
     assert "BAD_INPUT.TRUNCATED" in printed
-    assert "cut off" not in printed
+    assert "truncated" not in printed
     assert "NA12878" not in printed
 
 
@@ -82,7 +82,7 @@ def test_the_verdict_of_the_last_attempt_is_the_one_that_counts(aws: Deployed, d
 
 def test_a_job_killed_for_memory_gets_twice_of_it(diagnose: Any) -> None:
     plan, before = event("diagnose_out_of_memory"), event("execution_input")
-    message = "The job needed more memory than it was given and was killed."
+    message = "The job used more memory than its limit and was killed."
     failed = {"class": "OUT_OF_MEMORY", "message": message, "job_id": job_id(plan), "attempts": 1}
     failures = [{**failed, "then": "memory doubled to 4096 MiB"}]
     align = {**before["align"], "memory": "4096", "attempt": "2", "failures": failures}

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
+from seqdrop.plan import steps
+from seqdrop.plan.names import canonical
 from seqdrop.runs import table
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, event, failing
@@ -18,7 +19,14 @@ from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, even
 PLAN = event("execution_input")
 RUN = PLAN["run"]
 SCHEDULE = event("schedule")
-BEGUN = {"run": RUN, "sample": "NA12878", "reference": "demo", "started": "2026-03-02T09:30:03Z", "status": "RUNNING"}
+BEGUN = {
+    "version": 1,
+    "run": RUN,
+    "sample": "NA12878",
+    "reference": "demo",
+    "started": "2026-03-02T09:30:03Z",
+    "status": "RUNNING",
+}
 GAVE_UP = {
     "class": "NO_SPACE",
     "message": "The scratch disk is full.",
@@ -38,17 +46,18 @@ def record_run(aws: Deployed) -> Any:
 
 def begin(aws: Deployed, run: str) -> None:
     plan = json.loads(json.dumps(PLAN).replace(RUN, run))
-    name = aws.states.start_execution(stateMachineArn=MACHINE, name=run, input=layout.canonical(plan))["executionArn"]
+    name = aws.states.start_execution(stateMachineArn=MACHINE, name=run, input=canonical(plan))["executionArn"]
     aws.table.put_item(Item={**BEGUN, "run": run, "execution": name, "results": plan["results"]})
 
 
-def leave_receipts(aws: Deployed, steps: Iterable[str] = layout.STEPS) -> None:
+def leave_receipts(aws: Deployed, steps: Iterable[str] = steps.names()) -> None:
     counts = {"align": {"reads": 400}, "call": {"variants": 12}, "collect": {"reads": 400, "reads_mapped": 398}}
     for step in steps:
         uri = S3Uri.parse(f"{PLAN['results']}/{step}")
         stored = aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=step.encode())
         pinned = {"uri": str(uri), "version_id": stored["VersionId"], "etag": stored["ETag"].strip('"')}
         receipt = {
+            "version": 1,
             "run": RUN,
             "step": step,
             "seconds": 3600.0,
@@ -79,7 +88,7 @@ def test_a_good_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, rec
     written = manifest(aws)
     assert written
     assert (written["complete"], written["missing"], written["execution"]) == (True, [], told["execution"])
-    assert [output["name"] for output in written["outputs"]] == list(layout.STEPS)
+    assert [output["name"] for output in written["outputs"]] == list(steps.names())
     assert written["warnings"] == [{"step": "align", **WARNED}]
     recorded = row(aws)
     assert recorded == {
@@ -113,9 +122,9 @@ def test_a_message_that_could_not_be_sent_is_sent_when_it_is_told_again(aws: Dep
     leave_receipts(aws)
     with failing("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
-    assert (row(aws)["status"], row(aws)["untold"], aws.messages()) == ("SUCCEEDED", "yes", [])
+    assert (row(aws)["status"], row(aws)["notify_pending"], aws.messages()) == ("SUCCEEDED", "yes", [])
     record_run.call(event("record_run_succeeded"))
-    assert (len(aws.messages()), "untold" in row(aws)) == (1, False)
+    assert (len(aws.messages()), "notify_pending" in row(aws)) == (1, False)
     record_run.call(event("record_run_succeeded"))
     assert aws.messages() == []
 
@@ -125,10 +134,15 @@ def test_a_manifest_that_could_not_be_written_is_written_when_it_is_told_again(a
     leave_receipts(aws)
     with failing("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
-    assert (row(aws)["status"], row(aws)["untold"], manifest(aws), aws.messages()) == ("SUCCEEDED", "yes", None, [])
+    assert (row(aws)["status"], row(aws)["notify_pending"], manifest(aws), aws.messages()) == (
+        "SUCCEEDED",
+        "yes",
+        None,
+        [],
+    )
     record_run.call(event("record_run_succeeded"))
     assert manifest(aws)
-    assert (len(aws.messages()), "untold" in row(aws)) == (1, False)
+    assert (len(aws.messages()), "notify_pending" in row(aws)) == (1, False)
 
 
 def test_what_an_earlier_execution_tells_is_not_the_message_of_a_later_one(aws: Deployed, record_run: Any) -> None:
@@ -153,7 +167,7 @@ def test_the_schedule_sends_what_could_not_be_sent_as_it_was_recorded(aws: Deplo
     assert record_run.call(SCHEDULE) == {"repaired": 1}
     ((_, text),) = aws.messages()
     assert text.splitlines()[0].endswith(recorded["message"])  # type: ignore[index]
-    assert aws.row(RUN) == {name: value for name, value in recorded.items() if name != "untold"}  # type: ignore[union-attr]
+    assert aws.row(RUN) == {name: value for name, value in recorded.items() if name != "notify_pending"}  # type: ignore[union-attr]
     assert record_run.call(SCHEDULE) == {"repaired": 0}
     assert aws.messages() == []
 
@@ -163,7 +177,7 @@ def test_a_run_that_was_recorded_as_stopped_gets_no_manifest_from_its_last_state
 ) -> None:
     leave_receipts(aws)
     told = event("record_run_succeeded")
-    assert table.finish(RUN, told["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
+    assert table.close(RUN, told["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
     record_run.call(told)
     assert (manifest(aws), row(aws)["status"], aws.messages()) == (None, "ABORTED", [])
 
@@ -452,7 +466,7 @@ def test_the_log_of_the_record_names_the_class_and_no_sentence(
     record_run.call(event("record_run_failed"))
     printed = str([vars(line) for line in caplog.records])
     assert "BAD_INPUT.TRUNCATED" in printed
-    assert "cut off" not in printed
+    assert "truncated" not in printed
     assert "NA12878" not in printed
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.names import canonical
 from seqdrop.runs import pairing, table
 from seqdrop.storage import s3
 from support.function_aws import (
@@ -28,7 +30,7 @@ from support.function_aws import (
 from support.made_reads import FLOWCELL, fastq
 
 R1, R2 = "NA12878_R1.fastq.gz", "NA12878_R2.fastq.gz"
-WAITING = {"outcome": "waiting", "reason": "the mate is not there yet"}
+WAITING = {"outcome": "waiting", "reason": "the mate has not arrived"}
 
 
 @pytest.fixture
@@ -88,6 +90,7 @@ def test_a_lone_mate_has_a_row_that_says_since_when_it_waits(aws: Deployed, star
     start_run.call(told)
     (row,) = aws.rows()
     assert row == {
+        "version": 1,
         "run": row["run"],
         "expires": row["expires"],  # after 14 days it was most likely deleted
         "sample": "NA12878",
@@ -132,6 +135,7 @@ def test_the_second_mate_starts_one_run_of_the_versions_that_lie_there(aws: Depl
     row = aws.row(run)
     assert row
     assert row == {
+        "version": 1,
         "run": run,
         "sample": "NA12878",
         "reference": "demo",
@@ -148,7 +152,7 @@ def test_the_input_of_the_execution_is_the_plan_of_the_event_file(aws: Deployed,
     drop(aws)
     run = only(start_run.call(event("eventbridge_object_created")))["run"]
     shown = event("execution_input")
-    assert aws.input_of(run) == layout.canonical(shown).replace(shown["run"], run)
+    assert aws.input_of(run) == canonical(shown).replace(shown["run"], run)
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -222,7 +226,7 @@ def test_an_object_without_a_version_is_refused_with_a_sentence(aws: Deployed, s
     drop(aws)
     assert only(start_run.call(object_created(R1, ""))) == {
         "outcome": "refused",
-        "reason": "the bucket keeps no versions: turn versioning on, so that a run can pin its reads",
+        "reason": "the bucket keeps no versions: enable versioning, so that a run can pin its reads",
     }
     assert aws.executions() == []
     assert aws.rows() == []
@@ -231,7 +235,7 @@ def test_an_object_without_a_version_is_refused_with_a_sentence(aws: Deployed, s
 @pytest.mark.parametrize("key", ["README.txt", "NA12878_I1.fastq.gz", "NA12878_R1.fastq.gz.md5", "NA12878.bam", "R1/"])
 def test_what_is_no_fastq_of_a_pair_is_ignored(aws: Deployed, start_run: Any, key: str) -> None:
     told = aws.put(key, b"x")
-    reason = "not a FASTQ of a pair: names end in _R1 or _R2 and .fastq.gz"
+    reason = "not R1 or R2 of a pair: names end in _R1 or _R2 and .fastq.gz"
     assert only(start_run.call(told)) == {"outcome": "ignored", "reason": reason}
     assert aws.executions() == []
 
@@ -253,7 +257,7 @@ def test_the_choices_of_a_run_reach_its_plan(aws: Deployed, start_run: Any) -> N
     plan = plan_of(aws, only(start_run.call(one))["run"])
     assert plan["reference"] == f"s3://{REFERENCES}/viral/genome.fa"
     assert plan["intervals"] == f"s3://{REFERENCES}/viral/amplicons.bed"
-    assert {step: plan[step]["args"] for step in layout.STEPS} == {
+    assert {step: plan[step]["args"] for step in steps.names()} == {
         "align": '["--no-mark-duplicates"]',
         "call": '["--ploidy","1"]',
         "annotate": "[]",
@@ -268,22 +272,36 @@ def test_a_run_that_is_wanted_soon_goes_to_the_queue_for_it(
 ) -> None:
     one, _ = drop(aws, priority=priority)
     plan = plan_of(aws, only(start_run.call(one))["run"])
-    assert {plan[step]["job_queue"] for step in layout.STEPS} == {queue}
+    assert {plan[step]["job_queue"] for step in steps.names()} == {queue}
 
 
 def test_a_stack_without_images_says_how_to_get_them(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMAGE_TAG", "none")  # the template's default
+    push_no_image_of(monkeypatch, "bwa_mem3", "multiqc")
     one, _ = drop(aws)
     outcome = only(start_run.call(one))
-    sentence = "the images of the tools are not there yet: run `make push STACK=seqdrop` and `sam deploy`"
+    sentence = "the stack has no image of bwa_mem3, multiqc yet: run `make push STACK=seqdrop` and `sam deploy`"
     refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": sentence}
     assert outcome == refusal
     row = aws.row(outcome["run"])
     assert row
     assert (row["status"], row["class"], row["message"]) == ("FAILED", "NOT_READY", sentence)
     assert aws.executions() == []
+
+
+def push_no_image_of(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
+    tags = json.loads(os.environ["IMAGE_TAGS"])
+    pushed = {step: {name: "none" if name in tools else tag for name, tag in of.items()} for step, of in tags.items()}
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps(pushed))
+
+
+def test_images_of_tools_that_the_stack_does_not_use_may_be_missing(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_no_image_of(monkeypatch, "isaac", "bwa", "strelka")
+    one, _ = drop(aws)
+    assert only(start_run.call(one))["outcome"] == "started"
 
 
 def test_choosing_what_is_the_default_is_no_other_run(aws: Deployed, start_run: Any) -> None:
@@ -302,7 +320,7 @@ REFUSALS = [
         {"flavour": "mild"},
         "unknown choice seqdrop-flavour; known: reference, intervals, args, lanes, priority",
     ),
-    ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not JSON"),
+    ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),
     (
         {"reference": "../secrets"},
         {"reference": "../secrets"},
@@ -323,6 +341,7 @@ def test_choices_that_cannot_be_are_refused_in_the_row_and_by_a_message(
     assert aws.executions() == []
     (row,) = aws.rows()
     assert row == {
+        "version": 1,
         "run": run,
         "sample": "NA12878",
         "reference": "",
@@ -331,7 +350,7 @@ def test_choices_that_cannot_be_are_refused_in_the_row_and_by_a_message(
         "status": "FAILED",
         "class": "BAD_INPUT.CHOICES",
         "message": sentence,
-        "advice": "Correct what was chosen on the FASTQs (x-amz-meta-seqdrop-*), then upload them again.",
+        "advice": "Correct the x-amz-meta-seqdrop-* metadata of the FASTQs, then upload them again.",
         "started": row["started"],
         "finished": row["started"],
     }
@@ -358,7 +377,7 @@ def test_a_reference_that_is_not_prepared_is_said_and_starts_the_run_once_it_is(
         "FAILED",
         "REFERENCE",
         "reference demo is not prepared; none is prepared yet",
-        "Prepare it with `seqdrop reference`, or choose one that is there (x-amz-meta-seqdrop-reference).",
+        "Prepare it with `seqdrop reference`, or choose a prepared one (x-amz-meta-seqdrop-reference).",
     ]
     assert aws.messages() == [refusal_of(refused["run"], "REFERENCE", refused["reason"], row["advice"])]
     aws.prepare()
@@ -388,13 +407,13 @@ def test_a_misspelt_reference_is_told_what_there_is(aws: Deployed, start_run: An
 def test_intervals_that_are_not_there_are_refused(aws: Deployed, start_run: Any) -> None:
     one, _ = drop(aws, intervals="exome.bed")
     assert only(start_run.call(one))["reason"] == (
-        f"exome.bed is not beside reference demo: put it at s3://{REFERENCES}/demo/exome.bed"
+        f"exome.bed is not beside reference demo: upload it to s3://{REFERENCES}/demo/exome.bed"
     )
 
 
 def test_choices_nested_without_end_are_refused(aws: Deployed, start_run: Any) -> None:
     one, _ = drop(aws, args="[" * 1900)
-    assert only(start_run.call(one))["reason"] == "seqdrop-args is not JSON"
+    assert only(start_run.call(one))["reason"] == "seqdrop-args is not valid JSON"
 
 
 def test_a_genome_prepared_anew_under_its_name_is_another_run(aws: Deployed, start_run: Any) -> None:
@@ -446,7 +465,7 @@ def test_what_the_first_look_refuses_starts_nothing_and_says_why(aws: Deployed, 
     """The classes are in test_first_look.py."""
     one, two = aws.put("a b/" + R1, fastq(1)), aws.put("a b/" + R2, fastq(1))
     outcomes = [only(start_run.call(told)) for told in (one, two)]
-    run, sentence = outcomes[0]["run"], f"{R1} and {R2} hold the same reads"
+    run, sentence = outcomes[0]["run"], f"{R1} and {R2} contain the same reads"
     assert outcomes[1] == outcomes[0]
     assert aws.executions() == []
     assert aws.results() == {}
@@ -482,12 +501,12 @@ def test_a_lane_that_waits_for_the_others_has_a_row_until_they_come(aws: Deploye
     (one, other), (lone, last) = lane_keys(1), lane_keys(2)
     first = [aws.put(key, fastq(mate, lane=1), lanes="2") for mate, key in ((1, one), (2, other))]
     aws.put(lone, fastq(1, lane=2), lanes="2")
-    assert only(start_run.call(first[0])) == {"outcome": "waiting", "reason": "other lanes are not there yet"}
+    assert only(start_run.call(first[0])) == {"outcome": "waiting", "reason": "other lanes have not arrived"}
     (row,) = aws.rows()
     begins = one.partition("_L001")[0]
     assert (row["status"], row["message"]) == (
         "WAITING",
-        f"waits until as many lanes are there as seqdrop-lanes says: {begins}",
+        f"waits until all lanes that seqdrop-lanes promises are there: {begins}",
     )
     start_run.call(first[1])
     assert aws.rows() == [row]
@@ -501,7 +520,7 @@ def test_more_lanes_than_were_said_are_refused(aws: Deployed, start_run: Any) ->
             told = aws.put(key, fastq(mate, lane=lane), lanes="2")
     outcome = only(start_run.call(told))
     assert (outcome["outcome"], outcome["failure_class"]) == ("refused", "BAD_INPUT.CHOICES")
-    assert outcome["reason"] == "3 lanes of this sample are there, but seqdrop-lanes says 2"
+    assert outcome["reason"] == "this sample has 3 lanes, but seqdrop-lanes is 2"
 
 
 def test_lanes_that_do_not_say_they_belong_together_are_runs_of_their_own(aws: Deployed, start_run: Any) -> None:
@@ -548,7 +567,7 @@ def test_a_checksum_of_the_whole_object_is_pinned_too(aws: Deployed, start_run: 
 def test_an_object_of_another_bucket_is_ignored(aws: Deployed, start_run: Any) -> None:
     one, _ = drop(aws)
     one["detail"]["bucket"]["name"] = RESULTS
-    reason = "it lies in another bucket than the one for FASTQs"
+    reason = "the object is not in the bucket for FASTQs"
     assert only(start_run.call(one)) == {"outcome": "ignored", "reason": reason}
     assert aws.rows() == []
 
@@ -559,7 +578,7 @@ def test_a_bad_record_does_not_stop_those_behind_it(aws: Deployed, start_run: An
     told["Records"].insert(0, {"s3": {"object": {"key": "secret_R1.fastq.gz"}}})
     with pytest.raises(start_run.NotHandledError) as raised:
         start_run.call(told)
-    assert str(raised.value) == "1 of 2 could not be handled; the log says where"
+    assert str(raised.value) == "1 of 2 events failed; the log has the errors"
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
     assert len(aws.executions()) == 1
 
@@ -619,13 +638,13 @@ def test_a_mate_that_comes_while_the_other_is_noted_as_waiting_starts_the_run(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own event may be over before the row is there, or be the one that is lost."""
-    noted = table.remember_waiting
+    noted = table.create_waiting
 
     def note_late(*args: Any) -> None:
         noted(*args)
         aws.put(R2, fastq(2))
 
-    monkeypatch.setattr(table, "remember_waiting", note_late)
+    monkeypatch.setattr(table, "create_waiting", note_late)
     assert only(start_run.call(aws.put(R1, fastq(1))))["outcome"] == "started"
     assert [row["status"] for row in aws.rows()] == ["RUNNING"]
 
@@ -635,13 +654,13 @@ def test_the_first_look_is_at_the_versions_that_are_pinned(
 ) -> None:
     """A file that is replaced between the pin and the look is another event's."""
     one, _ = drop(aws)
-    agreed = pairing.agreed
+    agreed = pairing.common_choices
 
     def replace_meanwhile(found: Any) -> Any:
         aws.put(R1, b"PK\3\4" + bytes(99))
         return agreed(found)
 
-    monkeypatch.setattr(pairing, "agreed", replace_meanwhile)
+    monkeypatch.setattr(pairing, "common_choices", replace_meanwhile)
     assert only(start_run.call(one))["outcome"] == "started"
 
 
@@ -649,8 +668,8 @@ def test_what_comes_damaged_from_s3_is_asked_for_once_more_before_reads_are_refu
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, _ = drop(aws)
-    answers, read = [b"\x1f\x8bnot gzip"], s3.head_bytes
-    monkeypatch.setattr(s3, "head_bytes", lambda *asked: answers.pop() if answers else read(*asked))
+    answers, read = [b"\x1f\x8bnot gzip"], s3.Store.read_start
+    monkeypatch.setattr(s3.Store, "read_start", lambda *asked: answers.pop() if answers else read(*asked))
     assert only(start_run.call(one))["outcome"] == "started"
     assert answers == []
 
@@ -672,7 +691,7 @@ def test_a_run_that_was_refused_and_starts_after_all_has_a_row_that_runs(
 ) -> None:
     one, _ = drop(aws)
     with monkeypatch.context() as damaged:
-        damaged.setattr(s3, "head_bytes", lambda *_: b"\x1f\x8bnot gzip")
+        damaged.setattr(s3.Store, "read_start", lambda *_: b"\x1f\x8bnot gzip")
         run = only(start_run.call(one))["run"]
     assert (aws.row(run) or {})["status"] == "FAILED"
     assert only(start_run.call(one)) == {"outcome": "started", "run": run}

@@ -1,4 +1,4 @@
-"""seqdrop.jobs.alignment: lanes in, one sorted, indexed and proven BAM out; with the real samtools."""
+"""seqdrop.jobs.alignment: lanes become one sorted, indexed and verified BAM; with the real samtools."""
 
 from __future__ import annotations
 
@@ -14,41 +14,42 @@ from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import alignment
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
-from seqdrop.jobs.workspace import Work
+from seqdrop.jobs.redaction import Redactor
+from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import FASTQS, Deployed
-from support.made_reads import fastq, text, zipped
+from support.made_reads import fastq, text, to_gzip
 
 CONTIG, LENGTH = "chr1", 1_000
 SAM_HEADER = f"@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:{CONTIG}\tLN:{LENGTH}\n"
 
 
-def arguments(bucket: str) -> argparse.Namespace:
+def parse_arguments(bucket: str) -> argparse.Namespace:
     folder = f"s3://{bucket}/NA12878/r"
     addresses = {"reference": f"s3://{bucket}/demo/genome.fa", "reads": f"{folder}/reads.json", "results": folder}
     values = {"sample": "NA12878", **addresses, "bam": f"{folder}/NA12878.bam", "run": "r", "attempt": "1"}
     values |= {"vcpus": "2", "memory": "400", "args": "[]"}
-    return alignment.parse_arguments([word for name, value in values.items() for word in (f"--{name}", value)], None)
+    return alignment.parse_arguments([arg for name, value in values.items() for arg in (f"--{name}", value)], None)
 
 
 @pytest.fixture
-def work(bucket: str, tmp_path: Path) -> Work:
-    return Work("align", arguments(bucket), tmp_path, Processes(tmp_path, hide="NA12878"))
+def work(bucket: str, tmp_path: Path) -> Workspace:
+    return Workspace("align", parse_arguments(bucket), tmp_path, Processes(tmp_path, Redactor("NA12878")))
 
 
-def lane(work: Work, number: int = 1) -> alignment.Lane:
+def lane(work: Workspace, number: int = 1) -> alignment.Lane:
     paths = work / f"lane{number}_R1.fastq.gz", work / f"lane{number}_R2.fastq.gz"
     return alignment.Lane("NA12878", f"HXYZTDSXX.{number}", f"L00{number}", *paths)
 
 
 def pair(name: str, start: int) -> str:
-    """Two alignments of 50 bases, 100 apart, as an aligner writes them: mates side by side, no mate tags."""
+    """Return two alignments of 50 bases, 100 apart, as an aligner writes them: mates together, without mate tags."""
     one = f"{name}\t99\t{CONTIG}\t{start}\t60\t50M\t=\t{start + 100}\t150\t{'A' * 50}\t{'F' * 50}\n"
     return one + f"{name}\t147\t{CONTIG}\t{start + 100}\t60\t50M\t=\t{start}\t-150\t{'C' * 50}\t{'F' * 50}\n"
 
 
-def feeding(work: Work, sam: str, reads: int) -> Callable[[BinaryIO], None]:
+def feed_of(work: Workspace, sam: str, reads: int) -> Callable[[BinaryIO], None]:
     def feed(out: BinaryIO) -> None:
         out.write(sam.encode())
         work.counts["reads"] = reads
@@ -56,11 +57,11 @@ def feeding(work: Work, sam: str, reads: int) -> Callable[[BinaryIO], None]:
     return feed
 
 
-SAM = SAM_HEADER + pair("b", 500) + pair("a", 100) + pair("a_again", 100)
+SAM = SAM_HEADER + pair("b", 500) + pair("a", 100) + pair("a_copy", 100)
 
 
-def test_the_command_line_of_an_aligner(bucket: str) -> None:
-    args = arguments(bucket)
+def test_the_command_line_of_an_aligner_is_parsed(bucket: str) -> None:
+    args = parse_arguments(bucket)
     assert vars(args) == {
         "sample": "NA12878",
         "reference": S3Uri(bucket, "demo/genome.fa"),
@@ -76,33 +77,33 @@ def test_the_command_line_of_an_aligner(bucket: str) -> None:
     assert alignment.INTERFACE == ("sample", "reference", "reads", "bam")
 
 
-def test_a_lane_is_a_read_group(work: Work) -> None:
-    assert lane(work).header == ("@RG\tID:HXYZTDSXX.1\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.1.NA12878")
+def test_a_lane_has_a_read_group_line(work: Workspace) -> None:
+    assert lane(work).rg_line == ("@RG\tID:HXYZTDSXX.1\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.1.NA12878")
 
 
-def test_the_pinned_reads_of_every_lane_are_fetched_under_names_without_the_sample(aws: Deployed, work: Work) -> None:
+def test_the_pinned_reads_are_fetched_under_names_without_the_sample_id(aws: Deployed, work: Workspace) -> None:
     lanes = []
     for number in (1, 2):
         entry: dict[str, Any] = {"lane": f"L00{number}", "read_group": f"HXYZTDSXX.{number}"}
         for mate in (1, 2):
             key = f"NA12878_L00{number}_R{mate}.fastq" + (".gz" if number == 1 else "")
             aws.put(key, fastq(mate, lane=number))
-            entry[f"fastq_{mate}"] = s3.head(S3Uri(FASTQS, key)).pinned()
+            entry[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, key)).pin()
             aws.put(key, b"a later version")
         lanes.append(entry)
-    s3.write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes})
-    found = alignment.fetch_lanes(work)
-    assert found[0] == lane(work, 1)
-    assert [path.name for path in (found[1].fastq_1, found[1].fastq_2)] == ["lane2_R1.fastq", "lane2_R2.fastq"]
-    assert found[1].fastq_2.read_bytes() == fastq(2, lane=2)
+    s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes})
+    first, second = alignment.fetch_lanes(work)
+    assert first == lane(work, 1)
+    assert [path.name for path in (second.fastq_1, second.fastq_2)] == ["lane2_R1.fastq", "lane2_R2.fastq"]
+    assert second.fastq_2.read_bytes() == fastq(2, lane=2)
     assert work.bytes_in == sum(len(fastq(mate, lane=number)) for number in (1, 2) for mate in (1, 2))
 
 
-def test_the_header_has_the_contigs_of_the_reference_and_a_line_a_lane(work: Work) -> None:
+def test_the_header_has_the_contigs_of_the_reference_and_all_read_groups(work: Workspace) -> None:
     contigs = [{"name": "chr2", "length": 7, "md5": "x"}, {"name": "chr1", "length": 9, "md5": "y"}]
-    s3.write_json(work.args.reference.parent / "reference.json", {"contigs": contigs})
+    s3.store().write_json(work.args.reference.parent / "reference.json", {"contigs": contigs})
     work.tools["bwa"] = "0.7.17"
-    assert alignment.header(work, [lane(work, 1), lane(work, 2)], "bwa") == (
+    assert alignment.sam_header(work, [lane(work, 1), lane(work, 2)], "bwa") == (
         "@HD\tVN:1.6\tSO:unsorted\tGO:query\n"
         "@SQ\tSN:chr2\tLN:7\tM5:x\n"
         "@SQ\tSN:chr1\tLN:9\tM5:y\n"
@@ -112,164 +113,166 @@ def test_the_header_has_the_contigs_of_the_reference_and_a_line_a_lane(work: Wor
     )
 
 
-def view(work: Work, *words: str) -> list[list[str]]:
-    shown = subprocess.run(["samtools", "view", *words, work / "aligned.bam"], capture_output=True, check=True)
-    return [line.split("\t") for line in shown.stdout.decode().splitlines()]
+def view(work: Workspace) -> list[list[str]]:
+    done = subprocess.run(["samtools", "view", work / "aligned.bam"], capture_output=True, check=True)
+    return [line.split("\t") for line in done.stdout.decode().splitlines()]
 
 
-@pytest.mark.parametrize(("mark_duplicates", "marked"), [(True, 2), (False, 0)])
-def test_alignments_become_a_sorted_indexed_published_bam(work: Work, mark_duplicates: bool, marked: int) -> None:
-    alignment.sort_and_publish(work, feeding(work, SAM, 6), mark_duplicates=mark_duplicates)
-    found = view(work)
-    assert [int(record[3]) for record in found] == [100, 100, 200, 200, 500, 600]
-    assert len([record for record in found if int(record[1]) & 0x400]) == marked
-    assert all(any(tag.startswith("MC:Z:") for tag in record) for record in found)  # fixmate saw both mates
+@pytest.mark.parametrize(("mark_duplicates", "duplicates"), [(True, 2), (False, 0)])
+def test_alignments_become_a_sorted_published_bam(work: Workspace, mark_duplicates: bool, duplicates: int) -> None:
+    alignment.sort_and_publish(work, feed_of(work, SAM, 6), mark_duplicates=mark_duplicates)
+    records = view(work)
+    assert [int(record[3]) for record in records] == [100, 100, 200, 200, 500, 600]
+    assert len([record for record in records if int(record[1]) & 0x400]) == duplicates
+    assert all(any(tag.startswith("MC:Z:") for tag in record) for record in records)  # written by fixmate
     assert work.counts == {"reads": 6, "primary_records": 6}
     assert [output["name"] for output in work.outputs] == ["bam.bai", "bam.md5", "bam"]
-    assert s3.head(work.args.bam).size == (work / "aligned.bam").stat().st_size
+    assert s3.store().head(work.args.bam).size == (work / "aligned.bam").stat().st_size
 
 
-def test_who_downloads_the_bam_can_check_it_with_md5sum(work: Work, tmp_path_factory: pytest.TempPathFactory) -> None:
-    alignment.sort_and_publish(work, feeding(work, SAM, 6), mark_duplicates=True)
+def test_md5sum_verifies_a_downloaded_bam(work: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
+    alignment.sort_and_publish(work, feed_of(work, SAM, 6), mark_duplicates=True)
     folder = tmp_path_factory.mktemp("downloaded")
     for suffix in ("", ".md5"):
-        s3.download(work.args.bam.companion(suffix), folder / f"NA12878.bam{suffix}")
-    checked = subprocess.run(
+        s3.store().download(work.args.bam.companion(suffix), folder / f"NA12878.bam{suffix}")
+    md5sum = subprocess.run(
         ["md5sum", "-c", "NA12878.bam.md5"], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert (checked.returncode, checked.stdout) == (0, "NA12878.bam: OK\n")
+    assert (md5sum.returncode, md5sum.stdout) == (0, "NA12878.bam: OK\n")
 
 
-def test_the_same_reads_give_the_same_bam(work: Work, tmp_path_factory: pytest.TempPathFactory) -> None:
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    other = Work("align", work.args, elsewhere, Processes(elsewhere))
+def test_the_same_reads_give_the_same_bam(work: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("other")
+    other = Workspace("align", work.args, directory, Processes(directory))
     for each in (work, other):
-        alignment.sort_and_publish(each, feeding(each, SAM, 6), mark_duplicates=True)
+        alignment.sort_and_publish(each, feed_of(each, SAM, 6), mark_duplicates=True)
     assert (work / "aligned.bam").read_bytes() == (other / "aligned.bam").read_bytes()
 
 
-def test_secondary_and_supplementary_alignments_are_no_reads(work: Work) -> None:
-    more = f"b\t2147\t{CONTIG}\t50\t60\t20M30S\t{CONTIG}\t600\t0\t{'A' * 50}\t{'F' * 50}\n"
-    alignment.sort_and_publish(work, feeding(work, SAM_HEADER + pair("b", 500) + more, 2), mark_duplicates=False)
+def test_secondary_and_supplementary_alignments_do_not_count_as_reads(work: Workspace) -> None:
+    supplementary = f"b\t2147\t{CONTIG}\t50\t60\t20M30S\t{CONTIG}\t600\t0\t{'A' * 50}\t{'F' * 50}\n"
+    sam = SAM_HEADER + pair("b", 500) + supplementary
+    alignment.sort_and_publish(work, feed_of(work, sam, 2), mark_duplicates=False)
     assert (work.counts["primary_records"], len(view(work))) == (2, 3)
 
 
-def test_a_read_that_is_lost_on_its_way_is_noticed(work: Work) -> None:
+def test_a_lost_read_is_an_error(work: Workspace) -> None:
     with pytest.raises(JobError, match="8 reads went in but 6 came out") as raised:
-        alignment.sort_and_publish(work, feeding(work, SAM, 8), mark_duplicates=True)
+        alignment.sort_and_publish(work, feed_of(work, SAM, 8), mark_duplicates=True)
     assert raised.value.failure_class == "TOOL_FAILED"
     with pytest.raises(s3.MissingError):
-        s3.head(work.args.bam)
+        s3.store().head(work.args.bam)
 
 
-def test_an_aligner_that_fails_leaves_nothing_to_publish(work: Work) -> None:
+def test_nothing_is_published_if_the_aligner_fails(work: Workspace) -> None:
     def feed(out: BinaryIO) -> None:
         out.write(SAM.encode())
-        raise BadInputError("TRUNCATED", "lane1_R1.fastq.gz is cut off")
+        raise BadInputError("TRUNCATED", "lane1_R1.fastq.gz is truncated")
 
     with pytest.raises(BadInputError):
         alignment.sort_and_publish(work, feed, mark_duplicates=True)
     assert work.outputs == []
 
 
-def written(work: Work, number: int, one: bytes, two: bytes) -> alignment.Lane:
-    found = lane(work, number)
-    found.fastq_1.write_bytes(one)
-    found.fastq_2.write_bytes(two)
-    return found
+def write_lane(work: Workspace, number: int, one: bytes, two: bytes) -> alignment.Lane:
+    result = lane(work, number)
+    result.fastq_1.write_bytes(one)
+    result.fastq_2.write_bytes(two)
+    return result
 
 
-def test_reads_are_counted_in_all_lanes_and_both_mates(work: Work) -> None:
+def test_reads_are_counted_in_all_lanes_and_both_mates(work: Workspace) -> None:
     for number, count in ((1, 3), (2, 4)):
-        found = written(work, number, *(fastq(mate, count, lane=number) for mate in (1, 2)))
-        assert sum(len(one) for one, _ in alignment.proven(work, found)) == count
+        fastqs = write_lane(work, number, *(fastq(mate, count, lane=number) for mate in (1, 2)))
+        assert sum(len(one) for one, _ in alignment.verified_batches(work, fastqs)) == count
     assert work.counts == {"reads": 14}
     assert work.warnings == []
 
 
-def test_reads_with_the_same_name_are_warned_of(work: Work) -> None:
+def test_duplicate_read_names_are_a_warning(work: Workspace) -> None:
     one, two = (text([(f"r{number % 3}", bases, "FFFF") for number in range(5)]) for bases in ("ACGT", "CCCC"))
-    list(alignment.proven(work, written(work, 1, zipped(one), zipped(two))))
-    sentence = "2 of 5 pairs of lane1_R1.fastq.gz and lane1_R2.fastq.gz have the name of another"
-    assert work.warnings == [{"warning": "DUPLICATE_NAMES", "message": sentence}]
+    list(alignment.verified_batches(work, write_lane(work, 1, to_gzip(one), to_gzip(two))))
+    message = "2 of 5 pairs of lane1_R1.fastq.gz and lane1_R2.fastq.gz have the same name as another pair"
+    assert work.warnings == [{"warning": "DUPLICATE_NAMES", "message": message}]
 
 
-def test_reads_are_proven_while_an_aligner_reads_them_itself(work: Work) -> None:
-    lanes = [written(work, number, *(fastq(mate, 3, lane=number) for mate in (1, 2))) for number in (1, 2)]
-    with alignment.proven_beside(work, lanes):
+def test_reads_are_verified_while_an_aligner_reads_the_files(work: Workspace) -> None:
+    lanes = [write_lane(work, number, *(fastq(mate, 3, lane=number) for mate in (1, 2))) for number in (1, 2)]
+    with alignment.verify_alongside(work, lanes):
         work.run("true")
     assert work.counts == {"reads": 12}
 
 
-@pytest.mark.parametrize("aligner", [["sleep", "600"], ["false"], ["true"]], ids=["works on", "fails", "ends with 0"])
-def test_bad_reads_end_an_aligner_and_win_over_its_complaint(work: Work, aligner: list[str]) -> None:
-    lanes = [written(work, 1, fastq(1, 4), fastq(2, 3))]
-    began = time.monotonic()
-    with pytest.raises(BadInputError, match="do not hold the same number"), alignment.proven_beside(work, lanes):
+@pytest.mark.parametrize("aligner", [["sleep", "600"], ["false"], ["true"]], ids=["runs on", "fails", "ends with 0"])
+def test_bad_reads_stop_an_aligner_and_are_the_reported_error(work: Workspace, aligner: list[str]) -> None:
+    lanes = [write_lane(work, 1, fastq(1, 4), fastq(2, 3))]
+    start = time.monotonic()
+    with pytest.raises(BadInputError, match="contain different numbers"), alignment.verify_alongside(work, lanes):
         work.run(*aligner)
-    assert time.monotonic() - began < 300  # of 600
+    assert time.monotonic() - start < 300  # of 600
 
 
-def test_an_aligner_that_fails_on_good_reads_is_to_blame_itself(work: Work) -> None:
-    lanes = [written(work, 1, fastq(1), fastq(2))]
-    with pytest.raises(ToolError, match="false ended with exit code 1"), alignment.proven_beside(work, lanes):
+def test_an_aligner_that_fails_on_good_reads_is_the_reported_error(work: Workspace) -> None:
+    lanes = [write_lane(work, 1, fastq(1), fastq(2))]
+    with pytest.raises(ToolError, match="false ended with exit code 1"), alignment.verify_alongside(work, lanes):
         work.run("false")
 
 
-def test_a_job_that_is_stopped_does_not_wait_for_the_check(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+def test_a_stopped_job_does_not_wait_for_the_verification(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
 
-    def endless(*_: object) -> Iterator[None]:
-        while len(seen) < 600:
-            seen.append(1)
-            yield time.sleep(0.1)
+    def slow_batches(*_: object) -> Iterator[None]:
+        while len(batches) < 600:
+            batches.append(1)
+            time.sleep(0.1)
+            yield
 
-    monkeypatch.setattr(alignment, "proven", endless)
-    with pytest.raises(KeyboardInterrupt), alignment.proven_beside(work, [lane(work)]):
+    monkeypatch.setattr(alignment, "verified_batches", slow_batches)
+    with pytest.raises(KeyboardInterrupt), alignment.verify_alongside(work, [lane(work)]):
         raise KeyboardInterrupt
-    assert len(seen) < 300  # of 600
+    assert len(batches) < 300  # of 600
 
 
-@pytest.mark.parametrize("how", ["no end", "no index", "a damaged index", "the index of another"])
-def test_a_bam_that_is_not_whole_or_has_no_index_is_not_published(work: Work, how: str) -> None:
+@pytest.mark.parametrize("defect", ["no end", "no index", "a damaged index", "another index"])
+def test_a_truncated_bam_or_a_bad_index_is_not_published(work: Workspace, defect: str) -> None:
     bam = sorted_bam(work, SAM)
     work.counts["reads"] = 6
-    if how == "no end":
+    if defect == "no end":
         bam.write_bytes(bam.read_bytes()[:-28])
     else:
         index = {
             "no index": b"",
             "a damaged index": bytes(range(96)),
-            "the index of another": sorted_bam(work, SAM_HEADER + pair("b", 500), "other")
+            "another index": sorted_bam(work, SAM_HEADER + pair("b", 500), "other")
             .with_suffix(".bam.bai")
             .read_bytes(),
         }
-        bam.with_suffix(".bam.bai").write_bytes(index[how])
+        bam.with_suffix(".bam.bai").write_bytes(index[defect])
     with pytest.raises(ToolError, match="samtools"):
         alignment.publish(work, bam)
     with pytest.raises(s3.MissingError):
-        s3.head(work.args.bam)
+        s3.store().head(work.args.bam)
 
 
-def sorted_bam(work: Work, sam: str, name: str = "aligned") -> Path:
-    """With its index beside it."""
+def sorted_bam(work: Workspace, sam: str, name: str = "aligned") -> Path:
+    """Write a sorted BAM and its index."""
     bam = work / f"{name}.bam"
-    words = ["samtools", "sort", "--write-index", "-o", f"{bam}##idx##{bam}.bai", "-"]
-    subprocess.run(words, input=sam.encode(), capture_output=True, check=True)
+    command = ["samtools", "sort", "--write-index", "-o", f"{bam}##idx##{bam}.bai", "-"]
+    subprocess.run(command, input=sam.encode(), capture_output=True, check=True)
     return bam
 
 
 @pytest.mark.parametrize("pin", ["etag", "crc64nvme"])
-def test_reads_that_are_not_those_that_were_pinned_are_not_aligned(aws: Deployed, work: Work, pin: str) -> None:
-    """In a bucket that keeps no versions these two words of reads.json are all there is."""
+def test_reads_that_were_replaced_after_pinning_are_not_aligned(aws: Deployed, work: Workspace, pin: str) -> None:
+    """In a bucket without versioning, reads.json has only these two keys to recognise an object."""
     entry: dict[str, Any] = {"lane": "L001", "read_group": "HXYZTDSXX.1"}
     for mate in (1, 2):
         key = f"NA12878_L001_R{mate}.fastq.gz"
         aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate), ChecksumAlgorithm="CRC64NVME")
-        stored = s3.head(S3Uri(FASTQS, key))
-        pinned = {**stored.pinned(), "crc64nvme": stored.crc64nvme, "version_id": ""}
-        entry[f"fastq_{mate}"] = {word: value for word, value in pinned.items() if word in ("uri", "version_id", pin)}
+        stored = s3.store().head(S3Uri(FASTQS, key))
+        pinned = {**stored.pin(), "crc64nvme": stored.crc64nvme, "version_id": ""}
+        entry[f"fastq_{mate}"] = {key: value for key, value in pinned.items() if key in ("uri", "version_id", pin)}
         aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate, lane=2), ChecksumAlgorithm="CRC64NVME")
-    s3.write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
+    s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
     with pytest.raises((BadInputError, s3.IntegrityError)):
         alignment.fetch_lanes(work)

@@ -1,4 +1,4 @@
-"""seqdrop.jobs.processes: real small programs, alone and in rows."""
+"""seqdrop.jobs.processes: small real programs, alone and in pipes."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ import pytest
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Command, Processes
+from seqdrop.jobs.redaction import Redactor
 from support.waiting import eventually
 
-LONG = 60.0  # seconds; what is to end at once takes no tenth of it, what would go on takes ten times as long
+LONG = 60.0  # seconds; a stopped program ends in less than a tenth of it, others run ten times as long
 DATA = b"0123456789abcdef" * 65_536  # 1 MiB: more than any pipe holds
 
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Processes:
-    return Processes(tmp_path, hide="NA12878")
+    return Processes(tmp_path, Redactor("NA12878"))
 
 
 def sh(script: str) -> Command:
     return ["sh", "-c", script]
 
 
-_BEFORE: set[int] = set()
+_EARLIER: set[int] = set()
 
 
 @pytest.fixture(autouse=True)
-def _what_runs_before() -> None:
-    _BEFORE.clear()
-    _BEFORE.update(children())
+def _record_earlier_children() -> None:
+    _EARLIER.clear()
+    _EARLIER.update(children())
 
 
 def children() -> set[int]:
-    """The ids of all programs that a test has started and that are not over; servers of other tests may run."""
-    found = ((int(folder.name), status_of(int(folder.name))) for folder in Path("/proc").glob("[0-9]*"))
-    return {pid for pid, (state, parent) in found if parent == os.getpid() and state != "Z"} - _BEFORE
+    """Return the ids of the running children that this test started; servers of other tests may run."""
+    statuses = ((int(folder.name), status_of(int(folder.name))) for folder in Path("/proc").glob("[0-9]*"))
+    return {pid for pid, (state, parent) in statuses if parent == os.getpid() and state != "Z"} - _EARLIER
 
 
 def status_of(pid: int) -> tuple[str, int]:
-    """State and parent of a process; "Z" once it is over."""
+    """Return state and parent of a process; "Z" if it has ended."""
     try:
         state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
     except (FileNotFoundError, ProcessLookupError):
@@ -56,13 +57,13 @@ def status_of(pid: int) -> tuple[str, int]:
     return state, int(parent)
 
 
-def gone(pid: int) -> bool:
-    """Waits until a process has ended."""
+def wait_for_end(pid: int) -> bool:
+    """Wait until a process has ended."""
     return bool(eventually(lambda: status_of(pid)[0] == "Z", f"the end of {pid}"))
 
 
-def number_in(path: Path) -> int:
-    """What a program writes of another's id, once it has."""
+def read_pid(path: Path) -> int:
+    """Wait until a program has written a process id to a file, and return it."""
     return int(eventually(lambda: path.exists() and path.read_text().strip(), path.name))
 
 
@@ -72,7 +73,7 @@ def test_a_program_writes_its_output_to_a_file(processes: Processes, tmp_path: P
     assert processes.output("printf", "%s", 7) == "7"
 
 
-def test_a_program_that_fails_says_how_in_its_last_words(processes: Processes) -> None:
+def test_an_error_has_the_exit_code_and_the_last_lines_of_stderr(processes: Processes) -> None:
     with pytest.raises(ToolError) as raised:
         processes.run(*sh("echo first >&2; echo last words >&2; exit 3"))
     assert str(raised.value) == "sh ended with exit code 3: last words"
@@ -91,46 +92,46 @@ def test_only_the_last_twenty_lines_are_kept(processes: Processes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "failure_class", "sentence"),
+    ("script", "failure_class", "message"),
     [
-        ("kill -9 $$", "OUT_OF_MEMORY", "sh was killed, most likely for memory"),
+        ("kill -9 $$", "OUT_OF_MEMORY", "sh was killed, most likely for using too much memory"),
         ("echo \"terminate called after throwing 'std::bad_alloc'\" >&2; exit 134", "OUT_OF_MEMORY", None),
         ("echo 'write failed: No space left on device' >&2; exit 1", "NO_SPACE", None),
         ("exit 1", "TOOL_FAILED", "sh ended with exit code 1"),
     ],
 )
-def test_the_class_of_a_failure_is_read_from_how_it_ended(
-    processes: Processes, script: str, failure_class: str, sentence: str | None
+def test_the_failure_class_follows_from_exit_code_and_stderr(
+    processes: Processes, script: str, failure_class: str, message: str | None
 ) -> None:
     with pytest.raises(ToolError) as raised:
         processes.run(*sh(script))
     assert raised.value.failure_class == failure_class
-    assert sentence in (None, str(raised.value))
+    assert message in (None, str(raised.value))
 
 
-@pytest.mark.parametrize(("kept", "failure_class"), [(0, "NO_SPACE"), (1 << 20, "TOOL_FAILED")])
-def test_a_disk_without_room_is_told_of_though_the_program_does_not_say_so(
-    tmp_path: Path, kept: int, failure_class: str
+@pytest.mark.parametrize(("free", "failure_class"), [(0, "NO_SPACE"), (1 << 20, "TOOL_FAILED")])
+def test_a_full_disk_is_reported_even_if_the_program_does_not_report_it(
+    tmp_path: Path, free: int, failure_class: str
 ) -> None:
-    words = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
-    if subprocess.run(words, capture_output=True, check=False).returncode:
-        pytest.skip("no disk of its own may be mounted here")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a disk is not allowed here")
     try:
-        fill = f"head -c {(4 << 20) - kept} /dev/zero > file 2> error; exit 1"
+        fill = f"head -c {(4 << 20) - free} /dev/zero > file 2> error; exit 1"
         with pytest.raises(ToolError) as raised:
             Processes(tmp_path).run(*sh(fill))
     finally:
         subprocess.run(["umount", "--lazy", tmp_path], check=True)
     assert raised.value.failure_class == failure_class
-    assert ("the scratch disk being full" in str(raised.value)) == (failure_class == "NO_SPACE")
+    assert ("on a full scratch disk" in str(raised.value)) == (failure_class == "NO_SPACE")
 
 
-def test_a_program_that_is_not_there_is_named(processes: Processes) -> None:
-    with pytest.raises(JobError, match="isaac-align is not installed here"):
+def test_a_missing_program_is_named(processes: Processes) -> None:
+    with pytest.raises(JobError, match="isaac-align is not installed"):
         processes.run("isaac-align", "--version")
 
 
-def test_a_row_of_programs_passes_everything_on(processes: Processes, tmp_path: Path) -> None:
+def test_a_pipe_passes_all_data_on(processes: Processes, tmp_path: Path) -> None:
     def feed(out: BinaryIO) -> None:
         out.write(DATA)
 
@@ -139,38 +140,38 @@ def test_a_row_of_programs_passes_everything_on(processes: Processes, tmp_path: 
     assert children() == set()
 
 
-def test_without_a_feed_the_first_program_reads_nothing(processes: Processes, tmp_path: Path) -> None:
+def test_without_a_feed_the_first_program_has_empty_input(processes: Processes, tmp_path: Path) -> None:
     processes.pipe(None, ["cat"], ["wc", "-c"], stdout=tmp_path / "out")
     assert (tmp_path / "out").read_text().strip() == "0"
 
 
 @pytest.mark.parametrize(
-    ("commands", "culprit"),
+    ("commands", "message"),
     [
         ([sh("exit 3"), ["cat"], ["cat"]], "sh ended with exit code 3"),
         ([["cat"], sh("cat > /dev/null; exit 4"), ["cat"]], "sh ended with exit code 4"),
         ([["cat"], ["cat"], sh("cat > /dev/null; exit 5")], "sh ended with exit code 5"),
         ([["cat"], ["cat"], sh("exit 6")], "sh ended with exit code 6"),
-        ([["cat"], sh("kill -9 $$"), ["cat"]], "sh was killed, most likely for memory"),
+        ([["cat"], sh("kill -9 $$"), ["cat"]], "sh was killed, most likely for using too much memory"),
         ([sh("cat; echo 'write: Broken pipe' >&2; exit 1"), sh("exit 7")], "sh ended with exit code 7"),
         ([sh("cat; exit 1"), sh("cat > /dev/null; exit 2")], "sh ended with exit code 1"),
     ],
     ids=["first", "middle", "last", "last, before it read", "killed", "a writer that lost its reader", "two"],
 )
-def test_the_program_to_blame_is_the_first_that_failed_by_itself(
-    processes: Processes, commands: list[Command], culprit: str
+def test_the_error_names_the_first_program_that_failed_by_itself(
+    processes: Processes, commands: list[Command], message: str
 ) -> None:
     def feed(out: BinaryIO) -> None:
         out.write(DATA)
 
     with pytest.raises(ToolError) as raised:
         processes.pipe(feed, *commands)
-    assert str(raised.value) == culprit
+    assert str(raised.value) == message
     assert children() == set()
 
 
 def test_a_writer_whose_reader_stopped_early_has_failed(processes: Processes) -> None:
-    """SIGPIPE is nobody's success: not all that went in came out."""
+    """SIGPIPE is an error: some of the data was lost."""
     with pytest.raises(ToolError, match=f"^yes ended with exit code -{int(signal.SIGPIPE)}$"):
         processes.pipe(None, ["yes"], ["head", "-n", "1"])
 
@@ -178,37 +179,37 @@ def test_a_writer_whose_reader_stopped_early_has_failed(processes: Processes) ->
 def test_a_feed_that_raises_ends_all_programs(processes: Processes, tmp_path: Path) -> None:
     def feed(out: BinaryIO) -> None:
         out.write(DATA)
-        raise ValueError("the reads are cut off")
+        raise ValueError("the reads are truncated")
 
-    with pytest.raises(ValueError, match="the reads are cut off"):
+    with pytest.raises(ValueError, match="the reads are truncated"):
         processes.pipe(feed, ["cat"], sh("cat > /dev/null; touch finished"))
     assert children() == set()
     assert not (tmp_path / "finished").exists()
 
 
-def test_who_reads_is_told_to_stop_before_who_writes(
+def test_the_reader_in_a_pipe_is_stopped_before_the_writer(
     processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the one behind sees an end of its input, and finishes what is half."""
+    """Otherwise the reader takes the end of its input for the end of the data."""
     kill = os.killpg
 
-    def slowly(group: int, how: int) -> None:
-        kill(group, how)
+    def slow_kill(group: int, number: int) -> None:
+        kill(group, number)
         time.sleep(0.2)
 
     def feed(out: BinaryIO) -> None:
         out.write(DATA)
-        monkeypatch.setattr("seqdrop.jobs.processes.os.killpg", slowly)
-        raise ValueError("the reads are cut off")
+        monkeypatch.setattr("seqdrop.jobs.processes.os.killpg", slow_kill)
+        raise ValueError("the reads are truncated")
 
-    with pytest.raises(ValueError, match="cut off"):
+    with pytest.raises(ValueError, match="truncated"):
         processes.pipe(feed, ["cat"], ["cat"], sh("cat > /dev/null; touch finished"))
     assert not (tmp_path / "finished").exists()
 
 
-def test_stop_ends_a_program_and_what_it_started(processes: Processes, tmp_path: Path) -> None:
+def test_stop_ends_a_program_and_its_children(processes: Processes, tmp_path: Path) -> None:
     def stop() -> None:
-        number_in(tmp_path / "pid")
+        read_pid(tmp_path / "pid")
         processes.stop()
 
     stopper = threading.Thread(target=stop)
@@ -216,7 +217,7 @@ def test_stop_ends_a_program_and_what_it_started(processes: Processes, tmp_path:
     with pytest.raises(ToolError, match=f"exit code -{int(signal.SIGTERM)}"):
         processes.run(*sh("sleep 600 & echo $! > pid; wait"))
     stopper.join()
-    assert gone(number_in(tmp_path / "pid"))
+    assert wait_for_end(read_pid(tmp_path / "pid"))
     assert children() == set()
 
 
@@ -227,71 +228,72 @@ def test_nothing_starts_after_stop(processes: Processes) -> None:
         processes.run("true")
 
 
-def test_stop_ends_what_a_program_left_behind(processes: Processes, tmp_path: Path) -> None:
+def test_stop_ends_the_processes_that_a_program_left(processes: Processes, tmp_path: Path) -> None:
     processes.run(*sh("sleep 600 > /dev/null 2>&1 & echo $! > pid"))
     pid = int((tmp_path / "pid").read_text())
     processes.stop()
     try:
-        assert gone(pid)
+        assert wait_for_end(pid)
     finally:
-        with contextlib.suppress(ProcessLookupError):  # where somebody waits for orphans
+        with contextlib.suppress(ProcessLookupError):  # if another process adopts orphans
             os.kill(pid, signal.SIGKILL)
 
 
-def test_spread_answers_in_the_order_of_the_items(processes: Processes) -> None:
+def test_run_parallel_returns_the_results_in_order(processes: Processes) -> None:
     def late(number: int) -> str:
         return processes.output(*sh(f"sleep 0.0{number}; echo {number}")).strip()
 
-    assert processes.spread(late, [4, 3, 2, 1], workers=4) == ["4", "3", "2", "1"]
+    assert processes.run_parallel(late, [4, 3, 2, 1], workers=4) == ["4", "3", "2", "1"]
 
 
-def test_an_error_of_one_ends_all_that_are_spread(processes: Processes) -> None:
+def test_an_error_in_run_parallel_ends_all_programs(processes: Processes) -> None:
     def work(script: str) -> None:
         processes.run(*sh(script))
 
     started = time.monotonic()
     with pytest.raises(ToolError, match="exit code 9"):
-        processes.spread(work, ["sleep 0.2; exit 9", "sleep 600"], workers=2)
+        processes.run_parallel(work, ["sleep 0.2; exit 9", "sleep 600"], workers=2)
     assert time.monotonic() - started < LONG
     assert children() == set()
 
 
-def test_a_program_that_starts_while_all_are_stopped_is_stopped_too(
+def test_a_program_that_starts_during_stop_is_stopped_too(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, begin = threading.Event(), subprocess.Popen
-    begun: list[subprocess.Popen[bytes]] = []
+    started, popen = threading.Event(), subprocess.Popen
+    programs: list[subprocess.Popen[bytes]] = []
 
-    def begin_slowly(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
-        begun.append(begin(*args, **more))
+    def slow_popen(*args: Any, **more: Any) -> subprocess.Popen[bytes]:
+        programs.append(popen(*args, **more))
         started.set()
         time.sleep(0.3)
-        return begun[0]
+        return programs[0]
 
     def work() -> None:
         with contextlib.suppress(JobError):
             processes.run("sleep", "600")
 
-    monkeypatch.setattr("seqdrop.jobs.processes.subprocess.Popen", begin_slowly)
+    monkeypatch.setattr("seqdrop.jobs.processes.subprocess.Popen", slow_popen)
     worker = threading.Thread(target=work)
     worker.start()
     started.wait()
     processes.stop()
     worker.join(LONG)
-    late = worker.is_alive()
-    begun[0].kill()
+    still_running = worker.is_alive()
+    programs[0].kill()
     worker.join()
-    assert not late
+    assert not still_running
 
 
-def test_the_sample_reaches_no_log_line_and_no_tail(tmp_path: Path) -> None:
-    """In a process of its own: the logger writes to the standard output it found when it was made."""
+def test_log_and_last_lines_do_not_have_the_sample_id(tmp_path: Path) -> None:
+    """In a process of its own: the logger writes to the standard output at the time of its creation."""
     program = f"""
 from pathlib import Path
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.child import ToolError
+from seqdrop.jobs.redaction import Redactor
 try:
-    Processes(Path({str(tmp_path)!r}), hide="NA12878").run(
+    Processes(Path({str(tmp_path)!r}), Redactor("NA12878")).run(
         "sh", "-c", "echo reading s3://bucket/NA12878/NA12878.bam, SM:NA12878, XNA12878X >&2; exit 1", "NA12878"
     )
 except ToolError as error:
@@ -302,13 +304,9 @@ except ToolError as error:
     assert done.stdout.replace("XNA12878X", "").count("NA12878") == 0
 
 
-def test_a_word_that_holds_the_sample_by_chance_is_left(tmp_path: Path) -> None:
-    assert Processes(tmp_path, hide="t").hidden("the job t ended: t.bam") == "the job <sample> ended: <sample>.bam"
-
-
-def test_paths_in_the_jobs_directory_are_given_relative_to_it(processes: Processes, tmp_path: Path) -> None:
-    words = processes.output("echo", tmp_path / "a.bam", f"x##idx##{tmp_path}/a.bam.bai", "/etc/hosts").split()
-    assert words == ["a.bam", "x##idx##a.bam.bai", "/etc/hosts"]
+def test_paths_in_the_directory_of_the_job_are_relative(processes: Processes, tmp_path: Path) -> None:
+    printed = processes.output("echo", tmp_path / "a.bam", f"x##idx##{tmp_path}/a.bam.bai", "/etc/hosts").split()
+    assert printed == ["a.bam", "x##idx##a.bam.bai", "/etc/hosts"]
     assert processes.output("pwd").strip() == str(tmp_path)
 
 

@@ -1,20 +1,24 @@
-"""seqdrop.jobs.redaction: what stands in the place of what no log line may say."""
+"""seqdrop.jobs.redaction: sample ids, file names and secrets are replaced."""
 
 from __future__ import annotations
 
 import pytest
-from seqdrop.jobs.redaction import Hidden
+from seqdrop.jobs.redaction import Redactor
 from seqdrop.storage.uri import S3Uri
 
 
-def test_a_file_is_hidden_in_all_the_ways_it_is_written() -> None:
-    hidden = Hidden("S1")
-    hidden.hide_object(S3Uri("b", "in/Müller+1 R1.fq.gz"), "lane1_R1.fastq.gz")
+def test_a_file_name_is_redacted_in_every_notation() -> None:
+    redactor = Redactor("S1")
+    redactor.add_object(S3Uri("b", "in/Müller+1 R1.fq.gz"), "lane1_R1.fastq.gz")
     text = "in/Müller+1 R1.fq.gz in/M%C3%BCller%2B1%20R1.fq.gz M\\u00fcller+1 R1.fq.gz S1_x XS1"
-    assert hidden(text) == "lane1_R1.fastq.gz lane1_R1.fastq.gz lane1_R1.fastq.gz <sample>_x XS1"
+    assert redactor.redact(text) == "lane1_R1.fastq.gz lane1_R1.fastq.gz lane1_R1.fastq.gz <sample>_x XS1"
 
 
-def test_secrets_of_the_environment_are_hidden_and_short_ones_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_in_the_environment_are_redacted_unless_they_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "abc/def+ghi=")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "test")
-    assert Hidden()("key=abc/def+ghi=, a test") == "key=<secret>, a test"
+    assert Redactor().redact("key=abc/def+ghi=, a test") == "key=<secret>, a test"
+
+
+def test_only_whole_words_are_redacted() -> None:
+    assert Redactor("t").redact("the job t ended: t.bam") == "the job <sample> ended: <sample>.bam"

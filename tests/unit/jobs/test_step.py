@@ -1,4 +1,4 @@
-"""seqdrop.jobs.step: a step as Batch runs it, a program of its own against an S3 server."""
+"""seqdrop.jobs.step: a step in a process of its own, as Batch runs it, with an S3 server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.function_aws import ACCOUNT, RESULTS
 from support.job_runs import FOLDER, JOB_ID, PATIENCE, PUBLISH, Batch
 
 
-def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) -> None:
+def test_a_step_writes_its_outputs_and_then_its_receipt(batch: Batch) -> None:
     code, log = batch.run(PUBLISH)
     assert code == 0, log
     assert batch.written() == ["NA12878.bam.bai", "NA12878.bam", "jobs/align.json"]
@@ -22,6 +22,7 @@ def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) 
     versions = {output["name"]: output.pop("version_id") for output in receipt["outputs"]}
     assert all(versions.values())
     assert receipt == {
+        "version": 1,
         "run": "r",
         "step": "align",
         "attempt": "1",
@@ -60,19 +61,19 @@ def test_a_step_ends_with_its_outputs_and_last_of_all_its_receipt(batch: Batch) 
     assert list(batch.scratch.iterdir()) == []
 
 
-def test_a_step_that_is_done_ends_at_once_without_work(batch: Batch) -> None:
+def test_a_step_with_a_receipt_ends_at_once(batch: Batch) -> None:
     batch.run(PUBLISH)
     before = batch.written(), batch.read("jobs/align.json")
-    code, log = batch.run("raise RuntimeError('it worked again')")
-    assert (code, "done before" in log) == (0, True)
+    code, log = batch.run("raise RuntimeError('the step ran again')")
+    assert (code, "already done" in log) == (0, True)
     assert (batch.written(), batch.read("jobs/align.json")) == before
 
 
-@pytest.mark.parametrize("loss", ["replaced", "gone"])
-def test_a_receipt_whose_output_is_no_longer_there_is_worth_nothing(batch: Batch, loss: str) -> None:
+@pytest.mark.parametrize("change", ["replaced", "deleted"])
+def test_a_receipt_is_ignored_after_its_output_changed(batch: Batch, change: str) -> None:
     batch.run(PUBLISH)
     key = f"{FOLDER}/NA12878.bam"
-    if loss == "gone":
+    if change == "deleted":
         batch.s3.delete_object(Bucket=RESULTS, Key=key)
     else:
         batch.s3.put_object(Bucket=RESULTS, Key=key, Body=b"BAM")
@@ -80,31 +81,31 @@ def test_a_receipt_whose_output_is_no_longer_there_is_worth_nothing(batch: Batch
     assert batch.s3.get_object(Bucket=RESULTS, Key=key)["Body"].read() == b"bam"
 
 
-def test_without_a_receipt_what_lies_there_is_written_anew(batch: Batch) -> None:
-    batch.s3.put_object(Bucket=RESULTS, Key=f"{FOLDER}/NA12878.bam", Body=b"of an attempt that was lost")
+def test_without_a_receipt_outputs_are_written_again(batch: Batch) -> None:
+    batch.s3.put_object(Bucket=RESULTS, Key=f"{FOLDER}/NA12878.bam", Body=b"from a lost attempt")
     assert batch.run(PUBLISH)[0] == 0
     assert batch.s3.get_object(Bucket=RESULTS, Key=f"{FOLDER}/NA12878.bam")["Body"].read() == b"bam"
 
 
-def test_an_output_that_was_not_written_leaves_no_receipt(batch: Batch) -> None:
+def test_a_missing_output_is_an_error(batch: Batch) -> None:
     code, _ = batch.run("work.publish(work / 'aligned.bam', 'bam')")
     assert (code, batch.verdict()["message"]) == (70, "bam was not written")
     assert batch.written() == ["failures/align.1.2.json"]
 
 
-ENDINGS = {
-    "usage": ("command.options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
+FAILURES = {
+    "usage": ("arguments.parse_options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
     "bad data": ("raise failure.BadInputError('SWAPPED', 'they are swapped')", 65, "BAD_INPUT.SWAPPED", None),
     "a tool": ("work.run('sh', '-c', 'echo boom >&2; exit 3')", 70, "TOOL_FAILED", "sh ended with exit code 3: boom"),
     "a bug": ("work.counts['reads']", 70, "INTERNAL", "KeyError: 'reads'"),
     "memory": ("raise MemoryError", 70, "OUT_OF_MEMORY", "The job ran out of memory."),
     "disk": ("raise OSError(28, 'No space left on device')", 70, "NO_SPACE", "The scratch disk is full."),
-    "no such tool": ("work.run('isaac-align')", 70, "INTERNAL", "isaac-align is not installed here"),
+    "no such tool": ("work.run('isaac-align')", 70, "INTERNAL", "isaac-align is not installed"),
 }
 
 
-@pytest.mark.parametrize(("body", "exit_code", "failure_class", "message"), ENDINGS.values(), ids=ENDINGS)
-def test_every_failure_has_its_exit_code_and_its_verdict(
+@pytest.mark.parametrize(("body", "exit_code", "failure_class", "message"), FAILURES.values(), ids=FAILURES)
+def test_every_failure_has_its_exit_code_and_verdict(
     batch: Batch, body: str, exit_code: int, failure_class: str, message: str | None
 ) -> None:
     code, _ = batch.run(body, args='["--rm"]')
@@ -114,11 +115,12 @@ def test_every_failure_has_its_exit_code_and_its_verdict(
     assert list(batch.scratch.iterdir()) == []
 
 
-def test_a_verdict_whole(batch: Batch) -> None:
+def test_a_verdict_is_complete(batch: Batch) -> None:
     batch.run("work.run('sh', '-c', 'echo reading NA12878.bam >&2; echo boom >&2; exit 3')", attempt="3")
     assert batch.written() == ["failures/align.3.2.json"]
     verdict = batch.read("failures/align.3.2.json")
     assert verdict == {
+        "version": 1,
         "class": "TOOL_FAILED",
         "message": "sh ended with exit code 3: boom",
         "tool": "sh",
@@ -126,67 +128,67 @@ def test_a_verdict_whole(batch: Batch) -> None:
         "stderr_tail": ["reading <sample>.bam", "boom"],
         "peak_memory": verdict["peak_memory"],
         "job_id": JOB_ID,
-        "advice": advice.on("TOOL_FAILED"),
+        "advice": advice.get("TOOL_FAILED"),
     }
 
 
-def test_an_input_that_changed_on_its_way_is_worth_another_try(batch: Batch) -> None:
+def test_an_input_damaged_in_transfer_is_retried(batch: Batch) -> None:
     batch.s3.put_object(Bucket=RESULTS, Key="in.bam", Body=b"sound", ChecksumAlgorithm="CRC64NVME")
     s3_backends[ACCOUNT]["aws"].buckets[RESULTS].keys["in.bam"].value = b"SOUND"
     code, _ = batch.run(f"work.fetch(S3Uri({RESULTS!r}, 'in.bam'))")
     assert (code, batch.read("failures/align.1.2.json")["class"]) == (75, "THROTTLED")
 
 
-def test_a_reference_without_the_index_of_a_tool_is_named(batch: Batch) -> None:
+def test_a_reference_without_the_index_of_a_tool_is_reported(batch: Batch) -> None:
     batch.s3.put_object(Bucket=RESULTS, Key="demo/genome.fa", Body=b">c\nA\n")
     body = f"args.reference = S3Uri({RESULTS!r}, 'demo/genome.fa')\nwork.fetch_reference('.fai')"
     code, _ = batch.run(body)
     verdict = batch.read("failures/align.1.2.json")
     assert (code, verdict["class"]) == (65, "REFERENCE")
-    sentence = f"s3://{RESULTS}/demo/genome.fa.fai is not there: the reference is not prepared for this tool"
-    assert verdict["message"] == sentence
+    message = f"s3://{RESULTS}/demo/genome.fa.fai does not exist: the reference is not prepared for this tool"
+    assert verdict["message"] == message
 
 
-def stopped(batch: Batch, body: str, how: int) -> tuple[int, int]:
-    """The exit code of a step that is stopped while its tool runs, and the id of what the tool had started."""
-    mark = batch.scratch.parent / f"{batch.scratch.name}.pid"
-    process = batch.start(body.format(mark=mark))
+def stop(batch: Batch, body: str, number: int) -> tuple[int, int]:
+    """Stop a step while its tool runs; return its exit code and the id of a process that the tool started."""
+    pid_file = batch.scratch.parent / f"{batch.scratch.name}.pid"
+    process = batch.start(body.format(pid_file=pid_file))
     deadline = time.monotonic() + PATIENCE
-    while not (mark.exists() and mark.read_text().endswith("\n")):
+    while not (pid_file.exists() and pid_file.read_text().endswith("\n")):
         assert time.monotonic() < deadline, process.communicate(timeout=1)[0]
         time.sleep(0.02)
-    process.send_signal(how)
+    process.send_signal(number)
     process.communicate(timeout=PATIENCE)
-    return process.returncode, int(mark.read_text())
+    return process.returncode, int(pid_file.read_text())
 
 
-def ended(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
     "body",
     [
-        "work.run('sh', '-c', 'sleep 600 & echo $! > {mark}; wait')",
-        "work.processes.pipe(None, ['sh', '-c', 'sleep 600 & echo $! > {mark}; wait'], ['cat'], ['cat'])",
+        "work.run('sh', '-c', 'sleep 600 & echo $! > {pid_file}; wait')",
+        "work.processes.pipe(None, ['sh', '-c', 'sleep 600 & echo $! > {pid_file}; wait'], ['cat'], ['cat'])",
     ],
     ids=["run", "pipe"],
 )
-def test_a_step_that_is_stopped_leaves_no_directory_and_no_child(batch: Batch, body: str, how: int) -> None:
-    code, pid = stopped(batch, body, how)
+def test_a_stopped_step_leaves_no_directory_and_no_process(batch: Batch, body: str, number: int) -> None:
+    code, pid = stop(batch, body, number)
     assert code == 143
-    assert ended(pid)
+    assert has_ended(pid)
     assert list(batch.scratch.iterdir()) == []
     verdict = batch.verdict()
-    assert (verdict["class"], verdict["message"], verdict["exit_code"]) == ("STOPPED", "The job was told to stop.", 143)
+    assert (verdict["class"], verdict["message"], verdict["exit_code"]) == ("STOPPED", "The job was stopped.", 143)
 
 
 @pytest.mark.parametrize("root", [None, "/no/such/disk"])
-def test_without_its_scratch_root_a_step_fails_and_takes_no_other(batch: Batch, root: str | None) -> None:
+def test_a_step_without_a_scratch_disk_fails_and_uses_no_other(batch: Batch, root: str | None) -> None:
     batch.env.pop("SEQDROP_SCRATCH")
     if root:
         batch.env["SEQDROP_SCRATCH"] = root
@@ -195,7 +197,7 @@ def test_without_its_scratch_root_a_step_fails_and_takes_no_other(batch: Batch, 
     assert batch.written() == ["failures/align.1.2.json"]
 
 
-def test_tools_put_their_temporary_files_into_the_jobs_directory(batch: Batch) -> None:
+def test_temporary_files_of_tools_are_in_the_directory_of_the_job(batch: Batch) -> None:
     assert batch.run("assert os.environ['TMPDIR'] == str(work.directory)\n" + PUBLISH)[0] == 0
 
 
@@ -207,9 +209,9 @@ def test_tools_put_their_temporary_files_into_the_jobs_directory(batch: Batch) -
         "work.run('sh', '-c', 'echo NA12878.bam >&2; exit 1', 'NA12878')",
         "work.fetch(args.bam)",
     ],
-    ids=["good", "words of a tool", "last words of a tool", "an address"],
+    ids=["success", "stderr of a tool", "error of a tool", "an address"],
 )
-def test_no_log_line_names_the_sample(batch: Batch, body: str) -> None:
+def test_no_log_line_has_the_sample_id(batch: Batch, body: str) -> None:
     _, log = batch.run(body)
     lines = [json.loads(line) for line in log.splitlines()]
     assert lines
@@ -219,19 +221,19 @@ def test_no_log_line_names_the_sample(batch: Batch, body: str) -> None:
     assert [line for line in log.splitlines() if "NA12878" in line] == []
 
 
-def test_a_command_line_with_a_word_missing_starts_nothing(batch: Batch) -> None:
-    del batch.words["bam"]
+def test_a_missing_argument_ends_the_job_before_it_starts(batch: Batch) -> None:
+    del batch.arguments["bam"]
     code, log = batch.run(PUBLISH)
-    assert (code, batch.written()) == (2, [])  # argparse's own code: the job definition is wrong, not the plan
+    assert (code, batch.written()) == (2, [])  # of argparse: the job definition is wrong, not the plan
     assert "the following arguments are required: --bam" in log
 
 
-def test_a_warning_stands_in_the_receipt_and_its_word_alone_in_the_log(batch: Batch) -> None:
+def test_a_warning_is_in_the_receipt_and_only_its_code_in_the_log(batch: Batch) -> None:
     batch.s3.put_object(Bucket=RESULTS, Key="in/Ann_R1.fastq.gz", Body=b"x")
     fetch = f"work.fetch(S3Uri({RESULTS!r}, 'in/Ann_R1.fastq.gz'), name='lane1_R1.fastq.gz')\n"
-    code, log = batch.run(fetch + "work.warn('DUPLICATE_NAMES', 'lane1_R1.fastq.gz has a name twice')\n" + PUBLISH)
+    code, log = batch.run(fetch + "work.warn('DUPLICATE_NAMES', 'lane1_R1.fastq.gz has duplicate names')\n" + PUBLISH)
     assert code == 0, log
-    warning = {"warning": "DUPLICATE_NAMES", "message": "Ann_R1.fastq.gz has a name twice"}
+    warning = {"warning": "DUPLICATE_NAMES", "message": "Ann_R1.fastq.gz has duplicate names"}
     assert batch.read("jobs/align.json")["warnings"] == [warning]
     assert "DUPLICATE_NAMES" in log
     assert "Ann" not in log

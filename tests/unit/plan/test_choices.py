@@ -1,4 +1,4 @@
-"""What may be chosen for a run."""
+"""seqdrop.plan.choices: the choices for a run in the metadata of its FASTQs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqdrop.plan.choices import CHOICES, LANES, ChoiceError, Choices
 
 
-def test_choices_become_metadata_and_come_back() -> None:
+def test_choices_are_read_from_the_metadata_that_they_write() -> None:
     choices = Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high")
     metadata = choices.to_metadata()
     assert metadata == {
@@ -21,13 +21,13 @@ def test_choices_become_metadata_and_come_back() -> None:
     assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"]}, 4, "high")
 
 
-def test_no_choice_needs_no_metadata() -> None:
+def test_default_choices_need_no_metadata() -> None:
     assert Choices().to_metadata() == {}
     assert Choices.from_metadata({"owner": "someone else's metadata"}) == Choices()
 
 
 @pytest.mark.parametrize(
-    ("metadata", "sentence"),
+    ("metadata", "message"),
     [
         (
             {"seqdrop-refrence": "hg38"},
@@ -39,24 +39,26 @@ def test_no_choice_needs_no_metadata() -> None:
         ({"seqdrop-args": '{"sort": []}'}, "seqdrop-args must be a JSON object of lists of words, its keys among "),
         ({"seqdrop-args": '{"call": "--exome"}'}, "seqdrop-args must hold lists of words"),
         ({"seqdrop-args": '{"call": [1]}'}, "seqdrop-args must hold lists of words"),
-        ({"seqdrop-args": "{"}, "seqdrop-args is not JSON"),
+        ({"seqdrop-args": "{"}, "seqdrop-args is not valid JSON"),
+        ({"seqdrop-args": "[" * 1900}, "seqdrop-args is not valid JSON"),
         ({"seqdrop-lanes": "0"}, "seqdrop-lanes must be a number from 1 to 99"),
         ({"seqdrop-lanes": "100"}, "seqdrop-lanes must be a number from 1 to 99"),
-        ({"seqdrop-priority": "low"}, "seqdrop-priority must be one of normal, high"),
+        ({"seqdrop-lanes": "04"}, "seqdrop-lanes must be a number from 1 to 99"),
         ({"seqdrop-lanes": "two"}, "seqdrop-lanes must be a number from 1 to 99"),
+        ({"seqdrop-priority": "low"}, "seqdrop-priority must be one of normal, high"),
     ],
 )
-def test_a_choice_that_cannot_be_is_refused_with_a_sentence(metadata: dict[str, str], sentence: str) -> None:
+def test_an_invalid_choice_is_refused(metadata: dict[str, str], message: str) -> None:
     with pytest.raises(ChoiceError) as raised:
         Choices.from_metadata(metadata)
-    assert str(raised.value).startswith(sentence)
+    assert str(raised.value).startswith(message)
 
 
 @given(st.dictionaries(st.sampled_from([f"seqdrop-{name}" for name in sorted(CHOICES)]), st.text(max_size=30)))
-def test_any_metadata_is_a_choice_or_refused(metadata: dict[str, str]) -> None:
+def test_any_metadata_is_read_or_refused(metadata: dict[str, str]) -> None:
     try:
-        chosen = Choices.from_metadata(metadata)
+        choices = Choices.from_metadata(metadata)
     except ChoiceError:
         return
-    assert Choices.from_metadata(chosen.to_metadata()).to_metadata() == chosen.to_metadata()
-    assert LANES.fullmatch(str(chosen.lanes))
+    assert Choices.from_metadata(choices.to_metadata()).to_metadata() == choices.to_metadata()
+    assert LANES.fullmatch(str(choices.lanes))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from seqdrop.failure.verdict import Verdict
 from seqdrop.runs import diagnosis
-from support.batch_causes import CAUSES, caused
+from support.batch_causes import CAUSES, FOLDER, load_cause
 from support.function_aws import event
 
 CALL = {"job_queue": "spot", "vcpus": "4", "memory": "2048", "attempt": "1", "args": "[]"}
@@ -27,12 +27,12 @@ def asked(job: dict[str, Any], error: dict[str, Any], verdict: Verdict | None = 
 
 
 def named(name: str) -> dict[str, Any]:
-    return caused(Path(__file__).parent / f"causes/{name}.json")[0]
+    return load_cause(FOLDER / f"{name}.json")[0]
 
 
 @pytest.mark.parametrize("path", CAUSES, ids=[path.stem for path in CAUSES])
 def test_each_failure_is_cured_or_given_up(path: Path) -> None:
-    error, verdict, expected = caused(path)
+    error, verdict, expected = load_cause(path)
     answer = asked(CALL, error, verdict)
     job, [failed] = answer["call"], answer["call"]["failures"]
     assert (failed["class"], failed["message"]) == (expected["class"], expected["message"])
@@ -48,9 +48,9 @@ def test_each_failure_is_cured_or_given_up(path: Path) -> None:
 
 
 def test_what_is_given_up_says_all_there_is_to_say() -> None:
-    error, verdict, _ = caused(Path(__file__).parent / "causes/tool_failed.json")
+    error, verdict, _ = load_cause(FOLDER / "tool_failed.json")
     message = "samtools ended with exit code 1: [E::hts_open] no"
-    advice = "Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`."
+    advice = "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`."
     log = "seqdrop-JobLogGroup bwa_mem3/default/7c1f5a643c0e4f5e9a550f1d3c8a2b11"
     assert asked(CALL, error, verdict)["call"]["gave_up"] == {
         "class": "TOOL_FAILED",
@@ -73,7 +73,7 @@ def test_the_last_lines_of_a_tool_are_five_and_fit_to_be_read() -> None:
 
 
 def test_a_full_disk_is_tried_once_more_with_an_instance_of_its_own() -> None:
-    error, full, _ = caused(Path(__file__).parent / "causes/disk_full.json")
+    error, full, _ = load_cause(FOLDER / "disk_full.json")
     first = asked(CALL, error, full)
     assert (first["next"], first["call"]["vcpus"], first["call"]["attempt"]) == ("CallVariants", "64", "2")
     assert asked(first["call"], error, full)["next"] == "give_up"
@@ -85,23 +85,23 @@ def test_each_cure_is_tried_once() -> None:
     second = asked(first["call"], named("exit_137_out_of_memory"))
     assert (first["next"], second["next"]) == ("CallVariants", "give_up")
     assert second["call"]["memory"] == "4096"
-    killed = "OUT_OF_MEMORY: The job needed more memory than it was given and was killed."
-    assert diagnosis.tries("call", second["call"]["failures"]) == [
+    killed = "OUT_OF_MEMORY: The job used more memory than its limit and was killed."
+    assert diagnosis.describe_tries("call", second["call"]["failures"]) == [
         f"call, try 1: {killed}; then: memory doubled to 4096 MiB",
         f"call, try 2: {killed}",
     ]
 
 
 def test_the_attempts_of_batch_within_a_try_are_counted() -> None:
-    [line] = diagnosis.tries("call", asked(CALL, named("spot_three_times"))["call"]["failures"])
+    [line] = diagnosis.describe_tries("call", asked(CALL, named("spot_three_times"))["call"]["failures"])
     assert line == (
-        "call, try 1 (3 attempts): SPOT_RECLAIMED: The host was taken away while the job ran, on every attempt.;"
+        "call, try 1 (3 attempts): SPOT_RECLAIMED: The instance was reclaimed while the job ran, on every attempt.;"
         " then: on-demand instances only"
     )
 
 
 def test_of_one_try_alone_there_is_nothing_to_count() -> None:
-    assert diagnosis.tries("call", asked(CALL, named("timeout"))["call"]["failures"]) == []
+    assert diagnosis.describe_tries("call", asked(CALL, named("timeout"))["call"]["failures"]) == []
 
 
 def test_memory_is_never_more_than_an_instance_has() -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from seqdrop.plan import layout
+from seqdrop.plan import steps
 from seqdrop.runs import executions, table
 from support.function_aws import MACHINE, RESULTS, Deployed, event, failing
 from support.made_reads import fastq
@@ -41,7 +41,7 @@ def failed(aws: Deployed, start_run: Any) -> str:
 def fail(aws: Deployed, start_run: Any) -> str:
     aws.put("NA12878_R1.fastq.gz", fastq(1))
     run: str = start_run.call(aws.put("NA12878_R2.fastq.gz", fastq(2)))["outcomes"][0]["run"]
-    assert table.finish(run, aws.end(run, "FAILED"), ENDING)
+    assert table.close(run, aws.end(run, "FAILED"), ENDING)
     return run
 
 
@@ -64,27 +64,27 @@ def test_a_failed_run_goes_on_with_the_same_plan_under_the_next_name(
     assert resumed(start_run, failed) == {"outcome": "resumed", "run": failed, "execution": execution}
     assert aws.input_of(f"{failed}-2") == aws.input_of(failed)
     row = aws.row(failed) or {}
-    kept = {name: value for name, value in before.items() if name not in {*ENDING, "untold"} or name == "reads"}
+    kept = {name: value for name, value in before.items() if name not in {*ENDING, "notify_pending"} or name == "reads"}
     assert row == {**kept, "status": "RUNNING", "execution": execution, "resumed": row["resumed"]}
 
 
 def test_it_gets_the_sizes_of_today_and_nothing_else_of_today(
     aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = {step: {"vcpus": "9", "memory": "99999"} for step in layout.STEPS}
+    sizes = {step: {"vcpus": "9", "memory": "99999"} for step in steps.names()}
     monkeypatch.setenv("SIZES", json.dumps(sizes))
     monkeypatch.setenv("RESULTS_BUCKET", "elsewhere")
     monkeypatch.setenv("NORMAL_QUEUE", "elsewhere")
     resumed(start_run, failed)
     first, again = (json.loads(aws.input_of(name)) for name in (failed, f"{failed}-2"))
-    assert again == {**first, **{step: {**first[step], **sizes[step]} for step in layout.STEPS}}
+    assert again == {**first, **{step: {**first[step], **sizes[step]} for step in steps.names()}}
 
 
 def test_it_may_be_resumed_again_and_again(aws: Deployed, start_run: Any, failed: str) -> None:
     for number in range(2, 12):
         execution = resumed(start_run, failed)["execution"]
         assert execution == f"{EXECUTION}:{failed}-{number}"
-        assert table.finish(failed, aws.end(f"{failed}-{number}", "ABORTED"), ENDING)
+        assert table.close(failed, aws.end(f"{failed}-{number}", "ABORTED"), ENDING)
     assert len(aws.executions()) == 11
 
 
@@ -154,7 +154,7 @@ def test_results_of_before_stay_when_a_run_is_resumed_and_never_begins(aws: Depl
     resume_long_ago(aws, failed)
     assert aws.load("record_run").call(event("schedule")) == {"repaired": 1}
     [(_, text)] = aws.messages()
-    assert "has nothing new; the results of before stay" in text
+    assert "has no new results; the earlier ones remain" in text
 
 
 def resume_long_ago(aws: Deployed, run: str) -> None:
@@ -167,15 +167,15 @@ def test_a_run_whose_row_was_closed_too_early_is_not_started_beside_itself(
     aws: Deployed, start_run: Any, failed: str
 ) -> None:
     again = resumed(start_run, failed)["execution"]
-    assert table.finish(failed, again, ENDING)
+    assert table.close(failed, again, ENDING)
     assert refusal(start_run, failed) == "it is still running"
 
 
 def test_a_stack_that_has_lost_its_images_resumes_nothing(
     start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IMAGE_TAG", "none")
-    assert refusal(start_run, failed).startswith("the images of the tools are not there yet")
+    monkeypatch.setenv("IMAGE_TAGS", '{"compose": {"multiqc": "none"}}')
+    assert refusal(start_run, failed).startswith("the stack has no image of multiqc yet")
 
 
 def test_what_cannot_be_resumed_is_refused_with_a_sentence(aws: Deployed, start_run: Any, failed: str) -> None:
@@ -184,7 +184,7 @@ def test_what_cannot_be_resumed_is_refused_with_a_sentence(aws: Deployed, start_
     assert refusal(start_run, failed) == "it is still running"
     aws.end(f"{failed}-2", "FAILED")
     assert refusal(start_run, failed) == "it has just ended and is not recorded yet: try again in a minute"
-    assert table.finish(failed, f"{EXECUTION}:{failed}-2", {"status": "SUCCEEDED"})
+    assert table.close(failed, f"{EXECUTION}:{failed}-2", {"status": "SUCCEEDED"})
     assert refusal(start_run, failed) == "it succeeded: there is nothing left to do"
     assert sorted(aws.executions()) == [failed, f"{failed}-2"]
 
@@ -193,12 +193,12 @@ def test_a_run_that_was_refused_cannot_be_resumed(aws: Deployed) -> None:
     start_run = aws.load("start_run")  # with no reference
     aws.put("NA12878_R1.fastq.gz", fastq(1))
     run = start_run.call(aws.put("NA12878_R2.fastq.gz", fastq(2)))["outcomes"][0]["run"]
-    assert refusal(start_run, run) == "it was never started: mend what it says, then drop the reads again"
+    assert refusal(start_run, run) == "it was never started: correct what its message says, then upload the reads again"
 
 
 def test_a_run_of_long_ago_is_forgotten(aws: Deployed, start_run: Any, failed: str) -> None:
     aws.forget_executions()
-    assert refusal(start_run, failed) == "its plan is forgotten, 90 days after its end: drop the reads again"
+    assert refusal(start_run, failed) == "its plan was deleted 90 days after its end: upload the reads again"
     assert (aws.row(failed) or {})["status"] == "FAILED"
 
 

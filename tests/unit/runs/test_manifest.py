@@ -1,11 +1,13 @@
-"""seqdrop.runs.manifest: how an ending is said in the row, the manifest and the message."""
+"""seqdrop.runs.manifest: the row, the manifest and the message at the end of a run."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from seqdrop.runs import manifest
+from seqdrop.runs.manifest import Prices
 from seqdrop.runs.outcome import RunEnding
+from seqdrop.runs.receipts import ResultsFolder
 from support.function_aws import event
 
 RUN = event("execution_input")["run"]
@@ -21,7 +23,15 @@ def succeeded() -> dict[str, Any]:
 def receipt(step: str, **counts: int) -> dict[str, Any]:
     output = {"name": step, "uri": f"{FOLDER}/{step}", "version_id": "v", "etag": "e", "size": 7, "crc64nvme": "c"}
     used = {"seconds": 1800.0, "vcpus": 2, "memory": 4096}
-    return {"run": RUN, "step": step, "tools": {"t": "1.0"}, **used, "counts": counts, "outputs": [output]}
+    return {
+        "version": 1,
+        "run": RUN,
+        "step": step,
+        "tools": {"t": "1.0"},
+        **used,
+        "counts": counts,
+        "outputs": [output],
+    }
 
 
 RECEIPTS = {
@@ -31,6 +41,12 @@ RECEIPTS = {
     "collect": receipt("collect", reads=400, reads_mapped=398, reads_duplicated=3),
     "compose": receipt("compose", sources=5),
 }
+OBJECTS = {f"{FOLDER}/{step}": ("e", 7) for step in RECEIPTS}
+PRICES = Prices(vcpu_hour=0.017, gib_hour=0.0009)
+
+
+def folder() -> ResultsFolder:
+    return ResultsFolder(OBJECTS, RECEIPTS)
 
 
 COST = {
@@ -41,11 +57,12 @@ COST = {
 }
 
 
-def test_a_manifest_whole() -> None:
+def test_a_complete_manifest() -> None:
     receipts = {"align": RECEIPTS["align"], "call": RECEIPTS["call"]}
     plan = succeeded()
     used = {"tools": {"t": "1.0"}, "seconds": 1800.0, "vcpus": 2, "memory": 4096}
     assert manifest.manifest(plan, EXECUTION, RunEnding("INCOMPLETE"), receipts, COST) == {
+        "version": 1,
         "run": RUN,
         "sample": "NA12878",
         "execution": EXECUTION,
@@ -58,25 +75,25 @@ def test_a_manifest_whole() -> None:
         "outputs": [*RECEIPTS["align"]["outputs"], *RECEIPTS["call"]["outputs"]],
         "warnings": [],
         "jobs": [
-            {"step": "align", **used, "counts": RECEIPTS["align"]["counts"]},
-            {"step": "call", **used, "counts": {"variants": 12}},
+            {"version": 1, "step": "align", **used, "counts": RECEIPTS["align"]["counts"]},
+            {"version": 1, "step": "call", **used, "counts": {"variants": 12}},
         ],
     }
     assert manifest.manifest(plan, EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)["complete"] is True
 
 
-def test_the_figures_of_a_run_are_three() -> None:
+def test_the_row_has_three_figures_of_the_receipts() -> None:
     assert manifest.figures(RECEIPTS) == {"reads": 400, "reads_mapped": 398, "variants": 12}
     assert manifest.figures({}) == {}
 
 
-def test_the_cost_of_a_run_is_what_its_jobs_had_for_as_long_as_they_had_it() -> None:
-    assert manifest.cost(RECEIPTS, 0.017, 0.0009) == COST
-    assert manifest.cost({}, 0.017, 0.0009) == {**COST, "usd": 0.0, "vcpu_hours": 0.0, "gib_hours": 0.0}
+def test_the_cost_is_vcpus_and_memory_times_hours_of_the_jobs() -> None:
+    assert manifest.job_cost(RECEIPTS, PRICES) == COST
+    assert manifest.job_cost({}, PRICES) == {**COST, "usd": 0.0, "vcpu_hours": 0.0, "gib_hours": 0.0}
 
 
-def test_the_message_of_a_good_run() -> None:
-    subject, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), RECEIPTS, COST)
+def test_the_message_of_a_succeeded_run() -> None:
+    subject, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), folder(), COST)
     assert subject == f"seqdrop run {RUN}: done"
     assert lines == [
         "Sample NA12878 is done.",
@@ -94,29 +111,30 @@ def test_the_message_of_a_good_run() -> None:
 WARNED = {"warning": "DUPLICATE_NAMES", "message": "12 names come twice in NA12878_R1.fastq.gz."}
 
 
-def test_warnings_of_jobs_are_gathered_and_told() -> None:
+def test_warnings_of_all_steps_are_in_manifest_and_message() -> None:
     receipts = {**RECEIPTS, "align": {**RECEIPTS["align"], "warnings": [WARNED]}}
     written = manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), receipts, COST)
     assert written["warnings"] == [{"step": "align", **WARNED}]
     assert "warnings" not in written["jobs"][0]
-    _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), receipts, COST)
+    _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), ResultsFolder(receipts=receipts), COST)
     assert lines[1] == "Warning (align): 12 names come twice in NA12878_R1.fastq.gz."
 
 
-def test_a_good_run_tells_what_had_to_be_tried_again() -> None:
-    _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED", tried=("align, try 1: SPOT_RECLAIMED",)), {}, COST)
+def test_the_message_of_a_succeeded_run_names_retries() -> None:
+    ending = RunEnding("SUCCEEDED", tried=("align, try 1: SPOT_RECLAIMED",))
+    _, lines = manifest.message(succeeded(), ending, ResultsFolder(), COST)
     assert lines[:3] == ["Sample NA12878 is done.", "Tried:", "  align, try 1: SPOT_RECLAIMED"]
 
 
-def test_the_message_of_an_incomplete_run_names_what_is_missing() -> None:
+def test_the_message_of_an_incomplete_run_names_the_missing_step() -> None:
     ending = RunEnding("INCOMPLETE", "TOOL_FAILED", "samtools ended with exit code 1", "collect", ("[E::x]",), "g s")
-    subject, lines = manifest.message(succeeded(), ending, {}, COST)
+    subject, lines = manifest.message(succeeded(), ending, ResultsFolder(), COST)
     assert subject == f"seqdrop run {RUN}: done"
     assert lines[:7] == [
         "Sample NA12878 is done.",
         "One step is missing (collect): samtools ended with exit code 1",
         "Class: TOOL_FAILED in collect",
-        "What to do: Look at the tool's last lines and at its log; when the cause is gone, `seqdrop resume RUN`.",
+        "What to do: Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`.",
         "The tool's last lines:",
         "  [E::x]",
         "Log: g s",
@@ -125,25 +143,40 @@ def test_the_message_of_an_incomplete_run_names_what_is_missing() -> None:
 
 def test_the_message_of_a_failed_run() -> None:
     ending = RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
-    assert manifest.message(succeeded(), ending, {}, COST) == (
+    assert manifest.message(succeeded(), ending, ResultsFolder(), COST) == (
         f"seqdrop run {RUN}: timed out",
         [
             "Sample NA12878 has no results: The run took longer than the state machine allows.",
             "Class: TIMEOUT",
-            "What to do: Look at the log of the job; if it was at work, raise its limit in the template, then"
+            "What to do: Check the job's log; if the job was still working, raise its limit in the template, then run"
             " `seqdrop resume RUN`.",
             f"More: seqdrop why {RUN}",
         ],
     )
 
 
-def test_the_message_of_an_incomplete_run_that_was_resumed_in_vain_says_what_stays() -> None:
+def test_the_message_of_a_resumed_run_that_fails_says_that_earlier_results_remain() -> None:
     ending = RunEnding("ABORTED", "STOPPED", "The run was stopped.")
-    _, lines = manifest.message(succeeded(), ending, {}, COST, earlier=True)
-    assert lines[0] == "Sample NA12878 has nothing new; the results of before stay: The run was stopped."
+    earlier = ResultsFolder({f"{FOLDER}/manifest.json": ("e", 7)})
+    _, lines = manifest.message(succeeded(), ending, earlier, COST)
+    assert lines[0] == "Sample NA12878 has no new results; the earlier ones remain: The run was stopped."
 
 
-def test_a_row_is_enough_for_the_message_of_a_failed_run() -> None:
+def test_the_row_is_enough_for_the_message_of_a_failed_run() -> None:
     ending = RunEnding("FAILED", "NOT_STARTED", "It never began.")
-    subject, lines = manifest.message({"run": RUN, "sample": "S"}, ending, {}, {})
+    row = {"run": RUN, "sample": "S", "results": FOLDER}
+    subject, lines = manifest.message(row, ending, ResultsFolder(), {})
     assert (subject, lines[0]) == (f"seqdrop run {RUN}: failed", "Sample S has no results: It never began.")
+
+
+def test_a_record_has_the_ending_that_the_folder_proves() -> None:
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), PRICES)
+    assert record.row == {"status": "SUCCEEDED", "reads": 400, "reads_mapped": 398, "variants": 12, "cost": "0.094"}
+    assert record.manifest == manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)
+    assert record.subject == f"seqdrop run {RUN}: done"
+
+
+def test_a_record_of_changed_results_publishes_no_manifest() -> None:
+    changed = {**OBJECTS, f"{FOLDER}/call": ("other", 7)}
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), ResultsFolder(changed, RECEIPTS), PRICES)
+    assert (record.row["status"], record.row["class"], record.manifest) == ("FAILED", "RESULTS_CHANGED", None)

@@ -1,18 +1,20 @@
-"""seqdrop.runs.outcome: how a run ended, by its plan and by what lies in its folder."""
+"""seqdrop.runs.outcome: the end of a run from its plan, its execution and its results folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
+from seqdrop.plan import steps
 from seqdrop.runs import outcome
 from seqdrop.runs.outcome import RunEnding
+from seqdrop.runs.receipts import ResultsFolder
 from support.function_aws import RESULTS, event
 
-GAVE_UP = {"class": "TOOL_FAILED", "message": "samtools ended with exit code 1", "advice": "Look."}
+GAVE_UP = {"class": "TOOL_FAILED", "message": "samtools ended with exit code 1", "advice": "See the log."}
 
 
 def succeeded() -> dict[str, Any]:
@@ -20,42 +22,42 @@ def succeeded() -> dict[str, Any]:
     return plan
 
 
-def test_a_run_whose_jobs_all_ended_well_succeeded() -> None:
-    assert outcome.outcome(succeeded()) == RunEnding("SUCCEEDED")
+def test_a_run_succeeded_when_all_its_jobs_did() -> None:
+    assert outcome.from_plan(succeeded()) == RunEnding("SUCCEEDED")
 
 
 @pytest.mark.parametrize(("step", "status"), [("call", "FAILED"), ("annotate", "FAILED"), ("collect", "INCOMPLETE")])
-def test_what_was_given_up_in_a_branch_decides_how_the_run_ended(step: str, status: str) -> None:
+def test_a_step_that_was_given_up_in_a_branch_decides_the_status(step: str, status: str) -> None:
     plan = succeeded()
     plan["analysis"][step] = {**plan[step], "gave_up": GAVE_UP}
-    assert outcome.outcome(plan) == RunEnding(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
+    assert outcome.from_plan(plan) == RunEnding(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
 
 
 @pytest.mark.parametrize(("step", "status"), [("align", "FAILED"), ("compose", "INCOMPLETE")])
-def test_so_does_what_was_given_up_outside(step: str, status: str) -> None:
+def test_a_step_that_was_given_up_outside_the_branches_decides_the_status(step: str, status: str) -> None:
     plan = succeeded()
     plan[step]["gave_up"] = GAVE_UP
-    assert outcome.outcome(plan) == RunEnding(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
+    assert outcome.from_plan(plan) == RunEnding(status, "TOOL_FAILED", "samtools ended with exit code 1", step)
 
 
-def test_what_matters_most_is_said_of_several() -> None:
+def test_the_first_of_several_failed_steps_is_reported() -> None:
     plan = succeeded()
     plan["analysis"]["collect"] = {**plan["collect"], "gave_up": GAVE_UP}
     plan["analysis"]["annotate"] = {**plan["annotate"], "gave_up": {**GAVE_UP, "class": "OUT_OF_MEMORY"}}
-    assert outcome.outcome(plan).step == "annotate"
+    assert outcome.from_plan(plan).step == "annotate"
 
 
-def test_an_error_that_the_doctor_left_is_a_fault_of_the_pipeline() -> None:
+def test_a_failure_of_diagnose_is_internal() -> None:
     plan = succeeded()
     plan["align"]["error"] = {"Error": "States.TaskFailed", "Cause": "{}"}
     plan["undiagnosed"] = {"Error": "Lambda.Unknown"}
-    message = "The job failed, and the function diagnose did too; see its log."
-    assert outcome.outcome(plan) == RunEnding("FAILED", "INTERNAL", message, "align")
+    message = "The job failed, and the function diagnose failed too; see its log."
+    assert outcome.from_plan(plan) == RunEnding("FAILED", "INTERNAL", message, "align")
 
 
-def test_a_failure_between_jobs_is_one_too() -> None:
-    message = "The machine failed between two jobs; see its history."
-    assert outcome.outcome({**succeeded(), "undiagnosed": {}}) == RunEnding("FAILED", "INTERNAL", message)
+def test_a_failure_between_two_jobs_is_internal() -> None:
+    message = "The state machine failed between two jobs; see its history."
+    assert outcome.from_plan({**succeeded(), "undiagnosed": {}}) == RunEnding("FAILED", "INTERNAL", message)
 
 
 @pytest.mark.parametrize(
@@ -76,20 +78,22 @@ def test_a_failure_between_jobs_is_one_too() -> None:
         ("FAILED", "", "", RunEnding("FAILED", "INTERNAL", "The state machine failed; see its history.")),
     ],
 )
-def test_an_execution_that_closed_unseen_has_an_ending(status: str, error: str, cause: str, ending: RunEnding) -> None:
-    assert outcome.closed(status, error, cause) == ending
+def test_an_execution_that_recorded_nothing_has_an_ending(
+    status: str, error: str, cause: str, ending: RunEnding
+) -> None:
+    assert outcome.from_execution(status, error, cause) == ending
 
 
-def test_only_what_has_results_publishes() -> None:
+def test_only_succeeded_and_incomplete_runs_publish_results() -> None:
     statuses = ("SUCCEEDED", "INCOMPLETE", "FAILED", "ABORTED", "TIMED_OUT")
     assert [status for status in statuses if RunEnding(status).publishes] == ["SUCCEEDED", "INCOMPLETE"]
 
 
-def test_the_row_of_a_good_run_says_no_more_than_that() -> None:
+def test_the_row_of_a_succeeded_run_has_its_status_only() -> None:
     assert RunEnding("SUCCEEDED").row() == {"status": "SUCCEEDED"}
 
 
-def test_the_row_of_a_bad_one_says_what_and_why_and_what_to_do() -> None:
+def test_the_row_of_a_failed_run_has_class_message_and_advice() -> None:
     assert RunEnding(
         "FAILED", "OUT_OF_MEMORY", "The job was killed.", "align", ("[M::bwa]",), "g s", ("once",)
     ).row() == {
@@ -97,94 +101,127 @@ def test_the_row_of_a_bad_one_says_what_and_why_and_what_to_do() -> None:
         "step": "align",
         "class": "OUT_OF_MEMORY",
         "message": "The job was killed.",
-        "advice": "Give this step more memory: raise AlignMemory of the stack, then `seqdrop resume RUN`.",
+        "advice": advice.get("OUT_OF_MEMORY", "align"),
         "tool_lines": ["[M::bwa]"],
         "log": "g s",
         "tried": ["once"],
     }
 
 
-def test_the_machine_ends_with_the_class_and_with_all_that_is_to_be_said() -> None:
+def test_the_state_machine_ends_with_the_class_and_the_explanation() -> None:
     assert RunEnding("SUCCEEDED").answer() == {"status": "SUCCEEDED", "class": "", "cause": ""}
-    said = RunEnding("FAILED", "STOPPED", "It was stopped.").answer()
-    assert (said["class"], said["cause"].splitlines()) == (
+    answer = RunEnding("FAILED", "STOPPED", "It was stopped.").answer()
+    assert (answer["class"], answer["cause"].splitlines()) == (
         "STOPPED",
-        ["It was stopped.", "Class: STOPPED", f"What to do: {advice.on('STOPPED')}"],
+        ["It was stopped.", "Class: STOPPED", f"What to do: {advice.get('STOPPED')}"],
     )
 
 
-def test_what_was_tried_is_told_though_all_went_well_in_the_end() -> None:
+def test_retries_are_reported_also_when_the_run_succeeded() -> None:
     plan = succeeded()
-    failed = {"class": "SPOT_RECLAIMED", "message": "Taken.", "job_id": "j", "attempts": 3, "then": "on-demand"}
-    plan["analysis"]["call"]["failures"] = [failed]
-    assert outcome.outcome(plan) == RunEnding(
+    failure = {"class": "SPOT_RECLAIMED", "message": "Taken.", "job_id": "j", "attempts": 3, "then": "on-demand"}
+    plan["analysis"]["call"]["failures"] = [failure]
+    assert outcome.from_plan(plan) == RunEnding(
         "SUCCEEDED", tried=("call, try 1 (3 attempts): SPOT_RECLAIMED: Taken.; then: on-demand",)
     )
 
 
-def test_a_plan_of_start_run_is_in_its_place() -> None:
-    assert outcome.misplaced(event("execution_input"), RESULTS) is None
-    assert outcome.misplaced(succeeded(), RESULTS) is None
+def test_a_plan_of_start_run_is_valid() -> None:
+    assert outcome.check_plan(event("execution_input"), RESULTS) is None
+    assert outcome.check_plan(succeeded(), RESULTS) is None
 
 
-@pytest.mark.parametrize("word", outcome.ADDRESSES)
-def test_a_plan_with_the_address_of_another_is_refused(word: str) -> None:
-    refused = outcome.misplaced({**succeeded(), word: f"s3://{RESULTS}/NA12878/other/x"}, RESULTS)
+ADDRESSES = ("results", "reads", "bam", "stats", "vcf", "annotated_vcf", "report", "manifest")
+
+
+@pytest.mark.parametrize("word", ADDRESSES)
+def test_a_plan_with_the_address_of_another_run_is_refused(word: str) -> None:
+    refused = outcome.check_plan({**succeeded(), word: f"s3://{RESULTS}/NA12878/other/x"}, RESULTS)
     assert refused
     assert refused.failure_class == "BAD_INPUT.PLAN"
     assert refused.message.endswith(f"These addresses are not its own: {word}.")
-    assert outcome.misplaced({name: value for name, value in succeeded().items() if name != word}, RESULTS)
 
 
-@pytest.mark.parametrize("plan", [
-    None, [], "plan", {}, {"sample": 7, "run": "r"}, {**succeeded(), "sample": "../x"}, {**succeeded(), "run": "a/b"},
-])  # fmt: skip
-def test_what_is_no_plan_is_refused(plan: Any) -> None:
-    refused = outcome.misplaced(plan, RESULTS)
+@pytest.mark.parametrize("word", ["results", "reads", "manifest"])
+def test_a_plan_without_an_address_that_every_plan_has_is_refused(word: str) -> None:
+    assert outcome.check_plan({name: value for name, value in succeeded().items() if name != word}, RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("plan", "error"),
+    [
+        (None, "It is not a JSON object."),
+        ([], "It is not a JSON object."),
+        ("plan", "It is not a JSON object."),
+        ({}, "Its version is None; this deployment reads versions up to 1."),
+        ({**succeeded(), "version": 2}, "Its version is 2; this deployment reads versions up to 1."),
+        ({**succeeded(), "version": "1"}, "Its version is '1'; this deployment reads versions up to 1."),
+        ({"version": 1, "sample": 7, "run": "r"}, "It has no valid sample and run."),
+        ({**succeeded(), "sample": "../x"}, "It has no valid sample and run."),
+        ({**succeeded(), "run": "a/b"}, "It has no valid sample and run."),
+        ({**succeeded(), "lanes": 10**9}, "It has no valid number of lanes."),
+        ({**succeeded(), "lanes": True}, "It has no valid number of lanes."),
+        ({**succeeded(), "steps": []}, "It has no settings for its steps."),
+        ({**succeeded(), "steps": ["align", "sample"]}, "It has no settings for its steps."),
+        ({**succeeded(), "steps": ["align", ["call"]]}, "It has no settings for its steps."),
+        ({**succeeded(), "steps": {"align": {}}}, "It has no settings for its steps."),
+    ],
+)
+def test_an_invalid_plan_is_refused(plan: Any, error: str) -> None:
+    refused = outcome.check_plan(plan, RESULTS)
     assert refused
     assert (refused.failure_class, refused.publishes) == ("BAD_INPUT.PLAN", False)
+    assert refused.message == f"The plan of this run was not made by start_run. {error}"
 
 
 def test_a_plan_for_another_bucket_is_refused() -> None:
-    assert outcome.misplaced(succeeded(), "another-bucket")
+    assert outcome.check_plan(succeeded(), "another-bucket")
 
 
 def receipt(step: str) -> dict[str, Any]:
     return {"outputs": [{"uri": f"s3://{RESULTS}/{step}", "etag": "e", "size": 7}]}
 
 
-RECEIPTS = {step: receipt(step) for step in layout.STEPS}
-THERE = {f"s3://{RESULTS}/{step}": ("e", 7) for step in layout.STEPS}
+RECEIPTS = {step: receipt(step) for step in steps.names()}
+OBJECTS = {f"s3://{RESULTS}/{step}": ("e", 7) for step in steps.names()}
 
 
-def test_a_receipt_is_whole_while_its_outputs_lie_as_they_were_published() -> None:
-    there = {**THERE, f"s3://{RESULTS}/call": ("f", 7), f"s3://{RESULTS}/align": ("e", 8)}
-    del there[f"s3://{RESULTS}/compose"]
-    assert outcome.whole(RECEIPTS, THERE) == RECEIPTS
-    assert list(outcome.whole(RECEIPTS, there)) == ["annotate", "collect"]
+def folder(receipts: Iterable[str] = steps.names(), missing: Iterable[str] = (), **verdicts: Verdict) -> ResultsFolder:
+    """A results folder with these receipts, without the outputs of the `missing` steps."""
+    objects = {uri: pin for uri, pin in OBJECTS.items() if uri.rpartition("/")[2] not in set(missing)}
+    return ResultsFolder(objects, {step: RECEIPTS[step] for step in receipts}, verdicts)
+
+
+def test_a_receipt_is_complete_while_its_outputs_are_unchanged() -> None:
+    changed = {**OBJECTS, f"s3://{RESULTS}/call": ("f", 7), f"s3://{RESULTS}/align": ("e", 8)}
+    del changed[f"s3://{RESULTS}/compose"]
+    assert folder().complete == RECEIPTS
+    assert list(ResultsFolder(changed, RECEIPTS).complete) == ["annotate", "collect"]
 
 
 @pytest.mark.parametrize(("step", "status"), [("align", "FAILED"), ("annotate", "FAILED"), ("compose", "INCOMPLETE")])
-def test_a_run_is_no_better_than_what_lies_there(step: str, status: str) -> None:
-    complete = {name: value for name, value in RECEIPTS.items() if name != step}
-    gone = outcome.proven(RunEnding("SUCCEEDED"), RECEIPTS, complete, {})
-    assert (gone.status, gone.failure_class, gone.step) == (status, "RESULTS_CHANGED", step)
-    never = outcome.proven(RunEnding("SUCCEEDED"), complete, complete, {})
+def test_missing_outputs_and_missing_receipts_end_a_run(step: str, status: str) -> None:
+    deleted = outcome.verify(RunEnding("SUCCEEDED"), succeeded(), folder(missing=[step]))
+    assert (deleted.status, deleted.failure_class, deleted.step) == (status, "RESULTS_CHANGED", step)
+    others = [name for name in steps.names() if name != step]
+    never = outcome.verify(RunEnding("SUCCEEDED"), succeeded(), folder(others))
     assert (never.status, never.failure_class, never.step) == (status, "INTERNAL", step)
 
 
-def test_of_a_run_that_nobody_recorded_its_last_verdict_says_why() -> None:
+def test_the_last_verdict_explains_a_run_that_was_not_recorded() -> None:
     verdict = Verdict("TOOL_FAILED", "bwa failed\x07", stderr_tail=tuple("abcdef"), job_id="j")
-    ending = outcome.proven(outcome.closed("FAILED", "NOT_RECORDED", ""), {}, {}, {"align": verdict})
+    reported = outcome.from_execution("FAILED", "NOT_RECORDED", "")
+    ending = outcome.verify(reported, succeeded(), folder([], align=verdict))
     assert ending == RunEnding("FAILED", "TOOL_FAILED", "bwa failed", "align", tuple("bcdef"))
 
 
-def test_a_step_that_is_known_to_be_missing_is_not_asked_for_again() -> None:
+def test_a_step_that_the_ending_names_is_not_reported_again() -> None:
     ending = RunEnding("INCOMPLETE", "TOOL_FAILED", "m", "collect")
-    complete = {name: value for name, value in RECEIPTS.items() if name != "collect"}
-    assert outcome.proven(ending, complete, complete, {}) == ending
-    assert outcome.proven(ending, complete, {}, {}).status == "FAILED"
+    others = [name for name in steps.names() if name != "collect"]
+    assert outcome.verify(ending, succeeded(), folder(others)) == ending
+    assert outcome.verify(ending, succeeded(), folder(others, missing=steps.names())).status == "FAILED"
 
 
-def test_a_failed_run_is_asked_for_nothing() -> None:
-    assert outcome.proven(RunEnding("FAILED", "STOPPED"), {}, {}, {}) == RunEnding("FAILED", "STOPPED")
+def test_the_folder_of_a_failed_run_is_not_verified() -> None:
+    failed = RunEnding("FAILED", "STOPPED")
+    assert outcome.verify(failed, succeeded(), ResultsFolder()) == failed

@@ -7,8 +7,8 @@ import random
 
 import pytest
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.runs.precheck import MOST_TEXT, REACH, Beginning, prove_mates
-from support.made_reads import records, text, zipped
+from seqdrop.runs.precheck import MAX_TEXT, READ_SIZE, Beginning, check_mates
+from support.made_reads import records, text, to_gzip
 
 ONE, TWO = text(records(1, 4)), text(records(2, 4))
 NAMES = {1: "S_R1.fastq.gz", 2: "S_R2.fastq.gz"}
@@ -16,8 +16,8 @@ NAMES = {1: "S_R1.fastq.gz", 2: "S_R2.fastq.gz"}
 
 def looked_at(one: bytes, two: bytes) -> tuple[Beginning, Beginning]:
     """As start_run looks at two objects that hold these bytes."""
-    beginnings = [Beginning.of(NAMES[mate], len(data), data[:REACH]) for mate, data in enumerate((one, two), 1)]
-    prove_mates(beginnings[0], beginnings[1])
+    beginnings = [Beginning.parse(NAMES[mate], len(data), data[:READ_SIZE]) for mate, data in enumerate((one, two), 1)]
+    check_mates(beginnings[0], beginnings[1])
     return beginnings[0], beginnings[1]
 
 
@@ -32,16 +32,16 @@ def incompressible(mate: int, size: int) -> bytes:
     made = random.Random(mate)  # noqa: S311
     reads = size // 40
     letters = (made.choices("ACGT", k=100) for _ in range(reads))
-    return zipped("".join(f"@r{n}\n{''.join(bases)}\n+\n{'F' * 100}\n" for n, bases in enumerate(letters)).encode())
+    return to_gzip("".join(f"@r{n}\n{''.join(bases)}\n+\n{'F' * 100}\n" for n, bases in enumerate(letters)).encode())
 
 
 READABLE = {
     "plain": (ONE, TWO),
-    "gzip": (zipped(ONE), zipped(TWO)),
-    "one of each": (ONE, zipped(TWO)),
-    "members": (zipped(ONE[:100]) + zipped(ONE[100:]), zipped(b"") + zipped(TWO)),
-    "zero padding": (zipped(ONE) + bytes(512), zipped(TWO)),
-    "CRLF": (text(records(1, 4), "\r\n"), zipped(TWO)),
+    "gzip": (to_gzip(ONE), to_gzip(TWO)),
+    "one of each": (ONE, to_gzip(TWO)),
+    "members": (to_gzip(ONE[:100]) + to_gzip(ONE[100:]), to_gzip(b"") + to_gzip(TWO)),
+    "zero padding": (to_gzip(ONE) + bytes(512), to_gzip(TWO)),
+    "CRLF": (text(records(1, 4), "\r\n"), to_gzip(TWO)),
     "no final newline": (ONE[:-1], TWO[:-1]),
     "blank lines at the end": (ONE + b"\n\n\n\n\n", TWO + b"\n"),
     "slashes": (text(records(1, 4, header="slash")), text(records(2, 4, header="slash"))),
@@ -57,31 +57,36 @@ def test_what_is_readable_is_let_through(how: str) -> None:
 
 REFUSED = {
     "no bytes": (b"", TWO, "EMPTY", "S_R1.fastq.gz is empty: it has no bytes"),
-    "gzip of nothing": (zipped(b""), zipped(TWO), "EMPTY", "S_R1.fastq.gz holds no reads"),
-    "another format": (b"BZh91AY&SY" + bytes(99), zipped(TWO), "NOT_GZIP", "S_R1.fastq.gz is no gzip file"),
-    "a BAM": (zipped(b"BAM\1" + bytes(99)), zipped(TWO), "EMPTY|TRUNCATED|MALFORMED", "S_R1.fastq.gz"),
+    "gzip of nothing": (to_gzip(b""), to_gzip(TWO), "EMPTY", "S_R1.fastq.gz has no reads"),
+    "another format": (b"BZh91AY&SY" + bytes(99), to_gzip(TWO), "NOT_GZIP", "S_R1.fastq.gz is not a gzip file"),
+    "a BAM": (to_gzip(b"BAM\1" + bytes(99)), to_gzip(TWO), "EMPTY|TRUNCATED|MALFORMED", "S_R1.fastq.gz"),
     "damaged": (b"\x1f\x8bnot gzip", TWO, "CORRUPT_GZIP", "S_R1.fastq.gz is damaged: it cannot be unzipped"),
     "plain, cut": (ONE[:-40], TWO, "TRUNCATED", "S_R1.fastq.gz ends in the middle of read 4"),
-    "no name": (ONE, b"@r\nA\n+\nF\nr\nA\n+\nF\n", "MALFORMED", "S_R2.fastq.gz: no '@' where a name should begin in"),
-    "no plus": (ONE, b"@r\nA\n-\nF\n", "MALFORMED", "S_R2.fastq.gz: no '+' line in read 1"),
-    "no bases": (ONE + b"@x\n\n+\n\n", TWO, "MALFORMED", "S_R1.fastq.gz: no bases in read 5"),
-    "lengths": (b"@r\nACGT\n+\nF\n", TWO, "MALFORMED", "S_R1.fastq.gz: 4 bases but 1 qualities in read 1"),
+    "no name": (ONE, b"@r\nA\n+\nF\nr\nA\n+\nF\n", "MALFORMED", "S_R2.fastq.gz: read 2 has no '@' at the start"),
+    "no plus": (ONE, b"@r\nA\n-\nF\n", "MALFORMED", "S_R2.fastq.gz: read 1 has no '+' line"),
+    "no bases": (ONE + b"@x\n\n+\n\n", TWO, "MALFORMED", "S_R1.fastq.gz: read 5 has no bases"),
+    "lengths": (b"@r\nACGT\n+\nF\n", TWO, "MALFORMED", "S_R1.fastq.gz: read 1 has 4 bases but 1 qualities"),
     "Phred+64": (ONE, b"@r\nACGT\n+\nfg;h\n", "MALFORMED", "S_R2.fastq.gz has Phred+64 qualities"),
-    "other names": (ONE, text(records(2, 4, lane=2)), "MATE_NAMES", "read 1 of S_R1.fastq.gz and of S_R2.fastq.gz"),
-    "the same reads": (zipped(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz hold the same reads"),
-    "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz holds second mates or S_R2.fastq.gz first ones"),
+    "other names": (
+        ONE,
+        text(records(2, 4, lane=2)),
+        "MATE_NAMES",
+        "read 1 has different names in S_R1.fastq.gz and S_R2",
+    ),
+    "the same reads": (to_gzip(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz contain the same reads"),
+    "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz contains R2 reads or S_R2.fastq.gz contains R1"),
     "swapped, by slashes": (
         text(records(2, 4, header="slash")),
         text(records(1, 4, header="slash")),
         "SWAPPED",
-        "S_R1.fastq.gz holds second mates",
+        "S_R1.fastq.gz contains R2 reads",
     ),
-    "one says it": (TWO, text(records(1, 4, header="bare")), "SWAPPED", "S_R1.fastq.gz holds second mates"),
+    "one says it": (TWO, text(records(1, 4, header="bare")), "SWAPPED", "S_R1.fastq.gz contains R2 reads"),
     "a mate much smaller": (
         incompressible(1, 3 << 20),
         incompressible(2, 1 << 16),
         "MATE_COUNT",
-        "times as large as S_R2.fastq.gz: one of them is not whole",
+        "times as large as S_R2.fastq.gz: one of them is incomplete",
     ),
 }
 
@@ -95,12 +100,12 @@ def test_what_the_beginning_shows_is_refused_by_name(how: str) -> None:
 
 
 def test_the_size_of_plain_text_says_nothing_of_a_packed_mate() -> None:
-    one, two = looked_at(ONE * 6_000, zipped(TWO * 6_000))
+    one, two = looked_at(ONE * 6_000, to_gzip(TWO * 6_000))
     assert one.size > 10 * two.size
 
 
 def test_a_small_gzip_file_that_is_cut_is_left_to_the_job() -> None:
-    looked_at(zipped(ONE)[:-20], zipped(TWO))
+    looked_at(to_gzip(ONE)[:-20], to_gzip(TWO))
 
 
 def test_a_file_larger_than_the_look_is_not_called_cut() -> None:
@@ -109,14 +114,14 @@ def test_a_file_larger_than_the_look_is_not_called_cut() -> None:
 
 
 def test_a_line_longer_than_the_look_is_left_to_the_job() -> None:
-    endless = b"@r\n" + b"A" * (2 * REACH)
+    endless = b"@r\n" + b"A" * (2 * READ_SIZE)
     one, _ = looked_at(endless, endless)
     assert len(one.reads) == 0
 
 
 def test_what_a_gzip_bomb_unpacks_to_has_a_bound() -> None:
     bomb = gzip.compress(b"@r\n" + b"A" * (50 << 20))
-    assert len(bomb) < REACH
+    assert len(bomb) < READ_SIZE
     assert len(looked_at(bomb, bomb)[0].reads) == 0
-    data = b"".join(gzip.compress(b"A" * MOST_TEXT) for _ in range(20))
+    data = b"".join(gzip.compress(b"A" * MAX_TEXT) for _ in range(20))
     assert refused(b"@" + data, data)[0] in {"MALFORMED", "TRUNCATED"}

@@ -50,15 +50,15 @@ def test_the_checksum_is_the_one_that_s3_calculates(tmp_path: Path) -> None:
 
 def test_an_upload_is_proven_and_described(folder: S3Uri, tmp_path: Path) -> None:
     (tmp_path / "check").write_bytes(b"123456789")
-    stored = s3.upload(tmp_path / "check", folder / "check")
+    stored = s3.store().upload(tmp_path / "check", folder / "check")
     assert (stored.uri, stored.size, stored.crc64nvme, dict(stored.metadata)) == (folder / "check", 9, CHECK_VALUE, {})
-    assert stored.pinned() == {
+    assert stored.pin() == {
         "uri": str(folder / "check"),
         "version_id": stored.version_id,
         "etag": "25f9e794323b453885f5181f1b624d0b",
         "size": 9,
     }
-    assert s3.head(folder / "check") == stored
+    assert s3.store().head(folder / "check") == stored
 
 
 def test_a_large_upload_has_the_checksum_of_the_whole(
@@ -67,10 +67,10 @@ def test_a_large_upload_has_the_checksum_of_the_whole(
     monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 << 20)
     monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 << 20)
     (tmp_path / "large").write_bytes(bytes(range(256)) * (11 << 12))  # 11 MiB: three parts
-    stored = s3.upload(tmp_path / "large", folder / "large")
+    stored = s3.store().upload(tmp_path / "large", folder / "large")
     assert stored.crc64nvme == s3.checksum(tmp_path / "large")
     assert "-" in stored.etag  # so it really was in parts
-    s3.download(folder / "large", tmp_path / "back")
+    s3.store().download(folder / "large", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == (tmp_path / "large").read_bytes()
 
 
@@ -83,33 +83,33 @@ def test_an_upload_that_s3_holds_otherwise_is_refused(
 
     def upload_and_lose(*args: Any) -> None:
         whole(*args)
-        times.append(s3.client().put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone"))
+        times.append(s3.store().client.put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone"))
 
     monkeypatch.setattr(transfers, "transfer", upload_and_lose)
-    with pytest.raises(s3.IntegrityError, match="is not what was uploaded"):
-        s3.upload(tmp_path / "ours", folder / "ours")
+    with pytest.raises(s3.IntegrityError, match="is not the uploaded file"):
+        s3.store().upload(tmp_path / "ours", folder / "ours")
     assert len(times) == 3
 
 
 def test_bytes_that_are_not_those_that_were_pinned_do_not_pass(folder: S3Uri, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"first")
-    pinned = s3.upload(file, folder / "file").crc64nvme
-    assert s3.download(folder / "file", file, crc64nvme=pinned).crc64nvme == pinned
+    pinned = s3.store().upload(file, folder / "file").crc64nvme
+    assert s3.store().download(folder / "file", file, crc64nvme=pinned).crc64nvme == pinned
     file.write_bytes(b"other")
-    s3.upload(file, folder / "file")
+    s3.store().upload(file, folder / "file")
     with pytest.raises(s3.IntegrityError, match="changed on its way"):
-        s3.download(folder / "file", file, crc64nvme=pinned)
+        s3.store().download(folder / "file", file, crc64nvme=pinned)
 
 
 def test_an_object_that_was_replaced_is_not_the_pinned_one(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
     put(aws, folder / "file", b"first")
-    pinned = s3.head(folder / "file").etag
-    assert s3.download(folder / "file", tmp_path / "file", etag=pinned).etag == pinned
+    pinned = s3.store().head(folder / "file").etag
+    assert s3.store().download(folder / "file", tmp_path / "file", etag=pinned).etag == pinned
     put(aws, folder / "file", b"second")
     (tmp_path / "file").unlink()
     with pytest.raises(s3.ReplacedError):
-        s3.download(folder / "file", tmp_path / "file", etag=pinned)
+        s3.store().download(folder / "file", tmp_path / "file", etag=pinned)
     assert not (tmp_path / "file").exists()
 
 
@@ -144,12 +144,12 @@ LASTING = {
 
 @pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
 def test_what_may_be_over_soon_is_worth_another_try(error: Exception) -> None:
-    assert s3.is_passing(error)
+    assert s3.is_transient(error)
 
 
 @pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
 def test_what_stays_as_it_is_is_not(error: Exception) -> None:
-    assert not s3.is_passing(error)
+    assert not s3.is_transient(error)
 
 
 def test_an_upload_that_is_neither_done_nor_aborted_is_remembered_until_it_is(aws: Deployed, folder: S3Uri) -> None:
@@ -163,7 +163,7 @@ def test_an_upload_that_is_neither_done_nor_aborted_is_remembered_until_it_is(aw
     client.abort_multipart_upload(**where[1], UploadId=ids[1])  # type: ignore[arg-type]
     uploads.abort(client)
     assert "Uploads" not in client.list_multipart_uploads(Bucket=folder.bucket)
-    assert s3.head(S3Uri(folder.bucket, "done")).size == 1
+    assert s3.store().head(S3Uri(folder.bucket, "done")).size == 1
     with pytest.raises(RuntimeError, match="the job is ending"):
         client.create_multipart_upload(**where[2])  # type: ignore[arg-type]
 
@@ -171,9 +171,9 @@ def test_an_upload_that_is_neither_done_nor_aborted_is_remembered_until_it_is(aw
 def test_the_pinned_version_arrives_not_the_latest(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
     first = put(aws, folder / "file", b"first")
     put(aws, folder / "file", b"second, longer")
-    assert s3.download(folder / "file", tmp_path / "file", first).version_id == first
+    assert s3.store().download(folder / "file", tmp_path / "file", first).version_id == first
     assert (tmp_path / "file").read_bytes() == b"first"
-    s3.download(folder / "file", tmp_path / "file")
+    s3.store().download(folder / "file", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"second, longer"
 
 
@@ -182,35 +182,35 @@ def test_an_object_that_rotted_is_not_believed(aws: Deployed, folder: S3Uri, tmp
     put(aws, folder / "file", b"123456789", ChecksumAlgorithm="CRC64NVME")
     tamper(folder / "file", body)
     with pytest.raises((s3.IntegrityError, BotoCoreError)):
-        s3.download(folder / "file", tmp_path / "file")
+        s3.store().download(folder / "file", tmp_path / "file")
 
 
 def test_an_object_with_no_checksum_of_the_whole_is_taken_by_its_size(
     aws: Deployed, folder: S3Uri, tmp_path: Path
 ) -> None:
     put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
-    assert s3.download(folder / "file", tmp_path / "file").crc64nvme == ""
+    assert s3.store().download(folder / "file", tmp_path / "file").crc64nvme == ""
 
 
 def test_what_is_not_there_is_missing(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
     version = put(aws, folder / "file", b"x")
     aws.s3.delete_object(Bucket=folder.bucket, Key="folder/file")
     for look in (
-        lambda: s3.head(folder / "other"),
-        lambda: s3.head(folder / "file"),
-        lambda: s3.head(folder / "file", "no-such-version"),
-        lambda: s3.read_json(folder / "file.json"),
-        lambda: s3.download(folder / "other", tmp_path / "other"),
+        lambda: s3.store().head(folder / "other"),
+        lambda: s3.store().head(folder / "file"),
+        lambda: s3.store().head(folder / "file", "no-such-version"),
+        lambda: s3.store().read_json(folder / "file.json"),
+        lambda: s3.store().download(folder / "other", tmp_path / "other"),
     ):
-        with pytest.raises(s3.MissingError, match="is not there"):
+        with pytest.raises(s3.MissingError, match="does not exist"):
             look()
-    assert s3.head(folder / "file", version).size == 1
+    assert s3.store().head(folder / "file", version).size == 1
 
 
 def test_a_bucket_without_versions_gives_none(aws: Deployed, folder: S3Uri) -> None:
     aws.s3.create_bucket(Bucket="plain-bucket")
     aws.s3.put_object(Bucket="plain-bucket", Key="file", Body=b"x")
-    assert s3.head(S3Uri("plain-bucket", "file")).version_id == ""
+    assert s3.store().head(S3Uri("plain-bucket", "file")).version_id == ""
 
 
 @pytest.mark.parametrize(
@@ -223,9 +223,9 @@ def test_a_bucket_without_versions_gives_none(aws: Deployed, folder: S3Uri) -> N
 def test_the_version_of_an_unversioned_object_is_none_and_any_other_is_kept(
     folder: S3Uri, told: str, known: str
 ) -> None:
-    with Stubber(s3.client()) as answers:  # moto chooses its version ids itself
+    with Stubber(s3.store().client) as answers:  # moto chooses its version ids itself
         answers.add_response("head_object", {"VersionId": told, "ETag": '"e"', "ContentLength": 1, "Metadata": {}})
-        assert s3.head(folder / "file").version_id == known
+        assert s3.store().head(folder / "file").version_id == known
 
 
 @pytest.mark.parametrize(("size", "found"), [(4, b"1234"), (9, b"123456789"), (100, b"123456789")])
@@ -234,35 +234,35 @@ def test_the_first_bytes_are_fewer_when_the_object_is_shorter(
 ) -> None:
     version = put(aws, folder / "file", b"123456789")
     put(aws, folder / "file", b"another version")
-    assert s3.head_bytes(folder / "file", size, version) == found
+    assert s3.store().read_start(folder / "file", size, version) == found
 
 
 def test_an_empty_object_has_no_first_bytes(aws: Deployed, folder: S3Uri) -> None:
     put(aws, folder / "file", b"")
-    assert s3.head_bytes(folder / "file", 16) == b""
+    assert s3.store().read_start(folder / "file", 16) == b""
 
 
 def test_json_reads_back_as_it_was_written(folder: S3Uri) -> None:
     value = {"b": [1, None, "ü"], "a": {}}
-    s3.write_json(folder / "value.json", value)
-    assert s3.read_json(folder / "value.json") == value
+    s3.store().write_json(folder / "value.json", value)
+    assert s3.store().read_json(folder / "value.json") == value
 
 
 @pytest.mark.parametrize("broken", [1, 2])
 def test_an_answer_that_breaks_off_is_asked_for_again(folder: S3Uri, broken: int) -> None:
-    with Stubber(s3.client()) as answers:
+    with Stubber(s3.store().client) as answers:
         for _ in range(broken):
             answers.add_response("get_object", {"Body": body(b'{"half":', 100)})
         answers.add_response("get_object", {"Body": body(b'{"whole": 1}', 12)})
-        assert s3.read_json(folder / "value.json") == {"whole": 1}
+        assert s3.store().read_json(folder / "value.json") == {"whole": 1}
 
 
 def test_answers_that_go_on_breaking_off_are_given_up(folder: S3Uri) -> None:
-    with Stubber(s3.client()) as answers:
+    with Stubber(s3.store().client) as answers:
         for _ in range(3):
             answers.add_response("get_object", {"Body": body(b"@r", 100)})
         with pytest.raises(IncompleteReadError):
-            s3.head_bytes(folder / "reads.fastq.gz", 100)
+            s3.store().read_start(folder / "reads.fastq.gz", 100)
 
 
 def test_a_call_that_is_not_answered_is_left_to_botocore(folder: S3Uri, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,9 +272,9 @@ def test_a_call_that_is_not_answered_is_left_to_botocore(folder: S3Uri, monkeypa
         asked.append(given)
         raise ReadTimeoutError(endpoint_url="s3")
 
-    monkeypatch.setattr(s3.client(), "get_object", unanswered)
+    monkeypatch.setattr(s3.store().client, "get_object", unanswered)
     with pytest.raises(ReadTimeoutError):
-        s3.read_json(folder / "value.json")
+        s3.store().read_json(folder / "value.json")
     assert len(asked) == 1
 
 
@@ -285,8 +285,8 @@ def body(sent: bytes, promised: int) -> StreamingBody:
 def test_names_below_a_folder_are_all_of_them_and_no_neighbours(aws: Deployed, folder: S3Uri) -> None:
     for name in ("folder/b", "folder/a/c", "folder2/d", "other"):
         put(aws, S3Uri(folder.bucket, name), b"")
-    assert s3.names_below(folder) == ["a/c", "b"]
-    assert s3.keys_beginning(folder.bucket, "folder") == ["folder/a/c", "folder/b", "folder2/d"]
+    assert s3.store().list_names(folder) == ["a/c", "b"]
+    assert s3.store().list_keys(folder.bucket, "folder") == ["folder/a/c", "folder/b", "folder2/d"]
 
 
 def test_more_names_than_one_page_holds_are_all_found(
@@ -295,8 +295,8 @@ def test_more_names_than_one_page_holds_are_all_found(
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
     for name in "abcde":
         put(aws, folder / name, b"")
-    assert s3.names_below(folder) == list("abcde")
-    assert s3.keys_beginning(folder.bucket, "folder/") == [f"folder/{name}" for name in "abcde"]
+    assert s3.store().list_names(folder) == list("abcde")
+    assert s3.store().list_keys(folder.bucket, "folder/") == [f"folder/{name}" for name in "abcde"]
 
 
 def test_of_an_object_with_no_checksum_of_the_whole_every_byte_arrives(
@@ -311,4 +311,4 @@ def test_of_an_object_with_no_checksum_of_the_whole_every_byte_arrives(
 
     monkeypatch.setattr(transfers, "transfer", transfer_and_lose)
     with pytest.raises(s3.IntegrityError, match="8 of 9 bytes arrived"):
-        s3.download(folder / "file", tmp_path / "file")
+        s3.store().download(folder / "file", tmp_path / "file")

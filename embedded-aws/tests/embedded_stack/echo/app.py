@@ -20,4 +20,6 @@ def handler(event, context):
         "layer": layered.NAME,
         "milliseconds": context.get_remaining_time_in_millis(),
         "arn": context.invoked_function_arn,
+        "version": context.function_version,
+        "pid": os.getpid(),
     }

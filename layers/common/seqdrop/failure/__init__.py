@@ -1,1 +1,1 @@
-"""What failed, why, and what to do about it."""
+"""Classify the failures of a run and say what to do about them."""

@@ -1,4 +1,4 @@
-"""How Batch says a job ended: what can be read from the error that a task of Step Functions leaves. Never raises."""
+"""Parse the error of a Step Functions task that ran a Batch job. Missing and invalid fields never raise an error."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
-# How Batch begins to say that a queue's time limit ended a job; the reason follows.
+# The start of Batch's status reason when a time limit of the queue cancelled the job; the reason follows.
 QUEUE_LIMIT = "Canceled by JobStateTimeLimit action due to reason: "
-MOST = 300  # characters of any text of AWS that is kept
+MAX_TEXT = 300  # characters kept of each text from AWS
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The last attempt of a job, in Batch's words."""
+class BatchCause:
+    """Describe how the last attempt of a job ended, according to Batch."""
 
     job_id: str = ""
-    attempt: int = 0  # Batch's own count, from 1; 0 when none started
+    attempt: int = 0  # counted by Batch from 1; 0 if none started
     exit_code: int | None = None
     status_reason: str = ""
     reason: str = ""
     stopped: bool = False
-    log: str = ""  # its group and stream; "" when it never ran
+    log: str = ""  # log group and log stream; "" if the job never ran
     error: str = ""  # the error name of Step Functions
-    text: str = field(default="", repr=False)  # what there is instead of Batch's description
-    cut_off: bool = False  # the description was too long and lost its end
+    text: str = field(default="", repr=False)  # of `Cause`, if it does not describe a job
+    truncated: bool = False  # the description was too long: Step Functions cut off its end
 
     @classmethod
-    def parse(cls, error: Any) -> Ending:
-        """`Cause` is Batch's description of the job in JSON, or a sentence when the API itself failed."""
-        told = _mapping(error)
-        name, cause = plain(_text(told.get("Error")), MOST), _text(told.get("Cause"))
+    def parse(cls, error: Any) -> BatchCause:
+        """Parse `Error` and `Cause`: Batch's description of the job as JSON, or a text if the API call failed."""
+        fields = _mapping(error)
+        name, cause = plain_line(_text(fields.get("Error")), MAX_TEXT), _text(fields.get("Cause"))
         job = _mapping(_from_json(cause))
         if not job:
-            return cls(error=name, text=plain(cause, MOST), cut_off=cause.lstrip().startswith("{"))
+            return cls(error=name, text=plain_line(cause, MAX_TEXT), truncated=cause.lstrip().startswith("{"))
         attempts = _list(job.get("Attempts"))
         last = _mapping(attempts[-1]) if attempts else {}
         container = {**_mapping(job.get("Container")), **_mapping(last.get("Container"))}
         status_reason = _text(job.get("StatusReason")) or _text(last.get("StatusReason"))
         return cls(
-            job_id=plain(_text(job.get("JobId")), MOST),
+            job_id=plain_line(_text(job.get("JobId")), MAX_TEXT),
             attempt=len(attempts),
             exit_code=_number(container.get("ExitCode")),
-            status_reason=plain(status_reason.removeprefix(QUEUE_LIMIT), MOST),
-            reason=plain(_text(container.get("Reason")), MOST),
+            status_reason=plain_line(status_reason.removeprefix(QUEUE_LIMIT), MAX_TEXT),
+            reason=plain_line(_text(container.get("Reason")), MAX_TEXT),
             stopped=job.get("IsTerminated") is True or job.get("IsCancelled") is True,
             log=_log(container),
             error=name,
@@ -54,9 +54,9 @@ class Ending:
 
 
 def _log(container: Mapping[str, Any]) -> str:
-    stream = plain(_text(container.get("LogStreamName")), MOST)
+    stream = plain_line(_text(container.get("LogStreamName")), MAX_TEXT)
     options = _mapping(_mapping(container.get("LogConfiguration")).get("Options"))
-    group = plain(_text(options.get("awslogs-group")), MOST)
+    group = plain_line(_text(options.get("awslogs-group")), MAX_TEXT)
     return f"{group} {stream}".strip() if stream else ""
 
 

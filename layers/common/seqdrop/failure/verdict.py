@@ -1,4 +1,4 @@
-"""Errors of a job, its exit codes, and the verdict that a failed job leaves."""
+"""Define the errors of a job, its exit codes and its verdict: the document that a failed job writes."""
 
 from __future__ import annotations
 
@@ -6,45 +6,51 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seqdrop import signals
 from seqdrop.failure import advice
+from seqdrop.plan.names import VERSION
 
-# Exit codes of a job: the words of sysexits.h, and 128 + SIGTERM.
-USAGE, BAD_DATA, INTERNAL_EXIT, TRY_AGAIN, STOPPED_EXIT = 64, 65, 70, 75, 143
+# Exit codes of a job, after sysexits.h; STOPPED_EXIT is 128 + SIGTERM.
+USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT = 64, 65, 70, 75
+STOPPED_EXIT = signals.STOPPED_EXIT
 
-BAD_INPUT = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
+BAD_INPUT_CLASS = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
 
 
 class JobError(Exception):
-    """A job cannot go on, and knows why: the class of it and a sentence for a person."""
+    """Report why a job cannot continue: a failure class and a message for the user."""
 
     exit_code = INTERNAL_EXIT
 
     def __init__(self, failure_class: str, message: str) -> None:
+        """Set the failure class, a key of `advice.ADVICE`, and the message."""
         super().__init__(message)
         self.failure_class = failure_class
 
 
 class BadInputError(JobError):
-    """The reads or the genome are not what they should be; another try reads the same bytes."""
+    """Report invalid reads or an invalid reference. A retry fails too: it reads the same bytes."""
 
-    exit_code = BAD_DATA
+    exit_code = BAD_DATA_EXIT
 
     def __init__(self, kind: str, message: str) -> None:
+        """Set the failure class BAD_INPUT.<kind>, or REFERENCE, and the message."""
         super().__init__(kind if kind == "REFERENCE" else f"BAD_INPUT.{kind}", message)
 
 
 class UsageError(JobError):
-    """The plan asks for what the tool's wrapper does not allow."""
+    """Report an option in the plan that the tool's wrapper does not allow."""
 
-    exit_code = USAGE
+    exit_code = USAGE_EXIT
 
     def __init__(self, message: str) -> None:
+        """Set the failure class BAD_INPUT.ARGS and the message."""
         super().__init__("BAD_INPUT.ARGS", message)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why one attempt of a job failed, as the job itself saw it."""
+    """Say why one attempt of a job failed, as the job itself reports it."""
 
     failure_class: str
     message: str
@@ -55,14 +61,21 @@ class Verdict:
     job_id: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the verdict document, with the advice for its class."""
         fields = asdict(self)
-        return {"class": fields.pop("failure_class"), **fields, "advice": advice.on(self.failure_class)}
+        return {
+            "version": VERSION,
+            "class": fields.pop("failure_class"),
+            **fields,
+            "advice": advice.get(self.failure_class),
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> Verdict:
-        """Raises ValueError for what no job of ours wrote."""
+        """Parse a verdict document; raise ValueError if a field is missing or invalid."""
         match value:
             case {
+                "version": int(version),
                 "class": str(failure_class),
                 "message": str(message),
                 "tool": str(tool),
@@ -70,7 +83,9 @@ class Verdict:
                 "stderr_tail": list(tail),
                 "peak_memory": int(peak_memory),
                 "job_id": str(job_id),
-            } if failure_class in advice.ADVICE or BAD_INPUT.fullmatch(failure_class):
+            } if version in range(1, VERSION + 1) and (
+                failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class)
+            ):
                 lines = tuple(line for line in tail if isinstance(line, str))
                 return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
-        raise ValueError("this is no verdict")
+        raise ValueError("not a verdict")

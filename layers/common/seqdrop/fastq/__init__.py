@@ -1,1 +1,1 @@
-"""Reads: FASTQ files parsed and verified."""
+"""Parse and verify FASTQ files."""

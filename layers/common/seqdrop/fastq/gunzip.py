@@ -1,4 +1,4 @@
-"""Files unpacked block by block and proven on the way: the checksum and length of every gzip member, and their end."""
+"""Decompress files block by block and verify the checksum and the length of every gzip member."""
 
 from __future__ import annotations
 
@@ -9,104 +9,118 @@ from typing import Self
 
 from seqdrop import signals
 from seqdrop.failure.verdict import BadInputError
+from seqdrop.fastq.records import GZIP_MAGIC
 
-GZIP_MAGIC = b"\x1f\x8b"
-BLOCK = 16 << 10  # of the packed file: deflate makes at most 1,032 times as much of it, so memory stays flat
-PLAIN_BLOCK = 64 << 10
-# Reads pack to a fifth or so, and the dullest to a fiftieth: what grows more than this for long is made to do harm.
-MOST_GROWTH, GROWTH_FROM = 200, 256 << 20
-_UNKNOWN_FLAGS = 0xE0  # of a member's fourth byte: what no writer of gzip sets
+BLOCK_SIZE = 16 << 10  # compressed bytes: deflate expands them at most 1,032 times, so memory use stays flat
+PLAIN_BLOCK_SIZE = 64 << 10
+# FASTQ data compresses to about a fifth, and to a fiftieth at best. A file that exceeds this ratio over the first
+# 256 MiB is a decompression bomb.
+MAX_RATIO, RATIO_CHECKED_FROM = 200, 256 << 20
+_RESERVED_FLAGS = 0xE0  # of the fourth byte of a gzip member: no gzip writer sets them
 
 
-class Unpacked:
-    """The bytes of a file, gzip of any number of members (BGZF too) or plain. Iterating raises BadInputError."""
+class GzipReader:
+    """Read the bytes of a file: plain, or gzip with any number of members (BGZF included).
+
+    Iterating yields decompressed blocks and raises BadInputError.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Open the file at `path` and detect whether it is gzip."""
         self.name, self.size = path.name, path.stat().st_size
         self._file = path.open("rb")
-        self.beginning = self._file.read(len(GZIP_MAGIC))
-        self.zipped = self.beginning == GZIP_MAGIC
+        self.first_bytes = self._file.read(len(GZIP_MAGIC))
+        self.is_gzip = self.first_bytes == GZIP_MAGIC
         self._file.seek(0)
-        self.given = 0  # bytes handed out so far
-        self._proven = True  # no member is open whose checksum is still to come
-        self._fault: BadInputError | None = None  # raised to whoever read it, in a thread perhaps that nobody asks
-        self._blocks = self._remembered(self._members() if self.zipped else self._plain())
+        self.bytes_out = 0  # decompressed bytes so far
+        self._member_verified = True  # False between the start of a member and its checksum
+        # Kept for verify_checksum: the iteration may fail in a thread whose result is never fetched.
+        self._error: BadInputError | None = None
+        self._blocks = self._keep_error(self._read_members() if self.is_gzip else self._read_plain())
 
     def __enter__(self) -> Self:
+        """Return the reader itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the file."""
         self._file.close()
 
     def __iter__(self) -> Iterator[bytes]:
+        """Iterate over the blocks that are not read yet."""
         return self._blocks
 
-    def prove(self) -> None:
-        """Read on to the checksum of what was handed out: damaged bytes look like any bad reads before it is seen."""
-        if self._fault:
-            raise self._fault
-        while not (self._proven or signals.is_told()) and next(self._blocks, None) is not None:
+    def verify_checksum(self) -> None:
+        """Read to the end of the current gzip member, so that its checksum is verified; raise BadInputError.
+
+        Call it when a parser finds invalid reads: damaged gzip data looks like invalid reads until its checksum.
+        """
+        if self._error:
+            raise self._error
+        while not (self._member_verified or signals.stop_requested()) and next(self._blocks, None) is not None:
             pass
 
-    def _remembered(self, blocks: Generator[bytes]) -> Generator[bytes]:
+    def _keep_error(self, blocks: Generator[bytes]) -> Generator[bytes]:
         try:
             yield from blocks
         except BadInputError as error:
-            self._fault = error
+            self._error = error
             raise
 
-    def _plain(self) -> Generator[bytes]:
-        while block := self._file.read(PLAIN_BLOCK):
-            self.given += len(block)
+    def _read_plain(self) -> Generator[bytes]:
+        while block := self._file.read(PLAIN_BLOCK_SIZE):
+            self.bytes_out += len(block)
             yield block
 
-    def _members(self) -> Generator[bytes]:
-        from isal import isal_zlib  # noqa: PLC0415  compiled: in images, never in the layer
+    def _read_members(self) -> Generator[bytes]:
+        from isal import isal_zlib  # noqa: PLC0415  compiled: installed in the images, not in the layer
 
-        packed = self._file.read(BLOCK)
-        while packed:
-            start, self._proven = self._file.tell() - len(packed), False
-            if packed[3:4] and packed[3] & _UNKNOWN_FLAGS:
-                raise self._damaged(start)
-            member = isal_zlib.decompressobj(31)  # 31: gzip, with its header and trailer
+        data = self._file.read(BLOCK_SIZE)
+        while data:
+            start, self._member_verified = self._file.tell() - len(data), False
+            if data[3:4] and data[3] & _RESERVED_FLAGS:
+                raise self._damage_error(start)
+            member = isal_zlib.decompressobj(31)  # 31: gzip, with header and trailer
             while not member.eof:
-                packed = packed or self._file.read(BLOCK)
-                if not packed:
-                    raise BadInputError("TRUNCATED", f"{self.name} is cut off: its gzip stream has no end")
+                data = data or self._file.read(BLOCK_SIZE)
+                if not data:
+                    raise BadInputError("TRUNCATED", f"{self.name} is truncated: its gzip data has no end")
                 try:
-                    block, packed = member.decompress(packed), b""
+                    block, data = member.decompress(data), b""
                 except isal_zlib.error:  # type: ignore[misc]
-                    raise self._damaged(start) from None
-                self.given += len(block)
-                self._prove_growth()
-                self._proven = member.eof
+                    raise self._damage_error(start) from None
+                self.bytes_out += len(block)
+                self._check_ratio()
+                self._member_verified = member.eof
                 yield block
-            packed = self._next_member(member.unused_data)
+            data = self._next_member(member.unused_data)
 
-    def _next_member(self, packed: bytes) -> bytes:
-        """What follows a member: the next one, or b"" at the end, where zeros may fill up a disk or tape block."""
-        if len(packed) < BLOCK:  # a header that is split may be refused for its checksum
-            packed += self._file.read(BLOCK)
-        if packed.startswith(GZIP_MAGIC):
-            return packed
-        end, zeros = self._file.tell() - len(packed), True
-        while packed and zeros:
-            zeros = not packed.strip(b"\0")
-            packed = self._file.read(BLOCK)
-        if not zeros:
-            raise BadInputError(
-                "CORRUPT_GZIP", f"{self.name} has {self.size - end:,} bytes after its end that are no gzip"
-            )
+    def _next_member(self, data: bytes) -> bytes:
+        """Return the start of the next member, or b"" at the end of the file.
+
+        Zeros after the last member are allowed: they pad files to a disk or tape block.
+        """
+        if len(data) < BLOCK_SIZE:  # isal may reject the checksum of a header that is split across two calls
+            data += self._file.read(BLOCK_SIZE)
+        if data.startswith(GZIP_MAGIC):
+            return data
+        end, only_zeros = self._file.tell() - len(data), True
+        while data and only_zeros:
+            only_zeros = not data.strip(b"\0")
+            data = self._file.read(BLOCK_SIZE)
+        if not only_zeros:
+            extra = self.size - end
+            raise BadInputError("CORRUPT_GZIP", f"{self.name} has {extra:,} extra bytes after the end of the gzip data")
         return b""
 
-    def _damaged(self, start: int) -> BadInputError:
+    def _damage_error(self, start: int) -> BadInputError:
         end = self._file.tell()
         return BadInputError(
             "CORRUPT_GZIP", f"{self.name} is damaged between byte {start:,} and {end:,} of {self.size:,}"
         )
 
-    def _prove_growth(self) -> None:
-        if self.given > GROWTH_FROM and self.given > MOST_GROWTH * self._file.tell():
+    def _check_ratio(self) -> None:
+        if self.bytes_out > RATIO_CHECKED_FROM and self.bytes_out > MAX_RATIO * self._file.tell():
             raise BadInputError(
-                "LIMIT", f"{self.name} unpacks to more than {MOST_GROWTH} times its size, as no reads do"
+                "LIMIT", f"{self.name} expands to more than {MAX_RATIO} times its compressed size; FASTQ data does not"
             )

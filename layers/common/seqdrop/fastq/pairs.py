@@ -1,7 +1,7 @@
-"""Two FASTQs read side by side and proven to be the mates of each other.
+"""Read two FASTQ files side by side and verify that they contain the mates of the same read pairs.
 
-Aligners end with 0 on reads that are cut, corrupt or mispaired, so nothing is believed here: every gzip member's
-checksum, the shape of every record, equal counts and equal names of the mates.
+Aligners exit with 0 on truncated, corrupt or mispaired reads. Therefore everything is verified here: the checksum of
+every gzip member, the format of every record, equal read counts and equal names of the mates.
 """
 
 from __future__ import annotations
@@ -12,74 +12,76 @@ from pathlib import Path
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import reader, records
-from seqdrop.fastq.gunzip import Unpacked
-from seqdrop.fastq.prefetch import ahead
-from seqdrop.fastq.records import LINES, Batch
+from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.prefetch import prefetch
+from seqdrop.fastq.records import LINES_PER_READ, Batch
 
 
 class Pairs:
-    """The pairs of one lane, to be read once; afterwards it is known how many there are."""
+    """Read the pairs of one lane, once; `count` and `duplicate_names` are final when all batches are read."""
 
     def __init__(self, fastq_1: Path, fastq_2: Path) -> None:
+        """Set the files of a lane; they are opened by `batches`."""
         self._paths = fastq_1, fastq_2
-        self._named = f"{fastq_1.name} and {fastq_2.name}"
+        self._label = f"{fastq_1.name} and {fastq_2.name}"
         self.count = 0
-        self.again = 0  # pairs with a name that another has: in their own batch or in the first one
+        self.duplicate_names = 0  # pairs whose name occurs earlier in their own batch, or in the first batch
         self._first_names: frozenset[bytes] = frozenset()
 
     def batches(self) -> Generator[tuple[Batch, Batch]]:
-        """Batches of both mates side by side, every one proven; raises BadInputError."""
-        with Unpacked(self._paths[0]) as one, Unpacked(self._paths[1]) as two:
+        """Yield verified batches of both mates; raise BadInputError."""
+        with GzipReader(self._paths[0]) as one, GzipReader(self._paths[1]) as two:
             try:
-                yield from self._proven(one, two)
+                yield from self._read_checked(one, two)
             except BadInputError:
-                one.prove()
-                two.prove()
+                one.verify_checksum()
+                two.verify_checksum()
                 raise
         if self.count == 0:
-            raise BadInputError("EMPTY", f"{self._named} hold no reads")
+            raise BadInputError("EMPTY", f"{self._label} contain no reads")
 
-    def _proven(self, file_1: Unpacked, file_2: Unpacked) -> Generator[tuple[Batch, Batch]]:
-        # Each mate in a thread of its own: unpacking lets the others run.
-        with closing(ahead(reader.batches(file_1))) as first, closing(ahead(reader.batches(file_2))) as second:
+    def _read_checked(self, file_1: GzipReader, file_2: GzipReader) -> Generator[tuple[Batch, Batch]]:
+        # One thread for each mate: decompression releases the GIL.
+        batches_1, batches_2 = prefetch(reader.read_batches(file_1)), prefetch(reader.read_batches(file_2))
+        with closing(batches_1), closing(batches_2):
             while True:
-                one, two = next(first, None), next(second, None)
+                one, two = next(batches_1, None), next(batches_2, None)
                 if one is None and two is None:
                     return
                 if one is None or two is None or len(one) != len(two):
-                    raise self._unequal(one, two)
-                self._prove_mates(one, two)
-                self._note_names(one.names)
+                    raise self._count_error(one, two)
+                self._check_mates(one, two)
+                self._count_duplicates(one.names)
                 self.count += len(one)
                 yield one, two
 
-    def _unequal(self, *mates: Batch | None) -> BadInputError:
-        """Both counts, as far as they are known: a file that goes on is not read to its end."""
-        told = []
+    def _count_error(self, *mates: Batch | None) -> BadInputError:
+        """State both read counts; "at least" marks a file that is not read to its end."""
+        counts = []
         for batch in mates:
-            goes_on = batch is not None and len(batch) == reader.BATCH
-            told.append(f"{'at least ' if goes_on else ''}{self.count + len(batch or ()):,}")
-        return BadInputError("MATE_COUNT", f"{self._named} do not hold the same number of reads: {' and '.join(told)}")
+            at_least = "at least " if batch is not None and len(batch) == reader.BATCH_SIZE else ""
+            counts.append(f"{at_least}{self.count + len(batch or ()):,}")
+        return BadInputError("MATE_COUNT", f"{self._label} contain different numbers of reads: {' and '.join(counts)}")
 
-    def _prove_mates(self, one: Batch, two: Batch) -> None:
+    def _check_mates(self, one: Batch, two: Batch) -> None:
         name_1, name_2 = (path.name for path in self._paths)
         if self.count == 0:
-            records.prove_phred33(one.qualities, name_1)
-            records.prove_phred33(two.qualities, name_2)
-        records.prove_mates(one, two, name_1, name_2, self.count)
+            records.check_phred33(one.qualities, name_1)
+            records.check_phred33(two.qualities, name_2)
+        records.check_mates(one, two, name_1, name_2, self.count)
 
-    def _note_names(self, names: list[bytes]) -> None:
-        """Neither Illumina nor archives repeat names; a file that was joined to itself does."""
-        seen = frozenset(names)
-        self.again += len(names) - len(seen) + len(seen & self._first_names)
-        self._first_names = self._first_names or seen
+    def _count_duplicates(self, names: list[bytes]) -> None:
+        """Count repeated names: Illumina and the archives never repeat one, a file concatenated to itself does."""
+        unique = frozenset(names)
+        self.duplicate_names += len(names) - len(unique) + len(unique & self._first_names)
+        self._first_names = self._first_names or unique
 
 
-def interleaved(one: Batch, two: Batch) -> bytes:
-    """A batch as plain FASTQ, mates side by side."""
-    lines = [b"+"] * (2 * LINES * len(one))
+def interleave(one: Batch, two: Batch) -> bytes:
+    """Return a batch as plain FASTQ, with the mates of each pair one after the other."""
+    lines = [b"+"] * (2 * LINES_PER_READ * len(one))
     for mate, batch in enumerate((one, two)):
-        heads = [b"@" + name for name in batch.names]
-        for place, column in ((0, heads), (1, batch.sequences), (3, batch.qualities)):
-            lines[LINES * mate + place :: 2 * LINES] = column
+        headers = [b"@" + name for name in batch.names]
+        for offset, column in ((0, headers), (1, batch.sequences), (3, batch.qualities)):
+            lines[LINES_PER_READ * mate + offset :: 2 * LINES_PER_READ] = column
     return b"\n".join([*lines, b""])

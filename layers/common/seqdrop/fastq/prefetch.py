@@ -1,4 +1,4 @@
-"""Work in a thread beside the one that uses it."""
+"""Compute the next items of a generator in a background thread."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import closing
 from typing import TypeVar
 
 Item = TypeVar("Item")
-DEPTH = 2  # items that wait: enough that neither side stands still, few enough for flat memory
+DEPTH = 2  # items that wait: enough that neither side is idle, few enough that memory use stays flat
 
 
-def ahead(items: Generator[Item]) -> Generator[Item]:
-    """What `items` yields, the next ones made while one is used."""
+def prefetch(items: Generator[Item]) -> Generator[Item]:
+    """Yield the items, and compute the next ones while the caller uses the current one."""
     with closing(items), ThreadPoolExecutor(1) as thread:
-        coming = deque(thread.submit(next, items, None) for _ in range(DEPTH))
+        queue = deque(thread.submit(next, items, None) for _ in range(DEPTH))
         try:
-            while (item := coming.popleft().result()) is not None:
-                coming.append(thread.submit(next, items, None))
+            while (item := queue.popleft().result()) is not None:
+                queue.append(thread.submit(next, items, None))
                 yield item
         finally:
             thread.shutdown(cancel_futures=True)

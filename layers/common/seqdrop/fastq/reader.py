@@ -1,88 +1,74 @@
-"""FASTQ files as they are found in the wild, read a batch at a time and proven on the way."""
+"""Read FASTQ files in batches and verify every record.
+
+Accepted variants: gzip, BGZF or plain text, LF or CRLF line ends, blank lines at the end of the file.
+"""
 
 from __future__ import annotations
 
-import re
-import zlib
 from collections.abc import Generator
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import records
-from seqdrop.fastq.gunzip import GZIP_MAGIC, Unpacked
-from seqdrop.fastq.records import LINES, LONGEST_LINE, Batch
+from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.records import LINES_PER_READ, MAX_LINE, Batch
 
-BATCH = 10_000  # pairs; fixed, so that what is made of a batch does not depend on the number of threads
-LARGEST_BATCH = 32 << 20  # bytes: reads of 1,500 bases; this pipeline is for short ones, and its memory stays flat
-MOST_BLANK = 1_000  # lines at the end of a file
-# `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`, as sequencers name reads. A flowcell goes into header lines and sheets:
-# what else might stand there is no flowcell.
-_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<lane>\d{1,3}):\d+:\d+:\d+")
+BATCH_SIZE = 10_000  # pairs; fixed, so that results computed from a batch do not depend on the number of threads
+MAX_BATCH_BYTES = 32 << 20  # reads of 1,500 bases: this pipeline is for short reads, and its memory use stays flat
+MAX_BLANK_LINES = 1_000  # at the end of a file
 
 
-def read_group(head: bytes) -> str | None:
-    """`<flowcell>.<lane>` from the first bytes of a FASTQ, gzip or plain; None where reads are not named so."""
-    if head.startswith(GZIP_MAGIC):
-        try:
-            head = zlib.decompressobj(wbits=31).decompress(head, 64 << 10)
-        except zlib.error:
-            return None
-    found = _ILLUMINA.match(head.removeprefix(b"@"))
-    return f"{found['flowcell'].decode()}.{found['lane'].decode()}" if found else None
-
-
-def batches(file: Unpacked) -> Generator[Batch]:
-    """The records of one file; raises BadInputError."""
+def read_batches(file: GzipReader) -> Generator[Batch]:
+    """Yield the reads of one file, BATCH_SIZE at a time; raise BadInputError."""
     names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
     mate: bytes | None = None
-    given = 0
+    batch_start = 0
     try:
-        for reads in _proven(file):
+        for reads in _parse_blocks(file):
             mate = reads.mate if mate is None and reads else mate
             names += reads.names
             sequences += reads.sequences
             qualities += reads.qualities
-            if len(names) < BATCH and file.given - given > LARGEST_BATCH:
-                raise BadInputError(
-                    "LIMIT", f"{file.name} holds reads too long for this pipeline, which is for short ones"
-                )
-            while len(names) >= BATCH:
-                yield Batch(names[:BATCH], sequences[:BATCH], qualities[:BATCH], mate or b"")
-                del names[:BATCH], sequences[:BATCH], qualities[:BATCH]
-                given = file.given
+            if len(names) < BATCH_SIZE and file.bytes_out - batch_start > MAX_BATCH_BYTES:
+                raise BadInputError("LIMIT", f"{file.name} contains long reads; this pipeline is for short reads")
+            while len(names) >= BATCH_SIZE:
+                yield Batch(names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE], mate or b"")
+                del names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE]
+                batch_start = file.bytes_out
     except BadInputError:
-        file.prove()  # a damaged file is called that, not by what its damage looks like
+        file.verify_checksum()  # report damaged gzip data as such, not as the invalid reads it looks like
         raise
     if names:
         yield Batch(names, sequences, qualities, mate or b"")
 
 
-def _proven(file: Unpacked) -> Generator[Batch]:
-    """The reads of block after block: while they are in the processor's cache, to look at them costs half."""
+def _parse_blocks(file: GzipReader) -> Generator[Batch]:
+    """Parse block by block: checking reads while they are in the processor's cache takes half the time."""
     number = 0
-    for lines in _lines(file):
-        reads = records.proven(lines, file.name, number)
+    for lines in _read_lines(file):
+        reads = records.parse_reads(lines, file.name, number)
         number += len(reads)
         yield reads
 
 
-def _lines(file: Unpacked) -> Generator[list[bytes]]:
-    """Lines without their ends, whole records of them until the end."""
-    if not file.zipped and file.name.endswith(".gz") and file.beginning[:1] not in (b"@", b""):
-        raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is no gzip file")
+def _read_lines(file: GzipReader) -> Generator[list[bytes]]:
+    """Yield lines without line ends, only complete records until the end of the file."""
+    if not file.is_gzip and file.name.endswith(".gz") and file.first_bytes[:1] not in (b"@", b""):
+        raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is not a gzip file")
     lines: list[bytes] = []
-    rest = b""  # a line whose end is still to come
+    rest = b""  # the start of a line that the next block continues
     for block in file:
         text = rest + block
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n")
         more = text.split(b"\n")
         rest = more.pop()
-        if len(rest) > LONGEST_LINE:
-            raise BadInputError("LIMIT", f"{file.name} has a line of more than {LONGEST_LINE:,} bytes")
+        if len(rest) > MAX_LINE:
+            raise BadInputError("LIMIT", f"{file.name} has a line longer than {MAX_LINE:,} bytes")
         lines += more
         end = len(lines)
-        while end and not lines[end - 1] and len(lines) - end < MOST_BLANK:  # kept back: they may be the end
+        # Hold back blank lines: they may be the last lines of the file.
+        while end and not lines[end - 1] and len(lines) - end < MAX_BLANK_LINES:
             end -= 1
-        yield lines[: end - end % LINES]
-        del lines[: end - end % LINES]
-    yield records.without_blank_end([*lines, rest.removesuffix(b"\r")])
+        yield lines[: end - end % LINES_PER_READ]
+        del lines[: end - end % LINES_PER_READ]
+    yield records.strip_trailing_blanks([*lines, rest.removesuffix(b"\r")])

@@ -1,142 +1,171 @@
-"""FASTQ records, proven many at a time.
+"""Parse and verify FASTQ records, many at a time.
 
-Nothing here looks at one read alone unless something is wrong: what all reads must have is asked of all of them at
-once, in calls that are loops in C.
+Reads are checked in bulk, with calls that loop in C. A single read is examined only to name its error.
 """
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seqdrop.failure.verdict import BadInputError
 
-LONGEST_LINE = 1 << 20  # bytes
-LONGEST_NAME = 254  # bytes: a BAM record has no room for more
-LINES = 4  # of a record
-MATES = (b"/1", b"/2")  # as names may end
-# What SAM allows in names, bases and qualities.
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_LINE = 1 << 20  # bytes
+MAX_NAME = 254  # bytes: the limit of a BAM record
+LINES_PER_READ = 4
+MATE_SUFFIXES = (b"/1", b"/2")  # of read names
+# The characters that SAM allows in names, bases and qualities.
 NAME_BYTES = bytes(byte for byte in range(33, 127) if byte != ord("@"))
-BASES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.="
-QUALITIES = bytes(range(33, 127))
+BASE_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.="
+QUALITY_BYTES = bytes(range(33, 127))
+NO_HEADER = "has no '@' at the start of its header line"
+# Illumina read names: `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`. The flowcell is written to @RG header lines and to
+# sample sheets, so only harmless characters are accepted.
+_ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<lane>\d{1,3}):\d+:\d+:\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Reads of one mate, in order: names without `/1` or comment, sequences, qualities."""
+    """Reads of one mate, in file order: names without `/1` and comment, sequences, qualities."""
 
     names: list[bytes]
     sequences: list[bytes]
     qualities: list[bytes]
-    mate: bytes  # b"1" or b"2" where the first read's header says which mate it is, else b""
+    mate: bytes  # b"1" or b"2" if the header of the first read states it, else b""
 
     def __len__(self) -> int:
+        """Return the number of reads."""
         return len(self.names)
 
 
-def without_blank_end(lines: list[bytes]) -> list[bytes]:
-    """Blank lines at the very end do no harm; those of a last record without bases are not among them."""
-    while lines and not lines[-1] and (len(lines) % LINES or not any(lines[-LINES:])):
+def read_group(head: bytes) -> str | None:
+    """Return `<flowcell>.<lane>` from the first bytes of a FASTQ, gzip or plain; None without Illumina names."""
+    if head.startswith(GZIP_MAGIC):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, 64 << 10)
+        except zlib.error:
+            return None
+    match = _ILLUMINA.match(head.removeprefix(b"@"))
+    return f"{match['flowcell'].decode()}.{match['lane'].decode()}" if match else None
+
+
+def strip_trailing_blanks(lines: list[bytes]) -> list[bytes]:
+    """Remove the blank lines at the end of a file.
+
+    Blank lines inside the last record stay: they are the bases and qualities of a read without bases.
+    """
+    while lines and not lines[-1] and (len(lines) % LINES_PER_READ or not any(lines[-LINES_PER_READ:])):
         lines.pop()
     return lines
 
 
-def proven(lines: list[bytes], file: str, number: int) -> Batch:
-    """The reads of these lines, `number` reads having come before them; raises BadInputError."""
-    whole = len(lines) - len(lines) % LINES
-    columns = [lines[place:whole:LINES] for place in range(LINES)]
-    heads, sequences, pluses, qualities = columns
-    names = _full_names(heads)
-    if whole and not (names and _are_reads(names, sequences, pluses, qualities)):
-        raise _first_fault(zip(*columns, strict=True), file, number)
-    if len(lines) > whole:
-        place = number + whole // LINES + 1
-        if not lines[whole].startswith(b"@"):  # a note, a log's line: no read that was cut
-            raise BadInputError("MALFORMED", f"{file}: no '@' where a name should begin in read {place}")
-        raise BadInputError("TRUNCATED", f"{file} ends in the middle of read {place}")
-    return Batch(_without_mate(names), sequences, qualities, _mate(heads[0]) if heads else b"")
+def parse_reads(lines: list[bytes], file: str, reads_before: int) -> Batch:
+    """Parse lines into reads; raise BadInputError, with the read's number, if one is invalid or incomplete.
+
+    `reads_before` is the number of reads in the file before these lines.
+    """
+    end = len(lines) - len(lines) % LINES_PER_READ
+    columns = [lines[offset:end:LINES_PER_READ] for offset in range(LINES_PER_READ)]
+    headers, sequences, pluses, qualities = columns
+    names = _parse_names(headers)
+    if end and not (names and _all_valid(names, sequences, pluses, qualities)):
+        raise _find_error(zip(*columns, strict=True), file, reads_before)
+    if len(lines) > end:
+        number = reads_before + end // LINES_PER_READ + 1
+        if not lines[end].startswith(b"@"):  # other text, such as a line of a log: not a truncated read
+            raise BadInputError("MALFORMED", f"{file}: read {number} {NO_HEADER}")
+        raise BadInputError("TRUNCATED", f"{file} ends in the middle of read {number}")
+    return Batch(_strip_mates(names), sequences, qualities, _parse_mate(headers[0]) if headers else b"")
 
 
-def _full_names(heads: list[bytes]) -> list[bytes]:
-    """What stands between "@" and the first blank of every head; empty when one does not begin with "@"."""
-    joined = b"\n".join(heads).replace(b"\t", b" ")
+def _parse_names(headers: list[bytes]) -> list[bytes]:
+    """Return the text between "@" and the first blank of every header; [] if one does not begin with "@"."""
+    joined = b"\n".join(headers).replace(b"\t", b" ")
     bare = joined[1:].split(b"\n@")
-    if not joined.startswith(b"@") or len(bare) != len(heads):
+    if not joined.startswith(b"@") or len(bare) != len(headers):
         return []
-    return [head.partition(b" ")[0] for head in bare]
+    return [header.partition(b" ")[0] for header in bare]
 
 
-def _without_mate(names: list[bytes]) -> list[bytes]:
+def _strip_mates(names: list[bytes]) -> list[bytes]:
     if b"/" not in b"".join(names):
         return names
-    return [name[:-2] if name.endswith(MATES) else name for name in names]
+    return [name[:-2] if name.endswith(MATE_SUFFIXES) else name for name in names]
 
 
-def _are_reads(names: list[bytes], sequences: list[bytes], pluses: list[bytes], qualities: list[bytes]) -> bool:
-    """Whether all records are whole and hold nothing that SAM does not allow."""
+def _all_valid(names: list[bytes], sequences: list[bytes], pluses: list[bytes], qualities: list[bytes]) -> bool:
+    """Check that all records are complete and contain only characters that SAM allows."""
     lengths = list(map(len, sequences))
     name_lengths = list(map(len, names))
     return (
         lengths == list(map(len, qualities))
         and min(lengths) > 0
-        and max(lengths) <= LONGEST_LINE
+        and max(lengths) <= MAX_LINE
         and min(name_lengths) > 0
-        and max(name_lengths) <= LONGEST_NAME
+        and max(name_lengths) <= MAX_NAME
         and b"\n".join([b"", *pluses]).count(b"\n+") == len(pluses)
         and not b"".join(names).translate(None, NAME_BYTES)
-        and not b"".join(sequences).translate(None, BASES)
-        and not b"".join(qualities).translate(None, QUALITIES)
+        and not b"".join(sequences).translate(None, BASE_BYTES)
+        and not b"".join(qualities).translate(None, QUALITY_BYTES)
     )
 
 
-def _first_fault(records: Iterable[tuple[bytes, ...]], file: str, number: int) -> BadInputError:
-    for place, record in enumerate(records, start=number + 1):
-        if fault := _fault(*record):
-            return BadInputError(fault[0], f"{file}: {fault[1]} in read {place}")
-    raise AssertionError("a batch was refused but none of its reads")
+def _find_error(records: Iterable[tuple[bytes, ...]], file: str, reads_before: int) -> BadInputError:
+    for number, record in enumerate(records, start=reads_before + 1):
+        if error := _describe_error(*record):
+            kind, description = error
+            return BadInputError(kind, f"{file}: read {number} {description}")
+    raise AssertionError("a batch is invalid, but each of its reads is valid")
 
 
-def _fault(head: bytes, sequence: bytes, plus: bytes, quality: bytes) -> tuple[str, str] | None:
-    """Kind and words of what is wrong with one read; asks what `_are_reads` asks of all."""
-    name = head[1:].replace(b"\t", b" ").partition(b" ")[0]
-    faults = [
-        (head[:1] != b"@", "MALFORMED", "no '@' where a name should begin"),
-        (not name, "MALFORMED", "no name"),
-        (len(name) > LONGEST_NAME, "LIMIT", f"a name of more than {LONGEST_NAME} bytes"),
-        (name.translate(None, NAME_BYTES), "MALFORMED", "a name with a letter that SAM does not allow"),
-        (plus[:1] != b"+", "MALFORMED", "no '+' line"),
-        (not sequence, "MALFORMED", "no bases"),
-        (len(sequence) > LONGEST_LINE, "LIMIT", f"more than {LONGEST_LINE:,} bases"),
-        (len(sequence) != len(quality), "MALFORMED", f"{len(sequence)} bases but {len(quality)} qualities"),
-        (sequence.translate(None, BASES), "MALFORMED", "a letter that stands for no base"),
-        (quality.translate(None, QUALITIES), "MALFORMED", "a quality that SAM does not allow"),
+def _describe_error(header: bytes, sequence: bytes, plus: bytes, quality: bytes) -> tuple[str, str] | None:
+    """Return the kind and the description of a read's error; checks the same rules as `_all_valid`."""
+    name = header[1:].replace(b"\t", b" ").partition(b" ")[0]
+    rules = [
+        (header[:1] != b"@", "MALFORMED", NO_HEADER),
+        (not name, "MALFORMED", "has no name"),
+        (len(name) > MAX_NAME, "LIMIT", f"has a name longer than {MAX_NAME} bytes"),
+        (name.translate(None, NAME_BYTES), "MALFORMED", "has a name with a character that SAM does not allow"),
+        (plus[:1] != b"+", "MALFORMED", "has no '+' line"),
+        (not sequence, "MALFORMED", "has no bases"),
+        (len(sequence) > MAX_LINE, "LIMIT", f"has more than {MAX_LINE:,} bases"),
+        (len(sequence) != len(quality), "MALFORMED", f"has {len(sequence)} bases but {len(quality)} qualities"),
+        (sequence.translate(None, BASE_BYTES), "MALFORMED", "has a character that is not a base"),
+        (quality.translate(None, QUALITY_BYTES), "MALFORMED", "has a quality that SAM does not allow"),
     ]
-    return next(((kind, words) for wrong, kind, words in faults if wrong), None)
+    return next(((kind, description) for broken, kind, description in rules if broken), None)
 
 
-def _mate(head: bytes) -> bytes:
-    """Which mate a header says it is: `name/2`, or CASAVA 1.8's `name 2:N:0:...`."""
-    name, _, comment = head.partition(b" ")
-    if name.endswith(MATES):
+def _parse_mate(header: bytes) -> bytes:
+    """Return the mate that a header states, as `name/2` or as CASAVA 1.8's `name 2:N:0:...`; b"" if neither."""
+    name, _, comment = header.partition(b" ")
+    if name.endswith(MATE_SUFFIXES):
         return name[-1:]
     return comment[:1] if comment.startswith((b"1:", b"2:")) else b""
 
 
-def prove_mates(one: Batch, two: Batch, name_1: str, name_2: str, number: int) -> None:
-    """Raises BadInputError for reads that are no mates, as far as both go; `number` pairs came before them."""
-    if number == 0 and one and (one.sequences, one.qualities) == (two.sequences, two.qualities):
-        raise BadInputError("SAME_FILE", f"{name_1} and {name_2} hold the same reads")
-    if number == 0 and (one.mate, two.mate) in {(b"2", b"1"), (b"2", b""), (b"", b"1")}:
-        raise BadInputError("SWAPPED", f"{name_1} holds second mates or {name_2} first ones: they are swapped")
+def check_mates(one: Batch, two: Batch, name_1: str, name_2: str, pairs_before: int) -> None:
+    """Raise BadInputError unless the reads are mates of each other; compare as many as both batches have.
+
+    `pairs_before` is the number of pairs in the files before these batches.
+    """
+    if pairs_before == 0 and one and (one.sequences, one.qualities) == (two.sequences, two.qualities):
+        raise BadInputError("SAME_FILE", f"{name_1} and {name_2} contain the same reads")
+    if pairs_before == 0 and (one.mate, two.mate) in {(b"2", b"1"), (b"2", b""), (b"", b"1")}:
+        raise BadInputError("SWAPPED", f"{name_1} contains R2 reads or {name_2} contains R1 reads: they are swapped")
     both = min(len(one), len(two))
     if one.names[:both] != two.names[:both]:
-        names = enumerate(zip(one.names, two.names, strict=False), start=number + 1)
-        place = next(place for place, (name, mate) in names if name != mate)
-        raise BadInputError("MATE_NAMES", f"read {place} of {name_1} and of {name_2} have different names")
+        names = enumerate(zip(one.names, two.names, strict=False), start=pairs_before + 1)
+        number = next(number for number, (name, mate) in names if name != mate)
+        raise BadInputError("MATE_NAMES", f"read {number} has different names in {name_1} and {name_2}")
 
 
-def prove_phred33(qualities: Sequence[bytes], file: str) -> None:
-    seen = set(b"".join(qualities))
-    # ';' and 'i' are the ends of Phred+64; sequencers that count from 33 give no 'P' without some below ';'.
-    if seen and min(seen) >= 59 and 80 <= max(seen) <= 105:
+def check_phred33(qualities: Sequence[bytes], file: str) -> None:
+    """Raise BadInputError if the qualities are encoded as Phred+64."""
+    values = set(b"".join(qualities))
+    # Phred+64 uses ';' to 'i'. A Phred+33 file with a 'P' or more also has values below ';'.
+    if values and min(values) >= 59 and 80 <= max(values) <= 105:
         raise BadInputError("MALFORMED", f"{file} has Phred+64 qualities (old Illumina); convert them to Phred+33")

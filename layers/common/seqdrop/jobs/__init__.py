@@ -1,1 +1,1 @@
-"""What the containers need."""
+"""Run tools in containers: the code that only jobs need."""

@@ -1,4 +1,4 @@
-"""What all aligners share: the lanes of a run in, one sorted, indexed and proven BAM out."""
+"""Fetch the lanes of a run, verify its reads, and publish one sorted, indexed BAM: for every aligner."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from seqdrop.fastq.pairs import Pairs
 from seqdrop.fastq.records import Batch
 from seqdrop.jobs import arguments
 from seqdrop.jobs.processes import Command
-from seqdrop.jobs.workspace import Work, md5
-from seqdrop.plan import layout
+from seqdrop.jobs.workspace import Workspace, write_md5
+from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 INTERFACE = ("sample", "reference", "reads", "bam")
-SORT_SHARE = 0.4  # of a job's memory; the aligner's index has the rest
+SORT_SHARE = 0.4  # of the memory of the job; the rest is for the index of the aligner
+MIN_SORT_MEMORY = 64  # MiB for each thread
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A pair of FASTQs on this machine and the read group its reads belong to."""
+    """A pair of local FASTQ files and their read group."""
 
     sample: str
     read_group: str
@@ -36,106 +37,109 @@ class Lane:
     fastq_2: Path
 
     @property
-    def header(self) -> str:
-        """The @RG line; no field can hold a tab: sample ids and read groups are checked where they are made."""
+    def rg_line(self) -> str:
+        """The @RG line of the SAM header; sample ids and read groups are checked when they are created: no tabs."""
         unit = f"{self.read_group}.{self.sample}"
         return f"@RG\tID:{self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
 
 
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
+    """Parse the command line that all aligners have."""
     return arguments.parse(argv, description, *INTERFACE)
 
 
-def fetch_lanes(work: Work) -> list[Lane]:
-    """Stage in the pinned reads of every lane; their names on disk say nothing of the sample."""
-    reads = s3.read_json(work.args.reads)
+def fetch_lanes(work: Workspace) -> list[Lane]:
+    """Download the pinned FASTQ files of every lane, under names without the sample id."""
+    reads = s3.store().read_json(work.args.reads)
     lanes = []
-    for place, entry in enumerate(reads["lanes"], start=1):
+    for number, entry in enumerate(reads["lanes"], start=1):
         files = []
         for mate in ("fastq_1", "fastq_2"):
-            pinned, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
+            pin, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
             suffix = ".fastq.gz" if uri.name.endswith(".gz") else ".fastq"
-            proof = {word: pinned.get(word, "") for word in ("version_id", "etag", "crc64nvme")}
-            files.append(work.fetch(uri, name=f"lane{place}_R{mate[-1]}{suffix}", **proof))
+            pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
+            files.append(work.fetch(uri, name=f"lane{number}_R{mate[-1]}{suffix}", **pinned))
         lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
     return lanes
 
 
-def header(work: Work, lanes: Sequence[Lane], program: str) -> str:
-    """A SAM header for reads in the order the sequencer wrote them; the contigs as reference.json has them."""
-    contigs = s3.read_json(work.args.reference.parent / layout.REFERENCE_JSON)["contigs"]
+def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
+    """Return the SAM header of unsorted reads, with the contigs from reference.json."""
+    contigs = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
-    lines += [lane.header for lane in lanes]
+    lines += [lane.rg_line for lane in lanes]
     return "\n".join([*lines, f"@PG\tID:{program}\tPN:{program}\tVN:{work.tools[program]}"]) + "\n"
 
 
-def sort_and_publish(work: Work, feed: Callable[[BinaryIO], None], *, mark_duplicates: bool) -> None:
-    """One pass from aligned pairs to the finished BAM: mates filled in, sorted, duplicates marked, indexed.
+def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_duplicates: bool) -> None:
+    """Add mate fields, sort, mark duplicates and index in one pipe, and publish the BAM.
 
-    `feed` writes SAM or BAM, the mates of a pair side by side, and counts the reads (`proven`).
+    `feed` writes SAM or BAM with the mates of a pair next to each other, and counts the reads (`verified_batches`).
     """
-    bam, threads = work / "aligned.bam", str(work.vcpus)
-    per_thread = max(64, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is for one thread
-    out = f"{bam}##idx##{bam}.bai"  # the index is written along with the file
+    bam = work / "aligned.bam"
+    memory = max(MIN_SORT_MEMORY, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is per thread
+    out = f"{bam}##idx##{bam}.bai"  # --write-index writes the index to the second path
     fixmate: Command = ["samtools", "fixmate", "-u", "-m", "-", "-"]
-    sort: Command = ["samtools", "sort", "-@", threads, "-m", f"{per_thread}M", "-T", work / "sort"]
-    finished: Command = ["--write-index", "-l", "1", "-o", out, "-"]
+    sort: Command = ["samtools", "sort", "-@", work.vcpus, "-m", f"{memory}M", "-T", work / "sort"]
     if mark_duplicates:
-        mark: Command = ["samtools", "markdup", "-@", threads, "--write-index", "-O", "bam,level=1", "-", out]
-        work.processes.pipe(feed, fixmate, [*sort, "-u", "-"], mark)
+        work.processes.pipe(
+            feed, fixmate, [*sort, "-u", "-"],
+            ["samtools", "markdup", "-@", work.vcpus, "--write-index", "-O", "bam,level=1", "-", out],
+        )  # fmt: skip
     else:
-        work.processes.pipe(feed, fixmate, [*sort, *finished])
+        work.processes.pipe(feed, fixmate, [*sort, "--write-index", "-l", "1", "-o", out, "-"])
     publish(work, bam)
 
 
-def publish(work: Work, bam: Path) -> None:
-    """Prove that every read is in the BAM once, then publish it with its index and checksum."""
+def publish(work: Workspace, bam: Path) -> None:
+    """Verify that the BAM has every read once, then publish it with its index and checksum."""
     work.version("samtools")
     work.run("samtools", "quickcheck", bam)
-    # "*": what lies behind the last contig, found by the index alone; idxstats would go on without one
+    # "*", the unplaced reads, are found by the index: this fails without a valid one, idxstats would not
     work.run("samtools", "view", "-c", bam, "*")
-    # 0x900: neither secondary nor supplementary, so every read counts once
+    # 0x900: without secondary and supplementary alignments, every read counts once
     primary = work.processes.output("samtools", "view", "-c", "-F", "0x900", "-@", work.vcpus, bam)
     work.counts["primary_records"] = int(primary)
     if work.counts["primary_records"] != work.counts["reads"]:
         raise JobError("TOOL_FAILED", "{reads} reads went in but {primary_records} came out".format(**work.counts))
-    md5(bam, work.args.bam.name)
+    write_md5(bam, work.args.bam.name)
     work.publish(bam, "bam", ".bai", ".md5")
 
 
-def proven(work: Work, lane: Lane) -> Generator[tuple[Batch, Batch]]:
-    """The reads of a lane, for aligners that are fed: nothing unproven reaches them. Counts into `work.counts`."""
+def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:
+    """Verify and yield the reads of a lane, for aligners that read from a pipe; add to `work.counts["reads"]`."""
     pairs = Pairs(lane.fastq_1, lane.fastq_2)
     with contextlib.closing(pairs.batches()) as batches:
         yield from batches
     work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
-    if pairs.again:
+    if pairs.duplicate_names:
+        share = f"{pairs.duplicate_names:,} of {pairs.count:,} pairs"
         files = f"{lane.fastq_1.name} and {lane.fastq_2.name}"
-        work.warn("DUPLICATE_NAMES", f"{pairs.again:,} of {pairs.count:,} pairs of {files} have the name of another")
+        work.warn("DUPLICATE_NAMES", f"{share} of {files} have the same name as another pair")
 
 
 @contextlib.contextmanager
-def proven_beside(work: Work, lanes: Sequence[Lane]) -> Iterator[None]:
-    """Prove the reads while an aligner reads the files itself; bad ones end it, and win over its complaint."""
+def verify_alongside(work: Workspace, lanes: Sequence[Lane]) -> Iterator[None]:
+    """Verify the reads while an aligner reads the same files; stop it and raise BadInputError if they are bad."""
     with ThreadPoolExecutor(1) as thread:
         ended = threading.Event()
-        check = thread.submit(_prove, work, lanes, ended)
+        check = thread.submit(_verify, work, lanes, ended)
         check.add_done_callback(lambda done: work.processes.stop() if done.exception() else None)
         try:
             try:
                 yield
             except JobError:
-                check.result()  # raises what the check found: the aligner may only have stumbled over it
+                check.result()  # raises the error in the reads, which may be why the aligner failed
                 raise
             check.result()
         finally:
             ended.set()
 
 
-def _prove(work: Work, lanes: Sequence[Lane], ended: threading.Event) -> None:
+def _verify(work: Workspace, lanes: Sequence[Lane], ended: threading.Event) -> None:
     for lane in lanes:
-        with contextlib.closing(proven(work, lane)) as batches:
+        with contextlib.closing(verified_batches(work, lane)) as batches:
             for _ in batches:
                 if ended.is_set():
                     return

@@ -1,4 +1,4 @@
-"""bwa-mem3 as a library: its index, which the wheel reads but does not write, and its alignments as a BAM stream."""
+"""Write the index of bwa-mem3, which its Python package can only read, and align reads with it into a BAM stream."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from seqdrop.fastq.records import Batch
 
 Batches = Iterable[tuple[Batch, Batch]]
 INDEX = (".ann", ".amb", ".pac", ".0123", ".bwt.2bit.64")
-ESTIMATE = 5  # batches from which the insert size is learned, once, so that no later batch depends on chance
-_CHUNK = 1 << 24  # suffixes at a time: a genome's take most of the memory as it is
-_OCC_BLOCK, _SA_STEP = 64, 8  # as the index format has them: one count for 64 bases, one position for 8
+ESTIMATE_BATCHES = 5  # the insert size is estimated once, from these, so that all batches use the same
+_CHUNK = 1 << 24  # suffixes at a time, because the suffixes of a genome need most of the memory
+_OCC_BLOCK, _SA_STEP = 64, 8  # of the index format: counts for every 64 bases, a position for every 8
 
 
 def build_index(fasta: Path) -> None:
     """Write `.0123` and `.bwt.2bit.64` beside what `bwa index` wrote (`.pac`, `.ann`, `.amb`).
 
-    The format is bwa-mem2's (FMI_search.cpp): both strands as bytes; then the length, the counts of bases, for
-    every 64 bases of the BWT four counts and four bit masks, every eighth entry of the suffix array as one and four
-    bytes, and where the sentinel stands. Needs about 11 bytes of memory a base and strand.
+    The format is that of bwa-mem2 (FMI_search.cpp). `.0123` has both strands, one byte for each base. `.bwt.2bit.64`
+    has the length; the number of each base; for every 64 bases of the BWT four counts and four bit masks; every eighth
+    entry of the suffix array, as one and four bytes; and the row of the sentinel.
+    Building it needs about 11 bytes of memory for each base and strand.
     """
-    import numpy as np  # noqa: PLC0415  with pydivsufsort: in the reference image alone
+    import numpy as np  # noqa: PLC0415  only the reference image has numpy and pydivsufsort
     from pydivsufsort import divsufsort  # noqa: PLC0415
 
     length = int(fasta.with_name(fasta.name + ".ann").read_text().split(maxsplit=1)[0])
@@ -34,7 +35,7 @@ def build_index(fasta: Path) -> None:
     forward = np.stack([(packed >> shift) & 3 for shift in (6, 4, 2, 0)], axis=1).ravel()[:length]
     text = np.concatenate([forward, 3 - forward[::-1]])
     text.tofile(fasta.with_name(fasta.name + ".0123"))
-    suffixes = divsufsort(text)  # without the empty suffix, which the format has first: row r here is row r + 1 there
+    suffixes = divsufsort(text)  # without the empty suffix, the first of the format: row r here is its row r + 1
     bwt, sentinel = _transform(text, suffixes)
     sampled = np.zeros((len(text) + 1) // _SA_STEP + 1, np.int64)
     sampled[0] = len(text)
@@ -50,7 +51,7 @@ def build_index(fasta: Path) -> None:
 
 
 def _transform(text: Any, suffixes: Any) -> tuple[Any, int]:
-    """The Burrows-Wheeler transform, filled up to whole blocks with 4 (no base), and the row of the sentinel."""
+    """Return the Burrows-Wheeler transform, padded to full blocks with 4 (no base), and the row of the sentinel."""
     import numpy as np  # noqa: PLC0415
 
     bwt = np.full(((len(text) + 1) // _OCC_BLOCK + 1) * _OCC_BLOCK, 4, np.uint8)
@@ -66,7 +67,7 @@ def _transform(text: Any, suffixes: Any) -> tuple[Any, int]:
 
 
 def _occurrences(bwt: Any) -> Any:
-    """For every block of the transform: how often each base came before it, and a mask of where each stands in it."""
+    """Return, for every block, the count of each base before it and a bit mask of its positions in the block."""
     import numpy as np  # noqa: PLC0415
 
     blocks = np.zeros((len(bwt) // _OCC_BLOCK, 8), np.uint64)
@@ -78,12 +79,12 @@ def _occurrences(bwt: Any) -> Any:
 
 
 def align(index: Path, lanes: Sequence[tuple[str, Batches]], header: str, threads: int, out: BinaryIO) -> None:
-    """Align all lanes (read group, batches) into one uncompressed BAM, mates side by side, in the order of the reads.
+    """Align all lanes (read group, batches) into one uncompressed BAM, in the order of the reads, mates together.
 
-    The same bytes for any number of threads: batches are of one size, and each lane's insert size is learned from
-    its first batches and given to all of them.
+    The output does not depend on the number of threads: all batches have the same size, and the insert size of a lane
+    is estimated from its first batches.
     """
-    import bwa_mem3  # noqa: PLC0415  compiled: in this tool's image alone
+    import bwa_mem3  # noqa: PLC0415  only the image of this tool has it
 
     genome = bwa_mem3.BwaIndex(str(index))
     out.write(_bam_header(header, genome.contigs()))
@@ -92,7 +93,7 @@ def align(index: Path, lanes: Sequence[tuple[str, Batches]], header: str, thread
             for group, batches in lanes:
                 _align_lane(genome, _options(group), map(_read_pairs, batches), pool, 2 * threads, out)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # what waits is never begun
+            pool.shutdown(wait=False, cancel_futures=True)  # do not start batches that wait
             raise
 
 
@@ -107,16 +108,16 @@ def _options(group: str) -> Any:
 
 
 def _align_lane(
-    genome: Any, options: Any, batches: Iterator[list[Any]], pool: Executor, most: int, out: BinaryIO
+    genome: Any, options: Any, batches: Iterator[list[Any]], pool: Executor, limit: int, out: BinaryIO
 ) -> None:
-    """`most` batches are under way at a time."""
+    """Align one lane, with at most `limit` batches in memory."""
     import bwa_mem3  # noqa: PLC0415
 
-    first = list(islice(batches, ESTIMATE))
+    first = list(islice(batches, ESTIMATE_BATCHES))
     insert_size = bwa_mem3.estimate_pestat(genome, options, [pair for batch in first for pair in batch])
-    work = (pool.submit(bwa_mem3.align_batch, genome, options, batch, insert_size) for batch in _chain(first, batches))
-    for done in _in_order(work, most):
-        out.writelines(record.bytes for record in done.result()[0])
+    jobs = (pool.submit(bwa_mem3.align_batch, genome, options, batch, insert_size) for batch in _chain(first, batches))
+    for job in _in_order(jobs, limit):
+        out.writelines(record.bytes for record in job.result()[0])
 
 
 def _read_pairs(batch: tuple[Batch, Batch]) -> list[Any]:
@@ -128,16 +129,16 @@ def _read_pairs(batch: tuple[Batch, Batch]) -> list[Any]:
 
 def _chain(first: list[list[Any]], rest: Iterable[list[Any]]) -> Iterator[list[Any]]:
     while first:
-        yield first.pop(0)  # popped, so that a batch is freed once it is aligned
+        yield first.pop(0)  # removed, so that an aligned batch can be freed
     yield from rest
 
 
-def _in_order(work: Iterator[Future[Any]], most: int) -> Iterator[Future[Any]]:
-    """Hand out in order what is under way: memory stays flat."""
-    waiting = deque(islice(work, most))
+def _in_order(jobs: Iterator[Future[Any]], limit: int) -> Iterator[Future[Any]]:
+    """Yield jobs in order and start another for each, so that at most `limit` are in memory."""
+    waiting = deque(islice(jobs, limit))
     while waiting:
         yield waiting.popleft()
-        waiting.extend(islice(work, 1))
+        waiting.extend(islice(jobs, 1))
 
 
 def _bam_header(header: str, contigs: Sequence[tuple[str, int]]) -> bytes:

@@ -1,4 +1,4 @@
-"""Which of the machine's processes descend from this one; none gets out of sight by leaving its parent."""
+"""Find the processes that descend from this one, even if their parents have ended."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
-def has_members(group: int) -> bool:
+def group_exists(group: int) -> bool:
+    """Return True if a process group has running processes."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, 0)
-        return any(found == group for _, _, found in _processes())  # the dead that nobody has waited for count above
+        return any(of_process == group for _, _, of_process in _processes())  # killpg counts zombies too
     return False
 
 
 def adopt_orphans() -> None:
-    """From here on a process whose parent dies becomes a child of this one: none gets out of sight."""
+    """Become the parent of every descendant whose own parent ends, so that `list_descendants` finds it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants() -> set[int]:
-    """The living processes below this one."""
+def list_descendants() -> set[int]:
+    """Return the ids of the running descendants of this process."""
     parents = {process: parent for process, parent, _ in _processes()}
-    found, newest = set[int](), {os.getpid()}
-    while newest:
-        newest = {process for process, parent in parents.items() if parent in newest} - found
-        found |= newest
-    return found
+    descendants, generation = set[int](), {os.getpid()}
+    while generation:
+        generation = {process for process, parent in parents.items() if parent in generation} - descendants
+        descendants |= generation
+    return descendants
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """Id, parent and group of every living process; none where the kernel does not show them as files."""
+    """Yield id, parent and group of every running process; nothing on systems without /proc."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent, group = path.read_text(errors="replace").rpartition(")")[2].split()[:3]

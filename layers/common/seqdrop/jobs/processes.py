@@ -1,4 +1,4 @@
-"""Programs as a job runs them: lists of words, every exit status looked at, none left behind."""
+"""Run programs without a shell, check every exit status, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -14,47 +14,55 @@ from pathlib import Path
 from typing import IO, BinaryIO, TypeVar, cast
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs.child import GRACE, Program, ToolError
-from seqdrop.jobs.process_tree import adopt_orphans, descendants, has_members
-from seqdrop.jobs.redaction import Hidden
+from seqdrop.jobs.child import STOP_GRACE, Program, ToolError
+from seqdrop.jobs.process_tree import adopt_orphans, group_exists, list_descendants
+from seqdrop.jobs.redaction import Redactor
 from seqdrop.log import logger
-from seqdrop.signals import held
-from seqdrop.text import plain
+from seqdrop.signals import defer_signals
+from seqdrop.text import plain_line
 
-Word = str | Path | int
-Command = list[Word]
+Argument = str | Path | int
+Command = list[Argument]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# No tool has business with AWS: it gets none of the job's credentials.
-PRIVATE = ("AWS_", "ECS_")
-FULL = 256 << 20  # bytes: a disk with less room, and with less than a hundredth of it free, is full
+# Tools do not get these environment variables: no tool needs the AWS credentials of the job.
+PRIVATE_PREFIXES = ("AWS_", "ECS_")
+MIN_FREE_BYTES = 256 << 20  # a disk with less, and with less than one percent free, counts as full
 
 
 class Processes:
-    """The programs of one job. `stop` ends them and whatever they started."""
+    """The programs of one job; `stop` ends them and all processes that they started."""
 
     def __init__(
-        self, cwd: Path, hide: str | Hidden = "", inherit: Sequence[int] = (), *, all_below: bool = False
+        self,
+        cwd: Path,
+        redactor: Redactor | None = None,
+        inherited_files: Sequence[int] = (),
+        *,
+        stop_descendants: bool = False,
     ) -> None:
-        """`inherit`: open files that every program keeps open. `all_below`: nothing but this job runs below us."""
-        self.hidden = hide if isinstance(hide, Hidden) else Hidden(hide)
-        self._cwd, self._inherit = cwd, tuple(inherit)
-        self._alive: dict[subprocess.Popen[bytes], None] = {}  # in the order they were started
+        """Run programs in `cwd`, with `inherited_files` (descriptors) open.
+
+        `stop_descendants`: `stop` ends every descendant of this process, which must be only the processes of the job.
+        """
+        self.redactor = redactor or Redactor()
+        self._cwd, self._inherited_files = cwd, tuple(inherited_files)
+        self._alive: dict[subprocess.Popen[bytes], None] = {}  # in the order of their start
         self._stopped = False
         self._starting = threading.RLock()
-        self._all_below = all_below
-        if all_below:
+        self._stop_descendants = stop_descendants
+        if stop_descendants:
             adopt_orphans()
 
-    def run(self, *words: Word, stdout: Path | None = None) -> None:
-        """Run one program to its end; raises ToolError."""
+    def run(self, *command: Argument, stdout: Path | None = None) -> None:
+        """Run a program until it ends; raise ToolError if it fails."""
         with contextlib.ExitStack() as files:
             out: IO[bytes] | int = files.enter_context(stdout.open("wb")) if stdout else subprocess.DEVNULL
-            self.wait(self.start(*words, stdout=out))
+            self.wait(self.start(*command, stdout=out))
 
-    def output(self, *words: Word) -> str:
-        """What a program prints: for the short answers of `--version`, `view -c`."""
-        program = self.start(*words, stdout=subprocess.PIPE)
+    def output(self, *command: Argument) -> str:
+        """Return the output of a program that prints little, such as a version or a count; raise ToolError."""
+        program = self.start(*command, stdout=subprocess.PIPE)
         text = cast(IO[bytes], program.popen.stdout).read().decode(errors="replace")
         self.wait(program)
         return text
@@ -62,21 +70,21 @@ class Processes:
     def pipe(
         self, feed: Callable[[BinaryIO], None] | None, *commands: Command, stdout: Path | BinaryIO | None = None
     ) -> None:
-        """`feed` writes into the first command, each command into the next, the last one into `stdout`.
+        """Run a pipe of programs: `feed` writes to the first one, the last one writes to `stdout`.
 
-        Raises ToolError for the program to blame, or what `feed` raises.
+        Raise ToolError for the first program that failed by itself, or the error that `feed` raises.
         """
         programs: list[Program] = []
         upstream: IO[bytes] | int = subprocess.PIPE if feed else subprocess.DEVNULL
-        for place, words in enumerate(commands, start=1):
+        for number, command in enumerate(commands, start=1):
             with contextlib.ExitStack() as files:
                 downstream: IO[bytes] | int = subprocess.PIPE
-                if place == len(commands):
+                if number == len(commands):
                     opened = files.enter_context(stdout.open("wb")) if isinstance(stdout, Path) else stdout
                     downstream = opened or subprocess.DEVNULL
-                programs.append(self.start(*words, stdin=upstream, stdout=downstream))
+                programs.append(self.start(*command, stdin=upstream, stdout=downstream))
             if not isinstance(upstream, int):
-                upstream.close()  # the next program alone holds it now, and so sees the end of it
+                upstream.close()  # only the next program has it open now, and so it sees its end
             upstream = programs[-1].popen.stdout or subprocess.DEVNULL
         if feed:
             self._feed(feed, cast(BinaryIO, programs[0].popen.stdin))
@@ -87,10 +95,10 @@ class Processes:
             feed(stdin)
             stdin.close()
         except BrokenPipeError:
-            pass  # a reader that has failed says why by its own exit status
+            pass  # the exit status of the program says why it stopped reading
         except BaseException:
-            # A half-fed pipe must not look finished to those behind it. First of all: to close it is to write what
-            # is left, for which a reader that hangs would let us wait for ever.
+            # Stop before stdin is closed: the programs must not take a partial input for a complete one. Closing also
+            # flushes, which would wait for ever for a program that hangs.
             self.stop()
             raise
         finally:
@@ -98,23 +106,26 @@ class Processes:
                 stdin.close()
 
     def wait(self, *programs: Program) -> None:
-        """Wait for all of a row; raises ToolError for the one to blame."""
+        """Wait for the programs of a pipe; raise ToolError for the first one that failed by itself."""
         exits = [(program, program.wait()) for program in programs]
         for program in programs:
             self._alive.pop(program.popen, None)
         failed = [(program, code) for program, code in exits if code]
-        # One that lost its reader failed because of a later one: blame the first that did not.
+        # A program that lost its reader failed because a later one did.
         culprits = [(program, code) for program, code in failed if code != -signal.SIGPIPE and not program.lost_reader]
         for program, code in culprits or failed:
             raise ToolError(program.name, code, list(program.tail), disk_full=self._disk_is_full())
 
     def _disk_is_full(self) -> bool:
-        """Not every tool says why it could not write (`samtools markdup` does not): what it wrote still lies there."""
+        """Return True if the disk is full: some tools do not report it (`samtools markdup`), but their files remain."""
         disk = os.statvfs(self._cwd)
-        return disk.f_bavail < min(disk.f_blocks // 100, FULL // disk.f_frsize)
+        return disk.f_bavail < min(disk.f_blocks // 100, MIN_FREE_BYTES // disk.f_frsize)
 
-    def spread(self, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
-        """Call `function` on every item, `workers` at a time: threads that wait for programs; an error ends all."""
+    def run_parallel(self, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> list[Result]:
+        """Call `function` for every item in `workers` threads, and return the results in order.
+
+        The first error stops all programs and is raised.
+        """
         with ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(function, item) for item in items]
             try:
@@ -124,61 +135,64 @@ class Processes:
                 self.stop()
                 raise
 
-    def start(self, *words: Word, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int) -> Program:
-        # Relative to the job's directory: tools write their command line into headers, where a path made up anew
-        # for every job would make equal results unequal.
-        line = [str(word).replace(f"{self._cwd}/", "") for word in words]
-        logger.info("command", command=plain(self.hidden(" ".join(line))))
-        with held(), self._starting:
-            if self._stopped:  # another thread has failed, or the job was told to stop
+    def start(
+        self, *command: Argument, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int
+    ) -> Program:
+        """Start a program; raise JobError if it is not installed or the job is ending."""
+        # Paths are relative to the directory of the job: tools write their command line into headers, where a
+        # different directory for every job would make the results of equal jobs differ.
+        arguments = [str(argument).replace(f"{self._cwd}/", "") for argument in command]
+        logger.info("command", command=plain_line(self.redactor.redact(" ".join(arguments))))
+        with defer_signals(), self._starting:
+            if self._stopped:  # another thread failed, or the job was stopped
                 raise JobError("INTERNAL", "the job is ending")
             try:
-                popen = self._begin(line, stdin, stdout)
+                popen = self._popen(arguments, stdin, stdout)
             except FileNotFoundError:
-                raise JobError("INTERNAL", f"{line[0]} is not installed here") from None
+                raise JobError("INTERNAL", f"{arguments[0]} is not installed") from None
             self._alive[popen] = None
-        return Program(Path(line[0]).name, popen, self.hidden)
+        return Program(Path(arguments[0]).name, popen, self.redactor)
 
-    def _begin(self, line: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    def _popen(self, arguments: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE_PREFIXES)}
         return subprocess.Popen(
-            line,
+            arguments,
             cwd=self._cwd,
             env=environment,
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            pass_fds=self._inherit,
+            pass_fds=self._inherited_files,
             start_new_session=True,
         )
 
     def stop(self) -> None:
-        """End every program that still runs, with all it started; safe to call again."""
+        """End all running programs and the processes that they started; a second call does nothing."""
         with self._starting:
             self._stopped = True
-        # The last of a row first: one that outlived what it reads from would take that for the end of its input.
+        # The last program of a pipe first: it would take the end of the one before for the end of its input.
         groups = [popen.pid for popen in reversed(list(self._alive))]
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + GRACE
-            self._signal(groups, how)
-            while self._living(groups) and time.monotonic() < deadline:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + STOP_GRACE
+            self._signal(groups, number)
+            while self._is_running(groups) and time.monotonic() < deadline:
                 time.sleep(0.02)
-                if how == signal.SIGKILL:
-                    self._signal(groups, how)  # what was started meanwhile
+                if number == signal.SIGKILL:
+                    self._signal(groups, number)  # processes that were started meanwhile
 
-    def _signal(self, groups: Sequence[int], how: signal.Signals) -> None:
-        """A tool's children are in its group, unless they have left it for one of their own."""
+    def _signal(self, groups: Sequence[int], number: signal.Signals) -> None:
+        """Signal process groups, and descendants that have left their group."""
         for group in groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, how)
-        for process in descendants() if self._all_below else ():
+                os.killpg(group, number)
+        for process in list_descendants() if self._stop_descendants else ():
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(process, how)
+                os.kill(process, number)
 
-    def _living(self, groups: Sequence[int]) -> bool:
+    def _is_running(self, groups: Sequence[int]) -> bool:
         for popen in list(self._alive):
             if popen.poll() is not None:
                 self._alive.pop(popen, None)
-        if self._all_below:
-            return bool(descendants())
-        return bool(self._alive) or any(map(has_members, groups))
+        if self._stop_descendants:
+            return bool(list_descendants())
+        return bool(self._alive) or any(map(group_exists, groups))

@@ -1,4 +1,4 @@
-"""What no log line of a job may say: whose reads they are, where they lie, and what would let somebody in."""
+"""Redact sample ids, file names and secrets in the log of a job."""
 
 from __future__ import annotations
 
@@ -15,45 +15,48 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from seqdrop.storage.uri import S3Uri
 
 SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIALS|ACCESS_KEY")  # in the name of an environment variable
-SHORTEST_SECRET = 8  # what is shorter is none, and would spoil sentences
+MIN_SECRET = 8  # characters: a shorter value is not a secret, and to replace it would garble the log
 
 
-class Hidden:
-    """Texts and what stands in their place."""
+class Redactor:
+    """Texts to redact, each with its replacement."""
 
     def __init__(self, sample: str = "") -> None:
-        self._instead: dict[str, str] = {}
+        """Redact a sample id, and the secrets in the environment."""
+        self._replacements: dict[str, str] = {}
         self._pattern = re.compile("(?!)")
         if sample:
             self._add("<sample>", sample)
         secrets = {value for name, value in os.environ.items() if SECRET.search(name)}
-        self._add("<secret>", *(secret for secret in secrets if len(secret) >= SHORTEST_SECRET))
+        self._add("<secret>", *(secret for secret in secrets if len(secret) >= MIN_SECRET))
 
-    def __call__(self, text: str) -> str:
-        return self._pattern.sub(lambda found: self._instead[found[0]], text)
+    def redact(self, text: str) -> str:
+        """Return the text with every known text replaced."""
+        return self._pattern.sub(lambda match: self._replacements[match[0]], text)
 
-    def hide_object(self, uri: S3Uri, name: str) -> None:
-        """The address of a person's file, which is known as `name` in here, in all the ways it may be written."""
+    def add_object(self, uri: S3Uri, name: str) -> None:
+        """Replace the key of a user's file by its local `name`, in plain, URL, Python and JSON notation."""
         for text in (uri.key, uri.name):
-            self._add(self(name), text, quote(text), quote(text, safe=""), repr(text)[1:-1], json.dumps(text)[1:-1])
+            escaped = repr(text)[1:-1], json.dumps(text)[1:-1]
+            self._add(self.redact(name), text, quote(text), quote(text, safe=""), *escaped)
 
-    def in_log(self, logger: Logger) -> None:
-        """Let no line out as it is, whoever wrote it: a traceback, a library, a tool."""
+    def install(self, logger: Logger) -> None:
+        """Redact every line of a logger, including tracebacks and lines of libraries and tools."""
         formatter = logger.registered_formatter
-        assert isinstance(formatter, LambdaPowertoolsFormatter)  # noqa: S101  for the type alone
-        as_json = formatter.json_serializer
-        formatter.json_serializer = lambda line: as_json(self._everywhere(line))
+        assert isinstance(formatter, LambdaPowertoolsFormatter)  # noqa: S101  for mypy
+        serialize = formatter.json_serializer
+        formatter.json_serializer = lambda line: serialize(self._redact_values(line))
 
-    def _add(self, instead: str, *texts: str) -> None:
-        self._instead |= dict.fromkeys(filter(None, texts), instead)
-        longest_first = sorted(self._instead, key=len, reverse=True)
+    def _add(self, replacement: str, *texts: str) -> None:
+        self._replacements |= dict.fromkeys(filter(None, texts), replacement)
+        longest_first = sorted(self._replacements, key=len, reverse=True)
         if longest_first:
-            # As words of their own, or a sample called "t" would spoil every sentence.
+            # Only whole words: a sample with the id "t" would garble every line otherwise.
             self._pattern = re.compile(f"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])")
 
-    def _everywhere(self, value: Any) -> Any:
+    def _redact_values(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self(value)
+            return self.redact(value)
         if isinstance(value, Mapping):
-            return {key: self._everywhere(inner) for key, inner in value.items()}
-        return [self._everywhere(inner) for inner in value] if isinstance(value, list | tuple) else value
+            return {key: self._redact_values(inner) for key, inner in value.items()}
+        return [self._redact_values(inner) for inner in value] if isinstance(value, list | tuple) else value

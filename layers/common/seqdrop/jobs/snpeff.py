@@ -1,4 +1,4 @@
-"""The snpEff database of a reference: one tar beside the genome, written by one job and read by another."""
+"""Build the snpEff commands that write and read the database of a reference, a tar archive beside the genome."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from pathlib import Path
 from seqdrop.jobs.processes import Command
 
 DATABASE = ".snpeff.tar"  # companion of the genome
-NAME = "genome"  # what the one genome of that database is called
+NAME = "genome"  # of the only genome in the database
 CONFIG, DATA = "snpEff.config", "data"
-JAR = "/usr/share/java/snpeff.jar"  # Debian's; its `snpEff` script writes into what it passes on (a bare `grep`)
-JVM_SHARE = 0.8  # of the job's memory; the JVM needs some beside its heap
+# Of Debian. Its `snpEff` script cannot be used: it prints the output of a `grep` before that of snpEff.
+JAR = "/usr/share/java/snpeff.jar"
+JVM_SHARE = 0.8  # of the memory of the job; the rest is for the JVM outside its heap
 
 
 def command(action: str, memory: int, folder: Path) -> Command:
-    """`snpEff build` or `snpEff ann` with `memory` MiB, with the database of `folder` and nothing else.
+    """Return the command for `snpEff build` or `snpEff ann` with `memory` MiB and the database in `folder`.
 
-    No home folder, no download, no call home; the JVM that starts quickest and takes least.
+    It uses no home directory and no network. The JVM options are for a quick start and little memory.
     """
-    jvm = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{int(memory * JVM_SHARE)}m"]
-    database: Command = ["-noLog", "-nodownload", "-c", folder / CONFIG, "-dataDir", folder / DATA]
-    return ["java", *jvm, "-jar", JAR, action, *database]
+    heap = int(memory * JVM_SHARE)
+    return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{heap}m", "-jar", JAR,
+            action, "-noLog", "-nodownload", "-c", folder / CONFIG, "-dataDir", folder / DATA]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A job from its command line to its exit code: a receipt when it is done, a verdict when it is not."""
+"""Run a job from its command line to its exit code; it leaves a receipt when it succeeds, else a verdict."""
 
 from __future__ import annotations
 
@@ -14,104 +14,110 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from seqdrop import signals
-from seqdrop.failure.verdict import BAD_DATA, INTERNAL_EXIT, STOPPED_EXIT, TRY_AGAIN, JobError, Verdict
+from seqdrop.failure.verdict import BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT, STOPPED_EXIT, JobError, Verdict
 from seqdrop.jobs import address_check, scratch
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
-from seqdrop.jobs.redaction import Hidden
-from seqdrop.jobs.workspace import Work, in_their_words, peak_memory
+from seqdrop.jobs.redaction import Redactor
+from seqdrop.jobs.workspace import Workspace, peak_memory, with_original_names
 from seqdrop.log import logger
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.signals import StoppedError
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain
+from seqdrop.text import plain_line
 
-INTERMEDIATE = "seqdrop=intermediate"  # working papers: the bucket's lifecycle clears them away
-MESSAGE = 1000  # characters of a verdict's sentence; the last words of a tool are part of it
-LINE = 300  # characters of each line of a traceback
+INTERMEDIATE = "seqdrop=intermediate"  # tag of objects that the lifecycle of the bucket deletes
+MAX_MESSAGE = 1000  # characters of a verdict's message, which includes the last line of a tool
+MAX_TRACEBACK_LINE = 300  # characters
 
 
 @contextlib.contextmanager
-def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) -> Iterator[Work]:
-    """Run one step of a run: everything between staging in and the receipt happens in here.
+def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) -> Iterator[Workspace]:
+    """Run one step of a run, from the check of its arguments to its receipt.
 
-    Ends the process with 0 when the step's receipt is there already, else with the exit code its failure has. Of
-    `optional` inputs it takes those that are there (`work.sources`): a receipt made of others than now are is void.
+    End the process with 0 if the step already has its receipt, and with the exit code of the error if the step fails.
+    Those of the `optional` inputs that exist are in `work.sources`. An earlier receipt is ignored if its optional
+    inputs changed.
     """
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
-    hidden = Hidden(address_check.sample(args))
-    hidden.in_log(logger)
-    signals.listen()
-    place: scratch.Scratch | None = None
-    work: Work | None = None
+    redactor = Redactor(address_check.sample_id(args))
+    redactor.install(logger)
+    signals.install_handlers()
+    space: scratch.Scratch | None = None
+    work: Workspace | None = None
     try:
         try:
             address_check.check(args)
-            sources = {uri: stored.etag for uri in optional if (stored := s3.look(uri))}
-            if _done(layout.receipt_uri(args.results, name), sources):
-                logger.info("done before")
+            sources = {uri: stored.etag for uri in optional if (stored := s3.store().find(uri))}
+            if _is_done(layout.receipt_uri(args.results, name), sources):
+                logger.info("already done")
                 sys.exit(0)
-            scratch.clear()
-            with signals.held():
-                place = scratch.make(name)
-                work = _begin(name, args, place, hidden, sources)
+            scratch.remove_leftovers()
+            with signals.defer_signals():
+                space = scratch.create(name)
+                work = _create_workspace(name, args, space, redactor, sources)
             yield work
             work.finish()
         finally:
-            _end(work, place)
-    except (Exception, StoppedError) as error:  # noqa: BLE001  the rim: every failure becomes a verdict and an exit code
+            _clean_up(work, space)
+    except (Exception, StoppedError) as error:  # noqa: BLE001  every failure becomes a verdict and an exit code here
         signals.ignore()
-        _end(work, place)  # a signal may have come while the first try was at it
-        _fail(error, name, args, hidden, work.called if work else {})
+        _clean_up(work, space)  # again: a signal may have interrupted the first clean-up
+        _fail(error, name, args, redactor, work.original_names if work else {})
 
 
-def _begin(
-    name: str, args: argparse.Namespace, place: scratch.Scratch, hidden: Hidden, sources: Mapping[S3Uri, str]
-) -> Work:
-    # The root file system is read-only in images: what a tool keeps or caches goes where it is cleared away.
-    os.environ["TMPDIR"] = os.environ["HOME"] = str(place.directory)
-    processes = Processes(place.directory, hidden, [place.lock], all_below=True)
-    return Work(name, args, place.directory, processes, sources)
+def _create_workspace(
+    name: str, args: argparse.Namespace, space: scratch.Scratch, redactor: Redactor, sources: Mapping[S3Uri, str]
+) -> Workspace:
+    # The root file system of images is read-only: caches and configuration of tools go to the scratch directory.
+    os.environ["TMPDIR"] = os.environ["HOME"] = str(space.directory)
+    processes = Processes(space.directory, redactor, [space.lock], stop_descendants=True)
+    return Workspace(name, args, space.directory, processes, sources)
 
 
-def _end(work: Work | None, place: scratch.Scratch | None) -> None:
+def _clean_up(work: Workspace | None, space: scratch.Scratch | None) -> None:
     if work:
         work.processes.stop()
-    if place:
-        place.remove()
+    if space:
+        space.remove()
 
 
-def _fail(error: BaseException, name: str, args: argparse.Namespace, hidden: Hidden, called: Mapping[str, str]) -> None:
-    """Leave no upload open and a verdict behind, then end the process."""
-    verdict = _verdict(error, args.results, called)
+def _fail(
+    error: BaseException, name: str, args: argparse.Namespace, redactor: Redactor, original_names: Mapping[str, str]
+) -> None:
+    """Abort uploads in progress if the job was stopped, write the verdict, and end the process."""
+    verdict = _verdict(error, args.results, original_names)
     if not isinstance(error, StoppedError):
-        _leave(verdict, name, args, hidden)
+        _write_verdict(verdict, name, args, redactor)
         sys.exit(verdict.exit_code)
-    s3.abort_uploads()
-    _leave(verdict, name, args, hidden)
+    s3.store().abort_uploads(s3.urgent_store().client)
+    _write_verdict(verdict, name, args, redactor)
     sys.stdout.flush()
-    os._exit(verdict.exit_code)  # threads may wait for a server that does not answer: nobody waits for them
+    os._exit(verdict.exit_code)  # without waiting for threads, which may wait for a server that does not answer
 
 
-def _done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
-    """Whether the receipt is there, all it lists lies there as listed, and it was made of what there is now."""
+def _is_done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
+    """Return True if the receipt exists, its outputs are unchanged, and its optional inputs are `sources`."""
     try:
-        receipt: Mapping[str, Any] = s3.read_json(receipt_uri)
+        receipt: Mapping[str, Any] = s3.store().read_json(receipt_uri)
+        if receipt.get("version") not in range(1, VERSION + 1):
+            return False
         for output in receipt["outputs"]:
-            now = s3.head(S3Uri.parse(output["uri"]))
-            if (now.etag, now.size) != (output["etag"], output["size"]):
+            current = s3.store().head(S3Uri.parse(output["uri"]))
+            if (current.etag, current.size) != (output["etag"], output["size"]):
                 return False
     except s3.MissingError:
         return False
     return bool(receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()})
 
 
-def _verdict(error: BaseException, results: S3Uri, called: Mapping[str, str]) -> Verdict:
-    failure_class, message, exit_code = _named(error, results)
+def _verdict(error: BaseException, results: S3Uri, original_names: Mapping[str, str]) -> Verdict:
+    failure_class, message, exit_code = _classify(error, results)
     return Verdict(
         failure_class,
-        plain(in_their_words(message, called), MESSAGE),
+        plain_line(with_original_names(message, original_names), MAX_MESSAGE),
         tool=error.tool if isinstance(error, ToolError) else "",
         exit_code=exit_code,
         stderr_tail=error.tail if isinstance(error, ToolError) else (),
@@ -120,47 +126,40 @@ def _verdict(error: BaseException, results: S3Uri, called: Mapping[str, str]) ->
     )
 
 
-def _named(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
-    """Class, sentence and exit code of whatever went wrong."""
+def _classify(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
+    """Return the failure class, the message and the exit code of an error."""
     if isinstance(error, StoppedError):
-        return "STOPPED", "The job was told to stop.", STOPPED_EXIT
+        return "STOPPED", "The job was stopped.", STOPPED_EXIT
     if isinstance(error, JobError):
         return error.failure_class, str(error), error.exit_code
     if isinstance(error, s3.ReplacedError):
-        return (
-            "RESULTS_CHANGED",
-            f"{error}: a result of this run was replaced before the run was over.",
-            BAD_DATA,
-        )
+        return "RESULTS_CHANGED", f"{error}: a result of this run was replaced before the run ended.", BAD_DATA_EXIT
     if isinstance(error, s3.MissingError) and error.uri.parent == results:
-        return (
-            "RESULTS_CHANGED",
-            f"{error}: a result of this run was deleted before the run was over.",
-            BAD_DATA,
-        )
+        return "RESULTS_CHANGED", f"{error}: a result of this run was deleted before the run ended.", BAD_DATA_EXIT
     if isinstance(error, s3.MissingError):
-        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", BAD_DATA
+        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", BAD_DATA_EXIT
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "NO_SPACE", "The scratch disk is full.", INTERNAL_EXIT
     if isinstance(error, MemoryError):
         return "OUT_OF_MEMORY", "The job ran out of memory.", INTERNAL_EXIT
-    if isinstance(error, Exception) and s3.is_passing(error):
-        return "THROTTLED", f"S3 did not answer as it should: {error}", TRY_AGAIN
+    if isinstance(error, Exception) and s3.is_transient(error):
+        return "THROTTLED", f"S3 did not answer as it should: {error}", RETRY_EXIT
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
         return "DENIED", f"S3 refused {error.operation_name} to this job: {code}.", INTERNAL_EXIT
     return "INTERNAL", f"{type(error).__name__}: {error}", INTERNAL_EXIT
 
 
-def _leave(verdict: Verdict, name: str, args: argparse.Namespace, hidden: Hidden) -> None:
-    """Write the verdict where the doctor looks; when S3 itself is out of reach the log line has to do."""
+def _write_verdict(verdict: Verdict, name: str, args: argparse.Namespace, redactor: Redactor) -> None:
+    """Log the failure, and write the verdict for the doctor unless S3 cannot be reached."""
     stopped = verdict.exit_code == STOPPED_EXIT
-    logger.info("failed", failure_class=verdict.failure_class, sentence=verdict.message)
+    logger.info("failed", failure_class=verdict.failure_class, reason=verdict.message)
     if not stopped:
-        frames = [plain(line, LINE) for line in hidden(traceback.format_exc()).splitlines()]
+        frames = [plain_line(line, MAX_TRACEBACK_LINE) for line in redactor.redact(traceback.format_exc()).splitlines()]
         logger.error("traceback", frames=frames)
-    if not address_check.own_folder(args):
-        return  # a verdict would be written among another run's
+    if not address_check.is_run_folder(args):
+        return  # the verdict would be written to the folder of another run
     uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
     with contextlib.suppress(ClientError, BotoCoreError):
-        s3.write_json(uri, verdict.to_json(), INTERMEDIATE, s3.impatient() if stopped else None)
+        store = s3.urgent_store() if stopped else s3.store()
+        store.write_json(uri, verdict.to_json(), INTERMEDIATE)

@@ -1,4 +1,4 @@
-"""What a step works with: a directory of its own, inputs proven, outputs published whole, a receipt at the end."""
+"""Give a step its directory, fetch and verify its inputs, publish its outputs, and write its receipt."""
 
 from __future__ import annotations
 
@@ -18,107 +18,122 @@ from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs import output_check
-from seqdrop.jobs.processes import Processes, Word
+from seqdrop.jobs.processes import Argument, Processes
 from seqdrop.log import logger
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain
+from seqdrop.text import plain_line
+
+PEAK_MEMORY = Path("/sys/fs/cgroup/memory.peak")  # bytes, of the container; absent with cgroup v1
 
 
 @dataclass
-class Work:
-    """One step at work: its directory, what went in, what came out."""
+class Workspace:
+    """The directory of one step, with a record of its inputs and outputs."""
 
     name: str
     args: argparse.Namespace
     directory: Path
     processes: Processes
-    sources: Mapping[S3Uri, str] = field(default_factory=dict)  # the optional inputs that are there, and their ETags
+    sources: Mapping[S3Uri, str] = field(default_factory=dict)  # the optional inputs that exist -> ETag
     outputs: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
-    called: dict[str, str] = field(default_factory=dict)  # the name a file has in here -> the name a person gave it
+    original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
     bytes_in: int = 0
-    started: float = field(default_factory=time.time)
+    start_time: float = field(default_factory=time.time)
 
     def __truediv__(self, name: str) -> Path:
+        """Return the path of `name` in the directory of the step."""
         return self.directory / name
 
     @property
     def vcpus(self) -> int:
+        """The number of vCPUs of the job."""
         return int(self.args.vcpus)
 
     @property
     def memory(self) -> int:
-        """MiB"""
+        """The memory of the job in MiB."""
         return int(self.args.memory)
 
     def fetch(
         self, uri: S3Uri, *companions: str, name: str = "", version_id: str = "", etag: str = "", crc64nvme: str = ""
     ) -> Path:
-        """Stage an object in, proven, with its indexes beside it; raises MissingError, IntegrityError.
+        """Download an object and its companions (indexes), and verify them; return the path of the object.
 
-        Under a `name` of its own nothing in the log says what the person called it; `called` remembers it.
+        With `name`, the object gets that name here and in the log. Messages to people have the original name.
+        Raises MissingError, IntegrityError, BadInputError.
         """
         path = self.directory / (name or uri.name)
         if path.name != uri.name:
-            self.called[path.name] = plain(uri.name)
-            self.processes.hidden.hide_object(uri, path.name)
+            self.original_names[path.name] = plain_line(uri.name)
+            self.processes.redactor.add_object(uri, path.name)
         try:
-            self.bytes_in += s3.download(uri, path, version_id, etag, crc64nvme).size
+            self.bytes_in += s3.store().download(uri, path, version_id, etag, crc64nvme).size
         except s3.ReplacedError:
             if uri.parent == self.args.results:
-                raise  # what an earlier step wrote, not what a person sent
+                raise  # an output of an earlier step, not a file of a user
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
         for companion in companions:
-            self.bytes_in += s3.download(uri.companion(companion), beside(path, companion)).size
+            self.bytes_in += s3.store().download(uri.companion(companion), companion_path(path, companion)).size
         return path
 
     def fetch_reference(self, *companions: str) -> Path:
-        """The genome of this run with the indexes a tool needs."""
+        """Download the genome of the run with the indexes that a tool needs; raise BadInputError if one is missing."""
         try:
             return self.fetch(self.args.reference, *companions)
         except s3.MissingError as error:
             raise BadInputError("REFERENCE", f"{error}: the reference is not prepared for this tool") from None
 
-    def run(self, *words: Word, stdout: Path | None = None) -> None:
-        self.processes.run(*words, stdout=stdout)
+    def run(self, *command: Argument, stdout: Path | None = None) -> None:
+        """Run a program until it ends; raise ToolError if it fails."""
+        self.processes.run(*command, stdout=stdout)
 
-    def version(self, tool: str, *words: str) -> str:
-        """Note a tool's version for the record: the first dotted number it prints."""
-        text = self.processes.output(*(words or (tool, "--version")))
-        found = re.search(r"\d+(\.\d+)+\w*", text)
-        self.tools[tool] = found[0] if found else "unknown"
+    def version(self, tool: str, *command: str) -> str:
+        """Record the version of a tool for the receipt: the first dotted number that the command prints."""
+        text = self.processes.output(*(command or (tool, "--version")))
+        match = re.search(r"\d+(\.\d+)+\w*", text)
+        self.tools[tool] = match[0] if match else "unknown"
         return self.tools[tool]
 
-    def warn(self, word: str, sentence: str) -> None:
-        """What a person should know of results that are sound all the same; the log gets the word alone."""
-        logger.warning("warning", warning=word)
-        self.warnings.append({"warning": word, "message": in_their_words(sentence, self.called)})
+    def warn(self, code: str, message: str) -> None:
+        """Record a warning for the receipt: the results are valid, but a person should check them.
 
-    def publish(self, path: Path, word: str, *companions: str) -> None:
-        """Upload an output to the address the plan gave for `word`: companions first, the planned object after them."""
-        uri: S3Uri = getattr(self.args, word)
-        output_check.look_through(self.directory)
+        The message can name files of a user, so only the code is logged.
+        """
+        logger.warning("warning", warning=code)
+        self.warnings.append({"warning": code, "message": with_original_names(message, self.original_names)})
+
+    def publish(self, path: Path, output: str, *companions: str, lane: int = 0) -> None:
+        """Upload an output, companions first, to the address that the plan has for it (`--output`).
+
+        An output with one file for each lane has one address for each: `lane` counts from 1.
+        """
+        uri: S3Uri = getattr(self.args, output)[lane - 1] if lane else getattr(self.args, output)
+        output = f"{output}.{lane}" if lane else output
+        output_check.check_directory(self.directory)
         for companion in companions:
-            self._store(f"{word}{companion}", beside(path, companion), uri.companion(companion))
-        self._store(word, path, uri)
+            self._upload(f"{output}{companion}", companion_path(path, companion), uri.companion(companion))
+        self._upload(output, path, uri)
 
-    def publish_beside(self, path: Path, uri: S3Uri) -> None:
-        """Upload what readers of an output look for first, once the output is there."""
-        output_check.look_through(self.directory)
-        self._store(uri.name, path, uri)
+    def publish_to(self, path: Path, uri: S3Uri) -> None:
+        """Upload a file that announces an output to its readers; call it after the output is published."""
+        output_check.check_directory(self.directory)
+        self._upload(uri.name, path, uri)
 
-    def _store(self, name: str, path: Path, uri: S3Uri) -> None:
-        stored = s3.upload(output_check.regular_file(path, self.directory, name), uri)
-        self.outputs.append({"name": name, **stored.pinned(), "crc64nvme": stored.crc64nvme})
+    def _upload(self, name: str, path: Path, uri: S3Uri) -> None:
+        stored = s3.store().upload(output_check.resolve_output(path, self.directory, name), uri)
+        self.outputs.append({"name": name, **stored.pin(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
 
     def finish(self) -> None:
-        """The receipt, last of all: the step is done."""
+        """Write the receipt. It is written last: a step with a receipt is done."""
         receipt = {
+            "version": VERSION,
             "run": self.args.run,
             "step": self.name,
             "attempt": self.args.attempt,
@@ -126,8 +141,8 @@ class Work:
             "image": os.environ.get("SEQDROP_IMAGE", ""),
             "image_digest": image_digest(),
             "tools": self.tools,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
-            "seconds": round(time.time() - self.started, 1),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.start_time)),
+            "seconds": round(time.time() - self.start_time, 1),
             "vcpus": self.vcpus,
             "memory": self.memory,
             "peak_memory": peak_memory(),
@@ -138,44 +153,45 @@ class Work:
             "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }
-        s3.write_json(layout.receipt_uri(self.args.results, self.name), receipt)
+        s3.store().write_json(layout.receipt_uri(self.args.results, self.name), receipt)
         logger.info("done", seconds=receipt["seconds"], peak_memory=receipt["peak_memory"])
 
 
-def in_their_words(sentence: str, called: Mapping[str, str]) -> str:
-    """A sentence for a person has the names that the person gave the files."""
-    for name, given in sorted(called.items(), key=lambda pair: -len(pair[0])):
-        sentence = sentence.replace(name, given)
-    return sentence
+def with_original_names(message: str, original_names: Mapping[str, str]) -> str:
+    """Return a message with the names that the files of a user have in S3, longest local names first."""
+    for name, original in sorted(original_names.items(), key=lambda pair: -len(pair[0])):
+        message = message.replace(name, original)
+    return message
 
 
-def beside(path: Path, companion: str) -> Path:
+def companion_path(path: Path, companion: str) -> Path:
+    """Return the path of an index, checksum or summary, which has the name of its file plus a suffix."""
     return path.with_name(path.name + companion)
 
 
-def md5(path: Path, name: str) -> Path:
-    """Write `<path>.md5` as `md5sum` does for a file called `name`: what the path is published as."""
+def write_md5(path: Path, name: str) -> Path:
+    """Write `<path>.md5` as `md5sum` does; `name` is the file name in S3, which a download has."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(8 << 20):
             digest.update(block)
-    target = beside(path, ".md5")
+    target = companion_path(path, ".md5")
     target.write_text(f"{digest.hexdigest()}  {name}\n")
     return target
 
 
 def image_digest() -> str:
-    """The digest of the image this runs in, as the ECS agent tells it; "" outside of ECS."""
+    """Return the digest of the image of this container from the ECS agent; "" outside of ECS."""
     endpoint = os.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
     if not endpoint:
         return ""
-    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(endpoint, timeout=2) as answer:  # noqa: S310  http of the agent
-        return str(json.load(answer).get("ImageID", ""))
+    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(endpoint, timeout=2) as response:  # noqa: S310  http of the agent
+        return str(json.load(response).get("ImageID", ""))
     return ""
 
 
 def peak_memory() -> int:
-    """MiB: of the whole container where its cgroup says so, else of the largest program."""
+    """Return the peak memory in MiB: of the container if its cgroup reports it, else of the largest program."""
     with contextlib.suppress(OSError, ValueError):
-        return int(Path("/sys/fs/cgroup/memory.peak").read_text()) >> 20
+        return int(PEAK_MEMORY.read_text()) >> 20
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10

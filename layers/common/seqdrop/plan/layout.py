@@ -1,107 +1,36 @@
-"""Where everything lives and what a run is called. No other module builds a key."""
+"""Build the plan of a run: its id and every address. No other module builds a key."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from seqdrop.plan import steps
+from seqdrop.plan.choices import Choices
+from seqdrop.plan.names import GENOME, MANIFEST, NO_GENES, READS, VERSION, WHOLE_GENOME, canonical
 from seqdrop.storage.uri import S3Uri
 
-if TYPE_CHECKING:
-    from seqdrop.plan.choices import Choices
-
-# The jobs of a run, by the word that names them in the plan, in receipts and in verdicts.
-STEPS = ("align", "call", "annotate", "collect", "compose")
-ANNOTATOR = "snpeff"
-GENOME = "genome.fa"
-READS = "reads.json"  # the pinned inputs of a run
-REFERENCE_JSON = "reference.json"  # beside the genome: contigs and the indexes that are there; written last
-WHOLE_GENOME = "all"  # the value of `intervals` when no BED was chosen: Batch parameters are never empty
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, of a BED beside it
-SAMPLE = NAME
-_FASTQ = re.compile(
-    r"""(?P<stem>.+?)
-        (?:_(?P<number>S\d+))?
-        (?:_(?P<lane>L\d{3}))?
-        (?:[_. -]R|_)(?P<mate>[12])
-        (?:_001)?
-        \.(?:fastq|fq)(?:\.gz)?""",
-    re.VERBOSE | re.ASCII,  # or any script's digits would make a lane
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Fastq:
-    """A FASTQ key taken apart: whose it is, which lane, which mate."""
-
-    key: str
-    sample: str
-    lane: str  # "L001", or "" where the name has none
-    mate: int  # 1 or 2
-    mate_at: int = field(repr=False)  # where in the key the mate's digit stands
-
-    @property
-    def mates(self) -> tuple[str, str]:
-        """The keys of R1 and R2."""
-        before, after = self.key[: self.mate_at], self.key[self.mate_at + 1 :]
-        return f"{before}1{after}", f"{before}2{after}"
-
-    def is_beside(self, other: Fastq) -> bool:
-        """Whether both are lanes of one sample in one folder."""
-        return (self.sample, self.key.rpartition("/")[0]) == (other.sample, other.key.rpartition("/")[0])
-
-    @property
-    def siblings(self) -> str:
-        """What the keys of all lanes of this sample begin with."""
-        return self.key[: self.mate_at].rsplit(f"_{self.lane}", 1)[0] if self.lane else self.key[: self.mate_at]
-
-
-def parse_fastq_key(key: str) -> Fastq | None:
-    """None for a key that is no FASTQ of a pair (an index read, a checksum, a note).
-
-    Names as sequencers and archives write them: `_R1`/`_R2`, `_1`/`_2`, bcl2fastq's `_S1_L001_R1_001`.
-    What a sample id cannot hold (a blank, an umlaut) becomes `_`.
-    """
-    folder = key.rfind("/") + 1
-    found = _FASTQ.fullmatch(key[folder:])
-    if found is None:
-        return None
-    sample = re.sub(r"[^A-Za-z0-9._-]+", "_", found["stem"]).lstrip("._-")
-    if not SAMPLE.fullmatch(sample):
-        return None
-    return Fastq(key, sample, found["lane"] or "", int(found["mate"]), folder + found.start("mate"))
-
-
-def shown(text: str) -> str:
-    """A key as people may read it: what no printer prints (line ends, escapes, marks that turn text round) is `_`."""
-    return "".join(letter if letter.isprintable() else "_" for letter in text)
-
-
-def canonical(value: Any) -> str:
-    """The one way a value becomes text where bytes are compared or hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+ANNOTATOR = "snpeff"  # part of the identity of a run, since another annotator would give other results
+Sizes = Mapping[str, Mapping[str, str]]  # step -> vcpus and memory (MiB), as text
 
 
 def run_id(
     sample: str, pairs: Sequence[Mapping[str, Any]], choices: Choices, *, genome: str, aligner: str, caller: str
 ) -> str:
-    """An opaque name for a run: the hash of all that changes its result and of nothing else.
+    """Return the id of a run: the hash of everything that changes its results, and of nothing else.
 
-    `pairs` are the entries of reads.json, `genome` is the fingerprint in reference.json: a name can be prepared anew.
+    `pairs` are the entries of reads.json. `genome` is the fingerprint in reference.json: a reference can be prepared
+    again under the same name.
     """
-    pinned = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
+    pins = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
-    identity = [sample, sorted(pinned), choices.reference, genome, choices.intervals, args, aligner, caller, ANNOTATOR]
+    identity = [sample, sorted(pins), choices.reference, genome, choices.intervals, args, aligner, caller, ANNOTATOR]
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
 
 
 def reference_uri(bucket: str, name: str) -> S3Uri:
-    """The genome of a prepared reference; its indexes and its reference.json stand beside it."""
+    """Return the address of a prepared genome; its indexes and its reference.json are beside it."""
     return S3Uri(bucket, f"{name}/{GENOME}")
 
 
@@ -114,49 +43,99 @@ def plan(
     reference_bucket: str,
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
-    """The whole of a run: its execution input. Pure, so either mate's arrival gives the same bytes.
+    """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
 
-    `jobs` has job_queue, vcpus and memory (MiB) of each step as strings, as Batch takes them.
+    `jobs` has job_queue, vcpus and memory (MiB) of each step as text, as Batch takes them. An optional step that is
+    not in `jobs` is left out.
     """
+    selected = [step for step in steps.STEPS if not step.optional or step.name in jobs]
     results = S3Uri(results_bucket, f"{sample}/{run}")
     reference = reference_uri(reference_bucket, choices.reference)
+    settings = {
+        step.name: {**jobs[step.name], "attempt": "1", "args": canonical(list(choices.args.get(step.name, ())))}
+        for step in selected
+    }
     return {
+        "version": VERSION,
         "sample": sample,
         "run": run,
+        "lanes": choices.lanes,
+        "steps": [step.name for step in selected],
         "reference": str(reference),
         "intervals": str(reference.parent / choices.intervals) if choices.intervals else WHOLE_GENOME,
         "results": str(results),
         "reads": str(results / READS),
-        "bam": str(results / f"{sample}.bam"),
-        "stats": str(results / f"{sample}.stats.txt"),
-        "vcf": str(results / f"{sample}.vcf.gz"),
-        "annotated_vcf": str(results / f"{sample}.annotated.vcf.gz"),
-        "report": str(results / f"{sample}.report.html"),
+        **outputs(results, sample, choices.lanes, selected),
         "manifest": str(manifest_uri(results)),
-        **{step: {**jobs[step], "attempt": "1", "args": canonical(list(choices.args.get(step, ())))} for step in STEPS},
+        **settings,
     }
 
 
-def preparation(run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str) -> dict[str, Any]:
-    """The execution input of prepare_reference; the machine adds nothing but its own sizes."""
+def outputs(results: S3Uri, sample: str, lanes: int, selected: Sequence[steps.Step]) -> dict[str, str]:
+    """Return the address of every output of these steps, by its word in the plan.
+
+    A step that writes one file for each lane has a JSON list of addresses: Batch parameters are text.
+    """
+    addresses = {}
+    for step in selected:
+        for word, name in step.writes.items():
+            if "{lane}" in name:
+                files = [results / name.format(sample=sample, lane=lane) for lane in range(1, lanes + 1)]
+                addresses[word] = canonical([str(file) for file in files])
+            else:
+                addresses[word] = str(results / name.format(sample=sample))
+    return addresses
+
+
+def resumed_plan(plan: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+    """Return the plan of an earlier execution for another one: today's steps and sizes, the run's own choices.
+
+    The state machine of today runs it. Steps that were added since the plan was made are added to it, with their
+    addresses in the folder of the run; steps that were removed stay in it and are not run. Optional steps are neither
+    added nor removed.
+    """
+    results = S3Uri.parse(plan["results"])
+    known = steps.of_plan(plan)
+    selected = [step for step in steps.STEPS if step.name in known or not step.optional]
+    queue = next(iter(plan[step]["job_queue"] for step in known))
+    new = {"job_queue": queue, "attempt": "1", "args": canonical([])}
+    lanes = plan["lanes"]
     return {
+        **plan,
+        "version": VERSION,
+        "steps": [step.name for step in selected],
+        **{word: plan.get(word, uri) for word, uri in outputs(results, plan["sample"], lanes, selected).items()},
+        **{step.name: {**new, **plan.get(step.name, {}), **_size(step, sizes)} for step in selected},
+    }
+
+
+def _size(step: steps.Step, sizes: Sizes) -> Mapping[str, str]:
+    """Return the size of a step today; an optional step keeps its size where the deployment has none."""
+    return sizes.get(step.name, {}) if step.optional else sizes[step.name]
+
+
+def preparation(run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str) -> dict[str, Any]:
+    """Return the input of prepare_reference; the state machine adds nothing but its own sizes."""
+    return {
+        "version": VERSION,
         "run": run,
         "fasta": str(fasta),
-        "genes": str(genes) if genes else "none",
+        "genes": str(genes) if genes else NO_GENES,
         "reference": str(reference_uri(reference_bucket, name)),
         "results": str(S3Uri(reference_bucket, f"{name}/preparation/{run}")),
     }
 
 
 def manifest_uri(results: S3Uri) -> S3Uri:
-    return results / "manifest.json"
+    """Return the address of the manifest: written last, when the results are complete."""
+    return results / MANIFEST
 
 
 def receipt_uri(results: S3Uri, step: str) -> S3Uri:
-    """Says that a step is done: written last, after every output it lists."""
+    """Return the address of a step's receipt: written after every output that it lists."""
     return results / f"jobs/{step}.json"
 
 
 def verdict_uri(results: S3Uri, step: str, attempt: str, batch_attempt: str) -> S3Uri:
-    """Says why one attempt of a step failed: the plan's attempt, then Batch's within it."""
+    """Return the address of the verdict of a failed attempt: the plan's attempt, then Batch's within it."""
     return results / f"failures/{step}.{attempt}.{batch_attempt}.json"

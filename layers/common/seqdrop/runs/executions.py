@@ -1,4 +1,4 @@
-"""A plan becomes an execution of the state machine: once, or again after it ended."""
+"""Start a plan as an execution of the state machine, and start it again to resume a run."""
 
 from __future__ import annotations
 
@@ -12,92 +12,99 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from seqdrop.plan import layout
+from seqdrop.plan.layout import Sizes
+from seqdrop.plan.names import VERSION, canonical
 from seqdrop.runs import table
-from seqdrop.storage import s3
+from seqdrop.storage.s3 import RETRIES
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-AGAIN = re.compile(r"-([1-9]\d{0,3})")  # what follows the run in the name of an execution that resumed it
-Sizes = Mapping[str, Mapping[str, str]]  # step -> vcpus and memory, as Batch takes them
+RESUMED_SUFFIX = re.compile(r"-([1-9]\d{0,3})")  # after the run id, in the name of an execution that resumed it
 
 
 class NotResumableError(Exception):
-    """This run cannot be resumed, and why."""
+    """The run cannot be resumed; the message says why."""
 
 
 @cache
 def client() -> SFNClient:
-    return boto3.client("stepfunctions", config=s3.RETRIES)
+    """Return the Step Functions client of this process."""
+    return boto3.client("stepfunctions", config=RETRIES)
 
 
-def arn(name: str) -> str:
-    machine = ":".join(os.environ["STATE_MACHINE"].split(":")[:7])  # without the alias
+def arn(name: str, state_machine: str = "") -> str:
+    """Return the ARN of the execution with this name, by default of the pipeline of this deployment."""
+    machine = ":".join((state_machine or os.environ["STATE_MACHINE"]).split(":")[:7])  # without the alias
     return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def start(execution: str, plan: Mapping[str, Any]) -> bool:
-    """False if it was there and is over; one that still runs answers as if it were new."""
+    """Start an execution. Return False if it has ended before; a running one counts as started now."""
     machine, name = os.environ["STATE_MACHINE"], execution.rpartition(":")[2]
     try:
-        client().start_execution(stateMachineArn=machine, name=name, input=layout.canonical(plan))
+        client().start_execution(stateMachineArn=machine, name=name, input=canonical(plan))
     except client().exceptions.ExecutionAlreadyExists:
         return False
     return True
 
 
-def describe(execution: str) -> Mapping[str, Any] | None:
-    """None for one that never was, or is forgotten: Step Functions does so 90 days after the end."""
+def describe(execution: str, states: SFNClient | None = None) -> Mapping[str, Any] | None:
+    """Return the description of an execution; None if it never began or ended more than 90 days ago."""
+    states = states or client()
     try:
-        return client().describe_execution(executionArn=execution)
-    except client().exceptions.ExecutionDoesNotExist:
+        return states.describe_execution(executionArn=execution)
+    except states.exceptions.ExecutionDoesNotExist:
         return None
 
 
 def resume(run: str, sizes: Sizes) -> str:
-    """Start the plan of a run once more, under the next name; its ARN. Raises NotResumableError.
+    """Start the plan of an ended run again under the next name; return the ARN. Raises NotResumableError.
 
-    The row is reopened first: whoever comes second sees it, and a crash in between is mended by resuming again.
+    The row is reopened first, so that of two callers one wins. After a crash in between, resuming again starts the
+    execution.
     """
     row = table.get(run)
     if row is None:
         raise NotResumableError(f"there is no run {run}")
     if "execution" not in row:
-        raise NotResumableError("it was never started: mend what it says, then drop the reads again")
+        raise NotResumableError("it was never started: correct what its message says, then upload the reads again")
     if row["status"] == "SUCCEEDED":
         raise NotResumableError("it succeeded: there is nothing left to do")
     last = describe(str(row["execution"]))
-    if last and last["status"] == "RUNNING":  # whatever its row says
+    if last and last["status"] == "RUNNING":  # the row may say otherwise
         raise NotResumableError("it is still running")
-    plan = _plan(last or describe(arn(run)), sizes)
-    execution = _reopened(run, row, last)
+    plan = _resumed_plan(last or describe(arn(run)), sizes)
+    execution = _reopen(run, row, last)
     start(execution, plan)
     return execution
 
 
-def _plan(started: Mapping[str, Any] | None, sizes: Sizes) -> dict[str, Any]:
-    """As the run was started, with the sizes of today: more memory may be what it needs."""
-    if started is None:
-        raise NotResumableError("its plan is forgotten, 90 days after its end: drop the reads again")
-    plan: dict[str, Any] = json.loads(started["input"])
-    return {**plan, **{step: {**plan[step], **sizes[step]} for step in layout.STEPS}}
+def _resumed_plan(execution: Mapping[str, Any] | None, sizes: Sizes) -> dict[str, Any]:
+    """Return the plan of an execution with the steps and sizes of today: more memory may be what it needs."""
+    if execution is None:
+        raise NotResumableError("its plan was deleted 90 days after its end: upload the reads again")
+    plan: dict[str, Any] = json.loads(execution["input"])
+    if plan.get("version") not in range(1, VERSION + 1):
+        raise NotResumableError("its plan is from another version of seqdrop: upload the reads again")
+    return layout.resumed_plan(plan, sizes)
 
 
-def _reopened(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
-    """The execution that the run goes on under, its row told so."""
+def _reopen(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
+    """Return the ARN of the next execution after writing it into the row."""
     if row["status"] == table.RUNNING:
-        return _not_begun(row, last)
-    earlier = AGAIN.fullmatch(str(row["execution"]).rpartition(":")[2].removeprefix(run))
+        return _renew(row, last)
+    earlier = RESUMED_SUFFIX.fullmatch(str(row["execution"]).rpartition(":")[2].removeprefix(run))
     execution = arn(f"{run}-{int(earlier[1]) + 1 if earlier else 2}")
     if not table.reopen(run, row, execution):
-        raise NotResumableError("somebody else has just resumed it")
+        raise NotResumableError("another caller has just resumed it")
     return execution
 
 
-def _not_begun(row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
-    """The execution of a row that was reopened when a crash kept the execution from beginning."""
+def _renew(row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
+    """Return the ARN in a reopened row whose execution did not begin because of a crash."""
     if last:
         raise NotResumableError("it has just ended and is not recorded yet: try again in a minute")
-    if not table.reopen_again(row):
+    if not table.renew_resumed(row):
         raise NotResumableError("its row has just changed: try again")
     return str(row["execution"])

@@ -1,86 +1,124 @@
-"""How the end of a run is said: in its manifest, its figures and its message. Pure: values in, values out."""
+"""Write down the end of a run: its row, its manifest and its message. Pure: no AWS in here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from seqdrop.failure import advice
-from seqdrop.plan import layout
-from seqdrop.runs.outcome import Receipts, RunEnding
+from seqdrop.plan import layout, steps
+from seqdrop.plan.names import VERSION
+from seqdrop.runs import outcome
+from seqdrop.runs.outcome import RunEnding
+from seqdrop.runs.receipts import Receipts, ResultsFolder
+from seqdrop.storage.uri import S3Uri
+
+FIGURES = ("reads", "reads_mapped", "variants")  # of the receipts' counts, in the row and in the message
+FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Assumed prices in USD."""
+
+    vcpu_hour: float
+    gib_hour: float  # of memory
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What is written when a run ends."""
+
+    ending: RunEnding
+    row: dict[str, Any]
+    manifest: dict[str, Any] | None  # None: no results are published
+    subject: str
+    lines: list[str]
+
+
+def record(
+    plan: Mapping[str, Any], execution: str, reported: RunEnding, folder: ResultsFolder, prices: Prices
+) -> RunRecord:
+    """Return the row, the manifest and the message of a run, from its plan and one read of its folder.
+
+    `reported` is the ending that the state machine or its execution reports; the folder decides whether it is true.
+    """
+    ending = outcome.verify(reported, plan, folder)
+    cost = job_cost(folder.receipts, prices)
+    row = {**ending.row(), **figures(folder.receipts), "cost": str(cost["usd"])}
+    published = manifest(plan, execution, ending, folder.complete, cost) if ending.publishes else None
+    return RunRecord(ending, row, published, *message(plan, ending, folder, cost))
 
 
 def warnings(receipts: Receipts) -> list[dict[str, str]]:
-    """What jobs found worth saying though they went on."""
+    """Return the warnings of all steps."""
     return [{"step": step, **warning} for step, receipt in receipts.items() for warning in receipt.get("warnings", [])]
 
 
 def manifest(
-    plan: Mapping[str, Any],
-    execution: str,
-    ending: RunEnding,
-    receipts: Receipts,
-    cost: Mapping[str, Any],
+    plan: Mapping[str, Any], execution: str, ending: RunEnding, receipts: Receipts, cost: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The table of contents of a run's results. Nothing in it depends on when it is written."""
+    """Return the manifest. Nothing in it depends on the time of writing."""
     return {
+        "version": VERSION,
         "run": plan["run"],
         "sample": plan["sample"],
         "execution": execution,
         "complete": ending.status == "SUCCEEDED",
-        "missing": [step for step in layout.STEPS if step not in receipts],
+        "missing": [step for step in steps.of_plan(plan) if step not in receipts],
         "reference": plan["reference"],
         "intervals": plan["intervals"],
         "reads": plan["reads"],
         "cost": cost,
         "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
         "warnings": warnings(receipts),
-        "jobs": [_but(receipt, "outputs", "run", "sources", "warnings") for receipt in receipts.values()],
+        "jobs": [_without(receipt, "outputs", "run", "sources", "warnings") for receipt in receipts.values()],
     }
 
 
-def cost(receipts: Receipts, price_per_vcpu_hour: float, price_per_gib_hour: float) -> dict[str, Any]:
-    """What the jobs cost at the prices assumed: an estimate. Failed attempts, storage and transfer are not in it."""
+def job_cost(receipts: Receipts, prices: Prices) -> dict[str, Any]:
+    """Return an estimate of what the jobs cost. Failed attempts, storage and transfer are not included."""
     hours = {step: receipt["seconds"] / 3600 for step, receipt in receipts.items()}
     vcpu_hours = sum(hours[step] * receipt["vcpus"] for step, receipt in receipts.items())
     gib_hours = sum(hours[step] * receipt["memory"] / 1024 for step, receipt in receipts.items())
-    usd = vcpu_hours * price_per_vcpu_hour + gib_hours * price_per_gib_hour
-    assumed = {"usd_per_vcpu_hour": price_per_vcpu_hour, "usd_per_gib_hour": price_per_gib_hour}
     return {
-        "usd": round(usd, 4),
+        "usd": round(vcpu_hours * prices.vcpu_hour + gib_hours * prices.gib_hour, 4),
         "vcpu_hours": round(vcpu_hours, 4),
         "gib_hours": round(gib_hours, 4),
-        "assumed": assumed,
+        "assumed": {"usd_per_vcpu_hour": prices.vcpu_hour, "usd_per_gib_hour": prices.gib_hour},
     }
 
 
 def figures(receipts: Receipts) -> dict[str, int]:
-    """What the run table shows of a run at a glance."""
+    """Return the counts that the run table shows."""
     counts = {name: value for receipt in receipts.values() for name, value in receipt["counts"].items()}
-    return {name: counts[name] for name in ("reads", "reads_mapped", "variants") if name in counts}
+    return {name: counts[name] for name in FIGURES if name in counts}
 
 
 def message(
-    plan: Mapping[str, Any], ending: RunEnding, receipts: Receipts, cost: Mapping[str, Any], *, earlier: bool = False
+    plan: Mapping[str, Any], ending: RunEnding, folder: ResultsFolder, cost: Mapping[str, Any]
 ) -> tuple[str, list[str]]:
-    """Subject and lines of the message at the end; the subject names no sample. Of a failed run, its row will do.
+    """Return the subject and the lines of the message. The subject names no sample.
 
-    `earlier`: a manifest is there from when the run ended before.
+    Of a failed run, the row is enough for `plan`. A resumed run that fails keeps the manifest of its earlier end.
     """
-    run, said = plan["run"], advice.explain(ending.row()) if ending.failure_class else []
+    run, explanation = plan["run"], advice.explain(ending.row()) if ending.failure_class else []
     if not ending.publishes:
         subject = f"seqdrop run {run}: {ending.status.lower().replace('_', ' ')}"
-        has = "nothing new; the results of before stay" if earlier else "no results"
-        return subject, [f"Sample {plan['sample']} has {has}: {said[0]}", *said[1:], f"More: seqdrop why {run}"]
-    missing = [f"One step is missing ({ending.step}): {said[0]}", *said[1:]] if said else []
-    tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not said else []
-    warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(receipts)]
-    numbers = [f"{name.replace('_', ' ')}: {value:,}" for name, value in figures(receipts).items()]
-    where = [f"{word.replace('_', ' ')}: {plan[word]}" for word in ("annotated_vcf", "bam", "report", "manifest")]
+        earlier = folder.has(layout.manifest_uri(S3Uri.parse(plan["results"])))
+        has = "no new results; the earlier ones remain" if earlier else "no results"
+        first = f"Sample {plan['sample']} has {has}: {explanation[0]}"
+        return subject, [first, *explanation[1:], f"More: seqdrop why {run}"]
+    missing = [f"One step is missing ({ending.step}): {explanation[0]}", *explanation[1:]] if explanation else []
+    tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
+    warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
+    numbers = [f"{name.replace('_', ' ')}: {value:,}" for name, value in figures(folder.receipts).items()]
+    files = [f"{word.replace('_', ' ')}: {plan[word]}" for word in FILES if word in plan]
     price = f"estimated cost of the jobs: {cost['usd']:.2f} USD"
-    lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, price, *where]
+    lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, price, *files]
     return f"seqdrop run {run}: done", lines
 
 
-def _but(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: item for name, item in value.items() if name not in names}

@@ -1,4 +1,4 @@
-"""How a run ended, and whether its results may be read. Pure: plan, receipts and what lies there in, an ending out."""
+"""Decide how a run ended and whether its results may be read. Pure: no AWS in here."""
 
 from __future__ import annotations
 
@@ -8,142 +8,165 @@ from typing import Any
 
 from seqdrop.failure import advice, classify
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
-from seqdrop.plan.choices import Choices
-from seqdrop.runs.diagnosis import MOST_LINE, MOST_LINES, tries
-from seqdrop.text import plain
-
-# Without one of these there are no variants to come back for, and so no manifest.
-ESSENTIAL = ("align", "call", "annotate")
-ADDRESSES = ("results", "reads", "bam", "stats", "vcf", "annotated_vcf", "report", "manifest")
-Receipts = Mapping[str, Mapping[str, Any]]  # by step
+from seqdrop.plan import layout, steps
+from seqdrop.plan.choices import MAX_LANES
+from seqdrop.plan.names import MANIFEST, NAME, READS, VERSION
+from seqdrop.runs.diagnosis import MAX_LINE, MAX_LINES, describe_tries
+from seqdrop.runs.receipts import ResultsFolder
+from seqdrop.storage.uri import S3Uri
+from seqdrop.text import plain_line
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnding:
+    """The end of a run: its status and, unless it succeeded, the failure."""
+
     status: str  # SUCCEEDED INCOMPLETE FAILED ABORTED TIMED_OUT
     failure_class: str = ""
     message: str = ""
     step: str = ""
     tool_lines: tuple[str, ...] = ()
     log: str = ""  # group and stream
-    tried: tuple[str, ...] = ()  # of every step that was tried again, though all went well in the end
+    tried: tuple[str, ...] = ()  # of every step that was retried, also if all succeeded in the end
 
     @property
     def publishes(self) -> bool:
-        """Whether readers may have the results: all of them, or all that matter."""
+        """Whether the results may be read: all of them, or all essential ones."""
         return self.status in {"SUCCEEDED", "INCOMPLETE"}
 
     @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> RunEnding:
-        """As it was recorded."""
+    def from_row(cls, row: Mapping[str, Any]) -> RunEnding:
+        """Return the ending that a row has recorded."""
         lines, tried = tuple(row.get("tool_lines", ())), tuple(row.get("tried", ()))
         failure_class, message, step, log = (str(row.get(name, "")) for name in ("class", "message", "step", "log"))
         return cls(row["status"], failure_class, message, step, lines, log, tried)
 
     def row(self) -> dict[str, Any]:
-        """What there is to say; no word for what is not."""
-        said = {
+        """Return the attributes of the row; empty ones are omitted."""
+        attributes = {
             "status": self.status,
             "step": self.step,
             "class": self.failure_class,
             "message": self.message,
-            "advice": advice.on(self.failure_class, self.step) if self.failure_class else "",
+            "advice": advice.get(self.failure_class, self.step) if self.failure_class else "",
             "tool_lines": list(self.tool_lines),
             "log": self.log,
             "tried": list(self.tried),
         }
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in attributes.items() if value}
 
     def answer(self) -> dict[str, str]:
-        """What the machine ends with."""
+        """Return the error and cause that the state machine ends with."""
         cause = "\n".join(advice.explain(self.row())) if self.failure_class else ""
         return {"status": self.status, "class": self.failure_class, "cause": cause}
 
 
-def misplaced(plan: Any, results_bucket: str) -> RunEnding | None:
-    """The end of a run whose plan names what is not its own: a run reads and writes its own folder and no other."""
-    names = [plan.get(word) for word in ("sample", "run")] if isinstance(plan, dict) else [None]
-    message = "It names no sample and run as start_run does."
-    if all(isinstance(name, str) and layout.NAME.fullmatch(name) for name in names):
-        nothing: dict[str, Any] = {step: {} for step in layout.STEPS}
-        places = {"results_bucket": results_bucket, "reference_bucket": ""}
-        own = layout.plan(str(names[0]), str(names[1]), Choices(), **places, jobs=nothing)
-        wrong = [word for word in ADDRESSES if plan.get(word) != own[word]]
-        if not wrong:
-            return None
-        message = f"These addresses are not its own: {', '.join(wrong)}."
-    return RunEnding("FAILED", "BAD_INPUT.PLAN", f"The plan of this run was not made by start_run. {message}")
+def check_plan(plan: Any, results_bucket: str) -> RunEnding | None:
+    """Return the ending of a run whose plan was not made by start_run; None if the plan is valid.
+
+    A run may read and write its own folder only. A plan of an earlier version has the steps and addresses of that
+    version.
+    """
+    error = _plan_error(plan, results_bucket)
+    if error is None:
+        return None
+    return RunEnding("FAILED", "BAD_INPUT.PLAN", f"The plan of this run was not made by start_run. {error}")
 
 
-def outcome(plan: Mapping[str, Any]) -> RunEnding:
-    """The ending of a run that came to the machine's last state."""
-    jobs = {**{step: plan[step] for step in layout.STEPS}, **plan.get("analysis", {})}
-    endings = {step: _given_up(job) for step, job in jobs.items()}
-    tried = tuple(line for step in layout.STEPS for line in tries(step, jobs[step].get("failures", [])))
-    if "undiagnosed" in plan and not any(endings.values()):
-        return RunEnding("FAILED", "INTERNAL", "The machine failed between two jobs; see its history.", tried=tried)
-    for step in layout.STEPS:
-        if said := endings[step]:
-            last = tuple(said.get("tool_lines", ())), said.get("log", "")
-            return RunEnding(_without(step), said["class"], said["message"], step, *last, tried)
+def _plan_error(plan: Any, results_bucket: str) -> str | None:
+    if not isinstance(plan, dict):
+        return "It is not a JSON object."
+    if plan.get("version") not in range(1, VERSION + 1):
+        return f"Its version is {plan.get('version')!r}; this deployment reads versions up to {VERSION}."
+    if not all(isinstance(plan.get(word), str) and NAME.fullmatch(plan[word]) for word in ("sample", "run")):
+        return "It has no valid sample and run."
+    if type(plan.get("lanes")) is not int or plan["lanes"] not in range(1, MAX_LANES + 1):
+        return "It has no valid number of lanes."
+    names = plan.get("steps")
+    if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in names):
+        return "It has no settings for its steps."
+    folder = S3Uri(results_bucket, f"{plan['sample']}/{plan['run']}")
+    own = {"results": str(folder), "reads": str(folder / READS), "manifest": str(folder / MANIFEST)}
+    wrong = [word for word, uri in own.items() if plan.get(word) != uri]
+    # An output that a step has gained since the plan was made is not in it.
+    outputs = layout.outputs(folder, plan["sample"], plan["lanes"], steps.STEPS)
+    wrong += [word for word, uri in outputs.items() if plan.get(word, uri) != uri]
+    return f"These addresses are not its own: {', '.join(wrong)}." if wrong else None
+
+
+def _has_settings(plan: Mapping[str, Any], step: Any) -> bool:
+    return isinstance(step, str) and isinstance(plan.get(step), dict)
+
+
+def from_plan(plan: Mapping[str, Any]) -> RunEnding:
+    """Return the ending of a run that reached the last state of its state machine."""
+    names = steps.of_plan(plan)
+    jobs = {**{name: plan[name] for name in names}, **plan.get("analysis", {})}
+    ends = {name: _end_of(jobs[name]) for name in names}
+    tried = tuple(line for name in names for line in describe_tries(name, jobs[name].get("failures", [])))
+    if "undiagnosed" in plan and not any(ends.values()):
+        message = "The state machine failed between two jobs; see its history."
+        return RunEnding("FAILED", "INTERNAL", message, tried=tried)
+    for name, end in ends.items():
+        if end:
+            lines, log = tuple(end.get("tool_lines", ())), end.get("log", "")
+            return RunEnding(_status_without(name), end["class"], end["message"], name, lines, log, tried)
     return RunEnding("SUCCEEDED", tried=tried)
 
 
-def _without(step: str) -> str:
-    """What a run is that lacks a step."""
-    return "FAILED" if step in ESSENTIAL else "INCOMPLETE"
+def _status_without(step: str) -> str:
+    """Return the status of a run that lacks a step."""
+    return "FAILED" if steps.is_essential(step) else "INCOMPLETE"
 
 
-def _given_up(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    if "error" in job:  # the doctor himself failed
-        return {"class": "INTERNAL", "message": "The job failed, and the function diagnose did too; see its log."}
-    given_up: Mapping[str, Any] | None = job.get("gave_up")
-    return given_up
+def _end_of(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the failure that a job ended with; None if it succeeded."""
+    if "error" in job:
+        return {"class": "INTERNAL", "message": "The job failed, and the function diagnose failed too; see its log."}
+    end: Mapping[str, Any] | None = job.get("gave_up")
+    return end
 
 
-def closed(status: str, error: str, cause: str) -> RunEnding:
-    """The ending of a run that no state of the machine saw."""
-    said = plain(cause.split("\n", maxsplit=1)[0], classify.MOST_SENTENCE)  # the first line of `RunEnding.answer`
+def from_execution(status: str, error: str, cause: str) -> RunEnding:
+    """Return the ending of a run that did not reach the last state, by the status of its execution."""
+    message = plain_line(cause.split("\n", maxsplit=1)[0], classify.MAX_MESSAGE)  # the first line of `answer`
     if status == "ABORTED":
-        return RunEnding("ABORTED", "STOPPED", f"The run was stopped{': ' + said if said else ''}.")
+        return RunEnding("ABORTED", "STOPPED", f"The run was stopped{': ' + message if message else ''}.")
     if status == "TIMED_OUT":
         return RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
-    if status == "SUCCEEDED" or error == "NOT_RECORDED":  # what its jobs left says how it ended
+    if status == "SUCCEEDED" or error == "NOT_RECORDED":  # the receipts decide
         return RunEnding("SUCCEEDED")
     known = error.split(".", maxsplit=1)[0] in advice.ADVICE
-    return RunEnding("FAILED", error if known else "INTERNAL", said or "The state machine failed; see its history.")
+    failure_class = error if known else "INTERNAL"
+    return RunEnding("FAILED", failure_class, message or "The state machine failed; see its history.")
 
 
-def not_there() -> RunEnding:
-    """The ending of a run whose execution nobody knows: a crash kept it from beginning, or it is long forgotten."""
-    return RunEnding("FAILED", "NOT_STARTED", "Its execution is not there: it never began, or it is forgotten by now.")
+def not_started() -> RunEnding:
+    """Return the ending of a run without an execution: after a crash, or more than 90 days after its end."""
+    message = "Its execution does not exist: it never began, or it was deleted 90 days after its end."
+    return RunEnding("FAILED", "NOT_STARTED", message)
 
 
-def whole(receipts: Receipts, there: Mapping[str, tuple[str, int]]) -> Receipts:
-    """The receipts of which every output lies as it was published; `there` has ETag and size of each address."""
-    return {
-        step: receipt
-        for step, receipt in receipts.items()
-        if all(there.get(output["uri"]) == (output["etag"], output["size"]) for output in receipt["outputs"])
-    }
+def verify(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) -> RunEnding:
+    """Return the ending that the results folder proves.
 
-
-def proven(ending: RunEnding, receipts: Receipts, complete: Receipts, verdicts: Mapping[str, Verdict]) -> RunEnding:
-    """Good only as far as the receipts are there and whole; `complete` are those that are, `verdicts` say why not."""
-    for step in layout.STEPS if ending.publishes else ():
-        if step in complete or step == ending.step or (ending.step and step not in ESSENTIAL):
-            continue  # what an incomplete run lacks first is told already
-        if step in receipts:
-            changed = "What this step wrote was deleted or changed before the run was over."
-            return RunEnding(_without(step), "RESULTS_CHANGED", changed, step)
-        if verdict := verdicts.get(step):
-            return _by_verdict(step, verdict)
-        return RunEnding(_without(step), "INTERNAL", "This step left no receipt of its results.", step)
+    A run succeeded only as far as the outputs of its steps are complete; the verdicts say why a step has none.
+    """
+    complete = folder.complete
+    for step in steps.of_plan(plan) if ending.publishes else ():
+        if step in complete or step == ending.step or (ending.step and not steps.is_essential(step)):
+            continue  # the ending already names the first step that an incomplete run lacks
+        if step in folder.receipts:
+            message = "Outputs of this step were deleted or changed before the run ended."
+            return RunEnding(_status_without(step), "RESULTS_CHANGED", message, step)
+        if verdict := folder.verdicts.get(step):
+            return _from_verdict(step, verdict)
+        return RunEnding(_status_without(step), "INTERNAL", "This step left no receipt of its results.", step)
     return ending
 
 
-def _by_verdict(step: str, verdict: Verdict) -> RunEnding:
-    """What a job itself said, where nothing of the doctor's is left."""
-    lines = tuple(plain(line, MOST_LINE) for line in verdict.stderr_tail[-MOST_LINES:])
-    return RunEnding(_without(step), verdict.failure_class, plain(verdict.message, classify.MOST_SENTENCE), step, lines)
+def _from_verdict(step: str, verdict: Verdict) -> RunEnding:
+    """Return the ending that a job itself reported, where the plan has no diagnosis."""
+    lines = tuple(plain_line(line, MAX_LINE) for line in verdict.stderr_tail[-MAX_LINES:])
+    message = plain_line(verdict.message, classify.MAX_MESSAGE)
+    return RunEnding(_status_without(step), verdict.failure_class, message, step, lines)

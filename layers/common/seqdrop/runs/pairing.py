@@ -1,86 +1,109 @@
-"""The mates of a FASTQ: whether all of a run's files are there, which versions, and what was chosen for them."""
+"""Find the read pairs of a run in the bucket. Nothing here writes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from seqdrop.plan import layout
+from seqdrop.plan import fastq_names
 from seqdrop.plan.choices import LANES, ChoiceError, Choices
-from seqdrop.plan.layout import Fastq
-from seqdrop.runs import precheck, table
+from seqdrop.plan.fastq_names import FastqName
+from seqdrop.plan.names import printable
+from seqdrop.runs import precheck
 from seqdrop.storage import s3
+from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
-Pair = dict[str, Any]  # an entry of reads.json
-Found = tuple[Pair, list[dict[str, str]]]  # a pair, and the metadata of its two mates
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both mates of one lane, at the versions that are current now."""
+
+    lane: str
+    fastq_1: StoredObject
+    fastq_2: StoredObject
+
+    def entry(self) -> dict[str, Any]:
+        """Return the entry of reads.json: pinned versions, with the checksum of the whole object if S3 has it."""
+        return {"lane": self.lane, "fastq_1": _pin(self.fastq_1), "fastq_2": _pin(self.fastq_2)}
 
 
-class Lack(NamedTuple):
-    """Why files are no run yet, in words that name none; and the row they wait in: what it says, what it is for."""
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Files that a run still waits for."""
 
-    reason: str
-    message: str
-    names: Sequence[str]
+    reason: str  # for the log: names no file
+    message: str  # for the row
+    names: Sequence[str]  # the keys that identify the row
 
 
-def find(bucket: str, name: Fastq) -> list[Found] | Lack:
-    """The pairs that make one run, at the versions that lie there now, each with its mates' metadata; or what lacks.
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """The complete pairs of a run, and the files that are missing."""
 
-    Not the version of the event: by the time it comes the object may be another, whose own event finds a duplicate.
+    pairs: list[Pair]
+    missing: Missing | None
+    complete: Sequence[Sequence[str]]  # for each complete pair, and for complete lanes, the names of its waiting row
+
+
+def find_pairs(bucket: str, name: FastqName) -> Pairing:
+    """Return the pairs that make one run.
+
+    The versions are those that are current now, not those of the event: by the time it arrives, the object may have
+    been replaced. The event of the replacement then finds a duplicate.
     """
-    first = pair_of(bucket, name)
+    first = find_pair(bucket, name)
     if first is None:
-        message = f"waits until both are there: {' and '.join(map(layout.shown, name.mates))}"
-        return Lack("the mate is not there yet", message, name.mates)
-    lanes = first[1][0].get("seqdrop-lanes", "1")
-    if lanes == "1" or not LANES.fullmatch(lanes):  # what cannot be is refused with the other choices
-        return [first]
-    keys = s3.keys_beginning(bucket, name.siblings)
-    found = {lane.lane: lane for lane in map(layout.parse_fastq_key, keys) if lane and lane.is_beside(name)}
-    pairs = [first if lane == name.lane else pair_of(bucket, found[lane]) for lane in sorted(found)]
-    whole = [pair for pair in pairs if pair]
-    if len(whole) < int(lanes):
-        message = f"waits until as many lanes are there as seqdrop-lanes says: {layout.shown(name.siblings)}"
-        return Lack("other lanes are not there yet", message, [name.siblings])
-    table.forget_waiting(bucket, [name.siblings])
-    return whole
+        message = f"waits until both are there: {' and '.join(map(printable, name.mates))}"
+        return Pairing([], Missing("the mate has not arrived", message, name.mates), [])
+    lanes = first.fastq_1.metadata.get("seqdrop-lanes", "1")
+    if lanes == "1" or not LANES.fullmatch(lanes):  # an invalid number is refused with the other choices
+        return Pairing([first], None, [name.mates])
+    keys = map(fastq_names.parse, s3.store().list_keys(bucket, name.lanes_prefix))
+    names = {lane.lane: lane for lane in keys if lane and lane.is_lane_of(name)}
+    pairs = {lane: first if lane == name.lane else find_pair(bucket, names[lane]) for lane in sorted(names)}
+    complete = [names[lane].mates for lane, pair in pairs.items() if pair]
+    present = [pair for pair in pairs.values() if pair]
+    if len(present) < int(lanes):
+        message = f"waits until all lanes that seqdrop-lanes promises are there: {printable(name.lanes_prefix)}"
+        return Pairing(present, Missing("other lanes have not arrived", message, [name.lanes_prefix]), complete)
+    return Pairing(present, None, [*complete, [name.lanes_prefix]])
 
 
-def pair_of(bucket: str, name: Fastq) -> Found | None:
+def find_pair(bucket: str, name: FastqName) -> Pair | None:
+    """Return both mates of a FASTQ; None unless both exist."""
     try:
-        one, two = (s3.head(S3Uri(bucket, key)) for key in name.mates)
+        fastq_1, fastq_2 = (s3.store().head(S3Uri(bucket, key)) for key in name.mates)
     except s3.MissingError:
         return None
-    table.forget_waiting(bucket, name.mates)
-    pair = {"lane": name.lane, "fastq_1": pinned(one), "fastq_2": pinned(two)}
-    return pair, [dict(one.metadata), dict(two.metadata)]
+    return Pair(name.lane, fastq_1, fastq_2)
 
 
-def pinned(stored: s3.Stored) -> dict[str, Any]:
-    """One version of a FASTQ, and the checksum S3 holds of the whole of it, if it does."""
-    checksum = {"crc64nvme": stored.crc64nvme} if stored.crc64nvme else {}
-    return {**stored.pinned(), **checksum}
-
-
-def agreed(found: Sequence[Found]) -> Choices:
-    """The choices on all mates of all lanes, which must be the same and fit them; raises ChoiceError."""
-    every = [Choices.from_metadata(mate) for _, metadata in found for mate in metadata]
-    if any(choices != every[0] for choices in every):
+def common_choices(pairs: Sequence[Pair]) -> Choices:
+    """Return the choices in the metadata of all mates, which must be equal; raise ChoiceError."""
+    mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    choices = [Choices.from_metadata(mate.metadata) for mate in mates]
+    if any(other != choices[0] for other in choices):
         raise ChoiceError("the mates carry different choices (x-amz-meta-seqdrop-*): upload both with the same")
-    if len(found) != every[0].lanes:
-        raise ChoiceError(f"{len(found)} lanes of this sample are there, but seqdrop-lanes says {every[0].lanes}")
-    return every[0]
+    if len(pairs) != choices[0].lanes:
+        raise ChoiceError(f"this sample has {len(pairs)} lanes, but seqdrop-lanes is {choices[0].lanes}")
+    return choices[0]
 
 
-def looked_at(sample: str, pairs: Sequence[Pair]) -> list[Pair]:
-    """Every pair after its first look, with a read group; raises BadInputError.
+def checked_entries(sample: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Check the first reads of every pair and return its entry with a read group; raise BadInputError.
 
-    The group is `<flowcell>.<lane>` as the reads themselves say; where they do not, the lane of the file's name.
+    The read group is `<flowcell>.<lane>` from the names of the reads; without it, the lane in the file name.
     """
-    named: list[Pair] = []
-    for place, pair in enumerate(pairs, start=1):
-        group = precheck.look(pair) or f"{sample}.{pair['lane'] or place}"
-        taken = {other["read_group"] for other in named}
-        named.append({**pair, "read_group": f"{group}.{place}" if group in taken else group})
-    return named
+    checked: list[dict[str, Any]] = []
+    for number, entry in enumerate(entries, start=1):
+        group = precheck.check_pair(entry) or f"{sample}.{entry['lane'] or number}"
+        used = {other["read_group"] for other in checked}
+        checked.append({**entry, "read_group": f"{group}.{number}" if group in used else group})
+    return checked
+
+
+def _pin(stored: StoredObject) -> dict[str, Any]:
+    checksum = {"crc64nvme": stored.crc64nvme} if stored.crc64nvme else {}
+    return {**stored.pin(), **checksum}

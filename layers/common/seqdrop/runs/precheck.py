@@ -1,6 +1,6 @@
-"""A first look at a pair of FASTQs, before any instance starts: what their first bytes show is refused at once.
+"""Check the first reads of a pair before an instance starts, and refuse what they show at once.
 
-It sees the beginning only. The job that aligns the reads proves every one of them.
+Only the beginning of each file is read here. The job that aligns the reads verifies all of them.
 """
 
 from __future__ import annotations
@@ -11,99 +11,99 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.fastq import reader, records
-from seqdrop.fastq.gunzip import GZIP_MAGIC
-from seqdrop.fastq.records import Batch
-from seqdrop.plan import layout
+from seqdrop.fastq import records
+from seqdrop.fastq.records import GZIP_MAGIC, Batch
+from seqdrop.plan.names import printable
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-REACH = 64 << 10  # bytes of the object: hundreds of reads
-MOST_TEXT = 1 << 20  # bytes: gzip of a repeated letter grows a thousandfold
-SMALL = 1 << 20  # bytes: below it, sizes say little
-RATIO = 10  # mates hold as many reads as each other; barcode mates are a fifth of the others
+READ_SIZE = 64 << 10  # bytes of the object: hundreds of reads
+MAX_TEXT = 1 << 20  # bytes: a gzip of one repeated letter grows a thousandfold
+MIN_SIZE = 1 << 20  # bytes: sizes of smaller files say little
+MAX_SIZE_RATIO = 10  # mates have equal numbers of reads, and reads of barcode mates have a fifth of the length
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What the first bytes of one FASTQ hold: its whole reads, as far as the look reaches."""
+    """The complete reads in the first bytes of one FASTQ."""
 
-    name: str  # of the file, as people may read it
+    name: str  # of the file, printable
     size: int  # bytes of the whole object
-    zipped: bool
+    is_gzip: bool
     reads: Batch
-    group: str | None  # `<flowcell>.<lane>`, where its reads are named so
+    group: str | None  # `<flowcell>.<lane>`, if the names of the reads have it
 
     @classmethod
-    def of(cls, name: str, size: int, data: bytes) -> Beginning:
-        """Raises BadInputError for what is no FASTQ."""
+    def parse(cls, name: str, size: int, data: bytes) -> Beginning:
+        """Parse the first bytes of a file; raise BadInputError."""
         if size == 0:
             raise BadInputError("EMPTY", f"{name} is empty: it has no bytes")
-        zipped = data.startswith(GZIP_MAGIC)
-        if not zipped and not data.startswith(b"@"):
-            kind = "NOT_GZIP" if name.endswith(".gz") else "MALFORMED"
-            raise BadInputError(kind, f"{name} is {'no gzip file' if kind == 'NOT_GZIP' else 'no FASTQ'}")
-        text, ends = _unzipped(name, data) if zipped else (data, True)
-        ends = ends and len(data) >= size
-        if ends and not text.strip():
-            raise BadInputError("EMPTY", f"{name} holds no reads")
-        return cls(name, size, zipped, _reads(name, text, ends), reader.read_group(data))
+        is_gzip = data.startswith(GZIP_MAGIC)
+        if not is_gzip and not data.startswith(b"@"):
+            if name.endswith(".gz"):
+                raise BadInputError("NOT_GZIP", f"{name} is not a gzip file")
+            raise BadInputError("MALFORMED", f"{name} is not a FASTQ")
+        text, at_end = _unzip(name, data) if is_gzip else (data, True)
+        at_end = at_end and len(data) >= size
+        if at_end and not text.strip():
+            raise BadInputError("EMPTY", f"{name} has no reads")
+        return cls(name, size, is_gzip, _parse_reads(name, text, at_end), records.read_group(data))
 
 
-def look(pair: Mapping[str, Any]) -> str | None:
-    """The read group that the reads of a pair name, if they do; raises BadInputError, with the files' own names."""
+def check_pair(entry: Mapping[str, Any]) -> str | None:
+    """Check an entry of reads.json; return the read group in the names of its reads. Raises BadInputError."""
     try:
-        return _looked(pair)
+        return _check_pair(entry)
     except BadInputError:
-        return _looked(pair)  # a refusal ends all: what came damaged from S3 is asked for once more
+        return _check_pair(entry)  # a refusal is final, so bytes that S3 may have damaged are read once more
 
 
-def _looked(pair: Mapping[str, Any]) -> str | None:
-    one, two = (_beginning(pair[mate]) for mate in ("fastq_1", "fastq_2"))
-    prove_mates(one, two)
+def _check_pair(entry: Mapping[str, Any]) -> str | None:
+    one, two = (_read_beginning(entry[mate]) for mate in ("fastq_1", "fastq_2"))
+    check_mates(one, two)
     return one.group
 
 
-def _beginning(pinned: Mapping[str, Any]) -> Beginning:
-    uri = S3Uri.parse(pinned["uri"])
-    data = s3.head_bytes(uri, REACH, pinned["version_id"]) if pinned["size"] else b""
-    return Beginning.of(layout.shown(uri.name), pinned["size"], data)
+def _read_beginning(pin: Mapping[str, Any]) -> Beginning:
+    uri = S3Uri.parse(pin["uri"])
+    data = s3.store().read_start(uri, READ_SIZE, pin["version_id"]) if pin["size"] else b""
+    return Beginning.parse(printable(uri.name), pin["size"], data)
 
 
-def prove_mates(one: Beginning, two: Beginning) -> None:
-    """Raises BadInputError for two files that are not the mates of one pair, in this order."""
-    records.prove_mates(one.reads, two.reads, one.name, two.name, 0)
+def check_mates(one: Beginning, two: Beginning) -> None:
+    """Raise BadInputError unless the files are R1 and R2 of one pair."""
+    records.check_mates(one.reads, two.reads, one.name, two.name, 0)
     small, large = sorted((one, two), key=lambda mate: mate.size)
-    if one.zipped == two.zipped and large.size > SMALL and large.size > RATIO * small.size:
+    if one.is_gzip == two.is_gzip and large.size > MIN_SIZE and large.size > MAX_SIZE_RATIO * small.size:
+        ratio = large.size // small.size
         raise BadInputError(
-            "MATE_COUNT",
-            f"{large.name} is {large.size // small.size} times as large as {small.name}: one of them is not whole",
+            "MATE_COUNT", f"{large.name} is {ratio} times as large as {small.name}: one of them is incomplete"
         )
 
 
-def _unzipped(name: str, data: bytes) -> tuple[bytes, bool]:
-    """The text of all gzip members as far as they reach, and whether the last of them has its end."""
-    text, ends = b"", False
-    while data.strip(b"\0") and len(text) < MOST_TEXT:
+def _unzip(name: str, data: bytes) -> tuple[bytes, bool]:
+    """Return the text of all gzip members in the data, and whether the last of them is complete."""
+    text, at_end = b"", False
+    while data.strip(b"\0") and len(text) < MAX_TEXT:
         if not data.startswith(GZIP_MAGIC):
-            return text, ends  # bytes after the last member: the job says what they are
+            return text, at_end  # extra bytes after the last member: the job reports them
         member = zlib.decompressobj(wbits=31)
         try:
-            text += member.decompress(data, MOST_TEXT - len(text))
+            text += member.decompress(data, MAX_TEXT - len(text))
         except zlib.error:
             raise BadInputError("CORRUPT_GZIP", f"{name} is damaged: it cannot be unzipped") from None
-        data, ends = member.unused_data, member.eof
-    return text, ends and not data.strip(b"\0")
+        data, at_end = member.unused_data, member.eof
+    return text, at_end and not data.strip(b"\0")
 
 
-def _reads(name: str, text: bytes, ends: bool) -> Batch:
-    """Every whole read of the text; where the file `ends` with it, what is no whole read is refused."""
+def _parse_reads(name: str, text: bytes, at_end: bool) -> Batch:
+    """Return every complete read; an incomplete read at the end of the file is refused."""
     lines = text.replace(b"\r\n", b"\n").split(b"\n")
-    if ends:
-        lines = records.without_blank_end(lines)
+    if at_end:
+        lines = records.strip_trailing_blanks(lines)
     else:
-        lines = lines[:-1]  # the last may go on behind the look
-        lines = lines[: len(lines) - len(lines) % records.LINES]
-    reads = records.proven(lines, name, 0)
-    records.prove_phred33(reads.qualities, name)
+        lines = lines[:-1]  # the last line may continue after these bytes
+        lines = lines[: len(lines) - len(lines) % records.LINES_PER_READ]
+    reads = records.parse_reads(lines, name, 0)
+    records.check_phred33(reads.qualities, name)
     return reads

@@ -1,36 +1,65 @@
-"""What lies in the folder of a run: its receipts, and everything by address."""
+"""Read the results folder of a run: its objects, its receipts and its verdicts."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
+from seqdrop.plan.names import VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-
-def receipts(folder: S3Uri) -> dict[str, Any]:
-    found = {}
-    for step in layout.STEPS:
-        with contextlib.suppress(s3.MissingError, ValueError):  # what cannot be read is none
-            found[step] = s3.read_json(layout.receipt_uri(folder, step))
-    return found
+Receipts = Mapping[str, Mapping[str, Any]]  # step -> receipt
 
 
-def published(folder: S3Uri) -> dict[str, tuple[str, int]]:
-    """ETag and size of each object, by address."""
-    found = s3.listed(folder.bucket, f"{folder.key}/")
-    return {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in found}
+@dataclass(frozen=True, slots=True)
+class ResultsFolder:
+    """The contents of a results folder, as one read found them."""
+
+    objects: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # address -> ETag and size
+    receipts: Receipts = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # step -> its last verdict
+
+    @property
+    def complete(self) -> Receipts:
+        """The receipts whose outputs are all in the folder, unchanged since they were published."""
+        return {
+            step: receipt
+            for step, receipt in self.receipts.items()
+            if all(self.objects.get(output["uri"]) == (output["etag"], output["size"]) for output in receipt["outputs"])
+        }
+
+    def has(self, uri: S3Uri) -> bool:
+        """Return whether there is an object at this address."""
+        return str(uri) in self.objects
 
 
-def verdicts(folder: S3Uri, addresses: Iterable[str]) -> dict[str, Verdict]:
-    """The last verdict of each step, of all that lies in a run's folder; what cannot be read is none."""
-    found = {}
-    below = f"{folder / 'failures'}/"
-    for uri in map(S3Uri.parse, sorted(address for address in addresses if address.startswith(below))):
+def read_folder(folder: S3Uri, steps: Iterable[str]) -> ResultsFolder:
+    """Read the folder of a run that has these steps. Receipts and verdicts that cannot be read are ignored."""
+    receipts = _receipts(folder, steps)  # first: an output that it lists is older than the listing
+    listing = s3.store().list_objects(folder.bucket, f"{folder.key}/")
+    objects = {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in listing}
+    return ResultsFolder(objects, receipts, _verdicts(folder, objects))
+
+
+def _receipts(folder: S3Uri, steps: Iterable[str]) -> dict[str, Any]:
+    receipts = {}
+    for step in steps:
         with contextlib.suppress(s3.MissingError, ValueError):
-            found[uri.name.split(".")[0]] = Verdict.from_json(s3.read_json(uri))
-    return found
+            receipt = s3.store().read_json(layout.receipt_uri(folder, step))
+            if receipt.get("version") in range(1, VERSION + 1):
+                receipts[step] = receipt
+    return receipts
+
+
+def _verdicts(folder: S3Uri, addresses: Iterable[str]) -> dict[str, Verdict]:
+    verdicts = {}
+    prefix = f"{folder / 'failures'}/"
+    for uri in map(S3Uri.parse, sorted(address for address in addresses if address.startswith(prefix))):
+        with contextlib.suppress(s3.MissingError, ValueError):
+            verdicts[uri.name.split(".")[0]] = Verdict.from_json(s3.store().read_json(uri))
+    return verdicts

@@ -1,11 +1,11 @@
-"""The run table: one row a run, written so that every writer may come twice and in any order."""
+"""Read and write the run table: one row for each run. Every write is conditional and can be repeated."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -14,157 +14,174 @@ import boto3
 from boto3.dynamodb.conditions import ConditionBase, Key
 
 from seqdrop.failure import advice
+from seqdrop.plan.names import VERSION
 from seqdrop.storage.s3 import RETRIES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
-    from mypy_boto3_sns import SNSClient
 
 RUNNING, WAITING = "RUNNING", "WAITING"
-UNTOLD = "yes"  # in an index that has these rows alone
-WAITS_FOR = 14 * 24 * 3600  # seconds; then a lone mate was most likely deleted, and its row goes too
+PENDING = "yes"  # the value of `notify_pending`; the index of this attribute has only rows with it
+WAITING_TTL = 14 * 24 * 3600  # seconds; after this time the lone mate was most likely deleted
 Row = dict[str, Any]
-# What a row says of an ending, and no longer once the run goes on.
-_SAID_AT_THE_END = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "untold")
+# The attributes of an ended run; a resumed run loses them.
+_ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending")
 
 
 @cache
-def table() -> Table:
+def run_table() -> Table:
+    """Return the table of this deployment."""
     return boto3.resource("dynamodb", config=RETRIES).Table(os.environ["RUN_TABLE"])
 
 
-@cache
-def sns() -> SNSClient:
-    return boto3.client("sns", config=RETRIES)
-
-
 def now() -> str:
+    """Return the time as rows have it: UTC, in seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def hours_since(moment: str) -> float:
-    then = datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+def hours_since(time_text: str) -> float:
+    """Return the hours since a time that `now` returned."""
+    then = datetime.strptime(time_text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return (datetime.now(UTC) - then).total_seconds() / 3600
 
 
-def get(run: str) -> Row | None:
-    return table().get_item(Key={"run": run}, ConsistentRead=True).get("Item")
+def get(run: str, table: Table | None = None) -> Row | None:
+    """Return the row of a run, by default from the table of this deployment; None if there is none."""
+    return (table or run_table()).get_item(Key={"run": run}, ConsistentRead=True).get("Item")
 
 
-def begin(row: Mapping[str, Any]) -> bool:
-    """Write the row of a run that was started, unless it is there; a refusal of it gives way. True if written."""
-    return _put(
-        {**row, "status": RUNNING, "started": now()}, "attribute_not_exists(#run) OR attribute_not_exists(execution)"
-    )
+def every(table: Table) -> Iterator[Row]:
+    """Yield every row of a table, in no order."""
+    yield from _pages(table.scan)
 
 
-def refuse(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
-    """Write a row for reads that started nothing, and why. True if nobody has told of it yet."""
-    moment = now()
-    ending = {"class": failure_class, "message": message, "advice": advice.on(failure_class)}
-    refused = {**row, "status": "FAILED", "started": moment, "finished": moment, **ending}
-    return _put({**refused, "untold": UNTOLD}, "attribute_not_exists(#run)") or is_untold(str(row["run"]))
+def create(row: Mapping[str, Any]) -> bool:
+    """Write the row of a started run unless it exists; it replaces a refusal. Return True if it was written."""
+    new = {"version": VERSION, **row, "status": RUNNING, "started": now()}
+    return _put(new, "attribute_not_exists(#run) OR attribute_not_exists(execution)")
 
 
-def finish(run: str, execution: str, ending: Mapping[str, Any], **was: str) -> bool:
-    """Close a row: status, finished and what else there is to say. True for the one caller that closed it.
+def create_refused(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
+    """Write the row of reads that were refused. Return True if the notification is still pending."""
+    refused = {
+        "version": VERSION,
+        **row,
+        "status": "FAILED",
+        "started": now(),
+        "finished": now(),
+        "class": failure_class,
+        "message": message,
+        "advice": advice.get(failure_class),
+        "notify_pending": PENDING,
+    }
+    return _put(refused, "attribute_not_exists(#run)") or is_notify_pending(str(row["run"]))
 
-    Only the execution that the row runs under may: a resumed run is not closed by what its first execution left.
+
+def close(run: str, execution: str, ending: Mapping[str, Any], **expected: str) -> bool:
+    """Write the end of a run. Return True if this conditional write won.
+
+    The row must be that of `execution`: the first execution of a resumed run cannot close it. `expected` are further
+    attributes that the row must have.
     """
-    said, running = {**ending, "untold": UNTOLD}, {"status": RUNNING, "execution": execution, **was}
-    return _change(run, "SET " + ", ".join(f"#{name} = :{name}" for name in said), said, running)
+    values = {**ending, "notify_pending": PENDING}
+    condition = {"status": RUNNING, "execution": execution, **expected}
+    return _update(run, "SET " + ", ".join(f"#{name} = :{name}" for name in values), values, condition)
 
 
-def is_untold(run: str, **as_: str) -> bool:
-    """Whether a row was closed `as_` it is and its message is still to be sent: whoever comes next sends it."""
+def is_notify_pending(run: str, **expected: str) -> bool:
+    """Return True if the row has these attributes and its notification is still pending."""
     row = get(run) or {}
-    return "untold" in row and all(row.get(name) == value for name, value in as_.items())
+    return "notify_pending" in row and all(row.get(name) == value for name, value in expected.items())
 
 
-def reopen(run: str, before: Mapping[str, Any], execution: str) -> bool:
-    """Let a run that ended go on under another execution. True for the one caller that did.
+def clear_notify_pending(run: str) -> None:
+    """Record that the notification was sent."""
+    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_pending")
 
-    `before` is the row as it was read: another writer in between, and it stays as that one left it.
+
+def reopen(run: str, row: Mapping[str, Any], execution: str) -> bool:
+    """Set an ended run to RUNNING under another execution. Return True if this conditional write won.
+
+    `row` is the row as it was read; the write fails if another writer changed it since.
     """
-    again = {"status": RUNNING, "execution": execution, "resumed": now()}
-    names = ", ".join(f"#{name} = :{name}" for name in again)
-    gone = ", ".join(f"#{name}" for name in _SAID_AT_THE_END)
-    was = {"status": before["status"], "execution": before["execution"]}
-    return _change(run, f"SET {names} REMOVE {gone}", again, was, _SAID_AT_THE_END)
+    values = {"status": RUNNING, "execution": execution, "resumed": now()}
+    assignments = ", ".join(f"#{name} = :{name}" for name in values)
+    removals = ", ".join(f"#{name}" for name in _ENDING)
+    condition = {"status": row["status"], "execution": row["execution"]}
+    return _update(run, f"SET {assignments} REMOVE {removals}", values, condition, _ENDING)
 
 
-def reopen_again(row: Mapping[str, Any]) -> bool:
-    """Note that the execution a row was reopened for begins after all, or the repair might close the row just then.
+def renew_resumed(row: Mapping[str, Any]) -> bool:
+    """Set `resumed` of a reopened row to now, so that the repair does not close it before its execution begins.
 
-    False where the row is not as it was read any more.
+    Return False if the row changed since it was read.
     """
-    was = {name: str(row[name]) for name in ("status", "execution", "resumed") if name in row}
-    return _change(str(row["run"]), "SET #resumed = :resumed", {"resumed": now()}, was)
+    condition = {name: str(row[name]) for name in ("status", "execution", "resumed") if name in row}
+    return _update(str(row["run"]), "SET #resumed = :resumed", {"resumed": now()}, condition)
 
 
 def with_status(status: str) -> Iterator[Row]:
-    """Every row of a status: what seems to run, what still waits."""
-    yield from _queried("by_status", Key("status").eq(status))
+    """Yield every row with this status."""
+    yield from _query("by_status", Key("status").eq(status))
 
 
-def untold() -> Iterator[Row]:
-    """Every row that was closed, and whose message could not be sent."""
-    yield from _queried("by_untold", Key("untold").eq(UNTOLD))
+def with_notify_pending() -> Iterator[Row]:
+    """Yield every row whose notification is still pending."""
+    yield from _query("by_notify_pending", Key("notify_pending").eq(PENDING))
 
 
-def _queried(index: str, condition: ConditionBase) -> Iterator[Row]:
-    query: dict[str, Any] = {"IndexName": index, "KeyConditionExpression": condition}
-    while True:
-        page = table().query(**query)
-        yield from page["Items"]
-        if "LastEvaluatedKey" not in page:
-            return
-        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
+    """Write the row of files that wait for others, unless it exists: `started` is written once."""
+    row = {"version": VERSION, "run": _waiting_id(bucket, names), "sample": sample, "status": WAITING}
+    expires = int(time.time()) + WAITING_TTL
+    _put({**row, "message": message, "started": now(), "expires": expires}, "attribute_not_exists(#run)")
 
 
-def remember_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
-    """A row for a mate that is alone, or for lanes that lack others; since when stays, however often it is told."""
-    row = {"run": _waiting_name(bucket, names), "sample": sample, "status": WAITING, "message": message}
-    expires = int(time.time()) + WAITS_FOR
-    _put({**row, "started": now(), "expires": expires}, "attribute_not_exists(#run)")
+def delete_waiting(bucket: str, names: Sequence[str]) -> None:
+    """Delete the row of files that waited."""
+    run_table().delete_item(Key={"run": _waiting_id(bucket, names)})
 
 
-def forget_waiting(bucket: str, names: Sequence[str]) -> None:
-    table().delete_item(Key={"run": _waiting_name(bucket, names)})
-
-
-def _waiting_name(bucket: str, names: Sequence[str]) -> str:
+def _waiting_id(bucket: str, names: Sequence[str]) -> str:
     return "waiting-" + hashlib.sha256("\n".join((bucket, *names)).encode()).hexdigest()[:12]
 
 
-def tell(run: str, subject: str, lines: list[str]) -> None:
-    """A message a person understands; the sample stays out of the subject, which mail systems log."""
-    sns().publish(TopicArn=os.environ["RUN_TOPIC"], Subject=subject, Message="\n".join(lines))
-    table().update_item(Key={"run": run}, UpdateExpression="REMOVE untold")
+def _query(index: str, condition: ConditionBase) -> Iterator[Row]:
+    yield from _pages(run_table().query, IndexName=index, KeyConditionExpression=condition)
 
 
-def _change(
-    run: str, expression: str, values: Mapping[str, Any], was: Mapping[str, str], named: Sequence[str] = ()
+def _pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
+    while True:
+        page = read(**request)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _update(
+    run: str, expression: str, values: Mapping[str, Any], condition: Mapping[str, str], removed: Sequence[str] = ()
 ) -> bool:
-    """Change a row while it is what it `was`; False where it is not."""
-    names = {f"#{name}": name for name in (*values, *was, *named)}
-    given = {f":{name}": value for name, value in values.items()}
+    """Update a row if it has the attributes of `condition`; return False if it does not."""
+    names = {f"#{name}": name for name in (*values, *condition, *removed)}
+    new = {f":{name}": value for name, value in values.items()}
+    old = {f":old_{name}": value for name, value in condition.items()}
     try:
-        table().update_item(
+        run_table().update_item(
             Key={"run": run},
             UpdateExpression=expression,
-            ConditionExpression=" AND ".join(f"#{name} = :was_{name}" for name in was),
+            ConditionExpression=" AND ".join(f"#{name} = :old_{name}" for name in condition),
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues={**given, **{f":was_{name}": value for name, value in was.items()}},
+            ExpressionAttributeValues={**new, **old},
         )
-    except table().meta.client.exceptions.ConditionalCheckFailedException:
+    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
         return False
     return True
 
 
 def _put(row: Mapping[str, Any], condition: str) -> bool:
     try:
-        table().put_item(Item=dict(row), ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
-    except table().meta.client.exceptions.ConditionalCheckFailedException:
+        run_table().put_item(Item=dict(row), ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
+    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
         return False
     return True

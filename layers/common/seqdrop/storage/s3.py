@@ -1,4 +1,4 @@
-"""S3 as the pipeline uses it: pinned versions in, verified objects out."""
+"""Read pinned versions from S3, and verify every object that is written."""
 
 from __future__ import annotations
 
@@ -35,185 +35,229 @@ if TYPE_CHECKING:
     from s3transfer.futures import TransferFuture
     from s3transfer.manager import TransferManager
 
-# boto3's three tries give up on a throttled bucket within a second.
+# The three attempts that boto3 makes by default give up on a throttled bucket within a second.
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 10})
-# "classic": the CRT client that boto3 would pick beside awscrt ignores AWS_ENDPOINT_URL.
+# "classic": the CRT client, which boto3 prefers when awscrt is installed, ignores AWS_ENDPOINT_URL.
 TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20, max_concurrency=10)
-TRIES = 3  # of a transfer whose bytes come out wrong
-GONE = {"404", "NoSuchKey", "NoSuchVersion"}
-# Refusals that say the bytes or the parts came to harm: the whole transfer can be done anew.
-GARBLED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody", "InvalidPart",
+ATTEMPTS = 3  # of a transfer whose bytes arrive damaged
+NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion"}
+# Error codes that mean that bytes or parts were damaged: the whole transfer can be repeated.
+DAMAGED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody", "InvalidPart",
            "NoSuchUpload", "PreconditionFailed", "412", "InvalidRange", "416"}  # fmt: skip
-# Refusals that pass by themselves.
-PASSING = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted",
-           "Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"}  # fmt: skip
-OUT_OF_REACH = FlexibleChecksumError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
+# Error codes of temporary refusals.
+TEMPORARY = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted",
+             "Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"}  # fmt: skip
+UNREACHABLE = FlexibleChecksumError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
+Progress = Callable[[int], None]  # gets the number of bytes just transferred
 
 
 class IntegrityError(Exception):
-    """What arrived is not what was sent."""
+    """The bytes that arrived are not the bytes that were sent."""
 
 
 class MissingError(Exception):
-    """No such object, or no such version of it."""
+    """The object, or this version of it, does not exist."""
 
     def __init__(self, uri: S3Uri) -> None:
-        super().__init__(f"{uri} is not there")
+        super().__init__(f"{uri} does not exist")
         self.uri = uri
 
 
 class ReplacedError(Exception):
-    """Another object lies at the address than the one that was pinned."""
+    """The object at the address is not the object that was pinned."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """An object as it lies in S3: one version of it."""
+class StoredObject:
+    """One version of an object in S3."""
 
     uri: S3Uri
-    version_id: str  # "" where the bucket keeps none
+    version_id: str  # "" in a bucket without versioning
     etag: str
     size: int  # bytes
     metadata: Mapping[str, str]
-    crc64nvme: str  # base64, of the whole object; "" when S3 holds none
+    crc64nvme: str  # base64, of the whole object; "" when S3 has none
 
-    def pinned(self) -> dict[str, Any]:
-        """The entry of reads.json."""
+    def pin(self) -> dict[str, Any]:
+        """Return the version as reads.json and receipts have it."""
         return {"uri": str(self.uri), "version_id": self.version_id, "etag": self.etag, "size": self.size}
 
 
-_uploads = transfers.Uploads()
-
-
 @cache
-def client() -> S3Client:
-    made = boto3.client("s3", config=RETRIES)
-    _uploads.watch(made)
-    return made
+def store() -> Store:
+    """Return the store of this process: one client with the credentials of its environment."""
+    return Store(boto3.client("s3", config=RETRIES))
 
 
-@cache
-def impatient() -> S3Client:
-    """For the last words of a job that is told to stop: half a minute later it is killed."""
-    return boto3.client("s3", config=Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
+def urgent_store() -> Store:
+    """Return a store that gives up quickly, for a stopped job: half a minute later the container is killed."""
+    limits = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
+    return Store(boto3.client("s3", config=limits))
 
 
-def head(uri: S3Uri, version_id: str = "") -> Stored:
-    """What lies there now, or in that version; raises MissingError."""
-    version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
-    try:
-        found = client().head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED", **version)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:
+class Store:
+    """The objects in S3 that one client can reach."""
+
+    def __init__(self, client: S3Client) -> None:
+        self.client = client
+        self._uploads = transfers.Uploads()
+        self._uploads.watch(client)
+
+    def head(self, uri: S3Uri, version_id: str = "") -> StoredObject:
+        """Return the current version of an object, or `version_id`; raise MissingError."""
+        version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        try:
+            answer = self.client.head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED", **version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in NOT_FOUND:
+                raise MissingError(uri) from None
+            raise
+        return StoredObject(
+            uri,
+            "" if answer.get("VersionId") == "null" else answer.get("VersionId", ""),
+            answer["ETag"].strip('"'),
+            answer["ContentLength"],
+            answer["Metadata"],
+            answer.get("ChecksumCRC64NVME", "") if answer.get("ChecksumType") == "FULL_OBJECT" else "",
+        )
+
+    def find(self, uri: S3Uri) -> StoredObject | None:
+        """Return the current version of an object; None when there is none."""
+        with contextlib.suppress(MissingError):
+            return self.head(uri)
+        return None
+
+    def read_start(self, uri: S3Uri, size: int, version_id: str = "") -> bytes:
+        """Return the first `size` bytes of an object, fewer when it is shorter."""
+        version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        try:
+            return self._read(uri, Range=f"bytes=0-{size - 1}", **version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidRange":  # the object is empty
+                return b""
+            raise
+
+    def download(
+        self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = ""
+    ) -> StoredObject:
+        """Download one version and verify its size and the checksum of the whole object, pinned or from S3.
+
+        Current clients upload with a whole-object CRC64NVME. Where S3 has a composite checksum or none (old clients),
+        only the size is verified here, and the content is verified where it is read: a FASTQ by the CRC of every gzip
+        member, BAM and VCF by that of every BGZF block, a genome by the MD5 of its contigs.
+        Raises MissingError, ReplacedError, IntegrityError.
+        """
+        current = self.head(uri, version_id)
+        if etag and current.etag != etag:
+            raise ReplacedError(f"{uri} was replaced after it was pinned")
+        expected = replace(current, crc64nvme=crc64nvme or current.crc64nvme)
+        return _repeat(lambda: self._download(expected, path))
+
+    def _download(self, expected: StoredObject, path: Path) -> StoredObject:
+        uri, version = expected.uri, {"VersionId": expected.version_id} if expected.version_id else {}
+        self._transfer(uri, lambda manager: manager.download(uri.bucket, uri.key, str(path), version))
+        if path.stat().st_size != expected.size:
+            raise IntegrityError(f"{uri}: {path.stat().st_size} of {expected.size} bytes arrived")
+        if expected.crc64nvme and checksum(path) != expected.crc64nvme:
+            raise IntegrityError(f"{uri} was damaged in transfer: its CRC64NVME is not {expected.crc64nvme}")
+        return expected
+
+    def upload(
+        self, path: Path, uri: S3Uri, metadata: Mapping[str, str] | None = None, progress: Progress | None = None
+    ) -> StoredObject:
+        """Upload a file and verify that S3 has the same bytes; raise IntegrityError."""
+        crc64nvme = checksum(path)
+        return _repeat(lambda: self._upload(path, uri, crc64nvme, dict(metadata or {}), progress))
+
+    def _upload(
+        self, path: Path, uri: S3Uri, crc64nvme: str, metadata: Mapping[str, str], progress: Progress | None
+    ) -> StoredObject:
+        extra = {"ChecksumAlgorithm": "CRC64NVME", **({"Metadata": metadata} if metadata else {})}
+        subscribers = [transfers.Reporter(progress)] if progress else []
+        self._transfer(uri, lambda manager: manager.upload(str(path), uri.bucket, uri.key, extra, subscribers))
+        uploaded = self.head(uri)
+        if uploaded.crc64nvme != crc64nvme or uploaded.size != path.stat().st_size:
+            has = uploaded.crc64nvme or "none"
+            raise IntegrityError(f"{uri} is not the uploaded file: its CRC64NVME is {has}, not {crc64nvme}")
+        return uploaded
+
+    def _transfer(self, uri: S3Uri, begin: Callable[[TransferManager], TransferFuture]) -> None:
+        try:
+            transfers.transfer(self.client, TRANSFER, begin)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in NOT_FOUND:
+                raise MissingError(uri) from None
+            if code in DAMAGED:
+                raise IntegrityError(f"{uri}: S3 reports {code}") from error
+            raise
+        except (FlexibleChecksumError, RetriesExceededError) as error:
+            raise IntegrityError(f"{uri} did not arrive complete: {error}") from error
+
+    def abort_uploads(self, client: S3Client) -> None:
+        """Abort the multipart uploads in progress through another `client`: for a stopped job."""
+        self._uploads.abort(client)
+
+    def read_json(self, uri: S3Uri) -> Any:
+        """Return the value of a JSON object; raise MissingError, ValueError."""
+        try:
+            return json.loads(self._read(uri))
+        except self.client.exceptions.NoSuchKey:
             raise MissingError(uri) from None
-        raise
-    return Stored(
-        uri,
-        "" if found.get("VersionId") == "null" else found.get("VersionId", ""),
-        found["ETag"].strip('"'),
-        found["ContentLength"],
-        found["Metadata"],
-        found.get("ChecksumCRC64NVME", "") if found.get("ChecksumType") == "FULL_OBJECT" else "",
-    )
+
+    def _read(self, uri: S3Uri, **request: Any) -> bytes:
+        """Return the body of an object; repeat the request when the body breaks off, which botocore does not do."""
+
+        def body() -> StreamingBody:
+            return self.client.get_object(Bucket=uri.bucket, Key=uri.key, **request)["Body"]
+
+        for _ in range(ATTEMPTS - 1):
+            answer = body()
+            with contextlib.suppress(HTTPClientError, IncompleteReadError):
+                return answer.read()
+        return body().read()
+
+    def write_json(self, uri: S3Uri, value: Any, tagging: str = "") -> None:
+        """Write a value as indented JSON; `tagging` is `key=value`."""
+        text = (json.dumps(value, indent=2) + "\n").encode()
+        tags: dict[str, Any] = {"Tagging": tagging} if tagging else {}
+        self.client.put_object(Bucket=uri.bucket, Key=uri.key, Body=text, ContentType="application/json", **tags)
+
+    def list_names(self, folder: S3Uri) -> list[str]:
+        """Return the keys below a folder, relative to it."""
+        prefix = folder.key.rstrip("/") + "/"
+        return [entry["Key"].removeprefix(prefix) for entry in self.list_objects(folder.bucket, prefix)]
+
+    def list_keys(self, bucket: str, prefix: str) -> list[str]:
+        """Return every key that begins with `prefix`."""
+        return [entry["Key"] for entry in self.list_objects(bucket, prefix)]
+
+    def list_objects(self, bucket: str, prefix: str) -> Iterator[Any]:
+        """Yield the listing entry (Key, ETag, Size, LastModified) of every object whose key begins with `prefix`."""
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
 
 
-def look(uri: S3Uri) -> Stored | None:
-    """`head` where nothing there is an answer too."""
-    with contextlib.suppress(MissingError):
-        return head(uri)
-    return None
-
-
-def head_bytes(uri: S3Uri, size: int, version_id: str = "") -> bytes:
-    """The first `size` bytes, fewer when the object is shorter."""
-    version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
-    try:
-        return _read(uri, Range=f"bytes=0-{size - 1}", **version)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "InvalidRange":  # the answer for an object of no bytes
-            return b""
-        raise
-
-
-def download(uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Stored:
-    """Fetch one version whole and prove it: size, and the checksum of the whole object, pinned or as S3 holds it.
-
-    What current clients upload has a whole-object CRC64NVME. Where S3 holds a composite checksum or none (old
-    clients, the parts of other tools), the size is all there is here, and the content proves itself where it is
-    read: a FASTQ by the CRC of every gzip member, BAM and VCF by that of every BGZF block, a genome by the MD5 of its
-    contigs.
-    """
-    stored = head(uri, version_id)
-    if etag and stored.etag != etag:
-        raise ReplacedError(f"{uri} is not the object it was when it was pinned")
-    wanted = replace(stored, crc64nvme=crc64nvme or stored.crc64nvme)
-    return _again(lambda: _download(wanted, path))
-
-
-def _download(stored: Stored, path: Path) -> Stored:
-    extra = {"VersionId": stored.version_id} if stored.version_id else {}
-    _move(stored.uri, lambda manager: manager.download(stored.uri.bucket, stored.uri.key, str(path), extra))
-    if path.stat().st_size != stored.size:
-        raise IntegrityError(f"{stored.uri}: {path.stat().st_size} of {stored.size} bytes arrived")
-    if stored.crc64nvme and checksum(path) != stored.crc64nvme:
-        raise IntegrityError(f"{stored.uri} changed on its way: CRC64NVME is not {stored.crc64nvme}")
-    return stored
-
-
-def upload(path: Path, uri: S3Uri) -> Stored:
-    """Store a file and prove that S3 holds it byte for byte."""
-    sent = checksum(path)
-    return _again(lambda: _upload(path, uri, sent))
-
-
-def _upload(path: Path, uri: S3Uri, sent: str) -> Stored:
-    extra = {"ChecksumAlgorithm": "CRC64NVME"}
-    _move(uri, lambda manager: manager.upload(str(path), uri.bucket, uri.key, extra))
-    stored = head(uri)
-    if stored.crc64nvme != sent or stored.size != path.stat().st_size:
-        raise IntegrityError(f"{uri} is not what was uploaded: CRC64NVME {stored.crc64nvme or 'none'}, not {sent}")
-    return stored
-
-
-def _again(proven: Callable[[], Stored]) -> Stored:
-    """What the connection alone is to blame for, botocore has tried again; this is for bytes that are not right."""
-    for _ in range(TRIES - 1):
+def _repeat(attempt: Callable[[], StoredObject]) -> StoredObject:
+    """Repeat a transfer whose bytes were damaged; botocore already repeats lost connections."""
+    for _ in range(ATTEMPTS - 1):
         with contextlib.suppress(IntegrityError):
-            return proven()
-        logger.info("the bytes that arrived are not those that were sent: once more")
-    return proven()
+            return attempt()
+        logger.info("transfer damaged, repeating it")
+    return attempt()
 
 
-def _move(uri: S3Uri, begin: Callable[[TransferManager], TransferFuture]) -> None:
-    try:
-        transfers.transfer(client(), TRANSFER, begin)
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in GONE:
-            raise MissingError(uri) from None
-        if code in GARBLED:
-            raise IntegrityError(f"{uri}: S3 says {code}") from error
-        raise
-    except (FlexibleChecksumError, RetriesExceededError) as error:
-        raise IntegrityError(f"{uri} did not arrive whole: {error}") from error
-
-
-def abort_uploads() -> None:
-    """Leave nothing half in S3: for a job that is told to stop."""
-    _uploads.abort(impatient())
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether the same call can succeed later: S3 was overloaded or out of reach, or the bytes came to harm."""
+def is_transient(error: Exception) -> bool:
+    """Return True if the same call can succeed later: S3 was overloaded or unreachable, or bytes were damaged."""
     if isinstance(error, ClientError):
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         refused = status in range(400, 500) and status not in {408, 429}
-        return not refused or error.response["Error"]["Code"] in PASSING | GARBLED
-    return isinstance(error, IntegrityError | HTTPClientError | ConnectionError | OUT_OF_REACH)
+        return not refused or error.response["Error"]["Code"] in TEMPORARY | DAMAGED
+    return isinstance(error, IntegrityError | HTTPClientError | ConnectionError | UNREACHABLE)
 
 
 def checksum(path: Path) -> str:
-    """The CRC64NVME that S3 keeps of a whole object, base64 of eight bytes, big end first."""
+    """Return the CRC64NVME of a file as S3 keeps it: base64 of eight bytes, big-endian."""
     from awscrt.checksums import crc64nvme as update  # noqa: PLC0415  compiled: in images, never in the layer
 
     crc = 0
@@ -221,46 +265,3 @@ def checksum(path: Path) -> str:
         while block := file.read(8 << 20):
             crc = update(block, crc)
     return base64.b64encode(crc.to_bytes(8, "big")).decode()
-
-
-def read_json(uri: S3Uri) -> Any:
-    """Raises MissingError."""
-    try:
-        return json.loads(_read(uri))
-    except client().exceptions.NoSuchKey:
-        raise MissingError(uri) from None
-
-
-def _read(uri: S3Uri, **asked: Any) -> bytes:
-    """Some bytes, into memory. An answer that breaks off is asked for again: botocore does so only until it begins."""
-
-    def begun() -> StreamingBody:
-        return client().get_object(Bucket=uri.bucket, Key=uri.key, **asked)["Body"]
-
-    for _ in range(TRIES - 1):
-        answer = begun()
-        with contextlib.suppress(HTTPClientError, IncompleteReadError):
-            return answer.read()
-    return begun().read()
-
-
-def write_json(uri: S3Uri, value: Any, tagging: str = "", by: S3Client | None = None) -> None:
-    body = (json.dumps(value, indent=2) + "\n").encode()
-    tags: dict[str, Any] = {"Tagging": tagging} if tagging else {}
-    (by or client()).put_object(Bucket=uri.bucket, Key=uri.key, Body=body, ContentType="application/json", **tags)
-
-
-def names_below(folder: S3Uri) -> list[str]:
-    """The keys under a folder, relative to it."""
-    prefix = folder.key.rstrip("/") + "/"
-    return [entry["Key"].removeprefix(prefix) for entry in listed(folder.bucket, prefix)]
-
-
-def keys_beginning(bucket: str, start: str) -> list[str]:
-    return [entry["Key"] for entry in listed(bucket, start)]
-
-
-def listed(bucket: str, start: str) -> Iterator[Any]:
-    """Key, ETag and size of every object whose key begins so: reads no data."""
-    for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
-        yield from page.get("Contents", [])

@@ -1,0 +1,28 @@
+"""Names that the stored documents and the addresses of a run are made of."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+VERSION = 1  # of every document that is stored: plan, receipt, verdict, manifest, row
+GENOME = "genome.fa"
+READS = "reads.json"  # the pinned inputs of a run
+MANIFEST = "manifest.json"
+REFERENCE_JSON = "reference.json"  # beside the genome: its contigs and indexes; written last
+WHOLE_GENOME = "all"  # the value of `intervals` without a BED: Batch parameters are never empty
+NO_GENES = "none"  # the value of `genes` without a file of genes, for the same reason
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, or of a BED beside it
+SAMPLE = NAME
+
+
+def canonical(value: Any) -> str:
+    """Return the JSON text of a value with sorted keys: equal values have equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def printable(text: str) -> str:
+    """Return `text` with `_` for each non-printable character: line ends, escapes, direction marks."""
+    return "".join(letter if letter.isprintable() else "_" for letter in text)

@@ -1,0 +1,147 @@
+"""The steps of a run: one row for each, and one for each tool.
+
+Everything else about a step follows from its row. `tests/contract/test_steps.py` compares the row with the state
+machine, the job definition, the wrapper, the image repository, the sizes and the documentation, and names what is
+missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program that can do the work of a step: the folder of its wrapper in `containers/`."""
+
+    name: str
+    options: tuple[str, ...] = ()  # what `seqdrop-args` may pass to it
+    programs: tuple[str, ...] = ()  # that must be on PATH when jobs run as processes
+    packages: tuple[str, ...] = ()  # of Debian, with these programs; without them the tool runs in its image only
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One job of a run. `reads` and `writes` are words of the plan; the job gets each as the flag `--word`."""
+
+    name: str  # in plans, receipts, verdicts, job names; its sizes are the parameters <Name>Vcpus and <Name>Memory
+    state: str  # of the state machine
+    tools: tuple[Tool, ...]  # the first one is the default
+    reads: tuple[str, ...]
+    writes: Mapping[str, str] = field(default_factory=dict)  # word -> file name; {lane}: one file for each lane
+    parameter: str = ""  # of the template, that selects the tool; "" with one tool
+    essential: bool = True  # without its results a run publishes nothing
+    optional: bool = False  # a plan may leave it out
+
+
+SNPEFF_JAR = "/usr/share/java/snpeff.jar"  # where Debian installs it; a path among the programs must exist
+SAMTOOLS = ("samtools",)
+BWA = Tool("bwa", ("--no-mark-duplicates",), ("bwa", *SAMTOOLS), ("bwa", *SAMTOOLS))
+
+STEPS = (
+    Step(
+        "align", "AlignReads",
+        tools=(
+            Tool(
+                "isaac", ("--no-mark-duplicates", "--seed-length", "--clusters-at-a-time"),
+                ("isaac-align", *SAMTOOLS),
+            ),
+            Tool("bwa_mem3", ("--no-mark-duplicates",), SAMTOOLS, SAMTOOLS),
+            BWA,
+        ),
+        reads=("sample", "reference", "reads"),
+        writes={"bam": "{sample}.bam"},
+        parameter="Aligner",
+    ),
+    Step(
+        "call", "CallVariants",
+        tools=(
+            Tool("strelka", ("--exome",), ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix")),
+            Tool(
+                "bcftools", ("--ploidy", "--min-mq", "--min-bq", "--min-quality", "--min-share"),
+                ("bcftools",), ("bcftools",),
+            ),
+        ),
+        reads=("sample", "reference", "intervals", "bam"),
+        writes={"vcf": "{sample}.vcf.gz"},
+        parameter="Caller",
+    ),
+    Step(
+        "annotate", "AnnotateVariants",
+        tools=(
+            Tool(
+                "snpeff", (),
+                ("java", SNPEFF_JAR, "bcftools", "bgzip"),
+                ("libsnpeff-java", "default-jre-headless", "bcftools", "tabix"),
+            ),
+        ),
+        reads=("reference", "vcf"),
+        writes={"annotated_vcf": "{sample}.annotated.vcf.gz"},
+    ),
+    Step(
+        "collect", "CollectStats",
+        tools=(Tool("samtools_stats", (), SAMTOOLS, SAMTOOLS),),
+        reads=("reference", "bam"),
+        writes={"stats": "{sample}.stats.txt"},
+        essential=False,
+    ),
+    Step(
+        "compose", "BuildReport",
+        tools=(Tool("multiqc", (), ("multiqc",)),),  # a wheel of the Python environment
+        reads=("sample", "stats", "vcf", "annotated_vcf"),
+        writes={"report": "{sample}.report.html"},
+        essential=False,
+    ),
+)  # fmt: skip
+
+# The one step of a preparation, which has a state machine of its own and no run.
+PREPARE = Step(
+    "prepare", "PrepareReference",
+    tools=(
+        Tool(
+            "reference", (),
+            ("bwa", "samtools", "java", SNPEFF_JAR), ("bwa", "samtools", "libsnpeff-java", "default-jre-headless"),
+        ),
+    ),
+    reads=("fasta", "genes", "aligner", "reference"),
+)  # fmt: skip
+
+
+def names() -> tuple[str, ...]:
+    """Return the name of every step of a run, in order."""
+    return tuple(step.name for step in STEPS)
+
+
+def of_plan(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the steps that a plan has: fewer than today's when it is older, or leaves out optional ones."""
+    return tuple(plan["steps"])
+
+
+def is_essential(name: str) -> bool:
+    """Return whether a run publishes nothing without this step; a step that no longer exists counts as essential."""
+    return next((step.essential for step in STEPS if step.name == name), True)
+
+
+def state(name: str) -> str:
+    """Return the state that runs a step; raise KeyError."""
+    return {step.name: step.state for step in (*STEPS, PREPARE)}[name]
+
+
+def selected_tools(parameters: Mapping[str, str]) -> list[Tool]:
+    """Return the tools of a deployment by the values of its parameters (Aligner, Caller)."""
+    tools = {tool.name: tool for step in STEPS for tool in step.tools}
+    selected = [tools[parameters[step.parameter]] if step.parameter else step.tools[0] for step in STEPS]
+    return [*selected, *PREPARE.tools]
+
+
+def packages() -> tuple[str, ...]:
+    """Return the Debian packages of all tools, each once."""
+    tools = [tool for step in (*STEPS, PREPARE) for tool in step.tools]
+    return tuple(dict.fromkeys(package for tool in tools for package in tool.packages))
+
+
+if __name__ == "__main__":  # `python3 -m seqdrop.plan.steps`, for local/install_tools
+    sys.stdout.write("\n".join(packages()) + "\n")

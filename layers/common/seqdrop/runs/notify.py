@@ -1,0 +1,28 @@
+"""Send the message at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+
+from seqdrop.runs import table
+from seqdrop.storage.s3 import RETRIES
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+
+@cache
+def client() -> SNSClient:
+    """Return the SNS client of this process."""
+    return boto3.client("sns", config=RETRIES)
+
+
+def send(run: str, subject: str, lines: Sequence[str]) -> None:
+    """Publish a message and record that it was sent. The subject names no sample: mail systems log subjects."""
+    client().publish(TopicArn=os.environ["RUN_TOPIC"], Subject=subject, Message="\n".join(lines))
+    table.clear_notify_pending(run)

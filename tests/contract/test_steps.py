@@ -1,0 +1,340 @@
+"""Every row of `seqdrop.plan.steps` has all its parts elsewhere; a missing part is named.
+
+CONTRIBUTING.md lists these parts as the steps of "add a tool".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from seqdrop.plan import layout, steps
+from seqdrop.plan.choices import Choices
+from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
+from seqdrop.storage.uri import S3Uri
+from support.pipeline_parts import MACHINES, ROOT, machine, references, states, template, wrapper_flags
+
+ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
+IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
+IMAGE_GROUP = "Images of the tools"
+# Every job gets these words besides its inputs and outputs.
+COMMON = {"results", "run", "attempt", "vcpus", "memory", "args"}
+
+
+def camel_case(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def local_overrides() -> list[str]:
+    overrides: list[str] = tomllib.loads((ROOT / "samconfig.toml").read_text())["local"]["deploy"]["parameters"][
+        "parameter_overrides"
+    ]
+    return overrides
+
+
+@dataclass
+class Sources:
+    """The files that have the parts, each read once; tests remove parts from copies."""
+
+    template: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(template()))
+    machines: list[dict[str, Any]] = field(default_factory=lambda: [copy.deepcopy(machine(name)) for name in MACHINES])
+    tools_document: str = field(default_factory=(ROOT / "docs/tools.md").read_text)
+    local_overrides: list[str] = field(default_factory=local_overrides)
+
+    @property
+    def states(self) -> dict[str, dict[str, Any]]:
+        return {name: state for machine in self.machines for name, state in states(machine)}
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        resources: dict[str, Any] = self.template["Resources"]
+        return resources
+
+    def environment(self, variable: str) -> dict[str, Any]:
+        """The value of a JSON variable of start_run."""
+        variables = self.resources["StartRunFunction"]["Properties"]["Environment"]["Variables"]
+        value: dict[str, Any] = json.loads(variables[variable]["Fn::Sub"])
+        return value
+
+
+def missing_parts(step: Step, tool: Tool, sources: Sources) -> list[str]:
+    """Return every part that a row of the table lacks, in the words of CONTRIBUTING.md."""
+    parts = {**step_parts(step, sources), **tool_parts(step, tool, sources)}
+    return [part for part, exists in parts.items() if not exists]
+
+
+def step_parts(step: Step, sources: Sources) -> dict[str, bool]:
+    name, state = step.name.capitalize(), sources.states.get(step.state, {}).get("Parameters", {})
+    words = {word.removesuffix(".$") for word in state.get("Parameters", {})}
+    sizes = {f"{name}Vcpus", f"{name}Memory"}
+    substituted = substituted_definitions(state.get("JobDefinition", ""), sources)
+    size = {"vcpus": f"${{{name}Vcpus}}", "memory": f"${{{name}Memory}}"}
+    definitions = {f"{camel_case(tool.name)}JobDefinition" for tool in step.tools}
+    in_sizes = step is PREPARE or sources.environment("SIZES").get(step.name) == size
+    overridden = {override.split("=")[0] for override in sources.local_overrides}
+    return {
+        f"state {step.state}": state.get("Tags", {}).get("step") == step.name,
+        f"words of state {step.state}": words == {*step.reads, *step.writes, *COMMON},
+        f"job definitions of state {step.state}": substituted == definitions,
+        f"parameters {name}Vcpus and {name}Memory": sizes <= set(sources.template["Parameters"]),
+        f"{step.name} in SIZES of StartRunFunction": in_sizes,
+        f"{name}Vcpus and {name}Memory in samconfig.toml [local]": sizes <= overridden,
+        f"values of parameter {step.parameter}": not step.parameter or parameter_values(step, sources),
+        f"{step.name} in docs/tools.md": f"| {step.name} |" in sources.tools_document,
+    }  # fmt: skip
+
+
+def substituted_definitions(reference: str, sources: Sources) -> set[str]:
+    """Return the job definitions that the template may substitute for `${...}` in a state machine."""
+    word = reference.removeprefix("${").removesuffix("}")
+    for resource in sources.resources.values():
+        value = resource.get("Properties", {}).get("DefinitionSubstitutions", {}).get(word)
+        if value:
+            return set(references_in(value))
+    return set()
+
+
+def references_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "Ref":
+                yield inner
+            elif key == "Fn::GetAtt":
+                yield inner[0] if isinstance(inner, list) else inner.split(".")[0]
+            else:
+                yield from references_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references_in(inner)
+
+
+def parameter_values(step: Step, sources: Sources) -> bool:
+    parameter = sources.template["Parameters"].get(step.parameter, {})
+    names = [tool.name for tool in step.tools]
+    return bool(parameter.get("AllowedValues") == names and parameter.get("Default") == names[0])
+
+
+def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
+    name, command = camel_case(tool.name), f"run-{tool.name.replace('_', '-')}"
+    tag = f"${{{name}ImageTag}}"
+    repository = sources.resources.get(f"{name}Repository", {}).get("Properties", {}).get("RepositoryName", {})
+    container = sources.resources.get(f"{name}JobDefinition", {}).get("Properties", {}).get("ContainerProperties", {})
+    words = container.get("Command", [""])
+    environment = {variable["Name"]: variable["Value"] for variable in container.get("Environment", [])}
+    pushed = sources.environment("IMAGE_TAGS").get(step.name, {})
+    words_of_step = {*step.reads, *step.writes, *COMMON}
+    image = container.get("Image", {}).get("Fn::Sub", [""])[0]
+    row = re.search(rf"^\| `?{tool.name}`? \|.*$", sources.tools_document, re.MULTILINE)
+    documented = row is not None and all(f"`{option}" in row[0] for option in tool.options)
+    return {
+        f"folder containers/{tool.name}": {"Dockerfile", "__init__.py", "run.py"} <= files_of(tool),
+        f"command {command}": command_of(tool) == f"containers.{tool.name}.run:main",
+        f"flags of containers/{tool.name}/run.py": flags_of(tool) == {f"--{word}" for word in words_of_step},
+        f"options of containers/{tool.name}/run.py": options_of(tool) == set(tool.options),
+        f"parameter {name}ImageTag": sources.template["Parameters"].get(f"{name}ImageTag", {}).get("Default") == "none",
+        f"{name}ImageTag in a parameter group": f"{name}ImageTag" in parameter_group(sources),
+        f"resource {name}Repository": repository == {"Fn::Sub": f"${{AWS::StackName}}/{tool.name}"},
+        f"resource {name}JobDefinition": image == f"${{Registry}}/{tool.name}:{tag}",
+        f"command of {name}JobDefinition": words[0] == command,
+        f"words of {name}JobDefinition": dict(references(words)) == {f"--{word}": word for word in words_of_step},
+        f"SEQDROP_IMAGE of {name}JobDefinition": environment.get("SEQDROP_IMAGE") == {"Fn::Sub": f"{tool.name}:{tag}"},
+        f"{tool.name} in IMAGE_TAGS of StartRunFunction": step is PREPARE or pushed.get(tool.name) == tag,
+        f"{tool.name} in docs/tools.md, with its options": documented,
+    }  # fmt: skip
+
+
+def parameter_group(sources: Sources) -> list[str]:
+    groups = sources.template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    return next(group["Parameters"] for group in groups if group["Label"]["default"] == IMAGE_GROUP)
+
+
+def files_of(tool: Tool) -> set[str]:
+    folder = ROOT / "containers" / tool.name
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def command_of(tool: Tool) -> str:
+    name = f"run-{tool.name.replace('_', '-')}"
+    return next((script.value for script in entry_points(group="console_scripts", name=name)), "")
+
+
+@cache
+def flags_of(tool: Tool) -> set[str]:
+    """The flags that `run-<tool> --help` shows."""
+    return (
+        wrapper_flags(f"run-{tool.name.replace('_', '-')}")
+        if (ROOT / "containers" / tool.name / "run.py").exists()
+        else set()
+    )
+
+
+class OptionsSeenError(Exception):
+    """Ends a wrapper once it has parsed its options."""
+
+
+@cache
+def options_of(tool: Tool) -> set[str]:
+    """The options that a wrapper passes to its parser, from a call without real inputs."""
+    if not (ROOT / "containers" / tool.name / "run.py").exists():
+        return set()
+    wrapper = importlib.import_module(f"containers.{tool.name}.run")
+    options: set[str] = set()
+
+    def parse_options(_words: Any, *flags: str, **values: Any) -> None:
+        options.update(flags, (f"--{name.replace('_', '-')}" for name in values))
+        raise OptionsSeenError
+
+    @contextlib.contextmanager
+    def step(*_: Any, **__: Any) -> Iterator[Any]:
+        yield MagicMock()
+
+    values = {"vcpus": "1", "memory": "1", "args": "[]", "run": "r", "attempt": "1", "aligner": "bwa", "sample": "S"}
+    words = [text for flag in flags_of(tool) for text in (flag, values.get(flag[2:], "s3://bucket/S/r/S.x"))]
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OptionsSeenError):
+        patch.setattr(wrapper, "step", step)
+        patch.setattr("seqdrop.jobs.arguments.parse_options", parse_options)
+        wrapper.main(words)
+    return options
+
+
+@pytest.mark.parametrize(("step", "tool"), ROWS, ids=IDS)
+def test_a_row_of_the_table_has_all_its_parts(step: Step, tool: Tool) -> None:
+    assert missing_parts(step, tool, Sources()) == []
+
+
+def test_nothing_exists_for_a_step_or_a_tool_without_a_row() -> None:
+    sources = Sources()
+    tools = {tool.name for _, tool in ROWS}
+    batch_states = {name for name, state in sources.states.items() if "batch:submitJob" in state.get("Resource", "")}
+    assert batch_states == {step.state for step in (*STEPS, PREPARE)}
+    assert {path.parent.name for path in (ROOT / "containers").glob("*/run.py")} == tools
+    assert {path.parent.name for path in (ROOT / "containers").glob("*/Dockerfile")} == tools
+    names = {camel_case(tool) for tool in tools}
+    parameters, resources = sources.template["Parameters"], sources.resources
+    for kind, existing in (("ImageTag", parameters), ("Repository", resources), ("JobDefinition", resources)):
+        assert {name.removesuffix(kind) for name in existing if name.endswith(kind)} == names, kind
+    assert set(sources.environment("SIZES")) == set(sources.environment("IMAGE_TAGS")) == {step.name for step in STEPS}
+
+
+def test_a_tool_with_python_packages_of_its_own_has_its_list_of_them() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]) - {"local"}
+    lists = {path.parent.name.replace("_", "-") for path in (ROOT / "containers").glob("*/requirements.txt")}
+    assert lists == extras
+
+
+def test_every_part_of_a_new_tool_is_asked_for() -> None:
+    [call] = [step for step in STEPS if step.name == "call"]
+    new = Tool("new_caller", ("--exome",))
+    assert [part for part in missing_parts(call, new, Sources()) if "new" in part.lower()] == [
+        "folder containers/new_caller",
+        "command run-new-caller",
+        "flags of containers/new_caller/run.py",
+        "options of containers/new_caller/run.py",
+        "parameter NewCallerImageTag",
+        "NewCallerImageTag in a parameter group",
+        "resource NewCallerRepository",
+        "resource NewCallerJobDefinition",
+        "command of NewCallerJobDefinition",
+        "words of NewCallerJobDefinition",
+        "SEQDROP_IMAGE of NewCallerJobDefinition",
+        "new_caller in IMAGE_TAGS of StartRunFunction",
+        "new_caller in docs/tools.md, with its options",
+    ]
+    row = Step("call", "CallVariants", (*call.tools, new), call.reads, call.writes, call.parameter)
+    assert missing_parts(row, call.tools[0], Sources()) == [
+        "job definitions of state CallVariants",
+        "values of parameter Caller",
+    ]
+
+
+def test_every_part_of_a_new_step_is_asked_for() -> None:
+    step = Step("depth", "MeasureDepth", tools=(Tool("mosdepth"),), reads=("bam",), writes={"depth": "{sample}.depth"})
+    assert list(step_parts(step, Sources())) == [
+        "state MeasureDepth",
+        "words of state MeasureDepth",
+        "job definitions of state MeasureDepth",
+        "parameters DepthVcpus and DepthMemory",
+        "depth in SIZES of StartRunFunction",
+        "DepthVcpus and DepthMemory in samconfig.toml [local]",
+        "values of parameter ",
+        "depth in docs/tools.md",
+    ]
+    missing = [part for part, exists in step_parts(step, Sources()).items() if not exists]
+    assert missing == [part for part in step_parts(step, Sources()) if part != "values of parameter "]
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        (("Parameters", "BwaImageTag"), "parameter BwaImageTag"),
+        (("Resources", "BwaRepository"), "resource BwaRepository"),
+        (("Resources", "BwaJobDefinition", "Properties", "ContainerProperties", "Image"), "resource BwaJobDefinition"),
+        (
+            ("Resources", "BwaJobDefinition", "Properties", "ContainerProperties", "Environment"),
+            "SEQDROP_IMAGE of BwaJobDefinition",
+        ),
+        (("Parameters", "AlignVcpus"), "parameters AlignVcpus and AlignMemory"),
+    ],
+)
+def test_one_missing_part_is_named(path: tuple[str, ...], part: str) -> None:
+    sources = Sources()
+    *folders, name = path
+    place: Any = sources.template
+    for folder in folders:
+        place = place[folder]
+    del place[name]
+    [align] = [step for step in STEPS if step.name == "align"]
+    [bwa] = [tool for tool in align.tools if tool.name == "bwa"]
+    assert missing_parts(align, bwa, sources) == [part]
+
+
+@pytest.mark.parametrize("where", ["state", "job definition", "flag"])
+def test_a_renamed_word_is_found_in_the_state_and_in_the_job_definition(where: str) -> None:
+    sources = Sources()
+    [align] = [step for step in STEPS if step.name == "align"]
+    if where == "state":
+        words = sources.states["AlignReads"]["Parameters"]["Parameters"]
+        words["bim.$"] = words.pop("bam.$")
+        expected = "words of state AlignReads"
+    else:
+        command = sources.resources["IsaacJobDefinition"]["Properties"]["ContainerProperties"]["Command"]
+        old, new = ("--bam", "--bim") if where == "flag" else ("Ref::bam", "Ref::bim")
+        command[command.index(old)] = new
+        expected = "words of IsaacJobDefinition"
+    assert missing_parts(align, align.tools[0], sources) == [expected]
+
+
+def test_every_path_that_a_state_reads_is_in_the_plan() -> None:
+    jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "1"} for step in steps.names()}
+    plan = layout.plan("S", "r", Choices("hg"), results_bucket="results", reference_bucket="refs", jobs=jobs)
+    for step in STEPS:
+        for word, path in Sources().states[step.state]["Parameters"]["Parameters"].items():
+            value: Any = plan
+            for part in path.removeprefix("$.").split("."):
+                assert part in value, f"{step.state} reads {path}, which is not in the plan"
+                value = value[part]
+            assert isinstance(value, str), f"{step.state}: {word} is not text"
+
+
+def test_every_path_that_the_preparation_reads_is_in_its_input() -> None:
+    given = layout.preparation("r", "hg", S3Uri("b", "k"), None, reference_bucket="refs")
+    sized = machine("prepare_reference")["States"]["SizePreparation"]["Result"]
+    state = machine("prepare_reference")["States"]["PrepareReference"]
+    paths = [path for word, path in state["Parameters"]["Parameters"].items() if word.endswith(".$")]
+    assert set(paths) <= {f"$.{word}" for word in given} | {f"$.prepare.{word}" for word in sized}
+
+
+def test_the_tools_of_a_step_share_one_interface() -> None:
+    for step in STEPS:
+        assert len({frozenset(flags_of(tool)) for tool in step.tools}) == 1
