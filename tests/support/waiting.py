@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PAUSE = 0.05  # seconds between two checks
+SHORTEST, LONGEST = 0.02, 0.4  # seconds between two checks: a tenth of the time waited so far
 
 
 def eventually(check: Callable[[], Any], what: Callable[[], str] | str, timeout: float = 300.0) -> Any:
@@ -14,9 +14,9 @@ def eventually(check: Callable[[], Any], what: Callable[[], str] | str, timeout:
 
     On an idle machine every wait of the tests takes less than a tenth of the default.
     """
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    start = time.monotonic()
+    while (waited := time.monotonic() - start) < timeout:
         if answer := check():
             return answer
-        time.sleep(PAUSE)
+        time.sleep(min(max(SHORTEST, waited / 10), LONGEST))
     raise AssertionError(f"waited {timeout:.0f} s in vain for {what if isinstance(what, str) else what()}")
