@@ -106,7 +106,7 @@ def test_an_event_of_an_older_version_starts_the_run_of_the_newest(functions: De
 
 
 @case(
-    happens="A file is uploaded that is not R1 or R2 of a pair, for example an index read; or to another bucket.",
+    happens="An uploaded file is not R1 or R2 of a pair (for example an index read), or it is in another bucket.",
     see="No run. The log of `start_run` has `FASTQ ignored` with the reason.",
     does="Ignores the file.",
 )

@@ -88,7 +88,7 @@ def survivor(stack: Stack, sample: Sample) -> FaultyRun:
 
 
 @case(
-    happens="Every step of one run has a fault: a lost or drained host, too little memory, a late image.",
+    happens="Every step of one run has a fault: a lost or drained host, too little memory, a failed image pull.",
     see="`SUCCEEDED`, later than usual. Reads and variants are identical to those of a run without faults.",
     does="Retries the step with the fault. A step that is done is not repeated.",
 )

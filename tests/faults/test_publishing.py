@@ -91,7 +91,7 @@ def test_no_receipt_is_written_after_a_damaged_upload(batch: Batch, line: Line) 
 
 @case(
     happens="An object in S3 is damaged: no download matches its checksum.",
-    see="`FAILED`, `THROTTLED`: S3 did not answer as expected, and the object.",
+    see="`FAILED`, `THROTTLED`, and the address of the object.",
     does="Downloads the object three times in each attempt, does not use it, and writes no receipt.",
     do="Reads: upload them again. A reference: prepare it again, then `seqdrop resume RUN`.",
 )

@@ -20,8 +20,8 @@ ONE, TWO = records(1, COUNT), records(2, COUNT)
 VALID_1, VALID_2 = to_gzip(text(ONE)), to_gzip(text(TWO))
 PHRED64 = to_gzip(text([(head, seq, "h" * len(seq)) for head, seq, _ in ONE]))
 ENDS = (
-    "Refuses the pair before an instance starts if the first reads show the error, else ends the alignment and "
-    "publishes nothing. The same files are not tried again."
+    "If the first reads show the error, refuses the pair before an instance starts. Otherwise ends the alignment "
+    "before anything is published. Does not retry."
 )
 FIRST = "Checks the first reads of both files and refuses the pair before an instance starts."
 ORIGINALS = "Upload the original files from the sequencer."
