@@ -57,7 +57,7 @@ def record(function: str, event: Any) -> str:
 
 
 def send(stack: Stack, body: str, target: str = "") -> None:
-    attributes = {"TARGET_ARN": {"DataType": "String", "StringValue": target}} if target else {}
+    attributes: Any = {"TARGET_ARN": {"DataType": "String", "StringValue": target}} if target else {}
     stack.queues.send_message(QueueUrl=stack["DeadLetterQueue"], MessageBody=body, MessageAttributes=attributes)
 
 
