@@ -58,6 +58,7 @@ VARIANT_STATES, STAT_STATES = (branch["States"] for branch in PIPELINE_STATES["A
 PREPARATION_STATES = machine("prepare_reference")["States"]
 EVERY_CASE = [(PIPELINE_MACHINE, case) for case in PIPELINE] + [(PREPARATION_MACHINE, case) for case in PREPARATION]
 Walker = Callable[[str, str], Walk]
+AHEAD = 8  # executions at once: the next cases run while a test waits for its own
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,16 @@ def walk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     inputs = {PIPELINE_MACHINE: PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
 
     def walker(running: engine.Engine) -> Walker:
-        return cache(lambda name, case: running.walk(name, case, inputs[name]))
+        start = cache(lambda name, case: running.start(name, case, inputs[name]))
+
+        @cache
+        def walk(name: str, case: str) -> Walk:
+            place = EVERY_CASE.index((name, case))
+            for following in EVERY_CASE[place : place + AHEAD]:
+                start(*following)
+            return running.walk(start(name, case))
+
+        return walk
 
     if endpoint := request.config.getoption("--sfn-endpoint"):
         yield walker(engine.at(endpoint))

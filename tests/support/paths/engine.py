@@ -81,8 +81,10 @@ class Engine:
     server: Server
     machines: dict[str, str]  # name -> ARN
 
-    def walk(self, name: str, case: str, given: dict[str, Any]) -> Walk:
-        execution = self.server.start(f"{self.machines[name]}#{case}", given)
+    def start(self, name: str, case: str, given: dict[str, Any]) -> str:
+        return self.server.start(f"{self.machines[name]}#{case}", given)
+
+    def walk(self, execution: str) -> Walk:
         ended = self.server.ended(execution)
         pages = self.server.states.get_paginator("get_execution_history").paginate(executionArn=execution)
         return Walk(ended, [event for page in pages for event in page["events"]])

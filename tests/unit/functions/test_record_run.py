@@ -1,9 +1,8 @@
-"""functions/record_run: a run ended, and is recorded once."""
+"""functions/record_run: the end of a run is recorded once."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,11 +14,12 @@ from seqdrop.plan.names import canonical
 from seqdrop.runs import table
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, event, failing
+from support.run_results import WARNING, write_receipts
 
 PLAN = event("execution_input")
 RUN = PLAN["run"]
 SCHEDULE = event("schedule")
-BEGUN = {
+ROW = {
     "version": 1,
     "run": RUN,
     "sample": "NA12878",
@@ -34,40 +34,19 @@ GAVE_UP = {
     "log": "group stream",
 }
 
-WARNED = {"warning": "DUPLICATE_NAMES", "message": "12 names come twice."}
-
 
 @pytest.fixture
 def record_run(aws: Deployed) -> Any:
-    """The function, and one run that start_run has begun."""
-    begin(aws, RUN)
+    """Load the function and start one run."""
+    start(aws, RUN)
     return aws.load("record_run")
 
 
-def begin(aws: Deployed, run: str) -> None:
+def start(aws: Deployed, run: str) -> None:
+    """Start an execution and write its row as start_run does."""
     plan = json.loads(json.dumps(PLAN).replace(RUN, run))
     name = aws.states.start_execution(stateMachineArn=MACHINE, name=run, input=canonical(plan))["executionArn"]
-    aws.table.put_item(Item={**BEGUN, "run": run, "execution": name, "results": plan["results"]})
-
-
-def leave_receipts(aws: Deployed, steps: Iterable[str] = steps.names()) -> None:
-    counts = {"align": {"reads": 400}, "call": {"variants": 12}, "collect": {"reads": 400, "reads_mapped": 398}}
-    for step in steps:
-        uri = S3Uri.parse(f"{PLAN['results']}/{step}")
-        stored = aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=step.encode())
-        pinned = {"uri": str(uri), "version_id": stored["VersionId"], "etag": stored["ETag"].strip('"')}
-        receipt = {
-            "version": 1,
-            "run": RUN,
-            "step": step,
-            "seconds": 3600.0,
-            "vcpus": 1,
-            "memory": 1024,
-            "counts": counts.get(step, {}),
-            "warnings": [WARNED] if step == "align" else [],
-            "outputs": [{"name": step, **pinned, "size": len(step), "crc64nvme": "c"}],
-        }
-        aws.write(f"{PLAN['results']}/jobs/{step}.json", receipt)
+    aws.table.put_item(Item={**ROW, "run": run, "execution": name, "results": plan["results"]})
 
 
 def manifest(aws: Deployed) -> dict[str, Any] | None:
@@ -78,22 +57,24 @@ def manifest(aws: Deployed) -> dict[str, Any] | None:
 def row(aws: Deployed, run: str = RUN) -> dict[str, Any]:
     found = aws.row(run)
     assert found
-    return {name: value for name, value in found.items() if name not in BEGUN or name == "status"}
+    return {name: value for name, value in found.items() if name not in ROW or name == "status"}
 
 
-def test_a_good_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws)
-    told = event("record_run_succeeded")
-    assert record_run.call(told) == {"status": "SUCCEEDED", "class": "", "cause": ""}
+def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, steps.names())
+    message = event("record_run_succeeded")
+    assert record_run.call(message) == {"status": "SUCCEEDED", "class": "", "cause": ""}
     written = manifest(aws)
     assert written
-    assert (written["complete"], written["missing"], written["execution"]) == (True, [], told["execution"])
-    assert [output["name"] for output in written["outputs"]] == list(steps.names())
-    assert written["warnings"] == [{"step": "align", **WARNED}]
+    assert (written["complete"], written["missing"], written["execution"]) == (True, [], message["execution"])
+    assert [output["uri"] for output in written["outputs"]] == [
+        PLAN[word] for word in ("bam", "vcf", "annotated_vcf", "stats", "report")
+    ]
+    assert written["warnings"] == [{"step": "align", **WARNING}]
     recorded = row(aws)
     assert recorded == {
         "status": "SUCCEEDED",
-        "execution": told["execution"],
+        "execution": message["execution"],
         "results": PLAN["results"],
         "finished": recorded["finished"],
         "reads": 400,
@@ -107,8 +88,8 @@ def test_a_good_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, rec
     assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
 
 
-def test_told_again_it_changes_nothing(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws)
+def test_a_second_call_changes_nothing(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, steps.names())
     first = record_run.call(event("record_run_succeeded"))
     before = aws.row(RUN), aws.results()
     aws.messages()
@@ -118,8 +99,8 @@ def test_told_again_it_changes_nothing(aws: Deployed, record_run: Any) -> None:
     assert aws.messages() == []
 
 
-def test_a_message_that_could_not_be_sent_is_sent_when_it_is_told_again(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws)
+def test_the_next_call_sends_a_message_that_could_not_be_sent(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, steps.names())
     with failing("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
     assert (row(aws)["status"], row(aws)["notify_pending"], aws.messages()) == ("SUCCEEDED", "yes", [])
@@ -129,9 +110,9 @@ def test_a_message_that_could_not_be_sent_is_sent_when_it_is_told_again(aws: Dep
     assert aws.messages() == []
 
 
-def test_a_manifest_that_could_not_be_written_is_written_when_it_is_told_again(aws: Deployed, record_run: Any) -> None:
-    """Nobody is told of results that are not there: the message is what says that all is written."""
-    leave_receipts(aws)
+def test_the_next_call_writes_a_manifest_that_could_not_be_written(aws: Deployed, record_run: Any) -> None:
+    """The message is sent last: it says that the results can be read."""
+    write_receipts(aws, PLAN, steps.names())
     with failing("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
     assert (row(aws)["status"], row(aws)["notify_pending"], manifest(aws), aws.messages()) == (
@@ -145,10 +126,10 @@ def test_a_manifest_that_could_not_be_written_is_written_when_it_is_told_again(a
     assert (len(aws.messages()), "notify_pending" in row(aws)) == (1, False)
 
 
-def test_what_an_earlier_execution_tells_is_not_the_message_of_a_later_one(aws: Deployed, record_run: Any) -> None:
+def test_an_earlier_execution_does_not_send_the_pending_message_of_a_later_one(aws: Deployed, record_run: Any) -> None:
     earlier = event("record_run_succeeded")
-    execution = second(aws)
-    leave_receipts(aws)
+    execution = resume(aws)
+    write_receipts(aws, PLAN, steps.names())
     with failing("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call({**earlier, "execution": execution})
     record_run.call(earlier)
@@ -159,7 +140,7 @@ def test_what_an_earlier_execution_tells_is_not_the_message_of_a_later_one(aws: 
     assert written["execution"] == execution
 
 
-def test_the_schedule_sends_what_could_not_be_sent_as_it_was_recorded(aws: Deployed, record_run: Any) -> None:
+def test_the_schedule_sends_the_message_of_the_recorded_end(aws: Deployed, record_run: Any) -> None:
     aws.states.stop_execution(executionArn=aws.row(RUN)["execution"], cause="enough")  # type: ignore[index]
     with failing("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_failed"))
@@ -172,20 +153,20 @@ def test_the_schedule_sends_what_could_not_be_sent_as_it_was_recorded(aws: Deplo
     assert aws.messages() == []
 
 
-def test_a_run_that_was_recorded_as_stopped_gets_no_manifest_from_its_last_state(
+def test_the_last_state_writes_no_manifest_for_a_run_that_was_recorded_as_stopped(
     aws: Deployed, record_run: Any
 ) -> None:
-    leave_receipts(aws)
-    told = event("record_run_succeeded")
-    assert table.close(RUN, told["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
-    record_run.call(told)
+    write_receipts(aws, PLAN, steps.names())
+    message = event("record_run_succeeded")
+    assert table.close(RUN, message["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
+    record_run.call(message)
     assert (manifest(aws), row(aws)["status"], aws.messages()) == (None, "ABORTED", [])
 
 
-def test_a_receipt_that_cannot_be_read_is_none_and_a_bad_run_stops_no_other(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws)
+def test_an_unreadable_receipt_is_ignored_and_a_failed_repair_stops_no_other(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, steps.names())
     aws.s3.put_object(Bucket=RESULTS, Key=f"NA12878/{RUN}/jobs/align.json", Body=b"\x89not json")
-    begin(aws, "a" * 20)
+    start(aws, "a" * 20)
     for run in (RUN, "a" * 20):
         aws.states.stop_execution(executionArn=(aws.row(run) or {})["execution"])
     with failing("states.DescribeExecution", "no"), pytest.raises(record_run.NotRepairedError, match="1 of 2 runs"):
@@ -195,10 +176,10 @@ def test_a_receipt_that_cannot_be_read_is_none_and_a_bad_run_stops_no_other(aws:
     assert {(aws.row(run) or {})["status"] for run in (RUN, "a" * 20)} == {"ABORTED"}
 
 
-def test_a_failed_alignment_leaves_no_manifest_and_says_why(aws: Deployed, record_run: Any) -> None:
-    told = event("record_run_failed")
-    gave_up = told["plan"]["align"]["gave_up"]
-    answer = record_run.call(told)
+def test_a_failed_alignment_is_recorded_without_a_manifest(aws: Deployed, record_run: Any) -> None:
+    message = event("record_run_failed")
+    gave_up = message["plan"]["align"]["gave_up"]
+    answer = record_run.call(message)
     assert answer == {"status": "FAILED", "class": "BAD_INPUT.TRUNCATED", "cause": gave_up["cause"]}
     assert aws.results() == {}
     recorded = row(aws)
@@ -209,7 +190,7 @@ def test_a_failed_alignment_leaves_no_manifest_and_says_why(aws: Deployed, recor
         "message": gave_up["message"],
         "advice": gave_up["advice"],
         "log": gave_up["log"],
-        "execution": told["execution"],
+        "execution": message["execution"],
         "results": PLAN["results"],
         "finished": recorded["finished"],
         "cost": "0.0",
@@ -222,11 +203,11 @@ def test_a_failed_alignment_leaves_no_manifest_and_says_why(aws: Deployed, recor
     ]
 
 
-def test_without_the_quality_figures_a_run_is_incomplete_and_names_them(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws, ("align", "call", "annotate", "compose"))
-    told = event("record_run_succeeded")
-    told["plan"]["analysis"]["collect"]["gave_up"] = GAVE_UP
-    answer = record_run.call(told)
+def test_a_run_without_statistics_is_incomplete_and_names_them(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, ("align", "call", "annotate", "compose"))
+    message = event("record_run_succeeded")
+    message["plan"]["analysis"]["collect"]["gave_up"] = GAVE_UP
+    answer = record_run.call(message)
     assert (answer["status"], answer["class"]) == ("INCOMPLETE", "NO_SPACE")
     assert answer["cause"].splitlines()[0] == "The scratch disk is full."
     written = manifest(aws)
@@ -239,61 +220,61 @@ def test_without_the_quality_figures_a_run_is_incomplete_and_names_them(aws: Dep
         assert line in text
 
 
-def test_without_variants_a_run_has_failed_and_has_no_manifest(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws, ("align", "collect", "compose"))
-    told = event("record_run_succeeded")
-    told["plan"]["analysis"]["call"]["gave_up"] = GAVE_UP
-    assert record_run.call(told)["status"] == "FAILED"
+def test_a_run_without_variants_failed_and_has_no_manifest(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, ("align", "collect", "compose"))
+    message = event("record_run_succeeded")
+    message["plan"]["analysis"]["call"]["gave_up"] = GAVE_UP
+    assert record_run.call(message)["status"] == "FAILED"
     assert manifest(aws) is None
     assert row(aws)["reads"] == 400
 
 
-def test_an_error_that_the_doctor_left_is_a_fault_of_the_pipeline(aws: Deployed, record_run: Any) -> None:
-    told = event("record_run_succeeded")
-    told["plan"]["align"]["error"] = {"Error": "States.TaskFailed", "Cause": "{}"}
-    told["plan"]["undiagnosed"] = {"Error": "Lambda.Unknown", "Cause": "{}"}
-    assert (record_run.call(told)["class"], row(aws)["class"], row(aws)["step"]) == ("INTERNAL", "INTERNAL", "align")
+def test_an_error_without_a_diagnosis_is_internal(aws: Deployed, record_run: Any) -> None:
+    message = event("record_run_succeeded")
+    message["plan"]["align"]["error"] = {"Error": "States.TaskFailed", "Cause": "{}"}
+    message["plan"]["undiagnosed"] = {"Error": "Lambda.Unknown", "Cause": "{}"}
+    assert (record_run.call(message)["class"], row(aws)["class"], row(aws)["step"]) == ("INTERNAL", "INTERNAL", "align")
 
 
 @pytest.mark.parametrize(
     ("status", "failure_class", "subject"),
     [("ABORTED", "STOPPED", "aborted"), ("TIMED_OUT", "TIMEOUT", "timed out")],
 )
-def test_an_ending_that_no_state_can_catch_is_told_by_eventbridge(
+def test_a_status_event_records_an_end_that_no_state_can_catch(
     aws: Deployed, record_run: Any, status: str, failure_class: str, subject: str
 ) -> None:
-    told = event("execution_aborted")
-    told["detail"]["status"] = status
+    message = event("execution_aborted")
+    message["detail"]["status"] = status
     aws.end(RUN, status)
-    leave_receipts(aws, ["align"])
-    assert record_run.call(told)["class"] == failure_class
+    write_receipts(aws, PLAN, ["align"])
+    assert record_run.call(message)["class"] == failure_class
     assert (row(aws)["status"], row(aws)["class"]) == (status, failure_class)
     assert manifest(aws) is None
     assert [subject for subject, _ in aws.messages()] == [f"seqdrop run {RUN}: {subject}"]
-    record_run.call(told)
+    record_run.call(message)
     assert aws.messages() == []
 
 
-def test_an_input_too_large_for_an_event_is_asked_for(aws: Deployed, record_run: Any) -> None:
-    told = event("execution_aborted")
-    told["detail"] |= {"input": None, "inputDetails": {"included": False}}
+def test_an_input_that_is_too_large_for_an_event_is_read_from_the_execution(aws: Deployed, record_run: Any) -> None:
+    message = event("execution_aborted")
+    message["detail"] |= {"input": None, "inputDetails": {"included": False}}
     aws.end(RUN, "ABORTED")
-    assert record_run.call(told)["status"] == "ABORTED"
+    assert record_run.call(message)["status"] == "ABORTED"
     assert row(aws)["class"] == "STOPPED"
 
 
-def test_the_schedule_measures_how_long_the_oldest_mate_waits(
+def test_the_schedule_measures_how_long_the_oldest_mate_has_waited(
     aws: Deployed, record_run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for hours in (1, 5, 3):
-        since = (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        aws.table.put_item(Item={"run": f"waiting-{hours}", "status": "WAITING", "started": since})
+        started = (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        aws.table.put_item(Item={"run": f"waiting-{hours}", "status": "WAITING", "started": started})
     record_run.call(SCHEDULE)
-    (measured,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "MateWaitingHours" in line]
-    assert measured["MateWaitingHours"] == [pytest.approx(5, abs=0.01)]
+    (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "MateWaitingHours" in line]
+    assert metrics["MateWaitingHours"] == [pytest.approx(5, abs=0.01)]
 
 
-def test_an_event_that_comes_before_the_row_makes_it(aws: Deployed, record_run: Any) -> None:
+def test_a_status_event_before_the_row_creates_it(aws: Deployed, record_run: Any) -> None:
     aws.table.delete_item(Key={"run": RUN})
     aws.end(RUN, "ABORTED")
     record_run.call(event("execution_aborted"))
@@ -302,19 +283,17 @@ def test_an_event_that_comes_before_the_row_makes_it(aws: Deployed, record_run: 
     assert (recorded["status"], recorded["sample"], recorded["class"]) == ("ABORTED", "NA12878", "STOPPED")
 
 
-def test_the_schedule_repairs_rows_whose_execution_is_over_and_leaves_the_others(
-    aws: Deployed, record_run: Any
-) -> None:
-    over, failed, running = "0" * 20, "1" * 20, "2" * 20
-    for run in (over, failed, running):
-        begin(aws, run)
+def test_the_schedule_repairs_only_rows_whose_execution_has_ended(aws: Deployed, record_run: Any) -> None:
+    timed_out, failed, running = "0" * 20, "1" * 20, "2" * 20
+    for run in (timed_out, failed, running):
+        start(aws, run)
     aws.end(RUN, "ABORTED")
-    aws.end(over, "TIMED_OUT")
+    aws.end(timed_out, "TIMED_OUT")
     aws.end(failed, "FAILED", error="OUT_OF_MEMORY", cause="The job was killed.")
     assert record_run.call(SCHEDULE) == {"repaired": 3}
     assert {entry["run"]: entry["status"] for entry in aws.rows()} == {
         RUN: "ABORTED",
-        over: "TIMED_OUT",
+        timed_out: "TIMED_OUT",
         failed: "FAILED",
         running: "RUNNING",
     }
@@ -323,29 +302,27 @@ def test_the_schedule_repairs_rows_whose_execution_is_over_and_leaves_the_others
     assert len(aws.messages()) == 3
 
 
-def test_a_good_run_whose_record_was_lost_is_repaired_with_its_manifest(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws)
+def test_the_schedule_records_a_succeeded_run_with_its_manifest(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, steps.names())
     aws.end(RUN, "SUCCEEDED", output=json.dumps(event("record_run_succeeded")["plan"]))
     assert record_run.call(SCHEDULE) == {"repaired": 1}
     assert row(aws)["status"] == "SUCCEEDED"
     assert manifest(aws)
 
 
-def test_a_good_run_that_could_not_be_recorded_is_repaired_as_what_it_is(aws: Deployed, record_run: Any) -> None:
-    leave_receipts(aws)
+def test_the_schedule_records_a_run_that_could_not_be_recorded_as_succeeded(aws: Deployed, record_run: Any) -> None:
+    write_receipts(aws, PLAN, steps.names())
     machine = json.loads((ROOT / "statemachine/pipeline.asl.json").read_text())
-    said = machine["States"]["RunNotRecorded"]
-    aws.end(RUN, "FAILED", error=said["Error"], cause=said["Cause"])
+    state = machine["States"]["RunNotRecorded"]
+    aws.end(RUN, "FAILED", error=state["Error"], cause=state["Cause"])
     assert record_run.call(SCHEDULE) == {"repaired": 1}
     assert (row(aws)["status"], bool(manifest(aws))) == ("SUCCEEDED", True)
 
 
-def test_a_failed_run_that_could_not_be_recorded_is_repaired_with_its_last_verdict(
-    aws: Deployed, record_run: Any
-) -> None:
+def test_the_schedule_records_a_failed_run_with_its_last_verdict(aws: Deployed, record_run: Any) -> None:
     for number, body in enumerate((Verdict("THROTTLED", "Busy."), Verdict("BAD_INPUT.TRUNCATED", "Cut off.")), start=1):
         aws.write(f"{PLAN['results']}/failures/align.1.{number}.json", body.to_json())
-    aws.write(f"{PLAN['results']}/failures/align.1.3.json", ["no verdict"])
+    aws.write(f"{PLAN['results']}/failures/align.1.3.json", ["not a verdict"])
     aws.end(RUN, "FAILED", error="NOT_RECORDED", cause="The run could not be recorded.")
     assert record_run.call(SCHEDULE) == {"repaired": 1}
     recorded = row(aws)
@@ -353,19 +330,19 @@ def test_a_failed_run_that_could_not_be_recorded_is_repaired_with_its_last_verdi
     assert manifest(aws) is None
 
 
-def test_a_row_whose_execution_is_forgotten_does_not_stop_the_repair(aws: Deployed, record_run: Any) -> None:
+def test_a_row_whose_execution_was_deleted_does_not_stop_the_repair(aws: Deployed, record_run: Any) -> None:
     for number in range(4):
-        gone = f"gone{number}"
-        arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{gone}"
-        known = {"run": gone, "execution": arn, "results": f"s3://{RESULTS}/S/{gone}"}
-        aws.table.put_item(Item={**BEGUN, **known, "started": f"202{number * 2}-01-01T00:00:00Z"})
+        run = f"deleted{number}"
+        arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{run}"
+        row_values = {"run": run, "execution": arn, "results": f"s3://{RESULTS}/S/{run}"}
+        aws.table.put_item(Item={**ROW, **row_values, "started": f"202{number * 2}-01-01T00:00:00Z"})
     aws.end(RUN, "ABORTED")
     record_run.call(SCHEDULE)
     assert row(aws)["status"] == "ABORTED"
 
 
-def second(aws: Deployed) -> str:
-    """The execution of the run after it was resumed; the row goes on under it."""
+def resume(aws: Deployed) -> str:
+    """Reopen the row for a second execution; return its ARN."""
     execution = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{RUN}-2"
     change = {":e": execution, ":s": "RUNNING", ":n": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
     aws.table.update_item(
@@ -377,27 +354,27 @@ def second(aws: Deployed) -> str:
     return execution
 
 
-def test_what_an_earlier_execution_of_a_resumed_run_tells_changes_nothing(aws: Deployed, record_run: Any) -> None:
+def test_an_earlier_execution_of_a_resumed_run_changes_nothing(aws: Deployed, record_run: Any) -> None:
     aws.end(RUN, "ABORTED")
-    second(aws)
-    leave_receipts(aws)
+    resume(aws)
+    write_receipts(aws, PLAN, steps.names())
     before = aws.rows(), aws.results()
     record_run.call(event("execution_aborted"))
     record_run.call(event("record_run_succeeded"))
     assert (aws.rows(), aws.results(), aws.messages()) == (*before, [])
 
 
-def test_a_resumed_run_is_closed_by_its_own_execution(aws: Deployed, record_run: Any) -> None:
-    told = {**event("record_run_succeeded"), "execution": second(aws)}
-    leave_receipts(aws)
-    assert record_run.call(told)["status"] == "SUCCEEDED"
+def test_the_last_execution_of_a_resumed_run_closes_it(aws: Deployed, record_run: Any) -> None:
+    message = {**event("record_run_succeeded"), "execution": resume(aws)}
+    write_receipts(aws, PLAN, steps.names())
+    assert record_run.call(message)["status"] == "SUCCEEDED"
     written = manifest(aws)
     assert written
-    assert (row(aws)["status"], written["execution"]) == ("SUCCEEDED", told["execution"])
+    assert (row(aws)["status"], written["execution"]) == ("SUCCEEDED", message["execution"])
 
 
-def test_a_row_that_was_reopened_for_an_execution_that_never_began_is_closed(aws: Deployed, record_run: Any) -> None:
-    second(aws)
+def test_the_schedule_closes_a_resumed_run_whose_execution_never_began(aws: Deployed, record_run: Any) -> None:
+    resume(aws)
     assert record_run.call(SCHEDULE) == {"repaired": 0}  # it may be about to begin
     aws.table.update_item(
         Key={"run": RUN}, UpdateExpression="SET resumed = :n", ExpressionAttributeValues={":n": "2026-01-01T00:00:00Z"}
@@ -419,59 +396,59 @@ def test_a_row_that_was_reopened_for_an_execution_that_never_began_is_closed(aws
         {"run": None},
     ],
 )
-def test_a_plan_with_addresses_that_are_not_its_own_is_refused(
+def test_a_plan_with_addresses_of_another_run_is_refused(
     aws: Deployed, record_run: Any, change: dict[str, Any]
 ) -> None:
-    leave_receipts(aws)
+    write_receipts(aws, PLAN, steps.names())
     before = aws.rows(), aws.results()
-    told = event("record_run_succeeded")
-    told["plan"] |= change
-    answer = record_run.call(told)
+    message = event("record_run_succeeded")
+    message["plan"] |= change
+    answer = record_run.call(message)
     assert (answer["status"], answer["class"]) == ("FAILED", "BAD_INPUT.PLAN")
     assert (aws.rows(), aws.results(), aws.messages()) == (*before, [])
 
 
-def test_an_execution_that_was_started_with_no_plan_at_all_is_left_alone(aws: Deployed, record_run: Any) -> None:
-    told = event("execution_aborted")
-    told["detail"]["input"] = "[]"
+def test_an_execution_without_a_plan_is_not_recorded(aws: Deployed, record_run: Any) -> None:
+    message = event("execution_aborted")
+    message["detail"]["input"] = "[]"
     before = aws.rows()
-    assert record_run.call(told)["class"] == "BAD_INPUT.PLAN"
+    assert record_run.call(message)["class"] == "BAD_INPUT.PLAN"
     assert aws.rows() == before
 
 
 @pytest.mark.parametrize(("step", "status"), [("call", "FAILED"), ("collect", "INCOMPLETE")])
-@pytest.mark.parametrize("how", ["deleted", "overwritten", "without receipt"])
-def test_nothing_is_published_that_is_not_there(
-    aws: Deployed, record_run: Any, step: str, status: str, how: str
+@pytest.mark.parametrize("fault", ["deleted", "overwritten", "without receipt"])
+def test_missing_or_changed_outputs_are_not_published(
+    aws: Deployed, record_run: Any, step: str, status: str, fault: str
 ) -> None:
-    leave_receipts(aws)
-    key = f"NA12878/{RUN}/{step}"
-    if how == "overwritten":
-        aws.s3.put_object(Bucket=RESULTS, Key=key, Body=b"other")
+    write_receipts(aws, PLAN, steps.names())
+    uri = S3Uri.parse(PLAN["vcf" if step == "call" else "stats"])
+    if fault == "overwritten":
+        aws.s3.put_object(Bucket=RESULTS, Key=uri.key, Body=b"other")
     else:
-        aws.s3.delete_object(Bucket=RESULTS, Key=key if how == "deleted" else f"NA12878/{RUN}/jobs/{step}.json")
+        aws.s3.delete_object(Bucket=RESULTS, Key=uri.key if fault == "deleted" else f"NA12878/{RUN}/jobs/{step}.json")
     answer = record_run.call(event("record_run_succeeded"))
-    failure_class = "INTERNAL" if how == "without receipt" else "RESULTS_CHANGED"
+    failure_class = "INTERNAL" if fault == "without receipt" else "RESULTS_CHANGED"
     assert (answer["status"], answer["class"]) == (status, failure_class)
     written = manifest(aws)
     assert bool(written) == (status == "INCOMPLETE")
     if written:
         assert (written["complete"], written["missing"]) == (False, [step])
-        assert step not in [output["name"] for output in written["outputs"]]
+        assert str(uri) not in [output["uri"] for output in written["outputs"]]
 
 
-def test_the_log_of_the_record_names_the_class_and_no_sentence(
+def test_the_log_has_the_failure_class_without_the_message(
     aws: Deployed, record_run: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     record_run.call(event("record_run_failed"))
-    printed = str([vars(line) for line in caplog.records])
-    assert "BAD_INPUT.TRUNCATED" in printed
-    assert "truncated" not in printed
-    assert "NA12878" not in printed
+    log = str([vars(line) for line in caplog.records])
+    assert "BAD_INPUT.TRUNCATED" in log
+    assert "truncated" not in log
+    assert "NA12878" not in log
 
 
-def test_its_role_allows_every_call_it_makes(aws: Deployed, record_run: Any) -> None:
-    begin(aws, "0" * 20)
+def test_the_role_of_record_run_allows_all_its_calls(aws: Deployed, record_run: Any) -> None:
+    start(aws, "0" * 20)
     aws.end("0" * 20, "ABORTED")
     aws.calls.clear()
     record_run.call(event("record_run_succeeded"))

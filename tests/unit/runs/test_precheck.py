@@ -1,4 +1,4 @@
-"""seqdrop.runs.precheck: what the first bytes of a pair show."""
+"""seqdrop.runs.precheck: faults that the first bytes of a pair show."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ ONE, TWO = text(records(1, 4)), text(records(2, 4))
 NAMES = {1: "S_R1.fastq.gz", 2: "S_R2.fastq.gz"}
 
 
-def looked_at(one: bytes, two: bytes) -> tuple[Beginning, Beginning]:
-    """As start_run looks at two objects that hold these bytes."""
+def check(one: bytes, two: bytes) -> tuple[Beginning, Beginning]:
+    """Check two objects with these bytes as start_run does."""
     beginnings = [Beginning.parse(NAMES[mate], len(data), data[:READ_SIZE]) for mate, data in enumerate((one, two), 1)]
     check_mates(beginnings[0], beginnings[1])
     return beginnings[0], beginnings[1]
 
 
-def refused(one: bytes, two: bytes) -> tuple[str, str]:
+def refusal(one: bytes, two: bytes) -> tuple[str, str]:
+    """Return the failure class and the message."""
     with pytest.raises(BadInputError) as raised:
-        looked_at(one, two)
+        check(one, two)
     return raised.value.failure_class.removeprefix("BAD_INPUT."), str(raised.value)
 
 
 def incompressible(mate: int, size: int) -> bytes:
-    """At least `size` bytes of gzip."""
-    made = random.Random(mate)  # noqa: S311
+    """Return at least `size` bytes of gzip."""
+    rng = random.Random(mate)  # noqa: S311
     reads = size // 40
-    letters = (made.choices("ACGT", k=100) for _ in range(reads))
+    letters = (rng.choices("ACGT", k=100) for _ in range(reads))
     return to_gzip("".join(f"@r{n}\n{''.join(bases)}\n+\n{'F' * 100}\n" for n, bases in enumerate(letters)).encode())
 
 
@@ -49,9 +50,9 @@ READABLE = {
 }
 
 
-@pytest.mark.parametrize("how", READABLE)
-def test_what_is_readable_is_let_through(how: str) -> None:
-    one, two = looked_at(*READABLE[how])
+@pytest.mark.parametrize("case", READABLE)
+def test_a_readable_pair_is_accepted(case: str) -> None:
+    one, two = check(*READABLE[case])
     assert len(one.reads) == len(two.reads) == 4
 
 
@@ -61,13 +62,13 @@ REFUSED = {
     "another format": (b"BZh91AY&SY" + bytes(99), to_gzip(TWO), "NOT_GZIP", "S_R1.fastq.gz is not a gzip file"),
     "a BAM": (to_gzip(b"BAM\1" + bytes(99)), to_gzip(TWO), "EMPTY|TRUNCATED|MALFORMED", "S_R1.fastq.gz"),
     "damaged": (b"\x1f\x8bnot gzip", TWO, "CORRUPT_GZIP", "S_R1.fastq.gz is damaged: it cannot be unzipped"),
-    "plain, cut": (ONE[:-40], TWO, "TRUNCATED", "S_R1.fastq.gz ends in the middle of read 4"),
+    "plain text, truncated": (ONE[:-40], TWO, "TRUNCATED", "S_R1.fastq.gz ends in the middle of read 4"),
     "no name": (ONE, b"@r\nA\n+\nF\nr\nA\n+\nF\n", "MALFORMED", "S_R2.fastq.gz: read 2 has no '@' at the start"),
     "no plus": (ONE, b"@r\nA\n-\nF\n", "MALFORMED", "S_R2.fastq.gz: read 1 has no '+' line"),
     "no bases": (ONE + b"@x\n\n+\n\n", TWO, "MALFORMED", "S_R1.fastq.gz: read 5 has no bases"),
     "lengths": (b"@r\nACGT\n+\nF\n", TWO, "MALFORMED", "S_R1.fastq.gz: read 1 has 4 bases but 1 qualities"),
     "Phred+64": (ONE, b"@r\nACGT\n+\nfg;h\n", "MALFORMED", "S_R2.fastq.gz has Phred+64 qualities"),
-    "other names": (
+    "different names": (
         ONE,
         text(records(2, 4, lane=2)),
         "MATE_NAMES",
@@ -75,14 +76,19 @@ REFUSED = {
     ),
     "the same reads": (to_gzip(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz contain the same reads"),
     "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz contains R2 reads or S_R2.fastq.gz contains R1"),
-    "swapped, by slashes": (
+    "swapped, with slashes": (
         text(records(2, 4, header="slash")),
         text(records(1, 4, header="slash")),
         "SWAPPED",
         "S_R1.fastq.gz contains R2 reads",
     ),
-    "one says it": (TWO, text(records(1, 4, header="bare")), "SWAPPED", "S_R1.fastq.gz contains R2 reads"),
-    "a mate much smaller": (
+    "swapped, only R1 has mate numbers": (
+        TWO,
+        text(records(1, 4, header="bare")),
+        "SWAPPED",
+        "S_R1.fastq.gz contains R2 reads",
+    ),
+    "one mate is much smaller": (
         incompressible(1, 3 << 20),
         incompressible(2, 1 << 16),
         "MATE_COUNT",
@@ -91,37 +97,37 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("how", REFUSED)
-def test_what_the_beginning_shows_is_refused_by_name(how: str) -> None:
-    one, two, kind, sentence = REFUSED[how]
-    found, said = refused(one, two)
-    assert found in kind.split("|")
-    assert sentence in said
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_faulty_pair_is_refused_with_its_class_and_message(case: str) -> None:
+    one, two, classes, expected = REFUSED[case]
+    failure_class, message = refusal(one, two)
+    assert failure_class in classes.split("|")
+    assert expected in message
 
 
-def test_the_size_of_plain_text_says_nothing_of_a_packed_mate() -> None:
-    one, two = looked_at(ONE * 6_000, to_gzip(TWO * 6_000))
+def test_the_sizes_of_plain_text_and_gzip_are_not_compared() -> None:
+    one, two = check(ONE * 6_000, to_gzip(TWO * 6_000))
     assert one.size > 10 * two.size
 
 
-def test_a_small_gzip_file_that_is_cut_is_left_to_the_job() -> None:
-    looked_at(to_gzip(ONE)[:-20], to_gzip(TWO))
+def test_a_truncated_small_gzip_file_is_left_to_the_job() -> None:
+    check(to_gzip(ONE)[:-20], to_gzip(TWO))
 
 
-def test_a_file_larger_than_the_look_is_not_called_cut() -> None:
-    one, two = looked_at(incompressible(1, 1 << 18), incompressible(2, 1 << 18))
+def test_a_file_larger_than_the_first_bytes_is_not_truncated() -> None:
+    one, two = check(incompressible(1, 1 << 18), incompressible(2, 1 << 18))
     assert len(one.reads) > 100 < len(two.reads)
 
 
-def test_a_line_longer_than_the_look_is_left_to_the_job() -> None:
-    endless = b"@r\n" + b"A" * (2 * READ_SIZE)
-    one, _ = looked_at(endless, endless)
+def test_a_line_longer_than_the_first_bytes_is_left_to_the_job() -> None:
+    long_line = b"@r\n" + b"A" * (2 * READ_SIZE)
+    one, _ = check(long_line, long_line)
     assert len(one.reads) == 0
 
 
-def test_what_a_gzip_bomb_unpacks_to_has_a_bound() -> None:
+def test_the_text_of_a_gzip_bomb_is_bounded() -> None:
     bomb = gzip.compress(b"@r\n" + b"A" * (50 << 20))
     assert len(bomb) < READ_SIZE
-    assert len(looked_at(bomb, bomb)[0].reads) == 0
+    assert len(check(bomb, bomb)[0].reads) == 0
     data = b"".join(gzip.compress(b"A" * MAX_TEXT) for _ in range(20))
-    assert refused(b"@" + data, data)[0] in {"MALFORMED", "TRUNCATED"}
+    assert refusal(b"@" + data, data)[0] in {"MALFORMED", "TRUNCATED"}

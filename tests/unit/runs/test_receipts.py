@@ -9,13 +9,13 @@ from seqdrop.storage.uri import S3Uri
 from support import function_aws
 
 
-def test_a_sample_named_failures_is_not_taken_for_verdicts(aws: function_aws.Deployed) -> None:
+def test_the_files_of_a_sample_named_failures_are_not_read_as_verdicts(aws: function_aws.Deployed) -> None:
     folder = S3Uri(function_aws.RESULTS, "failures/r")
-    said = Verdict("TOOL_FAILED", "no", job_id="j")
-    aws.write(f"{folder}/failures/call.1.1.json", said.to_json())
+    verdict = Verdict("TOOL_FAILED", "no", job_id="j")
+    aws.write(f"{folder}/failures/call.1.1.json", verdict.to_json())
     aws.s3.put_object(Bucket=folder.bucket, Key=f"{folder.key}/failures.bam", Body=b"BAM\1")
     s3.store.cache_clear()
-    assert receipts.read_folder(folder, ()).verdicts == {"call": said}
+    assert receipts.read_folder(folder, ()).verdicts == {"call": verdict}
 
 
 def test_the_last_verdict_of_a_step_counts_and_unreadable_ones_are_ignored(aws: function_aws.Deployed) -> None:
