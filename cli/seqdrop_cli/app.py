@@ -72,7 +72,7 @@ def up_command(
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     inject: Annotated[
-        Path | None, typer.Option(metavar="FAULTS.json", help="Faults to inject, see embedded-aws/README.md.")
+        Path | None, typer.Option(metavar="FAULTS.json", help="Faults to inject, see docs/fault-injection.md.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
