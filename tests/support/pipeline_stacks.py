@@ -43,7 +43,7 @@ def bwa_stack(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Itera
 
 @pytest.fixture(scope="session")
 def original_stack(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Iterator[Stack]:
-    """Deploy with Isaac and Strelka, the defaults of the template; a fake program stands for each."""
+    """Deploy with fake programs for Isaac and Strelka, the defaults of the template."""
     stand_ins = Path(__file__).parent / "stand_ins"
     sizes = ("Aligner=isaac", "Caller=strelka", "AlignMemory=4096", "CallMemory=5120")
     with deploy(tmp_path_factory.mktemp("aws"), *sizes, path=stand_ins) as stack:
