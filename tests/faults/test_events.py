@@ -15,7 +15,7 @@ from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import Deployed, failing, object_created, s3_put
 from support.made_reads import fastq
-from support.pipeline_runs import Sample, eventually, log_lines, upload
+from support.pipeline_runs import Sample, eventually, invoke_start_run, log_lines, upload
 
 R1, R2 = "NA12878_R1.fastq.gz", "NA12878_R2.fastq.gz"
 
@@ -112,7 +112,7 @@ def test_an_event_of_an_older_version_starts_the_run_of_the_newest(functions: De
 )
 def test_other_files_are_ignored(functions: Deployed, start_run: Any) -> None:
     elsewhere = functions.put(R1, fastq(1))
-    elsewhere["detail"]["bucket"]["name"] = "somebody-elses"
+    elsewhere["detail"]["bucket"]["name"] = "another-bucket"
     others = [object_created(key, "v1") for key in ("a.txt", "A_I1_001.fastq.gz", "A_R3.fastq.gz", "/", "_R1.fastq.gz")]
     assert set(outcomes(start_run, elsewhere, *others)) == {"ignored"}
     assert (functions.rows(), functions.executions(), functions.results()) == ([], [], {})
@@ -149,7 +149,7 @@ def test_an_event_with_an_invalid_record_is_in_the_dead_letter_queue_once(stack:
     event = s3_put("POISONED_R1.fastq.gz", "v1")
     event["Records"][0]["s3"]["bucket"]["name"] = stack["FastqBucket"]
     event["Records"].insert(0, {"s3": {}})
-    invoke(stack, event)
+    invoke_start_run(stack, event)
     for times in (1, 2):
         assert queue_stays_at(stack, 1)
         expected = before + 1 + times * ATTEMPTS  # the valid record after the invalid one, in each attempt
@@ -166,7 +166,7 @@ def test_every_event_is_handled_or_once_in_the_dead_letter_queue(stack: Stack, s
     for number in range(6):
         upload(stack, sample.small_pair[0], f"MIXED{number}_R1.fastq.gz")
         for event in invalid[number : number + 1]:
-            invoke(stack, event)
+            invoke_start_run(stack, event)
     assert queue_stays_at(stack, len(invalid))
     eventually(lambda: count_waiting(stack) - before >= 6, "six waiting mates")  # the queue counts invalid events only
     assert count_waiting(stack) - before == 6
@@ -176,11 +176,6 @@ def test_every_event_is_handled_or_once_in_the_dead_letter_queue(stack: Stack, s
     ]
     lost = Counter(json.dumps(json.loads(body)["requestPayload"]) for body in drain(stack))
     assert lost == Counter(map(json.dumps, invalid))
-
-
-def invoke(stack: Stack, event: dict[str, Any]) -> None:
-    payload = json.dumps(event)
-    stack.functions.invoke(FunctionName=stack["StartRunFunction"], InvocationType="Event", Payload=payload)
 
 
 def count_waiting(stack: Stack) -> int:

@@ -236,7 +236,7 @@ def test_a_job_that_is_larger_than_every_instance_is_not_retried(stack: Stack, s
     )
     assert len(run.jobs("align")) == 1
     assert (run.row["status"], run.row["class"]) == ("FAILED", "NOT_PLACED")
-    assert "raise MaxVcpus or InstanceTypes" in run.row["message"]
+    assert "raise MaxVcpus, or add larger InstanceTypes" in run.row["message"]
 
 
 @case(

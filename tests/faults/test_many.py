@@ -19,7 +19,7 @@ from seqdrop_cli.stack import Stack
 from support.catalogue import case
 from support.function_aws import object_created
 from support.made_reads import fastq
-from support.pipeline_runs import deploy, eventually, is_recorded
+from support.pipeline_runs import deploy, eventually, invoke_start_run, is_recorded
 
 PAIRS = 200
 TIMEOUT = 1800.0  # seconds; a thousand jobs take two to five minutes on an idle machine
@@ -71,8 +71,7 @@ def upload_with_second_event(stack: Stack, key: str) -> None:
     stored = stack.s3.put_object(Bucket=stack["FastqBucket"], Key=key, Body=fastq(mate))
     event = object_created(key, stored["VersionId"])
     event["detail"]["bucket"]["name"] = stack["FastqBucket"]
-    payload = json.dumps(event)
-    stack.functions.invoke(FunctionName=stack["StartRunFunction"], InvocationType="Event", Payload=payload)
+    invoke_start_run(stack, event)
 
 
 def rows(stack: Stack) -> list[dict[str, Any]]:

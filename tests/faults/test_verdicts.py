@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import MACHINE, RESULTS, Deployed, event
-from support.pipeline_runs import Sample, deploy, eventually, execution, jobs_of, keys, prepare, run_pair
+from support.pipeline_runs import Sample, deploy, eventually, execution, jobs_of, keys, prepare, run_pair, subscribe
 
 # 30 lines; the last five are hostile.
 NOISE = r"""
@@ -41,29 +40,10 @@ READABLE = [
 
 @dataclass(frozen=True)
 class FailingStack:
-    """A stack whose samtools fails as a test prescribes, with the messages that it sends."""
+    """A stack whose `samtools fixmate` is a script (`behaviour`) of the test."""
 
     stack: Stack
     behaviour: Path
-
-    def inbox(self) -> Any:
-        return self.stack.session.client("sqs", endpoint_url=self.stack.endpoint)
-
-    def subscribe(self) -> str:
-        topics = self.stack.session.client("sns", endpoint_url=self.stack.endpoint)
-        queue = str(self.inbox().create_queue(QueueName="inbox")["QueueUrl"])
-        arn = self.inbox().get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        topics.subscribe(TopicArn=self.stack["RunTopic"], Protocol="sqs", Endpoint=arn)
-        return queue
-
-    def message(self, queue: str, run: str) -> dict[str, Any]:
-        def receive() -> Any:
-            answer = self.inbox().receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-            messages = [json.loads(entry["Body"]) for entry in answer.get("Messages", [])]
-            return next((message for message in messages if run in message["Subject"]), None)
-
-        message: dict[str, Any] = eventually(receive, f"the message of {run}")
-        return message
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +74,9 @@ def failed_run(
     failing_stack: FailingStack, sample: Sample, name: str, behaviour: str, capsys: pytest.CaptureFixture[str]
 ) -> Reports:
     failing_stack.behaviour.write_text(behaviour)
-    queue = failing_stack.subscribe()
-    row = run_pair(failing_stack.stack, sample.small_pair, name)
-    message = failing_stack.message(queue, row["run"])
+    with subscribe(failing_stack.stack, name) as receive:
+        row = run_pair(failing_stack.stack, sample.small_pair, name)
+        [message] = eventually(receive, f"the message of {name}")
     capsys.readouterr()
     why.explain(failing_stack.stack, row)
     description = execution(failing_stack.stack, row)
@@ -126,6 +106,7 @@ def test_the_last_lines_of_a_failed_tool_are_in_all_four_reports(
             assert part in text
         assert text.replace("\n", "").isprintable()
     assert len(reports.execution["cause"]) < 3_000
+    assert row["run"] in reports.subject
     assert "LOUD" not in reports.subject
     assert "manifest.json" not in keys(failing_stack.stack, row)
 

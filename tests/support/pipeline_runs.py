@@ -131,6 +131,12 @@ def upload_pair(stack: Stack, files: tuple[Path, Path], name: str, **choices: st
         upload(stack, path, f"{name}_R{mate}.fastq.gz", **choices)
 
 
+def invoke_start_run(stack: Stack, event: dict[str, Any]) -> None:
+    """Send an event to start_run, as EventBridge and S3 do."""
+    function, payload = stack["StartRunFunction"], json.dumps(event)
+    stack.functions.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+
+
 def rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
     """Return the rows of the runs of a sample, without those of files that wait for their mate."""
     items = stack.table.scan(ConsistentRead=True)["Items"]
