@@ -20,7 +20,7 @@ from support.function_aws import (
     REFERENCES,
     RESULTS,
     Deployed,
-    allowed,
+    allowed_actions,
     event,
     failing,
     logged,
@@ -627,7 +627,7 @@ def test_the_role_of_start_run_allows_all_its_calls(aws: Deployed, start_run: An
     set_status(aws, run, "FAILED")
     assert outcome_of(start_run.call({"resume": run}))["outcome"] == "resumed"
     assert aws.calls
-    assert aws.calls - allowed("start_run") == set()
+    assert aws.calls - allowed_actions("start_run") == set()
 
 
 def test_a_mate_that_arrives_while_the_waiting_row_is_written_starts_the_run(
