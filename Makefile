@@ -9,6 +9,8 @@ FUZZ_SECONDS ?= 60
 UNUSED := kaleido pyarrow polars-runtime-32
 # Required by sam for `sam validate --lint` alone, which only `make check` runs.
 SAM_LINT := cfn-lint sympy mpmath
+# Three processes keep two cores busy: tests of whole runs wait for a part of their time. A file stays in one process.
+TEST_PROCESSES ?= 3
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
 
@@ -18,7 +20,7 @@ demo: .venv/demo tools
 	$(RUN) seqdrop demo
 
 test: .venv/ready tools build
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/ready ## ruff, import-linter and mypy: seconds, for every edit
 	$(RUN) ruff check $(PYTHON_SOURCES)

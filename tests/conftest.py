@@ -1,11 +1,46 @@
-"""What can be chosen on pytest's command line."""
+"""Options of pytest's command line, and what test processes of `make test` share: order of the files, signals."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+
+# In the order in which `make test` starts them: the longest file does not begin when all others are done.
+LONGEST_FIRST = (
+    "tests/containers/test_images.py",
+    "tests/faults/test_many.py",
+    "tests/pipeline/test_public_data.py",
+    "tests/containers/test_invoke.py",
+    "tests/faults/test_hosts.py",
+    "tests/pipeline/test_runs.py",
+    "embedded-aws/tests/test_embedded_server.py",
+    "tests/contract/test_paths.py",
+    "tests/faults/test_service_calls.py",
+    "tests/contract/test_gates.py",
+    "tests/faults/test_runs_that_fail.py",
+    "embedded-aws/tests/test_embedded_faults.py",
+    "tests/faults",
+    "embedded-aws",
+    "tests/contract",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # xdist's processes ignore SIGINT, and every program that a test starts would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: _turn(item.path.relative_to(config.rootpath).as_posix()))
+
+
+def _turn(path: str) -> int:
+    return next((turn for turn, start in enumerate(LONGEST_FIRST) if path.startswith(start)), len(LONGEST_FIRST))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

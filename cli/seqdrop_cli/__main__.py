@@ -1,4 +1,4 @@
-"""Where `seqdrop` begins. Ctrl-C while its modules load ends it without a word; from then on `app` hears it."""
+"""Start `seqdrop`. Ctrl-C while its modules load ends it without a message; from then on `app` handles it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import signal
 
 
 def main() -> None:
-    heard = signal.getsignal(signal.SIGINT)
-    if heard is signal.default_int_handler:  # not as nohup left it
+    """Load the commands and run the one that was typed."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:  # nohup ignores the signal, and that stays
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from seqdrop_cli import app  # noqa: PLC0415  takes a second, of boto3 mostly
+    from seqdrop_cli import app  # noqa: PLC0415  takes a second, mostly for boto3
 
-    signal.signal(signal.SIGINT, heard)
+    signal.signal(signal.SIGINT, handler)
     app.main()
 
 

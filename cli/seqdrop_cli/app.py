@@ -1,4 +1,4 @@
-"""The commands of `seqdrop`: what each takes, and whom it asks to do it."""
+"""Define the commands of `seqdrop` and their options."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from seqdrop.log import logger
+from seqdrop.plan import steps
 
-from seqdrop_cli import drop, embedded, joblogs, preflight, redrive, reference, resume, runs
-from seqdrop_cli.demo import story
-from seqdrop_cli.drop import Order
-from seqdrop_cli.problem import Problem, Sentences, hear_termination, warn
+from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli.demo import command as demo
+from seqdrop_cli.demo.files import SEED
+from seqdrop_cli.errors import CliError, CommandGroup, interrupt_on_termination, warn
+from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.reference import Source
+from seqdrop_cli.run import RunRequest
 from seqdrop_cli.screen import say, say_json
 from seqdrop_cli.stack import Stack, local, open_stack
-from seqdrop_cli.upload import Drop
 
 app = typer.Typer(
-    cls=Sentences,
-    help="FASTQs in, variants out: the pipeline on this machine, or with --stack NAME on AWS.",
+    cls=CommandGroup,
+    help="FASTQs in, variants out: run the pipeline on this machine, or with --stack NAME on AWS.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,67 +33,86 @@ app = typer.Typer(
 
 
 class Priority(StrEnum):
+    """The job queue of a run."""
+
     normal = "normal"
     high = "high"
 
 
 class Executor(StrEnum):
+    """How the embedded AWS runs jobs."""
+
     auto = "auto"
     docker = "docker"
     process = "process"
 
 
-StackName = Annotated[str | None, typer.Option("--stack", help="A deployed stack; without it the embedded AWS.")]
-Region = Annotated[str | None, typer.Option(help="The deployed stack's region, where AWS_REGION does not say it.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a beginning of it, or 'latest'.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on standard output.")]
-Parameters = Annotated[list[str] | None, typer.Option("--parameter", help="K=V of the template; may be repeated.")]
-ExecutorOption = Annotated[Executor, typer.Option(help="Jobs in Docker, or as processes of this machine.")]
+def tool_options() -> str:
+    """Return the options that `--args` accepts, by step and tool."""
+    tools = [(step.name, tool) for step in steps.STEPS for tool in step.tools if tool.options]
+    return "\n\n".join(f"{step} ({tool.name}): {' '.join(tool.options)}" for step, tool in tools)
 
 
-@app.command()
-def up(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+StackName = Annotated[str | None, typer.Option("--stack", help="A deployed stack. Default: the embedded AWS.")]
+Region = Annotated[str | None, typer.Option(help="Region of the deployed stack. Default: AWS_REGION.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, or 'latest'.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", metavar="K=V", help="A parameter of the template. Repeatable.")
+]
+ExecutorOption = Annotated[
+    Executor,
+    typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
+]
+
+
+@app.command("up")
+def up_command(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 0,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     inject: Annotated[
-        Path | None, typer.Option(metavar="FAULTS.json", help="Faults that are to strike: embedded-aws/README.md.")
+        Path | None, typer.Option(metavar="FAULTS.json", help="Faults to inject, see embedded-aws/README.md.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the embedded AWS with the whole pipeline in it."""
-    found = embedded.start(port, executor, parameter or (), ["--inject", str(inject.resolve())] if inject else ())
+    """Start the embedded AWS and deploy the pipeline to it."""
+    server = embedded.start(port, executor, parameter or (), ["--inject", str(inject.resolve())] if inject else ())
     if as_json:
-        say_json({**asdict(found), "stack": embedded.NAME})
+        say_json({**asdict(server), "stack": embedded.NAME})
         return
-    how = "in Docker" if found.executor == "docker" else "as processes of this machine"
-    say(f"Up at {found.endpoint}; jobs run {how}.", style="green")
-    for name, value in found.outputs.items():
+    how = "in Docker" if server.executor == "docker" else "as processes of this machine"
+    say(f"The embedded AWS is up at {server.endpoint}; jobs run {how}.", style="green")
+    for name, value in server.outputs.items():
         say(f"  {name:<30} {value}")
-    say("Prepare a genome with `seqdrop reference`, then drop FASTQs with `seqdrop run` or any S3 client:")
-    say(f"  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION={found.region}")
+    say("Prepare a genome with `seqdrop reference`, then upload FASTQs with `seqdrop run` or any S3 client:")
+    say(f"  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION={server.region}")
     for mate in (1, 2):
-        target = f"s3://{found.outputs.get('FastqBucket')}/"
-        say(f"  aws --endpoint-url {found.endpoint} s3 cp NA12878_R{mate}.fastq.gz {target}")
-    if found.executor == "process" and (missing := preflight.missing_tools(found.outputs)):
-        warn(preflight.sentence(missing))
+        target = f"s3://{server.outputs.get('FastqBucket')}/"
+        say(f"  aws --endpoint-url {server.endpoint} s3 cp NA12878_R{mate}.fastq.gz {target}")
+    if server.executor == "process" and (missing := preflight.missing_programs(server.outputs)):
+        warn(preflight.describe_missing(missing))
 
 
-@app.command()
-def down() -> None:
-    """Stop the embedded AWS, its jobs with it."""
-    found = embedded.running()
-    if found is None:
-        raise Problem("Nothing is up here.")
-    embedded.stop(found)
-    say("Down.")
+@app.command("down")
+def down_command() -> None:
+    """Stop the embedded AWS; deletes everything, references too."""
+    server = embedded.running()
+    if server is None:
+        raise CliError("No embedded AWS is up: there is nothing to stop.")
+    embedded.stop(server)
+    say("The embedded AWS is down. Everything in it was deleted.")
 
 
 @app.command("reference")
-def prepare_reference(
-    fasta: Annotated[Path, typer.Argument(metavar="GENOME.fa")],
-    genes: Annotated[Path | None, typer.Option(help="Its genes for the annotation: GTF, GFF3 or GenBank.")] = None,
-    name: Annotated[str | None, typer.Option(help="What runs call it; the file's name if not given.")] = None,
+def reference_command(
+    fasta: Annotated[Path, typer.Argument(metavar="GENOME.fa", help="The genome as FASTA, plain or gzipped.")],
+    genes: Annotated[
+        Path | None, typer.Option(metavar="GENES", help="Its genes, for the annotation: GTF, GFF3 or GenBank.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the reference in runs. Default: the file name of the genome.")
+    ] = None,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -102,137 +124,168 @@ def prepare_reference(
 
 
 @app.command("run")
-def run_fastqs(
+def run_command(
     fastqs: Annotated[
         list[Path],
-        typer.Argument(metavar="R1 R2", help="Mates; a sample's other lanes follow, pair by pair."),
+        typer.Argument(metavar="R1 R2", help="The FASTQs of a sample: R1 and R2 of each lane."),
     ],
-    sample: Annotated[str | None, typer.Option(help="The sample's id, where the files' names do not say it.")] = None,
+    sample: Annotated[str | None, typer.Option(help="Sample id. Default: from the file names.")] = None,
     genome: Annotated[
-        str | None, typer.Option("--reference", help="A prepared reference's name, or a GENOME.fa to prepare first.")
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="REF",
+            help="A prepared reference, or a GENOME.fa to prepare first. Default: DefaultReference of the stack.",
+        ),
     ] = None,
-    genes: Annotated[Path | None, typer.Option(help="The genes of a GENOME.fa.")] = None,
-    intervals: Annotated[str, typer.Option(help="A BED beside the reference: call only there.")] = "",
-    priority: Annotated[Priority, typer.Option(help="Which queue the jobs wait in.")] = Priority.normal,
-    args: Annotated[list[str] | None, typer.Option(help="STEP=WORDS for that step's tool; may be repeated.")] = None,
-    prefix: Annotated[str, typer.Option(help="A folder of the bucket to upload into.")] = "",
-    results: Annotated[Path | None, typer.Option(help="Where results go; default results/SAMPLE/RUN.")] = None,
+    genes: Annotated[Path | None, typer.Option(metavar="GENES", help="The genes of the GENOME.fa.")] = None,
+    intervals: Annotated[
+        str, typer.Option(metavar="BED", help="Name of a BED file beside the reference: call variants only there.")
+    ] = "",
+    priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
+    args: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP=OPTIONS", help=f"Options for the tool of a step. Repeatable.\n\n{tool_options()}"),
+    ] = None,
+    prefix: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the bucket to upload to.")] = "",
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the results. Default: results/SAMPLE/RUN.")
+    ] = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Drop FASTQs, follow the run, fetch its results."""
+    """Upload FASTQs, follow the run, download its results."""
     source = Source.of(Path(genome), genes, None) if genome and Path(genome).is_file() else None
     if genes and source is None:
-        raise Problem("--genes belongs to a GENOME.fa given as --reference.")
+        raise CliError("--genes needs --reference GENOME.fa, the genome of these genes.")
     name = None if source else genome
-    words = drop.step_words(args or ())
-    order = Order(Drop.of(fastqs, sample), name, source, intervals, words, prefix, results, priority.value)
-    with _some_stack(stack, region, executor, parameter, needs_reference=source is None) as opened:
+    request = RunRequest(
+        Fastqs.of(fastqs, sample),
+        name,
+        source,
+        intervals=intervals,
+        args=run.parse_args(args or ()),
+        prefix=prefix,
+        results=results,
+        priority=priority.value,
+    )
+    with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         _check_tools(opened)
-        drop.run(opened, order)
+        run.run_pipeline(opened, request)
 
 
-@app.command()
-def status(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if not given.")] = None,
+@app.command("status")
+def status_command(
+    run_name: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="A run id, the beginning of one, or 'latest'. Default: all runs."),
+    ] = None,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """List the runs, or show one."""
+    """List all runs, or show one."""
     opened = open_stack(stack, region)
-    if run is None:
-        found = runs.rows(opened)
-        say_json([*found]) if as_json else runs.show_list(found)
+    if run_name is None:
+        rows = run_table.rows(opened)
+        say_json([*rows]) if as_json else status.show_list(rows)
         return
-    row = runs.find(opened, run)
-    say_json(row) if as_json else runs.show_one(row)
+    row = run_table.find(opened, run_name)
+    say_json(row) if as_json else status.show_run(row)
 
 
-@app.command()
-def why(run: RunName, stack: StackName = None, region: Region = None) -> None:
-    """Say why a run failed and what helps."""
+@app.command("why")
+def why_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
+    """Explain why a run failed, and what to do."""
     opened = open_stack(stack, region)
-    runs.explain(opened, runs.find(opened, run))
+    why.explain(opened, run_table.find(opened, run_name))
 
 
-@app.command()
-def stop(run: RunName, stack: StackName = None, region: Region = None) -> None:
+@app.command("stop")
+def stop_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
     """Stop a run and its jobs."""
     opened = open_stack(stack, region)
-    runs.stop(opened, runs.find(opened, run))
+    stop.stop(opened, run_table.find(opened, run_name))
 
 
 @app.command("resume")
-def resume_run(
-    run: RunName,
-    detach: Annotated[bool, typer.Option(help="Do not follow it.")] = False,
+def resume_command(
+    run_name: RunName,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Let a run that failed or was stopped go on where it ended."""
+    """Resume a run that failed or was stopped.
+
+    Steps that are done are not repeated.
+    """
     opened = open_stack(stack, region)
-    resume.resume(opened, runs.find(opened, run), detach=detach)
+    resume.resume(opened, run_table.find(opened, run_name), detach=detach)
 
 
 @app.command("redrive")
-def redrive_events(stack: StackName = None, region: Region = None) -> None:
-    """Send again what waits in the dead letter queue."""
+def redrive_command(stack: StackName = None, region: Region = None) -> None:
+    """Send events in the dead letter queue to their functions again."""
     redrive.redrive(open_stack(stack, region))
 
 
-@app.command()
-def logs(
-    run: RunName,
+@app.command("logs")
+def logs_command(
+    run_name: RunName,
     step: Annotated[
-        str | None, typer.Argument(metavar="[STEP]", help="align, call, annotate, collect, compose.")
+        str | None,
+        typer.Argument(metavar="STEP", help=f"One of {', '.join(steps.names())}. Default: all steps."),
     ] = None,
-    raw: Annotated[bool, typer.Option("--json", help="The JSON lines as they are.")] = False,
+    raw: Annotated[bool, typer.Option("--json", help="Print the JSON lines unchanged.")] = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Print what a run's jobs wrote."""
+    """Print the logs of a run's jobs."""
     opened = open_stack(stack, region)
-    joblogs.show_logs(opened, runs.find(opened, run), step, raw=raw)
+    logs.show_logs(opened, run_table.find(opened, run_name), step, raw=raw)
 
 
-@app.command()
-def demo(
-    keep: Annotated[Path | None, typer.Option(help="Keep the genome, the truth and the reads in this folder.")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed is another genome, sample and sequencing.")] = story.SEED,
+@app.command("demo")
+def demo_command(
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the simulated files and the results in this folder.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed gives another genome, sample and reads.")] = SEED,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
 ) -> None:
-    """Make a sample of known variants, run everything, count."""
-    with _some_stack(None, None, executor, parameter, needs_reference=False) as opened:
+    """Simulate known variants, run the pipeline, count what it finds."""
+    with _open_or_start(None, None, executor, parameter, needs_reference=False) as opened:
         _check_tools(opened)
-        story.tell(opened, keep, seed)
+        demo.run_demo(opened, keep, seed)
 
 
 @contextmanager
-def _some_stack(
+def _open_or_start(
     name: str | None, region: str | None, executor: Executor, parameters: list[str] | None, *, needs_reference: bool
 ) -> Iterator[Stack]:
-    """The stack that is there; with nothing up, an embedded AWS for this command only."""
+    """Open a stack; with no stack and no embedded AWS up, start an embedded AWS for this command."""
     if name or embedded.running():
         yield open_stack(name, region)
         return
     if needs_reference:
-        raise Problem(
-            "Nothing is up, and a fresh embedded AWS has no reference: give --reference GENOME.fa [--genes GENES.gtf], "
-            "or `seqdrop up` and `seqdrop reference` first."
+        raise CliError(
+            "No embedded AWS is up, and a new one has no reference: give --reference GENOME.fa [--genes GENES.gtf], "
+            "or run `seqdrop up` and `seqdrop reference` first."
         )
-    with embedded.for_this_command(parameters or (), executor) as found:
-        yield local(found, ends_with_us=True)
+    with embedded.temporary(parameters or (), executor) as server:
+        yield local(server, is_temporary=True)
 
 
 def _check_tools(stack: Stack) -> None:
-    if stack.is_embedded and (found := embedded.running()):
-        preflight.check_tools(found)
+    if stack.is_embedded and (server := embedded.running()):
+        preflight.check_tools(server)
 
 
 def main() -> None:
-    hear_termination()
+    """Run the command that was typed."""
+    logger.setLevel("ERROR")  # a repeated transfer is logged for jobs, not for users
+    interrupt_on_termination()
     app(prog_name="seqdrop")

@@ -1,4 +1,4 @@
-"""Bring the embedded AWS up, find it, take it down."""
+"""Start the embedded AWS, find it and stop it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop_cli import project
-from seqdrop_cli.problem import Problem, uninterrupted
+from seqdrop_cli.errors import CliError, without_interrupts
 
-NAME = "seqdrop"
-READY_WITHIN = 180  # seconds; a start takes two, images may have to be looked at
-GONE_WITHIN = 30  # seconds; it ends its jobs first
+NAME = "seqdrop"  # of the stack
+START_TIMEOUT = 180  # seconds; a start takes two, longer when the Docker engine is searched for images
+STOP_TIMEOUT = 30  # seconds; its jobs are stopped first
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What the embedded AWS says of itself in its state file."""
+    """A running embedded AWS, as its state file describes it."""
 
     pid: int
     endpoint: str
@@ -36,7 +36,7 @@ class Embedded:
 
     @classmethod
     def read(cls, path: Path) -> Embedded | None:
-        """None where there is no state file or a half-written one."""
+        """Read a state file; return None if it does not exist or is not complete yet."""
         try:
             state = json.loads(path.read_text())
         except (FileNotFoundError, ValueError):
@@ -45,106 +45,115 @@ class Embedded:
 
 
 def state_file() -> Path:
+    """Return the path of the state file in this checkout."""
     return project.state_folder() / f"{NAME}.json"
 
 
 def running() -> Embedded | None:
-    """The embedded AWS of this checkout, if its process is still there."""
-    found = Embedded.read(state_file())
-    return found if found and _is_ours(found.pid) else None
+    """Return the embedded AWS of this checkout if its process is alive."""
+    embedded = Embedded.read(state_file())
+    return embedded if embedded and _is_alive(embedded.pid) else None
 
 
-def start(port: int = 0, executor: str = "auto", parameters: Sequence[str] = (), extra: Sequence[str] = ()) -> Embedded:
-    """Start it in the background and wait until it is ready."""
-    if there := running():
-        raise Problem(f"The embedded AWS is up already at {there.endpoint} (`seqdrop down` stops it).")
-    words = _words(project.built_template(), port, executor, [*project.local_parameters(), *parameters])
-    words += extra
+def start(
+    port: int = 0, executor: str = "auto", parameters: Sequence[str] = (), options: Sequence[str] = ()
+) -> Embedded:
+    """Start it in the background and wait until it is ready; raise CliError."""
+    if current := running():
+        raise CliError(f"The embedded AWS is already up at {current.endpoint}: `seqdrop down` stops it.")
+    command = _command(project.built_template(), port, executor, [*project.local_parameters(), *parameters])
     state_file().parent.mkdir(exist_ok=True)
     log = state_file().with_suffix(".log")
     with log.open("w") as file:
-        # A session of its own: Ctrl-C in this terminal is for the command, which then stops it in order.
+        # In a session of its own: Ctrl-C in this terminal reaches the command only, which then stops the server.
         server = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=_environment(), start_new_session=True
+            [*command, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=_environment(),
+            start_new_session=True,
         )
     try:
-        return _ready(server, log)
+        return _wait_until_ready(server, log)
     except BaseException:
-        uninterrupted(lambda: _end(server.pid))
+        without_interrupts(lambda: _end(server.pid))
         raise
 
 
-def _words(template: Path, port: int, executor: str, parameters: Sequence[str]) -> list[str]:
-    words = [sys.executable, "-m", "embedded_aws", "--template", str(template), "--stack", NAME]
-    words += ["--state", str(state_file().parent), "--port", str(port), "--executor", executor]
+def _command(template: Path, port: int, executor: str, parameters: Sequence[str]) -> list[str]:
+    command = [sys.executable, "-m", "embedded_aws", "--template", str(template), "--stack", NAME]
+    command += ["--state", str(state_file().parent), "--port", str(port), "--executor", executor]
     for parameter in parameters:
-        words += ["--parameter", parameter]
-    return words
+        command += ["--parameter", parameter]
+    return command
 
 
 def _environment() -> dict[str, str]:
-    """Jobs that are processes find the tools that came as wheels beside this Python."""
+    """Return the environment of the server: jobs that are processes find the programs beside this Python."""
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
-def _ready(server: subprocess.Popen[bytes], log: Path) -> Embedded:
-    deadline = time.monotonic() + READY_WITHIN
+def _wait_until_ready(server: subprocess.Popen[bytes], log: Path) -> Embedded:
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            said = log.read_text().strip().splitlines() or ["it said nothing"]
-            raise Problem(
-                f"The embedded AWS did not start: {said[-1].removeprefix('embedded_aws: ')} (all of it: {log})"
-            )
-        if (found := Embedded.read(state_file())) and found.pid == server.pid:  # or it is another's, started meanwhile
-            return found
+            lines = log.read_text().strip().splitlines() or ["it printed nothing"]
+            reason = lines[-1].removeprefix("embedded_aws: ")
+            raise CliError(f"The embedded AWS did not start: {reason} (complete log: {log})")
+        # Another process id belongs to a server that another command has just started.
+        if (embedded := Embedded.read(state_file())) and embedded.pid == server.pid:
+            return embedded
         time.sleep(0.1)
-    raise Problem(f"The embedded AWS was not ready within {READY_WITHIN} s: see {log}")
+    raise CliError(f"The embedded AWS was not ready within {START_TIMEOUT} s: see {log}")
 
 
 def stop(embedded: Embedded) -> None:
-    uninterrupted(lambda: _end(embedded.pid))
+    """Stop it and wait for its end. Everything in it is deleted."""
+    without_interrupts(lambda: _end(embedded.pid))
     state_file().unlink(missing_ok=True)
 
 
 def _end(pid: int) -> None:
-    if not _is_ours(pid):
+    if not _is_alive(pid):
         return
     with suppress(ProcessLookupError):  # it has just ended
         os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + GONE_WITHIN
-    while _is_ours(pid):
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while _is_alive(pid):
         if time.monotonic() > deadline:
             with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # it leads its own session: its jobs go with it
-            deadline += GONE_WITHIN
+                os.killpg(pid, signal.SIGKILL)  # its jobs are in the same session and end too
+            deadline += STOP_TIMEOUT
         time.sleep(0.05)
 
 
-def _is_ours(pid: int) -> bool:
-    """Numbers are used again: the process must be alive and an embedded AWS."""
+def _is_alive(pid: int) -> bool:
+    """Return whether the process is alive and is an embedded AWS: systems use process ids again."""
     try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:  # a child of ours that has just ended
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:  # a child of this process that has just ended
             return False
     except ChildProcessError:
         pass
-    return "embedded_aws" in _command_line(pid)
+    return "embedded_aws" in command_line(pid)
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """Return the command line of a process; "" if it does not exist."""
     if Path("/proc/self").exists():
         path = Path(f"/proc/{pid}/cmdline")
         try:
             return path.read_text().replace("\0", " ")
         except (FileNotFoundError, ProcessLookupError):
             return ""
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return shown.stdout
+    listing = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listing.stdout
 
 
 @contextmanager
-def for_this_command(parameters: Sequence[str] = (), executor: str = "auto") -> Iterator[Embedded]:
-    """Up while the block runs, down however it ends."""
-    # --with-parent: gone even when this command is killed with no time to clean up.
+def temporary(parameters: Sequence[str] = (), executor: str = "auto") -> Iterator[Embedded]:
+    """Start an embedded AWS for one command, and stop it however the command ends."""
+    # --with-parent ends it even if this command is killed and cannot clean up.
     embedded = start(0, executor, parameters, ["--with-parent", str(os.getpid())])
     try:
         yield embedded

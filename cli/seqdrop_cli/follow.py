@@ -1,10 +1,10 @@
-"""Watch an execution to its end: a line for each job, on a terminal as a table that lives."""
+"""Follow an execution to its end: a live table on a terminal, a line for each change elsewhere."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,50 +12,79 @@ from typing import TYPE_CHECKING, Any
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from seqdrop.plan import steps
+from seqdrop.runs import executions
 
-from seqdrop_cli.problem import INTERRUPTED, Problem
-from seqdrop_cli.screen import say, screen, seconds
+from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
+from seqdrop_cli.screen import console, format_seconds, say
 from seqdrop_cli.stack import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_batch.type_defs import JobDetailTypeDef
 
-STATES = {"RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed"}
+BATCH_STATES = {"RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed"}
 STYLES = {"waiting": "dim", "running": "cyan", "done": "green", "failed": "red"}
+MAX_JOBS = 100  # of one call of DescribeJobs
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
-    """A job as the execution's history knows it."""
+class Job:
+    """A job that an execution submitted."""
 
     step: str
     job_id: str
-    number: int  # 1 is the first try of this step
+    number: int  # of the try: 1 is the first job of this step
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StepState:
+    """The state of a step: that of its newest job."""
+
     step: str
-    state: str
-    elapsed: float = 0.0  # seconds since its process began
-    number: int = 1
+    state: str  # waiting, running, done, failed
+    elapsed: float = 0.0  # seconds since the process of the job began
+    number: int = 1  # of the try
 
     @property
-    def told(self) -> str:
-        again = f", try {self.number}" if self.number > 1 else ""
-        return f"{self.state}{again}"
+    def label(self) -> str:
+        """The state, with the number of the try unless it is the first: `running, try 2`."""
+        return f"{self.state}, try {self.number}" if self.number > 1 else self.state
 
 
-def submitted_jobs(stack: Stack, execution: str, run: str) -> list[Submitted]:
-    """Every job of an execution in the order of submission; job names are `<step>-<run>`."""
-    found: list[Submitted] = []
+def plan_steps(execution: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the steps of an execution by its description.
+
+    The plan of a run lists its own steps: an older plan has fewer steps than the table of today, or others. Without a
+    plan (started by hand, or deleted 90 days after its end) the steps are those of the table.
+    """
+    try:
+        plan = json.loads((execution or {}).get("input", ""))
+    except ValueError:
+        return steps.names()
+    match plan:
+        case {"steps": [*names]} if all(isinstance(name, str) for name in names):
+            return steps.of_plan(plan)
+        case {"fasta": str()}:  # a preparation has one step
+            return (steps.PREPARE.name,)
+    return steps.names()
+
+
+def run_steps(stack: Stack, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the steps of a run by its row."""
+    execution = str(row.get("execution") or "")
+    return plan_steps(executions.describe(execution, stack.stepfunctions) if execution else None)
+
+
+def submitted_jobs(stack: Stack, execution: str, run: str) -> list[Job]:
+    """Return every job of an execution in the order of submission; job names are `<step>-<run>`."""
+    jobs: list[Job] = []
     for event in _history(stack, execution):
         details = event.get("taskSubmittedEventDetails")
         answer = json.loads(details.get("output", "{}")) if details else {}
         if "JobName" in answer:
             step = answer["JobName"].removesuffix(f"-{run}")
-            found.append(Submitted(step, answer["JobId"], 1 + sum(job.step == step for job in found)))
-    return found
+            jobs.append(Job(step, answer["JobId"], 1 + sum(job.step == step for job in jobs)))
+    return jobs
 
 
 def _history(stack: Stack, execution: str) -> Iterator[dict[str, Any]]:
@@ -68,69 +97,71 @@ def _history(stack: Stack, execution: str) -> Iterator[dict[str, Any]]:
         request["nextToken"] = page["nextToken"]
 
 
-def described(stack: Stack, jobs: Sequence[Submitted]) -> dict[str, JobDetailTypeDef]:
-    """By job id; Batch forgets jobs after some days."""
+def describe_jobs(stack: Stack, jobs: Sequence[Job]) -> dict[str, JobDetailTypeDef]:
+    """Return what Batch knows of these jobs, by job id; it deletes jobs after some days."""
     ids = [job.job_id for job in jobs]
-    pages = [stack.batch.describe_jobs(jobs=ids[at : at + 100])["jobs"] for at in range(0, len(ids), 100)]
+    pages = [
+        stack.batch.describe_jobs(jobs=ids[start : start + MAX_JOBS])["jobs"] for start in range(0, len(ids), MAX_JOBS)
+    ]
     return {job["jobId"]: job for page in pages for job in page}
 
 
-def lines(stack: Stack, execution: str, run: str, steps: Sequence[str]) -> list[Line]:
-    """The newest try of each step, steps not yet submitted too."""
+def step_states(stack: Stack, execution: str, run: str, names: Sequence[str]) -> list[StepState]:
+    """Return the state of each of these steps, and of every other step that has a job."""
     jobs = submitted_jobs(stack, execution, run)
-    details = described(stack, jobs)
-    shown = {step: Line(step, "waiting") for step in steps}
+    details = describe_jobs(stack, jobs)
+    states = {name: StepState(name, "waiting") for name in names}
     for job in jobs:
-        shown[job.step] = _line(job, details.get(job.job_id))
-    return list(shown.values())
+        states[job.step] = _state(job, details.get(job.job_id))
+    return list(states.values())
 
 
-def _line(job: Submitted, detail: JobDetailTypeDef | None) -> Line:
+def _state(job: Job, detail: JobDetailTypeDef | None) -> StepState:
     if detail is None:
-        return Line(job.step, "waiting", 0.0, job.number)
+        return StepState(job.step, "waiting", 0.0, job.number)
     started, stopped = detail.get("startedAt"), detail.get("stoppedAt")
     elapsed = ((stopped or time.time() * 1000) - started) / 1000 if started else 0.0
-    return Line(job.step, STATES.get(detail["status"], "waiting"), max(0.0, elapsed), job.number)
+    return StepState(job.step, BATCH_STATES.get(detail["status"], "waiting"), max(0.0, elapsed), job.number)
 
 
-def follow(stack: Stack, execution: str, run: str, steps: Sequence[str]) -> tuple[str, list[Line]]:
-    """Until the execution closes; answers its status and what became of each job."""
-    terminal = screen()
-    told: dict[str, str] = {}
+def follow(stack: Stack, execution: str, run: str) -> tuple[str, list[StepState]]:
+    """Print the progress of an execution until it ends; return its status and the state of each step."""
+    terminal = console()
+    printed: dict[str, str] = {}
     with Live(console=terminal, refresh_per_second=8) if terminal.is_terminal else nullcontext() as live:
         while True:
-            status = stack.stepfunctions.describe_execution(executionArn=execution)["status"]
-            shown = lines(stack, execution, run, steps)
+            description = stack.stepfunctions.describe_execution(executionArn=execution)
+            states = step_states(stack, execution, run, plan_steps(description))
             if live:
-                live.update(_table(shown))
+                live.update(_table(states))
             else:
-                _tell_changes(shown, told)
-            if status != "RUNNING":
-                return status, shown
+                _print_changes(states, printed)
+            if description["status"] != "RUNNING":
+                return description["status"], states
             time.sleep(stack.pause)
 
 
-def _table(shown: Sequence[Line]) -> Table:
+def _table(states: Sequence[StepState]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for line in shown:
-        elapsed = seconds(line.elapsed) if line.elapsed else ""
-        table.add_row(Text(line.step), Text(line.told, style=STYLES[line.state]), Text(elapsed))
+    for state in states:
+        elapsed = format_seconds(state.elapsed) if state.elapsed else ""
+        table.add_row(Text(state.step), Text(state.label, style=STYLES[state.state]), Text(elapsed))
     return table
 
 
-def _tell_changes(shown: Sequence[Line], told: dict[str, str]) -> None:
-    """For a pipe or a log: one line whenever a job's state changes."""
-    for line in shown:
-        if line.told != told.get(line.step, "waiting"):
-            ended = f"  {seconds(line.elapsed)}" if line.state in {"done", "failed"} else ""
-            say(f"{line.step:<10} {line.told}{ended}")
-        told[line.step] = line.told
+def _print_changes(states: Sequence[StepState], printed: dict[str, str]) -> None:
+    """Print a line for each step whose state changed: for a pipe or a log."""
+    for state in states:
+        if state.label != printed.get(state.step, "waiting"):
+            elapsed = f"  {format_seconds(state.elapsed)}" if state.state in {"done", "failed"} else ""
+            say(f"{state.step:<10} {state.label}{elapsed}")
+        printed[state.step] = state.label
 
 
-def stopped_following(stack: Stack, run: str) -> Problem:
-    """After Ctrl-C where the run lives elsewhere and goes on."""
-    return Problem(
-        f"No longer following; the run goes on. `seqdrop status {run}{stack.option}` shows it, "
-        f"`seqdrop stop {run}{stack.option}` ends it.",
-        INTERRUPTED,
+def interrupted_following(stack: Stack, run: str) -> CliError:
+    """Return the error for Ctrl-C while a run is followed that continues without this command."""
+    return CliError(
+        f"Interrupted. The run continues: `seqdrop status {run}{stack.option}` shows it, "
+        f"`seqdrop stop {run}{stack.option}` stops it.",
+        INTERRUPTED_EXIT,
     )

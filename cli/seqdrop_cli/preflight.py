@@ -1,58 +1,60 @@
-"""Are the tools here that jobs on this machine call? Asked before anything is uploaded."""
+"""Check that the tools of a stack are installed, before anything is uploaded."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seqdrop.jobs import snpeff
+from seqdrop.plan import steps
+from seqdrop.plan.steps import PREPARE, STEPS, Tool
 
 from seqdrop_cli.embedded import Embedded
-from seqdrop_cli.problem import Problem
-
-ALWAYS = ("samtools", "bcftools", "bgzip", "tabix", "java", "multiqc")
-BY_CHOICE = {
-    "bwa": ("bwa",),
-    "bwa_mem3": ("bwa",),  # itself a library of this environment, its index is built with bwa
-    "isaac": ("isaac-align",),
-    "bcftools": ("bcftools",),
-    "strelka": ("configureStrelkaGermlineWorkflow.py",),
-}
-DEBIAN = {
-    "samtools": "samtools",
-    "bcftools": "bcftools",
-    "bwa": "bwa",
-    "bgzip": "tabix",
-    "tabix": "tabix",
-    "java": "default-jre-headless",
-    "snpEff": "libsnpeff-java",
-}
-WHEELS = {"multiqc"}
+from seqdrop_cli.errors import CliError
 
 
 def check_tools(embedded: Embedded) -> None:
-    """Raises Problem with the one command that installs what is missing. Images carry their own tools."""
-    if embedded.executor != "process":
-        return
-    if missing := missing_tools(embedded.outputs):
-        raise Problem(sentence(missing))
+    """Raise CliError if jobs run as processes and programs of their tools are missing; images have all programs."""
+    if embedded.executor == "process" and (missing := missing_programs(embedded.outputs)):
+        raise CliError(describe_missing(missing))
 
 
-def missing_tools(outputs: Mapping[str, str]) -> list[str]:
-    chosen = [tool for output in ("Aligner", "Caller") for tool in BY_CHOICE.get(outputs.get(output, ""), ())]
+def missing_programs(parameters: Mapping[str, str]) -> list[str]:
+    """Return the programs that the tools of a stack need and this machine lacks."""
+    programs = dict.fromkeys(program for tool in steps.selected_tools(parameters) for program in tool.programs)
+    return [program for program in programs if not _is_installed(program)]
+
+
+def _is_installed(program: str) -> bool:
+    if program.startswith("/"):
+        return Path(program).is_file()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    missing = [tool for tool in dict.fromkeys([*ALWAYS, *chosen]) if shutil.which(tool, path=path) is None]
-    return missing if Path(snpeff.JAR).exists() else [*missing, "snpEff"]
+    return shutil.which(program, path=path) is not None
 
 
-def sentence(missing: list[str]) -> str:
-    what = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on PATH"
-    packages = list(dict.fromkeys(DEBIAN[tool] for tool in missing if tool in DEBIAN))
-    if packages:
-        return f"{what}: `sudo apt-get install {' '.join(packages)}` (or `make tools`) installs what is missing."
-    if WHEELS.issuperset(missing):
-        return f"{what}: `uv sync --all-extras` installs it into the project's environment."
-    return f"{what} and no package has it: choose others, `--parameter Aligner=bwa_mem3 --parameter Caller=bcftools`."
+def describe_missing(programs: Sequence[str]) -> str:
+    """Return a sentence on missing programs, with the command that installs them."""
+    verb = "is" if len(programs) == 1 else "are"
+    sentences = [f"{', '.join(programs)} {verb} not installed."]
+    tools = [tool for step in (*STEPS, PREPARE) for tool in step.tools]
+    providers = [tool for tool in tools if tool.packages and set(tool.programs) & set(programs)]
+    if packages := list(dict.fromkeys(package for tool in providers for package in tool.packages)):
+        sentences.append(f"`sudo apt-get install {' '.join(packages)}` (or `make tools`) installs what is missing.")
+    packaged = {program for tool in providers for program in tool.programs}
+    sentences += [_describe_unpackaged(program) for program in programs if program not in packaged]
+    return " ".join(sentences)
+
+
+def _describe_unpackaged(program: str) -> str:
+    """Return a sentence on a program without a Debian package."""
+    step = next((step for step in STEPS if any(program in tool.programs for tool in step.tools)), PREPARE)
+    if not step.parameter:  # the only tool of its step: installed with the Python packages of the project
+        return f"`uv sync --all-extras` installs {program} into the environment of the project."
+    others = " or ".join(f"`--parameter {step.parameter}={tool.name}`" for tool in _packaged_tools(step.tools))
+    return f"{program} has no package: choose another tool with {others}."
+
+
+def _packaged_tools(tools: Sequence[Tool]) -> list[Tool]:
+    return [tool for tool in tools if tool.packages]

@@ -1,4 +1,4 @@
-"""`seqdrop redrive`: what could not be handled is told to its function once more."""
+"""`seqdrop redrive`: send the events in the dead letter queue to their functions again."""
 
 from __future__ import annotations
 
@@ -8,91 +8,93 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
-HIDDEN = 600  # seconds a message stays out of sight while this command works
-MOST = 10  # messages at once: as many as SQS gives
+VISIBILITY_TIMEOUT = 600  # seconds for which SQS hides a received message, while this command works
+MAX_MESSAGES = 10  # of one request, a limit of SQS
 _FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:[^:]+")  # without version or alias
 Message = Mapping[str, Any]
 
 
 class UnreadableError(Exception):
-    """What cannot be told to any function, and why."""
+    """A message cannot be sent to a function."""
 
 
 def redrive(stack: Stack) -> None:
-    """Empty the dead letter queue. What cannot be sent again stays in it; raises Problem that names it."""
-    told: set[tuple[str, str]] = set()
-    sent: Counter[str] = Counter()
-    stay: list[tuple[Message, str]] = []
+    """Empty the dead letter queue. Messages that cannot be sent again stay in it; raise CliError that lists them."""
+    events: set[tuple[str, str]] = set()
+    counts: Counter[str] = Counter()  # function -> events
+    remaining: list[tuple[Message, str]] = []
     try:
-        for message in _all_received(stack):
+        for message in _receive_all(stack):
             try:
-                event = _event_of(message)
-                if event in told:  # it came back meanwhile: it failed again
-                    stay.append((message, ""))
+                event = _event(message)
+                if event in events:  # it failed again and came back while this command worked
+                    remaining.append((message, ""))
                     continue
-                told.add(event)
-                sent[_sent_again(stack, message, *event)] += 1
+                events.add(event)
+                counts[_send(stack, message, *event)] += 1
             except UnreadableError as error:
-                stay.append((message, str(error)))
+                remaining.append((message, str(error)))
     finally:
-        for message, _ in stay:  # only now, or this command would get them again
-            _show_again(stack, message)
-    _tell(sent, [f"\n  {message['MessageId']}: {why}" for message, why in stay if why])
+        for message, _ in remaining:  # at the end, or this command would receive them again
+            _release(stack, message)
+    _report(counts, [f"\n  {message['MessageId']}: {reason}" for message, reason in remaining if reason])
 
 
-def _sent_again(stack: Stack, message: Message, function: str, event: str) -> str:
-    """The name of the function that was told; raises UnreadableError.
+def _send(stack: Stack, message: Message, function: str, event: str) -> str:
+    """Send an event and delete its message; return the name of the function; raise UnreadableError.
 
-    Asynchronously, as it first came: if it fails again, its tries end in the queue again.
+    The call is asynchronous, as the first one was: if all its retries fail, the event is in the queue again.
     """
     try:
         stack.functions.invoke(FunctionName=function, InvocationType="Event", Payload=event)
     except stack.functions.exceptions.ResourceNotFoundException:
-        raise UnreadableError(f"there is no function {function} any more") from None
+        raise UnreadableError(f"the function {function} does not exist") from None
     stack.queues.delete_message(QueueUrl=stack["DeadLetterQueue"], ReceiptHandle=message["ReceiptHandle"])
     return function.split(":")[6]
 
 
-def _tell(sent: Mapping[str, int], unreadable: list[str]) -> None:
-    for function, number in sorted(sent.items()):
-        say(f"{number} {'event' if number == 1 else 'events'} sent again to {function}.", style="green")
-    if not sent:
-        say("No event was sent again.")
+def _report(counts: Mapping[str, int], unreadable: list[str]) -> None:
+    for function, count in sorted(counts.items()):
+        say(f"{count} {'event' if count == 1 else 'events'} sent to {function}.", style="green")
+    if not counts:
+        say("No events were sent.")
     if unreadable:
-        raise Problem(f"{len(unreadable)} cannot be sent again and stay in the dead letter queue:{''.join(unreadable)}")
+        messages = "1 message" if len(unreadable) == 1 else f"{len(unreadable)} messages"
+        raise CliError(f"{messages} in the dead letter queue cannot be sent again:{''.join(unreadable)}")
 
 
-def _all_received(stack: Stack) -> Iterator[Message]:
-    while messages := _received(stack):
+def _receive_all(stack: Stack) -> Iterator[Message]:
+    while messages := _receive(stack):
         yield from messages
 
 
-def _received(stack: Stack) -> list[Any]:
+def _receive(stack: Stack) -> list[Any]:
     answer = stack.queues.receive_message(
         QueueUrl=stack["DeadLetterQueue"],
-        MaxNumberOfMessages=MOST,
-        VisibilityTimeout=HIDDEN,
-        WaitTimeSeconds=1,  # asks all of SQS's servers; without, it may miss some
+        MaxNumberOfMessages=MAX_MESSAGES,
+        VisibilityTimeout=VISIBILITY_TIMEOUT,
+        WaitTimeSeconds=1,  # queries all servers of SQS; without it, messages may be missed
         MessageAttributeNames=["All"],
     )
     return list(answer.get("Messages", []))
 
 
-def _show_again(stack: Stack, message: Message) -> None:
+def _release(stack: Stack, message: Message) -> None:
+    """Make a received message visible again."""
     receipt = message["ReceiptHandle"]
     stack.queues.change_message_visibility(
         QueueUrl=stack["DeadLetterQueue"], ReceiptHandle=receipt, VisibilityTimeout=0
     )
 
 
-def _event_of(message: Message) -> tuple[str, str]:
-    """The ARN of the function and what to tell it; raises UnreadableError.
+def _event(message: Message) -> tuple[str, str]:
+    """Return the ARN of the function and the event for it; raise UnreadableError.
 
-    Lambda leaves a record of the failed call, EventBridge the event itself with its target beside it:
+    Lambda writes a record of the failed call; EventBridge writes the event itself, with its target as an attribute:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
@@ -107,8 +109,8 @@ def _event_of(message: Message) -> tuple[str, str]:
             function = message.get("MessageAttributes", {}).get("TARGET_ARN", {}).get("StringValue", "")
             event = body
         case _:
-            raise UnreadableError("it is no event")
-    found = _FUNCTION.match(function)
-    if found is None:
-        raise UnreadableError("it names no function to tell")
-    return found[0], json.dumps(event)
+            raise UnreadableError("it is not an event")
+    arn = _FUNCTION.match(function)
+    if arn is None:
+        raise UnreadableError("it names no Lambda function")
+    return arn[0], json.dumps(event)

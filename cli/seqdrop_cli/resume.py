@@ -1,41 +1,43 @@
-"""`seqdrop resume`: let a run that ended go on; what is done in it is not done again."""
+"""`seqdrop resume`: continue a run that failed or was stopped. Steps that are done are not repeated."""
 
 from __future__ import annotations
 
 import json
 
-from seqdrop_cli import drop, runs
-from seqdrop_cli.problem import INTERRUPTED, Problem
+from seqdrop.runs.table import Row
+
+from seqdrop_cli import run, why
+from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def resume(stack: Stack, row: runs.Row, *, detach: bool = False) -> None:
-    """Start it again and, unless told to `detach`, follow it to its end. Raises Problem when it fails again."""
-    run = str(row["run"])
+def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
+    """Resume a run and, unless `detach`, follow it to its end; raise CliError if it fails again."""
+    run_id = str(row["run"])
     try:
-        execution = _asked(stack, run)
+        execution = _request_resume(stack, run_id)
     except KeyboardInterrupt:
-        raise Problem(
-            f"Interrupted: `seqdrop status {run}{stack.option}` says whether it goes on.", INTERRUPTED
+        raise CliError(
+            f"Interrupted: `seqdrop status {run_id}{stack.option}` shows whether the run was resumed.", INTERRUPTED_EXIT
         ) from None
-    say(f"Run {run} of {row.get('sample', '?')} goes on; steps that are done end at once.")
+    say(f"Run {run_id} of {row.get('sample', '?')} is resumed; steps that are done are not repeated.")
     if detach:
-        say(f"`seqdrop status {run}{stack.option}` shows it.")
+        say(f"`seqdrop status {run_id}{stack.option}` shows it.")
         return
-    row, _ = drop.followed(stack, run, execution)
-    say(f"Run {run} {str(row['status']).lower()}: {row.get('results', '')}", style="green")
+    row, _ = run.follow_run(stack, run_id, execution)
+    say(f"Run {run_id} {str(row['status']).lower()}: {row.get('results', '')}", style="green")
     if row["status"] == "INCOMPLETE":
-        runs.explain(stack, row)
+        why.explain(stack, row)
 
 
-def _asked(stack: Stack, run: str) -> str:
-    """start_run alone turns plans into executions; it answers with the execution, or why there is none."""
-    answer = stack.functions.invoke(FunctionName=stack["StartRunFunction"], Payload=json.dumps({"resume": run}))
-    said = json.loads(answer["Payload"].read())
+def _request_resume(stack: Stack, run_id: str) -> str:
+    """Ask start_run to resume a run: only this function starts executions. Return the ARN; raise CliError."""
+    answer = stack.functions.invoke(FunctionName=stack["StartRunFunction"], Payload=json.dumps({"resume": run_id}))
+    payload = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
-        raise Problem(f"Run {run} could not be resumed; the log of the start_run function says why. Try again.")
-    [outcome] = said["outcomes"]
+        raise CliError(f"Run {run_id} could not be resumed: see the log of the function start_run, then try again.")
+    [outcome] = payload["outcomes"]
     if outcome["outcome"] != "resumed":
-        raise Problem(f"Run {run} cannot be resumed: {outcome['reason']}.")
+        raise CliError(f"Run {run_id} cannot be resumed: {outcome['reason']}.")
     return str(outcome["execution"])

@@ -1,4 +1,4 @@
-"""Where commands write: standard output, in colour for a person, as plain lines for a pipe."""
+"""Print to standard output: with colours on a terminal, as plain lines into a pipe."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from typing import Any
 
 from rich.console import Console
 
+PIPE_WIDTH = 240  # columns: a pipe has no width, and tables must not be cut there
 
-def screen() -> Console:
-    """Made anew: tests and pipes change what standard output is."""
-    # A pipe has no width: nothing is cut there.
-    return Console(width=None if sys.stdout.isatty() else 240, soft_wrap=True, highlight=False)
+
+def console() -> Console:
+    """Return a console on standard output, which tests and pipes replace between two calls."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, soft_wrap=True, highlight=False)
 
 
 def say(text: str, style: str = "") -> None:
-    """Text of a run or a tool is never markup: `[M::mem]` must arrive as it is."""
-    screen().print(text, style=style or None, markup=False)
+    """Print a line. It is never markup, so that `[M::mem]` in the output of a tool stays unchanged."""
+    console().print(text, style=style or None, markup=False)
 
 
 def say_json(value: Mapping[str, Any] | list[Any]) -> None:
-    """One line with nothing folded, so that `jq` reads it. DynamoDB's numbers are Decimals."""
-    print(json.dumps(value, default=_plain))  # noqa: T201  the command line speaks here
+    """Print JSON on one line, for `jq` and other programs."""
+    print(json.dumps(value, default=_number))  # noqa: T201  output of the command line
 
 
-def _plain(value: Any) -> Any:
+def _number(value: Any) -> int | float:
+    """Convert a Decimal, which is what DynamoDB has for numbers."""
     return int(value) if value == int(value) else float(value)
 
 
-def seconds(value: float) -> str:
-    """Short for a person: `8 s`, `3 min 05 s`, `2 h 10 min`."""
-    whole = round(value)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+def format_seconds(value: float) -> str:
+    """Format a duration: `8 s`, `3 min 05 s`, `2 h 10 min`."""
+    seconds = round(value)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"

@@ -1,4 +1,4 @@
-"""A stack as every command sees it: its outputs and its clients, on AWS or on this machine."""
+"""Open a stack on AWS or on this machine: its outputs and its clients."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from seqdrop.runs import executions
+from seqdrop.storage.s3 import Store
 
 from seqdrop_cli import embedded
 from seqdrop_cli.embedded import Embedded
-from seqdrop_cli.problem import Problem
+from seqdrop_cli.errors import CliError
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -25,78 +26,87 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-# Payloads carry checksums. Signed too, they would be read by a signer that prints a traceback when Ctrl-C ends it.
+# Uploads carry a checksum. Their payload is not signed too: the signer prints a traceback when Ctrl-C stops it.
 SETTINGS = Config(retries={"mode": "standard", "max_attempts": 8}, s3={"payload_signing_enabled": False})
-# "classic": the CRT client that boto3 would pick beside awscrt ignores endpoint_url.
-TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20, max_concurrency=8)
 
 
 @dataclass(frozen=True)
 class Stack:
+    """A deployed stack with the clients for it."""
+
     name: str
     outputs: Mapping[str, str]
     session: boto3.Session
-    endpoint: str | None = None  # None is AWS
-    ends_with_us: bool = False  # this command started it and takes it down
+    endpoint: str | None = None  # None: AWS
+    is_temporary: bool = False  # started by this command, which stops it at its end
 
     def __getitem__(self, output: str) -> str:
+        """Return an output of the stack; raise CliError."""
         try:
             return self.outputs[output]
         except KeyError:
-            raise Problem(f"Stack {self.name} has no output {output}: was it deployed from this template?") from None
+            raise CliError(f"Stack {self.name} has no output {output}: deploy it from this template.") from None
 
     @property
     def is_embedded(self) -> bool:
+        """Whether the stack is on this machine."""
         return self.endpoint is not None
 
     @property
     def pause(self) -> float:
-        """Seconds between two looks at a run: AWS throttles, this machine does not."""
+        """Seconds between two requests for the state of a run: AWS limits their number, this machine does not."""
         return 0.4 if self.is_embedded else 3.0
 
     @property
     def option(self) -> str:
-        """What to add to a command so that it means this stack."""
+        """The option that a command needs for this stack, to be appended to it."""
         return "" if self.is_embedded else f" --stack {self.name}"
 
     @cached_property
     def s3(self) -> S3Client:
+        """The client of S3."""
         return self.session.client("s3", **self._settings)
 
     @cached_property
+    def store(self) -> Store:
+        """The objects in S3, with verified transfers."""
+        return Store(self.s3)
+
+    @cached_property
     def stepfunctions(self) -> SFNClient:
+        """The client of Step Functions."""
         return self.session.client("stepfunctions", **self._settings)
 
     @cached_property
     def batch(self) -> BatchClient:
+        """The client of Batch."""
         return self.session.client("batch", **self._settings)
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
+        """The client of CloudWatch Logs."""
         return self.session.client("logs", **self._settings)
 
     @cached_property
     def functions(self) -> LambdaClient:
-        # An answer that is late is no reason to ask again: the first call goes on, and may have done it.
-        patient = SETTINGS.merge(Config(read_timeout=90, retries={"total_max_attempts": 1}))
-        return self.session.client("lambda", **{**self._settings, "config": patient})
+        """The client of Lambda. It never repeats a call: the first one may be late, and still have its effect."""
+        once = SETTINGS.merge(Config(read_timeout=90, retries={"total_max_attempts": 1}))
+        return self.session.client("lambda", **{**self._settings, "config": once})
 
     @cached_property
     def queues(self) -> SQSClient:
+        """The client of SQS."""
         return self.session.client("sqs", **self._settings)
 
     @cached_property
     def table(self) -> Table:
+        """The run table."""
         return self.session.resource("dynamodb", **self._settings).Table(self["RunTable"])
 
     def status_of(self, execution: str) -> str | None:
-        """None for an execution that never began, or is forgotten."""
-        try:
-            return self.stepfunctions.describe_execution(executionArn=execution)["status"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-                raise
-            return None
+        """Return the status of an execution; None if it never began or ended more than 90 days ago."""
+        description = executions.describe(execution, self.stepfunctions)
+        return description["status"] if description else None
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -104,30 +114,32 @@ class Stack:
 
 
 def open_stack(name: str | None, region: str | None) -> Stack:
-    """The deployed stack of that name; with no name the embedded AWS of this checkout."""
+    """Return the deployed stack with this name; without a name, the embedded AWS of this checkout."""
     if name:
         return deployed(name, region)
-    found = embedded.running()
-    if found is None:
-        raise Problem("Nothing is up here: `seqdrop up` starts the embedded AWS, --stack NAME means a deployed stack.")
-    return local(found)
+    server = embedded.running()
+    if server is None:
+        raise CliError("No embedded AWS is up: start it with `seqdrop up`, or give --stack NAME for a deployed stack.")
+    return local(server)
 
 
-def local(found: Embedded, *, ends_with_us: bool = False) -> Stack:
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=found.region)  # noqa: S106  the embedded AWS takes any
-    return Stack(embedded.NAME, found.outputs, session, found.endpoint, ends_with_us)
+def local(server: Embedded, *, is_temporary: bool = False) -> Stack:
+    """Return the stack on an embedded AWS."""
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)  # noqa: S106  the embedded AWS accepts any
+    return Stack(embedded.NAME, server.outputs, session, server.endpoint, is_temporary)
 
 
 def deployed(name: str, region: str | None) -> Stack:
+    """Return a stack on AWS; raise CliError if it does not exist."""
     session = boto3.Session(region_name=region)
     cloudformation = session.client("cloudformation", config=SETTINGS)
     try:
-        found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
-        raise Problem(
-            f"There is no stack {name} in {session.region_name}: check --stack, --region, AWS_PROFILE."
+        raise CliError(
+            f"There is no stack {name} in {session.region_name}: check --stack, --region and AWS_PROFILE."
         ) from None
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     return Stack(name, outputs, session)

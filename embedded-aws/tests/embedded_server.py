@@ -21,17 +21,17 @@ from botocore.config import Config
 TEMPLATE = Path(__file__).parent / "embedded_stack" / "template.yaml"
 MOCKS = Path(__file__).parent / "embedded_stack" / "mocks.json"
 PATIENCE = 300.0  # seconds before a wait fails; no test needs a tenth of it, even five at a time on a slow machine
-PAUSE = 0.05  # seconds between two attempts
+SHORTEST, LONGEST = 0.02, 0.4  # seconds between two checks: a tenth of the time waited so far
 ENDED = ("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT")
 
 
 def eventually(check: Callable[[], Any], what: Callable[[], str] | str, patience: float = PATIENCE) -> Any:
     """Return the first true answer of `check`; fail the test after `patience` seconds."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+    start = time.monotonic()
+    while (waited := time.monotonic() - start) < patience:
         if result := check():
             return result
-        time.sleep(PAUSE)
+        time.sleep(min(max(SHORTEST, waited / 10), LONGEST))
     raise AssertionError(f"waited {patience:.0f} s in vain for {what if isinstance(what, str) else what()}")
 
 

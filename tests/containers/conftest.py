@@ -1,4 +1,4 @@
-"""Images of the tools that Debian and PyPI have, built once; the pipeline with its jobs in them."""
+"""Fixtures: the images of the tools from Debian and PyPI, and the pipeline with its jobs in these images."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import images as buildable
 
 ROOT = Path(__file__).parents[2]
-BUILD = 2400  # seconds; the first test waits until all images are built, from nothing
-TOOLS = ("bwa", "bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference")  # not Isaac, not Strelka
+BUILD = 2400  # seconds; the first test builds all images
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,19 +22,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, str]:
-    """Each tool's image, by the name job definitions have."""
+    """Build the images; return the image of each tool, by the name in its job definition."""
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker engine answers")
-    built = subprocess.run(["bash", ROOT / "containers/build", *TOOLS], capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    printed = subprocess.run(["bash", ROOT / "containers/tag"], capture_output=True, text=True, check=True).stdout
-    tags = dict(line.split() for line in printed.splitlines())
-    return {tool: f"seqdrop/{tool}:{tags[tool]}" for tool in TOOLS}
+    tools = buildable.tools()
+    build = subprocess.run(["bash", ROOT / "containers/build", *tools], capture_output=True, text=True, check=False)
+    assert build.returncode == 0, build.stdout[-2000:] + build.stderr[-2000:]
+    lines = subprocess.run(["bash", ROOT / "containers/tag"], capture_output=True, text=True, check=True).stdout
+    tags = dict(line.split() for line in lines.splitlines())
+    return {tool: f"seqdrop/{tool}:{tags[tool]}" for tool in tools}
 
 
 @pytest.fixture(scope="session")
 def docker_stack(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    from support.pipeline_runs import deployed
+    """Deploy with every job in a container."""
+    from support.pipeline_runs import deploy
 
-    with deployed(tmp_path_factory.mktemp("aws"), executor="docker") as stack:
+    with deploy(tmp_path_factory.mktemp("aws"), executor="docker") as stack:
         yield stack

@@ -1,4 +1,4 @@
-"""`sam local invoke` of every function with its events, in a Lambda container made here, offline."""
+"""`sam local invoke` runs every function with its events, offline, in a Lambda image built by the test."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, str]:
-    """What each function answered, by its event."""
+    """Return the answer of a function to each event."""
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker engine answers")
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", ROOT / "local/invoke_all"], capture_output=True, text=True, check=False, timeout=1800
     )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return {asked.split()[1].removeprefix("events/"): said for asked, said in zip(lines[::2], lines[1::2], strict=True)}
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+    lines = [line for line in process.stdout.splitlines() if line.strip()]
+    return {
+        command.split()[1].removeprefix("events/"): answer
+        for command, answer in zip(lines[::2], lines[1::2], strict=True)
+    }
 
 
 def test_every_event_is_handled(answers: dict[str, str]) -> None:
-    assert {name: outcome(said) for name, said in answers.items()} == {
+    assert {name: outcome(answer) for name, answer in answers.items()} == {
         "diagnose_bad_data.json": '"next": "give_up"',
         "diagnose_out_of_memory.json": '"next": "AlignReads"',
         "diagnose_spot_reclaimed.json": '"next": "AlignReads"',
         "eventbridge_object_created.json": '"outcome": "waiting"',
         "execution_aborted.json": '"status": "ABORTED"',
         "record_run_failed.json": '"status": "FAILED"',
-        "record_run_succeeded.json": '"status": "FAILED"',  # no job has left a receipt here
+        "record_run_succeeded.json": '"status": "FAILED"',  # the results folder has no receipts
         "s3_put.json": '"outcome": "waiting"',
         "schedule.json": '"repaired": 0',
     }
 
 
-def outcome(said: str) -> str:
-    """The last pair of an answer that says how it went."""
-    found = re.findall(r'"(?:next|outcome|status)": "[^"]*"|"repaired": \d+', said)
-    return found[-1] if found else said
+def outcome(answer: str) -> str:
+    """Return the last field of an answer that has the outcome, with its value."""
+    fields = re.findall(r'"(?:next|outcome|status)": "[^"]*"|"repaired": \d+', answer)
+    return fields[-1] if fields else answer

@@ -58,6 +58,7 @@ VARIANT_STATES, STAT_STATES = (branch["States"] for branch in PIPELINE_STATES["A
 PREPARATION_STATES = machine("prepare_reference")["States"]
 EVERY_CASE = [(PIPELINE_MACHINE, case) for case in PIPELINE] + [(PREPARATION_MACHINE, case) for case in PREPARATION]
 Executor = Callable[[str, str], Execution]
+AHEAD = 8  # executions at once: the next cases run while a test waits for its own
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,16 @@ def execute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     inputs = {PIPELINE_MACHINE: PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
 
     def cached(running: engine.Engine) -> Executor:
-        return cache(lambda name, case: running.execute(name, case, inputs[name]))
+        start = cache(lambda name, case: running.start(name, case, inputs[name]))
+
+        @cache
+        def execute(name: str, case: str) -> Execution:
+            position = EVERY_CASE.index((name, case))
+            for following in EVERY_CASE[position : position + AHEAD]:
+                start(*following)
+            return running.wait(start(name, case))
+
+        return execute
 
     if endpoint := request.config.getoption("--sfn-endpoint"):
         yield cached(engine.connect(endpoint))

@@ -1,4 +1,4 @@
-"""Names that mean harm"""
+"""Hostile file names"""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from support.catalogue import case, more
 from support.function_aws import Deployed, logged
 from support.hostile_names import HARMLESS, HOSTILE
 from support.made_reads import fastq
-from support.pipeline_runs import Sample, drop, ended, fetch, fetch_json, keys
+from support.pipeline_runs import Sample, fetch, fetch_json, keys, upload, wait_for_end
 
 CANARY = Path(tempfile.gettempdir()) / "seqdrop-canary"
-# No name of a file has a slash, so a shell that reads it must make one.
+# A file name cannot contain a slash, so the shell has to write it as an escape.
 SHELL = "`touch $(printf '{}')`;'".format(str(CANARY).replace("/", "\\57"))
-LONGEST = 1024  # bytes of a key, as S3 allows
+MAX_KEY = 1024  # bytes, the limit of S3
 MARKUP = "=cmd|' calc'!A0<script>alert(1)"
 
 
 def sample_of(stem: str) -> str:
-    found = fastq_names.parse(f"{stem}_R1.fastq.gz")
-    assert found
-    return found.sample
+    name = fastq_names.parse(f"{stem}_R1.fastq.gz")
+    assert name
+    return name.sample
 
 
-def of_length(folder: str, name: str) -> str:
-    """A key as long as a key can be."""
-    return f"{folder}{'x' * (LONGEST - len(f'{folder}/{name}'.encode()))}/{name}"
+def longest_key(folder: str, name: str) -> str:
+    """Return a key of the maximum length, with a longer folder."""
+    return f"{folder}{'x' * (MAX_KEY - len(f'{folder}/{name}'.encode()))}/{name}"
 
 
 @case(
-    happens="A key has shell characters, `../`, line ends, marks that turn text, `=cmd|`, `<script>` or 1,024 bytes.",
-    see="A run whose sample id has only letters, digits, `.`, `_` and `-`; or nothing, where no such id can be made.",
-    does="Makes every address, every header and every command from that id, never from the key.",
+    happens="A key contains shell characters, `../`, line ends, characters that reverse the text direction, `=cmd|`, "
+    "`<script>`, or has 1,024 bytes.",
+    see="A run with a sample id of letters, digits, `.`, `_` and `-` only. A key without a valid sample id is ignored.",
+    does="Builds every address, header and command from the sample id, never from the key.",
 )
 @pytest.mark.parametrize("stem", HOSTILE)
 def test_a_hostile_key_is_harmless_or_ignored(functions: Deployed, stem: str) -> None:
@@ -53,8 +54,8 @@ def test_a_hostile_key_is_harmless_or_ignored(functions: Deployed, stem: str) ->
         return
     (row,) = functions.rows()
     assert HARMLESS.fullmatch(row["sample"])
-    (written,) = functions.results()
-    assert written == f"{row['sample']}/{row['run']}/reads.json"
+    (key,) = functions.results()
+    assert key == f"{row['sample']}/{row['run']}/reads.json"
     plan = json.loads(functions.input_of(row["run"]))
     assert {plan["sample"], plan["run"]} == {row["sample"], row["run"]}
     assert "PATIENT7" not in log.getvalue()
@@ -64,10 +65,10 @@ def test_a_hostile_key_is_harmless_or_ignored(functions: Deployed, stem: str) ->
 def test_a_key_of_1024_bytes_starts_a_run(functions: Deployed) -> None:
     functions.prepare()
     start_run = functions.load("start_run")
-    one, two = (of_length("Köln/", f"S_R{mate}.fastq.gz") for mate in (1, 2))
-    assert len(one.encode()) == LONGEST
+    one, two = (longest_key("Köln/", f"S_R{mate}.fastq.gz") for mate in (1, 2))
+    assert len(one.encode()) == MAX_KEY
     start_run.call(functions.put(one, fastq(1)))
-    assert [found["outcome"] for found in start_run.call(functions.put(two, fastq(2)))["outcomes"]] == ["started"]
+    assert [result["outcome"] for result in start_run.call(functions.put(two, fastq(2)))["outcomes"]] == ["started"]
     [row] = functions.rows()
     reads = json.loads(functions.results()[f"S/{row['run']}/reads.json"])
     assert [reads["lanes"][0][mate]["uri"].partition("/Köln/")[2] for mate in ("fastq_1", "fastq_2")] == [
@@ -77,18 +78,19 @@ def test_a_key_of_1024_bytes_starts_a_run(functions: Deployed) -> None:
 
 @more
 def test_a_name_of_1024_bytes_is_ignored(functions: Deployed) -> None:
-    key = "x" * (LONGEST - len("_R1.fastq.gz")) + "_R1.fastq.gz"
+    key = "x" * (MAX_KEY - len("_R1.fastq.gz")) + "_R1.fastq.gz"
     start_run = functions.load("start_run")
-    assert [found["outcome"] for found in start_run.call(functions.put(key, fastq(1)))["outcomes"]] == ["ignored"]
+    assert [result["outcome"] for result in start_run.call(functions.put(key, fastq(1)))["outcomes"]] == ["ignored"]
     assert (functions.rows(), functions.results()) == ([], {})
 
 
 @case(
-    happens="A lone mate, or a refused pair, has a name with line ends, escapes or marks that turn text round.",
-    see="The name with `_` in their place, on one line.",
-    does="Shows people no character that no printer prints.",
+    happens="The name of a waiting file or of a refused pair contains line ends, terminal escapes or characters that "
+    "reverse the text direction.",
+    see="The name on one line, with `_` for each of these characters.",
+    does="Replaces non-printable characters in every text for users.",
 )
-def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> None:
+def test_a_name_with_line_ends_is_shown_on_one_line(functions: Deployed) -> None:
     functions.prepare()
     start_run = functions.load("start_run")
     folder = "a\x1b[2J\u202e\n- Sample X is done/"
@@ -97,9 +99,9 @@ def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> 
     assert printable(f"{folder}S_R1.fastq.gz") in row["message"]
     assert row["message"].isprintable()
     for mate in (1, 2):
-        told = functions.put(f"S\x1b[2J\u202e- done_R{mate}.fastq.gz", fastq(1))
-    (refused,) = start_run.call(told)["outcomes"]
-    row = functions.row(refused["run"]) or {}
+        event = functions.put(f"S\x1b[2J\u202e- done_R{mate}.fastq.gz", fastq(1))
+    (result,) = start_run.call(event)["outcomes"]
+    row = functions.row(result["run"]) or {}
     assert (row["class"], row["message"]) == (
         "BAD_INPUT.SAME_FILE",
         "S_[2J_- done_R1.fastq.gz and S_[2J_- done_R2.fastq.gz contain the same reads",
@@ -107,9 +109,9 @@ def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> 
 
 
 @case(
-    happens="A key has blanks, `+`, umlauts, quotes or the words of a shell.",
-    see="A run like any other.",
-    does="Runs every program with a list of words; no shell ever reads a name.",
+    happens="A key contains blanks, `+`, umlauts, quotes or shell commands.",
+    see="`SUCCEEDED`.",
+    does="Starts every program with a list of arguments. No shell reads a name.",
 )
 @pytest.mark.parametrize(
     ("folder", "stem", "name"),
@@ -119,11 +121,11 @@ def test_a_name_that_would_forge_a_line_is_shown_as_one(functions: Deployed) -> 
     ],
     ids=["umlauts", "shell"],
 )
-def test_a_strange_name_runs_well(stack: Stack, sample: Sample, folder: str, stem: str, name: str) -> None:
+def test_a_run_with_an_unusual_key_succeeds(stack: Stack, sample: Sample, folder: str, stem: str, name: str) -> None:
     CANARY.unlink(missing_ok=True)
-    for mate, path in enumerate(sample.few, 1):
-        drop(stack, path, f"{folder}/{stem}_R{mate}.fastq.gz")
-    row = ended(stack, name)
+    for mate, path in enumerate(sample.small_pair, 1):
+        upload(stack, path, f"{folder}/{stem}_R{mate}.fastq.gz")
+    row = wait_for_end(stack, name)
     assert row["status"] == "SUCCEEDED", row
     assert f"{name}.bam" in keys(stack, row)
     [lane] = fetch_json(stack, row, "reads.json")["lanes"]
@@ -132,8 +134,8 @@ def test_a_strange_name_runs_well(stack: Stack, sample: Sample, folder: str, ste
 
 
 @more
-def test_a_shell_that_reads_the_name_wakes_the_canary() -> None:
-    """Or the test above could not fail."""
+def test_a_shell_that_reads_the_name_creates_the_canary_file() -> None:
+    """Shows that the test above can fail."""
     CANARY.unlink(missing_ok=True)
     subprocess.run(["sh", "-c", f'echo "{SHELL}"'], check=True, capture_output=True)
     assert CANARY.exists()
@@ -141,15 +143,15 @@ def test_a_shell_that_reads_the_name_wakes_the_canary() -> None:
 
 
 @case(
-    happens="A key holds what a browser would run (`<script>`) or a spreadsheet (`=cmd|`), and is 1,024 bytes long.",
-    see="A run like any other, and a report with no trace of it.",
+    happens="A key of 1,024 bytes contains code that a browser (`<script>`) or a spreadsheet (`=cmd|`) would run.",
+    see="`SUCCEEDED`, and a report without this code.",
     does="Shows the sample id in the report, never the key.",
 )
-def test_what_a_browser_would_run_is_not_in_the_report(stack: Stack, sample: Sample, tmp_path: Path) -> None:
-    for mate, path in enumerate(sample.few, 1):
-        drop(stack, path, of_length("=cmd|' /C calc'!A0/<script>alert(2)</script>", f"{MARKUP}_R{mate}.fastq.gz"))
+def test_the_report_contains_no_code_of_a_hostile_key(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    for mate, path in enumerate(sample.small_pair, 1):
+        upload(stack, path, longest_key("=cmd|' /C calc'!A0/<script>alert(2)</script>", f"{MARKUP}_R{mate}.fastq.gz"))
     name = sample_of(MARKUP)
-    row = ended(stack, name)
+    row = wait_for_end(stack, name)
     assert row["status"] == "SUCCEEDED", row
     for kind in ("report.html", "report.html.json", "stats.txt", "annotated.vcf.gz.csv"):
         text = fetch(stack, row, f"{name}.{kind}", tmp_path).read_text()

@@ -13,31 +13,31 @@ from seqdrop_cli.stack import Stack
 from support.catalogue import case
 from support.pipeline_runs import (
     Sample,
-    bodies,
-    deployed,
-    drop_pair,
-    ended,
+    deploy,
     execution,
     fetch_json,
+    fetch_records,
+    inject,
     jobs_of,
     keys,
-    planted,
     prepare,
     run_pair,
+    upload_pair,
+    wait_for_end,
 )
 
-TRIES_OF_BATCH = 3  # RetryStrategy of every job definition
+BATCH_ATTEMPTS = 3  # RetryStrategy of every job definition
 
 
 @dataclass(frozen=True)
-class Struck:
-    """A run, and the faults that struck it."""
+class FaultyRun:
+    """A run, and the faults that occurred in it."""
 
     stack: Stack
     row: dict[str, Any]
     hits: list[dict[str, Any]]
 
-    def times(self, fault: str, step: str) -> int:
+    def count(self, fault: str, step: str) -> int:
         return sum(hit["fault"] == fault and hit.get("job", "").startswith(f"{step}-") for hit in self.hits)
 
     def jobs(self, step: str) -> list[Any]:
@@ -52,10 +52,10 @@ def memory(job: Any) -> int:
     return int(job["container"]["memory"])
 
 
-def struck(stack: Stack, sample: Sample, name: str, *faults: dict[str, Any], **metadata: str) -> Struck:
-    with planted(stack, *faults) as hits:
-        row = run_pair(stack, sample.few, name, **metadata)
-        return Struck(stack, row, hits())
+def run_with_faults(stack: Stack, sample: Sample, name: str, *faults: dict[str, Any]) -> FaultyRun:
+    with inject(stack, *faults) as hits:
+        row = run_pair(stack, sample.small_pair, name)
+        return FaultyRun(stack, row, hits())
 
 
 def s3_delay(operation: str, key: str, seconds: float, times: int = 1) -> dict[str, Any]:
@@ -64,23 +64,23 @@ def s3_delay(operation: str, key: str, seconds: float, times: int = 1) -> dict[s
 
 
 def slow_upload(name: str, seconds: float, times: int = 1) -> dict[str, Any]:
-    """So that a small job is still at work when something is to strike it."""
+    """Keep a small job running until its fault occurs."""
     return s3_delay("PutObject", f"*/{name}", seconds, times)
 
 
 @pytest.fixture(scope="module")
-def survivor(stack: Stack, sample: Sample) -> Struck:
-    """One run that meets a mishap in every step."""
-    return struck(
+def survivor(stack: Stack, sample: Sample) -> FaultyRun:
+    """Run a pair with a fault in every step."""
+    return run_with_faults(
         stack,
         sample,
         "SURVIVOR",
-        slow_upload("SURVIVOR.bam", 2, TRIES_OF_BATCH),
-        {"job": "align-*", "fault": "host_lost", "after": 1, "times": TRIES_OF_BATCH},
+        slow_upload("SURVIVOR.bam", 2, BATCH_ATTEMPTS),
+        {"job": "align-*", "fault": "host_lost", "after": 1, "times": BATCH_ATTEMPTS},
         slow_upload("SURVIVOR.vcf.gz", 2),
         {"job": "call-*", "fault": "host_drained", "after": 1},
         {"job": "annotate-*", "fault": "out_of_memory", "after": 0.2},
-        {"job": "collect-*", "fault": "image_pull", "times": TRIES_OF_BATCH + 1},
+        {"job": "collect-*", "fault": "image_pull", "times": BATCH_ATTEMPTS + 1},
         {"job": "compose-*", "fault": "not_placed"},
         {"service": "batch", "operation": "SubmitJob", "fault": "throttled", "times": 3},
         {"service": "batch", "operation": "SubmitJob", "fault": "500", "times": 2},
@@ -88,14 +88,14 @@ def survivor(stack: Stack, sample: Sample) -> Struck:
 
 
 @case(
-    happens="Every step of one run meets a mishap: its host is lost or drained, its memory too small, its image late.",
-    see="`SUCCEEDED`, a little later; the same reads and variants as ever, byte for byte.",
-    does="Mends each where it happens; no step is done twice once it is done.",
+    happens="Every step of one run has a fault: a lost or drained host, too little memory, a failed image pull.",
+    see="`SUCCEEDED`, later than usual. Reads and variants are identical to those of a run without faults.",
+    does="Retries the step with the fault. A step that is done is not repeated.",
 )
-def test_a_run_that_meets_a_mishap_in_every_step_is_done_and_whole(
-    survivor: Struck, undisturbed: tuple[str, str], tmp_path: Path
+def test_a_run_with_a_fault_in_every_step_succeeds_with_identical_results(
+    survivor: FaultyRun, expected_records: tuple[str, str], tmp_path: Path
 ) -> None:
-    assert bodies(survivor.stack, survivor.row, tmp_path) == undisturbed
+    assert fetch_records(survivor.stack, survivor.row, tmp_path) == expected_records
     assert sum(hit["fault"] != "delay" for hit in survivor.hits) == 3 + 1 + 1 + 4 + 1 + 3 + 2
     manifest = fetch_json(survivor.stack, survivor.row, "manifest.json")
     assert (manifest["complete"], manifest["missing"]) == (True, [])
@@ -103,37 +103,37 @@ def test_a_run_that_meets_a_mishap_in_every_step_is_done_and_whole(
 
 
 @case(
-    happens="The host of a job is taken away (Spot), three times.",
-    see="`SUCCEEDED`, a little later.",
-    does="Starts the job again on another host; after the third time on hosts that nobody takes away.",
+    happens="AWS reclaims the Spot instance of a job three times.",
+    see="`SUCCEEDED`, later than usual.",
+    does="Starts the job on another instance; after the third loss in the last-resort queue, with on-demand instances.",
 )
-def test_a_job_whose_host_is_lost_three_times_goes_to_the_queue_of_last_resort(survivor: Struck) -> None:
-    assert survivor.times("host_lost", "align") == TRIES_OF_BATCH
+def test_a_job_that_lost_three_hosts_is_submitted_to_the_last_resort_queue(survivor: FaultyRun) -> None:
+    assert survivor.count("host_lost", "align") == BATCH_ATTEMPTS
     first, second = survivor.jobs("align")
-    assert [attempt["statusReason"].split(" (")[0] for attempt in first["attempts"]] == ["Host EC2"] * TRIES_OF_BATCH
+    assert [attempt["statusReason"].split(" (")[0] for attempt in first["attempts"]] == ["Host EC2"] * BATCH_ATTEMPTS
     assert (queue(first), queue(second)) == ("DefaultJobQueue", "LastResortJobQueue")
     assert (second["status"], len(second["attempts"])) == ("SUCCEEDED", 1)
 
 
 @case(
-    happens="The host of a job is drained: the job is told to stop.",
-    see="`SUCCEEDED`, a little later.",
-    does="Ends the tools, clears the scratch disk, and starts the job again on another host.",
+    happens="The host of a job is drained: the job receives SIGTERM.",
+    see="`SUCCEEDED`, later than usual.",
+    does="Stops the tools, clears the scratch disk, and starts the job on another host.",
 )
-def test_a_job_whose_host_is_drained_is_started_again(survivor: Struck) -> None:
-    assert survivor.times("host_drained", "call") == 1
+def test_a_job_on_a_drained_host_is_started_on_another_one(survivor: FaultyRun) -> None:
+    assert survivor.count("host_drained", "call") == 1
     [job] = survivor.jobs("call")
     assert [attempt["container"]["exitCode"] for attempt in job["attempts"]] == [143, 0]
 
 
 @case(
-    happens="A job is killed because it needs more memory than it was given.",
-    see="`SUCCEEDED`; the receipt says the memory of the second try.",
-    does="Gives it twice the memory, once.",
-    do="Raise the step's memory parameter if it happens often.",
+    happens="A job is killed because it used more memory than its limit.",
+    see="`SUCCEEDED`; the receipt has the memory of the second try.",
+    does="Doubles the memory of the job, once.",
+    do="If this happens often, raise the memory parameter of the step.",
 )
-def test_a_job_killed_for_memory_gets_twice_as_much(survivor: Struck) -> None:
-    assert survivor.times("out_of_memory", "annotate") == 1
+def test_a_job_killed_for_memory_is_retried_with_twice_the_memory(survivor: FaultyRun) -> None:
+    assert survivor.count("out_of_memory", "annotate") == 1
     first, second = survivor.jobs("annotate")
     assert memory(second) == 2 * memory(first)
     assert len(first["attempts"]) == len(second["attempts"]) == 1
@@ -141,47 +141,49 @@ def test_a_job_killed_for_memory_gets_twice_as_much(survivor: Struck) -> None:
 
 
 @case(
-    happens="An image cannot be pulled for a while.",
-    see="`SUCCEEDED`, a little later.",
-    does="Tries three times, then once more as a new job.",
+    happens="An image cannot be pulled for some minutes.",
+    see="`SUCCEEDED`, later than usual.",
+    does="Batch tries three times; then the step is submitted again, once.",
 )
-def test_an_image_that_comes_late_is_waited_for(survivor: Struck) -> None:
+def test_a_temporary_failure_to_pull_an_image_is_retried(survivor: FaultyRun) -> None:
     first, second = survivor.jobs("collect")
-    assert survivor.times("image_pull", "collect") == TRIES_OF_BATCH + 1
-    assert (len(first["attempts"]), len(second["attempts"])) == (TRIES_OF_BATCH, 2)
+    assert survivor.count("image_pull", "collect") == BATCH_ATTEMPTS + 1
+    assert (len(first["attempts"]), len(second["attempts"])) == (BATCH_ATTEMPTS, 2)
 
 
 @case(
-    happens="No instance can be had for a job in the queue it waits in.",
-    see="`SUCCEEDED`, later.",
-    does="Sends it to the queue of last resort, once.",
+    happens="AWS has no instance for a job in its queue.",
+    see="`SUCCEEDED`, later than usual.",
+    does="Submits the job to the last-resort queue, once.",
 )
-def test_a_job_that_was_never_placed_goes_to_the_queue_of_last_resort(survivor: Struck) -> None:
+def test_a_job_that_was_never_placed_is_submitted_to_the_last_resort_queue(survivor: FaultyRun) -> None:
     first, second = survivor.jobs("compose")
     assert (first["attempts"], first["isCancelled"]) == ([], True)
     assert (queue(second), second["status"]) == ("LastResortJobQueue", "SUCCEEDED")
 
 
 @case(
-    happens="Batch takes no jobs for a while: too many requests, or an error of its own.",
-    see="`SUCCEEDED`, a little later.",
-    does="Submits again, with longer and longer pauses.",
+    happens="Batch refuses to take jobs for some minutes: too many requests, or an internal error.",
+    see="`SUCCEEDED`, later than usual.",
+    does="Submits the job again, after pauses of increasing length.",
 )
-def test_a_job_that_batch_would_not_take_is_submitted_again_and_runs_once(survivor: Struck) -> None:
-    refused = [hit["fault"] for hit in survivor.hits if hit.get("operation") == "SubmitJob"]
-    assert refused == ["throttled"] * 3 + ["500"] * 2
-    assert len(survivor.jobs("align")) == 2  # the second is the doctor's
+def test_a_job_that_batch_refused_is_submitted_again_and_runs_once(survivor: FaultyRun) -> None:
+    faults = [hit["fault"] for hit in survivor.hits if hit.get("operation") == "SubmitJob"]
+    assert faults == ["throttled"] * 3 + ["500"] * 2
+    assert len(survivor.jobs("align")) == 2  # the doctor planned the second one
 
 
 @case(
-    happens="A job is killed for memory even with twice as much.",
-    see="`FAILED`, `OUT_OF_MEMORY`, and both tries: what failed, and that memory was doubled.",
-    does="Gives up after the second try, never makes a third; what was done before stays.",
-    do="Raise the step's memory parameter, deploy, `seqdrop resume RUN`: it takes the sizes of then.",
+    happens="A job is killed for memory again, with twice the memory.",
+    see="`FAILED`, `OUT_OF_MEMORY`, and both tries with their memory.",
+    does="Ends the step after the second try. The results of the earlier steps are kept.",
+    do="Raise the memory parameter of the step, deploy, then `seqdrop resume RUN`: it uses the new size.",
 )
-def test_twice_the_memory_is_tried_once_only(stack: Stack, sample: Sample) -> None:
-    run = struck(stack, sample, "HUNGRY", {"job": "align-*", "fault": "out_of_memory", "after": 0.2, "times": 9})
-    assert run.times("out_of_memory", "align") == 2
+def test_the_memory_is_doubled_once_only(stack: Stack, sample: Sample) -> None:
+    run = run_with_faults(
+        stack, sample, "HUNGRY", {"job": "align-*", "fault": "out_of_memory", "after": 0.2, "times": 9}
+    )
+    assert run.count("out_of_memory", "align") == 2
     first, second = run.jobs("align")
     assert memory(second) == 2 * memory(first)
     assert (run.row["status"], run.row["class"], run.row["step"]) == ("FAILED", "OUT_OF_MEMORY", "align")
@@ -196,40 +198,42 @@ def test_twice_the_memory_is_tried_once_only(stack: Stack, sample: Sample) -> No
 
 
 @case(
-    happens="An image is not there, and does not come.",
-    see="`FAILED`, `IMAGE_PULL`, and which image.",
-    does="Gives up after two jobs of three attempts each.",
-    do="Push the images (`make push`), then resume the run.",
+    happens="An image is missing in its repository.",
+    see="`FAILED`, `IMAGE_PULL`, and the name of the image.",
+    does="Ends the step after two jobs of three attempts each.",
+    do="Push the images (`make push`), then `seqdrop resume RUN`.",
 )
-def test_an_image_that_never_comes_ends_the_run(stack: Stack, sample: Sample) -> None:
-    run = struck(stack, sample, "NOIMAGE", {"job": "align-*", "fault": "image_pull", "times": 99})
-    assert [len(job["attempts"]) for job in run.jobs("align")] == [TRIES_OF_BATCH] * 2
+def test_a_missing_image_ends_the_run(stack: Stack, sample: Sample) -> None:
+    run = run_with_faults(stack, sample, "NOIMAGE", {"job": "align-*", "fault": "image_pull", "times": 99})
+    assert [len(job["attempts"]) for job in run.jobs("align")] == [BATCH_ATTEMPTS] * 2
     assert (run.row["status"], run.row["class"]) == ("FAILED", "IMAGE_PULL")
     assert "seqdrop/" in run.row["message"]
 
 
 @case(
-    happens="No instance can be had for a job, in no queue.",
-    see="`FAILED`, `NOT_PLACED`, and the reason that Batch gives.",
-    does="Gives up after the queue of last resort.",
-    do="Look at the step's size, `MaxVcpus` and the account's vCPU quota, then resume the run.",
+    happens="AWS has no instance for a job in any queue.",
+    see="`FAILED`, `NOT_PLACED`, and the reason from Batch.",
+    does="Ends the step after the last-resort queue.",
+    do="Check the size of the step, `MaxVcpus` and the vCPU quota of the account, then `seqdrop resume RUN`.",
 )
 def test_a_job_that_no_queue_places_ends_the_run(stack: Stack, sample: Sample) -> None:
-    run = struck(stack, sample, "HOMELESS", {"job": "align-*", "fault": "not_placed", "times": 99})
+    run = run_with_faults(stack, sample, "HOMELESS", {"job": "align-*", "fault": "not_placed", "times": 99})
     assert [queue(job) for job in run.jobs("align")] == ["DefaultJobQueue", "LastResortJobQueue"]
     assert (run.row["status"], run.row["class"]) == ("FAILED", "NOT_PLACED")
     assert "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY" in run.row["message"]
 
 
 @case(
-    happens="A job is too large for every instance that the stack may use.",
-    see="`FAILED`, `NOT_PLACED`, and which parameters to change.",
-    does="Gives up at once: it would only wait again.",
-    do="Lower the step's size, or allow larger instances, then resume the run.",
+    happens="A job is larger than every instance type of the stack.",
+    see="`FAILED`, `NOT_PLACED`, and the parameters to change.",
+    does="Ends the step at once: no queue can place this job.",
+    do="Lower the size of the step, or allow larger instance types, then `seqdrop resume RUN`.",
 )
-def test_a_job_that_fits_nowhere_is_not_tried_again(stack: Stack, sample: Sample) -> None:
+def test_a_job_that_is_larger_than_every_instance_is_not_retried(stack: Stack, sample: Sample) -> None:
     reason = "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"
-    run = struck(stack, sample, "GIANT", {"job": "align-*", "fault": "not_placed", "times": 99, "reason": reason})
+    run = run_with_faults(
+        stack, sample, "GIANT", {"job": "align-*", "fault": "not_placed", "times": 99, "reason": reason}
+    )
     assert len(run.jobs("align")) == 1
     assert (run.row["status"], run.row["class"]) == ("FAILED", "NOT_PLACED")
     assert "raise MaxVcpus or InstanceTypes" in run.row["message"]
@@ -238,66 +242,66 @@ def test_a_job_that_fits_nowhere_is_not_tried_again(stack: Stack, sample: Sample
 @case(
     happens="A tool hangs.",
     see="`FAILED`, `TIMEOUT`.",
-    does="Ends it when the job's time limit is over. It would hang again, so there is no second try.",
-    do="Look at its log; resume the run, or raise the limit if it was at work.",
+    does="Terminates the job at its time limit. There is no second try, because the tool would hang again.",
+    do="Read the log of the step. If the tool was still working, raise the time limit; then `seqdrop resume RUN`.",
 )
-def test_a_tool_that_hangs_is_ended_and_not_tried_again(stack: Stack, sample: Sample) -> None:
+def test_a_tool_that_hangs_is_terminated_and_not_retried(stack: Stack, sample: Sample) -> None:
     hang = {"job": "align-*", "fault": "hang", "after": 1, "limit": 2, "times": 99}
-    run = struck(stack, sample, "HANGS", slow_upload("HANGS.bam", 9), hang)
+    run = run_with_faults(stack, sample, "HANGS", slow_upload("HANGS.bam", 9), hang)
     [job] = run.jobs("align")
-    assert len(job["attempts"]) == run.times("hang", "align") == 1
+    assert len(job["attempts"]) == run.count("hang", "align") == 1
     assert (run.row["status"], run.row["class"], run.row["step"]) == ("FAILED", "TIMEOUT", "align")
     assert run.row["message"] == "The job ran longer than its time limit and was terminated."
 
 
 @case(
-    happens="The reads are bad, and the host is lost while they are read.",
-    see="`FAILED`, `BAD_INPUT` and what is wrong with which file.",
-    does="Reads them once more for the host, and never again for the reads.",
-    do="Send the files again as they left the sequencer.",
+    happens="The reads are invalid, and the host is lost while they are verified.",
+    see="`FAILED`, `BAD_INPUT.…`, the file and its error.",
+    does="Starts the job again because of the lost host. It is not started again because of the reads.",
+    do="Upload the original files from the sequencer.",
 )
-def test_bad_reads_are_read_to_their_end_once(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+def test_invalid_reads_are_not_retried_after_a_lost_host(stack: Stack, sample: Sample, tmp_path: Path) -> None:
     cut = tmp_path / "R1.fastq.gz"
-    cut.write_bytes(sample.few[0].read_bytes()[:-1000])
-    # start_run looks at the file too, at each mate's event
+    cut.write_bytes(sample.small_pair[0].read_bytes()[:-1000])
+    # start_run reads the file too, at the event of each mate
     slow = s3_delay("GetObject", "CUTSHORT_R1*", 12, 4)
-    with planted(stack, slow, {"job": "align-*", "fault": "host_lost", "after": 8}) as hits:
-        drop_pair(stack, (cut, sample.few[1]), "CUTSHORT")
-        row = ended(stack, "CUTSHORT")
+    with inject(stack, slow, {"job": "align-*", "fault": "host_lost", "after": 8}) as hits:
+        upload_pair(stack, (cut, sample.small_pair[1]), "CUTSHORT")
+        row = wait_for_end(stack, "CUTSHORT")
         [job] = jobs_of(stack, row, "align")
-        assert is_read_when_lost(job, hits(), slow["seconds"])
+        assert was_reading_when_lost(job, hits(), slow["seconds"])
     assert [attempt["container"].get("exitCode") for attempt in job["attempts"]] == [None, 65]
     assert (row["status"], row["class"]) == ("FAILED", "BAD_INPUT.TRUNCATED")
     assert execution(stack, row)["error"] == row["class"]
 
 
-def is_read_when_lost(job: Any, hits: list[dict[str, Any]], seconds: float) -> bool:
-    """Whether a delayed answer with the reads was still to come when the host of the first attempt was lost."""
-    [lost] = [moment(hit) for hit in hits if hit["fault"] == "host_lost"]
-    asked = [moment(hit) for hit in hits if hit["fault"] == "delay"]
-    begun = job["attempts"][0]["startedAt"] / 1000
-    return any(begun < at < lost < at + seconds for at in asked)
+def was_reading_when_lost(job: Any, hits: list[dict[str, Any]], seconds: float) -> bool:
+    """Return True if the first attempt was waiting for a delayed answer with the reads when its host was lost."""
+    [loss] = [timestamp(hit) for hit in hits if hit["fault"] == "host_lost"]
+    requests = [timestamp(hit) for hit in hits if hit["fault"] == "delay"]
+    start = job["attempts"][0]["startedAt"] / 1000
+    return any(start < request < loss < request + seconds for request in requests)
 
 
-def moment(hit: dict[str, Any]) -> float:
+def timestamp(hit: dict[str, Any]) -> float:
     return datetime.fromisoformat(hit["at"]).timestamp()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give jobs a scratch disk of its own size")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can set the size of the scratch disk")
 @case(
     happens="The scratch disk of a host is full.",
     see="`FAILED`, `NO_SPACE`.",
-    does="Tries once more with a whole instance, whose disk it need not share; then gives up.",
-    do="Raise `ScratchSize` of the stack, then resume the run.",
+    does="Retries the job once on an instance of its own, so that it shares the disk with no other job.",
+    do="Raise `ScratchSize` of the stack, then `seqdrop resume RUN`.",
 )
-def test_a_full_scratch_disk_is_tried_once_more_with_a_whole_instance(
+def test_a_job_on_a_full_scratch_disk_is_retried_once_on_an_instance_of_its_own(
     tmp_path_factory: pytest.TempPathFactory, sample: Sample
 ) -> None:
     folder = tmp_path_factory.mktemp("aws")
-    with deployed(folder, "WholeInstanceVcpus=3", scratch_mib=256) as stack:
+    with deploy(folder, "WholeInstanceVcpus=3", scratch_mib=256) as stack:
         prepare(stack, sample)
         fill(folder / "volumes")
-        row = run_pair(stack, sample.few, "CRAMPED")
+        row = run_pair(stack, sample.small_pair, "CRAMPED")
         sizes = [job["container"]["vcpus"] for job in jobs_of(stack, row, "align")]
     assert sizes == [2, 3]
     assert (row["status"], row["class"], row["step"]) == ("FAILED", "NO_SPACE", "align")
@@ -305,8 +309,8 @@ def test_a_full_scratch_disk_is_tried_once_more_with_a_whole_instance(
 
 
 def fill(disk: Path) -> None:
-    """What another job of the host leaves: no room."""
-    room = os.statvfs(disk)
+    """Fill the disk, as another job of the host could."""
+    space = os.statvfs(disk)
     with (disk / "another-job").open("wb") as file:
         file.truncate()
-        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - (64 << 10))
+        os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize - (64 << 10))

@@ -1,4 +1,4 @@
-"""What others may read"""
+"""Private data in logs and names"""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from seqdrop.plan import steps
 from seqdrop_cli.stack import Stack
 from support.catalogue import case
-from support.pipeline_runs import Sample, drop, ended, eventually, jobs_of, listening, logged
+from support.pipeline_runs import Sample, eventually, jobs_of, log_lines, subscribe, upload, wait_for_end
 
 WARD = "Kreuzberg Süd"
-NAMES = ("Annabel", "Bertold")  # patients; no hash and no number looks like them
+NAMES = ("Annabel", "Bertold")  # patients; no hash and no number contains these letters
 PRIVATE = (*NAMES, "Kreuzberg", "Süd", quote("Süd"), "S\\u00fcd")
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A good run and a failed one, and all that was said of them."""
+class TwoRuns:
+    """A successful run and a failed one, and the subjects of their messages."""
 
     stack: Stack
     good: dict[str, Any]
@@ -33,19 +33,20 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(stack: Stack, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def two_runs(stack: Stack, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoRuns]:
     cut = tmp_path_factory.mktemp("cut") / "R1.fastq.gz"
-    cut.write_bytes(sample.few[0].read_bytes()[:-1000])
-    with listening(stack, "watched") as received:
-        for name, files in zip(NAMES, (sample.few, (cut, sample.few[1])), strict=True):
+    cut.write_bytes(sample.small_pair[0].read_bytes()[:-1000])
+    with subscribe(stack, "two_runs") as receive:
+        for name, files in zip(NAMES, (sample.small_pair, (cut, sample.small_pair[1])), strict=True):
             for mate, path in enumerate(files, 1):
-                drop(stack, path, f"{WARD}/{name}_R{mate}.fastq.gz")
-        good, failed = (ended(stack, name) for name in NAMES)
+                upload(stack, path, f"{WARD}/{name}_R{mate}.fastq.gz")
+        good, failed = (wait_for_end(stack, name) for name in NAMES)
         subjects: list[str] = []
         eventually(
-            lambda: subjects.extend(one["Subject"] for one in received()) or len(subjects) == len(NAMES), "two messages"
+            lambda: subjects.extend(message["Subject"] for message in receive()) or len(subjects) == len(NAMES),
+            "two messages",
         )
-        yield Watched(stack, good, failed, subjects)
+        yield TwoRuns(stack, good, failed, subjects)
 
 
 def private(texts: list[str]) -> list[str]:
@@ -53,49 +54,49 @@ def private(texts: list[str]) -> list[str]:
 
 
 @case(
-    happens="Somebody who may read logs looks for patients.",
-    see="Runs, steps, classes and figures; no sample, no file's name.",
-    does="Logs sentences nowhere but in the job they are of, where `<sample>` and `lane1_R1.fastq.gz` stand for names.",
+    happens="A person with access to the logs searches them for patients.",
+    see="Run ids, steps, failure classes and figures. No sample and no file name.",
+    does="Functions log no failure messages. Jobs log `<sample>` for a sample and `lane1_R1.fastq.gz` for its file.",
 )
-def test_no_log_of_a_run_names_a_sample_or_a_file(watched: Watched) -> None:
-    said = said_by_functions(watched.stack)
-    jobs = logged(watched.stack, watched.stack["JobLogGroup"])
-    assert (watched.good["status"], watched.failed["class"]) == ("SUCCEEDED", "BAD_INPUT.TRUNCATED")
-    assert NAMES[1] in watched.failed["message"]
-    for run in watched.runs:
+def test_no_log_contains_a_sample_or_a_file_name(two_runs: TwoRuns) -> None:
+    functions = function_logs(two_runs.stack)
+    jobs = log_lines(two_runs.stack, two_runs.stack["JobLogGroup"])
+    assert (two_runs.good["status"], two_runs.failed["class"]) == ("SUCCEEDED", "BAD_INPUT.TRUNCATED")
+    assert NAMES[1] in two_runs.failed["message"]
+    for run in two_runs.runs:
         assert any(run in line for line in jobs)
-        assert all(run in "".join(lines) for name, lines in said.items() if "Diagnose" not in name)
-    assert watched.failed["run"] in "".join(said["DiagnoseFunction"])
-    spoken = [line for lines in said.values() for line in lines]
-    assert private([*spoken, *jobs]) == []
-    _, _, sentence = watched.failed["message"].partition(".fastq.gz ")
+        assert all(run in "".join(lines) for name, lines in functions.items() if "Diagnose" not in name)
+    assert two_runs.failed["run"] in "".join(functions["DiagnoseFunction"])
+    function_lines = [line for lines in functions.values() for line in lines]
+    assert private([*function_lines, *jobs]) == []
+    _, _, sentence = two_runs.failed["message"].partition(".fastq.gz ")
     assert sentence
-    assert [line for line in spoken if sentence in line] == []
+    assert [line for line in function_lines if sentence in line] == []
     assert [line for line in jobs if sentence in line]
 
 
-def said_by_functions(stack: Stack) -> dict[str, list[str]]:
-    """What stands in the log of each, by its logical name."""
-    every = [found["FunctionName"] for found in stack.functions.list_functions()["Functions"]]
-    assert len(every) == 3
-    return {name.removeprefix(f"{stack.name}-"): logged(stack, f"/aws/lambda/{name}") for name in every}
+def function_logs(stack: Stack) -> dict[str, list[str]]:
+    """Return the log lines of each function, by its logical name."""
+    names = [function["FunctionName"] for function in stack.functions.list_functions()["Functions"]]
+    assert len(names) == 3
+    return {name.removeprefix(f"{stack.name}-"): log_lines(stack, f"/aws/lambda/{name}") for name in names}
 
 
 @case(
-    happens="Names of jobs and executions, or subjects of messages, are shown on screens and kept by mail systems.",
+    happens="Names of jobs and executions are shown in consoles, and subjects of messages are stored by mail systems.",
     see="`align-<run>`, `<run>`, `seqdrop run <run>: done`.",
-    does="Makes them of the run's own name, which is a hash.",
+    does="Builds these names from the run id, which is a hash.",
 )
-def test_no_name_that_others_see_names_a_sample(watched: Watched) -> None:
-    rows = watched.good, watched.failed
-    jobs = [job for row in rows for step in steps.names() for job in jobs_of(watched.stack, row, step)]
+def test_no_name_of_a_job_execution_or_message_contains_a_sample(two_runs: TwoRuns) -> None:
+    rows = two_runs.good, two_runs.failed
+    jobs = [job for row in rows for step in steps.names() for job in jobs_of(two_runs.stack, row, step)]
     names = [job["jobName"] for job in jobs] + [str(job.get("tags", {})) for job in jobs]
-    machine = watched.stack["PipelineStateMachine"]
-    pages = watched.stack.stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=machine)
-    executions = [found["name"] for page in pages for found in page["executions"]]
-    assert {job["jobName"] for job in jobs} >= {f"align-{run}" for run in watched.runs}
-    assert set(watched.runs) <= set(executions)
-    assert sorted(watched.subjects) == sorted(
-        f"seqdrop run {run}: {word}" for run, word in zip(watched.runs, ("done", "failed"), strict=True)
+    machine = two_runs.stack["PipelineStateMachine"]
+    pages = two_runs.stack.stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=machine)
+    executions = [execution["name"] for page in pages for execution in page["executions"]]
+    assert {job["jobName"] for job in jobs} >= {f"align-{run}" for run in two_runs.runs}
+    assert set(two_runs.runs) <= set(executions)
+    assert sorted(two_runs.subjects) == sorted(
+        f"seqdrop run {run}: {word}" for run, word in zip(two_runs.runs, ("done", "failed"), strict=True)
     )
-    assert private([*names, *executions, *watched.subjects]) == []
+    assert private([*names, *executions, *two_runs.subjects]) == []

@@ -1,4 +1,4 @@
-"""Reads that are not what they should be"""
+"""Invalid reads"""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import Deployed
 from support.made_reads import Record, bgzf, edit_read, flip_byte, records, text, to_gzip, write_pair
-from support.pipeline_runs import Sample, drop, ended, fetch_json
+from support.pipeline_runs import Sample, fetch_json, upload, wait_for_end
 
 COUNT = 60
 ONE, TWO = records(1, COUNT), records(2, COUNT)
-WHOLE_1, WHOLE_2 = to_gzip(text(ONE)), to_gzip(text(TWO))
-OLD = to_gzip(text([(head, seq, "h" * len(seq)) for head, seq, _ in ONE]))  # Phred+64
+VALID_1, VALID_2 = to_gzip(text(ONE)), to_gzip(text(TWO))
+PHRED64 = to_gzip(text([(head, seq, "h" * len(seq)) for head, seq, _ in ONE]))
 ENDS = (
-    "Ends the alignment before anything is published; no instance starts where the beginning of the file shows it. "
-    "The same bytes are never tried again."
+    "If the first reads show the error, refuses the pair before an instance starts. Otherwise ends the alignment "
+    "before anything is published. Does not retry."
 )
-FIRST = "Looks at the beginning of both before any instance starts, and starts none. A job would refuse them too."
-AGAIN = "Send the files again as they left the sequencer."
-FLAT = 160  # MiB that a checker takes of any file: Python itself and some batches; what it is given here is far more
+FIRST = "Checks the first reads of both files and refuses the pair before an instance starts."
+ORIGINALS = "Upload the original files from the sequencer."
+MAX_MEMORY = 160  # MiB of a checker for any file: Python and some batches; the files of these tests are larger
 
 
-def refused(folder: Path, one: bytes, two: bytes) -> tuple[str, str]:
-    """The class a pair is refused with, and the sentence."""
+def check(folder: Path, one: bytes, two: bytes) -> tuple[str, str]:
+    """Check an invalid pair; return the failure class and the message."""
     with pytest.raises(BadInputError) as raised:
         for _ in Pairs(*write_pair(folder, one, two)).batches():
             pass
@@ -37,151 +37,151 @@ def refused(folder: Path, one: bytes, two: bytes) -> tuple[str, str]:
 
 
 @case(
-    happens="A FASTQ is cut off: an upload or a copy that did not end.",
-    see="`BAD_INPUT.TRUNCATED`, and which file it is.",
+    happens="A FASTQ is truncated by an incomplete copy or upload.",
+    see="`BAD_INPUT.TRUNCATED`, and the file.",
     does=ENDS,
-    do=AGAIN,
+    do=ORIGINALS,
 )
-@pytest.mark.parametrize("kept", [len(WHOLE_2) // 2, len(WHOLE_2) - 1, len(WHOLE_2) - 8])
-def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, kept: int) -> None:
-    sentence = "lane1_R2.fastq.gz is truncated: its gzip data has no end"
-    assert refused(tmp_path, WHOLE_1, WHOLE_2[:kept]) == ("BAD_INPUT.TRUNCATED", sentence)
+@pytest.mark.parametrize("kept", [len(VALID_2) // 2, len(VALID_2) - 1, len(VALID_2) - 8])
+def test_a_truncated_gzip_file_is_refused(tmp_path: Path, kept: int) -> None:
+    message = "lane1_R2.fastq.gz is truncated: its gzip data has no end"
+    assert check(tmp_path, VALID_1, VALID_2[:kept]) == ("BAD_INPUT.TRUNCATED", message)
 
 
 @case(
-    happens="A FASTQ ends in the middle of a read, though its gzip is whole.",
-    see="`BAD_INPUT.TRUNCATED`, and at which read.",
+    happens="A FASTQ ends in the middle of a read, in a valid gzip file.",
+    see="`BAD_INPUT.TRUNCATED`, and the number of the read.",
     does=ENDS,
-    do="Find the step before the upload that cut it; send the whole file.",
+    do="Find the processing step that truncated the file, then upload the complete file.",
 )
-def test_a_file_whose_last_read_is_cut_is_refused(tmp_path: Path) -> None:
-    sentence = f"lane1_R1.fastq.gz ends in the middle of read {COUNT}"
-    assert refused(tmp_path, to_gzip(text(ONE)[:-40]), WHOLE_2) == ("BAD_INPUT.TRUNCATED", sentence)
+def test_a_file_with_a_truncated_last_read_is_refused(tmp_path: Path) -> None:
+    message = f"lane1_R1.fastq.gz ends in the middle of read {COUNT}"
+    assert check(tmp_path, to_gzip(text(ONE)[:-40]), VALID_2) == ("BAD_INPUT.TRUNCATED", message)
 
 
 @case(
-    happens="A byte of a FASTQ changed on a disk or on its way.",
-    see="`BAD_INPUT.CORRUPT_GZIP`, and between which bytes, even where the damage looks like a bad read.",
+    happens="A byte of a FASTQ changed on a disk or during a transfer.",
+    see="`BAD_INPUT.CORRUPT_GZIP`, and the position of the damage in bytes.",
     does=ENDS,
-    do=AGAIN,
+    do=ORIGINALS,
 )
-@pytest.mark.parametrize("place", [200, len(WHOLE_1) // 2, len(WHOLE_1) - 6])
-def test_a_flipped_byte_is_seen(tmp_path: Path, place: int) -> None:
-    failure_class, sentence = refused(tmp_path, flip_byte(WHOLE_1, place), WHOLE_2)
-    assert failure_class in {"BAD_INPUT.CORRUPT_GZIP", "BAD_INPUT.TRUNCATED"}  # the end may be what is lost
-    assert "lane1_R1.fastq.gz is" in sentence
+@pytest.mark.parametrize("place", [200, len(VALID_1) // 2, len(VALID_1) - 6])
+def test_a_file_with_a_flipped_byte_is_refused(tmp_path: Path, place: int) -> None:
+    failure_class, message = check(tmp_path, flip_byte(VALID_1, place), VALID_2)
+    assert failure_class in {"BAD_INPUT.CORRUPT_GZIP", "BAD_INPUT.TRUNCATED"}  # the damage can hide the end of the file
+    assert "lane1_R1.fastq.gz is" in message
 
 
 @case(
-    happens="Something stands behind the end of a gzip file. (Zeros may: tapes and disks leave them.)",
-    see="`BAD_INPUT.CORRUPT_GZIP`, and how many bytes.",
+    happens="Extra bytes follow the end of the gzip data. (Zeros are accepted: tapes and disks add them.)",
+    see="`BAD_INPUT.CORRUPT_GZIP`, and the number of bytes.",
     does=ENDS,
-    do="Look at what wrote the file: what should have been reads may be lost.",
+    do="Check the program that wrote the file: reads may be missing.",
 )
-def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
-    sentence = "lane1_R1.fastq.gz has 5 extra bytes after the end of the gzip data"
-    assert refused(tmp_path, WHOLE_1 + b"junk!", WHOLE_2) == ("BAD_INPUT.CORRUPT_GZIP", sentence)
+def test_extra_bytes_after_the_gzip_data_are_refused(tmp_path: Path) -> None:
+    message = "lane1_R1.fastq.gz has 5 extra bytes after the end of the gzip data"
+    assert check(tmp_path, VALID_1 + b"junk!", VALID_2) == ("BAD_INPUT.CORRUPT_GZIP", message)
 
 
 @case(
-    happens="The mates have different numbers of reads.",
-    see="`BAD_INPUT.MATE_COUNT`, and how many each has.",
+    happens="R1 and R2 have different numbers of reads.",
+    see="`BAD_INPUT.MATE_COUNT`, and both numbers.",
     does=ENDS,
-    do="Send both mates as they left the sequencer; filter them together or not at all.",
+    do="Upload the original files from the sequencer. If you filter or trim reads, process both files together.",
 )
-def test_mates_of_different_length_are_refused(tmp_path: Path) -> None:
-    failure_class, sentence = refused(tmp_path, WHOLE_1, to_gzip(text(TWO[:-7])))
+def test_mates_with_different_numbers_of_reads_are_refused(tmp_path: Path) -> None:
+    failure_class, message = check(tmp_path, VALID_1, to_gzip(text(TWO[:-7])))
     assert failure_class == "BAD_INPUT.MATE_COUNT"
-    assert sentence.endswith("contain different numbers of reads: 60 and 53")
+    assert message.endswith("contain different numbers of reads: 60 and 53")
 
 
 @case(
-    happens="The mates hold the same reads in another order.",
-    see="`BAD_INPUT.MATE_NAMES`, and the first read that has no mate beside it.",
+    happens="R1 and R2 contain the same read pairs in a different order.",
+    see="`BAD_INPUT.MATE_NAMES`, and the number of the first read with a different name.",
     does=ENDS,
-    do="Sort both by name in the same way, or send them as they left the sequencer.",
+    do="Sort both files by name in the same way, or upload the original files from the sequencer.",
 )
-def test_mates_in_another_order_are_refused(tmp_path: Path) -> None:
-    failure_class, sentence = refused(tmp_path, WHOLE_1, to_gzip(text([*TWO[:9], TWO[10], TWO[9], *TWO[11:]])))
+def test_mates_in_a_different_order_are_refused(tmp_path: Path) -> None:
+    failure_class, message = check(tmp_path, VALID_1, to_gzip(text([*TWO[:9], TWO[10], TWO[9], *TWO[11:]])))
     assert failure_class == "BAD_INPUT.MATE_NAMES"
-    assert sentence.startswith("read 10 has different names in lane1_R1.fastq.gz")
+    assert message.startswith("read 10 has different names in lane1_R1.fastq.gz")
 
 
 @case(
-    happens="The files are of different samples or lanes: their reads have different names.",
-    see="`BAD_INPUT.MATE_NAMES`, and the first such read.",
+    happens="R1 and R2 are from different samples or lanes: their reads have different names.",
+    see="`BAD_INPUT.MATE_NAMES`, and the number of the first read with a different name.",
     does=FIRST,
-    do="Look which mate belongs to which; drop the right two.",
+    do="Find the two files of one pair, then upload them.",
 )
 def test_files_of_different_lanes_are_refused(tmp_path: Path) -> None:
-    failure_class, _ = refused(tmp_path, WHOLE_1, to_gzip(text(records(2, COUNT, lane=2))))
+    failure_class, _ = check(tmp_path, VALID_1, to_gzip(text(records(2, COUNT, lane=2))))
     assert failure_class == "BAD_INPUT.MATE_NAMES"
 
 
 @case(
-    happens="One file was uploaded as both mates.",
+    happens="The same file was uploaded as R1 and as R2.",
     see="`BAD_INPUT.SAME_FILE`.",
     does=FIRST,
-    do="Upload the other mate.",
+    do="Upload the missing file.",
 )
-@pytest.mark.parametrize("two", [WHOLE_1, bgzf(text(ONE))], ids=["a copy", "packed otherwise"])
-def test_the_same_reads_twice_are_refused(tmp_path: Path, two: bytes) -> None:
-    assert refused(tmp_path, WHOLE_1, two)[0] == "BAD_INPUT.SAME_FILE"
+@pytest.mark.parametrize("two", [VALID_1, bgzf(text(ONE))], ids=["a copy", "other compression"])
+def test_the_same_file_as_r1_and_r2_is_refused(tmp_path: Path, two: bytes) -> None:
+    assert check(tmp_path, VALID_1, two)[0] == "BAD_INPUT.SAME_FILE"
 
 
 @case(
-    happens="R1 and R2 have each other's names.",
-    see="`BAD_INPUT.SWAPPED`, where the reads say which mate they are.",
+    happens="R1 and R2 are swapped: each has the file name of the other.",
+    see="`BAD_INPUT.SWAPPED`, if the read names contain the mate number (`/1` or ` 1:N:0`).",
     does=FIRST,
-    do="Rename the files, then upload them again.",
+    do="Rename both files, then upload them again.",
 )
 @pytest.mark.parametrize("header", ["casava", "slash"])
 def test_swapped_mates_are_refused(tmp_path: Path, header: str) -> None:
     one, two = (to_gzip(text(records(mate, 3, header=header))) for mate in (1, 2))
-    assert refused(tmp_path, two, one)[0] == "BAD_INPUT.SWAPPED"
+    assert check(tmp_path, two, one)[0] == "BAD_INPUT.SWAPPED"
 
 
 @case(
-    happens="The files hold no reads: no bytes, or gzip of nothing.",
+    happens="The files contain no reads: 0 bytes, or an empty gzip file.",
     see="`BAD_INPUT.EMPTY`.",
     does=FIRST,
-    do="Look at the run of the sequencer: the sample may have none.",
+    do="Check the sequencing run: the sample may have no reads.",
 )
-@pytest.mark.parametrize("nothing", [b"", to_gzip(b""), bgzf(b"")], ids=["no bytes", "gzip", "BGZF"])
-def test_files_without_reads_are_refused(tmp_path: Path, nothing: bytes) -> None:
-    assert refused(tmp_path, nothing, nothing)[0] == "BAD_INPUT.EMPTY"
+@pytest.mark.parametrize("empty", [b"", to_gzip(b""), bgzf(b"")], ids=["0 bytes", "gzip", "BGZF"])
+def test_files_without_reads_are_refused(tmp_path: Path, empty: bytes) -> None:
+    assert check(tmp_path, empty, empty)[0] == "BAD_INPUT.EMPTY"
 
 
 @case(
-    happens="A file is named `.gz` and is something else. (Plain reads under that name are read.)",
+    happens="The name of a file ends in `.gz`, but the file is neither gzip nor plain FASTQ.",
     see="`BAD_INPUT.NOT_GZIP`.",
     does=FIRST,
-    do="Send gzip, or plain text.",
+    do="Upload a gzip file or plain text.",
 )
-def test_what_is_no_gzip_is_refused(tmp_path: Path) -> None:
-    assert refused(tmp_path, b"PK\3\4" + bytes(99), WHOLE_2)[0] == "BAD_INPUT.NOT_GZIP"
+def test_a_file_in_another_format_is_refused(tmp_path: Path) -> None:
+    assert check(tmp_path, b"PK\3\4" + bytes(99), VALID_2)[0] == "BAD_INPUT.NOT_GZIP"
 
 
 @case(
-    happens="Reads have Phred+64 qualities, as sequencers wrote them before 2011.",
-    see="`BAD_INPUT.MALFORMED`, and that it is Phred+64.",
+    happens="The qualities are encoded as Phred+64 (sequencers before 2011).",
+    see='`BAD_INPUT.MALFORMED`, with "Phred+64" in the message.',
     does=FIRST,
     do="Convert them to Phred+33 (`seqtk seq -VQ64`).",
 )
-def test_old_qualities_are_refused(tmp_path: Path) -> None:
-    failure_class, sentence = refused(tmp_path, OLD, WHOLE_2)
+def test_phred64_qualities_are_refused(tmp_path: Path) -> None:
+    failure_class, message = check(tmp_path, PHRED64, VALID_2)
     assert failure_class == "BAD_INPUT.MALFORMED"
-    assert "Phred+64" in sentence
+    assert "Phred+64" in message
 
 
 @case(
-    happens="A read has more bases than qualities, none at all, or letters that SAM does not allow.",
-    see="`BAD_INPUT.MALFORMED`, what is wrong and in which read.",
+    happens="A read has no bases, different numbers of bases and qualities, or characters that SAM does not allow.",
+    see="`BAD_INPUT.MALFORMED`, the number of the read and its error.",
     does=ENDS,
-    do="Look at what wrote the file; send reads as they left the sequencer.",
+    do="Check the program that wrote the file, or upload the original files from the sequencer.",
 )
 @pytest.mark.parametrize(
-    ("one", "words"),
+    ("one", "message"),
     [
         (edit_read(ONE, 30, qual="F"), "read 31 has 30 bases but 1 qualities"),
         (edit_read(ONE, 30, seq="", qual=""), "read 31 has no bases"),
@@ -190,16 +190,16 @@ def test_old_qualities_are_refused(tmp_path: Path) -> None:
         (edit_read(ONE, 30, seq="AC\t" * 10), "read 31 has a character that is not a base"),
     ],
 )
-def test_a_malformed_read_is_named(tmp_path: Path, one: bytes, words: str) -> None:
-    assert refused(tmp_path, one, WHOLE_2) == ("BAD_INPUT.MALFORMED", f"lane1_R1.fastq.gz: {words}")
+def test_a_malformed_read_is_reported_with_its_number(tmp_path: Path, one: bytes, message: str) -> None:
+    assert check(tmp_path, one, VALID_2) == ("BAD_INPUT.MALFORMED", f"lane1_R1.fastq.gz: {message}")
 
 
-def dropped(functions: Deployed, one: bytes, two: bytes) -> tuple[str, str]:
-    """Class and sentence with which start_run refuses a pair, of which it has started nothing."""
+def upload_invalid(functions: Deployed, one: bytes, two: bytes) -> tuple[str, str]:
+    """Upload a pair that start_run must refuse; return the failure class and the message."""
     functions.prepare()
     start_run = functions.load("start_run")
-    for told in [functions.put("NA12878_R2.fastq.gz", two), functions.put("NA12878_R1.fastq.gz", one)]:
-        assert [found["outcome"] for found in start_run.call(told)["outcomes"]] == ["refused"]
+    for event in [functions.put("NA12878_R2.fastq.gz", two), functions.put("NA12878_R1.fastq.gz", one)]:
+        assert [result["outcome"] for result in start_run.call(event)["outcomes"]] == ["refused"]
     assert functions.executions() == []
     (row,) = functions.rows()
     assert row["status"] == "FAILED"
@@ -211,40 +211,40 @@ def dropped(functions: Deployed, one: bytes, two: bytes) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("one", "two", "kind"),
     [
-        (b"", WHOLE_2, "EMPTY"),
+        (b"", VALID_2, "EMPTY"),
         (to_gzip(b""), to_gzip(b""), "EMPTY"),
-        (bgzf(b""), WHOLE_2, "EMPTY"),
-        (b"PK\3\4" + bytes(99), WHOLE_2, "NOT_GZIP"),
-        (WHOLE_1, to_gzip(text(records(2, COUNT, lane=2))), "MATE_NAMES"),
-        (WHOLE_2, WHOLE_1, "SWAPPED"),
+        (bgzf(b""), VALID_2, "EMPTY"),
+        (b"PK\3\4" + bytes(99), VALID_2, "NOT_GZIP"),
+        (VALID_1, to_gzip(text(records(2, COUNT, lane=2))), "MATE_NAMES"),
+        (VALID_2, VALID_1, "SWAPPED"),
         (*(to_gzip(text(records(mate, 3, header="slash"))) for mate in (2, 1)), "SWAPPED"),
-        (WHOLE_1, WHOLE_1, "SAME_FILE"),
-        (WHOLE_1, bgzf(text(ONE)), "SAME_FILE"),
-        (OLD, WHOLE_2, "MALFORMED"),
-        (edit_read(ONE, 30, qual="F"), WHOLE_2, "MALFORMED"),
-        (edit_read(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT"),
-        (flip_byte(WHOLE_1, 200), WHOLE_2, "CORRUPT_GZIP"),
-        (text(ONE)[:-40], WHOLE_2, "TRUNCATED"),
+        (VALID_1, VALID_1, "SAME_FILE"),
+        (VALID_1, bgzf(text(ONE)), "SAME_FILE"),
+        (PHRED64, VALID_2, "MALFORMED"),
+        (edit_read(ONE, 30, qual="F"), VALID_2, "MALFORMED"),
+        (edit_read(ONE, 3, head="n" * 255), VALID_2, "LIMIT"),
+        (flip_byte(VALID_1, 200), VALID_2, "CORRUPT_GZIP"),
+        (text(ONE)[:-40], VALID_2, "TRUNCATED"),
     ],
 )
-def test_what_the_beginning_shows_is_refused_before_anything_starts(
+def test_an_error_in_the_first_reads_is_refused_before_an_instance_starts(
     functions: Deployed, one: bytes, two: bytes, kind: str
 ) -> None:
-    failure_class, sentence = dropped(functions, one, two)
+    failure_class, message = upload_invalid(functions, one, two)
     assert failure_class == f"BAD_INPUT.{kind}"
-    assert "NA12878_R1.fastq.gz" in sentence
+    assert "NA12878_R1.fastq.gz" in message
 
 
 @case(
-    happens="One file is more than ten times as large as its mate: the small one is most likely not whole.",
-    see="`BAD_INPUT.MATE_COUNT`, and how many times.",
-    does="Looks at both sizes before any instance starts, and starts none.",
-    do="Upload the small one again.",
+    happens="One file is more than ten times as large as its mate: the small file is probably incomplete.",
+    see="`BAD_INPUT.MATE_COUNT`, and the ratio of the sizes.",
+    does="Compares both sizes and refuses the pair before an instance starts.",
+    do="Upload the smaller file again.",
 )
-def test_a_mate_of_a_tenth_of_the_size_is_refused_before_anything_starts(functions: Deployed) -> None:
-    failure_class, sentence = dropped(functions, text(ONE) * 250, text(TWO))
+def test_a_pair_with_very_different_sizes_is_refused_before_an_instance_starts(functions: Deployed) -> None:
+    failure_class, message = upload_invalid(functions, text(ONE) * 250, text(TWO))
     assert failure_class == "BAD_INPUT.MATE_COUNT"
-    assert sentence.startswith("NA12878_R1.fastq.gz is 250 times as large as NA12878_R2.fastq.gz")
+    assert message.startswith("NA12878_R1.fastq.gz is 250 times as large as NA12878_R2.fastq.gz")
 
 
 CHECK = """
@@ -256,64 +256,65 @@ try:
     for _ in Pairs(Path(sys.argv[1]), Path(sys.argv[2])).batches():
         pass
 except BadInputError as error:
-    # not ru_maxrss: that of whoever started this process counts in it
+    # not ru_maxrss: it includes the memory of the parent process
     [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
     print(error.failure_class, int(peak) >> 10, error)
 """
 
 
-def checked_alone(one: Path, two: Path) -> tuple[str, int, str]:
-    """Class, most memory in MiB and sentence of a checker in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", CHECK, one, two], capture_output=True, text=True, check=True)
-    failure_class, memory, sentence = done.stdout.split(maxsplit=2)
-    return failure_class, int(memory), sentence
+def check_in_process(one: Path, two: Path) -> tuple[str, int, str]:
+    """Check a pair in another process; return the failure class, its peak memory in MiB, and the message."""
+    process = subprocess.run([sys.executable, "-c", CHECK, one, two], capture_output=True, text=True, check=True)
+    failure_class, memory, message = process.stdout.split(maxsplit=2)
+    return failure_class, int(memory), message
 
 
 @case(
     happens="A file has a line of 300 MB.",
     see="`BAD_INPUT.LIMIT`, and the limit.",
-    does="Ends the alignment, with no more memory than for any file.",
-    do="Look at what wrote the file: it is no FASTQ of short reads.",
+    does="Ends the alignment. The memory of the job stays the same as for any file.",
+    do="Check the program that wrote the file: it is not a FASTQ of short reads.",
 )
-def test_a_line_without_end_takes_no_memory(tmp_path: Path) -> None:
+def test_a_line_of_300_mb_is_refused_without_much_memory(tmp_path: Path) -> None:
     line = to_gzip(b"@r\n") + to_gzip(b"A" * 10_000_000) * 30
-    failure_class, memory, sentence = checked_alone(*write_pair(tmp_path, line, WHOLE_2))
-    assert (failure_class, sentence.strip()) == (
+    failure_class, memory, message = check_in_process(*write_pair(tmp_path, line, VALID_2))
+    assert (failure_class, message.strip()) == (
         "BAD_INPUT.LIMIT", "lane1_R1.fastq.gz has a line longer than 1,048,576 bytes"
     )  # fmt: skip
-    assert memory < FLAT, memory
+    assert memory < MAX_MEMORY, memory
 
 
 @case(
-    happens="A gzip bomb: a small file that unpacks to many gigabytes.",
-    see="`BAD_INPUT.LIMIT`, that it grows more than 200 times.",
-    does="Ends the alignment after the first 256 MiB, with no more memory than for any file.",
-    do="Ask where the file comes from.",
+    happens="A gzip bomb: a small file that expands to many gigabytes.",
+    see="`BAD_INPUT.LIMIT`: the file expands to more than 200 times its size.",
+    does="Ends the alignment after 256 MiB. The memory of the job stays the same as for any file.",
+    do="Check where the file comes from.",
 )
-def test_a_file_that_unpacks_without_end_takes_no_memory(tmp_path: Path) -> None:
+def test_a_gzip_bomb_is_refused_without_much_memory(tmp_path: Path) -> None:
     read = b"@r\n%b\n+\n" + b"F" * 250 + b"\n"
     one, two = (to_gzip((read % (base * 250)) * 40_000) * 15 for base in (b"A", b"C"))  # 300 MB
-    failure_class, memory, sentence = checked_alone(*write_pair(tmp_path, one, two))
+    failure_class, memory, message = check_in_process(*write_pair(tmp_path, one, two))
     assert failure_class == "BAD_INPUT.LIMIT"
-    assert "expands to more than 200 times its compressed size" in sentence
-    assert memory < FLAT, memory
+    assert "expands to more than 200 times its compressed size" in message
+    assert memory < MAX_MEMORY, memory
 
 
 @case(
-    happens="Reads are long ones, or a name has more than the 254 bytes that a BAM has room for.",
-    see="`BAD_INPUT.LIMIT`, and which limit.",
+    happens="The file contains long reads, or a read name is longer than 254 bytes, the limit of BAM.",
+    see="`BAD_INPUT.LIMIT`, and the limit.",
     does=ENDS,
-    do="This pipeline is for short paired reads: use one for long reads; shorten names.",
+    do="Long reads: use another pipeline, this one is for short paired reads. Long names: shorten them.",
 )
 @pytest.mark.parametrize(
     "one",
     [to_gzip((b"@r\n" + b"A" * 90_000 + b"\n+\n" + b"F" * 90_000 + b"\n") * 200), edit_read(ONE, 3, head="n" * 255)],
 )
 def test_long_reads_and_long_names_are_refused(tmp_path: Path, one: bytes) -> None:
-    assert refused(tmp_path, one, WHOLE_2)[0] == "BAD_INPUT.LIMIT"
+    assert check(tmp_path, one, VALID_2)[0] == "BAD_INPUT.LIMIT"
 
 
-def written(folder: Path, one: list[Record], two: list[Record], *, newline: str = "\n") -> tuple[Path, Path]:
+def write_formats(folder: Path, one: list[Record], two: list[Record], *, newline: str = "\n") -> tuple[Path, Path]:
+    """Write R1 as BGZF, and R2 as two gzip members without a final newline."""
     paths = folder / "1.gz", folder / "2.gz"
     paths[0].write_bytes(bgzf(text(one, newline), 30_000))
     half = len(two) // 2
@@ -327,48 +328,48 @@ def records_of(path: Path) -> list[Record]:
 
 
 @case(
-    happens="FASTQs as people have them: BGZF, several gzip members, CRLF, no newline at the end, `_1`/`_2`; blanks, "
-    "`+` and umlauts in their keys.",
-    see="`SUCCEEDED`; in the sample id each blank, `+` or umlaut has become `_`.",
-    does="Reads all of it.",
+    happens="FASTQs have unusual but valid formats: BGZF, several gzip members, CRLF, no final newline, `_1`/`_2`, or "
+    "blanks, `+` and umlauts in the key.",
+    see="`SUCCEEDED`. In the sample id, `_` replaces each blank, `+` and umlaut.",
+    does="Reads all these formats completely.",
 )
-def test_oddities_that_can_be_read_are_read(stack: Stack, sample: Sample, tmp_path: Path) -> None:
-    one, two = (records_of(path) for path in sample.few)
-    for mate, path in enumerate(written(tmp_path, one, two, newline="\r\n"), 1):
-        drop(stack, path, f"Proben März + mehr/Müller 7+B_{mate}.fq.gz")
-    row = ended(stack, "M_ller_7_B")
+def test_unusual_but_valid_formats_are_read_completely(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    one, two = (records_of(path) for path in sample.small_pair)
+    for mate, path in enumerate(write_formats(tmp_path, one, two, newline="\r\n"), 1):
+        upload(stack, path, f"Proben März + mehr/Müller 7+B_{mate}.fq.gz")
+    row = wait_for_end(stack, "M_ller_7_B")
     assert (row["status"], row["reads"]) == ("SUCCEEDED", 2 * len(one))
 
 
 @case(
-    happens="Two pairs share a name, or a file was joined to itself.",
-    see="`SUCCEEDED`, and the warning `DUPLICATE_NAMES` in `manifest.json` with how many.",
-    does="Runs on: some tools write such names.",
-    do="Look whether reads are there twice; if so, send each once.",
+    happens="Several read pairs have the same name, for example in a file that was concatenated with itself.",
+    see="`SUCCEEDED`, and the warning `DUPLICATE_NAMES` in `manifest.json` with their number.",
+    does="Continues the run: some tools write such names.",
+    do="Check whether reads are duplicated. If so, upload files with each read once.",
 )
-def test_names_that_come_twice_are_warned_of(stack: Stack, sample: Sample, tmp_path: Path) -> None:
-    mates = [records_of(path) for path in sample.few]
-    twice = [[*made, (made[0][0], *made[1][1:])] for made in mates]
-    for mate, path in enumerate(written(tmp_path, twice[0], twice[1]), 1):
-        drop(stack, path, f"TWICE_R{mate}.fastq.gz")
-    row = ended(stack, "TWICE")
+def test_duplicate_read_names_cause_a_warning(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    mates = [records_of(path) for path in sample.small_pair]
+    twice = [[*reads, (reads[0][0], *reads[1][1:])] for reads in mates]
+    for mate, path in enumerate(write_formats(tmp_path, twice[0], twice[1]), 1):
+        upload(stack, path, f"TWICE_R{mate}.fastq.gz")
+    row = wait_for_end(stack, "TWICE")
     assert row["status"] == "SUCCEEDED"
     [warning] = fetch_json(stack, row, "jobs/align.json")["warnings"]
     assert warning["warning"] == "DUPLICATE_NAMES"
     assert warning["message"].startswith(f"1 of {len(twice[0]):,} pairs of TWICE_R1.fastq.gz")
-    assert [each["warning"] for each in fetch_json(stack, row, "manifest.json")["warnings"]] == ["DUPLICATE_NAMES"]
+    assert [entry["warning"] for entry in fetch_json(stack, row, "manifest.json")["warnings"]] == ["DUPLICATE_NAMES"]
 
 
 @case(
-    happens="The reads are not of the reference that they are aligned to.",
-    see="`SUCCEEDED`, hardly a variant, and the warning `FEW_MAPPED` in `manifest.json` and in the message.",
-    does="Runs on: there are samples of which so little is expected.",
-    do="If this is none of them, choose the right reference and drop the reads again.",
+    happens="The reads are from another genome than the reference.",
+    see="`SUCCEEDED`, almost no variants, and the warning `FEW_MAPPED` in `manifest.json` and in the message.",
+    does="Continues the run: some samples contain few reads of the reference.",
+    do="If you expected more variants, choose the right reference, then upload the reads again.",
 )
-def test_reads_of_another_genome_are_warned_of(stack: Stack, tmp_path: Path) -> None:
-    for mate, path in enumerate(write_pair(tmp_path, WHOLE_1, WHOLE_2), 1):
-        drop(stack, path, f"FOREIGN_R{mate}.fastq.gz")
-    row = ended(stack, "FOREIGN")
+def test_reads_of_another_genome_cause_a_warning(stack: Stack, tmp_path: Path) -> None:
+    for mate, path in enumerate(write_pair(tmp_path, VALID_1, VALID_2), 1):
+        upload(stack, path, f"FOREIGN_R{mate}.fastq.gz")
+    row = wait_for_end(stack, "FOREIGN")
     assert (row["status"], row["variants"]) == ("SUCCEEDED", 0)
     [warning] = fetch_json(stack, row, "manifest.json")["warnings"]
     assert (warning["step"], warning["warning"]) == ("collect", "FEW_MAPPED")

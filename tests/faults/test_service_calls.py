@@ -1,4 +1,4 @@
-"""Service calls"""
+"""Errors of AWS services"""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from seqdrop_cli.stack import Stack
 from support.catalogue import case
 from support.pipeline_runs import (
     Sample,
-    bodies,
     execution,
     fetch_json,
+    fetch_records,
+    inject,
     jobs_of,
     keys,
-    listening,
-    planted,
     run_pair,
+    subscribe,
 )
 
 Fault = dict[str, Any]
 
 
-def s3(operation: str, fault: str, key: str, times: int = 1, **more: Any) -> Fault:
-    return {"service": "s3", "operation": operation, "fault": fault, "key": key, "times": times, **more}
+def s3(operation: str, fault: str, key: str, times: int = 1, **options: Any) -> Fault:
+    return {"service": "s3", "operation": operation, "fault": fault, "key": key, "times": times, **options}
 
 
 def call(service: str, operation: str, fault: str, times: int) -> Fault:
     return {"service": service, "operation": operation, "fault": fault, "times": times}
 
 
-# Each as often as shows that it is survived: the pause before another call doubles each time.
+# Few repetitions of each fault: the pause before the next call doubles each time.
 STORM = [
     s3("HeadObject", "503", "*STORM*", 2),
     s3("GetObject", "503", "*STORM_R?.fastq.gz", 3),
@@ -71,31 +71,32 @@ SLOW = [
 
 
 @case(
-    happens="S3 refuses calls (503, 500, 429), hangs up, answers late, or what it sends is changed or cut on its way.",
-    see="`SUCCEEDED`, a little later; the same reads and variants as ever, byte for byte.",
-    does="Calls again, with longer and longer pauses; compares the checksum of everything it fetches and stores.",
+    happens="S3 refuses calls (503, 500, 429), closes connections, or answers late; or data is changed or truncated in "
+    "a transfer.",
+    see="`SUCCEEDED`, later than usual. Reads and variants are identical to those of a run without faults.",
+    does="Repeats the calls after pauses of increasing length. Compares the checksum of every download and upload.",
 )
 @pytest.mark.parametrize(
     ("name", "faults"),
     [("STORM", STORM), ("RESETS", RESETS), ("CHANGED", CHANGED), ("SHORT", SHORT), ("SLOW", SLOW)],
 )
-def test_a_run_survives_what_s3_does_to_it(
-    stack: Stack, sample: Sample, tmp_path: Path, undisturbed: tuple[str, str], name: str, faults: list[Fault]
+def test_a_run_with_s3_errors_succeeds_with_identical_results(
+    stack: Stack, sample: Sample, tmp_path: Path, expected_records: tuple[str, str], name: str, faults: list[Fault]
 ) -> None:
-    with planted(stack, *faults) as hits:
-        row = run_pair(stack, sample.few, name)
-        struck = hits()
-    assert bodies(stack, row, tmp_path) == undisturbed
-    assert len(struck) == sum(fault["times"] for fault in faults)
+    with inject(stack, *faults) as hits:
+        row = run_pair(stack, sample.small_pair, name)
+        occurred = hits()
+    assert fetch_records(stack, row, tmp_path) == expected_records
+    assert len(occurred) == sum(fault["times"] for fault in faults)
 
 
 @case(
-    happens="The host of a job is lost while it publishes, and S3 is out of order besides.",
-    see="`SUCCEEDED`; the same reads and variants as ever, byte for byte.",
-    does="Writes anew what the lost attempt had published without its receipt.",
+    happens="The host of a job is lost while the job publishes, and S3 returns errors at the same time.",
+    see="`SUCCEEDED`. Reads and variants are identical to those of a run without faults.",
+    does="Publishes the outputs again if they have no receipt.",
 )
-def test_a_lost_host_in_the_middle_of_publishing_changes_no_byte(
-    stack: Stack, sample: Sample, tmp_path: Path, undisturbed: tuple[str, str]
+def test_a_host_lost_while_publishing_changes_no_result(
+    stack: Stack, sample: Sample, tmp_path: Path, expected_records: tuple[str, str]
 ) -> None:
     faults = [
         s3("PutObject", "delay", "*/MIDDLE.bam", 1, seconds=2),
@@ -104,23 +105,23 @@ def test_a_lost_host_in_the_middle_of_publishing_changes_no_byte(
         {"job": "align-*", "fault": "host_lost", "after": 1.2},
         {"job": "annotate-*", "fault": "host_lost", "after": 1.2},
     ]
-    with planted(stack, *faults) as hits:
-        row = run_pair(stack, sample.few, "MIDDLE")
+    with inject(stack, *faults) as hits:
+        row = run_pair(stack, sample.small_pair, "MIDDLE")
         assert sum(hit["fault"] == "host_lost" for hit in hits()) == 2
-    assert bodies(stack, row, tmp_path) == undisturbed
+    assert fetch_records(stack, row, tmp_path) == expected_records
     assert len(jobs_of(stack, row, "align")[0]["attempts"]) == 2
 
 
 @case(
-    happens="A permission is taken away in the middle of a run (403).",
-    see="`FAILED`, `DENIED`, and which call was refused.",
-    does="Gives up: the same call would be refused again. No manifest.",
-    do="Give the permission back, then resume the run.",
+    happens="A permission is removed during a run (403).",
+    see="`FAILED`, `DENIED`, and the call that was refused. There is no manifest.",
+    does="Ends the step: the same call would be refused again.",
+    do="Restore the permission, then `seqdrop resume RUN`.",
 )
-def test_a_refused_permission_ends_in_one_sentence(stack: Stack, sample: Sample) -> None:
-    cut = s3("GetObject", "short", "*/failures/call.*")  # what the doctor reads
-    with planted(stack, s3("PutObject", "403", "*/DENIED.vcf.gz", 99), cut) as hits:
-        row = run_pair(stack, sample.few, "DENIED")
+def test_a_missing_permission_is_reported_in_one_sentence(stack: Stack, sample: Sample) -> None:
+    short = s3("GetObject", "short", "*/failures/call.*")  # the doctor reads this verdict
+    with inject(stack, s3("PutObject", "403", "*/DENIED.vcf.gz", 99), short) as hits:
+        row = run_pair(stack, sample.small_pair, "DENIED")
         assert [hit["fault"] for hit in hits()] == ["403", "short"]
     assert (row["status"], row["class"], row["step"]) == ("FAILED", "DENIED", "call")
     assert "AccessDenied" in row["message"]
@@ -132,11 +133,11 @@ def test_a_refused_permission_ends_in_one_sentence(stack: Stack, sample: Sample)
 
 
 @case(
-    happens="DynamoDB, Step Functions, Lambda or SNS are throttled or out of order while a run begins or ends.",
-    see="`SUCCEEDED`, a little later; one row, one message.",
-    does="Calls again, with longer and longer pauses.",
+    happens="DynamoDB, Step Functions, Lambda or SNS return errors when a run starts or ends.",
+    see="`SUCCEEDED`, later than usual; one row and one message.",
+    does="Repeats the calls after pauses of increasing length.",
 )
-def test_the_record_is_right_though_every_service_is_throttled(stack: Stack, sample: Sample) -> None:
+def test_a_run_is_recorded_once_if_every_service_returns_errors(stack: Stack, sample: Sample) -> None:
     faults = [
         call("stepfunctions", "StartExecution", "throttled", 2),
         call("dynamodb", "PutItem", "throttled", 2),
@@ -145,12 +146,12 @@ def test_the_record_is_right_though_every_service_is_throttled(stack: Stack, sam
         call("lambda", "Invoke", "429", 2),
         call("sns", "Publish", "503", 2),
     ]
-    with listening(stack, "throttled") as received, planted(stack, *faults) as hits:
-        row = run_pair(stack, sample.few, "THROTTLED")
-        messages = received() + received()
-        struck = Counter((hit["service"], hit["operation"]) for hit in hits())
+    with subscribe(stack, "throttled") as receive, inject(stack, *faults) as hits:
+        row = run_pair(stack, sample.small_pair, "THROTTLED")
+        messages = receive() + receive()
+        occurred = Counter((hit["service"], hit["operation"]) for hit in hits())
     assert row["status"] == "SUCCEEDED"
-    assert struck == {(fault["service"], fault["operation"]): fault["times"] for fault in faults}
+    assert occurred == {(fault["service"], fault["operation"]): fault["times"] for fault in faults}
     assert [message["Subject"] for message in messages] == [f"seqdrop run {row['run']}: done"]
     assert fetch_json(stack, row, "manifest.json")["complete"] is True
     assert execution(stack, row)["status"] == "SUCCEEDED"

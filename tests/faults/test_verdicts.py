@@ -1,4 +1,4 @@
-"""What a person is told"""
+"""Reports to the user"""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli import reference, runs
-from seqdrop_cli.problem import Problem
+from seqdrop_cli import reference, why
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import MACHINE, RESULTS, Deployed, event
-from support.pipeline_runs import Sample, deployed, eventually, execution, jobs_of, keys, prepare, run_pair
+from support.pipeline_runs import Sample, deploy, eventually, execution, jobs_of, keys, prepare, run_pair
 
-# 30 lines, the last of them as hostile as a tool's words can be.
-LOUD = r"""
+# 30 lines; the last five are hostile.
+NOISE = r"""
 for number in $(seq 25); do echo "line $number" >&2; done
 printf '\033[31;1mred\033[0m and \033]0;a title\007loud\n' >&2
 printf 'NUL \000 BEL \007 and \342\200\256backwards\n' >&2
@@ -40,8 +40,8 @@ READABLE = [
 
 
 @dataclass(frozen=True)
-class Staged:
-    """A stack whose samtools fails as a test wants it to, and the messages that went out."""
+class FailingStack:
+    """A stack whose samtools fails as a test prescribes, with the messages that it sends."""
 
     stack: Stack
     behaviour: Path
@@ -57,117 +57,119 @@ class Staged:
         return queue
 
     def message(self, queue: str, run: str) -> dict[str, Any]:
-        def look() -> Any:
-            found = self.inbox().receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-            told = [json.loads(entry["Body"]) for entry in found]
-            return next((one for one in told if run in one["Subject"]), None)
+        def receive() -> Any:
+            answer = self.inbox().receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+            messages = [json.loads(entry["Body"]) for entry in answer.get("Messages", [])]
+            return next((message for message in messages if run in message["Subject"]), None)
 
-        found: dict[str, Any] = eventually(look, f"the message of {run}")
-        return found
+        message: dict[str, Any] = eventually(receive, f"the message of {run}")
+        return message
 
 
 @pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Iterator[Staged]:
+def failing_stack(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Iterator[FailingStack]:
     tools, folder = tmp_path_factory.mktemp("tools"), tmp_path_factory.mktemp("aws")
-    behaviour, stand_in = tools / "behaviour", tools / "samtools"
+    behaviour, fake = tools / "behaviour", tools / "samtools"
     behaviour.write_text("exit 3")
     real = shutil.which("samtools")
-    stand_in.write_text(f'#!/bin/sh\n[ "$1" = fixmate ] && exec bash "{behaviour}"\nexec "{real}" "$@"\n')
-    stand_in.chmod(0o755)
-    with deployed(folder, path=tools) as stack:
+    fake.write_text(f'#!/bin/sh\n[ "$1" = fixmate ] && exec bash "{behaviour}"\nexec "{real}" "$@"\n')
+    fake.chmod(0o755)
+    with deploy(folder, path=tools) as stack:
         prepare(stack, sample)
-        yield Staged(stack, behaviour)
+        yield FailingStack(stack, behaviour)
 
 
 @dataclass(frozen=True)
-class Told:
-    """One failed run, in the four places where a person may look."""
+class Reports:
+    """The four reports of one failed run: its row, message, execution and `seqdrop why`."""
 
     row: dict[str, Any]
     subject: str
     message: str
-    ending: dict[str, Any]
+    execution: dict[str, Any]
     why: str
 
 
-def failed_run(staged: Staged, sample: Sample, name: str, behaviour: str, capsys: pytest.CaptureFixture[str]) -> Told:
-    staged.behaviour.write_text(behaviour)
-    queue = staged.subscribe()
-    row = run_pair(staged.stack, sample.few, name)
-    message = staged.message(queue, row["run"])
+def failed_run(
+    failing_stack: FailingStack, sample: Sample, name: str, behaviour: str, capsys: pytest.CaptureFixture[str]
+) -> Reports:
+    failing_stack.behaviour.write_text(behaviour)
+    queue = failing_stack.subscribe()
+    row = run_pair(failing_stack.stack, sample.small_pair, name)
+    message = failing_stack.message(queue, row["run"])
     capsys.readouterr()
-    runs.explain(staged.stack, row)
-    ending = execution(staged.stack, row)
-    return Told(row, message["Subject"], message["Message"], ending, capsys.readouterr().out)
+    why.explain(failing_stack.stack, row)
+    description = execution(failing_stack.stack, row)
+    return Reports(row, message["Subject"], message["Message"], description, capsys.readouterr().out)
 
 
 @case(
-    happens="A tool fails, and floods its log with colours, control characters and a line of a megabyte.",
-    see="`FAILED`, `TOOL_FAILED`: its last lines, readable, in the row, the message, the execution and `seqdrop why`.",
-    does="Keeps five lines of 200 characters, without what a terminal would obey. Does not try again.",
-    do="Read what the tool says; `seqdrop logs RUN STEP` has all of it. Resume the run when the cause is gone.",
+    happens="A tool fails after it wrote colours, control characters and a line of 1 MB to its log.",
+    see="`FAILED`, `TOOL_FAILED`. Row, message, execution and `seqdrop why RUN` have the last lines of the tool.",
+    does="Keeps the last five lines, up to 200 characters each, without control characters. Does not retry.",
+    do="Read these lines; `seqdrop logs RUN STEP` shows the whole log. Correct the cause, then `seqdrop resume RUN`.",
 )
-def test_a_tools_last_words_reach_the_person_in_all_four_places(
-    staged: Staged, sample: Sample, capsys: pytest.CaptureFixture[str]
+def test_the_last_lines_of_a_failed_tool_are_in_all_four_reports(
+    failing_stack: FailingStack, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = failed_run(staged, sample, "LOUD", LOUD, capsys)
-    row, advice = told.row, "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume"
+    reports = failed_run(failing_stack, sample, "LOUD", NOISE, capsys)
+    row, advice = reports.row, "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume"
     assert (row["status"], row["class"], row["step"]) == ("FAILED", "TOOL_FAILED", "align")
     assert row["message"].startswith("samtools ended with exit code 3")
     assert [" ".join(line.split()) for line in row["tool_lines"]] == READABLE
     assert row["advice"].startswith(advice)
-    [job] = jobs_of(staged.stack, row, "align")
+    [job] = jobs_of(failing_stack.stack, row, "align")
     assert row["log"].split()[-1] == job["container"]["logStreamName"]
-    assert (told.ending["error"], told.ending["cause"].split("\n")[0]) == (row["class"], row["message"])
-    for text in (told.message, told.ending["cause"], told.why):
-        for words in (row["class"], row["message"], advice, READABLE[0], *READABLE[3:], row["log"]):
-            assert words in text
+    assert (reports.execution["error"], reports.execution["cause"].split("\n")[0]) == (row["class"], row["message"])
+    for text in (reports.message, reports.execution["cause"], reports.why):
+        for part in (row["class"], row["message"], advice, READABLE[0], *READABLE[3:], row["log"]):
+            assert part in text
         assert text.replace("\n", "").isprintable()
-    assert len(told.ending["cause"]) < 3_000
-    assert "LOUD" not in told.subject
-    assert "manifest.json" not in keys(staged.stack, row)
+    assert len(reports.execution["cause"]) < 3_000
+    assert "LOUD" not in reports.subject
+    assert "manifest.json" not in keys(failing_stack.stack, row)
 
 
 @more
-def test_what_was_tried_is_told_in_all_four_places(
-    staged: Staged, sample: Sample, capsys: pytest.CaptureFixture[str]
+def test_the_tries_of_a_failed_step_are_in_all_four_reports(
+    failing_stack: FailingStack, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = failed_run(staged, sample, "HUNGRY", KILLED, capsys)
-    first, second = jobs_of(staged.stack, told.row, "align")
+    reports = failed_run(failing_stack, sample, "HUNGRY", KILLED, capsys)
+    first, second = jobs_of(failing_stack.stack, reports.row, "align")
     assert int(second["container"]["memory"]) == 2 * int(first["container"]["memory"])
     killed = "OUT_OF_MEMORY: samtools was killed, most likely for using too much memory"
     tried = [
         f"align, try 1: {killed}; then: memory doubled to {second['container']['memory']} MiB",
         f"align, try 2: {killed}",
     ]
-    assert (told.row["class"], told.row["tried"]) == ("OUT_OF_MEMORY", tried)
-    assert "AlignMemory" in told.row["advice"]
-    for text in (told.message, told.ending["cause"], told.why):
+    assert (reports.row["class"], reports.row["tried"]) == ("OUT_OF_MEMORY", tried)
+    assert "AlignMemory" in reports.row["advice"]
+    for text in (reports.message, reports.execution["cause"], reports.why):
         for line in tried:
             assert line in text
 
 
 @case(
-    happens="A preparation of a reference fails.",
-    see="`seqdrop reference` ends with class, sentence, what to do, the tool's last lines and the log.",
-    does="Ends the state machine with the same words.",
-    do="What it says; then `seqdrop reference` again.",
+    happens="The preparation of a reference fails.",
+    see="`seqdrop reference` prints the failure class, message and advice, the last lines of the tool, and the log.",
+    does="Ends the execution with the same text.",
+    do="Follow the advice, then `seqdrop reference` again.",
 )
-def test_a_preparation_that_fails_says_all_there_is_to_say(
+def test_a_failed_preparation_is_reported_with_its_cause_and_advice(
     stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     genome = tmp_path / "broken.fa"
     genome.write_text(">chr1\nACGT!\n")
-    with pytest.raises(Problem, match=r"Reference broken could not be prepared\."):
+    with pytest.raises(CliError, match=r"Reference broken could not be prepared\."):
         reference.prepare(stack, Source.of(genome, None, "broken"))
-    said = capsys.readouterr().out
-    for words in ("REFERENCE in prepare", "characters in chr1 that are not bases", "What to do: ", "Log: "):
-        assert words in said
-    assert "Nothing was started" not in said
+    output = capsys.readouterr().out
+    for part in ("REFERENCE in prepare", "characters in chr1 that are not bases", "What to do: ", "Log: "):
+        assert part in output
+    assert "No job was started" not in output
 
 
 @more
-def test_a_preparation_ends_with_all_there_is_to_say(functions: Deployed) -> None:
+def test_the_cause_of_a_failed_preparation_has_the_whole_report(functions: Deployed) -> None:
     plan = event("diagnose_bad_data")
     plan["prepare"] = {**plan.pop("align"), "attempt": "1"}
     gave_up = functions.load("diagnose").call(plan)["prepare"]["gave_up"]
@@ -180,13 +182,13 @@ def test_a_preparation_ends_with_all_there_is_to_say(functions: Deployed) -> Non
 
 
 @case(
-    happens="A job leaves a verdict that cannot be read.",
-    see="The class that Batch's own words and the exit code give.",
-    does="Passes over it; the doctor does not fail with it.",
-    do="Look at the log of the step.",
+    happens="The verdict of a failed job cannot be parsed.",
+    see="The failure class that follows from Batch's status and the exit code.",
+    does="The doctor ignores the verdict.",
+    do="Read the log of the step.",
 )
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[1, 2]", b'{"class": "<script>", "message": 1}'])
-def test_a_verdict_that_cannot_be_read_leaves_batchs_word(functions: Deployed, body: bytes) -> None:
+def test_an_invalid_verdict_is_ignored(functions: Deployed, body: bytes) -> None:
     plan = event("diagnose_out_of_memory")
     bucket, _, folder = plan["results"].removeprefix("s3://").partition("/")
     functions.s3.put_object(Bucket=bucket, Key=f"{folder}/failures/align.1.1.json", Body=body)
@@ -195,32 +197,32 @@ def test_a_verdict_that_cannot_be_read_leaves_batchs_word(functions: Deployed, b
 
 
 @case(
-    happens="Somebody starts the state machine by hand with a plan that names another run's addresses.",
-    see="The execution ends as `FAILED`, `BAD_INPUT.PLAN`, and names the addresses.",
-    does="Records nothing and writes no manifest: not there, not elsewhere.",
-    do="Drop the reads instead, or correct the plan.",
+    happens="A user starts the state machine with a manual plan that contains addresses of another run.",
+    see="The execution ends as `FAILED`, `BAD_INPUT.PLAN`, with the names of these addresses.",
+    does="Records nothing and writes no manifest.",
+    do="Upload the reads instead, or correct the plan.",
 )
 def test_a_plan_with_the_addresses_of_another_run_is_not_recorded(functions: Deployed) -> None:
-    told = event("record_run_succeeded")
-    told["plan"]["manifest"] = told["plan"]["manifest"].replace("NA12878", "OTHER")
-    answer = functions.load("record_run").call(told)
+    request = event("record_run_succeeded")
+    request["plan"]["manifest"] = request["plan"]["manifest"].replace("NA12878", "OTHER")
+    answer = functions.load("record_run").call(request)
     assert (answer["status"], answer["class"]) == ("FAILED", "BAD_INPUT.PLAN")
     assert "manifest" in answer["cause"].splitlines()[0]
     assert (functions.rows(), functions.results(), functions.messages()) == ([], {}, [])
 
 
 @case(
-    happens="An output is deleted or overwritten before its run is over.",
+    happens="An output is deleted or overwritten before the end of its run.",
     see="`FAILED`, `RESULTS_CHANGED`, and the step.",
-    does="Publishes no manifest that lists what is not there.",
-    do="`seqdrop resume RUN` makes anew what is gone.",
+    does="Compares all outputs with the receipts, and writes no manifest.",
+    do="`seqdrop resume RUN` creates the missing outputs again.",
 )
 @pytest.mark.parametrize("how", ["deleted", "overwritten"])
-def test_no_manifest_lists_what_is_not_there(functions: Deployed, how: str) -> None:
-    told = event("record_run_succeeded")
-    bucket, _, folder = told["plan"]["results"].removeprefix("s3://").partition("/")
+def test_a_manifest_never_lists_a_changed_output(functions: Deployed, how: str) -> None:
+    request = event("record_run_succeeded")
+    bucket, _, folder = request["plan"]["results"].removeprefix("s3://").partition("/")
     for step in ("align", "call", "annotate", "collect", "compose"):
-        stored = functions.s3.put_object(Bucket=bucket, Key=f"{folder}/{step}", Body=b"whole")
+        stored = functions.s3.put_object(Bucket=bucket, Key=f"{folder}/{step}", Body=b"first")
         output = {"name": step, "uri": f"s3://{bucket}/{folder}/{step}", "etag": stored["ETag"].strip('"'), "size": 5}
         receipt = {"seconds": 1.0, "vcpus": 1, "memory": 1, "counts": {}, "outputs": [output]}
         functions.write(f"s3://{bucket}/{folder}/jobs/{step}.json", receipt)
@@ -228,26 +230,26 @@ def test_no_manifest_lists_what_is_not_there(functions: Deployed, how: str) -> N
         functions.s3.delete_object(Bucket=bucket, Key=f"{folder}/call")
     else:
         functions.s3.put_object(Bucket=bucket, Key=f"{folder}/call", Body=b"other")
-    answer = functions.load("record_run").call(told)
+    answer = functions.load("record_run").call(request)
     assert (answer["status"], answer["class"]) == ("FAILED", "RESULTS_CHANGED")
     assert f"{folder}/manifest.json" not in functions.results()
 
 
 @case(
-    happens="The execution of a resumed run never begins: a crash between its row and its start.",
-    see="Within an hour `FAILED`, `NOT_STARTED`; until then `seqdrop why RUN` says that it has not begun.",
-    does="Closes the row and tells of it; loses nothing.",
+    happens="The execution of a resumed run never starts, because of a crash after the write of its row.",
+    see="`FAILED`, `NOT_STARTED` within an hour; until then `seqdrop why RUN` shows that it has not started.",
+    does="The hourly repair closes the row and sends the message. No data is lost.",
     do="`seqdrop resume RUN`.",
 )
-def test_a_run_that_never_began_does_not_seem_to_run_for_ever(functions: Deployed) -> None:
-    gone = f"{MACHINE.replace(':stateMachine:', ':execution:')}:r-2"
+def test_a_run_whose_execution_never_started_is_closed_as_failed(functions: Deployed) -> None:
+    missing = f"{MACHINE.replace(':stateMachine:', ':execution:')}:r-2"
     times = {"started": "2026-01-01T00:00:00Z", "resumed": "2026-01-02T00:00:00Z"}
-    known = {"run": "r", "sample": "S", "execution": gone, "results": f"s3://{RESULTS}/S/r"}
-    functions.table.put_item(Item={**known, "status": "RUNNING", **times})
+    row = {"run": "r", "sample": "S", "execution": missing, "results": f"s3://{RESULTS}/S/r"}
+    functions.table.put_item(Item={**row, "status": "RUNNING", **times})
     assert functions.load("record_run").call(event("schedule")) == {"repaired": 1}
-    row = functions.row("r")
-    assert row
-    assert (row["status"], row["class"]) == ("FAILED", "NOT_STARTED")
-    assert "`seqdrop resume RUN`" in row["advice"]
+    closed = functions.row("r")
+    assert closed
+    assert (closed["status"], closed["class"]) == ("FAILED", "NOT_STARTED")
+    assert "`seqdrop resume RUN`" in closed["advice"]
     [(subject, _)] = functions.messages()
     assert subject == "seqdrop run r: failed"

@@ -1,4 +1,4 @@
-"""Real reads with known truth, from the folder SEQDROP_DATA names; skipped where there is none."""
+"""Runs of real reads with a truth set, from the folder in SEQDROP_DATA; skipped without this folder."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from seqdrop_cli.stack import Stack
-from support.pipeline_runs import drop, ended, fetch, fetch_json, prepare_files, run_pair, tool
+from support.pipeline_runs import fetch, fetch_json, prepare_files, run_pair, run_tool, upload, wait_for_end
 
 DATA = Path(os.environ.get("SEQDROP_DATA", "/nonexistent"))
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="SEQDROP_DATA names no folder of public reads")
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="SEQDROP_DATA is not a folder with public reads")
 HUMAN, TWIST, MEASLES = DATA / "human_hg002_chr20", DATA / "sarscov2_twist_MT007544", DATA / "measles_genbank"
 SITE = "%CHROM\t%POS\t%REF\t%ALT\n"
 
@@ -22,7 +22,7 @@ def lane(number: int) -> tuple[Path, Path]:
 
 
 def sites(vcf: Path, *options: str | Path) -> set[str]:
-    return set(tool("bcftools", "query", "-f", SITE, *options, vcf).splitlines())
+    return set(run_tool("bcftools", "query", "-f", SITE, *options, vcf).splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +32,20 @@ def human(stack: Stack) -> Stack:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_a_human_lane_alone_gives_calls_that_are_true(human: Stack, tmp_path: Path, number: int) -> None:
+def test_the_calls_of_one_human_lane_match_the_truth_set(human: Stack, tmp_path: Path, number: int) -> None:
     row = run_pair(human, lane(number), f"LANE{number}", reference="hg")
     assert row["status"] == "SUCCEEDED"
     truth, bed = truth_of_human(tmp_path)
     called = sites(fetch(human, row, f"LANE{number}.vcf.gz", tmp_path), "-T", bed)
-    assert len(called - truth) <= 0.02 * len(called)  # seven reads deep: little is certain, hardly anything wrong
+    assert len(called - truth) <= 0.02 * len(called)  # depth 7: few calls, almost none wrong
     assert len(called & truth) >= 0.75 * len(truth)
 
 
-def test_four_human_lanes_as_one_sample_find_nearly_all_and_nothing_else(human: Stack, tmp_path: Path) -> None:
+def test_the_calls_of_four_human_lanes_match_the_truth_set(human: Stack, tmp_path: Path) -> None:
     for number in (1, 2, 3, 4):
         for path in lane(number):
-            drop(human, path, f"all/{path.name}", reference="hg", lanes="4")
-    row = ended(human, "HG002")
+            upload(human, path, f"all/{path.name}", reference="hg", lanes="4")
+    row = wait_for_end(human, "HG002")
     truth, bed = truth_of_human(tmp_path)
     called = sites(fetch(human, row, "HG002.vcf.gz", tmp_path), "-T", bed)
     assert len(called & truth) >= 0.98 * len(truth)
@@ -53,39 +53,42 @@ def test_four_human_lanes_as_one_sample_find_nearly_all_and_nothing_else(human: 
 
 
 def truth_of_human(folder: Path) -> tuple[set[str], Path]:
-    """The truth set in the form calls have: one allele a record, left-aligned."""
-    normal = folder / "truth.vcf.gz"
-    tool("bcftools", "norm", "-m", "-any", "-f", HUMAN / "ref/chr20_slice.fa", "-Oz", "-o", normal,
+    """Return the sites of the truth set, normalised like the calls (one allele a record, left-aligned), and its BED."""
+    normalised = folder / "truth.vcf.gz"
+    run_tool("bcftools", "norm", "-m", "-any", "-f", HUMAN / "ref/chr20_slice.fa", "-Oz", "-o", normalised,
          HUMAN / "truth/HG002_v4.2.1.slice.vcf.gz")  # fmt: skip
-    tool("bcftools", "index", "-f", "-t", normal)
+    run_tool("bcftools", "index", "-f", "-t", normalised)
     bed = HUMAN / "truth/HG002_v4.2.1.slice.bed"
-    return sites(normal, "-T", bed), bed
+    return sites(normalised, "-T", bed), bed
 
 
-def test_all_planted_variants_of_the_twist_control_are_found_and_no_other(stack: Stack, tmp_path: Path) -> None:
+def test_the_calls_of_the_twist_control_are_exactly_its_planted_variants(stack: Stack, tmp_path: Path) -> None:
     prepare_files(stack, TWIST / "ref/MN908947.3.fa", TWIST / "ref/MN908947.3.orf1split.gtf", "sars")
     files = TWIST / "fastq/MT007544_R1.fastq.gz", TWIST / "fastq/MT007544_R2.fastq.gz"
     row = run_pair(stack, files, "MT007544", reference="sars", args='{"align":["--no-mark-duplicates"]}')
     vcf = fetch(stack, row, "MT007544.annotated.vcf.gz", tmp_path)
     assert sites(vcf) == sites(TWIST / "truth/MT007544.truth.vcf.gz")
-    assert "p.Gly251Val" in tool("bcftools", "view", "-H", vcf)
+    assert "p.Gly251Val" in run_tool("bcftools", "view", "-H", vcf)
 
 
-def test_measles_is_annotated_from_genbank(stack: Stack, tmp_path: Path) -> None:
+def test_measles_variants_are_annotated_from_genbank(stack: Stack, tmp_path: Path) -> None:
     prepare_files(stack, MEASLES / "ref/JB409847.fa", MEASLES / "ref/JB409847.gbk", "measles")
     files = MEASLES / "fastq/measles_R1.fastq.gz", MEASLES / "fastq/measles_R2.fastq.gz"
     row = run_pair(stack, files, "MEASLES", reference="measles")
     assert row["status"] == "SUCCEEDED"
-    assert "missense_variant" in tool("bcftools", "view", "-H", fetch(stack, row, "MEASLES.annotated.vcf.gz", tmp_path))
+    assert "missense_variant" in run_tool(
+        "bcftools", "view", "-H", fetch(stack, row, "MEASLES.annotated.vcf.gz", tmp_path)
+    )
 
 
-def awkward() -> list[Any]:
+def unusual_pairs() -> list[Any]:
+    """Return the rows of the table of unusual and invalid pairs."""
     table = DATA / "awkward/derived/expected.tsv"
     lines = [line.split("\t") for line in table.read_text().splitlines()[1:]] if table.is_file() else []
     return [pytest.param(line, id=line[0]) for line in lines if line[2] != "-"]
 
 
-# What each invalid file is, in our words; the others run, or are a clear error where the table allows one.
+# The failure class of each invalid pair; the other pairs succeed.
 CLASSES = {
     "corrupt_gzip": "CORRUPT_GZIP",
     "count_mismatch": "MATE_COUNT",
@@ -103,8 +106,8 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize("case", awkward())
-def test_an_awkward_pair_ends_as_its_table_says(stack: Stack, case: list[str]) -> None:
+@pytest.mark.parametrize("case", unusual_pairs())
+def test_an_unusual_pair_ends_as_its_table_states(stack: Stack, case: list[str]) -> None:
     prepare_files(stack, TWIST / "ref/MN908947.3.fa", TWIST / "ref/MN908947.3.orf1split.gtf", "sars")
     name, pairs = f"AWK.{case[0]}", case[4]
     files = DATA / "awkward/derived" / case[1], DATA / "awkward/derived" / case[2]
@@ -113,5 +116,5 @@ def test_an_awkward_pair_ends_as_its_table_says(stack: Stack, case: list[str]) -
         assert (row["status"], row["class"]) == ("FAILED", f"BAD_INPUT.{CLASSES[case[0]]}")
     else:
         assert (row["status"], row["reads"]) == ("SUCCEEDED", 2 * int(pairs))
-        warned = ["DUPLICATE_NAMES"] if case[0] == "dup_names" else []
-        assert [warning["warning"] for warning in fetch_json(stack, row, "manifest.json")["warnings"]] == warned
+        warnings = ["DUPLICATE_NAMES"] if case[0] == "dup_names" else []
+        assert [warning["warning"] for warning in fetch_json(stack, row, "manifest.json")["warnings"]] == warnings

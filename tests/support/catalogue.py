@@ -1,4 +1,4 @@
-"""What can go wrong, told beside the test that shows it; `docs/failures.md` is made of these words."""
+"""Describe each failure beside its test, and write `docs/failures.md` from these descriptions."""
 
 from __future__ import annotations
 
@@ -15,47 +15,50 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests/faults"
 DOCUMENT = ROOT / "docs/failures.md"
 OPENING = """\
-# What can go wrong
+# Failures
 
-Every line of these tables is shown by a test of its name in `tests/faults`; `make failures` writes this page from them.
-`seqdrop why RUN` tells of a run what this page tells of all.
+What can go wrong, what you see, what the system does about it, and what you do. Every row is tested: `make failures`
+writes this page from `tests/faults`. For one run, `seqdrop why RUN` shows what failed and what to do.
+[glossary.md](glossary.md) explains the terms.
 """
-# Another test of a case that has its line above, or in the section of another layer.
+# Marks another test of a failure that already has a row.
 more = pytest.mark.more
 HEADINGS = ("What happens", "What you see", "What the system does", "What you do")
 
 
 def case(*, happens: str, see: str, does: str, do: str = "Nothing.") -> pytest.MarkDecorator:
-    """A line of the table: what can happen, what a person sees, what the system does, what the person does."""
+    """Mark a test with its row: the failure, what the user sees, what the system does, what the user does."""
     return pytest.mark.case(happens=happens, see=see, does=does, do=do)
 
 
-def written() -> str:
-    """The whole document."""
+def document() -> str:
+    """Return the whole page."""
     return "\n".join([OPENING, *(section(module) for module in modules())])
 
 
 def modules() -> Iterator[ModuleType]:
+    """Import the modules of `tests/faults`, by name."""
     for path in sorted(TESTS.glob("test_*.py")):
         yield importlib.import_module(path.stem)
 
 
 def section(module: ModuleType) -> str:
-    """A module's cases in the order they are written, under the first line of its docstring."""
+    """Return the section of a module: the first line of its docstring, then its rows in source order."""
     title = (module.__doc__ or "").splitlines()[0].rstrip(".")
     lines = [row(*HEADINGS), row(*["---"] * len(HEADINGS))]
-    functions = (found for _, found in inspect.getmembers(module, inspect.isfunction))
-    tests = [found for found in functions if found.__module__ == module.__name__ and found.__name__.startswith("test_")]
-    for test in sorted(tests, key=lambda found: found.__code__.co_firstlineno):
-        told = [mark.kwargs for mark in getattr(test, "pytestmark", []) if mark.name == "case"]
-        lines += [row(*(words[name] for name in ("happens", "see", "does", "do"))) for words in told]
+    functions = [function for _, function in inspect.getmembers(module, inspect.isfunction)]
+    tests = [test for test in functions if test.__module__ == module.__name__ and test.__name__.startswith("test_")]
+    for test in sorted(tests, key=lambda test: test.__code__.co_firstlineno):
+        cells = [mark.kwargs for mark in getattr(test, "pytestmark", []) if mark.name == "case"]
+        lines += [row(*(texts[name] for name in ("happens", "see", "does", "do"))) for texts in cells]
     return "\n".join([f"## {title}", "", *lines, ""])
 
 
 def row(*cells: str) -> str:
+    """Format one row of a Markdown table."""
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
 if __name__ == "__main__":
     sys.path[:0] = [str(TESTS), str(ROOT / "tests"), str(ROOT / "embedded-aws/tests")]
-    DOCUMENT.write_text(written())
+    DOCUMENT.write_text(document())

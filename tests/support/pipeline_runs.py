@@ -1,4 +1,4 @@
-"""Short words for whole runs: deploy, prepare, drop, wait, look."""
+"""Run the whole pipeline in tests: deploy, prepare a reference, upload, wait, read the results."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from seqdrop.storage.s3 import TRANSFER
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
-from seqdrop_cli.demo import story
-from seqdrop_cli.demo.story import Material
+from seqdrop_cli.demo.files import SEED, DemoFiles, make_files
 from seqdrop_cli.embedded import Embedded
 from seqdrop_cli.reference import Source
-from seqdrop_cli.stack import TRANSFER, Stack, local
+from seqdrop_cli.stack import Stack, local
 
 from support import waiting
 
-PATIENCE = 300.0  # seconds before a wait gives up; a run takes about ten on an idle machine
+TIMEOUT = 300.0  # seconds of every wait; a run takes about ten on an idle machine
 Fault = dict[str, Any]
-FEW = 3000  # pairs of a small run: about 3x, enough for every tool to have something to do
+SMALL_RUN = 3000  # read pairs: a depth of about 3x, enough work for every tool
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Simulated reads of a genome with planted variants, all of them and a few."""
+    """Simulated reads of a genome with planted variants: all of them, and a small pair of files."""
 
-    material: Material
-    few: tuple[Path, Path]
+    material: DemoFiles
+    small_pair: tuple[Path, Path]
 
 
 def make_sample(folder: Path) -> Sample:
-    material = story.make(folder, story.SEED)
-    few = tuple(
-        first_reads(path, folder / f"FEW_R{mate}.fastq.gz", FEW) for mate, path in enumerate(material.fastqs, 1)
+    material = make_files(folder, SEED)
+    one, two = (
+        copy_reads(path, folder / f"SMALL_R{mate}.fastq.gz", SMALL_RUN) for mate, path in enumerate(material.fastqs, 1)
     )
-    return Sample(material, (few[0], few[1]))
+    return Sample(material, (one, two))
 
 
-def first_reads(source: Path, target: Path, number: int) -> Path:
+def copy_reads(source: Path, target: Path, number: int) -> Path:
+    """Copy the first reads of a FASTQ."""
     with gzip.open(source) as lines, gzip.open(target, "wb", 1) as out:
         out.writelines(islice(lines, 4 * number))
     return target
 
 
 @contextmanager
-def deployed(
+def deploy(
     folder: Path,
     *parameters: str,
     path: Path | None = None,
@@ -63,112 +64,115 @@ def deployed(
     faults: Sequence[Fault] = (),
     scratch_mib: int = 0,
 ) -> Iterator[Stack]:
-    """The built template in an embedded AWS of its own, gone afterwards."""
-    words = [sys.executable, "-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
-    words += ["--state", str(folder), "--executor", executor, "--with-parent", str(os.getpid())]
+    """Deploy the built template to a new embedded AWS; stop it at the end."""
+    command = [sys.executable, "-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
+    command += ["--state", str(folder), "--executor", executor, "--with-parent", str(os.getpid())]
     if faults or scratch_mib:
-        (folder / "faults.json").write_text(json.dumps(document(faults, scratch_mib)))
-        words += ["--inject", str(folder / "faults.json")]
+        (folder / "faults.json").write_text(json.dumps(fault_document(faults, scratch_mib)))
+        command += ["--inject", str(folder / "faults.json")]
     for parameter in (*project.local_parameters(), *parameters):
-        words += ["--parameter", parameter]
+        command += ["--parameter", parameter]
     tools = [str(path)] if path else []
     environment = {
-        "SFN_WAIT_TIME_SCALE": "0.05",  # the pauses between two tries of a state: seconds, not minutes
+        "SFN_WAIT_TIME_SCALE": "0.05",  # the pauses between the retries of a state: seconds, not minutes
         **os.environ,
         "PATH": os.pathsep.join([*tools, str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        found = eventually(lambda: Embedded.read(folder / "seqdrop.json"), (folder / "log").read_text)
-        yield local(found)
+        yield local(eventually(lambda: Embedded.read(folder / "seqdrop.json"), (folder / "log").read_text))
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(PATIENCE)
+        server.wait(TIMEOUT)
 
 
-def document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, Any]:
-    """What `seqdrop up --inject` reads: the faults of jobs, the faults of calls."""
+def fault_document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, Any]:
+    """Return the input of `seqdrop up --inject`: the faults of jobs and those of calls."""
     jobs, calls = [f for f in faults if "job" in f], [f for f in faults if "service" in f]
     return {"jobs": jobs, "calls": calls, **({"scratch_mib": scratch_mib} if scratch_mib else {})}
 
 
 @contextmanager
-def planted(stack: Stack, *faults: Fault) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Faults of one test; the callable gives those that have struck since."""
-    door = f"{stack.endpoint}/_faults"
-    before = len(requests.get(door, timeout=PATIENCE).json()["hits"])
-    requests.put(door, json=document(faults), timeout=PATIENCE).raise_for_status()
+def inject(stack: Stack, *faults: Fault) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Inject the faults of one test; yield a function that returns the faults that have occurred since."""
+    url = f"{stack.endpoint}/_faults"
+    before = len(requests.get(url, timeout=TIMEOUT).json()["hits"])
+    requests.put(url, json=fault_document(faults), timeout=TIMEOUT).raise_for_status()
     try:
-        yield lambda: requests.get(door, timeout=PATIENCE).json()["hits"][before:]
+        yield lambda: requests.get(url, timeout=TIMEOUT).json()["hits"][before:]
     finally:
-        requests.put(door, json={}, timeout=PATIENCE).raise_for_status()
+        requests.put(url, json={}, timeout=TIMEOUT).raise_for_status()
 
 
-eventually = partial(waiting.eventually, patience=PATIENCE)
+eventually = partial(waiting.eventually, timeout=TIMEOUT)
 
 
 def prepare(stack: Stack, sample: Sample) -> None:
+    """Prepare the reference of the sample as `demo`."""
     prepare_files(stack, sample.material.fasta, sample.material.genes, "demo")
 
 
 def prepare_files(stack: Stack, fasta: Path, genes: Path, name: str) -> None:
-    """Once for each name and content: the command line finds what was prepared before."""
+    """Prepare a reference; the same files under the same name are prepared once."""
     reference.prepare(stack, Source.of(fasta, genes, name))
 
 
-def drop(stack: Stack, path: Path, key: str, **metadata: str) -> None:
-    """What `aws s3 cp` does: put one file into the bucket."""
-    given = {f"seqdrop-{name}": value for name, value in metadata.items()}
-    extra = {"Metadata": given, "ChecksumAlgorithm": "CRC64NVME"}
+def upload(stack: Stack, path: Path, key: str, **choices: str) -> None:
+    """Upload one file to the bucket for FASTQs, as `aws s3 cp` does."""
+    metadata = {f"seqdrop-{name}": value for name, value in choices.items()}
+    extra = {"Metadata": metadata, "ChecksumAlgorithm": "CRC64NVME"}
     stack.s3.upload_file(str(path), stack["FastqBucket"], key, ExtraArgs=extra, Config=TRANSFER)
 
 
-def drop_pair(stack: Stack, files: tuple[Path, Path], name: str, **metadata: str) -> None:
+def upload_pair(stack: Stack, files: tuple[Path, Path], name: str, **choices: str) -> None:
+    """Upload both mates; `name` is the sample, with folders or without."""
     for mate, path in enumerate(files, 1):
-        drop(stack, path, f"{name}_R{mate}.fastq.gz", **metadata)
+        upload(stack, path, f"{name}_R{mate}.fastq.gz", **choices)
 
 
 def rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
-    """The runs of a sample; not what waits for its mate."""
-    every = stack.table.scan(ConsistentRead=True)["Items"]
-    return [row for row in every if row["sample"] == sample and row["status"] != "WAITING"]
+    """Return the rows of the runs of a sample, without those of files that wait for their mate."""
+    items = stack.table.scan(ConsistentRead=True)["Items"]
+    return [row for row in items if row["sample"] == sample and row["status"] != "WAITING"]
 
 
-def row_of(stack: Stack, sample: str) -> dict[str, Any]:
-    """The one row of a sample, once there is one."""
+def wait_for_row(stack: Stack, sample: str) -> dict[str, Any]:
+    """Wait for the row of a sample, which must be its only one."""
     eventually(lambda: rows(stack, sample), f"a row of {sample}")
     [row] = rows(stack, sample)
     return row
 
 
-def ended(stack: Stack, sample: str) -> dict[str, Any]:
-    """The one row of a sample, once its run is told of and its execution, if it had one, is closed."""
-    eventually(lambda: any(is_told(row) for row in rows(stack, sample)), f"the end of {sample}")
-    row = row_of(stack, sample)
+def wait_for_end(stack: Stack, sample: str) -> dict[str, Any]:
+    """Wait until the run of a sample is recorded and its execution, if it has one, has ended; return its row."""
+    eventually(lambda: any(is_recorded(row) for row in rows(stack, sample)), f"the end of {sample}")
+    row = wait_for_row(stack, sample)
     if "execution" in row:
         eventually(lambda: stack.status_of(row["execution"]) != "RUNNING", f"the end of the execution of {sample}")
     return row
 
 
-def is_told(row: dict[str, Any]) -> bool:
-    """A row is closed first; then its manifest is written and its message sent."""
+def is_recorded(row: dict[str, Any]) -> bool:
+    """Return True if the run has ended and its message is sent: the row is closed before that."""
     return row["status"] not in {"RUNNING", "WAITING"} and "notify_pending" not in row
 
 
-def run_pair(stack: Stack, files: tuple[Path, Path], name: str, **metadata: str) -> dict[str, Any]:
-    drop_pair(stack, files, name, **metadata)
-    return ended(stack, name)
+def run_pair(stack: Stack, files: tuple[Path, Path], name: str, **choices: str) -> dict[str, Any]:
+    """Upload a pair and wait for the end of its run; return its row."""
+    upload_pair(stack, files, name, **choices)
+    return wait_for_end(stack, name)
 
 
 def keys(stack: Stack, row: dict[str, Any]) -> set[str]:
-    """What lies in a run's folder."""
+    """Return the keys in the results folder of a run, relative to it."""
     folder = S3Uri.parse(row["results"])
-    found = stack.s3.list_objects_v2(Bucket=folder.bucket, Prefix=f"{folder.key}/").get("Contents", [])
-    return {item["Key"].removeprefix(f"{folder.key}/") for item in found}
+    items = stack.s3.list_objects_v2(Bucket=folder.bucket, Prefix=f"{folder.key}/").get("Contents", [])
+    return {item["Key"].removeprefix(f"{folder.key}/") for item in items}
 
 
 def fetch(stack: Stack, row: dict[str, Any], name: str, folder: Path) -> Path:
+    """Download one result of a run into a folder."""
     uri = S3Uri.parse(row["results"]) / name
     target = folder / Path(name).name
     stack.s3.download_file(uri.bucket, uri.key, str(target), Config=TRANSFER)
@@ -176,37 +180,38 @@ def fetch(stack: Stack, row: dict[str, Any], name: str, folder: Path) -> Path:
 
 
 def fetch_json(stack: Stack, row: dict[str, Any], name: str) -> Any:
+    """Parse one JSON result of a run."""
     uri = S3Uri.parse(row["results"]) / name
     return json.loads(stack.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read())
 
 
-def bodies(stack: Stack, row: dict[str, Any], folder: Path) -> tuple[str, str]:
-    """What the reads and the variants say, without the headers, which name the sample."""
+def fetch_records(stack: Stack, row: dict[str, Any], folder: Path) -> tuple[str, str]:
+    """Return the records of the BAM and of the VCF of a successful run, without the headers, which name the sample."""
     assert row["status"] == "SUCCEEDED", row
     bam, vcf = (fetch(stack, row, f"{row['sample']}.{kind}", folder) for kind in ("bam", "annotated.vcf.gz"))
-    return tool("samtools", "view", bam), tool("bcftools", "view", "-H", vcf)
+    return run_tool("samtools", "view", bam), run_tool("bcftools", "view", "-H", vcf)
 
 
 @contextmanager
-def listening(stack: Stack, name: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """A queue that gets every message of the stack; calling it takes out what has come."""
+def subscribe(stack: Stack, name: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Send the messages of the stack to a queue; yield a function that returns those it has not returned yet."""
     topics = stack.session.client("sns", endpoint_url=stack.endpoint)
     url = stack.queues.create_queue(QueueName=name)["QueueUrl"]
-    asked: Any = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
-    arn = stack.queues.get_queue_attributes(**asked)["Attributes"]["QueueArn"]
+    request: Any = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
+    arn = stack.queues.get_queue_attributes(**request)["Attributes"]["QueueArn"]
     subscription = topics.subscribe(TopicArn=stack["RunTopic"], Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
 
-    def received() -> list[dict[str, Any]]:
-        found = stack.queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-        return [json.loads(message["Body"]) for message in found.get("Messages", [])]
+    def receive() -> list[dict[str, Any]]:
+        answer = stack.queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
-    yield received
+    yield receive
     topics.unsubscribe(SubscriptionArn=subscription)
 
 
-def logged(stack: Stack, beginning: str) -> list[str]:
-    """Every line, and the name of every stream, in the log groups whose names begin so."""
-    groups = stack.logs.describe_log_groups(logGroupNamePrefix=beginning)["logGroups"]
+def log_lines(stack: Stack, prefix: str) -> list[str]:
+    """Return every line, and the name of every stream, of the log groups with this prefix."""
+    groups = stack.logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
     pages = [
         page
         for group in groups
@@ -216,17 +221,19 @@ def logged(stack: Stack, beginning: str) -> list[str]:
 
 
 def execution(stack: Stack, row: dict[str, Any]) -> Any:
+    """Return the description of the execution of a run."""
     return stack.stepfunctions.describe_execution(executionArn=row["execution"])
 
 
 def jobs_of(stack: Stack, row: dict[str, Any], step: str) -> list[Any]:
-    """What Batch says of every job that a run submitted for a step, in order."""
+    """Return Batch's descriptions of the jobs that a run submitted for a step, in order."""
     events = stack.stepfunctions.get_execution_history(executionArn=row["execution"])["events"]
-    submitted = [event["taskSubmittedEventDetails"]["output"] for event in events if event["type"] == "TaskSubmitted"]
-    names = [json.loads(output)["JobId"] for output in submitted if "JobId" in output]
-    found = {job["jobId"]: job for job in stack.batch.describe_jobs(jobs=names)["jobs"]} if names else {}
-    return [found[name] for name in names if found[name]["jobName"].startswith(f"{step}-")]
+    outputs = [event["taskSubmittedEventDetails"]["output"] for event in events if event["type"] == "TaskSubmitted"]
+    ids = [json.loads(output)["JobId"] for output in outputs if "JobId" in output]
+    jobs = {job["jobId"]: job for job in stack.batch.describe_jobs(jobs=ids)["jobs"]} if ids else {}
+    return [jobs[job_id] for job_id in ids if jobs[job_id]["jobName"].startswith(f"{step}-")]
 
 
-def tool(*words: str | Path) -> str:
-    return subprocess.run(list(map(str, words)), check=True, capture_output=True, text=True).stdout
+def run_tool(*command: str | Path) -> str:
+    """Run a program and return its output; a failure fails the test."""
+    return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout

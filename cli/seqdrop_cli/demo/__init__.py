@@ -1,1 +1,1 @@
-"""A run whose answer is known: a genome made up, variants planted in it, reads simulated, calls counted."""
+"""Run the pipeline on simulated reads with known variants, and compare the calls with them."""

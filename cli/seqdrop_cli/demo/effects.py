@@ -1,4 +1,4 @@
-"""What a variant does to the protein, worked out here by translation and not asked of any annotator."""
+"""Predict the effect of a variant on the protein by translation, independently of any annotator."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from seqdrop_cli.demo.genome import Gene, Genome, reverse_complement
 
 AMINO_ACIDS = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
 CODE = dict(zip(("".join(codon) for codon in product("TCAG", repeat=3)), AMINO_ACIDS, strict=True))
-SPLICE_MARGIN = 8  # bases round an exon's edge that annotators call a splice region
+SPLICE_MARGIN = 8  # bases on each side of an exon's end that annotators call a splice region
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """As VCF writes it, but counted from 0; normalised: left-aligned, one allele, one anchor base for an indel."""
+    """A variant as in VCF, but with a 0-based start: left-aligned, one allele, an indel with one anchor base."""
 
     contig: str
     start: int
@@ -23,17 +23,18 @@ class Variant:
 
     @property
     def changed(self) -> tuple[int, int]:
-        """The reference bases that are replaced; an empty span between two bases for an insertion."""
+        """The span of the replaced reference bases; for an insertion, the empty span between two bases."""
         anchor = 0 if len(self.ref) == len(self.alt) == 1 else 1
         return self.start + anchor, self.start + len(self.ref)
 
 
 def translate(coding: str) -> str:
+    """Return the amino acids of a coding sequence, `*` for a stop codon."""
     return "".join(CODE[coding[at : at + 3]] for at in range(0, len(coding) - len(coding) % 3, 3))
 
 
 def effect(variant: Variant, genome: Genome) -> str:
-    """The Sequence Ontology term to expect; "" where more than one answer would be right."""
+    """Return the expected Sequence Ontology term; "" where more than one term is correct."""
     start, end = variant.changed
     gene = genome.gene_at(variant.contig, start - SPLICE_MARGIN, end + SPLICE_MARGIN)
     if gene is None:
@@ -74,16 +75,16 @@ def _coding_effect(variant: Variant, gene: Gene, contig: str) -> str:
 
 
 def _coding_offset(gene: Gene, position: int) -> int:
-    """How far into the coding sequence a base lies, in reading direction."""
+    """Return the offset of a base in the coding sequence, in reading direction."""
     if gene.strand == "+":
         return sum(max(0, min(end, position) - start) for start, end in gene.cds)
     return sum(max(0, end - max(start, position + 1)) for start, end in gene.cds)
 
 
 def _in_frame_effect(growth: int, offset: int) -> str:
-    """Conservative: whole codons come or go; disruptive: codons on both sides are broken."""
-    manner = "disruptive" if offset % 3 else "conservative"
-    return f"{manner}_inframe_{'insertion' if growth > 0 else 'deletion'}"
+    """Return the term of an in-frame indel: conservative between two codons, disruptive within one."""
+    kind = "disruptive" if offset % 3 else "conservative"
+    return f"{kind}_inframe_{'insertion' if growth > 0 else 'deletion'}"
 
 
 def _substitution_effect(before: str, after: str, codon: int) -> str:

@@ -1,4 +1,4 @@
-"""A small genome with genes that a cell could read: open reading frames, introns GT..AG, both strands."""
+"""Simulate a small genome with realistic genes: open reading frames, GT..AG introns, both strands."""
 
 from __future__ import annotations
 
@@ -14,47 +14,54 @@ STOPS = ("TAA", "TAG", "TGA")
 SENSE = [a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT" if a + b + c not in STOPS]
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
-Span = tuple[int, int]  # half open, from 0
+Span = tuple[int, int]  # 0-based, half-open
 
 
 def reverse_complement(bases: str) -> str:
+    """Return the bases of the other strand."""
     return bases.translate(_COMPLEMENT)[::-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Gene:
-    """Where a gene lies. Spans ascend along the contig on either strand."""
+    """The position of a gene. Spans ascend along the contig, on both strands."""
 
     name: str
     contig: str
     strand: str
     exons: tuple[Span, ...]
-    cds: tuple[Span, ...]  # the start codon to the stop codon, both within
+    cds: tuple[Span, ...]  # from the start codon to the stop codon, both included
 
     @property
     def span(self) -> Span:
+        """From the first exon to the last."""
         return self.exons[0][0], self.exons[-1][1]
 
     @property
     def introns(self) -> list[Span]:
+        """The spans between the exons."""
         return [(left[1], right[0]) for left, right in pairwise(self.exons)]
 
     def coding_sequence(self, contig: str) -> str:
+        """Return the coding bases in reading direction."""
         bases = "".join(contig[start:end] for start, end in self.cds)
         return bases if self.strand == "+" else reverse_complement(bases)
 
 
 @dataclass(frozen=True, slots=True)
 class Genome:
+    """The contigs and the genes on them."""
+
     contigs: Mapping[str, str]
     genes: tuple[Gene, ...]
 
     def gene_at(self, contig: str, start: int, end: int) -> Gene | None:
-        """The gene that touches this stretch."""
+        """Return the gene that overlaps a span; None if there is none."""
         return next((g for g in self.genes if g.contig == contig and g.span[0] < end and start < g.span[1]), None)
 
 
 def make_genome(seed: int) -> Genome:
+    """Return a genome; the same seed gives the same one."""
     random = Random(seed)  # noqa: S311  data, not secrets
     contigs: dict[str, str] = {}
     genes: list[Gene] = []
@@ -68,7 +75,7 @@ def make_genome(seed: int) -> Genome:
 
 
 def _background(random: Random, length: int) -> str:
-    """Bases whose GC content drifts from window to window, as in a real genome."""
+    """Return bases whose GC content changes from window to window, as in a real genome."""
     windows = []
     for _ in range(0, length, 1000):
         gc = random.uniform(0.36, 0.52)
@@ -77,21 +84,21 @@ def _background(random: Random, length: int) -> str:
 
 
 def _genes(random: Random, contig: str, length: int) -> Iterator[tuple[str, Gene]]:
-    """Genes in slots of equal size along the contig, strand by strand in turn."""
-    slot = length // GENES[contig]
+    """Yield one gene for each of several equal parts of the contig, on alternating strands."""
+    part = length // GENES[contig]
     for index in range(GENES[contig]):
-        start = slot * index + random.randint(2_000, slot // 2)
+        start = part * index + random.randint(2_000, part // 2)
         strand = "+-"[index % 2]
         transcript = _Transcript(random, exons=random.choice([1, 2, 3, 4]))
         yield transcript.block(strand), transcript.gene(f"{contig.upper()}G{index + 1}", contig, strand, start)
 
 
 class _Transcript:
-    """A gene in its own direction: 5' UTR, coding exons with introns between them, 3' UTR."""
+    """A gene in reading direction: 5' UTR, coding exons with introns between them, 3' UTR."""
 
     def __init__(self, random: Random, exons: int) -> None:
         coding = "ATG" + "".join(random.choices(SENSE, k=random.randint(80, 150) * exons)) + random.choice(STOPS)
-        # At least 90 coding bases an exon; cuts fall in any phase, so codons span introns.
+        # At least 90 coding bases for each exon. Exons end in any phase, so that some codons span an intron.
         step = len(coding) // exons
         cuts = [0, *(step * n + random.randint(-60, 60) for n in range(1, exons)), len(coding)]
         self.bases = _noncoding(random, 80)
@@ -108,14 +115,16 @@ class _Transcript:
             self.bases += "" if last else f"GTAAGT{_noncoding(random, random.randint(90, 300))}TTTCCTTGCAG"
 
     def block(self, strand: str) -> str:
+        """Return the bases as they are on the contig."""
         return self.bases if strand == "+" else reverse_complement(self.bases)
 
     def gene(self, name: str, contig: str, strand: str, start: int) -> Gene:
+        """Return the gene at a position of a contig."""
         return Gene(
-            name, contig, strand, self._placed(self.exons, strand, start), self._placed(self.cds, strand, start)
+            name, contig, strand, self._on_contig(self.exons, strand, start), self._on_contig(self.cds, strand, start)
         )
 
-    def _placed(self, spans: list[Span], strand: str, start: int) -> tuple[Span, ...]:
+    def _on_contig(self, spans: list[Span], strand: str, start: int) -> tuple[Span, ...]:
         if strand == "-":
             spans = [(len(self.bases) - end, len(self.bases) - begin) for begin, end in reversed(spans)]
         return tuple((start + begin, start + end) for begin, end in spans)
@@ -126,6 +135,7 @@ def _noncoding(random: Random, length: int) -> str:
 
 
 def write_fasta(genome: Genome, path: Path) -> None:
+    """Write the contigs as FASTA."""
     with path.open("w") as file:
         for name, bases in genome.contigs.items():
             file.write(f">{name}\n")
@@ -133,6 +143,7 @@ def write_fasta(genome: Genome, path: Path) -> None:
 
 
 def write_gtf(genome: Genome, path: Path) -> None:
+    """Write the genes as GTF."""
     path.write_text("".join("\t".join(row) + "\n" for gene in genome.genes for row in _gtf_rows(gene)))
 
 

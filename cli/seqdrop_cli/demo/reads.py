@@ -1,4 +1,4 @@
-"""Simulate a paired 2x150 run of a diploid sample: qualities first, errors as often as they promise."""
+"""Simulate a paired 2x150 run of a diploid sample: base qualities, then errors at the rate of the qualities."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from random import Random
 
 from seqdrop_cli.demo.genome import Genome, reverse_complement
-from seqdrop_cli.demo.planting import Planted
+from seqdrop_cli.demo.variants import PlantedVariant
 
 LENGTH = 150
 COVERAGE = 30
 INSERT, INSERT_SD = 350, 50
-PROFILES = 2_000  # quality strings a mate; a real run repeats itself more
+PROFILES = 2_000  # quality strings of each mate
 _OTHERS = {base: [other for other in "ACGT" if other != base] for base in "ACGT"}
 
 
-def haplotype(genome: Genome, contig: str, planted: Sequence[Planted], which: int) -> str:
-    """One copy of a contig with the variants that lie on it."""
+def haplotype(genome: Genome, contig: str, planted: Sequence[PlantedVariant], which: int) -> str:
+    """Return one copy of a contig with its variants."""
     pieces, at = [], 0
     for variant in (p.variant for p in planted if p.variant.contig == contig and p.haplotypes[which]):
         pieces += [genome.contigs[contig][at : variant.start], variant.alt]
@@ -31,24 +31,25 @@ def haplotype(genome: Genome, contig: str, planted: Sequence[Planted], which: in
 
 
 class _Sequencer:
-    """Turns a true stretch of bases into a read and its qualities."""
+    """Turn bases of the sample into a read with errors, and its qualities."""
 
-    def __init__(self, random: Random, best: int, fall: float) -> None:
+    def __init__(self, random: Random, best: int, decrease: float) -> None:
         self._random = random
-        self._profiles = [self._profile(best, fall) for _ in range(PROFILES)]
+        self._profiles = [self._profile(best, decrease) for _ in range(PROFILES)]
 
-    def _profile(self, best: int, fall: float) -> tuple[str, list[float]]:
-        """A quality string and its expected errors, summed up cycle by cycle."""
+    def _profile(self, best: int, decrease: float) -> tuple[str, list[float]]:
+        """Return a quality string and its expected number of errors, cumulated by cycle."""
         level, qualities = 0.0, []
-        tail = self._random.expovariate(1.0)  # some reads fade much more than others
+        tail = self._random.expovariate(1.0)  # the quality of some reads decreases much more than that of others
         for cycle in range(LENGTH):
             level = 0.8 * level + self._random.gauss(0, 1.5)
-            mean = best - min(4, tail) * fall * (cycle / LENGTH) ** 2 - (5 if cycle < 5 else 0)
+            mean = best - min(4, tail) * decrease * (cycle / LENGTH) ** 2 - (5 if cycle < 5 else 0)
             qualities.append(max(2, min(40, round(mean + level))))
         text = "".join(chr(33 + quality) for quality in qualities)
         return text, list(accumulate(10 ** (-quality / 10) for quality in qualities))
 
     def read(self, bases: str) -> tuple[str, str]:
+        """Return the bases with errors, and their qualities."""
         qualities, expected = self._random.choice(self._profiles)
         at = self._random.expovariate(1.0)
         if at >= expected[-1]:
@@ -61,8 +62,8 @@ class _Sequencer:
         return "".join(letters), qualities
 
 
-def simulate(genome: Genome, planted: Sequence[Planted], seed: int, r1: Path, r2: Path) -> int:
-    """Write both FASTQs, the same bytes for the same seed; answers how many pairs."""
+def simulate(genome: Genome, planted: Sequence[PlantedVariant], seed: int, r1: Path, r2: Path) -> int:
+    """Write both FASTQs; return the number of pairs. The same seed gives the same bytes."""
     pairs = 0
     with _fastq(r1) as first, _fastq(r2) as second:
         for record_1, record_2 in _pairs(genome, planted, Random(seed)):  # noqa: S311  data, not secrets
@@ -74,12 +75,12 @@ def simulate(genome: Genome, planted: Sequence[Planted], seed: int, r1: Path, r2
 
 @contextmanager
 def _fastq(path: Path) -> Iterator[TextIOWrapper]:
-    # No name and no time in the gzip header: the same reads are the same bytes.
+    # No name and no time in the gzip header, so that the same reads give the same bytes.
     with path.open("wb") as raw, gzip.GzipFile("", "wb", 4, raw, mtime=0) as packed, TextIOWrapper(packed) as text:
         yield text
 
 
-def _pairs(genome: Genome, planted: Sequence[Planted], random: Random) -> Iterator[tuple[str, str]]:
+def _pairs(genome: Genome, planted: Sequence[PlantedVariant], random: Random) -> Iterator[tuple[str, str]]:
     sequencers = _Sequencer(random, 38, 4.0), _Sequencer(random, 37, 6.0)
     copies = [haplotype(genome, contig, planted, which) for contig in genome.contigs for which in (0, 1)]
     total = sum(map(len, copies)) * COVERAGE // 2 // (2 * LENGTH)

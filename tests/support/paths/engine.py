@@ -81,9 +81,12 @@ class Engine:
     server: Server
     machines: dict[str, str]  # name -> ARN
 
-    def execute(self, name: str, case: str, data: dict[str, Any]) -> Execution:
-        """Execute one case of the mock file; return the execution when it has ended."""
-        execution = self.server.start(f"{self.machines[name]}#{case}", data)
+    def start(self, name: str, case: str, data: dict[str, Any]) -> str:
+        """Start an execution with the answers of one case; return its ARN."""
+        return self.server.start(f"{self.machines[name]}#{case}", data)
+
+    def wait(self, execution: str) -> Execution:
+        """Wait for the end of an execution; return it with its history."""
         description = self.server.ended(execution)
         pages = self.server.states.get_paginator("get_execution_history").paginate(executionArn=execution)
         return Execution(description, [event for page in pages for event in page["events"]])

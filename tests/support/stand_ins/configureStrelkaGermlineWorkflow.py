@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A stand-in for Strelka 2.9.10's configure step: its options and refusals; leaves a runWorkflow.py."""
+"""A fake configure step of Strelka 2.9.10: the same options and errors; it writes runWorkflow.py."""
 
 import argparse
 import sys

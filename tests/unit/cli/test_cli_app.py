@@ -1,59 +1,69 @@
+from __future__ import annotations
+
 import errno
+from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from seqdrop.plan import steps
+from seqdrop.storage.s3 import IntegrityError
 from seqdrop_cli import app as commands
 from seqdrop_cli.app import app
+from support.cli_aws import seqdrop
 from typer.testing import CliRunner
 
-
-def seqdrop(*words):
-    done = CliRunner().invoke(app, list(words))
-    return done.exit_code, done.output
+COMMANDS = ("up", "down", "reference", "run", "status", "why", "stop", "resume", "redrive", "logs", "demo")
 
 
-def fails_with(monkeypatch, error):
-    def raise_it(*_):
+def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def raise_error(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "open_stack", raise_it)
-    return seqdrop("status")
+    monkeypatch.setattr(commands, "open_stack", raise_error)
 
 
-def test_help_tells_every_command_in_one_line():
+def test_the_help_has_one_line_for_each_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     code, output = seqdrop("--help")
+    listing = [line for line in output.split(" Commands ", 1)[1].splitlines() if line.startswith("│")]
     assert code == 0
-    for command in ("up", "down", "reference", "run", "status", "why", "stop", "logs", "demo"):
-        assert f"\n│ {command} " in output
+    assert [line.split()[1] for line in listing] == list(COMMANDS)
 
 
-def test_ctrl_c_is_a_sentence_and_130(monkeypatch):
-    assert fails_with(monkeypatch, KeyboardInterrupt()) == (130, "Interrupted. Nothing was left running.\n")
-
-
-def test_a_full_disk_is_a_sentence(monkeypatch):
-    error = OSError(errno.ENOSPC, "No space left on device", "/data/S.bam")
-    code, output = fails_with(monkeypatch, error)
-    assert (code, output) == (1, "The disk is full at /data/S.bam: make room and run the same command again.\n")
+def test_the_help_of_args_and_logs_has_every_step_and_every_option_of_its_tools() -> None:
+    run, logs = " ".join(seqdrop("run", "--help")[1].split()), seqdrop("logs", "--help")[1]
+    for step in steps.STEPS:
+        assert step.name in logs
+        for tool in step.tools:
+            assert not tool.options or f"{step.name} ({tool.name})" in run
+            assert all(option in run for option in tool.options)
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "code", "message"),
     [
-        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), "http://127.0.0.1:9 does not answer"),
-        (NoCredentialsError(), "No AWS credentials were found"),
+        (KeyboardInterrupt(), 130, "Interrupted. Nothing was left running."),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/data/S.bam"),
+            1,
+            "The disk is full at /data/S.bam: free some space and run the same command again.",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "/data"), 1, "Permission denied at /data"),
+        (IntegrityError("s3://b/k: 1 of 2 bytes arrived"), 1, "s3://b/k: 1 of 2 bytes arrived: run the same command"),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), 1, "http://127.0.0.1:9 does not answer"),
+        (NoCredentialsError(), 1, "No AWS credentials were found"),
     ],
 )
-def test_what_aws_says_is_a_sentence(monkeypatch, error, sentence):
-    code, output = fails_with(monkeypatch, error)
-    assert code == 1
-    assert output.startswith(sentence)
+def test_an_error_that_a_user_can_correct_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
+) -> None:
+    raise_in_command(monkeypatch, error)
+    exit_code, output = seqdrop("status")
+    assert exit_code == code
+    assert output.startswith(message)
+    assert output.count("\n") == 1
 
 
-def test_a_mistake_in_the_program_keeps_its_traceback(monkeypatch):
-    def mistake(*_):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(commands, "open_stack", mistake)
-    done = CliRunner().invoke(app, ["status"])
-    assert isinstance(done.exception, ZeroDivisionError)
+def test_an_error_in_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    raise_in_command(monkeypatch, ZeroDivisionError())
+    assert isinstance(CliRunner().invoke(app, ["status"]).exception, ZeroDivisionError)

@@ -1,17 +1,20 @@
+from __future__ import annotations
+
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from seqdrop_cli import embedded, preflight, project
-from seqdrop_cli.app import app
-from seqdrop_cli.problem import Problem
-from typer.testing import CliRunner
+from seqdrop_cli import embedded, project
+from seqdrop_cli.errors import CliError
+from support.cli_aws import seqdrop
 
-# Stands in for the embedded AWS: the same words, the same state file, the same end.
+# A fake of the embedded AWS: the same options, the same state file, the same end.
 SERVER = """
 import argparse, json, os, pathlib, signal, sys
 parser = argparse.ArgumentParser()
@@ -28,108 +31,123 @@ def end(*_):
     state.unlink()
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
+outputs = {"FastqBucket": "fastq", "Aligner": "bwa", "Caller": "bcftools", "Words": args.parameter,
+    "Faults": args.inject}
 state.write_text(json.dumps({"pid": os.getpid(), "endpoint": "http://127.0.0.1:9", "region": "us-east-1",
-    "executor": "process", "executor_reason": "no engine", "outputs": {"FastqBucket": "fastq", "Words": args.parameter,
-        "Faults": args.inject},
-    "skipped": []}))
+    "executor": "process", "executor_reason": "no engine", "outputs": outputs, "skipped": []}))
 signal.pause()
 """
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A checkout that is built already, with a stand-in for the server first on the path."""
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A built checkout, with the fake server first on the path of Python."""
     (tmp_path / "template.yaml").touch()
     (tmp_path / "containers").mkdir()
     (tmp_path / "containers" / "tag").write_text("echo BwaImageTag=0123abcd\n")
     (tmp_path / ".aws-sam" / "build").mkdir(parents=True)
     (tmp_path / ".aws-sam" / "build" / "template.yaml").touch()
-    (tmp_path / "stand_in" / "embedded_aws").mkdir(parents=True)
-    (tmp_path / "stand_in" / "embedded_aws" / "__main__.py").write_text(SERVER)
-    (tmp_path / "stand_in" / "embedded_aws" / "__init__.py").touch()
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stand_in"))
+    (tmp_path / "fake" / "embedded_aws").mkdir(parents=True)
+    (tmp_path / "fake" / "embedded_aws" / "__main__.py").write_text(SERVER)
+    (tmp_path / "fake" / "embedded_aws" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    if found := embedded.running():
-        embedded.stop(found)
+    if server := embedded.running():
+        embedded.stop(server)
 
 
-def seqdrop(*words):
-    done = CliRunner().invoke(app, list(words))
-    return done.exit_code, done.output
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists() and "embedded_aws" in embedded.command_line(pid)
 
 
-def is_alive(pid):
-    return os.path.exists(f"/proc/{pid}") and "embedded_aws" in embedded._command_line(pid)  # noqa: PTH110
+def running() -> embedded.Embedded:
+    server = embedded.running()
+    assert server
+    return server
 
 
-def test_up_then_down_leaves_nothing(checkout):
+def test_after_up_and_down_nothing_is_left(checkout: Path) -> None:
     code, output = seqdrop("up", "--json")
     state = json.loads(output.splitlines()[0])
     assert code == 0
     assert state["endpoint"] == "http://127.0.0.1:9"
     assert is_alive(state["pid"])
-    assert seqdrop("down") == (0, "Down.\n")
+    assert seqdrop("down") == (0, "The embedded AWS is down. Everything in it was deleted.\n")
     assert not is_alive(state["pid"])
     assert not embedded.state_file().exists()
 
 
-def test_up_passes_the_parameters_of_samconfig_and_then_those_given(checkout):
+def test_up_prints_the_outputs_and_the_missing_programs(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin/none")
+    code, output = seqdrop("up")
+    assert code == 0
+    assert "The embedded AWS is up at http://127.0.0.1:9; jobs run as processes of this machine." in output
+    assert f"  {'FastqBucket':<30} fastq\n" in output
+    assert "aws --endpoint-url http://127.0.0.1:9 s3 cp NA12878_R1.fastq.gz s3://fastq/" in output
+    assert "(or `make tools`) installs what is missing." in output
+
+
+def test_up_passes_the_parameters_of_samconfig_then_those_of_the_command(checkout: Path) -> None:
     (checkout / "samconfig.toml").write_text('[local.deploy.parameters]\nparameter_overrides = ["Aligner=bwa_mem3"]\n')
-    found = embedded.start(parameters=["Aligner=bwa"])
-    assert found.outputs["Words"] == ["Aligner=bwa_mem3", "BwaImageTag=0123abcd", "Aligner=bwa"]
+    assert seqdrop("up", "--parameter", "Aligner=bwa", "--json")[0] == 0
+    words: object = running().outputs["Words"]
+    assert words == ["Aligner=bwa_mem3", "BwaImageTag=0123abcd", "Aligner=bwa"]
 
 
-def test_up_hands_on_the_file_of_faults(checkout):
+def test_up_passes_the_file_of_faults(checkout: Path) -> None:
     assert seqdrop("up", "--inject", "faults.json", "--json")[0] == 0
-    assert embedded.running().outputs["Faults"] == str(checkout / "faults.json")
+    assert running().outputs["Faults"] == str(checkout / "faults.json")
 
 
-def test_faults_are_for_the_embedded_aws_only(checkout):
+def test_faults_are_for_the_embedded_aws_only(checkout: Path) -> None:
     code, output = seqdrop("up", "--stack", "production", "--inject", "faults.json")
     assert code == 2
     assert "No such option" in output
     assert embedded.running() is None
 
 
-def test_a_second_up_says_where_the_first_is(checkout):
+def test_a_second_up_has_the_address_of_the_first(checkout: Path) -> None:
     embedded.start()
     code, output = seqdrop("up")
     assert code == 1
-    assert "up already at http://127.0.0.1:9" in output
+    assert "already up at http://127.0.0.1:9" in output
 
 
-def test_a_server_that_cannot_start_is_quoted(checkout):
+def test_a_server_that_cannot_start_has_its_reason(checkout: Path) -> None:
     code, output = seqdrop("up", "--port", "1")
     assert code == 1
-    assert "port 1 is busy" in output
+    assert "The embedded AWS did not start: port 1 is busy" in output
 
 
-def test_a_server_that_ends_by_itself_just_then_is_down(checkout, monkeypatch):
-    found = embedded.start()
-    os.kill(found.pid, signal.SIGKILL)
-    os.waitpid(found.pid, 0)
-    seen = iter([True, False])
-    monkeypatch.setattr(embedded, "_is_ours", lambda _: next(seen, False))
-    embedded.stop(found)
+def test_a_server_that_has_just_ended_is_down(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the check that it is alive and the signal, it ends by itself."""
+    server = embedded.start()
+    os.kill(server.pid, signal.SIGKILL)
+    os.waitpid(server.pid, 0)
+    alive = iter([True, False])
+    monkeypatch.setattr(embedded, "_is_alive", lambda _: next(alive, False))
+    embedded.stop(server)
     assert not embedded.state_file().exists()
 
 
-def test_a_server_that_another_command_has_just_started_is_not_taken_for_ones_own(checkout, monkeypatch):
+def test_the_server_of_another_command_is_not_mistaken_for_its_own(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = embedded.start()
-    monkeypatch.setattr(embedded, "running", lambda: None)  # it was not there yet when this one looked
-    with pytest.raises(Problem, match="port 1 is busy"):
+    monkeypatch.setattr(embedded, "running", lambda: None)  # as if the other had started a moment later
+    with pytest.raises(CliError, match="port 1 is busy"):
         embedded.start(port=1)
     assert is_alive(other.pid)
     assert embedded.Embedded.read(embedded.state_file()) == other
     embedded.stop(other)
 
 
-def test_down_with_nothing_up_is_a_sentence(checkout):
-    assert seqdrop("down") == (1, "Nothing is up here.\n")
+def test_down_without_a_server_is_refused(checkout: Path) -> None:
+    assert seqdrop("down") == (1, "No embedded AWS is up: there is nothing to stop.\n")
 
 
-def test_a_state_file_of_a_process_that_is_another_now_does_not_count(checkout):
+def test_a_state_file_whose_process_id_is_another_process_is_ignored(checkout: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
         embedded.state_file().parent.mkdir()
         embedded.state_file().write_text(json.dumps({"pid": other.pid, "endpoint": "x"}))
@@ -138,34 +156,36 @@ def test_a_state_file_of_a_process_that_is_another_now_does_not_count(checkout):
         other.terminate()
 
 
-def test_an_aws_for_one_command_goes_with_it_even_when_it_fails(checkout):
-    def fail(pid):
+def test_a_temporary_server_ends_with_its_command_even_if_that_fails(checkout: Path) -> None:
+    pids = []
+
+    def fail(pid: int) -> None:
         assert is_alive(pid)
         pids.append(pid)
         raise ZeroDivisionError
 
-    pids = []
-    with pytest.raises(ZeroDivisionError), embedded.for_this_command() as found:
-        fail(found.pid)
+    with pytest.raises(ZeroDivisionError), embedded.temporary() as server:
+        fail(server.pid)
     assert not is_alive(pids[0])
 
 
-def test_a_terminated_command_takes_its_aws_down(checkout):
+def test_a_terminated_command_stops_its_temporary_server(checkout: Path) -> None:
     script = (
-        "import time; from seqdrop_cli import embedded, problem; problem.hear_termination()\n"
-        "with embedded.for_this_command() as found:\n    print(found.pid, flush=True)\n"
+        "import time; from seqdrop_cli import embedded, errors; errors.interrupt_on_termination()\n"
+        "with embedded.temporary() as server:\n    print(server.pid, flush=True)\n"
         "    for _ in range(600): time.sleep(0.1)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as command:
+        assert command.stdout
         pid = int(command.stdout.readline())
         command.send_signal(signal.SIGTERM)
         command.wait(300)
     assert not is_alive(pid)
 
 
-def test_a_build_older_than_a_source_is_built_anew(checkout, monkeypatch):
+def test_a_template_older_than_a_source_is_built_again(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (checkout / "bin").mkdir()
     (checkout / "bin" / "python").symlink_to(sys.executable)
     sam = checkout / "bin" / "sam"
@@ -174,32 +194,18 @@ def test_a_build_older_than_a_source_is_built_anew(checkout, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
     future = time.time() + 100
     os.utime(checkout / "template.yaml", (future, future))
-    with pytest.raises(Problem, match=r"`sam build` failed:\n  Error: it is broken"):
+    with pytest.raises(CliError, match=r"`sam build` failed:\n  Error: it is broken"):
         project.built_template()
 
 
-def test_parameters_of_samconfig_may_be_one_string(checkout):
+def test_the_parameters_of_samconfig_may_be_one_string(checkout: Path) -> None:
     (checkout / "samconfig.toml").write_text("[local.deploy.parameters]\nparameter_overrides = \"A=1 B='x y'\"\n")
     assert project.local_parameters() == ["A=1", "B=x y", "BwaImageTag=0123abcd"]
 
 
-def test_run_with_nothing_up_and_no_genome_says_what_to_do(checkout):
+def test_a_run_without_a_server_and_a_genome_is_refused(checkout: Path) -> None:
     for mate in (1, 2):
         (checkout / f"S_R{mate}.fastq.gz").write_bytes(b"%d" % mate)
     code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--reference", "hg")
     assert code == 1
-    assert "--reference GENOME.fa" in output
-
-
-def test_missing_tools_are_named_with_the_one_command_that_installs_them(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    missing = preflight.missing_tools({"Aligner": "bwa", "Caller": "bcftools"})
-    assert {"samtools", "bcftools", "bwa", "bgzip", "java"} <= set(missing)
-    assert preflight.sentence(["bgzip", "tabix", "snpEff"]) == (
-        "bgzip, tabix, snpEff are not on PATH: "
-        "`sudo apt-get install tabix libsnpeff-java` (or `make tools`) installs what is missing."
-    )
-
-
-def test_a_tool_that_no_package_has_suggests_the_ones_that_have():
-    assert "Aligner=bwa_mem3" in preflight.sentence(["isaac-align"])
+    assert "give --reference GENOME.fa" in output

@@ -1,49 +1,59 @@
-import json
-from types import SimpleNamespace
+from __future__ import annotations
 
+import json
+from typing import Any
+
+import pytest
+from seqdrop.plan import steps
 from seqdrop_cli import follow
-from seqdrop_cli.follow import Line
-from seqdrop_cli.screen import seconds
+from seqdrop_cli.follow import StepState
+from seqdrop_cli.screen import format_seconds
 
 RUN = "0123"
+Moment = tuple[str, list[tuple[str, str, str | None]]]  # status; step, job id, state of each job
 
 
 class Pipeline:
-    """Step Functions and Batch as the follower sees them: one more look, one more thing has happened."""
+    """Step Functions and Batch at one moment after the other."""
 
     is_embedded, pause = True, 0.0
 
-    def __init__(self, *moments):
+    def __init__(self, *moments: Moment) -> None:
         self._moments = iter(moments)
         self.stepfunctions = self.batch = self
 
-    def describe_execution(self, **_):
-        self.status, self._jobs = next(self._moments)
-        return {"status": self.status}
+    def describe_execution(self, **_: str) -> dict[str, str]:
+        status, self._jobs = next(self._moments)
+        return {"status": status, "input": json.dumps({"steps": ["align", "call", "annotate"]})}
 
-    def get_execution_history(self, nextToken="", **_):  # noqa: N803
-        at = int(nextToken or 0)
+    def get_execution_history(self, nextToken: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803  name in boto3
+        start = int(nextToken or 0)
         outputs = [{"JobName": f"{step}-{RUN}", "JobId": job} for step, job, _ in self._jobs]
         events = [{"taskSubmittedEventDetails": {"output": json.dumps(output)}} for output in outputs] or [{}]
-        return {"events": events[at : at + 1], **({"nextToken": str(at + 1)} if at + 1 < len(events) else {})}
+        token = {"nextToken": str(start + 1)} if start + 1 < len(events) else {}
+        return {"events": events[start : start + 1], **token}
 
-    def describe_jobs(self, jobs):
+    def describe_jobs(self, jobs: list[str]) -> dict[str, Any]:
         states = {job: state for _, job, state in self._jobs}
         times = {"startedAt": 1_000, "stoppedAt": 9_000}
         return {"jobs": [{"jobId": job, "status": states[job], **times} for job in jobs if states[job]]}
 
 
-def test_a_run_is_followed_to_its_end_a_line_a_change(capsys):
-    pipeline = Pipeline(
+def test_a_run_is_followed_to_its_end_with_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline: Any = Pipeline(
         ("RUNNING", []),
         ("RUNNING", [("align", "j1", "RUNNING")]),
         ("RUNNING", [("align", "j1", "RUNNING")]),
         ("RUNNING", [("align", "j1", "FAILED"), ("align", "j2", "RUNNABLE")]),
         ("SUCCEEDED", [("align", "j1", "FAILED"), ("align", "j2", "SUCCEEDED"), ("call", "j3", "SUCCEEDED")]),
     )
-    status, shown = follow.follow(pipeline, "arn", RUN, ("align", "call", "annotate"))
+    status, states = follow.follow(pipeline, "arn", RUN)
     assert status == "SUCCEEDED"
-    assert shown == [Line("align", "done", 8.0, 2), Line("call", "done", 8.0), Line("annotate", "waiting")]
+    assert states == [
+        StepState("align", "done", 8.0, 2),
+        StepState("call", "done", 8.0),
+        StepState("annotate", "waiting"),
+    ]
     assert capsys.readouterr().out.splitlines() == [
         "align      running",
         "align      waiting, try 2",
@@ -52,17 +62,30 @@ def test_a_run_is_followed_to_its_end_a_line_a_change(capsys):
     ]
 
 
-def test_a_job_that_batch_has_forgotten_is_waiting():
-    pipeline = Pipeline(("RUNNING", [("align", "j1", None)]))
+def test_a_job_that_batch_has_deleted_is_shown_as_waiting() -> None:
+    pipeline: Any = Pipeline(("RUNNING", [("align", "j1", None)]))
     pipeline.describe_execution()
-    assert follow.lines(pipeline, "arn", RUN, ()) == [Line("align", "waiting")]
+    assert follow.step_states(pipeline, "arn", RUN, ()) == [StepState("align", "waiting")]
 
 
-def test_after_ctrl_c_the_sentence_names_the_commands_for_that_stack():
-    told = follow.stopped_following(SimpleNamespace(option=" --stack prod"), RUN)
-    assert told.code == 130
-    assert f"seqdrop stop {RUN} --stack prod" in str(told)
+@pytest.mark.parametrize(
+    ("execution", "expected"),
+    [
+        ({"input": json.dumps({"steps": ["align", "polish"]})}, ("align", "polish")),
+        ({"input": json.dumps({"fasta": "s3://b/k", "genes": "none"})}, ("prepare",)),
+        ({"input": json.dumps({"steps": "align"})}, steps.names()),
+        ({"input": "{}"}, steps.names()),
+        ({"input": "[1]"}, steps.names()),
+        ({"input": "not JSON"}, steps.names()),
+        ({}, steps.names()),
+        (None, steps.names()),
+    ],
+)
+def test_the_steps_are_those_of_the_plan_else_those_of_the_table(
+    execution: dict[str, str] | None, expected: tuple[str, ...]
+) -> None:
+    assert follow.plan_steps(execution) == expected
 
 
-def test_seconds_are_written_for_a_person():
-    assert [seconds(value) for value in (7.6, 65, 7_800)] == ["8 s", "1 min 05 s", "2 h 10 min"]
+def test_durations_are_short() -> None:
+    assert [format_seconds(value) for value in (7.6, 65, 7_800)] == ["8 s", "1 min 05 s", "2 h 10 min"]

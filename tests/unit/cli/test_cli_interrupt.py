@@ -1,4 +1,4 @@
-"""Ctrl-C while files travel: a sentence, and nothing left of them."""
+"""Ctrl-C during an upload ends with one sentence and leaves nothing in the bucket."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from moto.s3.models import S3Backend
 from moto.server import ThreadedMotoServer
 from support.waiting import eventually
 
-PATIENCE = 300.0  # seconds; what is waited for takes one
+PATIENCE = 300.0  # seconds; an idle machine needs one
 SIZE = 200 << 20  # bytes, in seven parts
-SLOW = 3.0  # seconds for a part: they outlast the signal
-# `seqdrop run` as far as the upload; stack and session are what `seqdrop up` would give.
+PART_TIME = 3.0  # seconds for a part, so that parts are in progress when the signal comes
+# The upload of `seqdrop run`, in a command that is interrupted like it.
 COMMAND = """
 import sys
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ from seqdrop.storage.uri import S3Uri
 endpoint, fastq = sys.argv[1:]
 stack = Stack("seqdrop", {"FastqBucket": "fastq"}, boto3.Session("a", "b", region_name="us-east-1"), endpoint)
 app.open_stack = lambda *_: stack
-app.runs.rows = lambda _: upload.put(stack, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
+app.run_table.rows = lambda _: upload.upload_files(stack, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
 sys.argv = ["seqdrop", "status"]
 app.main()
 """
@@ -41,12 +41,12 @@ app.main()
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An S3 with one bucket, and nothing that another test has left in it; slow to take the parts of a file."""
+    """An S3 with one empty bucket, which needs seconds for each part of an upload."""
     upload_part = S3Backend.upload_part
 
-    def slow(*given: Any, **named: Any) -> Any:
-        time.sleep(SLOW)
-        return upload_part(*given, **named)
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(PART_TIME)
+        return upload_part(*args, **options)
 
     monkeypatch.setattr(S3Backend, "upload_part", slow)
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -61,12 +61,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("delay", [0, 0.1, 0.3])
-def test_ctrl_c_during_an_upload_is_a_sentence_and_leaves_nothing(server: Any, tmp_path: Path, delay: float) -> None:
+def test_ctrl_c_during_an_upload_is_one_sentence_and_leaves_nothing(server: Any, tmp_path: Path, delay: float) -> None:
     fastq = tmp_path / "S_R1.fastq.gz"
     with fastq.open("wb") as file:
         file.truncate(SIZE)
-    words = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(fastq)]
-    command = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    arguments = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(fastq)]
+    command = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     eventually(lambda: server.list_multipart_uploads(Bucket="fastq").get("Uploads"), "half an upload")
     time.sleep(delay)
     command.send_signal(signal.SIGINT)
@@ -76,26 +76,29 @@ def test_ctrl_c_during_an_upload_is_a_sentence_and_leaves_nothing(server: Any, t
     assert server.list_objects_v2(Bucket="fastq")["KeyCount"] == 0
 
 
-def test_ctrl_c_while_modules_load_ends_without_a_word(tmp_path: Path) -> None:
-    mark = tmp_path / "loading"
-    (tmp_path / "typer.py").write_text(f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(600)\n")
+def test_ctrl_c_while_modules_load_prints_nothing(tmp_path: Path) -> None:
+    marker = tmp_path / "loading"
+    (tmp_path / "typer.py").write_text(
+        f"import pathlib, time\npathlib.Path({str(marker)!r}).touch()\ntime.sleep(600)\n"
+    )
     command = subprocess.Popen(
         [sys.executable, "-m", "seqdrop_cli", "status"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
-    eventually(mark.exists, "the first module")
+    eventually(marker.exists, "the first module")
     command.send_signal(signal.SIGINT)
     printed, _ = command.communicate(timeout=PATIENCE)
     assert (command.returncode, printed) == (-signal.SIGINT, b"")
 
 
-def test_an_upload_that_s3_refuses_is_a_sentence(server: Any, tmp_path: Path) -> None:
+def test_an_upload_that_s3_refuses_is_one_sentence(server: Any, tmp_path: Path) -> None:
     server.delete_bucket(Bucket="fastq")
     (tmp_path / "S_R1.fastq.gz").write_bytes(b"reads")
-    words = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(tmp_path / "S_R1.fastq.gz")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    arguments = [sys.executable, "-c", COMMAND, server.meta.endpoint_url, str(tmp_path / "S_R1.fastq.gz")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Failed to upload {tmp_path / 'S_R1.fastq.gz'} to fastq/S_R1.fastq.gz: ")
-    assert done.stderr.count("\n") == 1
+    refusal = "AWS refused PutObject: NoSuchBucket: The specified bucket does not exist"
+    address = "s3://fastq/S_R1.fastq.gz"
+    assert done.stderr == f"{tmp_path / 'S_R1.fastq.gz'} could not be uploaded to {address}. {refusal}\n"

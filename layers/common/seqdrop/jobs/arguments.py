@@ -39,7 +39,7 @@ def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> a
 
 
 def addresses(text: str) -> S3Uri | list[S3Uri]:
-    """Parse an S3 address, or a JSON list of them: a word with one file for each lane."""
+    """Parse an S3 address, or a JSON list of addresses: inputs and outputs with one file for each lane."""
     if not text.startswith("["):
         return S3Uri.parse(text)
     try:
@@ -49,7 +49,7 @@ def addresses(text: str) -> S3Uri | list[S3Uri]:
 
 
 def optional_uri(text: str) -> S3Uri | None:
-    """Parse an S3 address; return None for the words that stand for none."""
+    """Parse an S3 address; return None for `all` (intervals) and `none` (genes)."""
     return None if text in {WHOLE_GENOME, "none"} else S3Uri.parse(text)
 
 

@@ -26,6 +26,8 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
+PEAK_MEMORY = Path("/sys/fs/cgroup/memory.peak")  # bytes, of the container; absent with cgroup v1
+
 
 @dataclass
 class Workspace:
@@ -191,5 +193,5 @@ def image_digest() -> str:
 def peak_memory() -> int:
     """Return the peak memory in MiB: of the container if its cgroup reports it, else of the largest program."""
     with contextlib.suppress(OSError, ValueError):
-        return int(Path("/sys/fs/cgroup/memory.peak").read_text()) >> 20
+        return int(PEAK_MEMORY.read_text()) >> 20
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10

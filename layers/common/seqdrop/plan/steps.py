@@ -7,6 +7,7 @@ missing.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,3 +135,13 @@ def selected_tools(parameters: Mapping[str, str]) -> list[Tool]:
     tools = {tool.name: tool for step in STEPS for tool in step.tools}
     selected = [tools[parameters[step.parameter]] if step.parameter else step.tools[0] for step in STEPS]
     return [*selected, *PREPARE.tools]
+
+
+def packages() -> tuple[str, ...]:
+    """Return the Debian packages of all tools, each once."""
+    tools = [tool for step in (*STEPS, PREPARE) for tool in step.tools]
+    return tuple(dict.fromkeys(package for tool in tools for package in tool.packages))
+
+
+if __name__ == "__main__":  # `python3 -m seqdrop.plan.steps`, for local/install_tools
+    sys.stdout.write("\n".join(packages()) + "\n")

@@ -33,9 +33,9 @@ def client() -> SFNClient:
     return boto3.client("stepfunctions", config=RETRIES)
 
 
-def arn(name: str) -> str:
-    """Return the ARN of the pipeline's execution with this name."""
-    machine = ":".join(os.environ["STATE_MACHINE"].split(":")[:7])  # without the alias
+def arn(name: str, state_machine: str = "") -> str:
+    """Return the ARN of the execution with this name, by default of the pipeline of this deployment."""
+    machine = ":".join((state_machine or os.environ["STATE_MACHINE"]).split(":")[:7])  # without the alias
     return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
@@ -49,11 +49,12 @@ def start(execution: str, plan: Mapping[str, Any]) -> bool:
     return True
 
 
-def describe(execution: str) -> Mapping[str, Any] | None:
+def describe(execution: str, states: SFNClient | None = None) -> Mapping[str, Any] | None:
     """Return the description of an execution; None if it never began or ended more than 90 days ago."""
+    states = states or client()
     try:
-        return client().describe_execution(executionArn=execution)
-    except client().exceptions.ExecutionDoesNotExist:
+        return states.describe_execution(executionArn=execution)
+    except states.exceptions.ExecutionDoesNotExist:
         return None
 
 

@@ -8,6 +8,7 @@ from seqdrop.plan import layout
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
+from seqdrop.storage.s3 import Store
 
 
 class UnpreparedError(Exception):
@@ -17,10 +18,11 @@ class UnpreparedError(Exception):
 def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
     """Return the fingerprint of the reference; raise UnpreparedError, ChoiceError."""
     folder = layout.reference_uri(bucket, choices.reference).parent
-    try:
-        summary: dict[str, Any] = s3.store().read_json(folder / REFERENCE_JSON)
-    except s3.MissingError:
-        raise UnpreparedError(f"reference {choices.reference} is not prepared; {_prepared(bucket)}") from None
+    summary = read_summary(s3.store(), bucket, choices.reference)
+    if summary is None:
+        names = prepared_names(s3.store(), bucket)
+        others = f"prepared are: {', '.join(names)}" if names else "none is prepared yet"
+        raise UnpreparedError(f"reference {choices.reference} is not prepared; {others}")
     if aligner not in summary["indexes"]:
         indexes = ", ".join(summary["indexes"])
         raise UnpreparedError(
@@ -32,7 +34,16 @@ def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
     return str(summary["fingerprint"])
 
 
-def _prepared(bucket: str) -> str:
-    keys = s3.store().list_keys(bucket, "")
-    names = sorted({key.split("/")[0] for key in keys if key.endswith(f"/{REFERENCE_JSON}")})
-    return f"prepared are: {', '.join(names)}" if names else "none is prepared yet"
+def read_summary(store: Store, bucket: str, name: str) -> dict[str, Any] | None:
+    """Return reference.json of a prepared reference; None if it is not prepared."""
+    try:
+        summary: dict[str, Any] = store.read_json(layout.reference_uri(bucket, name).parent / REFERENCE_JSON)
+    except s3.MissingError:
+        return None
+    return summary
+
+
+def prepared_names(store: Store, bucket: str) -> list[str]:
+    """Return the names of the prepared references."""
+    keys = store.list_keys(bucket, "")
+    return sorted({key.split("/")[0] for key in keys if key.endswith(f"/{REFERENCE_JSON}")})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -45,9 +45,14 @@ def hours_since(time_text: str) -> float:
     return (datetime.now(UTC) - then).total_seconds() / 3600
 
 
-def get(run: str) -> Row | None:
-    """Return the row of a run; None if there is none."""
-    return run_table().get_item(Key={"run": run}, ConsistentRead=True).get("Item")
+def get(run: str, table: Table | None = None) -> Row | None:
+    """Return the row of a run, by default from the table of this deployment; None if there is none."""
+    return (table or run_table()).get_item(Key={"run": run}, ConsistentRead=True).get("Item")
+
+
+def every(table: Table) -> Iterator[Row]:
+    """Yield every row of a table, in no order."""
+    yield from _pages(table.scan)
 
 
 def create(row: Mapping[str, Any]) -> bool:
@@ -142,13 +147,16 @@ def _waiting_id(bucket: str, names: Sequence[str]) -> str:
 
 
 def _query(index: str, condition: ConditionBase) -> Iterator[Row]:
-    query: dict[str, Any] = {"IndexName": index, "KeyConditionExpression": condition}
+    yield from _pages(run_table().query, IndexName=index, KeyConditionExpression=condition)
+
+
+def _pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
     while True:
-        page = run_table().query(**query)
+        page = read(**request)
         yield from page["Items"]
         if "LastEvaluatedKey" not in page:
             return
-        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 def _update(

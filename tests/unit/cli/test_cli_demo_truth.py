@@ -1,24 +1,27 @@
+from __future__ import annotations
+
 import gzip
+from pathlib import Path
 
 from seqdrop_cli.demo import truth
 from seqdrop_cli.demo.effects import Variant
-from seqdrop_cli.demo.planting import Planted
 from seqdrop_cli.demo.truth import Call, Comparison
+from seqdrop_cli.demo.variants import PlantedVariant
 
-MISSENSE = Planted(Variant("c", 99, "A", "G"), (True, False), "missense_variant")
-DELETION = Planted(Variant("c", 199, "CTG", "C"), (True, True), "frameshift_variant")
-ELSEWHERE = Planted(Variant("c", 299, "A", "T"), (False, True), "")
+MISSENSE = PlantedVariant(Variant("c", 99, "A", "G"), (True, False), "missense_variant")
+DELETION = PlantedVariant(Variant("c", 199, "CTG", "C"), (True, True), "frameshift_variant")
+ELSEWHERE = PlantedVariant(Variant("c", 299, "A", "T"), (False, True), "")
 
 
-def test_calls_are_counted_as_found_missed_and_extra():
+def test_calls_are_counted_as_found_missed_and_extra() -> None:
     calls = {
         ("c", 100, "A", "G"): Call("0/1", ("missense_variant", "splice_region_variant")),
         ("c", 200, "CTG", "C"): Call("0/1", ("intron_variant",)),
         ("c", 999, "A", "T"): Call("0/1", ()),
     }
     assert truth.compare([MISSENSE, DELETION, ELSEWHERE], calls) == Comparison(
-        planted=3,
-        found=2,
+        expected=3,
+        matches=2,
         missed=[("c", 300, "A", "T")],
         extra=[("c", 999, "A", "T")],
         wrong_genotypes=[("c", 200, "CTG", "C")],
@@ -27,21 +30,21 @@ def test_calls_are_counted_as_found_missed_and_extra():
     )
 
 
-def test_recall_and_precision_of_nothing_are_whole():
+def test_recall_and_precision_without_variants_are_one() -> None:
     empty = truth.compare([], {})
     assert (empty.recall, empty.precision) == (1.0, 1.0)
 
 
-def test_no_calls_at_all_is_recall_zero():
+def test_the_recall_without_calls_is_zero() -> None:
     assert truth.compare([MISSENSE], {}).recall == 0.0
 
 
-def test_a_site_is_written_the_shortest_way():
+def test_a_site_has_its_shortest_form() -> None:
     assert truth.trimmed("c", 10, "CATG", "CTG") == ("c", 10, "CA", "C")
     assert truth.trimmed("c", 10, "CAG", "CTG") == ("c", 11, "A", "T")
 
 
-def test_a_gzipped_vcf_is_read_with_genotypes_and_the_gravest_effect(tmp_path):
+def test_a_gzipped_vcf_is_read_with_genotypes_and_the_most_severe_effect(tmp_path: Path) -> None:
     rows = [
         "##fileformat=VCFv4.2",
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS",

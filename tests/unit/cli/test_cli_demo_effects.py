@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pytest
 from seqdrop_cli.demo.effects import Variant, effect, translate
 from seqdrop_cli.demo.genome import Gene, Genome, reverse_complement
@@ -9,24 +11,24 @@ INTRON = "GTAAGT" + "TCTACTTGATCCATTGCAAC" * 2 + "TTGCAG"
 TRANSCRIPT = LEFT + CODING[:18] + INTRON + CODING[18:] + LEFT
 FORWARD = Gene("F", "c", "+", ((10, 38), (90, 115)), ((20, 38), (90, 105)))
 SIZE = len(TRANSCRIPT)
-BACKWARD = Gene("B", "c", "-", ((10, 35), (87, 115)), ((SIZE - 105, SIZE - 90), (SIZE - 38, SIZE - 20)))
+REVERSE = Gene("B", "c", "-", ((10, 35), (87, 115)), ((SIZE - 105, SIZE - 90), (SIZE - 38, SIZE - 20)))
 
 
-def on_plus(start, ref, alt):
+def effect_on_plus(start: int, ref: str, alt: str) -> str:
     genome = Genome({"c": TRANSCRIPT}, (FORWARD,))
     assert TRANSCRIPT[start : start + len(ref)] == ref
     return effect(Variant("c", start, ref, alt), genome)
 
 
-def on_minus(start, ref, alt):
-    """The same change of the transcript, seen from the other strand."""
-    flipped = reverse_complement(TRANSCRIPT)
-    indel = int(len(ref) != len(alt))  # its anchor base stands on the other side now
-    place = SIZE - start - len(ref) - indel
-    anchor = flipped[place] * indel
-    variant = Variant("c", place, anchor + reverse_complement(ref[indel:]), anchor + reverse_complement(alt[indel:]))
-    assert flipped[place : place + len(variant.ref)] == variant.ref
-    return effect(variant, Genome({"c": flipped}, (BACKWARD,)))
+def effect_on_minus(start: int, ref: str, alt: str) -> str:
+    """Return the effect of the same change of the transcript, if the gene is on the other strand."""
+    complement = reverse_complement(TRANSCRIPT)
+    indel = int(len(ref) != len(alt))  # its anchor base is on the other side of it
+    position = SIZE - start - len(ref) - indel
+    anchor = complement[position] * indel
+    variant = Variant("c", position, anchor + reverse_complement(ref[indel:]), anchor + reverse_complement(alt[indel:]))
+    assert complement[position : position + len(variant.ref)] == variant.ref
+    return effect(variant, Genome({"c": complement}, (REVERSE,)))
 
 
 CASES = [
@@ -46,17 +48,19 @@ CASES = [
 ]
 
 
-def test_the_two_test_genes_read_the_same():
+def test_both_test_genes_have_the_same_coding_sequence() -> None:
     assert FORWARD.coding_sequence(TRANSCRIPT) == CODING
-    assert BACKWARD.coding_sequence(reverse_complement(TRANSCRIPT)) == CODING
+    assert REVERSE.coding_sequence(reverse_complement(TRANSCRIPT)) == CODING
     assert translate(CODING) == "MKWALCKGQH*"
 
 
 @pytest.mark.parametrize(("start", "ref", "alt", "expected"), CASES)
-def test_an_effect_is_named_on_the_forward_strand(start, ref, alt, expected):
-    assert on_plus(start, ref, alt) == expected
+def test_an_effect_is_predicted_on_the_forward_strand(start: int, ref: str, alt: str, expected: str) -> None:
+    assert effect_on_plus(start, ref, alt) == expected
 
 
 @pytest.mark.parametrize(("start", "ref", "alt", "expected"), CASES)
-def test_the_same_change_has_the_same_effect_on_the_backward_strand(start, ref, alt, expected):
-    assert on_minus(start, ref, alt) == expected
+def test_the_same_change_has_the_same_effect_on_the_reverse_strand(
+    start: int, ref: str, alt: str, expected: str
+) -> None:
+    assert effect_on_minus(start, ref, alt) == expected

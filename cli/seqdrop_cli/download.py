@@ -1,0 +1,64 @@
+"""Download the results of a run: everything except the receipts and verdicts of its jobs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from seqdrop.plan.names import MANIFEST
+from seqdrop.storage.uri import S3Uri
+
+from seqdrop_cli.errors import CliError
+from seqdrop_cli.screen import console, say
+from seqdrop_cli.stack import Stack
+
+RECORDS = ("jobs/", "failures/")  # receipts and verdicts, which the manifest summarizes
+MAIN_SUFFIXES = (".bam", ".annotated.vcf.gz", ".vcf.gz", ".report.html", MANIFEST)
+
+
+def download_results(stack: Stack, row: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Download the results of a run and verify each file; return the paths."""
+    results = S3Uri.parse(str(row["results"]))
+    sizes = _sizes(stack, results)
+    _check_free_space(folder, sum(sizes.values()))
+    files = []
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as progress:
+        task = progress.add_task("results", total=sum(sizes.values()))
+        for name, size in sizes.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            stack.store.download(results / name, file)
+            progress.advance(task, size)
+            files.append(file)
+    return files
+
+
+def _sizes(stack: Stack, results: S3Uri) -> dict[str, int]:
+    """Return the size in bytes of each result by its name in the results folder."""
+    prefix = f"{results.key}/"
+    objects = stack.store.list_objects(results.bucket, prefix)
+    sizes = {entry["Key"].removeprefix(prefix): entry["Size"] for entry in objects}
+    return {name: size for name, size in sizes.items() if not name.startswith(RECORDS)}
+
+
+def _check_free_space(folder: Path, needed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise CliError(
+            f"The results need {needed:,} bytes and {folder} has {free:,} free: free some space or give --results DIR."
+        )
+
+
+def show_files(files: list[Path]) -> None:
+    """Print the main results; the other files are in the same folder."""
+    for suffix in MAIN_SUFFIXES:
+        for file in files:
+            if file.name.endswith(suffix) and not (suffix == ".vcf.gz" and file.name.endswith(".annotated.vcf.gz")):
+                say(f"  {file}")
+    if not any(file.name == MANIFEST for file in files):
+        say(f"  {len(files)} files, but no {MANIFEST}: the run is not complete")

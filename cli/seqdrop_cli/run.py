@@ -1,0 +1,182 @@
+"""`seqdrop run`: upload FASTQs, wait until their run starts, follow it, download its results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seqdrop.plan import steps
+from seqdrop.plan.choices import Choices
+from seqdrop.runs import executions
+from seqdrop.runs.table import RUNNING, Row
+
+from seqdrop_cli import download, reference, run_table, upload, why
+from seqdrop_cli.errors import CliError, describe_os_error
+from seqdrop_cli.fastqs import Fastqs
+from seqdrop_cli.follow import StepState, follow, interrupted_following
+from seqdrop_cli.reference import Source
+from seqdrop_cli.screen import say
+from seqdrop_cli.stack import Stack
+from seqdrop_cli.status import duration
+
+START_TIMEOUT = 60  # seconds from the upload to the row of the run: an event and a cold function take a few
+CLOSE_TIMEOUT = 15  # seconds from the end of an execution to that of its row
+WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """The arguments of `seqdrop run`."""
+
+    fastqs: Fastqs
+    reference: str | None  # None: the default reference of the stack
+    source: Source | None = None  # of a reference to prepare first
+    intervals: str = ""
+    args: dict[str, list[str]] | None = None  # step -> options of its tool
+    prefix: str = ""
+    results: Path | None = None
+    priority: str = "normal"
+
+    @property
+    def choices(self) -> Choices:
+        """The choices that the FASTQs carry as metadata."""
+        name = self.source.name if self.source else self.reference or ""
+        return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that ended with results."""
+
+    row: Row
+    steps: list[StepState]
+    files: list[Path]
+
+
+def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
+    """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
+    name = _prepared_reference(stack, request)
+    run_id = _upload(stack, request, name)
+    with _run_continues(stack, run_id):
+        row = wait_for_start(stack, run_id)
+    row, states = follow_run(stack, run_id, run_table.execution_of(row))
+    return RunResult(row, states, _download(stack, request, row))
+
+
+def follow_run(stack: Stack, run_id: str, execution: str) -> tuple[Row, list[StepState]]:
+    """Follow a run to its end; return its row and its steps. Raise CliError if it fails, after explaining why."""
+    with _run_continues(stack, run_id):
+        status, states = follow(stack, execution, run_id)
+    row = _closed_row(stack, run_id, execution, status)
+    if row["status"] not in WITH_RESULTS:
+        why.explain(stack, row)
+        raise CliError(f"\nRun {run_id} of {row.get('sample', '?')} ended as {row['status']}.")
+    return row, states
+
+
+def _prepared_reference(stack: Stack, request: RunRequest) -> str:
+    """Return the name of the reference, after its preparation if the request has its source."""
+    if request.source is None:
+        return reference.resolve(stack, request.reference)
+    say(f"Preparing reference {request.source.name}")
+    reference.show(request.source.name, reference.prepare(stack, request.source))
+    return request.source.name
+
+
+def _upload(stack: Stack, request: RunRequest, reference_name: str) -> str:
+    """Upload the files, unless a run of the same files and choices runs or has results; return the run id."""
+    metadata = request.choices.to_metadata()
+    choices = replace(request.choices, reference=reference_name)
+    genome = reference.fingerprint(stack, reference_name)
+    fastqs = request.fastqs
+    for destination in upload.destinations(stack, fastqs, request.prefix, metadata):
+        stored = destination.upload_missing(stack, metadata)
+        run_id = upload.run_id(stack, fastqs, stored, choices, genome)
+        if not destination.is_complete:
+            say(f"Run {run_id}: {len(stored)} files of {fastqs.sample} are in s3://{stack['FastqBucket']}")
+            return run_id
+        row = run_table.get(stack, run_id)
+        if row and row["status"] in {*WITH_RESULTS, RUNNING}:
+            say(f"These files were uploaded before: run {run_id}, {row['status'].lower()}.")
+            return run_id
+    raise CliError(
+        f"These files were uploaded {upload.MAX_FOLDERS} times and every run failed: `seqdrop why latest{stack.option}`"
+    )
+
+
+def wait_for_start(stack: Stack, run_id: str) -> Row:
+    """Return the row of a run as soon as it has an execution; raise CliError if it was refused or does not start."""
+    execution = executions.arn(run_id, stack["PipelineStateMachine"])
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if (row := run_table.get(stack, run_id)) and (row.get("execution") or row["status"] != RUNNING):
+            return _check_started(stack, row)
+        if stack.status_of(execution):  # the row is written after the execution was started
+            return {"run": run_id, "execution": execution, "status": RUNNING}
+        time.sleep(stack.pause)
+    raise CliError(
+        f"The files were uploaded, but no run started within {START_TIMEOUT} s: see the log of the function start_run "
+        f"and its dead letter queue. `seqdrop status{stack.option}` shows the run if it starts later."
+    )
+
+
+def _check_started(stack: Stack, row: Row) -> Row:
+    if not row.get("execution"):
+        why.explain(stack, row)
+        raise CliError(f"\nRun {row['run']} was refused before it started.")
+    return row
+
+
+@contextmanager
+def _run_continues(stack: Stack, run_id: str) -> Iterator[None]:
+    """Report on Ctrl-C that the run continues: after the upload it needs this command no more."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if stack.is_temporary:
+            raise
+        raise interrupted_following(stack, run_id) from None
+
+
+def _closed_row(stack: Stack, run_id: str, execution: str, status: str) -> Row:
+    """Return the row after its execution ended; a stop reaches the row by an event, a moment later."""
+    deadline = time.monotonic() + CLOSE_TIMEOUT
+    row: Row = {}
+    while time.monotonic() < deadline:
+        row = run_table.get(stack, run_id) or {}
+        if row.get("status", RUNNING) != RUNNING:
+            return row
+        time.sleep(stack.pause)
+    description: Any = stack.stepfunctions.describe_execution(executionArn=execution)
+    error = {"class": description.get("error", ""), "message": description.get("cause", "")}
+    return {"run": run_id, **row, "status": status, **error}
+
+
+def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
+    folder = request.results or Path("results") / request.fastqs.sample / str(row["run"])
+    time_taken = duration(row)
+    ending = f"Run {row['run']} {str(row['status']).lower()}{f' in {time_taken}' if time_taken else ''}"
+    try:
+        files = download.download_results(stack, row, folder)
+    except OSError as error:
+        raise CliError(f"{ending}; its results are at {row['results']}. {describe_os_error(error)}") from None
+    say(f"{ending}:", style="green")
+    download.show_files(files)
+    if row["status"] == "INCOMPLETE":
+        why.explain(stack, row)
+    return files
+
+
+def parse_args(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Parse `--args`: `align=--no-mark-duplicates` -> {"align": ["--no-mark-duplicates"]}; raise CliError."""
+    args: dict[str, list[str]] = {}
+    for text in texts:
+        step, _, words = text.partition("=")
+        if step not in steps.names() or not words.split():
+            raise CliError(f"--args {text!r}: expected STEP=OPTIONS, with a STEP of {', '.join(steps.names())}.")
+        args[step] = [*args.get(step, []), *words.split()]
+    return args

@@ -1,0 +1,99 @@
+"""`seqdrop logs` on a run whose execution was deleted, so that its receipts name its jobs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from seqdrop_cli import app as commands
+from seqdrop_cli.stack import Stack
+from support import cli_aws
+
+LINE = {"level": "INFO", "message": "uploaded", "timestamp": "2026-03-01 10:00:07,992+0000", "run": "r", "size": 7}
+ROW = {"run": cli_aws.RUN, "sample": "S1", "status": "SUCCEEDED", "results": cli_aws.RESULTS}
+Logs = Callable[..., list[str]]
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with cli_aws.stack() as stack:
+        stack.table.put_item(Item={**ROW, "execution": cli_aws.EXECUTION})
+        cli_aws.write_json(stack, "results", f"S1/{cli_aws.RUN}/jobs/call.json", {"job_id": "j7"})
+        stack.logs.create_log_group(logGroupName="/jobs")
+        monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+        yield stack
+
+
+@pytest.fixture
+def logs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Logs:
+    """Write lines to the log stream of the job, then run `seqdrop logs`; return the lines that it prints."""
+
+    def describe_jobs(jobs: list[str]) -> dict[str, Any]:
+        return {"jobs": [{"jobId": job, "container": {"logStreamName": "s"}} for job in jobs]}
+
+    def call(lines: list[str], *words: str) -> list[str]:
+        stack.logs.create_log_stream(logGroupName="/jobs", logStreamName="s")
+        if lines:
+            events: Any = [{"timestamp": round(time.time() * 1000), "message": line} for line in lines]
+            stack.logs.put_log_events(logGroupName="/jobs", logStreamName="s", logEvents=events)
+        code, output = cli_aws.seqdrop("logs", cli_aws.RUN, *words)
+        assert code == 0, output
+        return output.splitlines()
+
+    monkeypatch.setattr(stack.batch, "describe_jobs", describe_jobs)
+    return call
+
+
+def test_json_lines_are_formatted_and_other_lines_unchanged(logs: Logs) -> None:
+    lines = [json.dumps(LINE), json.dumps({**LINE, "tool": "bwa"}), "[M::mem] 7", "7", "{}"]
+    assert logs(lines) == [
+        "== call (j7)",
+        "10:00:07 uploaded  size=7",
+        "10:00:07 bwa: uploaded  size=7",
+        "[M::mem] 7",
+        "7",
+        "{}",
+    ]
+
+
+def test_json_lines_are_unchanged_on_request(logs: Logs) -> None:
+    assert logs([json.dumps(LINE)], "call", "--json") == ["== call (j7)", json.dumps(LINE)]
+
+
+def test_a_log_of_several_pages_is_printed_completely(
+    stack: Stack, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack.logs, "get_log_events", partial(stack.logs.get_log_events, limit=2))
+    lines = [f"line {number}" for number in range(5)]
+    assert logs(lines)[1:] == lines
+
+
+def test_a_missing_log_stream_is_reported(stack: Stack, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack.logs, "create_log_stream", lambda **_: None)
+    assert logs([]) == ["== call (j7)", "(no log: its stream does not exist, or not yet)"]
+
+
+def test_a_job_that_batch_has_deleted_has_no_log(stack: Stack) -> None:
+    code, output = cli_aws.seqdrop("logs", cli_aws.RUN)
+    assert (code, output.splitlines()[1]) == (0, "(no log: the job never ran, or Batch has deleted it)")
+
+
+def test_the_steps_are_those_of_the_plan_of_the_run(stack: Stack) -> None:
+    """An older plan may have a step that no longer exists, and lack a step that was added."""
+    cli_aws.end_execution(stack, cli_aws.RUN, {"steps": ["align", "polish"]})
+    assert cli_aws.seqdrop("logs", cli_aws.RUN, "collect") == (
+        1,
+        "There is no step collect: the steps of this run are align, polish.\n",
+    )
+    code, output = cli_aws.seqdrop("logs", cli_aws.RUN, "polish")
+    assert (code, output) == (1, f"Run {cli_aws.RUN} has no job polish yet, or its jobs were deleted.\n")
+
+
+def test_without_a_plan_the_steps_are_those_of_the_table(stack: Stack) -> None:
+    code, output = cli_aws.seqdrop("logs", cli_aws.RUN, "sort")
+    assert code == 1
+    assert "the steps of this run are align, call, annotate, collect, compose" in output

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from seqdrop.plan import steps
+from seqdrop.plan.steps import PREPARE, SNPEFF_JAR, STEPS, Step, Tool
+from seqdrop_cli import preflight
+
+ROOT = Path(__file__).parents[3]
+PARAMETERS = {"Aligner": "bwa", "Caller": "bcftools"}
+
+
+@pytest.fixture
+def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    return tmp_path
+
+
+def test_every_program_of_the_selected_tools_must_be_on_path(empty_path: Path) -> None:
+    programs = {program for tool in steps.selected_tools(PARAMETERS) for program in tool.programs}
+    assert {"samtools", "bcftools", "bwa", "bgzip", "java", "multiqc"} <= programs
+    assert set(preflight.missing_programs(PARAMETERS)) | {SNPEFF_JAR} == programs | {SNPEFF_JAR}
+    assert "isaac-align" not in programs
+    (empty_path / "bwa").touch(mode=0o755)
+    assert "bwa" not in preflight.missing_programs(PARAMETERS)
+
+
+def test_a_program_with_a_path_must_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jar = tmp_path / "tool.jar"
+    monkeypatch.setattr(steps, "selected_tools", lambda _: [Tool("jar", (), (str(jar),))])
+    assert preflight.missing_programs({}) == [str(jar)]
+    jar.touch()
+    assert preflight.missing_programs({}) == []
+
+
+def test_missing_programs_have_the_command_that_installs_them() -> None:
+    assert preflight.describe_missing(["samtools"]) == (
+        "samtools is not installed. `sudo apt-get install samtools bwa libsnpeff-java default-jre-headless` "
+        "(or `make tools`) installs what is missing."
+    )
+
+
+def test_the_command_has_the_packages_of_every_tool_with_a_missing_program() -> None:
+    sentence = preflight.describe_missing(["bcftools", SNPEFF_JAR])
+    assert sentence.startswith(f"bcftools, {SNPEFF_JAR} are not installed. `sudo apt-get install ")
+    assert {"bcftools", "libsnpeff-java", "default-jre-headless"} <= set(re.findall(r"[\w-]+", sentence))
+
+
+@pytest.mark.parametrize(
+    ("program", "tools"),
+    [
+        ("isaac-align", "`--parameter Aligner=bwa_mem3` or `--parameter Aligner=bwa`"),
+        ("configureStrelkaGermlineWorkflow.py", "`--parameter Caller=bcftools`"),
+    ],
+)
+def test_a_program_without_a_package_has_the_tools_that_can_replace_it(program: str, tools: str) -> None:
+    sentence = preflight.describe_missing([program])
+    assert sentence == f"{program} is not installed. {program} has no package: choose another tool with {tools}."
+
+
+def test_a_program_of_the_environment_has_the_command_that_installs_it() -> None:
+    assert preflight.describe_missing(["multiqc"]) == (
+        "multiqc is not installed. `uv sync --all-extras` installs multiqc into the environment of the project."
+    )
+
+
+def test_a_new_tool_needs_a_row_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = Tool("freebayes", (), ("freebayes",), ("freebayes",))
+    call = Step("call", "CallVariants", (new,), ("bam",), parameter="Caller")
+    monkeypatch.setattr(preflight, "STEPS", (*(step for step in STEPS if step.name != "call"), call))
+    assert "`sudo apt-get install freebayes`" in preflight.describe_missing(["freebayes"])
+
+
+def test_the_script_installs_the_packages_of_all_tools() -> None:
+    command = [sys.executable, "-m", "seqdrop.plan.steps"]
+    packages = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tools = [tool for step in (*STEPS, PREPARE) for tool in step.tools]
+    assert sorted(packages) == sorted({package for tool in tools for package in tool.packages})
+    assert "-m seqdrop.plan.steps" in (ROOT / "local/install_tools").read_text()

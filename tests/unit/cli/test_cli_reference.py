@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from seqdrop_cli import reference
+from seqdrop_cli.errors import CliError
+from seqdrop_cli.reference import Source
+from seqdrop_cli.stack import Stack
+from support import cli_aws
+
+SUMMARY = {"contigs": [{"name": "chr1", "length": 1200}], "indexes": ["bwa"], "fingerprint": "5f0c"}
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    with cli_aws.stack() as stack:
+        cli_aws.write_json(stack, "references", "hg/reference.json", SUMMARY)
+        stack.s3.put_object(Bucket="references", Key="half/source/half.fa", Body=b">c")
+        yield stack
+
+
+def test_the_default_reference_of_the_stack_is_used_if_none_is_chosen(stack: Stack) -> None:
+    assert reference.resolve(stack, None) == "hg"
+
+
+def test_an_unknown_reference_is_refused_with_the_names_of_the_prepared_ones(stack: Stack) -> None:
+    with pytest.raises(CliError, match=r"Reference 'mm' is not prepared \(prepared: hg\)"):
+        reference.resolve(stack, "mm")
+
+
+def test_the_fingerprint_is_that_in_reference_json(stack: Stack) -> None:
+    assert [reference.fingerprint(stack, name) for name in ("hg", "mm")] == ["5f0c", ""]
+
+
+def test_a_reference_has_the_name_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "GRCh38.p14.fa.gz").touch()
+    assert Source.of(tmp_path / "GRCh38.p14.fa.gz", None, None).name == "GRCh38.p14"
+
+
+@pytest.mark.parametrize(
+    ("fasta", "genes", "name", "message"),
+    [
+        ("reads.bam", None, None, r"reads\.bam is not named like a FASTA file: expected \.fa"),
+        ("hg.fa", "genes.bed", None, r"genes\.bed is not named like a GTF, GFF3 or GenBank file"),
+        ("hg.fa", None, "no/slash", "'no/slash' is not a valid name of a reference"),
+        ("absent.fa", None, None, r"absent\.fa: no such file, or it is a directory"),
+    ],
+)
+def test_files_that_cannot_be_a_reference_are_refused(
+    tmp_path: Path, fasta: str, genes: str | None, name: str | None, message: str
+) -> None:
+    for file in {fasta, genes} - {None, "absent.fa"}:
+        (tmp_path / str(file)).touch()
+    with pytest.raises(CliError, match=message):
+        Source.of(tmp_path / fasta, tmp_path / genes if genes else None, name)
+
+
+def test_the_same_files_are_prepared_once(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[str] = []
+
+    def start(**request: Any) -> None:
+        started.append(request["name"])
+        assert json.loads(request["input"])["fasta"] == "s3://references/hg/source/hg.fa"
+
+    (tmp_path / "hg.fa").write_text(">chr1\nACGT\n")
+    monkeypatch.setattr(stack.stepfunctions, "start_execution", start)
+    monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
+    object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
+    source = Source.of(tmp_path / "hg.fa", None, None)
+    assert reference.prepare(stack, source) == SUMMARY
+    monkeypatch.setattr(Stack, "status_of", lambda *_: "SUCCEEDED")
+    assert reference.prepare(stack, source) == SUMMARY
+    assert len(started) == 1
+    assert len(stack.s3.list_object_versions(Bucket="references", Prefix="hg/source/")["Versions"]) == 1
+    reference.show("hg", SUMMARY)
+    assert capsys.readouterr().out == "Reference hg is ready: 1 contig, 1,200 bases, indexed for bwa.\n"

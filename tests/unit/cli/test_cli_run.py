@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from seqdrop.plan.choices import Choices
+from seqdrop.runs import executions
+from seqdrop_cli import run, upload
+from seqdrop_cli.errors import CliError
+from seqdrop_cli.fastqs import Fastqs
+from seqdrop_cli.run import RunRequest
+from seqdrop_cli.stack import Stack
+from support import cli_aws
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    with cli_aws.stack() as stack:
+        cli_aws.write_json(stack, "references", "hg/reference.json", {"contigs": []})
+        yield stack
+
+
+@pytest.fixture
+def request_s1(tmp_path: Path) -> RunRequest:
+    """A request to run two small files with the default reference."""
+    for mate in (1, 2):
+        (tmp_path / f"S1_R{mate}.fastq.gz").write_bytes(b"reads %d" % mate)
+    fastqs = Fastqs.of([tmp_path / "S1_R1.fastq.gz", tmp_path / "S1_R2.fastq.gz"], None)
+    return RunRequest(fastqs, None, results=tmp_path / "out")
+
+
+def earlier_run(stack: Stack, request: RunRequest, **row: Any) -> str:
+    """Upload the files of a request, and write the row of a run of them that has ended; return its id."""
+    stored = next(upload.destinations(stack, request.fastqs, "", {})).upload_missing(stack, {})
+    run_id = upload.run_id(stack, request.fastqs, stored, Choices(reference="hg"), genome="")
+    execution = cli_aws.end_execution(stack, run_id, {"steps": ["align"]})
+    results = f"s3://results/S1/{run_id}"
+    stack.table.put_item(Item={"run": run_id, "sample": "S1", "results": results, "execution": execution, **row})
+    return run_id
+
+
+def uploaded_versions(stack: Stack) -> int:
+    return len(stack.s3.list_object_versions(Bucket="fastq").get("Versions", []))
+
+
+def test_files_of_a_run_with_results_are_not_uploaded_again(
+    stack: Stack, request_s1: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+    result = run.run_pipeline(stack, request_s1)
+    assert result.row["run"] == run_id
+    assert [state.step for state in result.steps] == ["align"]
+    assert uploaded_versions(stack) == 2
+    assert f"These files were uploaded before: run {run_id}, succeeded." in capsys.readouterr().out
+
+
+def test_files_of_a_failed_run_are_uploaded_again(
+    stack: Stack, request_s1: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier_run(stack, request_s1, status="FAILED")
+    monkeypatch.setattr(run, "START_TIMEOUT", 0)
+    with pytest.raises(CliError, match="The files were uploaded, but no run started within 0 s"):
+        run.run_pipeline(stack, request_s1)
+    assert uploaded_versions(stack) == 4
+
+
+def test_a_run_that_was_refused_is_explained(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"run": cli_aws.RUN, "status": "FAILED", "class": "REFERENCE", "message": "hg has no index of bwa."}
+    stack.table.put_item(Item=row)
+    with pytest.raises(CliError, match="was refused before it started"):
+        run.wait_for_start(stack, cli_aws.RUN)
+    assert capsys.readouterr().out.splitlines()[:2] == ["REFERENCE", "hg has no index of bwa."]
+
+
+def test_a_run_whose_execution_is_known_before_its_row_has_started(stack: Stack) -> None:
+    execution = cli_aws.end_execution(stack, cli_aws.RUN, {})
+    assert execution == cli_aws.EXECUTION == executions.arn(cli_aws.RUN, f"{cli_aws.MACHINE}:live")
+    row = run.wait_for_start(stack, cli_aws.RUN)
+    assert row == {"run": cli_aws.RUN, "execution": execution, "status": "RUNNING"}
+
+
+@pytest.mark.parametrize("function", ["wait_for_start", "follow"])
+def test_ctrl_c_after_the_upload_reports_that_the_run_continues(
+    stack: Stack, request_s1: RunRequest, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+    monkeypatch.setattr(run, function, interrupt)
+    with pytest.raises(CliError) as raised:
+        run.run_pipeline(stack, request_s1)
+    assert raised.value.code == 130
+    assert str(raised.value) == (
+        f"Interrupted. The run continues: `seqdrop status {run_id} --stack seqdrop` shows it, "
+        f"`seqdrop stop {run_id} --stack seqdrop` stops it."
+    )
+
+
+def test_results_that_cannot_be_written_stay_in_the_bucket(stack: Stack, request_s1: RunRequest) -> None:
+    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+    assert request_s1.results
+    request_s1.results.write_text("a file")
+    with pytest.raises(CliError) as raised:
+        run.run_pipeline(stack, request_s1)
+    assert str(raised.value) == (
+        f"Run {run_id} succeeded; its results are at s3://results/S1/{run_id}. File exists at {request_s1.results}"
+    )
+
+
+def test_a_row_that_is_never_closed_has_the_error_of_its_execution(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execution = cli_aws.end_execution(stack, cli_aws.RUN, {})
+    monkeypatch.setattr(run, "CLOSE_TIMEOUT", 0)
+    with pytest.raises(CliError, match=f"Run {cli_aws.RUN} of .* ended as ABORTED"):
+        run.follow_run(stack, cli_aws.RUN, execution)
+    assert "ABORTED" in capsys.readouterr().out
+
+
+def test_the_options_for_tools_are_parsed_by_step() -> None:
+    assert run.parse_args(["align=--no-mark-duplicates", "call=-q 20", "call=-x"]) == {
+        "align": ["--no-mark-duplicates"],
+        "call": ["-q", "20", "-x"],
+    }
+
+
+@pytest.mark.parametrize("text", ["sort=-x", "align", "align="])
+def test_options_without_a_step_are_refused(text: str) -> None:
+    with pytest.raises(CliError, match="expected STEP=OPTIONS, with a STEP of align, call"):
+        run.parse_args([text])

@@ -1,0 +1,142 @@
+"""seqdrop.storage.transfers: the progress of a transfer, and uploads in progress when a job is stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
+from seqdrop.storage import s3, transfers
+from seqdrop.storage.transfers import Uploads
+from seqdrop.storage.uri import S3Uri
+
+MIB = 1 << 20
+LONG = 30.0  # seconds: longer than any step of these tests takes
+
+
+@pytest.fixture
+def uri(bucket: str) -> S3Uri:
+    return S3Uri(bucket, "NA12878/r/NA12878.bam")
+
+
+@pytest.fixture
+def client(bucket: str) -> Any:
+    return boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
+
+
+@pytest.fixture
+def uploads(client: Any) -> Uploads:
+    uploads = Uploads()
+    uploads.watch(client)
+    return uploads
+
+
+def start(client: Any, uri: S3Uri) -> str:
+    return str(client.create_multipart_upload(Bucket=uri.bucket, Key=uri.key)["UploadId"])
+
+
+def start_without_answer(client: Any, uri: S3Uri) -> tuple[threading.Thread, threading.Event]:
+    """Start an upload in a thread. S3 answers when the event is set."""
+    sent, answer = threading.Event(), threading.Event()
+
+    def wait_for_answer(**_: Any) -> None:
+        sent.set()
+        answer.wait(LONG)
+
+    client.meta.events.register("before-send.s3.CreateMultipartUpload", wait_for_answer)
+    thread = threading.Thread(target=start, args=(client, uri))
+    thread.start()
+    assert sent.wait(LONG)
+    return thread, answer
+
+
+def in_progress(uri: S3Uri) -> list[str]:
+    answer = s3.store().client.list_multipart_uploads(Bucket=uri.bucket)
+    return [upload["UploadId"] for upload in answer.get("Uploads", [])]
+
+
+def test_the_progress_of_an_upload_adds_up_to_its_size(
+    uri: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 * MIB)
+    monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 * MIB)
+    (tmp_path / "large").write_bytes(bytes(11 * MIB))
+    steps: list[int] = []
+    s3.store().upload(tmp_path / "large", uri, progress=steps.append)
+    assert len(steps) > 1
+    assert sum(steps) == 11 * MIB
+
+
+def test_an_upload_whose_completion_s3_refused_is_aborted(client: Any, uploads: Uploads, uri: S3Uri) -> None:
+    upload_id = start(client, uri)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": "0" * 32}]}
+    with pytest.raises(ClientError, match="InvalidPart"):
+        client.complete_multipart_upload(Bucket=uri.bucket, Key=uri.key, UploadId=upload_id, MultipartUpload=parts)
+    assert in_progress(uri) == [upload_id]
+    uploads.abort(client)
+    assert in_progress(uri) == []
+
+
+def test_an_upload_that_s3_has_just_started_is_aborted_too(
+    client: Any, uploads: Uploads, uri: S3Uri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "START_TIMEOUT", LONG)
+    starting, answer = start_without_answer(client, uri)
+    aborting = threading.Thread(target=uploads.abort, args=(client,))
+    aborting.start()
+    aborting.join(0.2)
+    assert aborting.is_alive()  # it waits for the answer
+    answer.set()
+    aborting.join(LONG)
+    starting.join(LONG)
+    assert in_progress(uri) == []
+
+
+def failed_start(client: Any, uri: S3Uri, name: str) -> None:
+    if name == "refused":
+        with pytest.raises(ClientError, match="NoSuchBucket"):
+            start(client, S3Uri("no-such-bucket", uri.key))
+        return
+
+    def disconnect(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="http://s3")
+
+    client.meta.events.register("before-send.s3.CreateMultipartUpload", disconnect)
+    with pytest.raises(EndpointConnectionError):
+        start(client, uri)
+
+
+@pytest.mark.parametrize("failure", ["refused", "disconnected"])
+def test_a_failed_start_does_not_delay_the_end_of_a_job(
+    client: Any, uploads: Uploads, uri: S3Uri, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    failed_start(client, uri, failure)
+    monkeypatch.setattr(transfers, "START_TIMEOUT", LONG)
+    begin = time.monotonic()
+    uploads.abort(client)
+    assert time.monotonic() - begin < LONG
+
+
+def test_a_start_without_an_answer_delays_the_end_of_a_job_by_the_timeout_only(
+    client: Any, uploads: Uploads, uri: S3Uri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "START_TIMEOUT", 0.1)
+    starting, answer = start_without_answer(client, uri)
+    uploads.abort(client)
+    assert starting.is_alive()
+    answer.set()
+    starting.join(LONG)
+
+
+def test_uploads_are_aborted_even_if_one_of_them_cannot_be(client: Any, uploads: Uploads, uri: S3Uri) -> None:
+    first, second = start(client, uri), start(client, uri)
+    s3.store().client.abort_multipart_upload(Bucket=uri.bucket, Key=uri.key, UploadId=first)
+    uploads.abort(client)
+    assert second not in in_progress(uri)
+    with pytest.raises(RuntimeError, match="the job is ending"):
+        start(client, uri)
