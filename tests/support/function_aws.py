@@ -251,7 +251,7 @@ def forget_clients() -> None:
 
 
 @contextmanager
-def failing(operation: str, text: str) -> Iterator[None]:
+def fail_next_call(operation: str, text: str) -> Iterator[None]:
     """Let the next call of an operation (`s3.HeadObject`) fail with an error of this text."""
     errors = [ClientError({"Error": {"Code": "InternalError", "Message": text}}, operation)]
 
@@ -269,7 +269,7 @@ def failing(operation: str, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def logged() -> Iterator[StringIO]:
+def collect_logs() -> Iterator[StringIO]:
     """Collect the log lines of the functions as CloudWatch gets them."""
     handler, log = logger.registered_handler, StringIO()
     assert isinstance(handler, StreamHandler)

@@ -13,7 +13,7 @@ from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
 from seqdrop.runs import table
 from seqdrop.storage.uri import S3Uri
-from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed_actions, event, failing
+from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed_actions, event, fail_next_call
 from support.run_results import WARNING, write_receipts
 
 PLAN = event("execution_input")
@@ -102,7 +102,7 @@ def test_a_second_call_changes_nothing(aws: Deployed, record_run: Any) -> None:
 
 def test_the_next_call_sends_a_message_that_could_not_be_sent(aws: Deployed, record_run: Any) -> None:
     write_receipts(aws, PLAN, steps.names())
-    with failing("sns.Publish", "no"), pytest.raises(ClientError):
+    with fail_next_call("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
     assert (row(aws)["status"], row(aws)["notify_pending"], aws.messages()) == ("SUCCEEDED", "yes", [])
     record_run.call(event("record_run_succeeded"))
@@ -114,7 +114,7 @@ def test_the_next_call_sends_a_message_that_could_not_be_sent(aws: Deployed, rec
 def test_the_next_call_writes_a_manifest_that_could_not_be_written(aws: Deployed, record_run: Any) -> None:
     """The message is sent last: it says that the results can be read."""
     write_receipts(aws, PLAN, steps.names())
-    with failing("s3.PutObject", "no"), pytest.raises(ClientError):
+    with fail_next_call("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
     assert (row(aws)["status"], row(aws)["notify_pending"], manifest(aws), aws.messages()) == (
         "SUCCEEDED",
@@ -131,7 +131,7 @@ def test_an_earlier_execution_does_not_send_the_pending_message_of_a_later_one(a
     earlier = event("record_run_succeeded")
     execution = resume(aws)
     write_receipts(aws, PLAN, steps.names())
-    with failing("s3.PutObject", "no"), pytest.raises(ClientError):
+    with fail_next_call("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call({**earlier, "execution": execution})
     record_run.call(earlier)
     assert (manifest(aws), aws.messages()) == (None, [])
@@ -143,7 +143,7 @@ def test_an_earlier_execution_does_not_send_the_pending_message_of_a_later_one(a
 
 def test_the_schedule_sends_the_message_of_the_recorded_end(aws: Deployed, record_run: Any) -> None:
     aws.states.stop_execution(executionArn=aws.row(RUN)["execution"], cause="enough")  # type: ignore[index]
-    with failing("sns.Publish", "no"), pytest.raises(ClientError):
+    with fail_next_call("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_failed"))
     recorded = aws.row(RUN)
     assert record_run.call(SCHEDULE) == {"repaired": 1}
@@ -170,7 +170,10 @@ def test_an_unreadable_receipt_is_ignored_and_a_failed_repair_stops_no_other(aws
     start(aws, "a" * 20)
     for run in (RUN, "a" * 20):
         aws.states.stop_execution(executionArn=(aws.row(run) or {})["execution"])
-    with failing("states.DescribeExecution", "no"), pytest.raises(record_run.NotRepairedError, match="1 of 2 runs"):
+    with (
+        fail_next_call("states.DescribeExecution", "no"),
+        pytest.raises(record_run.NotRepairedError, match="1 of 2 runs"),
+    ):
         record_run.call(SCHEDULE)
     assert {(aws.row(run) or {})["status"] for run in (RUN, "a" * 20)} == {"RUNNING", "ABORTED"}
     assert record_run.call(SCHEDULE) == {"repaired": 1}
