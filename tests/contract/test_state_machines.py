@@ -1,4 +1,4 @@
-"""The state machines are valid, bounded, and say the same thing in the same words everywhere."""
+"""The state machines are valid, bounded and consistent with each other."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from support.pipeline_parts import (
 from gates import asl
 
 
-def gated(name: str) -> asl.Machine:
+def read_machine(name: str) -> asl.Machine:
     path = f"statemachine/{name}.asl.json"
-    [found] = asl.read_machines(template(), {path: (ROOT / path).read_text()})
-    return found
+    [machine] = asl.read_machines(template(), {path: (ROOT / path).read_text()})
+    return machine
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_the_gate_finds_nothing_in_a_machine(name: str) -> None:
-    assert asl.check(gated(name)) == []
+def test_the_gate_accepts_a_state_machine(name: str) -> None:
+    assert asl.check(read_machine(name)) == []
 
 
-def test_the_machines_speak_with_one_voice() -> None:
-    assert asl.check_all([gated(name) for name in MACHINES]) == []
+def test_the_state_machines_are_consistent_with_each_other() -> None:
+    assert asl.check_all([read_machine(name) for name in MACHINES]) == []
 
 
-def test_a_machines_limit_exceeds_the_longest_path_through_it() -> None:
+def test_the_time_limit_of_a_state_machine_exceeds_its_longest_path() -> None:
     waits = [
         action["MaxTimeSeconds"]
         for resource in template()["Resources"].values()
@@ -52,17 +52,17 @@ def test_a_machines_limit_exceeds_the_longest_path_through_it() -> None:
 
 
 def longest(definition: dict[str, Any], wait: int) -> int:
-    """Seconds until the last attempt of the last try of a job is over, if everything goes as badly as it may."""
+    """Return the longest time in seconds that all attempts of all tries of a job can take."""
     attempts = int(definition["RetryStrategy"]["Attempts"])
     return MAX_TRIES * attempts * (wait + int(definition["Timeout"]["AttemptDurationSeconds"]))
 
 
-def test_the_picture_is_drawn_from_the_machine() -> None:
+def test_the_picture_shows_the_current_state_machine() -> None:
     sys.path.insert(0, str(ROOT / "docs"))
     from draw_pipeline import draw
 
-    drawn = draw(machine("pipeline"))
-    assert drawn == (ROOT / "docs/pipeline.svg").read_text(), "run `make picture`"
+    picture = draw(machine("pipeline"))
+    assert picture == (ROOT / "docs/pipeline.svg").read_text(), "run `make picture`"
 
 
 def test_the_readme_shows_the_picture() -> None:

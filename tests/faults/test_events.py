@@ -13,7 +13,7 @@ from seqdrop_cli.errors import CliError
 from seqdrop_cli.redrive import redrive
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
-from support.function_aws import Deployed, failing, object_created, s3_put
+from support.function_aws import Deployed, fail_next_call, object_created, s3_put
 from support.made_reads import fastq
 from support.pipeline_runs import Sample, eventually, invoke_start_run, log_lines, upload
 
@@ -78,7 +78,7 @@ def test_a_replaced_fastq_is_never_aligned_with_the_old_mate(functions: Deployed
 def test_a_message_that_cannot_be_sent_is_sent_later(functions: Deployed, start_run: Any) -> None:
     functions.put(R1, fastq(1))
     event = functions.put(R2, fastq(2, lane=2))
-    with failing("sns.Publish", "no"), pytest.raises(start_run.NotHandledError):
+    with fail_next_call("sns.Publish", "no"), pytest.raises(start_run.NotHandledError):
         start_run.call(event)
     assert functions.messages() == []
     assert outcomes(start_run, event, event) == ["refused", "refused"]
@@ -129,7 +129,7 @@ def test_other_files_are_ignored(functions: Deployed, start_run: Any) -> None:
 def test_a_retry_repairs_a_failed_call(functions: Deployed, start_run: Any, operation: str) -> None:
     functions.put(R1, fastq(1))
     event = functions.put(R2, fastq(2))
-    with failing(operation, "?"), pytest.raises(start_run.NotHandledError):
+    with fail_next_call(operation, "?"), pytest.raises(start_run.NotHandledError):
         start_run.call(event)
     assert outcomes(start_run, event) == ["started"]
     (run,) = functions.executions()

@@ -12,7 +12,7 @@ from seqdrop.plan import fastq_names
 from seqdrop.plan.names import printable
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
-from support.function_aws import Deployed, logged
+from support.function_aws import Deployed, collect_logs
 from support.hostile_names import HARMLESS, HOSTILE
 from support.made_reads import fastq
 from support.pipeline_runs import Sample, fetch, fetch_json, keys, upload, wait_for_end
@@ -46,7 +46,7 @@ def test_a_hostile_key_is_harmless_or_ignored(functions: Deployed, stem: str) ->
     functions.prepare()
     start_run = functions.load("start_run")
     key = f"PATIENT7/{stem}"
-    with logged() as log:
+    with collect_logs() as log:
         start_run.call(functions.put(f"{key}_R1.fastq.gz", fastq(1)))
         (outcome,) = start_run.call(functions.put(f"{key}_R2.fastq.gz", fastq(2)))["outcomes"]
     if outcome["outcome"] == "ignored":

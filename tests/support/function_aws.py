@@ -1,4 +1,4 @@
-"""For the tests of the functions: the stack that the template describes, on moto, in this process."""
+"""Create the stack of the template on moto, in this process, and load its functions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LAST_RESORT = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-last-resort"
 NORMAL_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-default"
 HIGH_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-high-priority"
 FINGERPRINT = "5f0c7b1e9d3a42688e17"
-# What `Ref` and `Fn::Sub` of the template stand for in the environment of a function.
+# The values of `Ref` and `Fn::Sub` in the environment of a function.
 RESOURCES = {
     "AWS::StackName": "seqdrop",
     "PipelineStateMachine": MACHINE,
@@ -68,70 +68,70 @@ def template() -> dict[str, Any]:
 
 @cache
 def parameters() -> dict[str, str]:
-    """The parameters of the stack on one machine: the template's, then `samconfig.toml [local]`."""
+    """Return the parameters of the stack on one machine: those of the template, then `samconfig.toml [local]`."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
     defaults = {name: str(value["Default"]) for name, value in template()["Parameters"].items()}
-    given = dict(override.split("=", 1) for override in overrides)
-    pushed = {name: "0123456789ab" for name in defaults if name.endswith("ImageTag")}
-    return {**defaults, **pushed, **given}
+    local = dict(override.split("=", 1) for override in overrides)
+    tags = {name: "0123456789ab" for name in defaults if name.endswith("ImageTag")}
+    return {**defaults, **tags, **local}
 
 
 def environment(name: str) -> dict[str, str]:
-    """What the template puts into the environment of one function."""
+    """Return the environment that the template gives to one function."""
     values = {**parameters(), **RESOURCES}
-    everywhere = template()["Globals"]["Function"]["Environment"]["Variables"]
+    shared = template()["Globals"]["Function"]["Environment"]["Variables"]
     own = resource(name)["Environment"]["Variables"]
 
-    def resolved(value: Any) -> str:
+    def resolve(value: Any) -> str:
         if isinstance(value, dict) and "Ref" in value:
             return values[value["Ref"]]
         if isinstance(value, dict) and "Fn::Sub" in value:
-            return re.sub(r"\$\{(\w+)}", lambda found: values[found[1]], value["Fn::Sub"])
+            return re.sub(r"\$\{(\w+)}", lambda match: values[match[1]], value["Fn::Sub"])
         return str(value)
 
-    return {variable: resolved(value) for variable, value in {**everywhere, **own}.items()}
+    return {variable: resolve(value) for variable, value in {**shared, **own}.items()}
 
 
 def resource(name: str) -> dict[str, Any]:
-    """The properties of a function by its folder's name."""
+    """Return the properties of a function by the name of its folder."""
     logical = "".join(word.capitalize() for word in name.split("_")) + "Function"
-    found: dict[str, Any] = template()["Resources"][logical]["Properties"]
-    return found
+    properties: dict[str, Any] = template()["Resources"][logical]["Properties"]
+    return properties
 
 
-def allowed(name: str) -> set[str]:
-    """The actions that the role of a function may do."""
+def allowed_actions(name: str) -> set[str]:
+    """Return the IAM actions that the role of a function allows."""
     statements = [line for policy in resource(name)["Policies"] for line in policy["Statement"]]
     actions = [line["Action"] for line in statements]
     return {action for entry in actions for action in ([entry] if isinstance(entry, str) else entry)}
 
 
 def event(name: str) -> Any:
-    """One of `events/*.json`."""
+    """Return one of `events/*.json`."""
     return json.loads((ROOT / f"events/{name}.json").read_text())
 
 
 def object_created(key: str, version_id: str) -> dict[str, Any]:
-    """What EventBridge says of a new object; without versioning it says no version."""
-    told: dict[str, Any] = event("eventbridge_object_created")
-    told["detail"]["object"]["key"] = key
-    told["detail"]["object"]["version-id"] = version_id
+    """Return the EventBridge event of a new object; without versioning it has no version."""
+    message: dict[str, Any] = event("eventbridge_object_created")
+    message["detail"]["object"]["key"] = key
+    message["detail"]["object"]["version-id"] = version_id
     if not version_id:
-        del told["detail"]["object"]["version-id"]
-    return told
+        del message["detail"]["object"]["version-id"]
+    return message
 
 
 def s3_put(key: str, version_id: str) -> dict[str, Any]:
-    """What S3 itself says of a new object: its key is URL-encoded."""
-    told: dict[str, Any] = event("s3_put")
-    told["Records"][0]["s3"]["object"] |= {"key": quote_plus(key, safe="/"), "versionId": version_id}
-    return told
+    """Return the event of S3 itself, with a URL-encoded key."""
+    message: dict[str, Any] = event("s3_put")
+    message["Records"][0]["s3"]["object"] |= {"key": quote_plus(key, safe="/"), "versionId": version_id}
+    return message
 
 
 @dataclass
 class Deployed:
-    """The stack, and short words for what tests do with it."""
+    """The stack, and the calls that tests make often."""
 
     monkeypatch: pytest.MonkeyPatch
     calls: set[str] = field(default_factory=set)  # IAM actions of every call made since the last `load`
@@ -155,7 +155,7 @@ class Deployed:
         client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
 
     def load(self, name: str) -> Any:
-        """The module of one function, new, in the environment that the template gives it; `call` runs its handler."""
+        """Load the module of one function again, in its environment of the template; `call` runs its handler."""
         forget_clients()
         for variable, value in environment(name).items():
             self.monkeypatch.setenv(variable, value)
@@ -169,18 +169,18 @@ class Deployed:
         context = SimpleNamespace(
             function_name=name, memory_limit_in_mb=256, invoked_function_arn=arn, aws_request_id="52fdfc07-2182"
         )
-        module.call = lambda told: module.handler(deepcopy(told), context)
+        module.call = lambda request: module.handler(deepcopy(request), context)
         self.calls.clear()
         return module
 
     def put(self, key: str, body: bytes, **choices: str) -> dict[str, Any]:
-        """A FASTQ lands, with choices for its run; the event that tells of it."""
+        """Upload a FASTQ with choices for its run; return its event."""
         metadata = {f"seqdrop-{name}": value for name, value in choices.items()}
         stored = self.s3.put_object(Bucket=FASTQS, Key=key, Body=body, Metadata=metadata)
         return object_created(key, stored.get("VersionId", ""))
 
     def prepare(self, name: str = "demo", *indexes: str, fingerprint: str = FINGERPRINT) -> None:
-        """A reference as `prepare_reference` leaves it, as far as start_run looks."""
+        """Write the file of a prepared reference that start_run reads."""
         summary = {
             "name": name,
             "contigs": [],
@@ -190,25 +190,25 @@ class Deployed:
         self.s3.put_object(Bucket=REFERENCES, Key=f"{name}/reference.json", Body=json.dumps(summary).encode())
 
     def executions(self) -> list[str]:
-        """The names of all executions."""
-        return [found["name"] for found in self.states.list_executions(stateMachineArn=MACHINE)["executions"]]
+        """Return the names of all executions."""
+        return [execution["name"] for execution in self.states.list_executions(stateMachineArn=MACHINE)["executions"]]
 
     def input_of(self, run: str) -> str:
-        """The bytes an execution was started with."""
+        """Return the input of an execution."""
         arn = MACHINE.replace(":stateMachine:", ":execution:") + f":{run}"
         return str(self.states.describe_execution(executionArn=arn)["input"])
 
     def forget_executions(self) -> None:
-        """As Step Functions does 90 days after their end."""
+        """Delete all executions, as Step Functions does 90 days after their end."""
         for machine in stepfunctions_backends[ACCOUNT][REGION].state_machines:
             machine.executions.clear()
 
-    def end(self, run: str, status: str, **said: str) -> str:
-        """An execution ends; the ARN of it. moto runs none by itself."""
+    def end(self, run: str, status: str, **attributes: str) -> str:
+        """End an execution, which moto does not run; return its ARN."""
         for machine in stepfunctions_backends[ACCOUNT][REGION].state_machines:
             for execution in machine.executions:
                 if execution.name == run:
-                    vars(execution).update(status=status, **said)
+                    vars(execution).update(status=status, **attributes)
                     return str(execution.execution_arn)
         raise LookupError(run)
 
@@ -216,25 +216,25 @@ class Deployed:
         return self.table.get_item(Key={"run": run}).get("Item")
 
     def rows(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.table.scan()["Items"]
-        return found
+        items: list[dict[str, Any]] = self.table.scan()["Items"]
+        return items
 
     def messages(self) -> list[tuple[str, str]]:
-        """Subject and text of the messages that came since the last look."""
+        """Return subject and text of the messages that arrived since the last call."""
         received = []
         while messages := self.sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 self.sqs.delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
-                told = json.loads(message["Body"])
-                received.append((told["Subject"], told["Message"]))
+                body = json.loads(message["Body"])
+                received.append((body["Subject"], body["Message"]))
         return received
 
     def results(self) -> dict[str, str]:
-        """Every object in the results bucket, its text by its key."""
+        """Return the text of every object in the results bucket by its key."""
         listed = self.s3.list_objects_v2(Bucket=RESULTS).get("Contents", [])
         return {entry["Key"]: self.text(RESULTS, entry["Key"]) for entry in listed}
 
-    def notice(self, model: Any, **_: Any) -> None:
+    def record_call(self, model: Any, **_: Any) -> None:
         self.calls.add(iam_action(model))
 
     def text(self, bucket: str, key: str) -> str:
@@ -251,16 +251,16 @@ def forget_clients() -> None:
 
 
 @contextmanager
-def failing(operation: str, text: str) -> Iterator[None]:
-    """The next call of an operation (`s3.HeadObject`) gets an error of this text for an answer."""
-    left = [ClientError({"Error": {"Code": "InternalError", "Message": text}}, operation)]
+def fail_next_call(operation: str, text: str) -> Iterator[None]:
+    """Let the next call of an operation (`s3.HeadObject`) fail with an error of this text."""
+    errors = [ClientError({"Error": {"Code": "InternalError", "Message": text}}, operation)]
 
     def refuse(**_: Any) -> None:
-        if left:
-            raise left.pop()
+        if errors:
+            raise errors.pop()
 
     session().events.register_first(f"before-call.{operation}", refuse)
-    forget_clients()  # those there are hear of it no more
+    forget_clients()  # existing clients do not call the new handler
     try:
         yield
     finally:
@@ -269,23 +269,23 @@ def failing(operation: str, text: str) -> Iterator[None]:
 
 
 @contextmanager
-def logged() -> Iterator[StringIO]:
-    """What the functions log, as CloudWatch gets it."""
-    handler, written = logger.registered_handler, StringIO()
+def collect_logs() -> Iterator[StringIO]:
+    """Collect the log lines of the functions as CloudWatch gets them."""
+    handler, log = logger.registered_handler, StringIO()
     assert isinstance(handler, StreamHandler)
-    before = handler.setStream(written)
+    stream = handler.setStream(log)
     try:
-        yield written
+        yield log
     finally:
-        handler.setStream(before or sys.stdout)
+        handler.setStream(stream or sys.stdout)
 
 
 @cache
 def session() -> boto3.session.Session:
-    """One for all tests: it reads the descriptions of the services, which takes longer than a test."""
-    made = boto3.session.Session("test", "test", region_name=REGION)
-    made.events.register("before-parameter-build.sfn.StartExecution", start_by_alias)
-    return made
+    """Return the session of all tests: it reads the descriptions of the services, which takes longer than a test."""
+    session = boto3.session.Session("test", "test", region_name=REGION)
+    session.events.register("before-parameter-build.sfn.StartExecution", start_by_alias)
+    return session
 
 
 @cache
@@ -317,14 +317,14 @@ def iam_action(model: Any) -> str:
 
 
 def start_by_alias(params: dict[str, Any], **_: Any) -> None:
-    """moto starts a machine by its own ARN only; the alias of a published version names it."""
+    """Remove the alias from the ARN: moto starts a state machine by its own ARN only."""
     params["stateMachineArn"] = params["stateMachineArn"].removesuffix(":live")
 
 
 def keep_checksums(patch: pytest.MonkeyPatch) -> None:
-    """moto's S3 with the checksums that S3 keeps: plain moto does not say in HEAD what a checksum is of."""
+    """Give moto's S3 the checksums that S3 keeps: the HEAD of moto lacks the type of a checksum."""
     for name in ("_get_checksum", "head_object", "_key_response_post"):
-        patch.setattr(S3Response, name, getattr(S3Response, name))  # remembered, and put back at the end
+        patch.setattr(S3Response, name, getattr(S3Response, name))  # restored at the end
     patch.setattr(s3_models, "MultipartChecksumBuilder", s3_models.MultipartChecksumBuilder)
     s3_checksums.install()
 
@@ -334,7 +334,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     with empty_aws():
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
         stack = Deployed(monkeypatch)
-        session().events.register("before-call", stack.notice)
+        session().events.register("before-call", stack.record_call)
         yield stack
-        session().events.unregister("before-call", stack.notice)
-    forget_clients()  # or the next test would write where this one did
+        session().events.unregister("before-call", stack.record_call)
+    forget_clients()  # of this stack, which no longer exists

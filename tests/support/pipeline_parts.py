@@ -1,4 +1,4 @@
-"""The parts that must agree, read from their one place each: template, state machines, wrappers."""
+"""Read the template, the state machines and the wrappers, which must agree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from seqdrop.plan.steps import state as state_of
 
 ROOT = Path(__file__).parents[2]
 MACHINES = ("pipeline", "prepare_reference")
-ADDRESS = "s3://bucket/sample/run/file"
 
 
 @cache
@@ -32,7 +31,7 @@ def machine(name: str) -> dict[str, Any]:
 
 
 def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every state of a machine, those of its branches too."""
+    """Yield every state of a state machine, also those of its branches."""
     for name, state in definition["States"].items():
         yield name, state
         for branch in state.get("Branches", []):
@@ -57,12 +56,12 @@ def definitions_of(state: dict[str, Any]) -> list[str]:
 
 
 def references(command: list[str]) -> list[tuple[str, str]]:
-    """The pairs of flag and Ref:: parameter of a job definition's command."""
+    """Return the pairs of flag and Ref:: parameter in the command of a job definition."""
     return list(zip(command[1::2], [word.removeprefix("Ref::") for word in command[2::2]], strict=True))
 
 
 def wrapper_flags(program: str) -> set[str]:
-    """The flags a wrapper asks for, as its own --help says."""
+    """Return the flags in the --help text of a wrapper."""
     [script] = entry_points(group="console_scripts", name=program)
     text = usage(script.load())
     return set(re.findall(r"(--[a-z_]+)", text)) - {"--help"}

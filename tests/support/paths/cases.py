@@ -1,4 +1,4 @@
-"""What Batch and Lambda answer on each path through the machines. What comes of it, `test_paths.py` says."""
+"""List what Batch and Lambda answer on each path through the state machines; test_paths.py has the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG = {"LogStreamName": "tool/default/6e1d3c5a", "LogConfiguration": {"Options":
 
 @dataclass(frozen=True)
 class Fault:
-    """A call that failed: what the machine's Catch gets, and what the job itself left to be read."""
+    """A failed call: the error that the state machine catches, and the verdict of the job."""
 
     error: str
     cause: str
@@ -25,20 +25,20 @@ class Fault:
 
 
 DONE = None
-Calls = Sequence[Fault | None]  # of one state, in order: faults that Retry takes, then the last word
+Calls = Sequence[Fault | None]  # of one state, in order: faults that Retry handles, then the final answer
 
 
 @dataclass(frozen=True)
 class Case:
-    """One execution. What is not mentioned goes well at once."""
+    """One execution. Calls that are not listed succeed at once."""
 
     jobs: Mapping[str, Sequence[Calls]] = field(default_factory=dict)  # step -> its tries
-    doctor: Mapping[str, Calls] = field(default_factory=dict)  # step -> what comes of asking the doctor about it
+    doctor: Mapping[str, Calls] = field(default_factory=dict)  # step -> the calls of diagnose about it
     record: Calls = (DONE,)
 
 
 def job_failed(status_reason: str, *attempts: dict[str, Any], verdict: Verdict | None = None, **more: bool) -> Fault:
-    """A failed job, as `.sync` describes it."""
+    """Return the failure of a job as `.sync` reports it."""
     job = {
         "Attempts": [{"Container": container, "StatusReason": status_reason} for container in attempts],
         "Container": {**LOG, **attempts[-1]} if attempts else {},
@@ -78,7 +78,7 @@ HOST_FAILED = job_failed(
     "Task failed to start", {"Reason": "DockerTimeoutError: Could not transition to started; timed out after 3m0s"}
 )
 IMAGE_PULL = job_failed("Task failed to start", {"Reason": "CannotPullContainerError: manifest unknown"})
-# errors of the Batch API itself: their Cause is no JSON
+# errors of the Batch API itself: their Cause is not JSON
 TOO_MANY = Fault("Batch.TooManyRequestsException", "Too Many Requests (Service: AWSBatch; Status Code: 429)")
 SERVER = Fault("Batch.ServerException", "Internal error (Service: AWSBatch; Status Code: 500)")
 DENIED = Fault("Batch.AWSBatchException", "User is not authorized to perform: batch:SubmitJob (Status Code: 403)")
@@ -89,13 +89,13 @@ HUNG = Fault("Sandbox.Timedout", "RequestId: 6e1d3c5a Error: Task timed out afte
 LOST = Fault("Lambda.Unknown", "The cause could not be determined because Lambda did not return an error type.")
 CRASHED = Fault("KeyError", json.dumps({"errorMessage": "'run'", "errorType": "KeyError"}))
 
-# The last of six tries after the first (BatchException, AWSBatchException), of twenty (the others), is the doctor's;
-# functions have ten.
+# Retry repeats a call six times (BatchException, AWSBatchException) or twenty times (the others), then diagnose is
+# called. Calls of functions are repeated ten times.
 ALL_TOO_MANY = [TOO_MANY] * 21
 ALL_DENIED = [DENIED] * 7
 ALL_BUSY = [BUSY] * 11
 
-# what may happen to any job: its tries
+# what can happen to any job: its tries
 JOBS: dict[str, Sequence[Calls]] = {
     "Truncated": [[TRUNCATED]],
     "ToolFailed": [[TOOL_FAILED]],
@@ -118,7 +118,7 @@ JOBS: dict[str, Sequence[Calls]] = {
 }
 
 
-def of_every_step() -> dict[str, Case]:
+def cases_of_every_step() -> dict[str, Case]:
     return {step.title() + name: Case({step: tries}) for step in STEPS for name, tries in JOBS.items()} | {
         f"{step.title()}Undiagnosed": Case({step: [[OUT_OF_MEMORY]]}, doctor={step: [CRASHED]}) for step in STEPS
     }
@@ -127,11 +127,11 @@ def of_every_step() -> dict[str, Case]:
 PREPARATION = {
     "HappyPath": Case(),
     "DoctorBusy": Case({"prepare": [[OUT_OF_MEMORY], [DONE]]}, doctor={"prepare": [BUSY, BUSY, DONE]}),
-    **{name: case for name, case in of_every_step().items() if name.startswith("Prepare")},
+    **{name: case for name, case in cases_of_every_step().items() if name.startswith("Prepare")},
 }
 PIPELINE = {
     "HappyPath": Case(),
-    **{name: case for name, case in of_every_step().items() if not name.startswith("Prepare")},
+    **{name: case for name, case in cases_of_every_step().items() if not name.startswith("Prepare")},
     "MemoryThenSpot": Case({"align": [[OUT_OF_MEMORY], [SERVER, SPOT_RECLAIMED], [DONE]]}),
     "ThreeTriesAreAll": Case({"align": [[OUT_OF_MEMORY], [SPOT_RECLAIMED], [IMAGE_PULL]]}),
     "ThrottledForGood": Case({"align": [ALL_TOO_MANY, ALL_TOO_MANY]}),

@@ -1,4 +1,4 @@
-"""The machines in an engine that reads MockConfigFile.json: the embedded AWS, or Step Functions Local at a URL."""
+"""Run the state machines in an engine that reads MockConfigFile.json: embedded-aws, or Step Functions Local."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ Names = list[str]
 
 
 @dataclass(frozen=True)
-class Walk:
-    """One execution from its end: how it ended, and what its history says it did."""
+class Execution:
+    """An execution that has ended, with its history."""
 
-    ended: dict[str, Any]
+    description: dict[str, Any]
     history: list[dict[str, Any]]
 
     @property
     def ending(self) -> tuple[str, ...]:
-        """The status, and of a failed execution its error and the sentence that its cause begins with."""
-        said = [self.ended[word] for word in ("status", "error", "cause") if self.ended.get(word) is not None]
-        return tuple(text.split("\n", maxsplit=1)[0] for text in said)
+        """The status and, of a failed execution, its error and the first line of its cause."""
+        values = [self.description.get(word) for word in ("status", "error", "cause")]
+        return tuple(text.split("\n", maxsplit=1)[0] for text in values if text is not None)
 
     def entered(self, states: dict[str, Any]) -> Names:
-        """Which of these states were entered, in order."""
+        """Return which of these states were entered, in order."""
         entered = [event["stateEnteredEventDetails"]["name"] for event in self.history if is_entry(event)]
         return [name for name in entered if name in states]
 
     @property
     def record(self) -> dict[str, str]:
-        """What the machine kept of record_run's answer."""
-        [given] = [e["stateEnteredEventDetails"]["input"] for e in self.history if is_entry(e, "RunComplete")]
-        kept: dict[str, str] = json.loads(given)["record"]
-        return kept
+        """The answer of record_run as the state machine stores it."""
+        [text] = [e["stateEnteredEventDetails"]["input"] for e in self.history if is_entry(e, "RunComplete")]
+        record: dict[str, str] = json.loads(text)["record"]
+        return record
 
     def calls(self) -> Iterator[dict[str, Any]]:
-        """What tasks asked of Batch and Lambda, tries of Retry each by itself."""
+        """Yield the requests of tasks to Batch and Lambda, also those that Retry repeats."""
         for event in self.history:
             if event["type"] == "TaskScheduled":
                 yield json.loads(event["taskScheduledEventDetails"]["parameters"])
 
-    def submitted(self, step: str) -> list[tuple[str, str, str, str]]:
-        """Queue, vCPUs, memory and the plan's attempt of each job of a step."""
+    def submissions(self, step: str) -> list[tuple[str, str, str, str]]:
+        """Return queue, vCPUs, memory and the attempt in the plan of each job of a step."""
         jobs = [call for call in self.calls() if call.get("Tags", {}).get("step") == step]
         return [(job["JobQueue"], *resources(job), job["Parameters"]["attempt"]) for job in jobs]
 
@@ -69,11 +69,11 @@ def is_entry(event: dict[str, Any], state: str = "") -> bool:
 
 
 def resources(job: dict[str, Any]) -> tuple[str, str]:
-    """vCPUs and memory, which Batch and the tool are told alike."""
-    given = {item["Type"]: item["Value"] for item in job["ContainerOverrides"]["ResourceRequirements"]}
-    told = job["Parameters"]["vcpus"], job["Parameters"]["memory"]
-    assert (given["VCPU"], given["MEMORY"]) == told
-    return told
+    """Return vCPUs and memory, which are the same for Batch and for the tool."""
+    required = {item["Type"]: item["Value"] for item in job["ContainerOverrides"]["ResourceRequirements"]}
+    parameters = job["Parameters"]["vcpus"], job["Parameters"]["memory"]
+    assert (required["VCPU"], required["MEMORY"]) == parameters
+    return parameters
 
 
 @dataclass(frozen=True)
@@ -81,28 +81,30 @@ class Engine:
     server: Server
     machines: dict[str, str]  # name -> ARN
 
-    def start(self, name: str, case: str, given: dict[str, Any]) -> str:
-        return self.server.start(f"{self.machines[name]}#{case}", given)
+    def start(self, name: str, case: str, data: dict[str, Any]) -> str:
+        """Start an execution with the answers of one case; return its ARN."""
+        return self.server.start(f"{self.machines[name]}#{case}", data)
 
-    def walk(self, execution: str) -> Walk:
-        ended = self.server.ended(execution)
+    def wait(self, execution: str) -> Execution:
+        """Wait for the end of an execution; return it with its history."""
+        description = self.server.ended(execution)
         pages = self.server.states.get_paginator("get_execution_history").paginate(executionArn=execution)
-        return Walk(ended, [event for page in pages for event in page["events"]])
+        return Execution(description, [event for page in pages for event in page["events"]])
 
 
 def definition(name: str) -> str:
-    """The committed machine with a literal for each substitution."""
+    """Return the definition of a state machine with a literal for each substitution."""
     text = json.dumps(machine(DEFINITIONS[name]))
-    return re.sub(r"\$\{(\w+)\}", lambda found: SUBSTITUTIONS[found[1]], text)
+    return re.sub(r"\$\{(\w+)\}", lambda match: SUBSTITUTIONS[match[1]], text)
 
 
 def without_pauses(definition: str) -> str:
-    """Step Functions Local sleeps out the pauses of Retry, an hour of them on some paths, so they become one second."""
+    """Shorten each pause of Retry to one second: Step Functions Local waits for an hour on some paths."""
 
     def shorten(item: dict[str, Any]) -> dict[str, Any]:
         pauses = ("BackoffRate", "MaxDelaySeconds", "JitterStrategy")
-        kept = {name: value for name, value in item.items() if name not in pauses}
-        return {**kept, "IntervalSeconds": 1} if "IntervalSeconds" in item else item
+        others = {name: value for name, value in item.items() if name not in pauses}
+        return {**others, "IntervalSeconds": 1} if "IntervalSeconds" in item else item
 
     return json.dumps(json.loads(definition, object_hook=shorten))
 
@@ -126,9 +128,9 @@ def embedded(folder: Path) -> Iterator[Engine]:
         stop(server)
 
 
-def at(endpoint: str) -> Engine:
-    """Step Functions Local, started with this MockConfigFile.json (docker-compose.yml)."""
-    server = Server(None, {"endpoint": endpoint, "region": "us-east-1"})  # type: ignore[arg-type]  # not ours to stop
+def connect(endpoint: str) -> Engine:
+    """Return Step Functions Local, started with this MockConfigFile.json (docker-compose.yml)."""
+    server = Server(None, {"endpoint": endpoint, "region": "us-east-1"})  # type: ignore[arg-type]  # not stopped here
     eventually(lambda: answers(server), endpoint)
     return Engine(server, {name: create(server, name, without_pauses(definition(name))) for name in DEFINITIONS})
 
@@ -142,7 +144,7 @@ def answers(server: Server) -> bool:
 
 
 def create(server: Server, name: str, definition: str) -> str:
-    """A machine of the name in the mock file; one that an earlier session left there is brought up to date."""
+    """Create a state machine with the name in the mock file, or update the one of an earlier session."""
     states = server.states
     try:
         return str(states.create_state_machine(name=name, definition=definition, roleArn=ROLE)["stateMachineArn"])

@@ -1,6 +1,6 @@
 """Write MockConfigFile.json: `make mocks`.
 
-Nobody invents what the two functions answer: they come from seqdrop.runs.diagnosis and seqdrop.runs.outcome.
+The answers of the two functions come from seqdrop.runs.diagnosis and seqdrop.runs.outcome.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from seqdrop.storage.uri import S3Uri
 from support.paths.cases import DONE, PIPELINE, PREPARATION, Calls, Case, Fault
 
 FILE = Path(__file__).parent / "MockConfigFile.json"
-LAST_RESORT, WHOLE_INSTANCE = "last-resort", "32"  # queue, vCPUs: the means of the doctor
+LAST_RESORT, WHOLE_INSTANCE = "last-resort", "32"  # queue, vCPUs: the settings of diagnose
 PIPELINE_MACHINE, PREPARATION_MACHINE = "seqdrop-pipeline", "seqdrop-prepare-reference"
-DOCTORS = {
+DIAGNOSE_STATES = {
     "align": "DiagnoseAlignment",
     "call": "DiagnoseVariants",
     "annotate": "DiagnoseVariants",
@@ -51,7 +51,7 @@ PLAN = layout.plan(
 PREPARATION_INPUT = layout.preparation(
     "5b0c2f7d9e1a", "hg38", S3Uri("references", "hg38.fa"), None, reference_bucket="references"
 )
-# What CloudFormation would put in, and the machine `prepare_reference` into its input.
+# The values that CloudFormation substitutes; prepare_reference puts the sizes into its input.
 SUBSTITUTIONS = {
     "Partition": "aws",
     "JobQueue": "default",
@@ -62,84 +62,84 @@ SUBSTITUTIONS = {
     "RecordRunFunction": "record_run",
     **{f"{name}JobDefinition": name.lower() for name in ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")},
 }
-SIZED = {**PREPARATION_INPUT, "prepare": {**size("8", "24000"), "attempt": "1", "args": "[]"}}
+PREPARATION_PLAN = {**PREPARATION_INPUT, "prepare": {**size("8", "24000"), "attempt": "1", "args": "[]"}}
 
-Answers = dict[str, list[dict[str, Any]]]  # state -> what each of its calls answers
+Answers = dict[str, list[dict[str, Any]]]  # state -> the answers of its calls
 
 
 class CaseError(Exception):
-    """A case has more tries, or fewer, than the doctor gives."""
+    """A case has more or fewer tries than diagnose allows."""
 
 
 class Rehearsal:
-    """One case played through with the functions' own code, for their answers."""
+    """Execute one case with the code of the functions, to collect their answers."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.answers: Answers = defaultdict(list)
 
     def pipeline(self) -> Answers:
-        plan, done = self.step(PLAN, "align")
-        if done:
-            variants, called = self.step(plan, "call")
-            if called:
+        plan, succeeded = self.step(PLAN, "align")
+        if succeeded:
+            variants, has_variants = self.step(plan, "call")
+            if has_variants:
                 variants, _ = self.step(variants, "annotate")
             stats, _ = self.step(plan, "collect")
             analysis = {"call": variants["call"], "annotate": variants["annotate"], "collect": stats["collect"]}
             plan, _ = self.step({**plan, "analysis": analysis}, "compose")
-        self.say("RecordRun", self.case.record, recorded(plan))
+        self.add_answers("RecordRun", self.case.record, record_answer(plan))
         return self.answers
 
     def preparation(self) -> Answers:
-        self.step(SIZED, "prepare")
+        self.step(PREPARATION_PLAN, "prepare")
         return self.answers
 
     def step(self, plan: dict[str, Any], step: str) -> tuple[dict[str, Any], bool]:
-        """The plan after all tries of a step, and whether it is done."""
+        """Return the plan after all tries of a step, and whether the step succeeded."""
         tries = self.case.jobs.get(step, [[DONE]])
         for number, calls in enumerate(tries, start=1):
-            self.say(steps.state(step), calls, {"JobId": step, "Status": "SUCCEEDED"})
+            self.add_answers(steps.state(step), calls, {"JobId": step, "Status": "SUCCEEDED"})
             fault = calls[-1]
             if fault is not DONE:
-                plan = self.ask_the_doctor(plan, step, fault)
-            goes_on = fault is not DONE and plan["next"] == steps.state(step)
-            if goes_on != (number < len(tries)):
-                raise CaseError(f"{step}: the doctor {'wants' if goes_on else 'stops before'} another try")
+                plan = self.diagnose(plan, step, fault)
+            has_next_try = fault is not DONE and plan["next"] == steps.state(step)
+            if has_next_try != (number < len(tries)):
+                raise CaseError(f"{step}: diagnose {'plans' if has_next_try else 'ends before'} another try")
         return plan, fault is DONE
 
-    def ask_the_doctor(self, plan: dict[str, Any], step: str, fault: Fault) -> dict[str, Any]:
+    def diagnose(self, plan: dict[str, Any], step: str, fault: Fault) -> dict[str, Any]:
         plan = {**plan, step: {**plan[step], "error": {"Error": fault.error, "Cause": fault.cause}}}
         calls = self.case.doctor.get(step, [DONE])
         diagnosed = diagnosis.diagnose(plan, step, fault.verdict, LAST_RESORT, WHOLE_INSTANCE)
-        self.say(DOCTORS[step], calls, invoked(diagnosed))
+        self.add_answers(DIAGNOSE_STATES[step], calls, lambda_response(diagnosed))
         if crash := calls[-1]:
             return {**plan, "undiagnosed": {"Error": crash.error, "Cause": crash.cause}, "next": ""}
         return diagnosed
 
-    def say(self, state: str, calls: Calls, answer: dict[str, Any]) -> None:
+    def add_answers(self, state: str, calls: Calls, answer: dict[str, Any]) -> None:
         for fault in calls:
-            thrown = fault and {"Throw": {"Error": fault.error, "Cause": fault.cause}}
-            self.answers[state].append(thrown or {"Return": answer})
+            error = fault and {"Throw": {"Error": fault.error, "Cause": fault.cause}}
+            self.answers[state].append(error or {"Return": answer})
 
 
-def recorded(plan: dict[str, Any]) -> dict[str, Any]:
-    return invoked(outcome.from_plan(plan).answer())
+def record_answer(plan: dict[str, Any]) -> dict[str, Any]:
+    return lambda_response(outcome.from_plan(plan).answer())
 
 
-def invoked(payload: dict[str, Any]) -> dict[str, Any]:
+def lambda_response(payload: dict[str, Any]) -> dict[str, Any]:
     return {"StatusCode": 200, "Payload": payload}
 
 
 def config() -> dict[str, Any]:
-    """The whole file; the same answers of two states or cases are written once."""
-    names: dict[str, str] = {}  # answers -> the name they have
+    """Return the content of the file; equal answers of two states or cases are written once."""
+    names: dict[str, str] = {}  # answers -> their name
     machines = {
         PIPELINE_MACHINE: {case: Rehearsal(PIPELINE[case]).pipeline() for case in PIPELINE},
         PREPARATION_MACHINE: {case: Rehearsal(PREPARATION[case]).preparation() for case in PREPARATION},
     }
     cases = {
         machine: {
-            case: {state: names.setdefault(numbered(said), f"{case}.{state}") for state, said in answers.items()}
+            case: {state: names.setdefault(numbered(calls), f"{case}.{state}") for state, calls in answers.items()}
             for case, answers in by_case.items()
         }
         for machine, by_case in machines.items()
@@ -151,21 +151,21 @@ def config() -> dict[str, Any]:
 
 
 def numbered(answers: list[dict[str, Any]]) -> str:
-    """{"0-1": {"Throw": ..}, "2": {"Return": ..}}: by number of the call, equal neighbours as one."""
-    found, first = {}, 0
+    """Return {"0-1": {"Throw": ..}, "2": {"Return": ..}}: answers by number of the call, equal neighbours as one."""
+    ranges, first = {}, 0
     for answer, same in groupby(answers):
         last = first + len(list(same)) - 1
-        found[str(first) if first == last else f"{first}-{last}"] = answer
+        ranges[str(first) if first == last else f"{first}-{last}"] = answer
         first = last + 1
-    return json.dumps(found)
+    return json.dumps(ranges)
 
 
 def text() -> str:
-    """One line for each case and each response, so that a change shows as the lines it changes."""
-    written = config()
-    machines = {name: machine["TestCases"] for name, machine in written["StateMachines"].items()}
+    """Return the text of the file: one line for each case and each response, so that diffs are short."""
+    content = config()
+    machines = {name: machine["TestCases"] for name, machine in content["StateMachines"].items()}
     machines = {name: block({"TestCases": block(compact(cases), 3)}, 2) for name, cases in machines.items()}
-    responses = block(compact(written["MockedResponses"]), 1)
+    responses = block(compact(content["MockedResponses"]), 1)
     return block({"StateMachines": block(machines, 1), "MockedResponses": responses}, 0) + "\n"
 
 
@@ -174,7 +174,7 @@ def compact(items: dict[str, Any]) -> dict[str, str]:
 
 
 def block(items: dict[str, str], depth: int) -> str:
-    """A JSON object of values that are JSON already, one a line."""
+    """Return a JSON object of values that are JSON texts, one on each line."""
     inside = ",\n".join(f"{'  ' * (depth + 1)}{json.dumps(name)}: {value}" for name, value in items.items())
     return f"{{\n{inside}\n{'  ' * depth}}}"
 

@@ -1,4 +1,4 @@
-"""Where each path leads, word for word: states entered, how it ends, what is submitted. Nothing is computed here."""
+"""List the expected result of each path: states, end and submitted jobs. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 
 class Route(NamedTuple):
-    """The states entered, in order: of the machine itself and of each branch, which run side by side."""
+    """The states that are entered, in order: of the state machine itself and of its two parallel branches."""
 
     top: str
     variants: str = ""
     stats: str = ""
 
 
-CALLED, COLLECTED = "CallVariants AnnotateVariants VariantsDone", "CollectStats StatsDone"
-GOOD = Route("AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded", CALLED, COLLECTED)
+VARIANTS, STATS = "CallVariants AnnotateVariants VariantsDone", "CollectStats StatsDone"
+GOOD = Route("AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded", VARIANTS, STATS)
 GOOD_PREPARATION = Route("SizePreparation PrepareReference ReferenceReady")
 BAD_BRANCH = "AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunFailed"
-SAME_MEMORY = {step: ("default", vcpus, memory, "1") for step, vcpus, memory in (
+SIZES = {step: ("default", vcpus, memory, "1") for step, vcpus, memory in (
     ("align", "8", "16000"),
     ("call", "8", "12000"),
     ("annotate", "2", "8000"),
@@ -35,13 +35,13 @@ TWICE_THE_MEMORY = {
     "prepare": "48000",
 }
 
-# a step's second try, and all is well
-AGAIN = {
+# the second try of a step succeeds
+SECOND_TRY = {
     "align": Route(
         "AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete"
         " RunSucceeded",
-        CALLED,
-        COLLECTED,
+        VARIANTS,
+        STATS,
     ),
     "call": GOOD._replace(
         variants="CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants VariantsDone"
@@ -53,29 +53,27 @@ AGAIN = {
     "compose": Route(
         "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport RecordRun RunComplete"
         " RunSucceeded",
-        CALLED,
-        COLLECTED,
+        VARIANTS,
+        STATS,
     ),
     "prepare": Route(
         "SizePreparation PrepareReference DiagnosePreparation RetryPreparation PrepareReference ReferenceReady"
     ),
 }
-# no second try
+# a step without a second try fails
 GAVE_UP = {
     "align": Route("AlignReads DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"),
-    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants RetryVariants VariantsDone", COLLECTED),
-    "annotate": Route(
-        BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants RetryVariants VariantsDone", COLLECTED
-    ),
-    "collect": Route(BAD_BRANCH, CALLED, "CollectStats DiagnoseStats RetryStats StatsDone"),
+    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants RetryVariants VariantsDone", STATS),
+    "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants RetryVariants VariantsDone", STATS),
+    "collect": Route(BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats RetryStats StatsDone"),
     "compose": Route(
         "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport RecordRun RunComplete RunFailed",
-        CALLED,
-        COLLECTED,
+        VARIANTS,
+        STATS,
     ),
     "prepare": Route("SizePreparation PrepareReference DiagnosePreparation RetryPreparation PreparationFailed"),
 }
-# a second try, and then no third
+# the second try fails, and there is no third
 GAVE_UP_LATER = {
     "align": Route(
         "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment RecordRun"
@@ -84,42 +82,42 @@ GAVE_UP_LATER = {
     "call": Route(
         BAD_BRANCH,
         "CallVariants DiagnoseVariants RetryVariants CallVariants DiagnoseVariants RetryVariants VariantsDone",
-        COLLECTED,
+        STATS,
     ),
     "annotate": Route(
         BAD_BRANCH,
         "CallVariants AnnotateVariants DiagnoseVariants RetryVariants AnnotateVariants DiagnoseVariants"
         " RetryVariants VariantsDone",
-        COLLECTED,
+        STATS,
     ),
     "collect": Route(
-        BAD_BRANCH, CALLED, "CollectStats DiagnoseStats RetryStats CollectStats DiagnoseStats RetryStats StatsDone"
+        BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats RetryStats CollectStats DiagnoseStats RetryStats StatsDone"
     ),
     "compose": Route(
         "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport DiagnoseReport RetryReport"
         " RecordRun RunComplete RunFailed",
-        CALLED,
-        COLLECTED,
+        VARIANTS,
+        STATS,
     ),
     "prepare": Route(
         "SizePreparation PrepareReference DiagnosePreparation RetryPreparation PrepareReference DiagnosePreparation"
         " RetryPreparation PreparationFailed"
     ),
 }
-# the doctor himself failed
+# diagnose failed
 UNDIAGNOSED = {
     "align": Route("AlignReads DiagnoseAlignment RecordRun RunComplete RunFailed"),
-    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants VariantsDone", COLLECTED),
-    "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants VariantsDone", COLLECTED),
-    "collect": Route(BAD_BRANCH, CALLED, "CollectStats DiagnoseStats StatsDone"),
+    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants VariantsDone", STATS),
+    "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants VariantsDone", STATS),
+    "collect": Route(BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats StatsDone"),
     "compose": Route(
-        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RecordRun RunComplete RunFailed", CALLED, COLLECTED
+        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RecordRun RunComplete RunFailed", VARIANTS, STATS
     ),
     "prepare": Route("SizePreparation PrepareReference DiagnosePreparation PreparationUndiagnosed"),
 }
 
 TOO_LITTLE_MEMORY = "The job used more memory than its limit and was killed."
-# what ends a step for good: class, sentence, and how often the job was submitted
+# failures without another try: class, message, and the number of submitted jobs
 FINAL = {
     "Truncated": ("BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is truncated: its gzip data has no end", 1),
     "ToolFailed": ("TOOL_FAILED", "The tool ended with exit code 1", 1),
@@ -143,7 +141,7 @@ FINAL = {
         7,  # the first and the six of Retry
     ),
 }
-# all lines of some causes: class and step, what to do, what was tried, the tool's last lines, the log
+# all lines of some causes
 CAUSES = {
     ("call", "ToolFailed"): [
         "The tool ended with exit code 1",
@@ -174,8 +172,8 @@ CAUSES = {
 }
 NOT_DIAGNOSED = "The job failed, and the function diagnose failed too; see its log."
 NOT_RECORDED = "The run could not be recorded; see the log of the function record_run."
-# what another try, or Retry alone, cures: how often the first try was submitted, what the second changed
-CURED: dict[str, tuple[int, Callable[[str], dict[str, str]] | None]] = {
+# failures that another try or Retry alone repairs: submissions of the first try, changes of the second
+REPAIRED: dict[str, tuple[int, Callable[[str], dict[str, str]] | None]] = {
     "OutOfMemory": (1, lambda step: {"memory": TWICE_THE_MEMORY[step]}),
     "SpotReclaimed": (1, lambda _: {"queue": "last-resort"}),
     "NotPlaced": (1, lambda _: {"queue": "last-resort"}),
@@ -196,31 +194,31 @@ class Submission(NamedTuple):
 
 
 def first(step: str) -> Submission:
-    return Submission(*SAME_MEMORY[step])
+    return Submission(*SIZES[step])
 
 
 def second(step: str, **change: str) -> Submission:
     return first(step)._replace(attempt="2", **change)
 
 
-# what happens to a run when several things do
-TWICE_ALIGNED = (
+# cases with several failures in one run
+ALIGNED_TWICE = (
     "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
     " AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded"
 )
-THRICE_ALIGNED = (
+ALIGNED_THREE_TIMES = (
     "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
     " DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"
 )
-BOTH_CALLED_TWICE = (
+VARIANTS_TWICE = (
     "CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants RetryVariants"
     " AnnotateVariants VariantsDone"
 )
 OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
-    "MemoryThenSpot": (("SUCCEEDED",), Route(TWICE_ALIGNED, CALLED, COLLECTED)),
+    "MemoryThenSpot": (("SUCCEEDED",), Route(ALIGNED_TWICE, VARIANTS, STATS)),
     "ThreeTriesAreAll": (
         ("FAILED", "IMAGE_PULL", "The image could not be pulled: CannotPullContainerError: manifest unknown"),
-        Route(THRICE_ALIGNED),
+        Route(ALIGNED_THREE_TIMES),
     ),
     "ThrottledForGood": (
         ("FAILED", "THROTTLED", "AWS Batch refused the job because of too many requests."),
@@ -228,19 +226,19 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
     ),
     "ServerBusyTwentyTimes": (("SUCCEEDED",), GOOD),
     "TwoKindsOfApiError": (("SUCCEEDED",), GOOD),
-    "CallThenAnnotate": (("SUCCEEDED",), GOOD._replace(variants=BOTH_CALLED_TWICE)),
+    "CallThenAnnotate": (("SUCCEEDED",), GOOD._replace(variants=VARIANTS_TWICE)),
     "CallThenAnnotateGivesUp": (
         ("FAILED", "TOOL_FAILED", "The tool ended with exit code 1"),
         Route(
             BAD_BRANCH,
             "CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants"
             " RetryVariants VariantsDone",
-            COLLECTED,
+            STATS,
         ),
     ),
     "BothBranchesAgain": (
         ("SUCCEEDED",),
-        Route(GOOD.top, AGAIN["call"].variants, AGAIN["collect"].stats),
+        Route(GOOD.top, SECOND_TRY["call"].variants, SECOND_TRY["collect"].stats),
     ),
     "BothBranchesGiveUp": (
         ("FAILED", "BAD_INPUT.TRUNCATED", "NA12878_R2.fastq.gz is truncated: its gzip data has no end"),
@@ -255,16 +253,16 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
         Route(
             "AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment BuildReport DiagnoseReport"
             " RetryReport BuildReport RecordRun RunComplete RunSucceeded",
-            BOTH_CALLED_TWICE,
-            AGAIN["collect"].stats,
+            VARIANTS_TWICE,
+            SECOND_TRY["collect"].stats,
         ),
     ),
     "StatsAndReportGiveUp": (
         ("FAILED", "TOOL_FAILED", "The tool ended with exit code 1"),
-        Route(GAVE_UP["compose"].top, CALLED, GAVE_UP["collect"].stats),
+        Route(GAVE_UP["compose"].top, VARIANTS, GAVE_UP["collect"].stats),
     ),
-    "DoctorBusy": (("SUCCEEDED",), AGAIN["align"]),
-    "DoctorHungAndLost": (("SUCCEEDED",), AGAIN["align"]),
+    "DoctorBusy": (("SUCCEEDED",), SECOND_TRY["align"]),
+    "DoctorHungAndLost": (("SUCCEEDED",), SECOND_TRY["align"]),
     "DoctorBusyForGood": (("FAILED", "INTERNAL", NOT_DIAGNOSED), UNDIAGNOSED["align"]),
     "RecordBusy": (("SUCCEEDED",), GOOD),
     "RecordHungAndLost": (("SUCCEEDED",), GOOD),

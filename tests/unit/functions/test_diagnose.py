@@ -9,7 +9,7 @@ import pytest
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
 from seqdrop.storage.uri import S3Uri
-from support.function_aws import LAST_RESORT, REFERENCES, Deployed, allowed, event, parameters
+from support.function_aws import LAST_RESORT, REFERENCES, Deployed, allowed_actions, event, parameters
 
 TRUNCATED = "lane1_R2.fastq.gz is truncated: its gzip data has no end"
 
@@ -127,4 +127,4 @@ def test_the_role_of_diagnose_allows_all_its_calls(aws: Deployed, diagnose: Any)
     plan = event("diagnose_bad_data")
     diagnose.call(plan)
     assert aws.calls
-    assert aws.calls - allowed("diagnose") == set()
+    assert aws.calls - allowed_actions("diagnose") == set()

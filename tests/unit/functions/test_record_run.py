@@ -13,7 +13,7 @@ from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
 from seqdrop.runs import table
 from seqdrop.storage.uri import S3Uri
-from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed, event, failing
+from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed_actions, event, fail_next_call
 from support.run_results import WARNING, write_receipts
 
 PLAN = event("execution_input")
@@ -55,18 +55,19 @@ def manifest(aws: Deployed) -> dict[str, Any] | None:
 
 
 def row(aws: Deployed, run: str = RUN) -> dict[str, Any]:
-    found = aws.row(run)
-    assert found
-    return {name: value for name, value in found.items() if name not in ROW or name == "status"}
+    """Return the attributes that the end of a run adds to its row."""
+    attributes = aws.row(run)
+    assert attributes
+    return {name: value for name, value in attributes.items() if name not in ROW or name == "status"}
 
 
 def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed, record_run: Any) -> None:
     write_receipts(aws, PLAN, steps.names())
-    message = event("record_run_succeeded")
-    assert record_run.call(message) == {"status": "SUCCEEDED", "class": "", "cause": ""}
+    request = event("record_run_succeeded")
+    assert record_run.call(request) == {"status": "SUCCEEDED", "class": "", "cause": ""}
     written = manifest(aws)
     assert written
-    assert (written["complete"], written["missing"], written["execution"]) == (True, [], message["execution"])
+    assert (written["complete"], written["missing"], written["execution"]) == (True, [], request["execution"])
     assert [output["uri"] for output in written["outputs"]] == [
         PLAN[word] for word in ("bam", "vcf", "annotated_vcf", "stats", "report")
     ]
@@ -74,7 +75,7 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
     recorded = row(aws)
     assert recorded == {
         "status": "SUCCEEDED",
-        "execution": message["execution"],
+        "execution": request["execution"],
         "results": PLAN["results"],
         "finished": recorded["finished"],
         "reads": 400,
@@ -101,7 +102,7 @@ def test_a_second_call_changes_nothing(aws: Deployed, record_run: Any) -> None:
 
 def test_the_next_call_sends_a_message_that_could_not_be_sent(aws: Deployed, record_run: Any) -> None:
     write_receipts(aws, PLAN, steps.names())
-    with failing("sns.Publish", "no"), pytest.raises(ClientError):
+    with fail_next_call("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
     assert (row(aws)["status"], row(aws)["notify_pending"], aws.messages()) == ("SUCCEEDED", "yes", [])
     record_run.call(event("record_run_succeeded"))
@@ -113,7 +114,7 @@ def test_the_next_call_sends_a_message_that_could_not_be_sent(aws: Deployed, rec
 def test_the_next_call_writes_a_manifest_that_could_not_be_written(aws: Deployed, record_run: Any) -> None:
     """The message is sent last: it says that the results can be read."""
     write_receipts(aws, PLAN, steps.names())
-    with failing("s3.PutObject", "no"), pytest.raises(ClientError):
+    with fail_next_call("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_succeeded"))
     assert (row(aws)["status"], row(aws)["notify_pending"], manifest(aws), aws.messages()) == (
         "SUCCEEDED",
@@ -130,7 +131,7 @@ def test_an_earlier_execution_does_not_send_the_pending_message_of_a_later_one(a
     earlier = event("record_run_succeeded")
     execution = resume(aws)
     write_receipts(aws, PLAN, steps.names())
-    with failing("s3.PutObject", "no"), pytest.raises(ClientError):
+    with fail_next_call("s3.PutObject", "no"), pytest.raises(ClientError):
         record_run.call({**earlier, "execution": execution})
     record_run.call(earlier)
     assert (manifest(aws), aws.messages()) == (None, [])
@@ -142,7 +143,7 @@ def test_an_earlier_execution_does_not_send_the_pending_message_of_a_later_one(a
 
 def test_the_schedule_sends_the_message_of_the_recorded_end(aws: Deployed, record_run: Any) -> None:
     aws.states.stop_execution(executionArn=aws.row(RUN)["execution"], cause="enough")  # type: ignore[index]
-    with failing("sns.Publish", "no"), pytest.raises(ClientError):
+    with fail_next_call("sns.Publish", "no"), pytest.raises(ClientError):
         record_run.call(event("record_run_failed"))
     recorded = aws.row(RUN)
     assert record_run.call(SCHEDULE) == {"repaired": 1}
@@ -157,9 +158,9 @@ def test_the_last_state_writes_no_manifest_for_a_run_that_was_recorded_as_stoppe
     aws: Deployed, record_run: Any
 ) -> None:
     write_receipts(aws, PLAN, steps.names())
-    message = event("record_run_succeeded")
-    assert table.close(RUN, message["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
-    record_run.call(message)
+    request = event("record_run_succeeded")
+    assert table.close(RUN, request["execution"], {"status": "ABORTED", "finished": "2026-03-02T09:40:00Z"})
+    record_run.call(request)
     assert (manifest(aws), row(aws)["status"], aws.messages()) == (None, "ABORTED", [])
 
 
@@ -169,7 +170,10 @@ def test_an_unreadable_receipt_is_ignored_and_a_failed_repair_stops_no_other(aws
     start(aws, "a" * 20)
     for run in (RUN, "a" * 20):
         aws.states.stop_execution(executionArn=(aws.row(run) or {})["execution"])
-    with failing("states.DescribeExecution", "no"), pytest.raises(record_run.NotRepairedError, match="1 of 2 runs"):
+    with (
+        fail_next_call("states.DescribeExecution", "no"),
+        pytest.raises(record_run.NotRepairedError, match="1 of 2 runs"),
+    ):
         record_run.call(SCHEDULE)
     assert {(aws.row(run) or {})["status"] for run in (RUN, "a" * 20)} == {"RUNNING", "ABORTED"}
     assert record_run.call(SCHEDULE) == {"repaired": 1}
@@ -177,9 +181,9 @@ def test_an_unreadable_receipt_is_ignored_and_a_failed_repair_stops_no_other(aws
 
 
 def test_a_failed_alignment_is_recorded_without_a_manifest(aws: Deployed, record_run: Any) -> None:
-    message = event("record_run_failed")
-    gave_up = message["plan"]["align"]["gave_up"]
-    answer = record_run.call(message)
+    request = event("record_run_failed")
+    gave_up = request["plan"]["align"]["gave_up"]
+    answer = record_run.call(request)
     assert answer == {"status": "FAILED", "class": "BAD_INPUT.TRUNCATED", "cause": gave_up["cause"]}
     assert aws.results() == {}
     recorded = row(aws)
@@ -190,7 +194,7 @@ def test_a_failed_alignment_is_recorded_without_a_manifest(aws: Deployed, record
         "message": gave_up["message"],
         "advice": gave_up["advice"],
         "log": gave_up["log"],
-        "execution": message["execution"],
+        "execution": request["execution"],
         "results": PLAN["results"],
         "finished": recorded["finished"],
         "cost": "0.0",
@@ -205,9 +209,9 @@ def test_a_failed_alignment_is_recorded_without_a_manifest(aws: Deployed, record
 
 def test_a_run_without_statistics_is_incomplete_and_names_them(aws: Deployed, record_run: Any) -> None:
     write_receipts(aws, PLAN, ("align", "call", "annotate", "compose"))
-    message = event("record_run_succeeded")
-    message["plan"]["analysis"]["collect"]["gave_up"] = GAVE_UP
-    answer = record_run.call(message)
+    request = event("record_run_succeeded")
+    request["plan"]["analysis"]["collect"]["gave_up"] = GAVE_UP
+    answer = record_run.call(request)
     assert (answer["status"], answer["class"]) == ("INCOMPLETE", "NO_SPACE")
     assert answer["cause"].splitlines()[0] == "The scratch disk is full."
     written = manifest(aws)
@@ -222,18 +226,18 @@ def test_a_run_without_statistics_is_incomplete_and_names_them(aws: Deployed, re
 
 def test_a_run_without_variants_failed_and_has_no_manifest(aws: Deployed, record_run: Any) -> None:
     write_receipts(aws, PLAN, ("align", "collect", "compose"))
-    message = event("record_run_succeeded")
-    message["plan"]["analysis"]["call"]["gave_up"] = GAVE_UP
-    assert record_run.call(message)["status"] == "FAILED"
+    request = event("record_run_succeeded")
+    request["plan"]["analysis"]["call"]["gave_up"] = GAVE_UP
+    assert record_run.call(request)["status"] == "FAILED"
     assert manifest(aws) is None
     assert row(aws)["reads"] == 400
 
 
 def test_an_error_without_a_diagnosis_is_internal(aws: Deployed, record_run: Any) -> None:
-    message = event("record_run_succeeded")
-    message["plan"]["align"]["error"] = {"Error": "States.TaskFailed", "Cause": "{}"}
-    message["plan"]["undiagnosed"] = {"Error": "Lambda.Unknown", "Cause": "{}"}
-    assert (record_run.call(message)["class"], row(aws)["class"], row(aws)["step"]) == ("INTERNAL", "INTERNAL", "align")
+    request = event("record_run_succeeded")
+    request["plan"]["align"]["error"] = {"Error": "States.TaskFailed", "Cause": "{}"}
+    request["plan"]["undiagnosed"] = {"Error": "Lambda.Unknown", "Cause": "{}"}
+    assert (record_run.call(request)["class"], row(aws)["class"], row(aws)["step"]) == ("INTERNAL", "INTERNAL", "align")
 
 
 @pytest.mark.parametrize(
@@ -243,23 +247,23 @@ def test_an_error_without_a_diagnosis_is_internal(aws: Deployed, record_run: Any
 def test_a_status_event_records_an_end_that_no_state_can_catch(
     aws: Deployed, record_run: Any, status: str, failure_class: str, subject: str
 ) -> None:
-    message = event("execution_aborted")
-    message["detail"]["status"] = status
+    request = event("execution_aborted")
+    request["detail"]["status"] = status
     aws.end(RUN, status)
     write_receipts(aws, PLAN, ["align"])
-    assert record_run.call(message)["class"] == failure_class
+    assert record_run.call(request)["class"] == failure_class
     assert (row(aws)["status"], row(aws)["class"]) == (status, failure_class)
     assert manifest(aws) is None
     assert [subject for subject, _ in aws.messages()] == [f"seqdrop run {RUN}: {subject}"]
-    record_run.call(message)
+    record_run.call(request)
     assert aws.messages() == []
 
 
 def test_an_input_that_is_too_large_for_an_event_is_read_from_the_execution(aws: Deployed, record_run: Any) -> None:
-    message = event("execution_aborted")
-    message["detail"] |= {"input": None, "inputDetails": {"included": False}}
+    request = event("execution_aborted")
+    request["detail"] |= {"input": None, "inputDetails": {"included": False}}
     aws.end(RUN, "ABORTED")
-    assert record_run.call(message)["status"] == "ABORTED"
+    assert record_run.call(request)["status"] == "ABORTED"
     assert row(aws)["class"] == "STOPPED"
 
 
@@ -365,12 +369,12 @@ def test_an_earlier_execution_of_a_resumed_run_changes_nothing(aws: Deployed, re
 
 
 def test_the_last_execution_of_a_resumed_run_closes_it(aws: Deployed, record_run: Any) -> None:
-    message = {**event("record_run_succeeded"), "execution": resume(aws)}
+    request = {**event("record_run_succeeded"), "execution": resume(aws)}
     write_receipts(aws, PLAN, steps.names())
-    assert record_run.call(message)["status"] == "SUCCEEDED"
+    assert record_run.call(request)["status"] == "SUCCEEDED"
     written = manifest(aws)
     assert written
-    assert (row(aws)["status"], written["execution"]) == ("SUCCEEDED", message["execution"])
+    assert (row(aws)["status"], written["execution"]) == ("SUCCEEDED", request["execution"])
 
 
 def test_the_schedule_closes_a_resumed_run_whose_execution_never_began(aws: Deployed, record_run: Any) -> None:
@@ -401,18 +405,18 @@ def test_a_plan_with_addresses_of_another_run_is_refused(
 ) -> None:
     write_receipts(aws, PLAN, steps.names())
     before = aws.rows(), aws.results()
-    message = event("record_run_succeeded")
-    message["plan"] |= change
-    answer = record_run.call(message)
+    request = event("record_run_succeeded")
+    request["plan"] |= change
+    answer = record_run.call(request)
     assert (answer["status"], answer["class"]) == ("FAILED", "BAD_INPUT.PLAN")
     assert (aws.rows(), aws.results(), aws.messages()) == (*before, [])
 
 
 def test_an_execution_without_a_plan_is_not_recorded(aws: Deployed, record_run: Any) -> None:
-    message = event("execution_aborted")
-    message["detail"]["input"] = "[]"
+    request = event("execution_aborted")
+    request["detail"]["input"] = "[]"
     before = aws.rows()
-    assert record_run.call(message)["class"] == "BAD_INPUT.PLAN"
+    assert record_run.call(request)["class"] == "BAD_INPUT.PLAN"
     assert aws.rows() == before
 
 
@@ -454,4 +458,4 @@ def test_the_role_of_record_run_allows_all_its_calls(aws: Deployed, record_run: 
     record_run.call(event("record_run_succeeded"))
     record_run.call(SCHEDULE)
     assert aws.calls
-    assert aws.calls - allowed("record_run") == set()
+    assert aws.calls - allowed_actions("record_run") == set()

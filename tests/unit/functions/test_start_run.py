@@ -20,10 +20,10 @@ from support.function_aws import (
     REFERENCES,
     RESULTS,
     Deployed,
-    allowed,
+    allowed_actions,
+    collect_logs,
     event,
-    failing,
-    logged,
+    fail_next_call,
     object_created,
     s3_put,
 )
@@ -581,7 +581,7 @@ def test_a_bad_record_does_not_stop_the_next_ones(aws: Deployed, start_run: Any)
 
 def test_the_next_event_repairs_a_crash_before_the_row_is_written(aws: Deployed, start_run: Any) -> None:
     one, _ = upload_pair(aws)
-    with failing("dynamodb.PutItem", "?"), logged() as log, pytest.raises(start_run.NotHandledError):
+    with fail_next_call("dynamodb.PutItem", "?"), collect_logs() as log, pytest.raises(start_run.NotHandledError):
         start_run.call(one)
     (run,) = aws.executions()
     assert aws.row(run) is None
@@ -603,9 +603,12 @@ def test_no_log_line_names_a_sample_a_key_or_a_choice(
     uploads += [aws.put(f"{marker}.txt", b"note"), aws.put(f"{marker}A_R1.fastq.gz", fastq(1), **{marker: marker})]
     uploads += [aws.put(f"{marker}A_R2.fastq.gz", fastq(1)), aws.put(f"{marker}B_R1.fastq.gz", fastq(1))]
     uploads += [aws.put(f"{marker}B_R2.fastq.gz", fastq(1)), object_created(f"{marker}_R1.fastq.gz", "")]
-    with logged() as log:
+    with collect_logs() as log:
         outcomes = [outcome_of(start_run.call(upload))["outcome"] for upload in uploads]
-        with failing("s3.HeadObject", f"{marker}_R2.fastq.gz"), pytest.raises(start_run.NotHandledError) as raised:
+        with (
+            fail_next_call("s3.HeadObject", f"{marker}_R2.fastq.gz"),
+            pytest.raises(start_run.NotHandledError) as raised,
+        ):
             start_run.call(alone)
     assert set(outcomes) == {"ignored", "refused"}
     printed = log.getvalue() + capsys.readouterr().out + str(raised.value)
@@ -627,7 +630,7 @@ def test_the_role_of_start_run_allows_all_its_calls(aws: Deployed, start_run: An
     set_status(aws, run, "FAILED")
     assert outcome_of(start_run.call({"resume": run}))["outcome"] == "resumed"
     assert aws.calls
-    assert aws.calls - allowed("start_run") == set()
+    assert aws.calls - allowed_actions("start_run") == set()
 
 
 def test_a_mate_that_arrives_while_the_waiting_row_is_written_starts_the_run(
@@ -670,7 +673,7 @@ def test_damaged_bytes_are_read_again_before_reads_are_refused(
 
 def test_a_run_that_ended_before_its_row_was_written_gets_its_row(aws: Deployed, start_run: Any) -> None:
     one, _ = upload_pair(aws)
-    with failing("dynamodb.PutItem", "?"), pytest.raises(start_run.NotHandledError):
+    with fail_next_call("dynamodb.PutItem", "?"), pytest.raises(start_run.NotHandledError):
         start_run.call(one)
     (run,) = aws.executions()
     aws.end(run, "FAILED")

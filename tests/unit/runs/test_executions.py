@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from seqdrop.plan import steps
 from seqdrop.runs import executions, table
-from support.function_aws import MACHINE, RESULTS, Deployed, event, failing
+from support.function_aws import MACHINE, RESULTS, Deployed, event, fail_next_call
 from support.made_reads import fastq
 
 EXECUTION = MACHINE.replace(":stateMachine:", ":execution:")
@@ -116,7 +116,7 @@ def test_two_concurrent_resumptions_start_one_execution(aws: Deployed, start_run
 
 
 def test_resuming_again_repairs_a_crash_between_row_and_execution(aws: Deployed, start_run: Any, failed: str) -> None:
-    with failing("stepfunctions.StartExecution", "?"), pytest.raises(start_run.NotHandledError):
+    with fail_next_call("stepfunctions.StartExecution", "?"), pytest.raises(start_run.NotHandledError):
         resume(start_run, failed)
     assert (aws.row(failed) or {})["status"] == "RUNNING"
     assert aws.executions() == [failed]
