@@ -25,7 +25,7 @@ def show_list(rows: Sequence[Row]) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("run", "sample", "status", "started", "duration", "class"):
-        table.add_column(heading, no_wrap=heading in {"run", "status"})
+        table.add_column(heading, no_wrap=heading in {"run", "status"}, overflow="fold")
     for row in rows[:MAX_ROWS]:
         status = str(row.get("status", "?"))
         colored = Text(status, STYLES.get(status, "red"))
