@@ -81,7 +81,7 @@ def step_parts(step: Step, sources: Sources) -> dict[str, bool]:
     substituted = substituted_definitions(state.get("JobDefinition", ""), sources)
     size = {"vcpus": f"${{{name}Vcpus}}", "memory": f"${{{name}Memory}}"}
     definitions = {f"{camel_case(tool.name)}JobDefinition" for tool in step.tools}
-    in_sizes = step is PREPARE or sources.environment("SIZES").get(step.name) == size
+    in_sizes = step is PREPARE or step.optional or sources.environment("SIZES").get(step.name) == size
     overridden = {override.split("=")[0] for override in sources.local_overrides}
     return {
         f"state {step.state}": state.get("Tags", {}).get("step") == step.name,
@@ -224,7 +224,9 @@ def test_nothing_exists_for_a_step_or_a_tool_without_a_row() -> None:
     parameters, resources = sources.template["Parameters"], sources.resources
     for kind, existing in (("ImageTag", parameters), ("Repository", resources), ("JobDefinition", resources)):
         assert {name.removesuffix(kind) for name in existing if name.endswith(kind)} == names, kind
-    assert set(sources.environment("SIZES")) == set(sources.environment("IMAGE_TAGS")) == {step.name for step in STEPS}
+    assert set(sources.environment("IMAGE_TAGS")) == set(steps.names())
+    required = {step.name for step in STEPS if not step.optional}  # without a size, an optional step is left out
+    assert required <= set(sources.environment("SIZES")) <= set(steps.names())
 
 
 def test_a_tool_with_python_packages_of_its_own_has_its_list_of_them() -> None:
@@ -259,7 +261,9 @@ def test_every_part_of_a_new_tool_is_asked_for() -> None:
 
 
 def test_every_part_of_a_new_step_is_asked_for() -> None:
-    step = Step("depth", "MeasureDepth", tools=(Tool("mosdepth"),), reads=("bam",), writes={"depth": "{sample}.depth"})
+    step = Step(
+        "depth", "MeasureDepth", tools=(Tool("mosdepth"),), reads=("bam",), writes={"depths": "{sample}.depths.txt"}
+    )
     assert list(step_parts(step, Sources())) == [
         "state MeasureDepth",
         "words of state MeasureDepth",
