@@ -133,6 +133,7 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
     words = container.get("Command", [""])
     environment = {variable["Name"]: variable["Value"] for variable in container.get("Environment", [])}
     pushed = sources.environment("IMAGE_TAGS").get(step.name, {})
+    images = sources.template["Outputs"]["ImageTags"]["Value"]["Fn::Sub"]
     words_of_step = {*step.reads, *step.writes, *COMMON}
     image = container.get("Image", {}).get("Fn::Sub", [""])[0]
     row = re.search(rf"^\| `?{tool.name}`? \|.*$", sources.tools_document, re.MULTILINE)
@@ -144,6 +145,7 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
         f"options of containers/{tool.name}/run.py": options_of(tool) == set(tool.options),
         f"parameter {name}ImageTag": sources.template["Parameters"].get(f"{name}ImageTag", {}).get("Default") == "none",
         f"{name}ImageTag in a parameter group": f"{name}ImageTag" in parameter_group(sources),
+        f"{name}ImageTag in the output ImageTags": f"{tool.name}:{tag}" in images.split(),
         f"resource {name}Repository": repository == {"Fn::Sub": f"${{AWS::StackName}}/{tool.name}"},
         f"resource {name}JobDefinition": image == f"${{Registry}}/{tool.name}:{tag}",
         f"command of {name}JobDefinition": words[0] == command,
@@ -245,6 +247,7 @@ def test_every_part_of_a_new_tool_is_asked_for() -> None:
         "options of containers/new_caller/run.py",
         "parameter NewCallerImageTag",
         "NewCallerImageTag in a parameter group",
+        "NewCallerImageTag in the output ImageTags",
         "resource NewCallerRepository",
         "resource NewCallerJobDefinition",
         "command of NewCallerJobDefinition",

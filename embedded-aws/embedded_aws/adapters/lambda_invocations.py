@@ -74,7 +74,7 @@ def _invoke_qualified(
 
 def _invoke_lambda(self: Any, event: Any = None) -> tuple[str, bool, str]:
     event = json.loads(event) if isinstance(event, str) else event
-    assert _pool, "start() creates it"  # noqa: S101
+    assert _pool, "start() creates it"  # noqa: S101  for the type alone
     try:
         with _pool.worker(self) as worker:
             answer, lines = worker.call(self, event, invoked_arn(self))

@@ -126,7 +126,8 @@ def put_reads_with_variants(run: Run, contig: str, positions: list[int]) -> S3Ur
     subprocess.run(["samtools", "faidx", genome], check=True)
     starts = [start for start in range(0, 301, 10) for _ in range(2)]
     reads = "".join(
-        f"r{number}\t0\t{contig}\t{start + 1}\t60\t100M\t*\t0\t0\t{''.join(sample[start : start + 100])}\t{'I' * 100}\n"
+        f"r{number}\t0\t{contig}\t{start + 1}\t60\t100M\t*\t0\t0"
+        f"\t{''.join(sample[start : start + 100])}\t{'I' * 100}\tRG:Z:1\n"
         for number, start in enumerate(starts)
     )
     sam = f"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:{contig}\tLN:400\n@RG\tID:1\tSM:NA12878\n{reads}"
@@ -143,8 +144,9 @@ def put_reads_with_variants(run: Run, contig: str, positions: list[int]) -> S3Ur
     ids=["the whole genome", "intervals"],
 )
 @pytest.mark.parametrize("contig", ["NC_045512.2", "HLA-A*01:01:01:01"])
-def test_bcftools_calls_variants_in_all_regions_or_in_the_intervals(
-    run: Run, monkeypatch: pytest.MonkeyPatch, contig: str, bed: str, expected: list[int]
+@pytest.mark.parametrize("caller", [bcftools], ids=["bcftools"])
+def test_a_caller_finds_variants_in_all_regions_or_in_the_intervals(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caller: Any, contig: str, bed: str, expected: list[int]
 ) -> None:
     """Some contigs of hg38 have colons in their names, which `contig:start-end` cannot express."""
     monkeypatch.setattr(calling, "MIN_REGION_SIZE", 100)
@@ -155,7 +157,7 @@ def test_bcftools_calls_variants_in_all_regions_or_in_the_intervals(
         (run.folder / "panel.bed").write_text(bed.format(contig=contig))
         run.put(run.folder / "panel.bed", intervals)
     vcf = run.results / "NA12878.vcf.gz"
-    bcftools.main(run.argv(sample="NA12878", intervals=intervals, bam=bam, vcf=vcf))
+    caller.main(run.argv(sample="NA12878", intervals=intervals, bam=bam, vcf=vcf))
     s3.store().download(vcf, run.folder / "found.vcf.gz")
     query = ["bcftools", "query", "-f", "%CHROM %POS0\n", str(run.folder / "found.vcf.gz")]
     found = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -14,14 +14,20 @@ from seqdrop.plan.names import WHOLE_GENOME, canonical
 from seqdrop.storage.uri import S3Uri
 from support.plan_strategies import choices, endings, names, stems
 
+
+def tool_names(name: str) -> list[str]:
+    """The tools of a step."""
+    return [tool.name for step in steps.STEPS if step.name == name for tool in step.tools]
+
+
 versions = st.text("abcdef0123456789", min_size=1, max_size=8)
 IDENTITY = {
     "sample": names,
     "versions": st.lists(st.tuples(versions, versions), min_size=1, max_size=3),
     "choices": choices,
     "genome": versions,
-    "aligner": st.sampled_from(["bwa", "bwa_mem3", "isaac"]),
-    "caller": st.sampled_from(["bcftools", "strelka"]),
+    "aligner": st.sampled_from(tool_names("align")),
+    "caller": st.sampled_from(tool_names("call")),
 }
 
 
