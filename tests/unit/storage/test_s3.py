@@ -1,4 +1,4 @@
-"""seqdrop.storage.s3: pinned versions in, verified objects out; on moto with the checksums that S3 keeps."""
+"""seqdrop.storage.s3: pinned versions and verified transfers, on moto with the checksums of S3."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder(bucket: str) -> S3Uri:
 
 
 def tamper(uri: S3Uri, body: bytes) -> None:
-    """A bit rots: the object's bytes change, what S3 knows of them does not."""
+    """Change the bytes of an object without changing its checksum in S3."""
     s3_backends[ACCOUNT]["aws"].buckets[uri.bucket].keys[uri.key].value = body
 
 
@@ -43,12 +43,12 @@ def put(aws: Deployed, uri: S3Uri, body: bytes, **more: Any) -> str:
     return str(aws.s3.put_object(Bucket=uri.bucket, Key=uri.key, Body=body, **more)["VersionId"])
 
 
-def test_the_checksum_is_the_one_that_s3_calculates(tmp_path: Path) -> None:
+def test_the_checksum_is_the_crc64nvme_of_s3(tmp_path: Path) -> None:
     (tmp_path / "check").write_bytes(b"123456789")
     assert s3.checksum(tmp_path / "check") == CHECK_VALUE
 
 
-def test_an_upload_is_proven_and_described(folder: S3Uri, tmp_path: Path) -> None:
+def test_an_upload_is_verified_and_described(folder: S3Uri, tmp_path: Path) -> None:
     (tmp_path / "check").write_bytes(b"123456789")
     stored = s3.store().upload(tmp_path / "check", folder / "check")
     assert (stored.uri, stored.size, stored.crc64nvme, dict(stored.metadata)) == (folder / "check", 9, CHECK_VALUE, {})
@@ -61,7 +61,7 @@ def test_an_upload_is_proven_and_described(folder: S3Uri, tmp_path: Path) -> Non
     assert s3.store().head(folder / "check") == stored
 
 
-def test_a_large_upload_has_the_checksum_of_the_whole(
+def test_a_multipart_upload_has_the_checksum_of_the_whole_object(
     folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 << 20)
@@ -74,10 +74,10 @@ def test_a_large_upload_has_the_checksum_of_the_whole(
     assert (tmp_path / "back").read_bytes() == (tmp_path / "large").read_bytes()
 
 
-def test_an_upload_that_s3_holds_otherwise_is_refused(
+def test_an_upload_that_another_writer_overwrote_is_refused(
     folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another writer came between: what lies there is not this file."""
+    """Another writer replaces the object after the upload."""
     (tmp_path / "ours").write_bytes(b"ours")
     whole, times = transfers.transfer, []
 
@@ -91,7 +91,7 @@ def test_an_upload_that_s3_holds_otherwise_is_refused(
     assert len(times) == 3
 
 
-def test_bytes_that_are_not_those_that_were_pinned_do_not_pass(folder: S3Uri, tmp_path: Path) -> None:
+def test_bytes_with_another_checksum_than_the_pinned_one_are_refused(folder: S3Uri, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"first")
     pinned = s3.store().upload(file, folder / "file").crc64nvme
@@ -102,7 +102,9 @@ def test_bytes_that_are_not_those_that_were_pinned_do_not_pass(folder: S3Uri, tm
         s3.store().download(folder / "file", file, crc64nvme=pinned)
 
 
-def test_an_object_that_was_replaced_is_not_the_pinned_one(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+def test_an_object_with_another_etag_than_the_pinned_one_is_refused(
+    aws: Deployed, folder: S3Uri, tmp_path: Path
+) -> None:
     put(aws, folder / "file", b"first")
     pinned = s3.store().head(folder / "file").etag
     assert s3.store().download(folder / "file", tmp_path / "file", etag=pinned).etag == pinned
@@ -143,16 +145,16 @@ LASTING = {
 
 
 @pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
-def test_what_may_be_over_soon_is_worth_another_try(error: Exception) -> None:
+def test_temporary_errors_are_transient(error: Exception) -> None:
     assert s3.is_transient(error)
 
 
 @pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
-def test_what_stays_as_it_is_is_not(error: Exception) -> None:
+def test_permanent_errors_are_not_transient(error: Exception) -> None:
     assert not s3.is_transient(error)
 
 
-def test_an_upload_that_is_neither_done_nor_aborted_is_remembered_until_it_is(aws: Deployed, folder: S3Uri) -> None:
+def test_an_upload_in_progress_is_known_until_it_is_completed_or_aborted(aws: Deployed, folder: S3Uri) -> None:
     uploads, client = transfers.Uploads(), boto3.client("s3")
     uploads.watch(client)
     where = [{"Bucket": folder.bucket, "Key": key} for key in ("done", "aborted", "open")]
@@ -168,7 +170,7 @@ def test_an_upload_that_is_neither_done_nor_aborted_is_remembered_until_it_is(aw
         client.create_multipart_upload(**where[2])  # type: ignore[arg-type]
 
 
-def test_the_pinned_version_arrives_not_the_latest(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+def test_the_pinned_version_is_downloaded_not_the_latest(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
     first = put(aws, folder / "file", b"first")
     put(aws, folder / "file", b"second, longer")
     assert s3.store().download(folder / "file", tmp_path / "file", first).version_id == first
@@ -178,21 +180,19 @@ def test_the_pinned_version_arrives_not_the_latest(aws: Deployed, folder: S3Uri,
 
 
 @pytest.mark.parametrize("body", [b"123456780", b"12345678"], ids=["another byte", "a byte less"])
-def test_an_object_that_rotted_is_not_believed(aws: Deployed, folder: S3Uri, tmp_path: Path, body: bytes) -> None:
+def test_a_damaged_object_is_refused(aws: Deployed, folder: S3Uri, tmp_path: Path, body: bytes) -> None:
     put(aws, folder / "file", b"123456789", ChecksumAlgorithm="CRC64NVME")
     tamper(folder / "file", body)
     with pytest.raises((s3.IntegrityError, BotoCoreError)):
         s3.store().download(folder / "file", tmp_path / "file")
 
 
-def test_an_object_with_no_checksum_of_the_whole_is_taken_by_its_size(
-    aws: Deployed, folder: S3Uri, tmp_path: Path
-) -> None:
+def test_an_object_without_a_checksum_is_verified_by_its_size(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
     put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
     assert s3.store().download(folder / "file", tmp_path / "file").crc64nvme == ""
 
 
-def test_what_is_not_there_is_missing(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+def test_a_missing_object_or_version_raises_missing_error(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
     version = put(aws, folder / "file", b"x")
     aws.s3.delete_object(Bucket=folder.bucket, Key="folder/file")
     for look in (
@@ -207,7 +207,7 @@ def test_what_is_not_there_is_missing(aws: Deployed, folder: S3Uri, tmp_path: Pa
     assert s3.store().head(folder / "file", version).size == 1
 
 
-def test_a_bucket_without_versions_gives_none(aws: Deployed, folder: S3Uri) -> None:
+def test_a_bucket_without_versioning_has_no_version_ids(aws: Deployed, folder: S3Uri) -> None:
     aws.s3.create_bucket(Bucket="plain-bucket")
     aws.s3.put_object(Bucket="plain-bucket", Key="file", Body=b"x")
     assert s3.store().head(S3Uri("plain-bucket", "file")).version_id == ""
@@ -220,16 +220,14 @@ def test_a_bucket_without_versions_gives_none(aws: Deployed, folder: S3Uri) -> N
         ("3.nullXq7Zt", "3.nullXq7Zt"),
     ],
 )
-def test_the_version_of_an_unversioned_object_is_none_and_any_other_is_kept(
-    folder: S3Uri, told: str, known: str
-) -> None:
+def test_the_version_null_becomes_empty_and_others_are_kept(folder: S3Uri, told: str, known: str) -> None:
     with Stubber(s3.store().client) as answers:  # moto chooses its version ids itself
         answers.add_response("head_object", {"VersionId": told, "ETag": '"e"', "ContentLength": 1, "Metadata": {}})
         assert s3.store().head(folder / "file").version_id == known
 
 
 @pytest.mark.parametrize(("size", "found"), [(4, b"1234"), (9, b"123456789"), (100, b"123456789")])
-def test_the_first_bytes_are_fewer_when_the_object_is_shorter(
+def test_read_start_returns_fewer_bytes_of_a_shorter_object(
     aws: Deployed, folder: S3Uri, size: int, found: bytes
 ) -> None:
     version = put(aws, folder / "file", b"123456789")
@@ -237,19 +235,19 @@ def test_the_first_bytes_are_fewer_when_the_object_is_shorter(
     assert s3.store().read_start(folder / "file", size, version) == found
 
 
-def test_an_empty_object_has_no_first_bytes(aws: Deployed, folder: S3Uri) -> None:
+def test_read_start_of_an_empty_object_is_empty(aws: Deployed, folder: S3Uri) -> None:
     put(aws, folder / "file", b"")
     assert s3.store().read_start(folder / "file", 16) == b""
 
 
-def test_json_reads_back_as_it_was_written(folder: S3Uri) -> None:
+def test_json_is_read_as_it_was_written(folder: S3Uri) -> None:
     value = {"b": [1, None, "ü"], "a": {}}
     s3.store().write_json(folder / "value.json", value)
     assert s3.store().read_json(folder / "value.json") == value
 
 
 @pytest.mark.parametrize("broken", [1, 2])
-def test_an_answer_that_breaks_off_is_asked_for_again(folder: S3Uri, broken: int) -> None:
+def test_a_body_that_breaks_off_is_requested_again(folder: S3Uri, broken: int) -> None:
     with Stubber(s3.store().client) as answers:
         for _ in range(broken):
             answers.add_response("get_object", {"Body": body(b'{"half":', 100)})
@@ -257,7 +255,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(folder: S3Uri, broken: int
         assert s3.store().read_json(folder / "value.json") == {"whole": 1}
 
 
-def test_answers_that_go_on_breaking_off_are_given_up(folder: S3Uri) -> None:
+def test_a_body_that_breaks_off_every_time_is_an_error(folder: S3Uri) -> None:
     with Stubber(s3.store().client) as answers:
         for _ in range(3):
             answers.add_response("get_object", {"Body": body(b"@r", 100)})
@@ -265,7 +263,7 @@ def test_answers_that_go_on_breaking_off_are_given_up(folder: S3Uri) -> None:
             s3.store().read_start(folder / "reads.fastq.gz", 100)
 
 
-def test_a_call_that_is_not_answered_is_left_to_botocore(folder: S3Uri, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_without_an_answer_is_repeated_by_botocore_only(folder: S3Uri, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def unanswered(**given: Any) -> Any:
@@ -282,16 +280,14 @@ def body(sent: bytes, promised: int) -> StreamingBody:
     return StreamingBody(BytesIO(sent), promised)
 
 
-def test_names_below_a_folder_are_all_of_them_and_no_neighbours(aws: Deployed, folder: S3Uri) -> None:
+def test_list_names_returns_every_key_of_the_folder_and_no_other(aws: Deployed, folder: S3Uri) -> None:
     for name in ("folder/b", "folder/a/c", "folder2/d", "other"):
         put(aws, S3Uri(folder.bucket, name), b"")
     assert s3.store().list_names(folder) == ["a/c", "b"]
     assert s3.store().list_keys(folder.bucket, "folder") == ["folder/a/c", "folder/b", "folder2/d"]
 
 
-def test_more_names_than_one_page_holds_are_all_found(
-    aws: Deployed, folder: S3Uri, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_names_reads_all_pages(aws: Deployed, folder: S3Uri, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
     for name in "abcde":
         put(aws, folder / name, b"")
@@ -299,7 +295,7 @@ def test_more_names_than_one_page_holds_are_all_found(
     assert s3.store().list_keys(folder.bucket, "folder/") == [f"folder/{name}" for name in "abcde"]
 
 
-def test_of_an_object_with_no_checksum_of_the_whole_every_byte_arrives(
+def test_an_object_without_a_checksum_is_downloaded_completely(
     aws: Deployed, folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")

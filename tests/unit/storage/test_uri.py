@@ -8,23 +8,23 @@ from seqdrop.storage.uri import S3Uri
 BAM = S3Uri("bucket", "NA12878/run/NA12878.bam")
 
 
-def test_an_address_reads_back_as_it_was_written() -> None:
+def test_an_address_is_parsed_and_written_unchanged() -> None:
     assert S3Uri.parse(str(BAM)) == BAM
     assert str(BAM) == "s3://bucket/NA12878/run/NA12878.bam"
 
 
 @pytest.mark.parametrize("text", ["s3://bucket", "s3://bucket/", "s3:///key", "bucket/key", "https://bucket/key", ""])
-def test_what_is_no_object_address_is_refused(text: str) -> None:
+def test_text_that_is_not_an_object_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not an S3 address: .* \(expected s3://bucket/key\)"):
         S3Uri.parse(text)
 
 
-def test_a_key_may_hold_anything() -> None:
+def test_a_key_may_have_any_character() -> None:
     key = "a b+c/100%2B/ü?x=1#y://z"
     assert S3Uri.parse(f"s3://bucket/{key}").key == key
 
 
-def test_name_parent_child_and_companion() -> None:
+def test_name_parent_child_and_companion_of_an_address() -> None:
     assert BAM.name == "NA12878.bam"
     assert BAM.parent == S3Uri("bucket", "NA12878/run")
     assert BAM.parent / "NA12878.bam" == BAM
