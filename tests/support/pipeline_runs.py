@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import gzip
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -76,8 +73,6 @@ def deploy(
     for parameter in (*project.local_parameters(), *parameters):
         command += ["--parameter", parameter]
     tools = [str(path)] if path else []
-    if executor == "process":
-        tools.append(str(multiqc_of_known_version()))
     environment = {
         "SFN_WAIT_TIME_SCALE": "0.05",  # the pauses between the retries of a state: seconds, not minutes
         **os.environ,
@@ -90,23 +85,6 @@ def deploy(
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(TIMEOUT)
-
-
-@cache
-def multiqc_of_known_version() -> Path:
-    """Return a folder with a `multiqc` that prints its version at once; MultiQC itself imports all its modules first.
-
-    A job asks for the version, then runs MultiQC. Each import takes more CPU time than the alignment of a small run.
-    """
-    program = shutil.which("multiqc", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    assert program
-    folder = Path(tempfile.mkdtemp(prefix="seqdrop-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "version").write_text(run_tool(program, "--version"))
-    script = f'#!/bin/sh\n[ "$*" = --version ] && exec cat "{folder}/version"\nexec "{program}" "$@"\n'
-    (folder / "multiqc").write_text(script)
-    (folder / "multiqc").chmod(0o755)
-    return folder
 
 
 def fault_document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, Any]:
