@@ -93,7 +93,12 @@ def check_functions(stack: Stack) -> Iterator[LocatedProblem]:
         if config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     }
     rules = [rule for _, rule in stack.of_type("AWS::Events::Rule")]
-    asynchronous = {target.get("Arn") for rule in rules for target in rule.get("Targets", [])}
+    targets = {target.get("Arn") for rule in rules for target in rule.get("Targets", [])}
+    # A rule names a function, or the alias of its published versions.
+    aliases = stack.of_type("AWS::Lambda::Alias")
+    asynchronous = targets | {
+        stack.arn(str(alias.get("FunctionName"))) for name, alias in aliases if stack.ref(name) in targets
+    }
     log_groups = {name for name, _ in stack.of_type("AWS::Logs::LogGroup")}
     for name, function in stack.of_type("AWS::Lambda::Function"):
         if function.get("TracingConfig", {}).get("Mode") != "Active":

@@ -205,7 +205,7 @@ def test_a_manifest_never_lists_a_changed_output(functions: Deployed, how: str) 
     for step in ("align", "call", "annotate", "collect", "compose"):
         stored = functions.s3.put_object(Bucket=bucket, Key=f"{folder}/{step}", Body=b"first")
         output = {"name": step, "uri": f"s3://{bucket}/{folder}/{step}", "etag": stored["ETag"].strip('"'), "size": 5}
-        receipt = {"seconds": 1.0, "vcpus": 1, "memory": 1, "counts": {}, "outputs": [output]}
+        receipt = {"version": 1, "seconds": 1.0, "vcpus": 1, "memory": 1, "counts": {}, "outputs": [output]}
         functions.write(f"s3://{bucket}/{folder}/jobs/{step}.json", receipt)
     if how == "deleted":
         functions.s3.delete_object(Bucket=bucket, Key=f"{folder}/call")
