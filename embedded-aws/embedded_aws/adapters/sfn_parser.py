@@ -1,6 +1,6 @@
 """Parse each definition of a state machine once.
 
-moto parses it anew at the start of every execution (backend/execution_worker.py:60), which takes longer than most
+moto parses it again at the start of every execution (backend/execution_worker.py:60), which takes longer than most
 executions.
 """
 

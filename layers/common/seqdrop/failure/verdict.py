@@ -8,7 +8,7 @@ from typing import Any
 
 from seqdrop import signals
 from seqdrop.failure import advice
-from seqdrop.plan.names import VERSION
+from seqdrop.plan.names import VERSION, is_readable
 
 # Exit codes of a job, after sysexits.h; STOPPED_EXIT is 128 + SIGTERM.
 USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT = 64, 65, 70, 75
@@ -83,9 +83,7 @@ class Verdict:
                 "stderr_tail": list(tail),
                 "peak_memory": int(peak_memory),
                 "job_id": str(job_id),
-            } if version in range(1, VERSION + 1) and (
-                failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class)
-            ):
+            } if is_readable(version) and (failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class)):
                 lines = tuple(line for line in tail if isinstance(line, str))
                 return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
         raise ValueError("not a verdict")

@@ -22,7 +22,7 @@ from seqdrop.jobs.redaction import Redactor
 from seqdrop.jobs.workspace import Workspace, peak_memory, with_original_names
 from seqdrop.log import logger
 from seqdrop.plan import layout
-from seqdrop.plan.names import VERSION
+from seqdrop.plan.names import is_readable
 from seqdrop.signals import StoppedError
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -102,7 +102,7 @@ def _is_done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
     """Return True if the receipt exists, its outputs are unchanged, and its optional inputs are `sources`."""
     try:
         receipt: Mapping[str, Any] = s3.store().read_json(receipt_uri)
-        if receipt.get("version") not in range(1, VERSION + 1):
+        if not is_readable(receipt.get("version")):
             return False
         for output in receipt["outputs"]:
             current = s3.store().head(S3Uri.parse(output["uri"]))

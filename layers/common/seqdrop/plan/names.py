@@ -18,6 +18,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, or of a
 SAMPLE = NAME
 
 
+def is_readable(version: Any) -> bool:
+    """Return whether this code reads a document of this version; documents of other versions are refused."""
+    return version in range(1, VERSION + 1)
+
+
 def canonical(value: Any) -> str:
     """Return the JSON text of a value with sorted keys: equal values have equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -13,7 +13,7 @@ import boto3
 
 from seqdrop.plan import layout
 from seqdrop.plan.layout import Sizes
-from seqdrop.plan.names import VERSION, canonical
+from seqdrop.plan.names import canonical, is_readable
 from seqdrop.runs import table
 from seqdrop.storage.s3 import RETRIES
 
@@ -85,7 +85,7 @@ def _resumed_plan(execution: Mapping[str, Any] | None, sizes: Sizes) -> dict[str
     if execution is None:
         raise NotResumableError("its plan was deleted 90 days after its end: upload the reads again")
     plan: dict[str, Any] = json.loads(execution["input"])
-    if plan.get("version") not in range(1, VERSION + 1):
+    if not is_readable(plan.get("version")):
         raise NotResumableError("its plan is from another version of seqdrop: upload the reads again")
     return layout.resumed_plan(plan, sizes)
 

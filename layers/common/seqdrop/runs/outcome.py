@@ -10,7 +10,7 @@ from seqdrop.failure import advice, classify
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import MAX_LANES
-from seqdrop.plan.names import MANIFEST, NAME, READS, VERSION
+from seqdrop.plan.names import MANIFEST, NAME, READS, VERSION, is_readable
 from seqdrop.runs.diagnosis import MAX_LINE, MAX_LINES, describe_tries
 from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.storage.uri import S3Uri
@@ -76,7 +76,7 @@ def check_plan(plan: Any, results_bucket: str) -> RunEnding | None:
 def _plan_error(plan: Any, results_bucket: str) -> str | None:
     if not isinstance(plan, dict):
         return "It is not a JSON object."
-    if plan.get("version") not in range(1, VERSION + 1):
+    if not is_readable(plan.get("version")):
         return f"Its version is {plan.get('version')!r}; this deployment reads versions up to {VERSION}."
     if not all(isinstance(plan.get(word), str) and NAME.fullmatch(plan[word]) for word in ("sample", "run")):
         return "It has no valid sample and run."

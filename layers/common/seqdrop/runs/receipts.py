@@ -9,7 +9,7 @@ from typing import Any
 
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
-from seqdrop.plan.names import VERSION
+from seqdrop.plan.names import is_readable
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -51,7 +51,7 @@ def _receipts(folder: S3Uri, steps: Iterable[str]) -> dict[str, Any]:
     for step in steps:
         with contextlib.suppress(s3.MissingError, ValueError):
             receipt = s3.store().read_json(layout.receipt_uri(folder, step))
-            if receipt.get("version") in range(1, VERSION + 1):
+            if is_readable(receipt.get("version")):
                 receipts[step] = receipt
     return receipts
 
