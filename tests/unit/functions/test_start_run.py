@@ -665,7 +665,7 @@ def test_damaged_bytes_are_read_again_before_reads_are_refused(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, _ = upload_pair(aws)
-    answers, read = [b"\x1f\x8bnot gzip"], s3.Store.read_start
+    answers, read = [b"\x1f\x8bnot gzip"] * (s3.ATTEMPTS - 1), s3.Store.read_start
     monkeypatch.setattr(s3.Store, "read_start", lambda *args: answers.pop() if answers else read(*args))
     assert outcome_of(start_run.call(one))["outcome"] == "started"
     assert answers == []

@@ -5,6 +5,7 @@ Only the beginning of each file is read here. The job that aligns the reads veri
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,11 +52,15 @@ class Beginning:
 
 
 def check_pair(entry: Mapping[str, Any]) -> str | None:
-    """Check an entry of reads.json; return the read group in the names of its reads. Raises BadInputError."""
-    try:
-        return _check_pair(entry)
-    except BadInputError:
-        return _check_pair(entry)  # a refusal is final, so bytes that S3 may have damaged are read once more
+    """Check an entry of reads.json; return the read group in the names of its reads. Raises BadInputError.
+
+    A part of an object has no checksum. Before a pair is refused, its first bytes are therefore read again: the first
+    time they may have been damaged on their way.
+    """
+    for _ in range(s3.ATTEMPTS - 1):
+        with contextlib.suppress(BadInputError):
+            return _check_pair(entry)
+    return _check_pair(entry)
 
 
 def _check_pair(entry: Mapping[str, Any]) -> str | None:
