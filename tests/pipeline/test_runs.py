@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ def test_the_manifest_has_tools_times_and_memory(stack: Stack, full_run: dict[st
     jobs = {job["step"]: job for job in fetch_json(stack, full_run, "manifest.json")["jobs"]}
     assert jobs["align"]["tools"]["bwa-mem3"] == "0.4.4"
     assert {"bcftools", "snpEff"} <= jobs["annotate"]["tools"].keys()
+    assert jobs["compose"]["tools"] == {"multiqc": metadata.version("multiqc")}
     assert all(job["seconds"] > 0 and job["peak_memory"] > 0 and job["bytes_in"] > 0 for job in jobs.values())
 
 
