@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import subprocess
 import sys
 import time
 import uuid
@@ -17,6 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from warm_python import EMBEDDED, WarmProcess, parent_pid
 
 TEMPLATE = Path(__file__).parent / "embedded_stack" / "template.yaml"
 MOCKS = Path(__file__).parent / "embedded_stack" / "mocks.json"
@@ -51,7 +51,7 @@ def has_ended(pid: int) -> bool:
 class Server:
     """A running server: its process and its state file."""
 
-    process: subprocess.Popen[str]
+    process: WarmProcess
     state: dict[str, Any]
     _pending: dict[str, list[Any]] = field(default_factory=dict)  # received messages that no test has taken yet
 
@@ -218,13 +218,9 @@ def command(state: Path, *more: str, stack: str = "t") -> list[str]:
 
 
 def launch(state: Path, *more: str, stack: str = "t") -> Server:
-    process = subprocess.Popen(
-        command(state, "--with-parent", str(os.getpid()), *more, stack=stack),  # it ends even if the tests are killed
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "SFN_MOCK_CONFIG": str(MOCKS)},
-    )
-    assert process.stdout
+    parent = str(parent_pid(*EMBEDDED))  # the server ends even if the tests are killed
+    words = command(state, "--with-parent", parent, *more, stack=stack)[1:]
+    process = WarmProcess(words, {**os.environ, "SFN_MOCK_CONFIG": str(MOCKS)}, *EMBEDDED, stderr=2)
     line = process.stdout.readline()
     assert line, f"the server ended with {process.wait()} before it was ready"
     return Server(process, json.loads(line))

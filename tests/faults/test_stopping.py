@@ -13,7 +13,7 @@ from support.catalogue import case, more
 from support.function_aws import RESULTS
 from support.job_runs import PATIENCE, PUBLISH, Batch, Line, finish
 from support.waiting import eventually
-from support.warm_python import WarmProcess
+from warm_python import WarmProcess
 
 STOP_TIMEOUT = 30.0  # seconds between SIGTERM and SIGKILL of a container
 # This tool and its child ignore SIGTERM; the child runs in a session of its own.

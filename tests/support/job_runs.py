@@ -16,9 +16,9 @@ from moto.s3.models import s3_backends
 from seqdrop.jobs import step
 from seqdrop.jobs.processes import Processes
 from seqdrop.log import logger
+from warm_python import WarmProcess
 
 from support.function_aws import ACCOUNT, RESULTS
-from support.warm_python import WarmProcess
 
 # A wrapper whose body is the code of a test.
 PROGRAM = """

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from seqdrop_cli.demo.files import SEED, DemoFiles, make_files
 from seqdrop_cli.embedded import Embedded
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack, local
+from warm_python import EMBEDDED, WarmProcess, listen, parent_pid, write_client
 
 from support import waiting
 
@@ -65,13 +68,13 @@ def deploy(
     scratch_mib: int = 0,
 ) -> Iterator[Stack]:
     """Deploy the built template to a new embedded AWS; stop it at the end."""
-    command = [sys.executable, "-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
-    command += ["--state", str(folder), "--executor", executor, "--with-parent", str(os.getpid())]
+    words = ["-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
+    words += ["--state", str(folder), "--executor", executor, "--with-parent", str(parent_pid(*EMBEDDED))]
     if faults or scratch_mib:
         (folder / "faults.json").write_text(json.dumps(fault_document(faults, scratch_mib)))
-        command += ["--inject", str(folder / "faults.json")]
+        words += ["--inject", str(folder / "faults.json")]
     for parameter in (*project.local_parameters(), *parameters):
-        command += ["--parameter", parameter]
+        words += ["--parameter", parameter]
     tools = [str(path)] if path else []
     environment = {
         "SFN_WAIT_TIME_SCALE": "0.05",  # the pauses between the retries of a state: seconds, not minutes
@@ -79,12 +82,29 @@ def deploy(
         "PATH": os.pathsep.join([*tools, str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        python = warm_programs() / "python"
+        server = WarmProcess(words, environment, *EMBEDDED, stdout=log.fileno(), stderr=log.fileno(), executable=python)
     try:
         yield local(eventually(lambda: Embedded.read(folder / "seqdrop.json"), (folder / "log").read_text))
     finally:
-        server.send_signal(signal.SIGTERM)
+        server.terminate()
         server.wait(TIMEOUT)
+
+
+@cache
+def warm_programs() -> Path:
+    """Return a folder for programs of jobs in which MultiQC starts in a process that has imported it already.
+
+    A server whose `sys.executable` is in this folder prefers its programs, as it prefers those of its environment.
+    MultiQC's own start takes several seconds, half the CPU time of a run of few reads.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="seqdrop-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for program in Path(sys.executable).parent.iterdir():
+        if program.name.startswith(("python", "run-")):
+            (folder / program.name).symlink_to(program)
+    write_client(folder / "multiqc", "multiqc", listen(folder / "socket", "multiqc"))
+    return folder
 
 
 def fault_document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, Any]:

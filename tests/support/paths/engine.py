@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from typing import Any
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from embedded_server import TEMPLATE, Server, eventually, stop
 from support.paths.make import FILE, PIPELINE_MACHINE, PREPARATION_MACHINE, SUBSTITUTIONS
-from support.pipeline_parts import ROOT, machine
+from support.pipeline_parts import machine
+from warm_python import EMBEDDED, WarmProcess, parent_pid
 
 DEFINITIONS = {PIPELINE_MACHINE: "pipeline", PREPARATION_MACHINE: "prepare_reference"}
 ROLE = "arn:aws:iam::123456789012:role/DummyRole"
@@ -114,13 +113,11 @@ def embedded(folder: Path) -> Iterator[Engine]:
     words = ["-m", "embedded_aws", "--template", str(TEMPLATE), "--stack", "paths", "--state", str(folder)]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT / "tests/contract"),
         "SFN_MOCK_CONFIG": str(FILE),
         "SFN_WAIT_TIME_SCALE": "0",
     }
-    words = [sys.executable, *words, "--executor", "process", "--with-parent", str(os.getpid())]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout
+    words += ["--executor", "process", "--with-parent", str(parent_pid(*EMBEDDED))]
+    process = WarmProcess(words, environment, *EMBEDDED, stderr=2)
     server = Server(process, json.loads(process.stdout.readline()))
     try:
         yield Engine(server, {name: create(server, name, definition(name)) for name in DEFINITIONS})
