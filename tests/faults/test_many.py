@@ -81,7 +81,7 @@ def rows(stack: Stack) -> list[dict[str, Any]]:
 
 def all_recorded(stack: Stack) -> list[dict[str, Any]]:
     """Return all rows if every run is recorded, else none."""
-    time.sleep(2)  # frequent scans would slow down the runs
+    time.sleep(5)  # frequent scans would slow down the runs
     items = rows(stack)
     return items if len(items) >= PAIRS and all(map(is_recorded, items)) else []
 

@@ -73,6 +73,12 @@ class _Idle:
     since: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    key: str
+    wake: threading.Event
+
+
 class Pool:
     """Lends each call a worker of its function; `key` identifies a function with its code and its environment."""
 
@@ -89,7 +95,8 @@ class Pool:
         self._idle: list[_Idle] = []  # the longest idle first
         self._busy: set[Any] = set()
         self._closed = threading.Event()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []  # the longest waiting first
 
     @contextmanager
     def worker(self, function: Any) -> Iterator[Any]:
@@ -108,18 +115,18 @@ class Pool:
     def end_idle(self) -> None:
         """End every worker that has been idle for longer than the limit."""
         before = self._clock() - self._limits.idle_seconds
-        with self._changed:
+        with self._lock:
             expired = [idle for idle in self._idle if idle.since <= before]
             self._idle = [idle for idle in self._idle if idle.since > before]
         self._end(expired)
 
     def close(self) -> None:
         """End all workers, busy ones too; calls that wait for a worker get PoolClosedError."""
-        with self._changed:
+        with self._lock:
             self._closed.set()
             workers = [*(idle.worker for idle in self._idle), *self._busy]
             self._idle = []
-            self._changed.notify_all()
+            self._wake_all()
         for worker in workers:
             worker.close()
 
@@ -129,12 +136,16 @@ class Pool:
 
     def _borrow(self, key: str, function: Any) -> Any:
         evicted: list[_Idle] = []
-        with self._changed:
-            while not (idle := self._take_idle(key)) and not self._reserve(key, evicted):
-                self._changed.wait()
-            if idle:
-                self._busy.add(idle.worker)
-                return idle.worker
+        while True:
+            with self._lock:
+                if idle := self._take_idle(key):
+                    self._busy.add(idle.worker)
+                    return idle.worker
+                if self._reserve(key, evicted):
+                    break
+                waiting = _Waiting(key, threading.Event())
+                self._waiting.append(waiting)
+            waiting.wake.wait()  # each call has its own event: with one for all, hundreds of threads wake for each worker
         self._end(evicted)  # before the new worker starts, so that the limits hold
         return self._start_one(key, function)
 
@@ -165,7 +176,7 @@ class Pool:
         except BaseException:
             self._forget(key)
             raise
-        with self._changed:
+        with self._lock:
             self._busy.add(worker)
             closed = self._closed.is_set()
         if closed:  # it started while close() was ending the others
@@ -176,13 +187,13 @@ class Pool:
         alive = worker.alive()
         if not alive:
             worker.close()
-        with self._changed:
+        with self._lock:
             self._busy.discard(worker)
             if alive:
                 self._idle.append(_Idle(key, worker, self._clock()))
             else:
                 self._live[key] -= 1
-            self._changed.notify_all()
+            self._wake_one(key)
 
     def _end(self, workers: list[_Idle]) -> None:
         for idle in workers:
@@ -190,6 +201,18 @@ class Pool:
             self._forget(idle.key)
 
     def _forget(self, key: str) -> None:
-        with self._changed:
+        with self._lock:
             self._live[key] -= 1
-            self._changed.notify_all()
+            self._wake_all()
+
+    def _wake_one(self, key: str) -> None:
+        """Wake one call that waits for this function, else one of another, which can evict the idle worker."""
+        waiting = next((call for call in self._waiting if call.key == key), None) or next(iter(self._waiting), None)
+        if waiting:
+            self._waiting.remove(waiting)
+            waiting.wake.set()
+
+    def _wake_all(self) -> None:
+        for call in self._waiting:
+            call.wake.set()
+        self._waiting = []
