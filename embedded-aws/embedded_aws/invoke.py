@@ -85,6 +85,8 @@ def environment(state: dict[str, Any]) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",  # pragma: allowlist secret: the embedded AWS accepts any
         "AWS_DEFAULT_REGION": state["region"],
+        # sam asks STS for the account: without an answer it retries for ten seconds.
+        "AWS_ENDPOINT_URL_STS": state["endpoint"],
     }
     return {**os.environ, **credentials, "SAM_CLI_TELEMETRY": "0"}
 
