@@ -12,15 +12,14 @@ import os
 import random
 import runpy
 import select
-import selectors
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +27,7 @@ from typing import IO, Any
 
 MESSAGE = 1 << 20  # bytes; more than any command line with its environment
 _listening: list[subprocess.Popen[bytes]] = []  # each ends when its stdin, which is open here, is closed
+CHECK = 0.05  # seconds between two looks at the processes that run programs for jobs
 EMBEDDED = ("embedded_aws.lifecycle",)  # what the embedded AWS imports
 
 
@@ -139,15 +139,17 @@ def listen(path: Path, *modules: str) -> Path:
 
 # A program that has its command line run by the process behind a Unix socket, and ends with its exit code.
 CLIENT = """#!{python} -IS
-import json, os, socket, sys
+import json, os, signal, socket, sys
 answers, to_answer = os.pipe()
 request = {{"words": ["-m", "{module}", *sys.argv[1:]], "env": dict(os.environ), "cwd": os.getcwd()}}
+request["client"] = os.getpid()
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     server.connect("{path}")
     socket.send_fds(server, [json.dumps(request).encode()], [1, 2, to_answer])
 os.close(to_answer)
 with os.fdopen(answers) as lines:
-    lines.readline()
+    pid = int(lines.readline())
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
     code = int(lines.readline())
 sys.exit(code if code >= 0 else 128 - code)
 """
@@ -176,38 +178,93 @@ def _warm_up(modules: Sequence[str]) -> None:
     gc.freeze()
 
 
-def _serve(requests: socket.socket) -> list[str]:
-    """Fork a process for each request. Return its command line in the forked process only."""
-    waiting = selectors.DefaultSelector()
-    waiting.register(requests, selectors.EVENT_READ)
-    if _is_listening(requests):
-        waiting.register(sys.stdin, selectors.EVENT_READ)
-    while True:
-        for key, _ in waiting.select():
-            if key.data:
-                _report_end(waiting, key)
-            elif key.fileobj is sys.stdin:
-                raise SystemExit
-            elif received := _receive(requests):
-                request, descriptors = received
-                pid = os.fork()
-                if pid == 0:
-                    waiting.close()
-                    requests.close()
-                    _become(request, *descriptors)
-                    return list(request["words"])
-                *outputs, answers = descriptors
-                os.write(answers, b"%d\n" % pid)
-                for descriptor in outputs:
-                    os.close(descriptor)
-                waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, answers))
+@dataclass(frozen=True)
+class _Program:
+    """A forked process. `client` is the process that stands for it in a job, with the environment of the job, or 0."""
+
+    pid: int
+    pidfd: int
+    answers: int
+    client: int
+
+    def report_end(self) -> None:
+        """Send the exit code."""
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        with suppress(BrokenPipeError):
+            os.write(self.answers, b"%d\n" % code)
+        os.close(self.answers)
+        os.close(self.pidfd)
+
+    def suspend_with_client(self) -> None:
+        """Suspend the program if its client is suspended."""
+        with suppress(OSError):
+            if self.client and Path(f"/proc/{self.client}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                os.kill(self.pid, signal.SIGSTOP)
+
+
+class _Interpreter:
+    """Forks a process for each request."""
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self._ends: dict[int, _Program] = {}  # by the descriptor that is readable at the end of the program
+        self._clients: dict[int, _Program] = {}  # by the descriptor with an error after the end of its client
+        self._waiting = select.epoll()
+        self._waiting.register(requests, select.EPOLLIN)
+        if _is_listening(requests):
+            self._waiting.register(sys.stdin, select.EPOLLIN)
+
+    def serve(self) -> list[str]:
+        """Fork until the session of tests is over. Return the command line in each forked process only."""
+        while True:
+            for descriptor, _ in self._waiting.poll(CHECK if self._clients else None):
+                if descriptor in self._ends:
+                    self._forget(descriptor)
+                elif descriptor in self._clients:  # it was killed, and nothing else would find its program
+                    os.kill(self._clients.pop(descriptor).pid, signal.SIGKILL)
+                    self._waiting.unregister(descriptor)
+                elif descriptor == sys.stdin.fileno():
+                    raise SystemExit
+                elif words := self._fork():
+                    return words
+            for program in self._clients.values():
+                program.suspend_with_client()
+
+    def _fork(self) -> list[str] | None:
+        request, descriptors = _receive(self._requests)
+        if request is None:
+            return None
+        output, errors, answers = descriptors
+        pid = os.fork()
+        if pid == 0:
+            self._waiting.close()
+            self._requests.close()
+            _become(request, output, errors)
+            return list(request["words"])
+        os.close(output)
+        os.close(errors)
+        os.write(answers, b"%d\n" % pid)
+        program = _Program(pid, os.pidfd_open(pid), answers, request.get("client", 0))
+        self._ends[program.pidfd] = program
+        self._waiting.register(program.pidfd, select.EPOLLIN)
+        if program.client:
+            self._clients[answers] = program
+            self._waiting.register(answers, 0)  # EPOLLERR, which is always reported: nobody reads the pipe
+        return None
+
+    def _forget(self, descriptor: int) -> None:
+        program = self._ends.pop(descriptor)
+        self._waiting.unregister(descriptor)
+        if self._clients.pop(program.answers, None):
+            self._waiting.unregister(program.answers)
+        program.report_end()
 
 
 def _is_listening(requests: socket.socket) -> bool:
     return bool(requests.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
-def _receive(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+def _receive(requests: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """Receive a request and its file descriptors; raise SystemExit when the session of tests is over."""
     if not _is_listening(requests):
         message, descriptors, _, _ = socket.recv_fds(requests, MESSAGE, 3)
@@ -216,43 +273,20 @@ def _receive(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None
         return json.loads(message), descriptors
     with requests.accept()[0] as client:
         message, descriptors, _, _ = socket.recv_fds(client, MESSAGE, 3)
-    return (json.loads(message), descriptors) if message else None  # None: the client was killed
+    return json.loads(message) if message else None, descriptors  # None: the client was killed
 
 
-def _report_end(waiting: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
-    """Send the exit code of a program that has ended."""
-    waiting.unregister(key.fileobj)
-    os.close(key.fd)
-    pid, answers = key.data
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    with suppress(BrokenPipeError):  # the client was killed
-        os.write(answers, b"%d\n" % code)
-    os.close(answers)
-
-
-def _become(request: dict[str, Any], output: int, errors: int, answers: int) -> None:
+def _become(request: dict[str, Any], output: int, errors: int) -> None:
     """Make this forked process look like one that was started: session, environment, open files."""
     os.setsid()
     os.dup2(output, 1)
     os.dup2(errors, 2)
-    if "cwd" in request:
-        os.dup2(answers, 3, inheritable=False)
-    os.closerange(4 if "cwd" in request else 3, 1 << 10)  # what the interpreter holds for other programs
+    os.closerange(3, 1 << 10)  # what the interpreter holds for other programs
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.executable = str(request.get("executable", sys.executable))
+    sys.executable = request.get("executable", sys.executable)
+    os.chdir(request.get("cwd", "."))
     random.seed()
-    if "cwd" in request:
-        os.chdir(str(request["cwd"]))
-        threading.Thread(target=_end_with_client, daemon=True).start()
-
-
-def _end_with_client() -> None:
-    """End this process when its client is killed: nothing else would find it, since it has another environment."""
-    closed = select.poll()
-    closed.register(3, 0)  # POLLERR alone: nobody reads the pipe
-    closed.poll()
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _run(words: list[str]) -> None:
@@ -271,7 +305,7 @@ def _run(words: list[str]) -> None:
 def _main() -> None:
     requests = socket.socket(fileno=int(sys.argv[1]))
     _warm_up(sys.argv[2:])
-    _run(_serve(requests))
+    _run(_Interpreter(requests).serve())
 
 
 if __name__ == "__main__":

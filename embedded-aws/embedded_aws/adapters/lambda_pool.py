@@ -145,7 +145,8 @@ class Pool:
                     break
                 waiting = _Waiting(key, threading.Event())
                 self._waiting.append(waiting)
-            waiting.wake.wait()  # each call has its own event: with one for all, hundreds of threads wake for each worker
+            # An event for each call: with one for all, hundreds of threads would wake for each worker.
+            waiting.wake.wait()
         self._end(evicted)  # before the new worker starts, so that the limits hold
         return self._start_one(key, function)
 
