@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from . import (
+    batch_describe,
     batch_jobs,
     delivery,
     events_bus,
@@ -27,6 +28,7 @@ from . import (
 )
 
 ADAPTERS = (
+    batch_describe,
     batch_jobs,
     lambda_invocations,
     events_bus,

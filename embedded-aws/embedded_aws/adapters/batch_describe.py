@@ -1,8 +1,27 @@
-"""The answer of DescribeJobs with the attempts, reasons and resources that moto omits."""
+"""The answer of DescribeJobs with the attempts, reasons and resources that moto omits.
+
+Replaces BatchBackend.describe_jobs (batch/models.py:1972), which reads all jobs, and fails if another thread submits
+one meanwhile.
+"""
 
 from typing import Any
 
+from moto.batch.models import BatchBackend
+
+from embedded_aws.patches import patch
+
 from .batch_specs import command, environment, requirements
+
+
+def _describe_jobs(self: Any, jobs: list[str] | None) -> list[dict[str, Any]]:
+    """Describe the jobs with these ids or ARNs, in this order; those that do not exist are omitted."""
+    described = (self._jobs.get(identifier.rpartition("/")[2]) for identifier in jobs or ())
+    return [job.describe() for job in described if job]
+
+
+def install() -> None:
+    """Patch moto."""
+    patch(BatchBackend, "describe_jobs", _describe_jobs, source="2e4cbb29")
 
 
 def describe(job: Any, answer: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ describe_execution (stepfunctions/responses.py:316, 353).
 """
 
 import re
+import threading
 import uuid
 from typing import Any
 
@@ -26,6 +27,7 @@ INPUT_LIMIT = 262_144  # bytes of UTF-8
 NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 MACHINE_PARTS = 7  # arn:aws:states:region:account:stateMachine:name
 
+_starting = threading.Lock()
 _start = StepFunctionsParserBackend.start_execution
 _describe_machine = StepFunctionBackend.describe_state_machine
 _describe_execution = StepFunctionResponse.describe_execution
@@ -40,7 +42,8 @@ def _start_execution(
     if name is not None and not NAME.fullmatch(name):
         raise InvalidName(f"Invalid Name: '{name}'")
     machine = _describe_state_machine(self, arn)
-    with sfn_mock_config.use_test_case(machine.name, case):
+    # A second start with the same name must not read an execution that moto has registered but not begun.
+    with _starting, sfn_mock_config.use_test_case(machine.name, case):
         return _start(self, _machine_arn(machine.arn), name or str(uuid.uuid4()), execution_input, *rest)
 
 
