@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from seqdrop.log import logger
 from seqdrop.plan import steps
+from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
 from seqdrop_cli.demo import command as demo
@@ -113,11 +114,14 @@ def reference_command(
     name: Annotated[
         str | None, typer.Option(help="Name of the reference in runs. Default: the file name of the genome.")
     ] = None,
+    ploidy: Annotated[
+        int, typer.Option(min=1, max=MAX_PLOIDY, help="Copies of each contig: 1 for viruses and bacteria.")
+    ] = DIPLOID,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Prepare a genome: upload it, index it, build its gene database."""
-    source = Source.of(fasta, genes, name)
+    source = Source.of(fasta, genes, name, ploidy)
     opened = open_stack(stack, region)
     _check_tools(opened)
     reference.show(source.name, reference.prepare(opened, source))

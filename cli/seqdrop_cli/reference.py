@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqdrop.plan import layout
-from seqdrop.plan.names import NAME, REFERENCE_JSON, canonical
+from seqdrop.plan.names import DIPLOID, NAME, REFERENCE_JSON, canonical
 from seqdrop.runs import executions
 from seqdrop.runs.reference import prepared_names, read_summary
 from seqdrop.storage.s3 import StoredObject
@@ -29,14 +29,15 @@ MAX_PREPARATIONS = 100  # of the same files, after failures
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files that a reference is prepared from."""
+    """The files that a reference is prepared from, and the ploidy of its genotypes."""
 
     name: str
     fasta: Path
     genes: Path | None
+    ploidy: int = DIPLOID
 
     @classmethod
-    def of(cls, fasta: Path, genes: Path | None, name: str | None) -> Source:
+    def of(cls, fasta: Path, genes: Path | None, name: str | None, ploidy: int = DIPLOID) -> Source:
         """Check the files; without a name, use that of the FASTA. Raise CliError."""
         _check(fasta, FASTA_SUFFIXES, "FASTA")
         if genes:
@@ -47,7 +48,7 @@ class Source:
                 f"{name!r} is not a valid name of a reference: "
                 "give a --name of at most 64 letters, digits, '.', '_' and '-'."
             )
-        return cls(name, fasta, genes)
+        return cls(name, fasta, genes, ploidy)
 
 
 def _check(path: Path, suffixes: tuple[str, ...], kind: str) -> None:
@@ -64,7 +65,7 @@ def prepare(stack: Stack, source: Source) -> dict[str, Any]:
     folder = S3Uri(stack["ReferenceBucket"], f"{source.name}/source")
     fasta = _upload(stack, source.fasta, folder)
     genes = _upload(stack, source.genes, folder) if source.genes else None
-    run, execution = _find_or_start(stack, source.name, fasta, genes)
+    run, execution = _find_or_start(stack, source, fasta, genes)
     try:
         status, _ = follow(stack, execution, run)
     except KeyboardInterrupt:
@@ -87,27 +88,39 @@ def _upload(stack: Stack, path: Path, folder: S3Uri) -> StoredObject:
     return upload.upload_files(stack, [(path, uri)], {})[0]
 
 
-def _find_or_start(stack: Stack, name: str, fasta: StoredObject, genes: StoredObject | None) -> tuple[str, str]:
+def _find_or_start(stack: Stack, source: Source, fasta: StoredObject, genes: StoredObject | None) -> tuple[str, str]:
     """Return run and execution. The same files are prepared once; after a failure again, under the next number."""
     pins = [fasta.version_id or fasta.etag, genes and (genes.version_id or genes.etag)]
-    identity = [name, stack["Aligner"], *pins]
+    args = [] if source.ploidy == DIPLOID else ["--ploidy", str(source.ploidy)]
+    name = source.name
+    identity = [name, stack["Aligner"], *pins, *args]
     first = f"reference-{hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]}"
     for number in range(1, MAX_PREPARATIONS):
         run = first if number == 1 else f"{first}-{number}"
         execution = executions.arn(run, stack["PrepareReferenceStateMachine"])
         status = stack.status_of(execution)
         if status is None:
-            _start(stack, run, name, fasta, genes)
+            _start(stack, run, name, fasta, genes, args)
             return run, execution
-        if status == "RUNNING" or (status == "SUCCEEDED" and _summary(stack, name)):
+        if status == "RUNNING" or (status == "SUCCEEDED" and _is_prepared_from(_summary(stack, name), fasta, genes)):
             return run, execution
     raise CliError(f"The preparation of {name} failed {MAX_PREPARATIONS} times: give it another --name to start again.")
 
 
-def _start(stack: Stack, run: str, name: str, fasta: StoredObject, genes: StoredObject | None) -> None:
-    plan = layout.preparation(
-        run, name, fasta.uri, genes.uri if genes else None, reference_bucket=stack["ReferenceBucket"]
-    )
+def _is_prepared_from(summary: Mapping[str, Any] | None, fasta: StoredObject, genes: StoredObject | None) -> bool:
+    """Return whether a reference has the bytes of these files: it may have been made of others since then."""
+    sources = (summary or {}).get("sources")
+    if not sources:  # no reference, or one that was prepared before reference.json had its sources
+        return summary is not None
+    wanted = {kind: stored.etag for kind, stored in (("fasta", fasta), ("genes", genes)) if stored}
+    return {kind: source["etag"] for kind, source in sources.items()} == wanted
+
+
+def _start(
+    stack: Stack, run: str, name: str, fasta: StoredObject, genes: StoredObject | None, args: Sequence[str]
+) -> None:
+    bucket = stack["ReferenceBucket"]
+    plan = layout.preparation(run, name, fasta.uri, genes.uri if genes else None, reference_bucket=bucket, args=args)
     state_machine = stack["PrepareReferenceAlias"]
     stack.stepfunctions.start_execution(stateMachineArn=state_machine, name=run, input=json.dumps(plan))
 
@@ -145,9 +158,17 @@ def resolve(stack: Stack, name: str | None) -> str:
 
 
 def show(name: str, summary: Mapping[str, Any]) -> None:
-    """Print what a reference consists of."""
+    """Print what a reference consists of, and the warnings of its preparation."""
     contigs = summary.get("contigs", [])
     bases = sum(contig.get("length", 0) for contig in contigs)
     number = "1 contig" if len(contigs) == 1 else f"{len(contigs)} contigs"
     indexes = ", ".join(map(str, summary.get("indexes", []))) or "no aligner"
-    say(f"Reference {name} is ready: {number}, {bases:,} bases, indexed for {indexes}.", style="green")
+    warnings = summary.get("warnings", [])
+    ready = f"ready with {len(warnings)} warning{'s'[: len(warnings) > 1]}" if warnings else "ready"
+    ploidy = summary.get("ploidy", DIPLOID)
+    say(
+        f"Reference {name} is {ready}: {number}, {bases:,} bases, ploidy {ploidy}, indexed for {indexes}.",
+        style="bold yellow" if warnings else "green",
+    )
+    for warning in warnings:
+        say(f"  {warning['warning']}: {warning['message']}.")

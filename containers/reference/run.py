@@ -1,4 +1,4 @@
-"""Prepare a reference: build the indexes that the tools need from a FASTA and its genes, and write reference.json."""
+"""Prepare a reference: check a FASTA and its genes, build the indexes that the tools need, write reference.json."""
 
 from __future__ import annotations
 
@@ -9,87 +9,158 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqdrop.failure.verdict import BadInputError, UsageError
+from seqdrop.failure.verdict import JobError, UsageError
 from seqdrop.jobs import arguments, bwa_mem3, snpeff
+from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
-from seqdrop.plan.names import GENOME, REFERENCE_JSON
+from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain_line
+
+from containers.reference import fasta, genbank, gene_check, genes, genetic_code
+from containers.reference.fasta import Genome, refused
+from containers.reference.genetic_code import GeneticCode
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": bwa_mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
-GENES_SOURCE = "genes_source"
+FASTA_SOURCE, GENES_SOURCE = "fasta_source", "genes_source"
 MAX_SIZE = 64 << 30  # bytes after decompression: twice the largest genome in use; more is a gzip bomb
-MAX_NAME = 80  # characters of a contig name in a message
-MAX_CONTIGS = 2_000_000
-# The names that the SAM specification allows (1.2.1): others break headers, regions or shell scripts.
-CONTIG = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]{0,254}")
-BASES = b"ACGTUNRYSWKMBDHVX"
-EMPTY_SEQUENCE = "the FASTA has no sequences, or one without bases or name"
-GENES = {".gtf": "-gtf22", ".gff": "-gff3", ".gff3": "-gff3", ".gb": "-genbank", ".gbk": "-genbank"}
+GZIP = b"\x1f\x8b"
+# Suffix -> option of snpEff, name of the file in its database, reader of the genes.
+GENES = {
+    ".gtf": ("-gtf22", "genes.gtf", genes.read_gtf),
+    ".gff": ("-gff3", "genes.gff", genes.read_gff3),
+    ".gff3": ("-gff3", "genes.gff", genes.read_gff3),
+    ".gb": ("-genbank", "genes.gbk", genbank.read_genbank),
+    ".gbk": ("-genbank", "genes.gbk", genbank.read_genbank),
+}
+STACK_LINE = re.compile(r"\s*(at |\.\.\. \d+ more)")  # of Java
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a reference for one aligner."""
     args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
     with step("prepare", args) as work:
-        arguments.parse_options(args.args)
+        ploidy = arguments.parse_options(args.args, ploidy=arguments.integer(1, MAX_PLOIDY)).ploidy or DIPLOID
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
-        genome = work / GENOME
-        decompress(work.fetch(args.fasta, name=local_name("fasta", args.fasta)), genome)
-        contigs = list(read_contigs(genome))
-        genes = fetch_genes(work, args.genes) if args.genes else None
-        digest = fingerprint(contigs, genes)
-        existing = existing_indexes(args.reference, digest)
-        companions = [".fai", *build_indexes(work, genome, args.aligner)]
-        if genes:
-            companions.append(build_database(work, genome, args.genes, genes))
-        work.run("samtools", "dict", genome, "-o", work / "genome.fa.dict")
+        sources: dict[str, Any] = {}
+        source = fetch_genes(work, args.genes, sources) if args.genes else None
+        genome = read_genome(work, args.fasta, sources)
         summary = {
             "name": args.reference.parent.name,
-            "contigs": contigs,
-            "fingerprint": digest,
-            "indexes": sorted({*existing, args.aligner, *(["snpeff"] if args.genes else [])}),
-            "tools": work.tools,
+            "contigs": genome.contigs,
+            "ploidy": ploidy,
+            "fingerprint": fingerprint(genome.contigs, source, ploidy),
+            "indexes": [args.aligner, *(["snpeff"] if source else [])],
+            "sources": sources,
         }
-        work.counts["contigs"] = len(contigs)
+        existing = existing_indexes(args.reference, summary)
+        checked, codes = check_genes(work, genome, args.genes, source) if source else (None, {})
+        companions = [".fai", *build_indexes(work, work / GENOME, args.aligner)]
+        if checked:
+            companions.append(build_database(work, work / GENOME, args.genes, checked, codes))
+        work.run("samtools", "dict", work / GENOME, "-o", work / "genome.fa.dict")
+        work.counts["contigs"] = len(genome.contigs)
+        summary |= {"indexes": sorted({*existing, *summary["indexes"]}), "tools": work.tools, "warnings": work.warnings}
+        summary["genetic_codes"] = {contig: code.name for contig, code in codes.items()}
         (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
-        work.publish(genome, "reference", ".dict", *companions)
+        work.publish(work / GENOME, "reference", ".dict", *companions)
         work.publish_to(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
 
 
-def existing_indexes(reference: S3Uri, digest: str) -> list[str]:
-    """Return the indexes that the reference already has; raise BadInputError if it is another genome.
+def existing_indexes(reference: S3Uri, summary: Mapping[str, Any]) -> list[str]:
+    """Return the indexes that the reference already has; raise BadInputError if it differs from `summary`.
 
-    Runs may be reading that genome, so it is not replaced.
+    Runs may be reading that reference, so it is not replaced.
     """
     with contextlib.suppress(s3.MissingError):
-        summary = s3.store().read_json(reference.parent / REFERENCE_JSON)
-        if summary["fingerprint"] != digest:
-            name = reference.parent.name
-            raise BadInputError("REFERENCE", f"another genome has the name {name} already: choose another --name")
-        return list(summary["indexes"])
+        prepared = s3.store().read_json(reference.parent / REFERENCE_JSON)
+        if prepared["fingerprint"] != summary["fingerprint"]:
+            raise refused(f"{reference.parent.name} is prepared already {difference(prepared, summary)}")
+        return list(prepared["indexes"])
     return []
 
 
-def fetch_genes(work: Workspace, genes: S3Uri) -> Path:
-    """Download the genes and decompress them."""
-    decompress(work.fetch(genes, name=local_name("genes", genes)), work / GENES_SOURCE)
+def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """Return how a prepared reference differs from the one of `summary`, and what to do."""
+    ploidy = prepared.get("ploidy", DIPLOID)
+    if prepared["contigs"] != summary["contigs"]:
+        return "from another genome: choose another --name"
+    if ploidy != summary["ploidy"]:
+        return f"with ploidy {ploidy}: give --ploidy {ploidy}, or choose another --name"
+    if "snpeff" not in prepared["indexes"]:
+        return "from this genome without genes: choose another --name for the one with genes"
+    with_genes = "with other genes" if "snpeff" in summary["indexes"] else "with genes"
+    return f"from this genome {with_genes}: give the same --genes, or choose another --name"
+
+
+def fetch(work: Workspace, kind: str, uri: S3Uri, sources: dict[str, Any]) -> Path:
+    """Download the current version of a file of a user, and record the version and its checksum in `sources`."""
+    stored = s3.store().head(uri)
+    sources[kind] = {**stored.pin(), "crc64nvme": stored.crc64nvme}
+    name = local_name(kind, uri)
+    return work.fetch(uri, name=name, version_id=stored.version_id, etag=stored.etag, crc64nvme=stored.crc64nvme)
+
+
+def read_genome(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Genome:
+    """Download a FASTA, check it and write it as the genome; warn of ambiguity codes. Raise BadInputError."""
+    decompress(fetch(work, "fasta", uri, sources), work / FASTA_SOURCE)
+    genome = fasta.write_genome(work / FASTA_SOURCE, work / GENOME)
+    (work / FASTA_SOURCE).unlink()
+    if genome.ambiguous:
+        counts = gene_check.named(f"{count:,} in {name}" for name, count in genome.ambiguous.items())
+        work.warn(
+            "AMBIGUITY_CODES",
+            f"ambiguity codes of the FASTA were written as N, {sum(genome.ambiguous.values()):,} in all: {counts}; "
+            "no variants are called at these positions",
+        )
+    return genome
+
+
+def fetch_genes(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Path:
+    """Download the genes and decompress them; raise BadInputError for an unknown format."""
+    if genes_suffix(uri) not in GENES:
+        raise refused(f"genes must be one of {', '.join(GENES)}, not {uri.name}")
+    decompress(fetch(work, "genes", uri, sources), work / GENES_SOURCE)
     return work / GENES_SOURCE
 
 
-def fingerprint(contigs: list[dict[str, Any]], genes: Path | None) -> str:
-    """Return a hash of the contigs and the genes, which does not depend on file names."""
+def genes_suffix(uri: S3Uri) -> str:
+    """Return the suffix that tells the format of the genes."""
+    return Path(uri.name.lower().removesuffix(".gz")).suffix
+
+
+def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> tuple[Path, dict[str, GeneticCode]]:
+    """Compare the genes with the genome; return those on its contigs, and its contigs with another genetic code.
+
+    Raises BadInputError.
+    """
+    *_, read = GENES[genes_suffix(uri)]
+    lengths = {contig["name"]: contig["length"] for contig in genome.contigs}
+    checked = work / "genes"
+    annotation = read(source, checked, lengths)
+    gene_check.check_contigs(work, annotation, lengths)
+    return checked, gene_check.check_coding(work, annotation, work / GENOME)
+
+
+def fingerprint(contigs: list[dict[str, Any]], genes_source: Path | None, ploidy: int = DIPLOID) -> str:
+    """Return a hash of contigs, genes and ploidy, which does not depend on file names.
+
+    Two is the ploidy of references that were prepared before they had one: their fingerprint is unchanged.
+    """
     digest = hashlib.sha256(json.dumps(contigs).encode())
-    if genes:
-        digest.update(genes.read_bytes())
+    if genes_source:
+        with genes_source.open("rb") as file:
+            while block := file.read(8 << 20):
+                digest.update(block)
+    if ploidy != DIPLOID:
+        digest.update(f"ploidy {ploidy}".encode())
     return digest.hexdigest()[:20]
 
 
@@ -100,7 +171,7 @@ def local_name(kind: str, uri: S3Uri) -> str:
 
 def decompress(source: Path, target: Path) -> None:
     """Move a file to `target`, decompressed if it is gzip; raise BadInputError if it is damaged or too large."""
-    if source.suffix != ".gz":
+    if source.suffix != ".gz" and not is_gzip(source):
         source.rename(target)
         return
     with gzip.open(source) as compressed, target.open("wb") as out:
@@ -108,47 +179,16 @@ def decompress(source: Path, target: Path) -> None:
             while block := compressed.read(8 << 20):
                 out.write(block)
                 if out.tell() > MAX_SIZE:
-                    raise BadInputError("REFERENCE", f"{source.name} decompresses to more than {MAX_SIZE >> 30} GiB")
+                    raise refused(f"{source.name} decompresses to more than {MAX_SIZE >> 30} GiB")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise BadInputError("REFERENCE", f"{source.name} is truncated or damaged: {error}") from None
+            raise refused(f"{source.name} is truncated or damaged: {error}. Copy it again") from None
     source.unlink()
 
 
-def read_contigs(genome: Path) -> Iterator[dict[str, Any]]:
-    """Yield name, length and MD5 (as in the M5 tag of @SQ) of every contig; raise BadInputError."""
-    name, length, digest, names = "", 0, hashlib.md5(usedforsecurity=False), set[str]()
-    with genome.open("rb") as lines:
-        for line in lines:
-            if not line.startswith(b">"):
-                if not name and line.strip():
-                    parse_name(b">", names)  # raises BadInputError: bases before any name
-                bases = b"".join(line.split()).upper()  # M5 is of upper case without blanks
-                if bases.translate(None, BASES):
-                    raise BadInputError("REFERENCE", f"the FASTA has characters in {name} that are not bases")
-                length += len(bases)
-                digest.update(bases)
-                continue
-            if name:
-                if not length:
-                    raise BadInputError("REFERENCE", EMPTY_SEQUENCE)
-                yield {"name": name, "length": length, "md5": digest.hexdigest()}
-            name, length, digest = parse_name(line, names), 0, hashlib.md5(usedforsecurity=False)
-    if not length:
-        raise BadInputError("REFERENCE", EMPTY_SEQUENCE)
-    yield {"name": name, "length": length, "md5": digest.hexdigest()}
-
-
-def parse_name(line: bytes, names: set[str]) -> str:
-    """Return the name in a header line and add it to `names`; raise BadInputError if it is invalid or repeated."""
-    fields = line[1:].split()
-    name = fields[0].decode("ascii", "replace") if fields else ""
-    if not CONTIG.fullmatch(name) or name in names:
-        text = plain_line(name, MAX_NAME) or "empty"
-        raise BadInputError("REFERENCE", f"the FASTA has a missing, repeated or invalid sequence name: {text}")
-    if len(names) == MAX_CONTIGS:
-        raise BadInputError("REFERENCE", f"the FASTA has more than {MAX_CONTIGS} sequences")
-    names.add(name)
-    return name
+def is_gzip(path: Path) -> bool:
+    """Return whether a file begins as gzip does, whatever its name is."""
+    with path.open("rb") as file:
+        return file.read(len(GZIP)) == GZIP
 
 
 def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...]:
@@ -162,24 +202,34 @@ def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...
     return INDEXES[aligner]
 
 
-def build_database(work: Workspace, genome: Path, genes: S3Uri, source: Path) -> str:
-    """Build the snpEff database; return its suffix."""
-    genes_format = GENES.get(Path(genes.name.lower().removesuffix(".gz")).suffix)
-    if genes_format is None:
-        raise BadInputError("REFERENCE", f"genes must be one of {', '.join(GENES)}, not {genes.name}")
+def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: Path, codes: Mapping[str, GeneticCode]) -> str:
+    """Build the snpEff database from checked genes; return its suffix. Raise BadInputError if snpEff refuses them."""
+    genes_format, name, _ = GENES[genes_suffix(uri)]
     folder = work / snpeff.DATA / snpeff.NAME
     folder.mkdir(parents=True)
     shutil.copy(genome, folder / "sequences.fa")
-    target = {"-gtf22": "genes.gtf", "-gff3": "genes.gff", "-genbank": "genes.gbk"}[genes_format]
-    shutil.copy(source, folder / target)
-    (work / snpeff.CONFIG).write_text(f"{snpeff.NAME}.genome : {snpeff.NAME}\n")
+    checked.rename(folder / name)
+    config = [f"{snpeff.NAME}.genome : {snpeff.NAME}", *genetic_code.config(snpeff.NAME, codes)]
+    (work / snpeff.CONFIG).write_text("\n".join(config) + "\n")
     work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     # No check against lists of CDS and proteins: most genomes come without these.
     snpeff_build = snpeff.command("build", work.memory, work.directory)
-    work.run(*snpeff_build, genes_format, "-noCheckCds", "-noCheckProtein", snpeff.NAME)
+    try:
+        work.run(*snpeff_build, genes_format, "-noCheckCds", "-noCheckProtein", snpeff.NAME)
+    except ToolError as error:
+        raise without_stack(error) from None
     (folder / "sequences.fa").unlink()
     work.run("tar", "-C", work.directory, "-cf", f"{genome}{snpeff.DATABASE}", snpeff.CONFIG, snpeff.DATA)
     return snpeff.DATABASE
+
+
+def without_stack(error: ToolError) -> JobError:
+    """Return the error that snpEff reports, without the stack of Java; other failures as they are."""
+    if error.failure_class != "TOOL_FAILED":
+        return error
+    lines = [line for line in error.tail if not STACK_LINE.match(line)]
+    reason = re.sub(r"^(?:[a-z]+\.)*[A-Za-z]*(?:Exception|Error): ", "", lines[-1] if lines else "no reason given")
+    return refused(f"snpEff cannot build a database from the genes ({reason}): check the file, or leave out --genes")
 
 
 if __name__ == "__main__":

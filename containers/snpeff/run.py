@@ -11,6 +11,10 @@ from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.storage import s3
 
+# What snpEff writes into ANN where genes or genome do not fit, so that the effect is likely to be wrong.
+DOUBTFUL = ("ERROR_", "WARNING_REF_DOES_NOT_MATCH_GENOME", "WARNING_TRANSCRIPT_MULTIPLE_STOP_CODONS")
+MAX_DOUBTFUL = 0.02  # of the variants; a few genes with odd frames are in every annotation
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Annotate the variants of a run."""
@@ -22,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         database = args.reference.companion(snpeff.DATABASE)
         if s3.store().find(database):
             annotate(work, work.fetch(database), vcf, annotated)
+            warn_of_doubtful_effects(work, annotated)
         else:
             copy_unannotated(work, vcf, annotated)
         work.version("bcftools")
@@ -46,12 +51,33 @@ def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> Non
     )
 
 
+def warn_of_doubtful_effects(work: Workspace, annotated: Path) -> None:
+    """Warn if snpEff marks the effects of many variants as doubtful."""
+    variants, doubtful = calling.verify_vcf(work, annotated), work / "doubtful.bcf"
+    if not variants:
+        return
+    expression = " || ".join(f'INFO/ANN~"{mark}"' for mark in DOUBTFUL)
+    work.run("bcftools", "view", "-i", expression, "-Ob", "-o", doubtful, annotated)
+    work.run("bcftools", "index", doubtful)
+    number = calling.count_records(work, doubtful)
+    if number > MAX_DOUBTFUL * variants:
+        work.warn(
+            "DOUBTFUL_EFFECTS",
+            f"the effects of {number:,} of {variants:,} variants are marked {' or '.join(DOUBTFUL)} in ANN: "
+            "check that the genes of the reference fit its genome",
+        )
+
+
 def copy_unannotated(work: Workspace, vcf: Path, annotated: Path) -> None:
     """Copy a VCF with a header line that says that the reference has no genes to annotate with."""
     header = work / "header.txt"
     header.write_text("##seqdrop_annotation=none, the reference was prepared without genes\n")
     work.run("bcftools", "annotate", "-h", header, "-Oz", "-o", annotated, vcf)
     companion_path(annotated, ".csv").write_text("")
+    work.warn(
+        "NO_GENES",
+        f"the variants have no genes and effects: {work.args.reference.parent.name} was prepared without genes",
+    )
 
 
 if __name__ == "__main__":

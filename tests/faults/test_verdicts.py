@@ -134,7 +134,7 @@ def test_the_tries_of_a_failed_step_are_in_all_four_reports(
     happens="The preparation of a reference fails.",
     see="`seqdrop reference` prints the failure class, message and advice, the last lines of the tool, and the log.",
     does="Ends the execution with the same text.",
-    do="Follow the advice, then `seqdrop reference` again.",
+    do="Correct the files or options as the message says, then `seqdrop reference` again.",
 )
 def test_a_failed_preparation_is_reported_with_its_cause_and_advice(
     stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -144,7 +144,12 @@ def test_a_failed_preparation_is_reported_with_its_cause_and_advice(
     with pytest.raises(CliError, match=r"Reference broken could not be prepared\."):
         reference.prepare(stack, Source.of(genome, None, "broken"))
     output = capsys.readouterr().out
-    for part in ("REFERENCE in prepare", "characters in chr1 that are not bases", "What to do: ", "Log: "):
+    for part in (
+        "REFERENCE in prepare",
+        "line 2 of the FASTA has ! in chr1, which is not a base",
+        "What to do: ",
+        "Log: ",
+    ):
         assert part in output
     assert "No job was started" not in output
 

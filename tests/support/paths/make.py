@@ -62,7 +62,7 @@ SUBSTITUTIONS = {
     "RecordRunFunction": "record_run",
     **{f"{name}JobDefinition": name.lower() for name in ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")},
 }
-PREPARATION_PLAN = {**PREPARATION_INPUT, "prepare": {**size("8", "24000"), "attempt": "1", "args": "[]"}}
+PREPARATION_PLAN = {**PREPARATION_INPUT, "prepare": {**size("8", "24000"), "attempt": "1"}}
 
 Answers = dict[str, list[dict[str, Any]]]  # state -> the answers of its calls
 

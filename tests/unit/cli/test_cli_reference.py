@@ -79,4 +79,47 @@ def test_the_same_files_are_prepared_once(
     assert len(started) == 1
     assert len(stack.s3.list_object_versions(Bucket="references", Prefix="hg/source/")["Versions"]) == 1
     reference.show("hg", SUMMARY)
-    assert capsys.readouterr().out == "Reference hg is ready: 1 contig, 1,200 bases, indexed for bwa.\n"
+    assert capsys.readouterr().out == "Reference hg is ready: 1 contig, 1,200 bases, ploidy 2, indexed for bwa.\n"
+
+
+@pytest.mark.parametrize(("etag", "number"), [("", 1), ("other", 2)])
+def test_files_are_prepared_again_if_the_reference_was_made_of_others_since(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str, number: int
+) -> None:
+    started: list[str] = []
+    (tmp_path / "hg.fa").write_text(">chr1\nACGT\n")
+    monkeypatch.setattr(stack.stepfunctions, "start_execution", lambda **request: started.append(request["name"]))
+    monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
+    monkeypatch.setattr(Stack, "status_of", lambda _, arn: "SUCCEEDED" if arn.split(":")[-1] in started else None)
+    object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
+    source = Source.of(tmp_path / "hg.fa", None, None)
+    reference.prepare(stack, source)
+    stored = stack.s3.head_object(Bucket="references", Key="hg/source/hg.fa")["ETag"].strip('"')
+    summary = {**SUMMARY, "sources": {"fasta": {"etag": etag or stored}}}
+    cli_aws.write_json(stack, "references", "hg/reference.json", summary)
+    reference.prepare(stack, source)
+    assert len(started) == number
+
+
+def test_another_ploidy_is_another_preparation(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: dict[str, str] = {}
+    (tmp_path / "hg.fa").write_text(">chr1\nACGT\n")
+    monkeypatch.setattr(
+        stack.stepfunctions, "start_execution", lambda **request: started.update({request["name"]: request["input"]})
+    )
+    monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
+    object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
+    for ploidy in (1, 2):
+        reference.prepare(stack, Source.of(tmp_path / "hg.fa", None, None, ploidy))
+    assert [json.loads(plan)["args"] for plan in started.values()] == ['["--ploidy","1"]', "[]"]
+
+
+def test_the_warnings_of_a_preparation_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    warnings = [{"warning": "GENES_WITHOUT_CONTIG", "message": "4 of 12 lines are left out"}]
+    reference.show("hg", {**SUMMARY, "ploidy": 1, "warnings": warnings})
+    assert capsys.readouterr().out.splitlines() == [
+        "Reference hg is ready with 1 warning: 1 contig, 1,200 bases, ploidy 1, indexed for bwa.",
+        "  GENES_WITHOUT_CONTIG: 4 of 12 lines are left out.",
+    ]
+    reference.show("hg", {**SUMMARY, "warnings": warnings * 2})
+    assert capsys.readouterr().out.startswith("Reference hg is ready with 2 warnings: ")

@@ -19,13 +19,14 @@ from containers.bcftools import run as bcftools
 from containers.samtools_stats import run as samtools_stats
 from containers.snpeff import run as snpeff
 
-HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=2000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+ANN = '##INFO=<ID=ANN,Number=.,Type=String,Description="Effects">\n'
+HEADER = f"##fileformat=VCFv4.2\n##contig=<ID=chr1,length=2000>\n{ANN}#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 CALLS = 3
 # Prints the VCF without its last lines, and writes its statistics to the file after -csvStats.
-JAVA = """#!/bin/sh
+JAVA = r"""#!/bin/sh
 case "$*" in *-version) echo SnpEff 5.1d; exit;; esac
 while [ $# -gt 1 ]; do [ "$1" = -csvStats ] && echo statistics > "$2"; shift; done
-zcat "$1" | head -n -{lost}
+zcat "$1" | head -n -{lost} | sed '$s/PASS\t./PASS\tANN={mark}/'
 """
 
 
@@ -54,27 +55,57 @@ def run(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return Run(bucket, tmp_path)
 
 
-def annotate(run: Run, lost: int) -> None:
-    """Annotate three calls with a tool that loses `lost` of them."""
-    java = run.folder / "bin/java"
-    java.parent.mkdir()
-    java.write_text(JAVA.replace("{lost}", str(lost)))
-    java.chmod(0o755)
+def put_calls(run: Run) -> S3Uri:
+    """Store a VCF with three calls."""
     calls = run.folder / "calls.vcf"
     calls.write_text(HEADER + "".join(f"chr1\t{at}\t.\tA\tC\t50\tPASS\t.\n" for at in range(1, CALLS + 1)))
     subprocess.run(["bgzip", calls], check=True)
     subprocess.run(["tabix", f"{calls}.gz"], check=True)
+    return run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
+
+
+def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
+    """Annotate three calls with a tool that loses `lost` of them and writes `mark` for the last one."""
+    java = run.folder / "bin/java"
+    java.parent.mkdir()
+    java.write_text(JAVA.replace("{lost}", str(lost)).replace("{mark}", mark))
+    java.chmod(0o755)
     database = run.folder / "database.tar"
     tarfile.open(database, "w").close()
     run.put(database, run.reference.companion(".snpeff.tar"))
-    vcf = run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
+    vcf = put_calls(run)
     snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
 
 
 def test_snpeff_annotates_every_call(run: Run) -> None:
-    annotate(run, lost=0)
+    annotate(run)
     receipt = s3.store().read_json(run.results / "jobs/annotate.json")
-    assert (receipt["counts"], receipt["tools"]["snpEff"]) == ({"variants": CALLS}, "5.1d")
+    assert (receipt["counts"], receipt["tools"]["snpEff"], receipt["warnings"]) == ({"variants": CALLS}, "5.1d", [])
+
+
+@pytest.mark.parametrize(
+    ("mark", "warnings"),
+    [
+        ("C||MODIFIER|ERROR_CHROMOSOME_NOT_FOUND", ["DOUBTFUL_EFFECTS"]),
+        ("C|x|WARNING_TRANSCRIPT_INCOMPLETE,C|y|WARNING_TRANSCRIPT_MULTIPLE_STOP_CODONS", ["DOUBTFUL_EFFECTS"]),
+        ("C|x|WARNING_TRANSCRIPT_INCOMPLETE", []),
+    ],
+)
+def test_many_doubtful_effects_are_a_warning(run: Run, mark: str, warnings: list[str]) -> None:
+    annotate(run, mark=mark)
+    receipt = s3.store().read_json(run.results / "jobs/annotate.json")
+    assert [warning["warning"] for warning in receipt["warnings"]] == warnings
+    assert all("of 1 of 3 variants are marked" in warning["message"] for warning in receipt["warnings"])
+
+
+def test_variants_without_genes_to_annotate_with_cause_a_warning(run: Run) -> None:
+    vcf = put_calls(run)
+    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
+    receipt = s3.store().read_json(run.results / "jobs/annotate.json")
+    assert receipt["counts"] == {"variants": CALLS}
+    assert receipt["warnings"] == [
+        {"warning": "NO_GENES", "message": "the variants have no genes and effects: demo was prepared without genes"}
+    ]
 
 
 def test_a_call_that_snpeff_loses_is_an_error(run: Run) -> None:

@@ -33,3 +33,12 @@ def test_advice_names_only_parameters_of_the_stack(step: str) -> None:
 def test_a_failed_preparation_is_retried_with_its_own_command() -> None:
     assert "`seqdrop reference`" in advice.get("OUT_OF_MEMORY", "prepare")
     assert "`seqdrop resume RUN`" in advice.get("OUT_OF_MEMORY", "align")
+
+
+@pytest.mark.parametrize("failure_class", ["REFERENCE", "BAD_INPUT.MISSING", "BAD_INPUT.ARGS", "NOT_READY"])
+def test_the_advice_for_a_failed_preparation_is_about_its_files(failure_class: str) -> None:
+    text = advice.get(failure_class, "prepare")
+    assert "then run `seqdrop reference` again" in text or ": run `seqdrop reference` again" in text
+    assert text != advice.get(failure_class, "align")
+    assert not text.startswith("Prepare it")
+    assert "reads" not in text

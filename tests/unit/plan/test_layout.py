@@ -92,7 +92,10 @@ def test_the_complete_input_of_a_preparation() -> None:
         "genes": "s3://refs/in/hg.gtf",
         "reference": "s3://refs/hg/genome.fa",
         "results": "s3://refs/hg/preparation/r",
+        "args": "[]",
     }
+    haploid = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs", args=["--ploidy", "1"])
+    assert haploid == {**preparation, "args": '["--ploidy","1"]'}
     assert layout.preparation("r", "hg", fasta, None, reference_bucket="refs") == {**preparation, "genes": "none"}
 
 

@@ -41,10 +41,19 @@ ADVICE = {
     "INTERNAL": "This is a bug in the pipeline: please report it with the log of this step.",
 }
 
+# For the preparation of a reference, which has no reads.
+PREPARE_ADVICE = {
+    "REFERENCE": "Correct the files or options of the reference as the message says, then <retry> again.",
+    "BAD_INPUT.MISSING": "Keep the uploaded files until the preparation has ended: <retry> again.",
+    "BAD_INPUT.ARGS": "Correct the options, then <retry> again.",
+    "NOT_READY": "Push the images, deploy, then <retry> again.",
+}
+
 
 def get(failure_class: str, step: str = "") -> str:
     """Return the advice for a class; for an unknown class, that for its first part or for INTERNAL."""
-    text = ADVICE.get(failure_class) or ADVICE.get(failure_class.split(".", maxsplit=1)[0], ADVICE["INTERNAL"])
+    text = PREPARE_ADVICE.get(failure_class, "") if step == "prepare" else ""
+    text = text or ADVICE.get(failure_class) or ADVICE.get(failure_class.split(".", maxsplit=1)[0], ADVICE["INTERNAL"])
     retry = "run `seqdrop reference`" if step == "prepare" else "run `seqdrop resume RUN`"
     return text.replace("<Step>", step.title() or "<Step>").replace("<retry>", retry)
 

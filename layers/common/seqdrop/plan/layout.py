@@ -114,7 +114,9 @@ def _size(step: steps.Step, sizes: Sizes) -> Mapping[str, str]:
     return sizes.get(step.name, {}) if step.optional else sizes[step.name]
 
 
-def preparation(run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str) -> dict[str, Any]:
+def preparation(
+    run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str, args: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the input of prepare_reference; the state machine adds nothing but its own sizes."""
     return {
         "version": VERSION,
@@ -123,6 +125,7 @@ def preparation(run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, refer
         "genes": str(genes) if genes else NO_GENES,
         "reference": str(reference_uri(reference_bucket, name)),
         "results": str(S3Uri(reference_bucket, f"{name}/preparation/{run}")),
+        "args": canonical(list(args)),
     }
 
 
