@@ -13,6 +13,7 @@ from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import executions
 from seqdrop.runs.table import RUNNING, Row
+from seqdrop.text import count_warnings
 
 from seqdrop_cli import download, reference, run_table, upload, why
 from seqdrop_cli.errors import CliError, describe_os_error
@@ -164,8 +165,12 @@ def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
         files = download.download_results(stack, row, folder)
     except OSError as error:
         raise CliError(f"{ending}; its results are at {row['results']}. {describe_os_error(error)}") from None
-    say(f"{ending}:", style="green")
+    warnings = row.get("warnings", ())
+    doubts = count_warnings(len(warnings), " with ")
+    say(f"{ending}{doubts}:", style="yellow" if warnings else "green")
     download.show_files(files)
+    for warning in warnings:
+        say(f"Warning from {warning}", style="yellow")
     if row["status"] == "INCOMPLETE":
         why.explain(stack, row)
     return files
