@@ -73,7 +73,10 @@ def manifest(
         "complete": ending.status == "SUCCEEDED",
         "missing": [step for step in steps.of_plan(plan) if step not in receipts],
         "reference": plan["reference"],
+        "fingerprint": plan.get("fingerprint", ""),  # plans of earlier deployments have none
         "intervals": plan["intervals"],
+        "intervals_name": plan.get("intervals_name", ""),
+        "intervals_sha256": plan.get("intervals_sha256", ""),
         "reads": plan["reads"],
         "cost": cost,
         "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
