@@ -30,7 +30,7 @@ def add(monkeypatch: pytest.MonkeyPatch, *rows: Step) -> None:
 def plan(lanes: int = 1, args: dict[str, list[str]] | None = None, **sizes: dict[str, str]) -> dict[str, Any]:
     jobs = {step: {"job_queue": "queue", **size} for step, size in {**SIZES, **sizes}.items()}
     choices = Choices("demo", args=args or {}, lanes=lanes)
-    return layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", jobs=jobs)
+    return layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", genome="", jobs=jobs)
 
 
 def test_a_step_has_the_state_and_the_tools_of_its_row() -> None:

@@ -8,7 +8,7 @@ from seqdrop.runs import manifest
 from seqdrop.runs.manifest import Prices
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
-from support.function_aws import event
+from support.function_aws import FINGERPRINT, event
 
 RUN = event("execution_input")["run"]
 FOLDER = f"s3://seqdrop-resultsbucket/NA12878/{RUN}"
@@ -69,7 +69,10 @@ def test_a_complete_manifest() -> None:
         "complete": False,
         "missing": ["annotate", "collect", "compose"],
         "reference": "s3://seqdrop-referencebucket/demo/genome.fa",
+        "fingerprint": FINGERPRINT,
         "intervals": "all",
+        "intervals_name": "",
+        "intervals_sha256": "",
         "reads": f"{FOLDER}/reads.json",
         "cost": COST,
         "outputs": [*RECEIPTS["align"]["outputs"], *RECEIPTS["call"]["outputs"]],
