@@ -46,7 +46,7 @@ def read(file: BufferedIOBase, name: str, lengths: Mapping[str, int]) -> bytes:
 
 
 def checksum(regions: bytes) -> str:
-    """Return the SHA-256 of what `read` returns: the same regions are the same choice under any name."""
+    """Return the SHA-256 of what `read` returns: it depends on the regions, not on the form of the file."""
     return hashlib.sha256(regions).hexdigest()
 
 

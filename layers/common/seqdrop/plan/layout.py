@@ -32,7 +32,8 @@ def run_id(
     """
     pins = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
-    identity = [sample, sorted(pins), choices.reference, genome, regions, args, aligner, caller, ANNOTATOR]
+    intervals = f"{choices.intervals}:{regions}" if choices.intervals else ""
+    identity = [sample, sorted(pins), choices.reference, genome, intervals, args, aligner, caller, ANNOTATOR]
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
 
 
