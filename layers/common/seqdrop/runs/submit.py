@@ -10,12 +10,12 @@ from typing import Any
 
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import layout
+from seqdrop.plan import bed, layout
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.runs import executions, notify, pairing, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Pair, Pairing
-from seqdrop.runs.reference import UnpreparedError, check_reference
+from seqdrop.runs.reference import IntervalsError, UnpreparedError, check_reference, read_intervals
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -27,23 +27,30 @@ class NotReadyError(Exception):
     """The stack is deployed without the images of its tools."""
 
 
-REFUSALS = {ChoiceError: "BAD_INPUT.CHOICES", UnpreparedError: "REFERENCE", NotReadyError: "NOT_READY"}
+REFUSALS = {
+    ChoiceError: "BAD_INPUT.CHOICES",
+    IntervalsError: "BAD_INPUT.INTERVALS",
+    UnpreparedError: "REFERENCE",
+    NotReadyError: "NOT_READY",
+}
 
 
 def submit(sample: str, pairs: Sequence[Pair]) -> Result:
     """Start the run of these pairs, once; a refused run gets a row and a message."""
-    entries, choices, genome = [pair.entry() for pair in pairs], Choices(), ""
+    entries, choices, genome, regions = [pair.entry() for pair in pairs], Choices(), "", b""
     try:
         choices = pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
         check_images()
-        genome = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
-        run = run_id(sample, entries, choices, genome)
+        summary = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
+        genome = summary["fingerprint"]
+        regions = read_intervals(s3.store(), os.environ["REFERENCE_BUCKET"], choices, summary)
+        run = run_id(sample, entries, choices, genome, regions)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
-        return start(run, sample, pairing.checked_entries(sample, entries), choices)
-    except (ChoiceError, UnpreparedError, NotReadyError, BadInputError) as error:
-        return refuse(sample, run_id(sample, entries, choices, genome), choices, error)
+        return start(run, sample, pairing.checked_entries(sample, entries), choices, genome, regions)
+    except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
+        return refuse(sample, run_id(sample, entries, choices, genome, regions), choices, error)
 
 
 def has_ended(run: str) -> bool:
@@ -72,10 +79,13 @@ def image_tags() -> dict[str, str]:
     }
 
 
-def start(run: str, sample: str, entries: Sequence[Entry], choices: Choices) -> Result:
-    """Write reads.json, start the execution, write the row: in this order, so that each step can be repeated."""
+def start(run: str, sample: str, entries: Sequence[Entry], choices: Choices, genome: str, regions: bytes) -> Result:
+    """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
     buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
-    plan = layout.plan(sample, run, choices, **buckets, jobs=job_settings(choices))
+    pins = {"genome": genome, "regions": bed.checksum(regions) if regions else ""}
+    plan = layout.plan(sample, run, choices, **buckets, **pins, jobs=job_settings(choices))
+    if regions:  # a copy, since the BED beside the reference can be replaced
+        s3.store().write(S3Uri.parse(plan["intervals"]), regions)
     s3.store().write_json(S3Uri.parse(plan["reads"]), {"sample": sample, "lanes": list(entries)})
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
@@ -113,10 +123,11 @@ def job_sizes() -> Mapping[str, Mapping[str, str]]:
     return sizes
 
 
-def run_id(sample: str, entries: Sequence[Entry], choices: Choices, genome: str) -> str:
+def run_id(sample: str, entries: Sequence[Entry], choices: Choices, genome: str, regions: bytes) -> str:
     """Return the id of a run with the tools of this deployment."""
     tools = {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
-    return layout.run_id(sample, entries, choices, genome=genome, **tools)
+    checksum = bed.checksum(regions) if regions else ""
+    return layout.run_id(sample, entries, choices, genome=genome, regions=checksum, **tools)
 
 
 def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Result:

@@ -25,7 +25,8 @@ PENDING = "yes"  # the value of `notify_pending`; the index of this attribute ha
 WAITING_TTL = 14 * 24 * 3600  # seconds; after this time the lone mate was most likely deleted
 Row = dict[str, Any]
 # The attributes of an ended run; a resumed run loses them.
-_ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending")
+_ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
+           "warnings")  # fmt: skip
 
 
 @cache
