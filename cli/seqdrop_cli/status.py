@@ -13,7 +13,7 @@ from seqdrop.runs.table import Row
 from seqdrop_cli.screen import console, format_seconds, say
 
 MAX_ROWS = 20  # of the list; --json has all
-STYLES = {"RUNNING": "cyan", "SUCCEEDED": "green", "INCOMPLETE": "yellow"}
+STYLES = {"RUNNING": "cyan", "SUCCEEDED": "green", "INCOMPLETE": "yellow", "WAITING": "yellow", "IGNORED": "dim"}
 ATTRIBUTES = ("run", "sample", "status", "started", "finished", "duration", "step", "class", "message", "advice",
               "results", "execution")  # fmt: skip
 
