@@ -192,8 +192,9 @@ def run_id(sample: str, entries: Sequence[Entry], choices: Choices, genome: str)
 def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Result:
     """Write a row and send a message about a run that cannot start: its owner does not read logs."""
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
-    if table.create_refused(row_of(sample, run, choices), failure_class, str(error)):
-        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", advice.get(failure_class)]
+    what_to_do = getattr(error, "what_to_do", "") or advice.get(failure_class)
+    if table.create_refused(row_of(sample, run, choices), failure_class, str(error), what_to_do):
+        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", what_to_do]
         try:
             notify.send(run, f"seqdrop run {run}: not started", [*lines, f"More: seqdrop why {run}"])
         except Exception:

@@ -64,7 +64,7 @@ def create(row: Mapping[str, Any]) -> bool:
     return _put(new, "attribute_not_exists(#run) OR attribute_not_exists(execution)")
 
 
-def create_refused(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
+def create_refused(row: Mapping[str, Any], failure_class: str, message: str, what_to_do: str = "") -> bool:
     """Write the row of reads that were refused. Return True for the one caller that is to send its notification.
 
     Another caller may send it after a minute: the first one died, and Lambda repeats its event.
@@ -77,7 +77,7 @@ def create_refused(row: Mapping[str, Any], failure_class: str, message: str) -> 
         "finished": now(),
         "class": failure_class,
         "message": message,
-        "advice": advice.get(failure_class),
+        "advice": what_to_do or advice.get(failure_class),
         "notify_pending": PENDING,
     }
     _put(refused, "attribute_not_exists(#run)")
