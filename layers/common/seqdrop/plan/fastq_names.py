@@ -106,7 +106,7 @@ def parse(key: str) -> FastqName | None:
     else:
         sample = f"{_without_sample_number(stem, match)}{match['barcode'] or ''}"
         start = key[:folder] + stem
-    sample = _sample_id(sample)
+    sample = harmless(sample)
     if not SAMPLE.fullmatch(sample):
         return None
     places = [folder + match.start(name) for name in ("mate", "validated") if match[name]]
@@ -141,7 +141,8 @@ def _without_sample_number(stem: str, match: re.Match[str]) -> str:
     return stem[: number.start()] if number and number.start() and of_bcl2fastq else stem
 
 
-def _sample_id(text: str) -> str:
+def harmless(text: str) -> str:
+    """Return a text with `_` for the characters that a sample id cannot have, beginning with a letter or digit."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")
 
 
@@ -201,7 +202,7 @@ def _invalid_sample(key: str) -> str:
     stem = folder if match["stem"] is None else match["stem"]
     if not stem:
         return _NO_SAMPLE
-    if len(_sample_id(stem)) > MAX_SAMPLE:
+    if len(harmless(stem)) > MAX_SAMPLE:
         return f"the sample id has more than {MAX_SAMPLE} letters: shorten the name before _R1 and _R2"
     return f"{printable(stem)!r} leaves no valid sample id: use the letters A-Z, digits, '.', '_' and '-'"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import layout
+from seqdrop.plan import fastq_names, layout
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import printable
@@ -144,8 +144,8 @@ def update_waiting(bucket: str, sample: str, found: Pairing) -> None:
 
 def ignore(bucket: str, key: str, reason: str) -> Result:
     """Write the row of a file of reads whose name makes no run."""
-    name = printable(key.rpartition("/")[2])
-    table.create_ignored(table.file_id("ignored", bucket, [key]), name, f"{printable(key)} is ignored: {reason}")
+    row, name = table.file_id("ignored", bucket, [key]), fastq_names.harmless(key.rpartition("/")[2])
+    table.create_ignored(row, name[: fastq_names.MAX_SAMPLE] or "-", f"{printable(key)} is ignored: {reason}")
     return {"outcome": "ignored", "reason": NO_PAIR}
 
 
