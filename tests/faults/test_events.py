@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -276,6 +277,36 @@ def test_a_retry_repairs_a_failed_call(functions: Deployed, start_run: Any, oper
     assert outcomes(start_run, event) == ["started"]
     (run,) = functions.executions()
     assert [(row["run"], row["status"]) for row in functions.rows()] == [(run, "RUNNING")]
+
+
+@more
+def test_the_rule_takes_files_of_every_ending(stack: Stack, sample: Sample) -> None:
+    names = ["RULE_R1.FASTQ.GZ", "RULE.bam", "RULE_R1.Fq.Bz2", "RULE_R2.fastq.ora", "RULE_R2.fastq.gz.1", "RULE.CRAM"]
+    for name in names:
+        upload(stack, sample.small_pair[0], name)
+    rule_rows = partial(rows_of, stack, "RULE")
+    eventually(lambda: len(rule_rows()) == len(names), "a row for each file")
+    assert sorted(row["status"] for row in rule_rows()) == ["IGNORED"] * 5 + ["WAITING"]
+
+
+@more
+def test_the_jobs_of_the_first_chunk_are_stopped(stack: Stack, sample: Sample) -> None:
+    for mate, path in enumerate(sample.small_pair, 1):
+        upload(stack, path, f"CHUNKED_L001_R{mate}_001.fastq.gz")
+    eventually(lambda: len(rows_of(stack, "CHUNKED")) == 1, "the run of the first chunk")
+    upload(stack, sample.small_pair[0], "CHUNKED_L001_R1_002.fastq.gz")
+    eventually(lambda: len(rows_of(stack, "CHUNKED")) == 2, "the refusal")
+    eventually(lambda: "RUNNING" not in {row["status"] for row in rows_of(stack, "CHUNKED")}, "the end of the run")
+    rows = {row["status"]: row for row in rows_of(stack, "CHUNKED")}
+    assert rows.keys() == {"ABORTED", "FAILED"}
+    assert rows["ABORTED"]["message"] == "The run was stopped: it read one chunk of a lane alone."
+    assert rows["FAILED"]["class"] == "BAD_INPUT.CHUNKS"
+
+
+def rows_of(stack: Stack, start: str) -> list[dict[str, Any]]:
+    """Return the rows whose sample begins so."""
+    items: list[dict[str, Any]] = stack.table.scan(ConsistentRead=True)["Items"]
+    return [row for row in items if row["sample"].startswith(start)]
 
 
 @case(
