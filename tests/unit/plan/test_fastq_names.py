@@ -48,7 +48,7 @@ NAMES = [
     ("V350_L01_23_2.fq.gz", "V350_23", "L01", 2),  # MGI: flow cell, lane, barcode, mate
     ("V350_L01_UDB-23_2.fq.gz", "V350_UDB-23", "L01", 2),
     ("PATF_L001_R1_002.fastq.gz", "PATF", "L001", 1),
-    ("Undetermined2_R1.fastq.gz", "Undetermined2", "", 1),
+    ("Undetermined/NA1_R1.fastq.gz", "NA1", "", 1),
 ]
 
 
@@ -111,6 +111,8 @@ IGNORED = [
     ("S_R1.fastq.gz.part", "a part of a copy"),
     ("Undetermined_S0_L001_R1_001.fastq.gz", "of no sample"),
     ("undetermined_R2.fq.gz", "of no sample"),
+    ("UndeterminedLane3_1.fq.gz", "of no sample"),
+    ("run/Undetermined/R1.fastq.gz", "of no sample"),
     ("a/._S_R1.fastq.gz", "macOS"),
     ("._S.fastq.gz", "macOS"),
     ("S_S1_L001_I1_001.fastq.gz", "index reads"),

@@ -207,6 +207,14 @@ def test_a_mate_that_can_be_read_at_once_is_not_archived(fastqs: Deployed, stora
     check_storage(find(R1).pairs)
 
 
+def test_an_archived_mate_that_was_restored_can_be_read(fastqs: Deployed) -> None:
+    put(fastqs, R1)
+    fastqs.s3.put_object(Bucket=FASTQS, Key=R2, Body=b"x", StorageClass="GLACIER")
+    fastqs.s3.restore_object(Bucket=FASTQS, Key=R2, RestoreRequest={"Days": 1})
+    assert 'ongoing-request="false"' in fastqs.s3.head_object(Bucket=FASTQS, Key=R2)["Restore"]
+    check_storage(find(R1).pairs)
+
+
 def test_a_deleted_mate_is_missing(fastqs: Deployed) -> None:
     put(fastqs, R1, R2)
     fastqs.s3.delete_object(Bucket=FASTQS, Key=R2)

@@ -153,9 +153,10 @@ _OF_READS = re.compile(r"[_. -]R?[12](?:_\d{3})?\.(?:txt\.)?(?:gz|bz2|zst|xz|zip
 _NOTES = re.compile(
     r".*\.(?:md5|md5sum|sha1|sha256|html?|json|csv|tsv|pdf|log|fai|gzi|bai|crai|csi|tbi)", re.IGNORECASE
 )
+_OF_FOLDER = re.compile(r"R[12]", re.IGNORECASE)  # named after its folder
 _UNWANTED = (
     (re.compile(r"\._"), "macOS wrote it beside the FASTQ, and it has no reads"),
-    (re.compile(r"undetermined(?![a-z0-9])", re.IGNORECASE), "its reads are of no sample: their barcodes are unknown"),
+    (re.compile(r"undetermined", re.IGNORECASE), "its reads are of no sample: their barcodes are unknown"),
 )
 _FORMATS = (
     (r"\.(?:bam|cram|sam)", "it has alignments: convert it with `samtools fastq -1 R1.fastq.gz -2 R2.fastq.gz`"),
@@ -188,8 +189,9 @@ def ignored_because(key: str) -> str:
 
 def _is_unwanted(key: str) -> str:
     """Return why a file whose name is that of a pair never makes a run."""
-    name = key[key.rfind("/") + 1 :]
-    return next((reason for pattern, reason in _UNWANTED if pattern.match(name)), "")
+    folder, _, name = key.rpartition("/")
+    names = (name, folder.rpartition("/")[2]) if _OF_FOLDER.match(name) else (name,)
+    return next((reason for pattern, reason in _UNWANTED if any(map(pattern.match, names))), "")
 
 
 def _invalid_sample(key: str) -> str:
