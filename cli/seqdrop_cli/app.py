@@ -140,7 +140,11 @@ def run_command(
     ] = None,
     genes: Annotated[Path | None, typer.Option(metavar="GENES", help="The genes of the GENOME.fa.")] = None,
     intervals: Annotated[
-        str, typer.Option(metavar="BED", help="Name of a BED file beside the reference: call variants only there.")
+        str,
+        typer.Option(
+            metavar="BED",
+            help="Call variants only in these regions: a BED file, or the name of one beside the reference.",
+        ),
     ] = "",
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     args: Annotated[

@@ -13,8 +13,9 @@ from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import executions
 from seqdrop.runs.table import IGNORED, RUNNING, Row
+from seqdrop.text import count_warnings
 
-from seqdrop_cli import download, reference, run_table, upload, why
+from seqdrop_cli import download, intervals, reference, run_table, upload, why
 from seqdrop_cli.errors import CliError, describe_os_error
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.follow import StepState, follow, interrupted_following
@@ -35,7 +36,7 @@ class RunRequest:
     fastqs: Fastqs
     reference: str | None  # None: the default reference of the stack
     source: Source | None = None  # of a reference to prepare first
-    intervals: str = ""
+    intervals: str = ""  # the name of a BED file beside the reference, or a file to upload there
     args: dict[str, list[str]] | None = None  # step -> options of its tool
     prefix: str = ""
     results: Path | None = None
@@ -60,7 +61,8 @@ class RunResult:
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
     name = _prepared_reference(stack, request)
-    run_id = _upload(stack, request, name)
+    bed_name, regions = intervals.resolve(stack, request.intervals, name)
+    run_id = _upload(stack, replace(request, intervals=bed_name), name, regions)
     with _run_continues(stack, run_id):
         row = wait_for_start(stack, run_id)
     row, states = follow_run(stack, run_id, run_table.execution_of(row))
@@ -87,15 +89,15 @@ def _prepared_reference(stack: Stack, request: RunRequest) -> str:
     return request.source.name
 
 
-def _upload(stack: Stack, request: RunRequest, reference_name: str) -> str:
+def _upload(stack: Stack, request: RunRequest, reference_name: str, regions: str) -> str:
     """Upload the files, unless a run of the same files and choices runs or has results; return the run id."""
     metadata = request.choices.to_metadata()
     choices = replace(request.choices, reference=reference_name)
-    genome = reference.fingerprint(stack, reference_name)
+    pins = {"genome": reference.fingerprint(stack, reference_name), "regions": regions}
     fastqs = request.fastqs
     for destination in upload.destinations(stack, fastqs, request.prefix, metadata):
         stored = destination.upload_missing(stack, metadata)
-        run_id = upload.run_id(stack, fastqs, stored, choices, genome)
+        run_id = upload.run_id(stack, fastqs, stored, choices, **pins)
         if not destination.is_complete:
             say(f"Run {run_id}: {len(stored)} files of {fastqs.sample} are in s3://{stack['FastqBucket']}")
             return run_id
@@ -164,8 +166,12 @@ def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
         files = download.download_results(stack, row, folder)
     except OSError as error:
         raise CliError(f"{ending}; its results are at {row['results']}. {describe_os_error(error)}") from None
-    say(f"{ending}:", style="green")
+    warnings = row.get("warnings", ())
+    doubts = count_warnings(len(warnings), " with ")
+    say(f"{ending}{doubts}:", style="yellow" if warnings else "green")
     download.show_files(files)
+    for warning in warnings:
+        say(f"Warning from {warning}", style="yellow")
     if row["status"] == "INCOMPLETE":
         why.explain(stack, row)
     return files

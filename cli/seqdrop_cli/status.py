@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 from seqdrop.runs.table import Row
+from seqdrop.text import count_warnings
 
 from seqdrop_cli.screen import console, format_seconds, say
 
@@ -27,8 +28,7 @@ def show_list(rows: Sequence[Row]) -> None:
     for heading in ("run", "sample", "status", "started", "duration", "class"):
         table.add_column(heading, no_wrap=heading in {"run", "status"}, overflow="fold")
     for row in rows[:MAX_ROWS]:
-        status = str(row.get("status", "?"))
-        colored = Text(status, STYLES.get(status, "red"))
+        colored = Text(describe_status(row), status_style(row))
         started, failure_class = format_minute(row.get("started")), str(row.get("class") or "")
         table.add_row(str(row["run"]), str(row.get("sample", "")), colored, started, duration(row), failure_class)
     console().print(table)
@@ -38,10 +38,23 @@ def show_list(rows: Sequence[Row]) -> None:
 
 def show_run(row: Mapping[str, Any]) -> None:
     """Print the attributes of a run."""
-    values = {**row, "duration": duration(row)}
+    values = {**row, "status": describe_status(row), "duration": duration(row)}
     for name in ATTRIBUTES:
         if values.get(name):
             say(f"{name:<10} {values[name]}")
+    for warning in row.get("warnings", ()):
+        say(f"{'warning':<10} {warning}", style="yellow")
+
+
+def describe_status(row: Mapping[str, Any]) -> str:
+    """Return the status of a run with the number of its warnings: `SUCCEEDED, 1 warning`."""
+    return f"{row.get('status', '?')}{count_warnings(len(row.get('warnings', ())), ', ')}"
+
+
+def status_style(row: Mapping[str, Any]) -> str:
+    """Return the colour of the status of a run: yellow if a person should read its warnings."""
+    status = str(row.get("status"))
+    return "yellow" if status == "SUCCEEDED" and row.get("warnings") else STYLES.get(status, "red")
 
 
 def duration(row: Mapping[str, Any]) -> str:

@@ -93,8 +93,10 @@ def upload_files(stack: Stack, files: Sequence[tuple[Path, S3Uri]], metadata: Me
     return uploaded
 
 
-def run_id(stack: Stack, fastqs: Fastqs, stored: Sequence[StoredObject], choices: Choices, genome: str) -> str:
+def run_id(
+    stack: Stack, fastqs: Fastqs, stored: Sequence[StoredObject], choices: Choices, *, genome: str, regions: str = ""
+) -> str:
     """Return the id of the run of these objects, which start_run computes from the same values."""
     entries = [Pair("", r1, r2).entry() for r1, r2 in zip(stored[::2], stored[1::2], strict=True)]
     tools = {"aligner": stack["Aligner"], "caller": stack["Caller"]}
-    return layout.run_id(fastqs.sample, entries, choices, genome=genome, **tools)
+    return layout.run_id(fastqs.sample, entries, choices, genome=genome, regions=regions, **tools)

@@ -10,7 +10,7 @@ from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
 from seqdrop.storage.s3 import MissingError
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import plain_line
+from seqdrop.text import count_warnings, plain_line
 
 from seqdrop_cli.follow import run_steps, step_states
 from seqdrop_cli.screen import format_seconds, say
@@ -86,15 +86,20 @@ def _show_running(stack: Stack, row: Mapping[str, Any]) -> None:
 
 
 def _show_success(stack: Stack, row: Mapping[str, Any]) -> None:
-    say(f"Run {row['run']} succeeded: its results are complete.")
+    warnings = _warnings(stack, row)
+    if warnings:
+        doubts = count_warnings(len(warnings))
+        say(f"Run {row['run']} succeeded with {doubts}: read this before you use the results.", style="bold yellow")
+        _show_lines("Warnings:", warnings)
+    else:
+        say(f"Run {row['run']} succeeded: its results are complete.")
     _show_lines("\nTried:", row.get("tried", ()))
-    _show_lines("\nWarnings:", _warnings(stack, row))
 
 
 def _show_failure(stack: Stack, row: Mapping[str, Any]) -> None:
-    step = _show_verdict(stack, row)
     if row.get("status") == "INCOMPLETE":
-        _show_lines("\nWarnings:", _warnings(stack, row))
+        _show_lines("Warnings:", _warnings(stack, row))
+    step = _show_verdict(stack, row)
     if row.get("log"):
         say(f"\nLog stream: {row['log']}")
     if row.get("execution"):
@@ -146,11 +151,11 @@ def _show_lines(heading: str, lines: Sequence[Any], indent: str = "  ") -> None:
 
 
 def _warnings(stack: Stack, row: Mapping[str, Any]) -> list[str]:
-    """Return the warnings in the manifest; nothing if the results were deleted since."""
+    """Return all warnings from the manifest; those in the row if the results were deleted since."""
     if not row.get("results"):
         return []
     try:
         manifest = stack.store.read_json(layout.manifest_uri(S3Uri.parse(str(row["results"]))))
     except MissingError:
-        return []
+        return [str(line) for line in row.get("warnings", ())]
     return [f"{warning['step']}: {warning['message']}" for warning in manifest.get("warnings", [])]

@@ -324,7 +324,8 @@ def test_a_renamed_word_is_found_in_the_state_and_in_the_job_definition(where: s
 
 def test_every_path_that_a_state_reads_is_in_the_plan() -> None:
     jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "1"} for step in steps.names()}
-    plan = layout.plan("S", "r", Choices("hg"), results_bucket="results", reference_bucket="refs", jobs=jobs)
+    buckets = {"results_bucket": "results", "reference_bucket": "refs"}
+    plan = layout.plan("S", "r", Choices("hg"), **buckets, genome="", jobs=jobs)
     for step in STEPS:
         for word, path in Sources().states[step.state]["Parameters"]["Parameters"].items():
             value: Any = plan

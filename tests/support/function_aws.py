@@ -183,7 +183,7 @@ class Deployed:
         """Write the file of a prepared reference that start_run reads."""
         summary = {
             "name": name,
-            "contigs": [],
+            "contigs": [{"name": "demo1", "length": 300_000, "md5": "0" * 32}],
             "fingerprint": fingerprint,
             "indexes": indexes or ("bwa_mem3", "snpeff"),
         }

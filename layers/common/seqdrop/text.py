@@ -9,6 +9,11 @@ MAX_INPUT = 10_000  # characters read of the input: a tool may write a megabyte 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")  # terminal escapes
 
 
+def count_warnings(number: int, before: str = "") -> str:
+    """Return `1 warning` or `2 warnings` after the text `before`; "" without warnings."""
+    return f"{before}{number:,} warning{'' if number == 1 else 's'}" if number else ""
+
+
 def plain_line(text: str, max_length: int = MAX_LINE) -> str:
     """Return one printable line of at most `max_length` characters; a longer text ends with "...".
 

@@ -64,6 +64,14 @@ def test_one_run_is_shown_with_its_attributes() -> None:
     ]
 
 
+def test_the_warnings_of_a_run_are_counted_in_the_list_and_shown(stack: Stack) -> None:
+    stack.table.put_item(Item={**OLDER, "warnings": ["align: 12 names come twice.", "call: no variants."]})
+    assert "SUCCEEDED, 2 warnings" in seqdrop("status")[1]
+    lines = seqdrop("status", str(OLDER["run"]))[1].splitlines()
+    assert "status     SUCCEEDED, 2 warnings" in lines
+    assert lines[-2:] == ["warning    align: 12 names come twice.", "warning    call: no variants."]
+
+
 def test_the_beginning_of_an_id_is_enough_for_one_run() -> None:
     assert OLDER["run"] in seqdrop("status", "01f")[1]
 

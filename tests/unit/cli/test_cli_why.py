@@ -165,15 +165,19 @@ def test_a_run_that_succeeded_has_its_tries_and_its_warnings(stack: Stack) -> No
     success = f"Run {RUN} succeeded: its results are complete."
     assert explain(stack, **row) == [success]
     cli_aws.write_json(stack, "results", f"S7/{RUN}/manifest.json", manifest)
-    assert explain(stack, **row, tried=[tried]) == [
-        success,
+    assert explain(stack, **row, tried=[tried], warnings=["align: of the row"]) == [
+        f"Run {RUN} succeeded with 1 warning: read this before you use the results.",
+        "Warnings:",
+        "  align: 12 names are duplicates.",
         "",
         "Tried:",
         f"  {tried}",
-        "",
-        "Warnings:",
-        "  align: 12 names are duplicates.",
     ]
+
+
+def test_the_warnings_of_a_run_whose_results_were_deleted_are_those_of_its_row(stack: Stack) -> None:
+    row = {"status": "SUCCEEDED", "results": f"s3://results/S7/{RUN}", "warnings": ["align: 12 names.", "call: deep."]}
+    assert explain(stack, **row)[1:] == ["Warnings:", "  align: 12 names.", "  call: deep."]
 
 
 def test_an_execution_without_a_row_is_explained_by_its_whole_cause(

@@ -1,4 +1,4 @@
-"""The wrappers of bcftools, snpEff and samtools stats, run with real tools; snpEff itself is a stand-in."""
+"""The wrappers of bcftools, snpEff, samtools stats and MultiQC, run with real tools; snpEff itself is a stand-in."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from support.job_runs import in_this_process
 from support.made_reads import bases, write_genome
 
 from containers.bcftools import run as bcftools
+from containers.multiqc import run as multiqc
 from containers.samtools_stats import run as samtools_stats
 from containers.snpeff import run as snpeff
 
+REPORT_FILES = {
+    "stats": "stats.txt",
+    "vcf": "vcf.gz",
+    "annotated_vcf": "annotated.vcf.gz",
+    "report": "report.html",
+}
 HEADER = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=2000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 CALLS = 3
 # Prints the VCF without its last lines, and writes its statistics to the file after -csvStats.
@@ -114,6 +121,24 @@ def test_reads_that_do_not_align_to_the_reference_are_a_warning(run: Run, mapped
     samtools_stats.main(run.argv(bam=uri, stats=run.results / "NA12878.stats.txt"))
     receipt = s3.store().read_json(run.results / "jobs/collect.json")
     assert [warning["message"] for warning in receipt["warnings"]] == warnings
+
+
+@pytest.mark.parametrize("sample", ["HG002.trimmed-10-reads.v2", "S1_R1_001.fastq.gz.flagstat"])
+def test_the_report_has_the_whole_name_of_the_sample_and_the_warnings_of_all_steps(run: Run, sample: str) -> None:
+    run.results = S3Uri(run.results.bucket, f"{sample}/r")
+    sam = "@SQ\tSN:chr1\tLN:2000\nr1\t0\tchr1\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
+    figures = subprocess.run(["samtools", "flagstat", "-"], input=sam.encode(), check=True, capture_output=True).stdout
+    outputs = {output: run.results / f"{sample}.{ending}" for output, ending in REPORT_FILES.items()}
+    (run.folder / "flagstat").write_bytes(figures)
+    run.put(run.folder / "flagstat", outputs["stats"].companion(".flagstat"))
+    warning = {"warning": "FEW_MAPPED", "message": "only 1 of <b>20</b> reads align"}
+    s3.store().write_json(run.results / "jobs/collect.json", {"version": 1, "warnings": [warning]})
+    multiqc.main(run.argv(sample=sample, **outputs)[2:])  # without --reference
+    [names] = s3.store().read_json(outputs["report"].companion(".json"))["report_general_stats_data"].values()
+    assert list(names) == [sample]
+    text = s3.store().read_start(outputs["report"], 64 << 20).decode()
+    assert "Read before you use the results: 1 warning." in text
+    assert "collect: only 1 of &lt;b&gt;20&lt;/b&gt; reads align" in text
 
 
 def put_reads_with_variants(run: Run, contig: str, positions: list[int]) -> S3Uri:

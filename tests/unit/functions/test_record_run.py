@@ -81,10 +81,11 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
         "reads": 400,
         "reads_mapped": 398,
         "variants": 12,
+        "warnings": ["align: 12 names come twice."],
         "cost": "0.0945",
     }
     ((subject, text),) = aws.messages()
-    assert subject == f"seqdrop run {RUN}: done"
+    assert subject == f"seqdrop run {RUN}: done, 1 warning"
     warning, figures = "Warning (align): 12 names come twice.", ["reads: 400", "reads mapped: 398", "variants: 12"]
     assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
 

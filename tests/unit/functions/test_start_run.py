@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 import pytest
-from seqdrop.plan import fastq_names, layout, steps
+from seqdrop.plan import bed, fastq_names, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import canonical
 from seqdrop.runs import pairing, submit, table
@@ -30,6 +30,7 @@ from support.function_aws import (
 from support.made_reads import FLOWCELL, fastq
 
 R1, R2 = "NA12878_R1.fastq.gz", "NA12878_R2.fastq.gz"
+BED = b"demo1\t100\t200\n"
 WAITING = {"outcome": "waiting", "reason": "the mate has not arrived"}
 
 
@@ -278,12 +279,13 @@ def test_another_object_between_the_mates_changes_nothing(aws: Deployed, start_r
 
 def test_the_plan_of_a_run_has_its_choices(aws: Deployed, start_run: Any) -> None:
     aws.prepare("viral", fingerprint="0a0a0a0a0a0a0a0a0a0a")
-    aws.s3.put_object(Bucket=REFERENCES, Key="viral/amplicons.bed", Body=b"")
+    aws.s3.put_object(Bucket=REFERENCES, Key="viral/amplicons.bed", Body=BED)
     args = {"align": ["--no-mark-duplicates"], "call": ["--ploidy", "1"]}
     one, _ = upload_pair(aws, reference="viral", intervals="amplicons.bed", args=json.dumps(args))
     plan = plan_of(aws, outcome_of(start_run.call(one))["run"])
     assert plan["reference"] == f"s3://{REFERENCES}/viral/genome.fa"
-    assert plan["intervals"] == f"s3://{REFERENCES}/viral/amplicons.bed"
+    assert plan["intervals"] == f"{plan['results']}/intervals.bed"
+    assert (plan["intervals_name"], plan["intervals_sha256"]) == ("amplicons.bed", bed.checksum(BED))
     assert {step: plan[step]["args"] for step in steps.names()} == {
         "align": '["--no-mark-duplicates"]',
         "call": '["--ploidy","1"]',
@@ -435,6 +437,36 @@ def test_missing_intervals_are_refused(aws: Deployed, start_run: Any) -> None:
     assert outcome_of(start_run.call(one))["reason"] == (
         f"exome.bed is not beside reference demo: upload it to s3://{REFERENCES}/demo/exome.bed"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"chr9\t0\t9\n", "line 1 of exome.bed: the reference has no contig chr9; it has demo1"),
+        (b"demo1\t9\t9\n", "line 1 of exome.bed: the region of demo1 from 9 to 9 has no bases"),
+    ],
+)
+def test_intervals_that_do_not_fit_the_reference_are_refused(
+    aws: Deployed, start_run: Any, text: bytes, reason: str
+) -> None:
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=text)
+    one, _ = upload_pair(aws, intervals="exome.bed")
+    outcome = outcome_of(start_run.call(one))
+    assert (outcome["failure_class"], aws.executions()) == ("BAD_INPUT.INTERVALS", [])
+    assert outcome["reason"] == f"{reason}. Correct s3://{REFERENCES}/demo/exome.bed"
+
+
+def test_intervals_replaced_under_their_name_give_another_run(aws: Deployed, start_run: Any) -> None:
+    one, _ = upload_pair(aws, intervals="exome.bed")
+    runs = []
+    for text in (BED, b"demo1\t5\t9\n", b"#again\n" + BED):
+        aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=text)
+        outcome = outcome_of(start_run.call(one))
+        runs.append(outcome["run"])
+        plan = plan_of(aws, outcome["run"])
+        key = plan["intervals"].removeprefix(f"s3://{RESULTS}/")
+        assert aws.text(RESULTS, key).encode() == text.removeprefix(b"#again\n")
+    assert (runs[0] != runs[1], runs[0] == runs[2]) == (True, True)
 
 
 def test_a_genome_prepared_again_under_its_name_gives_another_run(aws: Deployed, start_run: Any) -> None:
@@ -765,7 +797,7 @@ def test_no_log_line_names_a_sample_a_key_or_a_choice(
 
 
 def test_the_role_of_start_run_allows_all_its_calls(aws: Deployed, start_run: Any) -> None:
-    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=b"")
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=BED)
     one, _ = upload_pair(aws, intervals="exome.bed")
     refused = aws.put("B_R1.fastq.gz", fastq(1), reference="x"), aws.put("B_R2.fastq.gz", fastq(2))
     for key in lane_keys(1):

@@ -102,7 +102,7 @@ def assert_recorded(aws: Deployed, run: str) -> None:
     assert written
     assert (written["version"], written["complete"], written["missing"]) == (1, True, [])
     assert [job["step"] for job in written["jobs"]] == OLD_STEPS
-    assert [subject for subject, _ in aws.messages()] == [f"seqdrop run {run}: done"]
+    assert [subject for subject, _ in aws.messages()] == [f"seqdrop run {run}: done, 1 warning"]
 
 
 def test_the_state_machine_records_an_older_plan(aws: Deployed, run: str, kind: str) -> None:

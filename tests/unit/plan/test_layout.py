@@ -34,7 +34,9 @@ def test_a_run_id_changes_with_everything_that_changes_the_results() -> None:
         run_id(pairs=[pair(version="v2")]),
         run_id(pairs=[pair("L001"), pair("L002")]),
         run_id(choices=Choices("hg38")),
-        run_id(choices=Choices("demo", "exome.bed")),
+        run_id(choices=Choices("demo", "exome.bed")),  # refused, since the file is missing
+        run_id(choices=Choices("demo", "exome.bed"), regions="9a1b"),
+        run_id(choices=Choices("demo", "exome.bed"), regions="c2d3"),
         run_id(choices=Choices("demo", args={"call": ["--exome"]})),
         run_id(genome="other"),
         run_id(aligner="bwa"),
@@ -57,7 +59,8 @@ def test_a_complete_plan() -> None:
     choices = Choices("demo", "exome.bed", {"call": ["--ploidy", "1"]}, lanes=2)
     jobs = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
     settings = {"job_queue": "queue", "vcpus": "2", "memory": "2048", "attempt": "1", "args": "[]"}
-    plan = layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", jobs=jobs)
+    buckets, pins = {"results_bucket": "results", "reference_bucket": "refs"}, {"genome": "5f0c", "regions": "9a1b"}
+    plan = layout.plan("S", "r", choices, **buckets, **pins, jobs=jobs)
     assert plan == {
         "version": 1,
         "sample": "S",
@@ -65,7 +68,10 @@ def test_a_complete_plan() -> None:
         "lanes": 2,
         "steps": ["align", "call", "annotate", "collect", "compose"],
         "reference": "s3://refs/demo/genome.fa",
-        "intervals": "s3://refs/demo/exome.bed",
+        "fingerprint": "5f0c",
+        "intervals": "s3://results/S/r/intervals.bed",
+        "intervals_name": "exome.bed",
+        "intervals_sha256": "9a1b",
         "results": "s3://results/S/r",
         "reads": "s3://results/S/r/reads.json",
         "bam": "s3://results/S/r/S.bam",
@@ -108,7 +114,7 @@ def test_execution_input_json_is_a_plan_of_the_template() -> None:
     sizes = json.loads(variables["SIZES"])
     jobs = {step: {"job_queue": variables["NORMAL_QUEUE"], **size} for step, size in sizes.items()}
     buckets = {"results_bucket": RESULTS, "reference_bucket": REFERENCES}
-    assert plan == layout.plan("NA12878", plan["run"], Choices("demo"), **buckets, jobs=jobs)
+    assert plan == layout.plan("NA12878", plan["run"], Choices("demo"), **buckets, genome=FINGERPRINT, jobs=jobs)
     assert event("eventbridge_object_created")["detail"]["object"]["key"] == "NA12878_R1.fastq.gz"
 
 

@@ -84,18 +84,19 @@ def test_every_address_of_a_plan_is_below_its_results_and_every_value_of_a_job_i
     jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "512"} for step in steps.names()}
     buckets = {"results_bucket": "results", "reference_bucket": "refs"}
     both_mates = [mate for mate in map(fastq_names.parse, name.mates) if mate]
-    plan, other = (layout.plan(mate.sample, "r" * 20, choices, **buckets, jobs=jobs) for mate in both_mates)
+    plan, other = (layout.plan(mate.sample, "r" * 20, choices, **buckets, genome="", jobs=jobs) for mate in both_mates)
     assert canonical(plan) == canonical(other)
     results = f"s3://results/{name.sample}/{'r' * 20}"
     assert plan["results"] == results
     assert (plan["version"], plan["lanes"], plan["steps"]) == (1, choices.lanes, list(steps.names()))
-    others = {"version", "sample", "run", "lanes", "steps", "reference", "intervals", "results"}
+    others = {"version", "sample", "run", "lanes", "steps", "reference", "results", "fingerprint"}
+    others |= {"intervals", "intervals_name", "intervals_sha256"}
     for word in plan.keys() - others - set(steps.names()):
         assert plan[word].startswith(f"{results}/")
         assert "/" not in plan[word].removeprefix(f"{results}/")
         assert str(S3Uri.parse(plan[word])) == plan[word]
-    for word in ("reference", "intervals"):
-        assert plan[word].startswith(f"s3://refs/{choices.reference}/") or plan[word] == WHOLE_GENOME
+    assert plan["reference"].startswith(f"s3://refs/{choices.reference}/")
+    assert plan["intervals"] == (f"{results}/intervals.bed" if choices.intervals else WHOLE_GENOME)
     for step in steps.names():
         assert all(isinstance(value, str) for value in plan[step].values())
         assert json.loads(plan[step]["args"]) == list(choices.args.get(step, []))

@@ -30,7 +30,7 @@ def add(monkeypatch: pytest.MonkeyPatch, *rows: Step) -> None:
 def plan(lanes: int = 1, args: dict[str, list[str]] | None = None, **sizes: dict[str, str]) -> dict[str, Any]:
     jobs = {step: {"job_queue": "queue", **size} for step, size in {**SIZES, **sizes}.items()}
     choices = Choices("demo", args=args or {}, lanes=lanes)
-    return layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", jobs=jobs)
+    return layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", genome="", jobs=jobs)
 
 
 def test_a_step_has_the_state_and_the_tools_of_its_row() -> None:
@@ -63,7 +63,8 @@ def test_the_parameters_of_a_deployment_select_its_tools() -> None:
 
 def test_every_word_of_a_plan_has_one_meaning() -> None:
     """Steps, outputs and the other values of a plan share one JSON object."""
-    others = {"version", "sample", "run", "lanes", "steps", "reference", "intervals", "results", "reads", "manifest"}
+    others = {"version", "sample", "run", "lanes", "steps", "reference", "results", "reads", "manifest"}
+    others |= {"fingerprint", "intervals", "intervals_name", "intervals_sha256"}
     added_by_the_state_machine = {"analysis", "next", "record", "undiagnosed"}
     words = [*others, *added_by_the_state_machine, *steps.names(), *(word for step in STEPS for word in step.writes)]
     assert len(words) == len(set(words))

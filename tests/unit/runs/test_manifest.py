@@ -8,7 +8,7 @@ from seqdrop.runs import manifest
 from seqdrop.runs.manifest import Prices
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
-from support.function_aws import event
+from support.function_aws import FINGERPRINT, event
 
 RUN = event("execution_input")["run"]
 FOLDER = f"s3://seqdrop-resultsbucket/NA12878/{RUN}"
@@ -69,7 +69,10 @@ def test_a_complete_manifest() -> None:
         "complete": False,
         "missing": ["annotate", "collect", "compose"],
         "reference": "s3://seqdrop-referencebucket/demo/genome.fa",
+        "fingerprint": FINGERPRINT,
         "intervals": "all",
+        "intervals_name": "",
+        "intervals_sha256": "",
         "reads": f"{FOLDER}/reads.json",
         "cost": COST,
         "outputs": [*RECEIPTS["align"]["outputs"], *RECEIPTS["call"]["outputs"]],
@@ -116,8 +119,20 @@ def test_warnings_of_all_steps_are_in_manifest_and_message() -> None:
     written = manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), receipts, COST)
     assert written["warnings"] == [{"step": "align", **WARNED}]
     assert "warnings" not in written["jobs"][0]
-    _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), ResultsFolder(receipts=receipts), COST)
+    subject, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), ResultsFolder(receipts=receipts), COST)
+    assert subject == f"seqdrop run {RUN}: done, 1 warning"
     assert lines[1] == "Warning (align): 12 names come twice in NA12878_R1.fastq.gz."
+
+
+def test_the_row_has_the_first_warnings() -> None:
+    many = {**RECEIPTS, "align": {**RECEIPTS["align"], "warnings": [WARNED] * (manifest.MAX_WARNINGS + 1)}}
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), ResultsFolder(OBJECTS, many), PRICES)
+    assert record.row["warnings"] == [f"align: {WARNED['message']}"] * manifest.MAX_WARNINGS
+    assert record.subject.endswith(f": done, {manifest.MAX_WARNINGS + 1} warnings")
+    assert record.manifest
+    assert len(record.manifest["warnings"]) == manifest.MAX_WARNINGS + 1
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), PRICES)
+    assert "warnings" not in record.row
 
 
 def test_the_message_of_a_succeeded_run_names_retries() -> None:

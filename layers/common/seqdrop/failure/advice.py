@@ -19,6 +19,7 @@ ADVICE = {
     "BAD_INPUT.LIMIT": "No sequencer writes such a file: check where it comes from, then upload the correct file.",
     "BAD_INPUT.ARGS": "Correct the options chosen for this step, then upload the reads again.",
     "BAD_INPUT.CHOICES": "Correct the x-amz-meta-seqdrop-* metadata of the FASTQs, then upload them again.",
+    "BAD_INPUT.INTERVALS": "Upload a correct BED file to the address in the message, then upload the FASTQs again.",
     "BAD_INPUT.SAME_FILE": "The same file was uploaded as R1 and as R2: upload the missing one.",
     "BAD_INPUT.SWAPPED": "R1 has the file name of R2 and R2 that of R1: rename both, then upload them again.",
     "BAD_INPUT.ARCHIVED": "Restore the FASTQs (`aws s3api restore-object`), then copy each over itself with "

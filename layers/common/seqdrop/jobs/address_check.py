@@ -7,7 +7,7 @@ import re
 
 from seqdrop.failure.verdict import UsageError
 from seqdrop.plan import layout
-from seqdrop.plan.names import GENOME, NAME, READS, SAMPLE
+from seqdrop.plan.names import GENOME, INTERVALS, NAME, READS, SAMPLE
 from seqdrop.storage.uri import S3Uri
 
 ATTEMPT = re.compile(r"[1-9][0-9]{0,2}")
@@ -60,8 +60,9 @@ def _check_address(name: str, uri: S3Uri, args: argparse.Namespace) -> None:
         if hasattr(args, "fasta") and args.results != uri.parent / f"preparation/{args.run}":
             raise UsageError("a preparation must write to the folder of its reference")
     elif name == "intervals":
-        if uri.parent != args.reference.parent or not NAME.fullmatch(uri.name):
-            raise UsageError("intervals must be a BED file in the folder of the reference")
+        beside_genome = uri.parent == args.reference.parent and NAME.fullmatch(uri.name)  # in plans of version 0.1.0
+        if uri != args.results / INTERVALS and not beside_genome:
+            raise UsageError(f"intervals must be {INTERVALS} of this run, or a BED file in the folder of the reference")
     elif name != "results" and (uri.parent != args.results or not _is_file_of_run(name, uri.name, args)):
         raise UsageError(f"{name} must be in the folder of this run, under the name that a plan gives it")
 

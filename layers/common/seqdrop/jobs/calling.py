@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import arguments
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan import bed
+from seqdrop.plan.bed import Interval
+from seqdrop.plan.names import INTERVALS
 
 INTERFACE = ("sample", "reference", "intervals", "bam", "vcf")
-MAX_BED_SIZE = 256 << 20  # bytes; a BED file of all human exons has 10 MB
-BED_COLUMNS = 3  # contig, start and end; the other columns are not read
 # The empty block at the end of every BGZF file (SAM specification, 4.1.2): without it the file is truncated.
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 REGIONS_PER_CORE = 4  # so that no core waits long for the slowest region
 MIN_REGION_SIZE = 50_000  # bases; for a smaller region, the start of a program takes longer than it saves
-
-
-class Interval(NamedTuple):
-    """A part of a contig, with start and end as in a BED file."""
-
-    contig: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +56,20 @@ def fetch_inputs(work: Workspace) -> Inputs:
 
 def fetch_intervals(work: Workspace, reference: Path) -> Path:
     """Download the BED file of a run; return one with only its regions, in the order of the contigs."""
-    source = work.fetch(work.args.intervals, name="intervals.bed")
-    if source.stat().st_size > MAX_BED_SIZE:
-        raise BadInputError("CHOICES", f"intervals.bed has more than {MAX_BED_SIZE >> 20} MiB")
-    lengths = contig_lengths(reference)
-    order = {name: position for position, name in enumerate(lengths)}
-    with source.open(errors="replace") as lines:
-        targets = sorted(_parse_bed(lines, lengths), key=lambda target: (order[target.contig], *target[1:]))
-    if not targets:
-        raise BadInputError("CHOICES", "intervals.bed has no regions")
-    return _write_bed(work / "targets.bed", targets)
+    source = work.fetch(work.args.intervals, name=INTERVALS)
+    targets = work / "targets.bed"
+    try:
+        with source.open("rb") as file:
+            targets.write_bytes(bed.read(file, INTERVALS, contig_lengths(reference)))
+    except bed.BedError as error:
+        raise BadInputError("INTERVALS", str(error)) from None
+    return targets
 
 
 def contig_lengths(reference: Path) -> dict[str, int]:
     """Return the lengths of the contigs in the order of the reference, from its `.fai` index."""
     fields = (line.split("\t") for line in Path(f"{reference}.fai").read_text().splitlines())
     return {name: int(length) for name, length, *_ in fields}
-
-
-def _parse_bed(lines: Iterable[str], lengths: Mapping[str, int]) -> Iterator[Interval]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith(("#", "track", "browser")):
-            continue
-        contig, *ends = line.rstrip("\r\n").split("\t")[:BED_COLUMNS]
-        if len(ends) != BED_COLUMNS - 1 or not all(re.fullmatch("[0-9]{1,12}", end) for end in ends):
-            raise BadInputError("CHOICES", f"line {number} of intervals.bed is not a region")
-        start, end = map(int, ends)
-        if contig not in lengths or not start < end <= lengths[contig]:
-            raise BadInputError("CHOICES", f"line {number} of intervals.bed is not in this reference")
-        yield Interval(contig, start, end)
 
 
 def _write_bed(path: Path, intervals: Iterable[Interval]) -> Path:

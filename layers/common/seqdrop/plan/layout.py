@@ -8,7 +8,7 @@ from typing import Any
 
 from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.names import GENOME, MANIFEST, NO_GENES, READS, VERSION, WHOLE_GENOME, canonical
+from seqdrop.plan.names import GENOME, INTERVALS, MANIFEST, NO_GENES, READS, VERSION, WHOLE_GENOME, canonical
 from seqdrop.storage.uri import S3Uri
 
 ANNOTATOR = "snpeff"  # part of the identity of a run, since another annotator would give other results
@@ -16,16 +16,24 @@ Sizes = Mapping[str, Mapping[str, str]]  # step -> vcpus and memory (MiB), as te
 
 
 def run_id(
-    sample: str, pairs: Sequence[Mapping[str, Any]], choices: Choices, *, genome: str, aligner: str, caller: str
+    sample: str,
+    pairs: Sequence[Mapping[str, Any]],
+    choices: Choices,
+    *,
+    genome: str,
+    regions: str = "",
+    aligner: str,
+    caller: str,
 ) -> str:
     """Return the id of a run: the hash of everything that changes its results, and of nothing else.
 
     `pairs` are the entries of reads.json. `genome` is the fingerprint in reference.json: a reference can be prepared
-    again under the same name.
+    again under the same name. `regions` is the checksum of the BED file, which can be replaced; "" without one.
     """
     pins = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
-    identity = [sample, sorted(pins), choices.reference, genome, choices.intervals, args, aligner, caller, ANNOTATOR]
+    intervals = f"{choices.intervals}:{regions}" if choices.intervals else ""
+    identity = [sample, sorted(pins), choices.reference, genome, intervals, args, aligner, caller, ANNOTATOR]
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
 
 
@@ -41,10 +49,13 @@ def plan(
     *,
     results_bucket: str,
     reference_bucket: str,
+    genome: str,
+    regions: str = "",
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
 
+    `genome` and `regions` are those of the run id. The regions themselves are in the folder of the run.
     `jobs` has job_queue, vcpus and memory (MiB) of each step as text, as Batch takes them. An optional step that is
     not in `jobs` is left out.
     """
@@ -62,7 +73,10 @@ def plan(
         "lanes": choices.lanes,
         "steps": [step.name for step in selected],
         "reference": str(reference),
-        "intervals": str(reference.parent / choices.intervals) if choices.intervals else WHOLE_GENOME,
+        "fingerprint": genome,
+        "intervals": str(results / INTERVALS) if choices.intervals else WHOLE_GENOME,
+        "intervals_name": choices.intervals,
+        "intervals_sha256": regions,
         "results": str(results),
         "reads": str(results / READS),
         **outputs(results, sample, choices.lanes, selected),

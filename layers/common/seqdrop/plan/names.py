@@ -9,6 +9,7 @@ from typing import Any
 VERSION = 1  # of every document that is stored: plan, receipt, verdict, manifest, row
 GENOME = "genome.fa"
 READS = "reads.json"  # the pinned inputs of a run
+INTERVALS = "intervals.bed"  # the regions of a run, copied when it starts
 MANIFEST = "manifest.json"
 REFERENCE_JSON = "reference.json"  # beside the genome: its contigs and indexes; written last
 WHOLE_GENOME = "all"  # the value of `intervals` without a BED: Batch parameters are never empty

@@ -13,8 +13,10 @@ from seqdrop.runs import outcome
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
+from seqdrop.text import count_warnings
 
 FIGURES = ("reads", "reads_mapped", "variants")  # of the receipts' counts, in the row and in the message
+MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
 
 
@@ -46,7 +48,10 @@ def record(
     """
     ending = outcome.verify(reported, plan, folder)
     cost = job_cost(folder.receipts, prices)
+    warned = [f"{warning['step']}: {warning['message']}" for warning in warnings(folder.receipts)[:MAX_WARNINGS]]
     row = {**ending.row(), **figures(folder.receipts), "cost": str(cost["usd"])}
+    if warned:
+        row["warnings"] = warned
     published = manifest(plan, execution, ending, folder.complete, cost) if ending.publishes else None
     return RunRecord(ending, row, published, *message(plan, ending, folder, cost))
 
@@ -68,7 +73,10 @@ def manifest(
         "complete": ending.status == "SUCCEEDED",
         "missing": [step for step in steps.of_plan(plan) if step not in receipts],
         "reference": plan["reference"],
+        "fingerprint": plan.get("fingerprint", ""),  # plans of earlier deployments have none
         "intervals": plan["intervals"],
+        "intervals_name": plan.get("intervals_name", ""),
+        "intervals_sha256": plan.get("intervals_sha256", ""),
         "reads": plan["reads"],
         "cost": cost,
         "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
@@ -117,7 +125,7 @@ def message(
     files = [f"{word.replace('_', ' ')}: {plan[word]}" for word in FILES if word in plan]
     price = f"estimated cost of the jobs: {cost['usd']:.2f} USD"
     lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, price, *files]
-    return f"seqdrop run {run}: done", lines
+    return f"seqdrop run {run}: done{count_warnings(len(warned), ', ')}", lines
 
 
 def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

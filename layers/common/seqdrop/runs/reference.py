@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from seqdrop.plan import layout
-from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan import bed, layout
+from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import Store
+
+
+class IntervalsError(Exception):
+    """The BED file of a run does not exist, or does not fit the reference."""
 
 
 class UnpreparedError(Exception):
     """The reference does not exist, or has no index for the aligner of this deployment."""
 
 
-def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
-    """Return the fingerprint of the reference; raise UnpreparedError, ChoiceError."""
-    folder = layout.reference_uri(bucket, choices.reference).parent
+def check_reference(bucket: str, choices: Choices, aligner: str) -> dict[str, Any]:
+    """Return reference.json of the reference; raise UnpreparedError."""
     summary = read_summary(s3.store(), bucket, choices.reference)
     if summary is None:
         names = prepared_names(s3.store(), bucket)
@@ -28,10 +32,30 @@ def check_reference(bucket: str, choices: Choices, aligner: str) -> str:
         raise UnpreparedError(
             f"reference {choices.reference} has no index for {aligner} (it has: {indexes}); prepare it again"
         )
-    if choices.intervals and choices.intervals not in s3.store().list_names(folder):
-        uri = folder / choices.intervals
-        raise ChoiceError(f"{choices.intervals} is not beside reference {choices.reference}: upload it to {uri}")
-    return str(summary["fingerprint"])
+    return summary
+
+
+def read_intervals(store: Store, bucket: str, choices: Choices, summary: Mapping[str, Any]) -> bytes:
+    """Return the regions of the BED file beside the reference, as `bed.read` does; b"" without one.
+
+    Raises IntervalsError if the file does not exist or does not fit the reference.
+    """
+    if not choices.intervals:
+        return b""
+    uri = layout.reference_uri(bucket, choices.reference).parent / choices.intervals
+    try:
+        with store.open(uri) as file:
+            return bed.read(file, choices.intervals, contig_lengths(summary))
+    except s3.MissingError:
+        name = choices.reference
+        raise IntervalsError(f"{choices.intervals} is not beside reference {name}: upload it to {uri}") from None
+    except bed.BedError as error:
+        raise IntervalsError(f"{error}. Correct {uri}") from None
+
+
+def contig_lengths(summary: Mapping[str, Any]) -> dict[str, int]:
+    """Return the length of every contig in reference.json."""
+    return {contig["name"]: contig["length"] for contig in summary["contigs"]}
 
 
 def read_summary(store: Store, bucket: str, name: str) -> dict[str, Any] | None:

@@ -10,14 +10,14 @@ from typing import Any
 
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import fastq_names, layout
+from seqdrop.plan import bed, fastq_names, layout
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import printable
 from seqdrop.runs import executions, notify, pairing, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
-from seqdrop.runs.reference import UnpreparedError, check_reference
+from seqdrop.runs.reference import IntervalsError, UnpreparedError, check_reference, read_intervals
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -30,27 +30,39 @@ class NotReadyError(Exception):
 
 
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
-REFUSALS = {ChoiceError: "BAD_INPUT.CHOICES", UnpreparedError: "REFERENCE", NotReadyError: "NOT_READY"}
+REFUSALS = {
+    ChoiceError: "BAD_INPUT.CHOICES",
+    IntervalsError: "BAD_INPUT.INTERVALS",
+    UnpreparedError: "REFERENCE",
+    NotReadyError: "NOT_READY",
+}
 
 
 def submit(sample: str, pairs: Sequence[Pair]) -> Result:
     """Start the run of these pairs, once; a refused run gets a row and a message."""
-    entries, choices, genome = [pair.entry() for pair in pairs], Choices(), ""
+    entries, choices, genome, regions = [pair.entry() for pair in pairs], Choices(), "", b""
     try:
         choices = pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
         check_images()
-        genome = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
-        run = run_id(sample, entries, choices, genome)
+        genome, regions = pinned_reference(choices)
+        run = run_id(sample, entries, choices, genome, regions)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
         pairing.check_storage(pairs)
-        content = content_of(sample, pairs, choices, genome)
+        content = content_of(sample, pairs, choices, genome, regions)
         if first := find_copied(content):
             return ignore_copy(sample, run, first, pairs)
-        return start(run, sample, pairing.checked_entries(sample, entries), choices, content)
-    except (ChoiceError, UnpreparedError, NotReadyError, BadInputError) as error:
-        return refuse(sample, run_id(sample, entries, choices, genome), choices, error)
+        return start(run, sample, pairing.checked_entries(sample, entries), choices, genome, regions, content)
+    except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
+        return refuse(sample, run_id(sample, entries, choices, genome, regions), choices, error)
+
+
+def pinned_reference(choices: Choices) -> tuple[str, bytes]:
+    """Return the fingerprint of the reference and its regions; raise UnpreparedError, IntervalsError."""
+    bucket = os.environ["REFERENCE_BUCKET"]
+    summary = check_reference(bucket, choices, os.environ["ALIGNER"])
+    return summary["fingerprint"], read_intervals(s3.store(), bucket, choices, summary)
 
 
 def has_ended(run: str) -> bool:
@@ -62,7 +74,7 @@ def has_ended(run: str) -> bool:
     return "execution" in row and (row["status"] != table.RUNNING or row["execution"] != executions.arn(run))
 
 
-def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str) -> dict[str, str]:
+def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str, regions: bytes) -> dict[str, str]:
     """Return the attributes of a row that tell a copy: the hash of what the run reads and does, and that of the keys.
 
     The first is a run id with checksums for addresses. S3 keeps the CRC64NVME of a copied object. Where it has none,
@@ -73,7 +85,7 @@ def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str
         for mates in ((("fastq_1", pair.fastq_1), ("fastq_2", pair.fastq_2)) for pair in pairs)
     ]
     keys = sorted(key for pair in pairs for key in pair.keys)
-    return {"content": run_id(sample, entries, choices, genome), "place": table.file_id("place", "", keys)}
+    return {"content": run_id(sample, entries, choices, genome, regions), "place": table.file_id("place", "", keys)}
 
 
 def find_copied(content: Mapping[str, str]) -> str:
@@ -112,10 +124,21 @@ def image_tags() -> dict[str, str]:
     }
 
 
-def start(run: str, sample: str, entries: Sequence[Entry], choices: Choices, content: Mapping[str, str]) -> Result:
-    """Write reads.json, start the execution, write the row: in this order, so that each step can be repeated."""
+def start(
+    run: str,
+    sample: str,
+    entries: Sequence[Entry],
+    choices: Choices,
+    genome: str,
+    regions: bytes,
+    content: Mapping[str, str],
+) -> Result:
+    """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
     buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
-    plan = layout.plan(sample, run, choices, **buckets, jobs=job_settings(choices))
+    pins = {"genome": genome, "regions": bed.checksum(regions) if regions else ""}
+    plan = layout.plan(sample, run, choices, **buckets, **pins, jobs=job_settings(choices))
+    if regions:  # a copy, since the BED beside the reference can be replaced
+        s3.store().write(S3Uri.parse(plan["intervals"]), regions)
     s3.store().write_json(S3Uri.parse(plan["reads"]), {"sample": sample, "lanes": list(entries)})
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
@@ -164,10 +187,10 @@ def _started_run(sample: str, pair: Pair) -> str:
     try:
         choices = pairing.common_choices([pair])
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
-        genome = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
-    except (ChoiceError, UnpreparedError):
+        genome, regions = pinned_reference(choices)
+    except (ChoiceError, UnpreparedError, IntervalsError):
         return ""
-    run = run_id(sample, [pair.entry()], choices, genome)
+    run = run_id(sample, [pair.entry()], choices, genome, regions)
     return run if executions.describe(executions.arn(run)) else ""
 
 
@@ -183,10 +206,11 @@ def job_sizes() -> Mapping[str, Mapping[str, str]]:
     return sizes
 
 
-def run_id(sample: str, entries: Sequence[Entry], choices: Choices, genome: str) -> str:
+def run_id(sample: str, entries: Sequence[Entry], choices: Choices, genome: str, regions: bytes) -> str:
     """Return the id of a run with the tools of this deployment."""
     tools = {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
-    return layout.run_id(sample, entries, choices, genome=genome, **tools)
+    checksum = bed.checksum(regions) if regions else ""
+    return layout.run_id(sample, entries, choices, genome=genome, regions=checksum, **tools)
 
 
 def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Result:

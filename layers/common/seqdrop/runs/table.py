@@ -28,7 +28,7 @@ MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time li
 Row = dict[str, Any]
 # The attributes of an ended run; a resumed run loses them.
 _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
-           "notify_claimed")  # fmt: skip
+           "notify_claimed", "warnings")  # fmt: skip
 
 
 @cache

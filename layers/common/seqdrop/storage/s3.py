@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -222,6 +223,20 @@ class Store:
             with contextlib.suppress(HTTPClientError, IncompleteReadError):
                 return answer.read()
         return body().read()
+
+    @contextlib.contextmanager
+    def open(self, uri: S3Uri) -> Iterator[BufferedIOBase]:
+        """Open the current version of an object for reading; raise MissingError."""
+        try:
+            body = self.client.get_object(Bucket=uri.bucket, Key=uri.key)["Body"]
+        except self.client.exceptions.NoSuchKey:
+            raise MissingError(uri) from None
+        with contextlib.closing(body):
+            yield cast(BufferedIOBase, body)
+
+    def write(self, uri: S3Uri, content: bytes) -> None:
+        """Write a small object; S3 verifies the checksum that the client sends with it."""
+        self.client.put_object(Bucket=uri.bucket, Key=uri.key, Body=content)
 
     def write_json(self, uri: S3Uri, value: Any, tagging: str = "") -> None:
         """Write a value as indented JSON; `tagging` is `key=value`."""
