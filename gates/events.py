@@ -30,6 +30,7 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
     """Run every check of this gate on one deployment."""
     checks = (
         check_targets,
+        check_patterns,
         check_functions,
         check_function_urls,
         check_queues,
@@ -66,6 +67,18 @@ def check_targets(stack: Stack) -> Iterator[LocatedProblem]:
                 )
             if not target.get("RetryPolicy", {}).get("MaximumEventAgeInSeconds"):
                 yield "retry-policy", name, "the retry time has no limit; set RetryPolicy.MaximumEventAgeInSeconds"
+
+
+def check_patterns(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that a rule takes every uploaded object: a file that a filter leaves out disappears without a row."""
+    for name, rule in stack.of_type("AWS::Events::Rule"):
+        pattern = rule.get("EventPattern", {})
+        if "Object Created" in pattern.get("detail-type", []) and "key" in pattern.get("detail", {}).get("object", {}):
+            yield (
+                "key-filter",
+                name,
+                "a file with another ending starts no run and gets no row; remove the filter on detail.object.key",
+            )
 
 
 def queues_accepting_events(stack: Stack) -> Iterator[str]:

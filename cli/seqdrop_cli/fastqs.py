@@ -13,7 +13,7 @@ from seqdrop.plan.names import SAMPLE
 
 from seqdrop_cli.errors import CliError
 
-_EXTENSION = re.compile(r"\.(?:fastq|fq)(?:\.gz)?$")
+_EXTENSION = re.compile(r"\.(?:fastq|fq)(?:\.gz)?$", re.IGNORECASE)
 Pair = tuple[Path, Path]  # R1 and R2
 
 
@@ -64,35 +64,43 @@ def _renamed(sample: str, pairs: Sequence[Pair]) -> tuple[tuple[str, str], ...]:
         lane = f"_L{number:03}" if len(pairs) > 1 else ""
         names.append((f"{sample}{lane}_R1{_extension(r1)}", f"{sample}{lane}_R2{_extension(r2)}"))
     if any(parsed is None or parsed.sample != sample for pair in names for parsed in map(fastq_names.parse, pair)):
-        raise CliError(f"The end of {sample!r} looks like a lane or a mate: choose another --sample.")
+        raise CliError(f"{sample!r} looks like a name with a lane or without a sample: choose another --sample.")
     return tuple(names)
 
 
 def _extension(path: Path) -> str:
     match = _EXTENSION.search(path.name)
     if match is None:
-        raise CliError(f"{path.name} is not named like a FASTQ: expected .fastq.gz or .fq.gz.")
+        reason = fastq_names.ignored_because(path.name) or "expected .fastq.gz or .fq.gz"
+        raise CliError(f"{path.name} is not named like a FASTQ: {reason}.")
     return match[0]
 
 
 def _parse_pair(r1: Path, r2: Path) -> FastqName:
-    parsed = fastq_names.parse(r1.name)
-    if parsed is None:
-        raise CliError(
-            f"{r1.name} does not name a sample and a mate (as NA12878_R1.fastq.gz does): rename it or give --sample."
-        )
-    if parsed.mates == (r2.name, r1.name):
-        raise CliError(f"{r1.name} is R2 by its name: give R1 first.")
-    if parsed.mates != (r1.name, r2.name):
+    one, two = (_parse(path) for path in (r1, r2))
+    if not one.is_of_pair(two) or one.mate == two.mate:
         raise CliError(f"{r1.name} and {r2.name} are not a pair by their names: rename them or give --sample.")
+    if one.mate == 2:
+        raise CliError(f"{r1.name} is R2 by its name: give R1 first.")
+    return one
+
+
+def _parse(path: Path) -> FastqName:
+    parsed = fastq_names.parse(path.name)
+    if parsed is None:
+        reason = fastq_names.ignored_because(path.name) or "it has no name of a FASTQ"
+        raise CliError(
+            f"{path.name} does not name a sample and a mate (as NA12878_R1.fastq.gz does): {reason}. "
+            "Rename it or give --sample."
+        )
     return parsed
 
 
 def _check_lanes(lanes: Sequence[FastqName]) -> None:
     if len(lanes) == 1:
         return
-    if len({lane.lanes_prefix for lane in lanes}) > 1 or not all(lane.lane for lane in lanes):
+    if len({lane.group for lane in lanes}) > 1 or not all(lane.lane or lane.chunk for lane in lanes):
         names = ", ".join(Path(lane.key).name for lane in lanes)
         raise CliError(f"{names} are not lanes of one sample by their names: give --sample to run them as one.")
-    if len({lane.lane for lane in lanes}) < len(lanes):
+    if len({lane.lane_and_chunk for lane in lanes}) < len(lanes):
         raise CliError("Two pairs are of the same lane: give each lane once.")

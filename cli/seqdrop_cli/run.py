@@ -12,7 +12,7 @@ from typing import Any
 from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import executions
-from seqdrop.runs.table import RUNNING, Row
+from seqdrop.runs.table import IGNORED, RUNNING, Row
 from seqdrop.text import count_warnings
 
 from seqdrop_cli import download, intervals, reference, run_table, upload, why
@@ -102,7 +102,7 @@ def _upload(stack: Stack, request: RunRequest, reference_name: str, regions: str
             say(f"Run {run_id}: {len(stored)} files of {fastqs.sample} are in s3://{stack['FastqBucket']}")
             return run_id
         row = run_table.get(stack, run_id)
-        if row and row["status"] in {*WITH_RESULTS, RUNNING}:
+        if row and row["status"] in {*WITH_RESULTS, RUNNING, IGNORED}:
             say(f"These files were uploaded before: run {run_id}, {row['status'].lower()}.")
             return run_id
     raise CliError(

@@ -33,7 +33,7 @@ def find(stack: Stack, text: str) -> Row:
     if not newest:
         raise CliError(f"Stack {stack.name} has no runs yet: `seqdrop run{stack.option}` starts one.")
     if text == LATEST:
-        return next((row for row in newest if row["status"] != table.WAITING), newest[0])
+        return next((row for row in newest if row["status"] not in table.OF_FILES), newest[0])
     matches = [row for row in newest if str(row["run"]).startswith(text)]
     if len(matches) == 1:
         return matches[0]

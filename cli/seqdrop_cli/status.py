@@ -14,7 +14,7 @@ from seqdrop.text import count_warnings
 from seqdrop_cli.screen import console, format_seconds, say
 
 MAX_ROWS = 20  # of the list; --json has all
-STYLES = {"RUNNING": "cyan", "SUCCEEDED": "green", "INCOMPLETE": "yellow"}
+STYLES = {"RUNNING": "cyan", "SUCCEEDED": "green", "INCOMPLETE": "yellow", "WAITING": "yellow", "IGNORED": "dim"}
 ATTRIBUTES = ("run", "sample", "status", "started", "finished", "duration", "step", "class", "message", "advice",
               "results", "execution")  # fmt: skip
 

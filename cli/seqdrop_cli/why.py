@@ -38,9 +38,11 @@ class Failure:
 def explain(stack: Stack, row: Mapping[str, Any]) -> None:
     """Print why a run is in its state, and what to do."""
     if row.get("status") == "WAITING":
-        message = str(row["message"])
-        say(f"{message[0].upper()}{message[1:]}. Since {format_minute(row.get('started'))}.", style="bold yellow")
+        say(f"Waiting since {format_minute(row.get('started'))}: {row['message']}.", style="bold yellow")
         say("Upload the missing files. After two weeks this row is deleted.")
+    elif row.get("status") == "IGNORED":
+        say(f"{row['message']}.", style="bold yellow")
+        say("No run was started. After two weeks this row is deleted.")
     elif row.get("status") == "RUNNING":
         _show_running(stack, row)
     elif row.get("status") == "SUCCEEDED":

@@ -22,7 +22,7 @@ from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
 OTHER_BUCKET = "the object is not in the bucket for FASTQs"
-NOT_A_FASTQ = "not R1 or R2 of a pair: names end in _R1 or _R2 and .fastq.gz"
+NOT_READS = "no file of reads"
 UNVERSIONED = "the bucket keeps no versions: enable versioning, so that a run can pin its reads"
 
 
@@ -80,23 +80,30 @@ def process_upload(uri: S3Uri, version_id: str) -> Result:
         return {"outcome": "ignored", "reason": OTHER_BUCKET}
     name = fastq_names.parse(uri.key)
     if name is None:
-        return {"outcome": "ignored", "reason": NOT_A_FASTQ}
+        reason = fastq_names.ignored_because(uri.key)
+        return submit.ignore(uri.bucket, uri.key, reason) if reason else {"outcome": "ignored", "reason": NOT_READS}
     if not version_id:
         return {"outcome": "refused", "reason": UNVERSIONED}
     found = find_pairs(uri.bucket, name)
+    if found.chunks:
+        return submit.refuse_chunks(uri.bucket, name, found.chunks)
     if found.missing:
         return {"outcome": "waiting", "reason": found.missing.reason}
-    return submit.submit(name.sample, found.pairs)
+    result = submit.submit(name.sample, found.pairs)
+    # The next chunk may have arrived in between, when its event found no run to stop.
+    if name.chunk and result["outcome"] == "started" and (chunks := pairing.find_pairs(uri.bucket, name).chunks):
+        return submit.refuse_chunks(uri.bucket, name, chunks)
+    return result
 
 
 def find_pairs(bucket: str, name: FastqName) -> Pairing:
     """Find the pairs of a run, and record the files that wait for others: a row shows those that wait too long."""
     found = pairing.find_pairs(bucket, name)
     submit.update_waiting(bucket, name.sample, found)
-    if found.missing:  # the mate may have arrived in between, when its event found no row to delete
-        found = pairing.find_pairs(bucket, name)
-        if not found.missing:
-            submit.update_waiting(bucket, name.sample, found)
+    # A file may have arrived in between, when its event found no row to delete, or an older message in it.
+    while found.missing and (now := pairing.find_pairs(bucket, name)).missing != found.missing:
+        found = now
+        submit.update_waiting(bucket, name.sample, found)
     return found
 
 

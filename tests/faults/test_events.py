@@ -6,14 +6,16 @@ import json
 import random
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
+from seqdrop.runs import notify
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.redrive import redrive
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
-from support.function_aws import Deployed, fail_next_call, object_created, s3_put
+from support.function_aws import FASTQS, Deployed, fail_next_call, object_created, s3_put
 from support.made_reads import fastq
 from support.pipeline_runs import Sample, eventually, invoke_start_run, log_lines, upload
 
@@ -105,17 +107,158 @@ def test_an_event_of_an_older_version_starts_the_run_of_the_newest(functions: De
     assert versions == [event["detail"]["object"]["version-id"] for event in fresh]
 
 
+@more
+def test_one_message_is_sent_although_another_event_is_handled_meanwhile(
+    functions: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = functions.put(R1, fastq(1)), functions.put(R2, fastq(2, lane=2))
+    send = notify.send
+
+    def handle_then_send(*args: Any) -> None:
+        monkeypatch.setattr(notify, "send", send)
+        assert outcomes(start_run, one, two) == ["refused", "refused"]
+        send(*args)
+
+    monkeypatch.setattr(notify, "send", handle_then_send)
+    assert outcomes(start_run, two) == ["refused"]
+    assert len(functions.messages()) == 1
+
+
 @case(
-    happens="An uploaded file is not R1 or R2 of a pair (for example an index read), or it is in another bucket.",
+    happens="An uploaded file has no reads (for example a checksum or a note), or it is in another bucket.",
     see="No run. The log of `start_run` has `FASTQ ignored` with the reason.",
     does="Ignores the file.",
 )
 def test_other_files_are_ignored(functions: Deployed, start_run: Any) -> None:
     elsewhere = functions.put(R1, fastq(1))
     elsewhere["detail"]["bucket"]["name"] = "another-bucket"
-    others = [object_created(key, "v1") for key in ("a.txt", "A_I1_001.fastq.gz", "A_R3.fastq.gz", "/", "_R1.fastq.gz")]
+    others = [object_created(key, "v1") for key in ("a.txt", "A_R1.fastq.gz.md5", "A.vcf.gz", "/")]
     assert set(outcomes(start_run, elsewhere, *others)) == {"ignored"}
     assert (functions.rows(), functions.executions(), functions.results()) == ([], [], {})
+
+
+@case(
+    happens="The name of a file of reads is not that of R1 or R2 of a sample: an index read, `Undetermined`, a copy "
+    "`(1)`, a single-end or interleaved FASTQ, a BAM, a sample id over 64 letters or without one valid letter.",
+    see="No run. `seqdrop status` shows the file as `IGNORED`, `seqdrop why` says the reason.",
+    does="Writes a row with the reason. It expires after 14 days.",
+    do="Do what the reason says, for example rename both mates.",
+)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Undetermined_S0_L001_R1_001.fastq.gz", "Undetermined_S0_L001_R2_001.fastq.gz"],  # case 14-undetermined
+        ["._A_R1.fastq.gz", "._A_R2.fastq.gz"],
+        ["A_R1.fastq (1).gz", "A_R2 (1).fastq.gz", "A_R1.fastq.gz.2"],
+        ["A_I1_001.fastq.gz", "A_R3.fastq.gz", "_R1.fastq.gz", "R2.fastq.gz"],
+        ["A.fastq.gz", "A_interleaved.fq", "A_forward.fastq", "A_1U.fastq.gz"],
+        ["A.bam", "A_R1.FASTQ.BZ2", "A_S1_L001_R1_001.fastq.ora", "A_R1.fq.zst"],
+        [f"S27_{'x' * 76}_R{mate}.fastq.gz" for mate in (1, 2)],
+        ["ä_R1.fastq.gz", "ä_R2.fastq.gz", "日本_R1.fastq.gz"],
+    ],
+    ids=lambda names: names[0][:20],
+)
+def test_a_file_of_reads_that_makes_no_run_has_a_row(functions: Deployed, start_run: Any, names: list[str]) -> None:
+    events = [functions.put(name, fastq(1)) for name in names]
+    assert set(outcomes(start_run, *events, *events)) == {"ignored"}
+    rows = functions.rows()
+    assert {row["status"] for row in rows} == {"IGNORED"}
+    assert sorted(row["message"].partition(" is ignored: ")[0] for row in rows) == sorted(names)
+    assert (len(rows), functions.executions(), functions.messages()) == (len(names), [], [])
+
+
+@more
+@pytest.mark.parametrize(
+    ("one", "two", "sample"),
+    [
+        ("S06.1.fastq.gz", "S06.2.fastq.gz", "S06"),
+        ("S09_r1.fastq.gz", "S09_r2.fastq.gz", "S09"),
+        ("S10_R1.FASTQ.GZ", "S10_R2.FASTQ.GZ", "S10"),
+        ("S13_R1_val_1.fq.gz", "S13_R2_val_2.fq.gz", "S13"),
+        ("S15_R1_trimmed.fastq.gz", "S15_R2_trimmed.fastq.gz", "S15"),
+        ("S17_R1.clean.fq.gz", "S17_R2.clean.fq.gz", "S17"),
+        ("S18_1P.fq.gz", "S18_2P.fq.gz", "S18"),
+        ("S21/R1.fastq.gz", "S21/R2.fastq.gz", "S21"),
+        ("S29_R1.fastq.gz", "S29_R2.fq.gz", "S29"),
+        ("S30_R1.FQ", "S30_R2.fastq.gz", "S30"),
+        ("Patient_S2_R1.fastq.gz", "Patient_S2_R2.fastq.gz", "Patient_S2"),
+        ("A1_FKDL2_L1_1.fq.gz", "A1_FKDL2_L1_2.fq.gz", "A1_FKDL2"),
+    ],
+)
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_pair_with_any_usual_name_starts_one_run(
+    functions: Deployed, start_run: Any, one: str, two: str, sample: str, first: int
+) -> None:
+    """Case 05-names-handed."""
+    keys = {1: one, 2: two}
+    results = [outcomes(start_run, functions.put(keys[mate], fastq(mate)))[0] for mate in (first, 3 - first)]
+    assert results == ["waiting", "started"]
+    [row] = functions.rows()
+    assert (row["sample"], row["status"]) == (sample, "RUNNING")
+    [lane] = json.loads(functions.results()[f"{sample}/{row['run']}/reads.json"])["lanes"]
+    assert [lane[word]["uri"] for word in ("fastq_1", "fastq_2")] == [f"s3://{FASTQS}/{key}" for key in (one, two)]
+
+
+@case(
+    happens="A lane is in chunks (`_001`, `_002`: bcl2fastq before 2.0), in any order, also after the run of the first "
+    "chunk has started.",
+    see="`BAD_INPUT.CHUNKS`. A run of the first chunk alone ends as `ABORTED`.",
+    does="Starts no run of a chunk, and stops one that has started. With the number of pairs as `seqdrop-lanes`, all "
+    "chunks are one run.",
+    do="Concatenate the chunks of R1 and those of R2 with `cat`, or upload them with `seqdrop run`.",
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_chunk_of_a_lane_is_never_a_run_of_its_own(functions: Deployed, start_run: Any, seed: int) -> None:
+    """Case 06-chunk-002."""
+    keys = [(mate, f"PATF_GAAACC_L001_R{mate}_{chunk}.fastq.gz") for chunk in ("001", "002") for mate in (1, 2)]
+    random.Random(seed).shuffle(keys)  # noqa: S311
+    results = [outcomes(start_run, functions.put(key, fastq(mate)))[0] for mate, key in keys]
+    assert results[-1] == "refused"
+    arn = "arn:aws:states:us-east-1:123456789012:execution:seqdrop-pipeline:"
+    runs = [functions.states.describe_execution(executionArn=arn + run) for run in functions.executions()]
+    assert [run["status"] for run in runs if run["status"] != "ABORTED"] == []
+    [refused] = [row for row in functions.rows() if row["status"] == "FAILED"]
+    assert refused["class"] == "BAD_INPUT.CHUNKS"
+    assert "WAITING" not in {row["status"] for row in functions.rows()}
+    assert len(functions.messages()) == 1
+
+
+@case(
+    happens="A FASTQ is archived (storage class `GLACIER` or `DEEP_ARCHIVE`).",
+    see="`BAD_INPUT.ARCHIVED`, the files and their storage class.",
+    does="Refuses the pair before an instance starts.",
+    do="Restore both files, then copy each over itself as `STANDARD`.",
+)
+@pytest.mark.parametrize("storage_class", ["GLACIER", "DEEP_ARCHIVE"])
+def test_archived_fastqs_are_refused(functions: Deployed, start_run: Any, storage_class: str) -> None:
+    """Case 15-archived-class."""
+    for mate, key in ((1, R1), (2, R2)):
+        functions.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate), StorageClass=storage_class)
+    assert outcomes(start_run, object_created(R1, "v1"), object_created(R2, "v1")) == ["refused", "refused"]
+    [row] = functions.rows()
+    assert (row["class"], functions.executions()) == ("BAD_INPUT.ARCHIVED", [])
+    assert f"restore {R1} ({storage_class})" in row["message"]
+
+
+@case(
+    happens="A pair that has run is copied or moved to another folder of the bucket.",
+    see="No second run. The copy is shown as `IGNORED`, with the id of the run.",
+    does="Compares sample, choices, sizes and checksums (CRC64NVME, else ETag) with those of earlier runs. A copy "
+    "that S3 cannot compare, or of a run that failed, starts a run.",
+)
+def test_a_moved_pair_starts_no_second_run(functions: Deployed, start_run: Any) -> None:
+    """Case 16-moved-in-bucket."""
+    started = [functions.put(R1, fastq(1)), functions.put(R2, fastq(2))]
+    assert outcomes(start_run, *started) == ["started", "started"]
+    (run,) = functions.executions()
+    for key in (R1, R2):
+        functions.s3.copy_object(Bucket=FASTQS, Key=f"archive/{key}", CopySource={"Bucket": FASTQS, "Key": key})
+        functions.s3.delete_object(Bucket=FASTQS, Key=key)
+    moved = [object_created(f"archive/{key}", "v1") for key in (R1, R2)]
+    assert outcomes(start_run, *moved) == ["ignored", "ignored"]
+    assert functions.executions() == [run]
+    [row] = [row for row in functions.rows() if row["status"] == "IGNORED"]
+    assert row["message"].endswith(f"have the same bytes and choices as the FASTQs of run {run}")
 
 
 @case(
@@ -134,6 +277,36 @@ def test_a_retry_repairs_a_failed_call(functions: Deployed, start_run: Any, oper
     assert outcomes(start_run, event) == ["started"]
     (run,) = functions.executions()
     assert [(row["run"], row["status"]) for row in functions.rows()] == [(run, "RUNNING")]
+
+
+@more
+def test_the_rule_takes_files_of_every_ending(stack: Stack, sample: Sample) -> None:
+    names = ["RULE_R1.FASTQ.GZ", "RULE.bam", "RULE_R1.Fq.Bz2", "RULE_R2.fastq.ora", "RULE_R2.fastq.gz.1", "RULE.CRAM"]
+    for name in names:
+        upload(stack, sample.small_pair[0], name)
+    rule_rows = partial(rows_of, stack, "RULE")
+    eventually(lambda: len(rule_rows()) == len(names), "a row for each file")
+    assert sorted(row["status"] for row in rule_rows()) == ["IGNORED"] * 5 + ["WAITING"]
+
+
+@more
+def test_the_jobs_of_the_first_chunk_are_stopped(stack: Stack, sample: Sample) -> None:
+    for mate, path in enumerate(sample.small_pair, 1):
+        upload(stack, path, f"CHUNKED_L001_R{mate}_001.fastq.gz")
+    eventually(lambda: len(rows_of(stack, "CHUNKED")) == 1, "the run of the first chunk")
+    upload(stack, sample.small_pair[0], "CHUNKED_L001_R1_002.fastq.gz")
+    eventually(lambda: len(rows_of(stack, "CHUNKED")) == 2, "the refusal")
+    eventually(lambda: "RUNNING" not in {row["status"] for row in rows_of(stack, "CHUNKED")}, "the end of the run")
+    rows = {row["status"]: row for row in rows_of(stack, "CHUNKED")}
+    assert rows.keys() == {"ABORTED", "FAILED"}
+    assert rows["ABORTED"]["message"] == "The run was stopped: it read one chunk of a lane alone."
+    assert rows["FAILED"]["class"] == "BAD_INPUT.CHUNKS"
+
+
+def rows_of(stack: Stack, start: str) -> list[dict[str, Any]]:
+    """Return the rows whose sample begins so."""
+    items: list[dict[str, Any]] = stack.table.scan(ConsistentRead=True)["Items"]
+    return [row for row in items if row["sample"].startswith(start)]
 
 
 @case(

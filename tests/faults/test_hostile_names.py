@@ -38,7 +38,8 @@ def longest_key(folder: str, name: str) -> str:
 @case(
     happens="A key contains shell characters, `../`, line ends, characters that reverse the text direction, `=cmd|`, "
     "`<script>`, or has 1,024 bytes.",
-    see="A run with a sample id of letters, digits, `.`, `_` and `-` only. A key without a valid sample id is ignored.",
+    see="A run with a sample id of letters, digits, `.`, `_` and `-` only. A key without a valid sample id is shown as "
+    "`IGNORED`.",
     does="Builds every address, header and command from the sample id, never from the key.",
 )
 @pytest.mark.parametrize("stem", HOSTILE)
@@ -50,7 +51,9 @@ def test_a_hostile_key_is_harmless_or_ignored(functions: Deployed, stem: str) ->
         start_run.call(functions.put(f"{key}_R1.fastq.gz", fastq(1)))
         (outcome,) = start_run.call(functions.put(f"{key}_R2.fastq.gz", fastq(2)))["outcomes"]
     if outcome["outcome"] == "ignored":
-        assert (functions.rows(), functions.results()) == ([], {})
+        rows = functions.rows()
+        assert ([row["status"] for row in rows], functions.results()) == (["IGNORED"] * 2, {})
+        assert all(row["message"].isprintable() and HARMLESS.fullmatch(row["sample"]) for row in rows)
         return
     (row,) = functions.rows()
     assert HARMLESS.fullmatch(row["sample"])
@@ -77,11 +80,12 @@ def test_a_key_of_1024_bytes_starts_a_run(functions: Deployed) -> None:
 
 
 @more
-def test_a_name_of_1024_bytes_is_ignored(functions: Deployed) -> None:
+def test_a_name_of_1024_bytes_is_ignored_with_a_row(functions: Deployed) -> None:
     key = "x" * (MAX_KEY - len("_R1.fastq.gz")) + "_R1.fastq.gz"
     start_run = functions.load("start_run")
     assert [result["outcome"] for result in start_run.call(functions.put(key, fastq(1)))["outcomes"]] == ["ignored"]
-    assert (functions.rows(), functions.results()) == ([], {})
+    assert [(row["status"], row["sample"]) for row in functions.rows()] == [("IGNORED", "x" * 64)]
+    assert functions.results() == {}
 
 
 @case(
@@ -96,7 +100,7 @@ def test_a_name_with_line_ends_is_shown_on_one_line(functions: Deployed) -> None
     folder = "a\x1b[2J\u202e\n- Sample X is done/"
     start_run.call(functions.put(f"{folder}S_R1.fastq.gz", fastq(1)))
     (row,) = functions.rows()
-    assert printable(f"{folder}S_R1.fastq.gz") in row["message"]
+    assert printable(f"{folder}S_R2.fastq.gz") in row["message"]
     assert row["message"].isprintable()
     for mate in (1, 2):
         event = functions.put(f"S\x1b[2J\u202e- done_R{mate}.fastq.gz", fastq(1))

@@ -174,6 +174,51 @@ def test_phred64_qualities_are_refused(tmp_path: Path) -> None:
     assert "Phred+64" in message
 
 
+@more
+def test_consensus_reads_that_may_be_phred64_are_accepted_with_a_warning(tmp_path: Path) -> None:
+    """Case 08-consensus-quality: Q32 to Q70 in Phred+33."""
+    letters = [chr(33 + quality) for quality in range(32, 71)]
+    one = [(head, seq, "".join(letters[(n + i) % 39] for i in range(30))) for n, (head, seq, _) in enumerate(ONE)]
+    pairs = Pairs(*write_pair(tmp_path, to_gzip(text(one)), VALID_2))
+    assert sum(len(batch) for batch, _ in pairs.batches()) == COUNT
+    assert [code for code, _ in pairs.warnings] == ["QUALITY_OFFSET"]
+
+
+@case(
+    happens="R2 is a UMI or a barcode: its reads are shorter than 30 bases and than a third of those of R1.",
+    see="`BAD_INPUT.MATE_LENGTHS`, and both lengths. Mates of 30 bases or more that differ as much give the warning "
+    "`MATE_LENGTHS` instead.",
+    does=FIRST,
+    do="Upload the two mates: with a UMI or barcode as R2, the mate often came as R3.",
+)
+@pytest.mark.parametrize(("long", "short"), [(150, 8), (91, 28)])
+def test_a_umi_as_r2_is_refused(functions: Deployed, long: int, short: int) -> None:
+    """Case 07-umi-in-r2."""
+    one, two = (to_gzip(text(records(mate, COUNT, length=length))) for mate, length in ((1, long), (2, short)))
+    failure_class, message = upload_invalid(functions, one, two)
+    assert failure_class == "BAD_INPUT.MATE_LENGTHS"
+    assert message.startswith(
+        f"the reads of NA12878_R2.fastq.gz have {short} bases, those of NA12878_R1.fastq.gz {long}"
+    )
+
+
+@case(
+    happens="The reads were downloaded with `fastq-dump --readids`: the names of the mates end with .1 and .2.",
+    see="`BAD_INPUT.MATE_NAMES`, the two endings and how to remove them.",
+    does=FIRST,
+    do="Download the reads again without `--readids`, or remove the endings.",
+)
+def test_names_of_readids_are_refused_with_their_advice(functions: Deployed) -> None:
+    """Case 18-readids."""
+    one, two = (
+        to_gzip(text([(f"SRR1.{n}.{mate} {n} length=30", seq, qual) for n, (_, seq, qual) in enumerate(reads, 1)]))
+        for mate, reads in ((1, ONE), (2, TWO))
+    )
+    failure_class, message = upload_invalid(functions, one, two)
+    assert (failure_class, "`fastq-dump --readids`" in message) == ("BAD_INPUT.MATE_NAMES", True)
+    assert "without `--readids`" in functions.rows()[0]["advice"]
+
+
 @case(
     happens="A read has no bases, different numbers of bases and qualities, or characters that SAM does not allow.",
     see="`BAD_INPUT.MALFORMED`, the number of the read and its error.",

@@ -108,7 +108,10 @@ def find_errors(one: File, two: File, batch: int) -> set[str]:
         errors.add("SWAPPED")
     for file in (one, two):
         qualities = b"".join(each[2] for each in file.reads[:batch])
-        if qualities and min(qualities) >= ord(";") and ord("P") <= max(qualities) <= ord("i"):
+        counted = [value for each in file.reads[:batch] for value in each[2].rstrip(b"B")]
+        low = sum(value - 64 < 20 for value in counted)
+        possible = qualities and min(qualities) >= ord(";") and ord("P") <= max(qualities) <= ord("i")
+        if possible and 4 * low <= len(counted):
             errors.add("MALFORMED")
     return errors
 

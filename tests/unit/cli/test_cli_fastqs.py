@@ -29,6 +29,17 @@ def test_the_lanes_of_one_sample_make_one_run(tmp_path: Path) -> None:
     assert (fastqs.sample, len(fastqs.pairs)) == ("NA1", 2)
 
 
+def test_one_mate_may_be_compressed_and_the_other_not(tmp_path: Path) -> None:
+    fastqs = Fastqs.of(write_files(tmp_path, "NA1_R1.FASTQ.GZ", "NA1_r2.fq"), None)
+    assert (fastqs.sample, fastqs.names) == ("NA1", (("NA1_R1.FASTQ.GZ", "NA1_r2.fq"),))
+
+
+def test_the_chunks_of_a_lane_make_one_run(tmp_path: Path) -> None:
+    names = [f"NA1_S1_L001_R{mate}_00{chunk}.fastq.gz" for chunk in (1, 2) for mate in (1, 2)]
+    fastqs = Fastqs.of(write_files(tmp_path, *names), None)
+    assert (fastqs.sample, len(fastqs.pairs)) == ("NA1", 2)
+
+
 def test_a_sample_option_numbers_the_lanes(tmp_path: Path) -> None:
     fastqs = Fastqs.of(write_files(tmp_path, "a.1.fq.gz", "a.2.fq.gz", "b.1.fq.gz", "b.2.fq.gz"), "NA1")
     assert fastqs.names[1] == ("NA1_L002_R1.fq.gz", "NA1_L002_R2.fq.gz")
@@ -42,6 +53,13 @@ def test_a_sample_option_numbers_the_lanes(tmp_path: Path) -> None:
         (["A_R2.fastq.gz", "A_R1.fastq.gz"], None, "give R1 first"),
         (["A_R1.fastq.gz", "B_R2.fastq.gz"], None, "are not a pair"),
         (["a.fastq.gz", "b.fastq.gz"], None, "does not name a sample"),
+        ([f"{'x' * 76}_R1.fastq.gz", f"{'x' * 76}_R2.fastq.gz"], None, "more than 64 letters"),
+        (["Undetermined_S0_R1_001.fastq.gz", "Undetermined_S0_R2_001.fastq.gz"], None, "of no sample"),
+        (["A_R1.fastq.gz", "A_R2_trimmed.fastq.gz"], None, "are not a pair"),
+        (["P_S1_R1.fq", "P_S1_R2.fq", "P_S2_R1.fq", "P_S2_R2.fq"], None, "not lanes of one sample"),
+        (["A_R1.fastq.gz", "A_R2.fastq.gz"], "Undetermined", "choose another --sample"),
+        (["a.bz2", "b.bz2"], "A", "not named like a FASTQ: expected"),
+        (["A_R1.fastq.bz2", "A_R2.fastq.bz2"], "A", "only gzip is read"),
         (["A_R1.fastq.gz", "A_R2.fastq.gz", "B_R1.fastq.gz", "B_R2.fastq.gz"], None, "not lanes of one sample"),
         (["A_R1.fastq.gz", "A_R2.fastq.gz"], "no/slash", "not a valid sample id"),
         (["A_R1.fastq.gz", "A_R2.fastq.gz"], "NA1_L001", "choose another --sample"),

@@ -45,6 +45,19 @@ def uploaded_versions(stack: Stack) -> int:
     return len(stack.s3.list_object_versions(Bucket="fastq").get("Versions", []))
 
 
+def test_a_copy_of_the_files_of_another_run_is_explained_and_not_uploaded_again(
+    stack: Stack, request_s1: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = next(upload.destinations(stack, request_s1.fastqs, "", {})).upload_missing(stack, {})
+    run_id = upload.run_id(stack, request_s1.fastqs, stored, Choices(reference="hg"), genome="")
+    message = "a and b have the same bytes and choices as the FASTQs of run 0123"
+    stack.table.put_item(Item={"run": run_id, "sample": "S1", "status": "IGNORED", "message": message})
+    with pytest.raises(CliError, match="was refused before it started"):
+        run.run_pipeline(stack, request_s1)
+    assert uploaded_versions(stack) == 2
+    assert f"{message}." in capsys.readouterr().out.replace("\n", " ")
+
+
 def test_files_of_a_run_with_results_are_not_uploaded_again(
     stack: Stack, request_s1: RunRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,9 +90,16 @@ def test_a_verdict_that_cannot_be_read_is_ignored_and_one_of_another_class_is_an
 
 
 def test_files_that_wait_have_the_names_of_the_missing_ones(stack: Stack) -> None:
-    assert explain(stack, status="WAITING", message="waits until both are there: a and b") == [
-        "Waits until both are there: a and b. Since 2026-03-02 10:00.",
+    assert explain(stack, status="WAITING", message="a_R2.fq is missing; R1 came 2026-03-02 09:59 UTC") == [
+        "Waiting since 2026-03-02 10:00: a_R2.fq is missing; R1 came 2026-03-02 09:59 UTC.",
         "Upload the missing files. After two weeks this row is deleted.",
+    ]
+
+
+def test_an_ignored_file_has_the_reason(stack: Stack) -> None:
+    assert explain(stack, status="IGNORED", message="a_I1.fq is ignored: it has index reads, which no step needs") == [
+        "a_I1.fq is ignored: it has index reads, which no step needs.",
+        "No run was started. After two weeks this row is deleted.",
     ]
 
 

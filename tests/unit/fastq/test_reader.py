@@ -11,7 +11,7 @@ import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import gunzip, reader
 from seqdrop.fastq.pairs import Pairs, interleave
-from seqdrop.fastq.records import Batch, read_group
+from seqdrop.fastq.records import MIN_SAME, Batch, read_group
 from support.made_reads import bgzf, edit_read, fastq, flip_byte, records, text, to_gzip, write_pair
 
 COUNT = 50
@@ -364,3 +364,68 @@ def test_verify_checksum_repeats_an_error_that_the_iteration_raised(tmp_path: Pa
             list(file)
         with pytest.raises(BadInputError, match="is damaged"):
             file.verify_checksum()
+
+
+def later_copy(start: int, count: int = 3_000) -> tuple[bytes, bytes]:
+    """Return a pair in which R2 has the bases and qualities of R1 from a read on, under its own names."""
+    one, two = records(1, count), records(2, count)
+    copied = [(head, seq, qual) for (head, _, _), (_, seq, qual) in zip(two[start:], one[start:], strict=True)]
+    return text(one), text([*two[:start], *copied])
+
+
+@pytest.mark.parametrize("start", [0, 1, 1_000, 2_000])
+def test_a_file_that_continues_as_a_copy_of_its_mate_is_refused(tmp_path: Path, start: int) -> None:
+    with pytest.raises(BadInputError, match="contain the same reads") as raised:
+        count_pairs(write_pair(tmp_path, *later_copy(start), ".fastq"))
+    assert raised.value.failure_class == "BAD_INPUT.SAME_FILE"
+
+
+@pytest.mark.parametrize("batch", [500, 1_000])
+def test_a_copy_in_later_batches_is_refused(tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "BATCH_SIZE", batch)
+    paths = write_pair(tmp_path, *later_copy(1_000), ".fastq")
+    if batch < MIN_SAME:
+        assert count_pairs(paths) == 3_000  # no batch is long enough
+        return
+    with pytest.raises(BadInputError, match="contain the same reads at pair 2,000"):
+        count_pairs(paths)
+
+
+@pytest.mark.parametrize("shift", [1, 77])
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_file_that_begins_with_a_later_read_of_its_mate_is_refused(tmp_path: Path, shift: int, later: int) -> None:
+    reads = records(1, 300)
+    heads = [head for head, _, _ in reads]
+    shifted = [(head, seq, qual) for head, (_, seq, qual) in zip(heads, reads[shift:], strict=False)]
+    files = [text(reads[: len(shifted)]), text(shifted)]
+    message = f"R{2 - later} begins with read {shift + 1} of R{1 + later}"
+    with pytest.raises(BadInputError, match=message):
+        count_pairs(write_pair(tmp_path, files[later], files[1 - later], ".fastq"))
+
+
+def test_a_few_equal_mates_are_no_copy(tmp_path: Path) -> None:
+    one, two = records(1, 3_000), records(2, 3_000)
+    nothing = [("N" * 30, "#" * 30)] * 900
+    files = [
+        text([*reads[:2_100], *((head, *read) for (head, _, _), read in zip(reads[2_100:], nothing, strict=True))])
+        for reads in (one, two)
+    ]
+    assert count_pairs(write_pair(tmp_path, *files, ".fastq")) == 3_000
+
+
+def test_mates_of_different_lengths_and_possible_phred64_qualities_are_doubts(tmp_path: Path) -> None:
+    one = [(head, seq, "Bh" * 75) for head, seq, _ in records(1, 50, length=150)]
+    two = records(2, 50, length=36)
+    pairs = Pairs(*write_pair(tmp_path, text(one), text(two), ".fastq"))
+    assert sum(len(batch) for batch, _ in pairs.batches()) == 50
+    assert pairs.warnings == [
+        (
+            "QUALITY_OFFSET",
+            "lane1_R1.fastq has no quality below Q33: convert it if it is Phred+64 and not of consensus reads",
+        ),
+        (
+            "MATE_LENGTHS",
+            "half of the reads of lane1_R1.fastq and lane1_R2.fastq have at most 150 and 36 bases: is one of them a "
+            "barcode or a UMI?",
+        ),
+    ]

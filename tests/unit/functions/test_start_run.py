@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 import pytest
-from seqdrop.plan import bed, layout, steps
+from seqdrop.plan import bed, fastq_names, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import canonical
-from seqdrop.runs import pairing, table
+from seqdrop.runs import pairing, submit, table
 from seqdrop.storage import s3
 from support.function_aws import (
     FASTQS,
@@ -57,6 +57,10 @@ def refusal_message(run: str, failure_class: str, reason: str, advice: str) -> t
     return f"seqdrop run {run}: not started", text
 
 
+def modified(aws: Deployed, key: str) -> str:
+    return str(aws.s3.head_object(Bucket=FASTQS, Key=key)["LastModified"].strftime("%Y-%m-%d %H:%M UTC"))
+
+
 def set_status(aws: Deployed, run: str, status: str) -> None:
     aws.table.update_item(
         Key={"run": run},
@@ -96,7 +100,7 @@ def test_the_row_of_a_lone_mate_has_the_time_since_when_it_waits(aws: Deployed, 
         "expires": row["expires"],  # after 14 days it was most likely deleted
         "sample": "NA12878",
         "status": "WAITING",
-        "message": f"waits until both are there: {R1} and {R2}",
+        "message": f"{R2} is missing; R1 came {modified(aws, R1)}",
         "started": row["started"],
     }
     start_run.call(upload)
@@ -144,6 +148,8 @@ def test_the_second_mate_starts_one_run_with_the_current_versions(aws: Deployed,
         "caller": "bcftools",
         "execution": f"arn:aws:states:us-east-1:123456789012:execution:seqdrop-pipeline:{run}",
         "results": f"s3://{RESULTS}/NA12878/{run}",
+        "content": row["content"],  # with `place`, tells a copy of these bytes under other keys
+        "place": row["place"],
         "status": "RUNNING",
         "started": row["started"],
     }
@@ -235,12 +241,31 @@ def test_an_object_without_a_version_is_refused(aws: Deployed, start_run: Any) -
     assert aws.rows() == []
 
 
-@pytest.mark.parametrize("key", ["README.txt", "NA12878_I1.fastq.gz", "NA12878_R1.fastq.gz.md5", "NA12878.bam", "R1/"])
-def test_objects_other_than_paired_fastqs_are_ignored(aws: Deployed, start_run: Any, key: str) -> None:
+@pytest.mark.parametrize("key", ["README.txt", "NA12878_R1.fastq.gz.md5", "NA12878.vcf.gz", "R1/"])
+def test_objects_without_reads_are_ignored_without_a_row(aws: Deployed, start_run: Any, key: str) -> None:
     upload = aws.put(key, b"x")
-    reason = "not R1 or R2 of a pair: names end in _R1 or _R2 and .fastq.gz"
-    assert outcome_of(start_run.call(upload)) == {"outcome": "ignored", "reason": reason}
-    assert aws.executions() == []
+    assert outcome_of(start_run.call(upload)) == {"outcome": "ignored", "reason": "no file of reads"}
+    assert (aws.executions(), aws.rows()) == ([], [])
+
+
+@pytest.mark.parametrize("key", ["run/NA12878_I1.fastq.gz", "run/NA12878.bam", "run/NA12878_R1.fastq (1).gz"])
+def test_a_file_of_reads_that_makes_no_run_has_a_row_with_the_reason(aws: Deployed, start_run: Any, key: str) -> None:
+    upload = aws.put(key, b"x")
+    for _ in range(2):
+        reason = "not R1 or R2 of a pair; its row in the run table says why"
+        assert outcome_of(start_run.call(upload)) == {"outcome": "ignored", "reason": reason}
+    (row,) = aws.rows()
+    assert row == {
+        "version": 1,
+        "run": row["run"],
+        "sample": fastq_names.harmless(key.removeprefix("run/")),
+        "status": "IGNORED",
+        "message": f"{key} is ignored: {fastq_names.ignored_because(key)}",
+        "started": row["started"],
+        "expires": row["expires"],
+    }
+    assert row["run"].startswith("ignored-")
+    assert (aws.executions(), aws.messages()) == ([], [])
 
 
 def test_another_object_between_the_mates_changes_nothing(aws: Deployed, start_run: Any) -> None:
@@ -531,11 +556,7 @@ def test_a_lane_that_waits_for_others_has_a_row_until_they_arrive(aws: Deployed,
     aws.put(lone, fastq(1, lane=2), lanes="2")
     assert outcome_of(start_run.call(first[0])) == {"outcome": "waiting", "reason": "other lanes have not arrived"}
     (row,) = aws.rows()
-    prefix = key_1.partition("_L001")[0]
-    assert (row["status"], row["message"]) == (
-        "WAITING",
-        f"waits until all lanes that seqdrop-lanes promises are there: {prefix}",
-    )
+    assert (row["status"], row["message"]) == ("WAITING", f"1 of 2 lanes: L001; {last} is missing")
     start_run.call(first[1])
     assert aws.rows() == [row]
     start_run.call(aws.put(last, fastq(2, lane=2), lanes="2"))
@@ -549,6 +570,132 @@ def test_more_lanes_than_the_choice_are_refused(aws: Deployed, start_run: Any) -
     outcome = outcome_of(start_run.call(upload))
     assert (outcome["outcome"], outcome["failure_class"]) == ("refused", "BAD_INPUT.CHOICES")
     assert outcome["reason"] == "this sample has 3 lanes, but seqdrop-lanes is 2"
+
+
+def test_the_row_of_waiting_lanes_names_those_that_have_arrived(aws: Deployed, start_run: Any) -> None:
+    messages = []
+    for lane in (3, 1):
+        for mate, key in enumerate(lane_keys(lane), start=1):
+            start_run.call(aws.put(key, fastq(mate, lane=lane), lanes="4"))
+        (row,) = aws.rows()
+        messages.append(row["message"])
+    assert messages == ["1 of 4 lanes: L003", "2 of 4 lanes: L001, L003"]
+
+
+CHUNKS = [f"PATF_L001_R{mate}_{chunk}.fastq.gz" for chunk in ("001", "002") for mate in (1, 2)]
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1, 3), (0, 2, 1, 3), (3, 2, 1, 0)])
+def test_a_lane_in_chunks_is_refused_once_and_starts_no_run(
+    aws: Deployed, start_run: Any, order: tuple[int, ...]
+) -> None:
+    """Case 06-chunk-002."""
+    outcomes = [outcome_of(start_run.call(aws.put(CHUNKS[n], fastq(1 + n % 2)))) for n in order]
+    assert outcomes[-1]["failure_class"] == "BAD_INPUT.CHUNKS"
+    (row,) = aws.rows()
+    assert (row["status"], row["class"], row["sample"]) == ("FAILED", "BAD_INPUT.CHUNKS", "PATF")
+    assert "concatenate" in row["message"]
+    assert aws.executions() == []
+    assert len(aws.messages()) == 1
+
+
+def execution_status(aws: Deployed, run: str) -> str:
+    arn = f"arn:aws:states:us-east-1:123456789012:execution:seqdrop-pipeline:{run}"
+    return str(aws.states.describe_execution(executionArn=arn)["status"])
+
+
+def test_the_run_of_the_first_chunk_is_stopped_when_the_next_one_arrives(aws: Deployed, start_run: Any) -> None:
+    for n in (0, 1):
+        answer = outcome_of(start_run.call(aws.put(CHUNKS[n], fastq(1 + n % 2))))
+    run = answer["run"]
+    assert execution_status(aws, run) == "RUNNING"
+    outcome = outcome_of(start_run.call(aws.put(CHUNKS[2], fastq(1, 3))))
+    assert outcome["outcome"] == "refused"
+    assert execution_status(aws, run) == "ABORTED"
+    assert f"run {run} read one chunk alone: do not use its results" in (aws.row(outcome["run"]) or {})["message"]
+
+
+def test_the_run_of_the_first_chunk_is_stopped_if_the_next_one_arrived_while_it_started(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = submit.start
+
+    def upload_then_start(*args: Any) -> Any:
+        aws.put(CHUNKS[2], fastq(1, 3))
+        return start(*args)
+
+    monkeypatch.setattr(submit, "start", upload_then_start)
+    aws.put(CHUNKS[0], fastq(1))
+    assert outcome_of(start_run.call(aws.put(CHUNKS[1], fastq(2))))["outcome"] == "refused"
+    (run,) = aws.executions()
+    assert execution_status(aws, run) == "ABORTED"
+
+
+def test_chunks_with_their_number_of_pairs_start_one_run(aws: Deployed, start_run: Any) -> None:
+    for n, key in enumerate(CHUNKS):
+        answer = outcome_of(start_run.call(aws.put(key, fastq(1 + n % 2), lanes="2")))
+    (run,) = aws.executions()
+    assert answer == {"outcome": "started", "run": run}
+    lanes = json.loads(aws.text(RESULTS, f"PATF/{run}/reads.json"))["lanes"]
+    assert [(lane["lane"], lane["read_group"]) for lane in lanes] == [
+        ("L001", "HXYZTDSXX.1"),
+        ("L001_002", "HXYZTDSXX.1.2"),
+    ]
+
+
+def test_archived_mates_are_refused_once(aws: Deployed, start_run: Any) -> None:
+    """Case 15-archived-class."""
+    for mate, key in enumerate((R1, R2), start=1):
+        stored = aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate), StorageClass="GLACIER")
+        outcome = outcome_of(start_run.call(object_created(key, stored["VersionId"])))
+    assert outcome["failure_class"] == "BAD_INPUT.ARCHIVED"
+    (row,) = aws.rows()
+    assert row["message"] == f"archived FASTQs cannot be read: restore {R1} (GLACIER) and {R2} (GLACIER) first"
+    assert "restore-object" in row["advice"]
+    assert len(aws.messages()) == 1
+
+
+def copy(aws: Deployed, source: str, destination: str) -> dict[str, Any]:
+    stored = aws.s3.copy_object(Bucket=FASTQS, Key=destination, CopySource={"Bucket": FASTQS, "Key": source})
+    return object_created(destination, stored["VersionId"])
+
+
+def test_a_copy_of_a_pair_that_has_run_starts_no_second_run(aws: Deployed, start_run: Any) -> None:
+    """Case 16-moved-in-bucket."""
+    one, _ = upload_pair(aws)
+    run = outcome_of(start_run.call(one))["run"]
+    set_status(aws, run, "SUCCEEDED")
+    copies = [copy(aws, key, f"archive/{key}") for key in (R1, R2)]
+    for key in (R1, R2):
+        aws.s3.delete_object(Bucket=FASTQS, Key=key)
+    outcomes = [outcome_of(start_run.call(upload)) for upload in (*copies, *copies)]
+    reason = f"a copy of the FASTQs of run {run}"
+    assert outcomes == [{"outcome": "ignored", "run": outcomes[0]["run"], "reason": reason}] * 4
+    assert aws.executions() == [run]
+    row = aws.row(outcomes[0]["run"]) or {}
+    same = f"have the same bytes and choices as the FASTQs of run {run}"
+    assert (row["status"], row["message"]) == ("IGNORED", f"archive/{R1} and archive/{R2} {same}")
+
+
+@pytest.mark.parametrize("status", ["FAILED", "ABORTED"])
+def test_a_copy_of_a_pair_whose_run_failed_starts_a_run(aws: Deployed, start_run: Any, status: str) -> None:
+    one, _ = upload_pair(aws)
+    set_status(aws, outcome_of(start_run.call(one))["run"], status)
+    copies = [copy(aws, key, f"again/{key}") for key in (R1, R2)]
+    assert outcome_of(start_run.call(copies[0]))["outcome"] == "started"
+
+
+def test_other_choices_another_sample_and_another_upload_start_runs_of_the_same_bytes(
+    aws: Deployed, start_run: Any
+) -> None:
+    started = [upload_pair(aws), upload_pair(aws), upload_pair(aws, "haploid/", args='{"call": ["--ploidy", "1"]}')]
+    started.append((aws.put("x/NA12879_R1.fastq.gz", fastq(1)), aws.put("x/NA12879_R2.fastq.gz", fastq(2))))
+    aws.forget_executions()
+    outcomes = [outcome_of(start_run.call(one))["outcome"] for one, _ in started[1:]]
+    assert outcomes == ["started"] * 3
+    upload_pair(aws)  # the same keys again: the sender wants another run
+    assert outcome_of(start_run.call(started[0][0]))["outcome"] == "started"
+    assert len(aws.executions()) == 4
 
 
 def test_each_lane_without_a_number_of_lanes_is_a_run(aws: Deployed, start_run: Any) -> None:
@@ -578,7 +725,8 @@ def test_lanes_in_different_folders_belong_to_different_runs(aws: Deployed, star
     for folder in ("NA12878_old/", ""):
         for lane in (1, 2):
             for mate, key in enumerate(lane_keys(lane, folder), start=1):
-                answer = outcome_of(start_run.call(aws.put(key.replace("_S1", ""), fastq(mate, lane=lane), lanes="2")))
+                reads = fastq(mate, 4 + len(folder), lane=lane)
+                answer = outcome_of(start_run.call(aws.put(key.replace("_S1", ""), reads, lanes="2")))
     assert [lane["fastq_1"]["uri"] for lane in lanes_of(aws, answer["run"])] == [
         f"s3://{FASTQS}/NA12878_L00{lane}_R1_001.fastq.gz" for lane in (1, 2)
     ]
@@ -654,10 +802,11 @@ def test_the_role_of_start_run_allows_all_its_calls(aws: Deployed, start_run: An
     refused = aws.put("B_R1.fastq.gz", fastq(1), reference="x"), aws.put("B_R2.fastq.gz", fastq(2))
     for key in lane_keys(1):
         four = aws.put(key, fastq(1), lanes="4")
+    chunks = [aws.put(key, fastq(1 + n % 2)) for n, key in enumerate(CHUNKS[:2])]
     aws.calls.clear()
-    for upload in (one, refused[0], four):
+    for upload in (one, refused[0], four, object_created("S.bam", "v1"), *chunks, aws.put(CHUNKS[2], fastq(1))):
         start_run.call(upload)
-    (run,) = aws.executions()
+    (run,) = {str(row["run"]) for row in aws.rows() if row["sample"] == "NA12878" and "execution" in row}
     aws.end(run, "FAILED")
     set_status(aws, run, "FAILED")
     assert outcome_of(start_run.call({"resume": run}))["outcome"] == "resumed"

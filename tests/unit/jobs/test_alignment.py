@@ -196,6 +196,13 @@ def test_duplicate_read_names_are_a_warning(work: Workspace) -> None:
     assert work.warnings == [{"warning": "DUPLICATE_NAMES", "message": message}]
 
 
+def test_doubts_about_the_reads_are_warnings(work: Workspace) -> None:
+    one, two = (text([(f"r{number}", "ACGT"[mate] * length, "F" * length) for number in range(5)]) for mate, length in
+                ((0, 100), (1, 33)))  # fmt: skip
+    list(alignment.verified_batches(work, write_lane(work, 1, to_gzip(one), to_gzip(two))))
+    assert [warning["warning"] for warning in work.warnings] == ["MATE_LENGTHS"]
+
+
 def test_reads_are_verified_while_an_aligner_reads_the_files(work: Workspace) -> None:
     lanes = [write_lane(work, number, *(fastq(mate, 3, lane=number) for mate in (1, 2))) for number in (1, 2)]
     with alignment.verify_alongside(work, lanes):

@@ -36,6 +36,13 @@ def incompressible(mate: int, size: int) -> bytes:
     return to_gzip("".join(f"@r{n}\n{''.join(bases)}\n+\n{'F' * 100}\n" for n, bases in enumerate(letters)).encode())
 
 
+def read_ids(mate: int, separator: str = ".") -> bytes:
+    """Return reads with the names of `fastq-dump --readids`."""
+    return text([(f"SRR1.{n}{separator}{mate} {n} length=30", seq, qual) for n, (_, seq, qual) in
+                 enumerate(records(mate, 4), 1)])  # fmt: skip
+
+
+SAME = text(records(1, 2_000, length=100))  # more than the first bytes hold
 READABLE = {
     "plain": (ONE, TWO),
     "gzip": (to_gzip(ONE), to_gzip(TWO)),
@@ -46,6 +53,9 @@ READABLE = {
     "no final newline": (ONE[:-1], TWO[:-1]),
     "blank lines at the end": (ONE + b"\n\n\n\n\n", TWO + b"\n"),
     "slashes": (text(records(1, 4, header="slash")), text(records(2, 4, header="slash"))),
+    "one mate trimmed to a third": (text(records(1, 9, length=90)), text(records(2, 9, length=30))),
+    "a short mate that can be aligned": (text(records(1, 9, length=150)), text(records(2, 9, length=36))),
+    "two short mates": (text(records(1, 9, length=25)), text(records(2, 9, length=20))),
     "bare names": (text(records(1, 4, header="bare")), text(records(2, 4, header="bare"))),
 }
 
@@ -53,7 +63,45 @@ READABLE = {
 @pytest.mark.parametrize("case", READABLE)
 def test_a_readable_pair_is_accepted(case: str) -> None:
     one, two = check(*READABLE[case])
-    assert len(one.reads) == len(two.reads) == 4
+    assert len(one.reads) == len(two.reads) in {4, 9}
+
+
+def test_the_advice_for_different_names_fits_their_format() -> None:
+    """Case 18-readids."""
+    for separator in "._:":
+        with pytest.raises(BadInputError) as raised:
+            check(read_ids(1, separator), read_ids(2, separator))
+        assert raised.value.what_to_do == (
+            f"Download the reads again without `--readids`, or remove {separator}1 and {separator}2 from the names, "
+            "then upload both."
+        )
+    with pytest.raises(BadInputError) as raised:
+        check(ONE, text(records(2, 4, lane=2)))
+    assert raised.value.what_to_do == ""
+
+
+def qualities_from(low: int, high: int, count: int = 200) -> bytes:
+    rng = random.Random(low)  # noqa: S311
+    letters = [chr(33 + quality) for quality in range(low, high + 1)]
+    return text([(f"r{n}", "ACGTA" * 6, "".join(rng.choices(letters, k=30))) for n in range(count)])
+
+
+@pytest.mark.parametrize(("low", "high"), [(32, 70), (31, 60), (26, 72), (40, 70), (32, 93), (2, 41)])
+def test_consensus_qualities_are_not_taken_for_phred64(low: int, high: int) -> None:
+    """Case 08-consensus-quality."""
+    check(qualities_from(low, high), text([(f"r{n}", "TTTTT" * 6, "F" * 30) for n in range(200)]))
+
+
+@pytest.mark.parametrize("tail", [0, 10, 20], ids=lambda tail: f"{tail} unreliable bases")
+def test_phred64_qualities_of_old_sequencers_are_refused(tail: int) -> None:
+    rng = random.Random(tail)  # noqa: S311
+    best = [("".join(rng.choices("hhhhggffea`_ZXT", k=30 - tail)) + "B" * tail) for _ in range(200)]
+    one = text([(f"r{n}", "ACGTA" * 6, quality) for n, quality in enumerate(best)])
+    two = text([(f"r{n}", "TTTTT" * 6, "F" * 30) for n in range(200)])
+    assert refusal(one, two) == (
+        "MALFORMED",
+        "S_R1.fastq.gz has Phred+64 qualities (old Illumina); convert them to Phred+33",
+    )
 
 
 REFUSED = {
@@ -87,6 +135,36 @@ REFUSED = {
         text(records(1, 4, header="bare")),
         "SWAPPED",
         "S_R1.fastq.gz contains R2 reads",
+    ),
+    "the same reads, packed at another level": (
+        gzip.compress(SAME, 1, mtime=0),
+        gzip.compress(SAME, 9, mtime=0),
+        "SAME_FILE",
+        "contain the same reads",
+    ),
+    "the same reads under other names": (
+        to_gzip(ONE),
+        text([(head + "x", seq, qual) for head, seq, qual in records(1, 4)]),
+        "SAME_FILE",
+        "contain the same reads",
+    ),
+    "a UMI as R2": (
+        text(records(1, 9, length=100)),
+        text(records(2, 9, length=8)),
+        "MATE_LENGTHS",
+        "the reads of S_R2.fastq.gz have 8 bases, those of S_R1.fastq.gz 100: S_R2.fastq.gz looks like a barcode",
+    ),
+    "a barcode as R1": (
+        to_gzip(text(records(1, 9, length=16))),
+        to_gzip(text(records(2, 9, length=91))),
+        "MATE_LENGTHS",
+        "S_R1.fastq.gz looks like a barcode or a UMI",
+    ),
+    "names of fastq-dump --readids": (
+        read_ids(1),
+        read_ids(2),
+        "MATE_NAMES",
+        "read 1 has different names in S_R1.fastq.gz and S_R2.fastq.gz: they end with .1 and .2, as `fastq-dump",
     ),
     "one mate is much smaller": (
         incompressible(1, 3 << 20),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,11 +35,25 @@ def test_the_row_of_a_lone_mate_expires_after_fourteen_days(rows: Deployed) -> N
     assert FOURTEEN_DAYS - DELAY < int(row["expires"]) - started <= FOURTEEN_DAYS
 
 
-def test_a_lone_mate_that_arrives_again_keeps_its_row(rows: Deployed) -> None:
-    table.create_waiting(FASTQS, MATES, "NA12878", "waits")
+def test_files_that_still_wait_keep_their_row_with_the_new_message(rows: Deployed) -> None:
+    table.create_waiting(FASTQS, MATES, "NA12878", "1 of 4 lanes: L001")
     row = only_row(rows)
-    table.create_waiting(FASTQS, MATES, "NA12878", "another message")
-    assert only_row(rows) == row
+    table.create_waiting(FASTQS, MATES, "NA12878", "2 of 4 lanes: L001, L002")
+    assert only_row(rows) == {**row, "message": "2 of 4 lanes: L001, L002"}
+
+
+def test_one_of_many_callers_sends_the_message_of_a_refusal(rows: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"run": "r", "sample": "NA12878"}
+    assert [table.create_refused(row, "BAD_INPUT.EMPTY", "no reads") for _ in range(3)] == [True, False, False]
+    table.release_notification("r")
+    assert [table.create_refused(row, "BAD_INPUT.EMPTY", "no reads") for _ in range(2)] == [True, False]
+    later = time.time() + table.MESSAGE_LEASE
+    with monkeypatch.context() as patch:
+        patch.setattr(table.time, "time", lambda: later)  # the caller died
+        assert table.create_refused(row, "BAD_INPUT.EMPTY", "no reads")
+    table.clear_notify_pending("r")
+    assert not table.create_refused(row, "BAD_INPUT.EMPTY", "no reads")
+    assert only_row(rows).keys() & {"notify_pending", "notify_claimed"} == set()
 
 
 def test_only_the_row_of_the_same_files_is_deleted(rows: Deployed) -> None:

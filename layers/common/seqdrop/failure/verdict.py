@@ -33,9 +33,13 @@ class BadInputError(JobError):
 
     exit_code = BAD_DATA_EXIT
 
-    def __init__(self, kind: str, message: str) -> None:
-        """Set the failure class BAD_INPUT.<kind>, or REFERENCE, and the message."""
+    def __init__(self, kind: str, message: str, what_to_do: str = "") -> None:
+        """Set the failure class BAD_INPUT.<kind>, or REFERENCE, the message, and advice better than that of the class.
+
+        The better advice reaches the row of a pair that is refused before it starts.
+        """
         super().__init__(kind if kind == "REFERENCE" else f"BAD_INPUT.{kind}", message)
+        self.what_to_do = what_to_do
 
 
 class UsageError(JobError):

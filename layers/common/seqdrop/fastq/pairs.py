@@ -18,7 +18,7 @@ from seqdrop.fastq.records import LINES_PER_READ, Batch
 
 
 class Pairs:
-    """Read the pairs of one lane, once; `count` and `duplicate_names` are final when all batches are read."""
+    """Read the pairs of one lane, once; its counts and warnings are final when all batches are read."""
 
     def __init__(self, fastq_1: Path, fastq_2: Path) -> None:
         """Set the files of a lane; they are opened by `batches`."""
@@ -26,6 +26,7 @@ class Pairs:
         self._label = f"{fastq_1.name} and {fastq_2.name}"
         self.count = 0
         self.duplicate_names = 0  # pairs whose name occurs earlier in their own batch, or in the first batch
+        self.warnings: list[tuple[str, str]] = []  # code and message of what the first batch shows
         self._first_names: frozenset[bytes] = frozenset()
 
     def batches(self) -> Generator[tuple[Batch, Batch]]:
@@ -66,9 +67,20 @@ class Pairs:
     def _check_mates(self, one: Batch, two: Batch) -> None:
         name_1, name_2 = (path.name for path in self._paths)
         if self.count == 0:
-            records.check_phred33(one.qualities, name_1)
-            records.check_phred33(two.qualities, name_2)
+            self._check_qualities(one, name_1)
+            self._check_qualities(two, name_2)
         records.check_mates(one, two, name_1, name_2, self.count)
+        if self.count == 0 and records.have_different_lengths(one, two):
+            bases = f"{records.median_length(one)} and {records.median_length(two)} bases"
+            doubt = f"half of the reads of {self._label} have at most {bases}: is one of them a barcode or a UMI?"
+            self.warnings.append(("MATE_LENGTHS", doubt))
+
+    def _check_qualities(self, batch: Batch, name: str) -> None:
+        records.check_phred33(batch.qualities, name)
+        if records.may_be_phred64(batch.qualities):
+            lowest = min(map(min, batch.qualities)) - 33
+            doubt = f"{name} has no quality below Q{lowest}: convert it if it is Phred+64 and not of consensus reads"
+            self.warnings.append(("QUALITY_OFFSET", doubt))
 
     def _count_duplicates(self, names: list[bytes]) -> None:
         """Count repeated names: Illumina and the archives never repeat one, a file concatenated to itself does."""

@@ -17,6 +17,11 @@ MAX_LINE = 1 << 20  # bytes
 MAX_NAME = 254  # bytes: the limit of a BAM record
 LINES_PER_READ = 4
 MATE_SUFFIXES = (b"/1", b"/2")  # of read names
+READ_IDS = {(separator + b"1", separator + b"2") for separator in (b".", b"_", b":", b"-")}  # instead of them
+MIN_SAME = 1_000  # pairs at the end of a batch: fewer may be the same by chance, such as reads of N alone
+MIN_SHIFTED = 20  # reads of one file that begin the other one
+MAX_LENGTH_RATIO = 3  # of the mates' median lengths
+MAX_LOW_SHARE = 0.25  # of the bases of a sequencer's reads, below Q20
 # The characters that SAM allows in names, bases and qualities.
 NAME_BYTES = bytes(byte for byte in range(33, 127) if byte != ord("@"))
 BASE_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.="
@@ -152,20 +157,91 @@ def check_mates(one: Batch, two: Batch, name_1: str, name_2: str, pairs_before: 
 
     `pairs_before` is the number of pairs in the files before these batches.
     """
-    if pairs_before == 0 and one and (one.sequences, one.qualities) == (two.sequences, two.qualities):
-        raise BadInputError("SAME_FILE", f"{name_1} and {name_2} contain the same reads")
+    if same := _find_same_reads(one, two, pairs_before):
+        raise BadInputError("SAME_FILE", f"{name_1} and {name_2} contain the same reads{same.rstrip('.')}")
     if pairs_before == 0 and (one.mate, two.mate) in {(b"2", b"1"), (b"2", b""), (b"", b"1")}:
         raise BadInputError("SWAPPED", f"{name_1} contains R2 reads or {name_2} contains R1 reads: they are swapped")
     both = min(len(one), len(two))
     if one.names[:both] != two.names[:both]:
         names = enumerate(zip(one.names, two.names, strict=False), start=pairs_before + 1)
-        number = next(number for number, (name, mate) in names if name != mate)
-        raise BadInputError("MATE_NAMES", f"read {number} has different names in {name_1} and {name_2}")
+        number, name, mate = next((number, name, mate) for number, (name, mate) in names if name != mate)
+        raise _name_error(number, name, mate, name_1, name_2)
+
+
+def _name_error(number: int, name: bytes, mate: bytes, name_1: str, name_2: str) -> BadInputError:
+    """Return the error of mates with different names, with the advice for the format of the names."""
+    message = f"read {number} has different names in {name_1} and {name_2}"
+    if name[:-1] != mate[:-1] or (name[-2:], mate[-2:]) not in READ_IDS:
+        return BadInputError("MATE_NAMES", message)
+    one, two = name[-2:].decode(), mate[-2:].decode()
+    message += f": they end with {one} and {two}, as `fastq-dump --readids` writes them"
+    advice = (
+        f"Download the reads again without `--readids`, or remove {one} and {two} from the names, then upload both."
+    )
+    return BadInputError("MATE_NAMES", message, advice)
+
+
+def _find_same_reads(one: Batch, two: Batch, pairs_before: int) -> str:
+    """Say where both files have the same reads, "." for everywhere; return "" if they differ.
+
+    Names are not compared: a copy may have other ones. A file that was packed at another level has another number of
+    reads in its first bytes.
+    """
+    both = min(len(one), len(two))
+    if pairs_before == 0 and both and _are_equal(one, two, 0, 0, both):
+        return "."
+    end = both - MIN_SAME
+    if end >= 0 and _are_equal(one, two, end, end, MIN_SAME):
+        return f" at pair {pairs_before + both:,}"
+    if pairs_before or both <= MIN_SHIFTED:
+        return ""
+    for first, second, later, earlier in ((one, two, "R1", "R2"), (two, one, "R2", "R1")):
+        if second.sequences[0] in first.sequences[:-MIN_SHIFTED]:
+            start = first.sequences.index(second.sequences[0])
+            if _are_equal(first, second, start, 0, MIN_SHIFTED):
+                return f": {earlier} begins with read {start + 1:,} of {later}"
+    return ""
+
+
+def _are_equal(one: Batch, two: Batch, start_1: int, start_2: int, count: int) -> bool:
+    """Compare the bases and qualities of `count` reads from these places on."""
+    parts = ((one.sequences, two.sequences), (one.qualities, two.qualities))
+    return all(left[start_1 : start_1 + count] == right[start_2 : start_2 + count] for left, right in parts)
+
+
+def median_length(batch: Batch) -> int:
+    """Return the median number of bases in a read; 0 without reads."""
+    lengths = sorted(map(len, batch.sequences))
+    return lengths[len(lengths) // 2] if lengths else 0
+
+
+def have_different_lengths(one: Batch, two: Batch) -> bool:
+    """Return whether the reads of one mate are so short that they may be barcodes or UMIs."""
+    short, long = sorted((median_length(one), median_length(two)))
+    return long > MAX_LENGTH_RATIO * short
 
 
 def check_phred33(qualities: Sequence[bytes], file: str) -> None:
     """Raise BadInputError if the qualities are encoded as Phred+64."""
-    values = set(b"".join(qualities))
-    # Phred+64 uses ';' to 'i'. A Phred+33 file with a 'P' or more also has values below ';'.
-    if values and min(values) >= 59 and 80 <= max(values) <= 105:
+    if may_be_phred64(qualities) and _are_of_sequencer(qualities):
         raise BadInputError("MALFORMED", f"{file} has Phred+64 qualities (old Illumina); convert them to Phred+33")
+
+
+def may_be_phred64(qualities: Sequence[bytes]) -> bool:
+    """Return whether all qualities are possible in Phred+64, ';' to 'i', and some are high in Phred+33.
+
+    A Phred+33 file of a sequencer that has a 'P' or more also has values below ';'. Consensus reads may have none.
+    """
+    values = set(b"".join(qualities))
+    return bool(values) and min(values) >= 59 and 80 <= max(values) <= 105
+
+
+def _are_of_sequencer(qualities: Sequence[bytes]) -> bool:
+    """Return whether the qualities, read as Phred+64, are those of a sequencer: three of four bases have Q20 or more.
+
+    Consensus reads in Phred+33 (Q32 to Q70) would have Q1 to Q39, most of them low. Illumina 1.5 marks the end of a
+    read with 'B' where it is unreliable: these are not counted.
+    """
+    bases = b"".join(quality.rstrip(b"B") for quality in qualities)
+    low = len(bases) - len(bases.translate(None, bytes(range(64 + 20))))
+    return low <= MAX_LOW_SHARE * len(bases)

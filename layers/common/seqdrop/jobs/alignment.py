@@ -56,7 +56,7 @@ def fetch_lanes(work: Workspace) -> list[Lane]:
         files = []
         for mate in ("fastq_1", "fastq_2"):
             pin, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
-            suffix = ".fastq.gz" if uri.name.endswith(".gz") else ".fastq"
+            suffix = ".fastq.gz" if uri.name.lower().endswith(".gz") else ".fastq"
             pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
             files.append(work.fetch(uri, name=f"lane{number}_R{mate[-1]}{suffix}", **pinned))
         lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
@@ -113,6 +113,8 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
     with contextlib.closing(pairs.batches()) as batches:
         yield from batches
     work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
+    for code, message in pairs.warnings:
+        work.warn(code, message)
     if pairs.duplicate_names:
         share = f"{pairs.duplicate_names:,} of {pairs.count:,} pairs"
         files = f"{lane.fastq_1.name} and {lane.fastq_2.name}"

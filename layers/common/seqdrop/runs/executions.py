@@ -58,6 +58,14 @@ def describe(execution: str, states: SFNClient | None = None) -> Mapping[str, An
         return None
 
 
+def stop(execution: str, cause: str) -> bool:
+    """Stop an execution and its jobs; return False if it does not exist or has ended."""
+    if (describe(execution) or {}).get("status") != "RUNNING":
+        return False
+    client().stop_execution(executionArn=execution, error="STOPPED", cause=cause)
+    return True
+
+
 def resume(run: str, sizes: Sizes) -> str:
     """Start the plan of an ended run again under the next name; return the ARN. Raises NotResumableError.
 

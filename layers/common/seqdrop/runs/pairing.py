@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names
 from seqdrop.plan.choices import LANES, ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
@@ -15,6 +17,8 @@ from seqdrop.storage import s3
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
+MAX_NEAR = 3  # files that nearly match, in the message of a waiting row
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -23,6 +27,11 @@ class Pair:
     lane: str
     fastq_1: StoredObject
     fastq_2: StoredObject
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The keys of R1 and R2."""
+        return self.fastq_1.uri.key, self.fastq_2.uri.key
 
     def entry(self) -> dict[str, Any]:
         """Return the entry of reads.json: pinned versions, with the checksum of the whole object if S3 has it."""
@@ -39,12 +48,21 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunks:
+    """The chunks of one lane, of which none may be read alone."""
+
+    message: str
+    pairs: Sequence[Pair]  # the complete ones
+
+
+@dataclass(frozen=True, slots=True)
 class Pairing:
     """The complete pairs of a run, and the files that are missing."""
 
     pairs: list[Pair]
     missing: Missing | None
     complete: Sequence[Sequence[str]]  # for each complete pair, and for complete lanes, the names of its waiting row
+    chunks: Chunks | None = None  # if the pair is a part of its lane only
 
 
 def find_pairs(bucket: str, name: FastqName) -> Pairing:
@@ -53,31 +71,101 @@ def find_pairs(bucket: str, name: FastqName) -> Pairing:
     The versions are those that are current now, not those of the event: by the time it arrives, the object may have
     been replaced. The event of the replacement then finds a duplicate.
     """
-    first = find_pair(bucket, name)
-    if first is None:
-        message = f"waits until both are there: {' and '.join(map(printable, name.mates))}"
-        return Pairing([], Missing("the mate has not arrived", message, name.mates), [])
-    lanes = first.fastq_1.metadata.get("seqdrop-lanes", "1")
-    if lanes == "1" or not LANES.fullmatch(lanes):  # an invalid number is refused with the other choices
-        return Pairing([first], None, [name.mates])
-    keys = map(fastq_names.parse, s3.store().list_keys(bucket, name.lanes_prefix))
-    names = {lane.lane: lane for lane in keys if lane and lane.is_lane_of(name)}
-    pairs = {lane: first if lane == name.lane else find_pair(bucket, names[lane]) for lane in sorted(names)}
-    complete = [names[lane].mates for lane, pair in pairs.items() if pair]
-    present = [pair for pair in pairs.values() if pair]
-    if len(present) < int(lanes):
-        message = f"waits until all lanes that seqdrop-lanes promises are there: {printable(name.lanes_prefix)}"
-        return Pairing(present, Missing("other lanes have not arrived", message, [name.lanes_prefix]), complete)
-    return Pairing(present, None, [*complete, [name.lanes_prefix]])
+    one, two = _find_mates(bucket, name)
+    stored = one or two
+    lanes = stored.metadata.get("seqdrop-lanes", "1") if stored else "1"
+    single = lanes == "1" or not LANES.fullmatch(lanes)  # an invalid number is refused with the other choices
+    if single and (chunks := _find_chunks(bucket, name)):
+        return chunks
+    if not (one and two):
+        return Pairing([], _missing_mate(bucket, name, one, two), [])
+    pair = Pair(name.lane_and_chunk, one, two)
+    if single:
+        return Pairing([pair], None, _waiting_names(pair))
+    return _find_lanes(bucket, name, pair, int(lanes))
+
+
+def _find_mates(bucket: str, name: FastqName) -> tuple[StoredObject | None, StoredObject | None]:
+    """Return R1 and R2: in the same file format, or the only two files of the pair that have no mate in theirs."""
+    one, two = (s3.store().find(S3Uri(bucket, key)) for key in name.mates)
+    if one and two:
+        return one, two
+    others = [other for other in _names(bucket, name.pair_prefix) if other.is_of_pair(name)]
+    keys = {other.key for other in others}
+    single = [other for other in others if not keys.issuperset(other.mates)]
+    if sorted(other.mate for other in single) != [1, 2]:
+        return one, two
+    one, two = (s3.store().find(S3Uri(bucket, other.key)) for other in sorted(single, key=lambda other: other.mate))
+    return one, two
 
 
 def find_pair(bucket: str, name: FastqName) -> Pair | None:
     """Return both mates of a FASTQ; None unless both exist."""
-    try:
-        fastq_1, fastq_2 = (s3.store().head(S3Uri(bucket, key)) for key in name.mates)
-    except s3.MissingError:
+    one, two = _find_mates(bucket, name)
+    return Pair(name.lane_and_chunk, one, two) if one and two else None
+
+
+def _find_lanes(bucket: str, name: FastqName, first: Pair, expected: int) -> Pairing:
+    """Return the pairs of all lanes and chunks of a sample."""
+    names = [other for other in _names(bucket, name.lanes_prefix) if other.is_lane_of(name)]
+    present, incomplete = {first.keys: first}, set[str]()
+    for lane in names:
+        if any(lane.key in keys for keys in present):
+            continue
+        if pair := find_pair(bucket, lane):
+            present[pair.keys] = pair
+        else:
+            incomplete.add(lane.mates[2 - lane.mate])
+    pairs = sorted(present.values(), key=lambda pair: (pair.lane, pair.keys))
+    complete = [row for pair in pairs for row in _waiting_names(pair)]
+    if len(pairs) < expected:
+        message = f"{len(pairs)} of {expected} lanes: {', '.join(pair.lane or '-' for pair in pairs)}"
+        files = [f"{printable(key.rpartition('/')[2])} is missing" for key in sorted(incomplete)]
+        missing = Missing("other lanes have not arrived", "; ".join([message, *files]), [name.group])
+        return Pairing(pairs, missing, complete)
+    return Pairing(pairs, None, [*complete, [name.group]])
+
+
+def _find_chunks(bucket: str, name: FastqName) -> Pairing | None:
+    """Return the chunks of a lane; None if the file is the only one."""
+    if not name.chunk:
         return None
-    return Pair(name.lane, fastq_1, fastq_2)
+    chunks = [other for other in _names(bucket, name.lanes_prefix) if other.is_chunk_of(name)]
+    numbers = sorted({name.chunk, *(other.chunk for other in chunks)})
+    if len(numbers) == 1 and not name.is_later_chunk:
+        return None
+    message = (
+        f"lane {name.lane or 'without a name'} of {name.sample} is in chunks ({', '.join(numbers)}): concatenate those "
+        "of R1 and those of R2 in the same order with `cat`, or upload all with their number of pairs as seqdrop-lanes"
+    )
+    pairs = {mates.keys: mates for mates in map(partial(find_pair, bucket), chunks) if mates}
+    return Pairing([], None, [other.mates for other in chunks], Chunks(message, list(pairs.values())))
+
+
+def _missing_mate(bucket: str, name: FastqName, one: StoredObject | None, two: StoredObject | None) -> Missing:
+    """Describe the mate that is missing, since when, and the files that could be meant."""
+    missing = [key for key, stored in zip(name.mates, (one, two), strict=True) if stored is None]
+    parts = [f"{' and '.join(printable(key) for key in missing)} {'is' if len(missing) == 1 else 'are'} missing"]
+    if stored := one or two:
+        parts.append(f"R{2 if one is None else 1} came {stored.modified}")
+    near = [
+        printable(other.key)
+        for other in _names(bucket, name.pair_prefix)
+        if other.mate != name.mate and other.is_lane_of(name) and other.lane == name.lane and other.key not in missing
+    ]
+    if near:
+        parts.append(f"not its mate by name: {', '.join(near[:MAX_NEAR])}")
+    return Missing("the mate has not arrived", "; ".join(parts), name.mates)
+
+
+def _names(bucket: str, prefix: str) -> list[FastqName]:
+    return [name for name in map(fastq_names.parse, s3.store().list_keys(bucket, prefix)) if name]
+
+
+def _waiting_names(pair: Pair) -> list[tuple[str, str]]:
+    """Return the names of the rows in which the mates of a pair may have waited for each other."""
+    names = [name.mates for name in map(fastq_names.parse, pair.keys) if name]
+    return list(dict.fromkeys(names))
 
 
 def common_choices(pairs: Sequence[Pair]) -> Choices:
@@ -86,9 +174,21 @@ def common_choices(pairs: Sequence[Pair]) -> Choices:
     choices = [Choices.from_metadata(mate.metadata) for mate in mates]
     if any(other != choices[0] for other in choices):
         raise ChoiceError("the mates carry different choices (x-amz-meta-seqdrop-*): upload both with the same")
+    lanes = [pair.lane for pair in pairs]
+    if twice := sorted({lane for lane in lanes if lanes.count(lane) > 1}):
+        raise ChoiceError(f"this sample has two pairs of lane {twice[0] or 'without a name'}: delete one of them")
     if len(pairs) != choices[0].lanes:
         raise ChoiceError(f"this sample has {len(pairs)} lanes, but seqdrop-lanes is {choices[0].lanes}")
     return choices[0]
+
+
+def check_storage(pairs: Sequence[Pair]) -> None:
+    """Raise BadInputError if a mate is archived: no job could read it."""
+    mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2) if mate.archived]
+    if mates:
+        names = " and ".join(f"{printable(mate.uri.name)} ({mate.archived})" for mate in mates[:2])
+        more = f" and {len(mates) - 2} more" if len(mates) > 2 else ""
+        raise BadInputError("ARCHIVED", f"archived FASTQs cannot be read: restore {names}{more} first")
 
 
 def checked_entries(sample: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

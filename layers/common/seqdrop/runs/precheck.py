@@ -21,6 +21,7 @@ from seqdrop.storage.uri import S3Uri
 READ_SIZE = 64 << 10  # bytes of the object: hundreds of reads
 MAX_TEXT = 1 << 20  # bytes: a gzip of one repeated letter grows a thousandfold
 MIN_SIZE = 1 << 20  # bytes: sizes of smaller files say little
+MIN_ALIGNED = 30  # bases: the minimum score of bwa, with one for each base
 MAX_SIZE_RATIO = 10  # mates have equal numbers of reads, and reads of barcode mates have a fifth of the length
 
 
@@ -41,7 +42,7 @@ class Beginning:
             raise BadInputError("EMPTY", f"{name} is empty: it has no bytes")
         is_gzip = data.startswith(GZIP_MAGIC)
         if not is_gzip and not data.startswith(b"@"):
-            if name.endswith(".gz"):
+            if name.lower().endswith(".gz"):
                 raise BadInputError("NOT_GZIP", f"{name} is not a gzip file")
             raise BadInputError("MALFORMED", f"{name} is not a FASTQ")
         text, at_end = _unzip(name, data) if is_gzip else (data, True)
@@ -78,11 +79,27 @@ def _read_beginning(pin: Mapping[str, Any]) -> Beginning:
 def check_mates(one: Beginning, two: Beginning) -> None:
     """Raise BadInputError unless the files are R1 and R2 of one pair."""
     records.check_mates(one.reads, two.reads, one.name, two.name, 0)
+    _check_lengths(one, two)
     small, large = sorted((one, two), key=lambda mate: mate.size)
     if one.is_gzip == two.is_gzip and large.size > MIN_SIZE and large.size > MAX_SIZE_RATIO * small.size:
         ratio = large.size // small.size
         raise BadInputError(
             "MATE_COUNT", f"{large.name} is {ratio} times as large as {small.name}: one of them is incomplete"
+        )
+
+
+def _check_lengths(one: Beginning, two: Beginning) -> None:
+    """Raise BadInputError if one mate is a barcode or a UMI: no aligner can place it, and no variant would be found.
+
+    A mate that is much shorter than the other but can be aligned gives a warning of the job, not a refusal.
+    """
+    short, long = sorted((one, two), key=lambda mate: records.median_length(mate.reads))
+    bases, others = (records.median_length(mate.reads) for mate in (short, long))
+    if 0 < bases < MIN_ALIGNED and records.have_different_lengths(one.reads, two.reads):
+        raise BadInputError(
+            "MATE_LENGTHS",
+            f"the reads of {short.name} have {bases} bases, those of {long.name} {others}: {short.name} looks like a "
+            "barcode or a UMI, not like a mate",
         )
 
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import bed, layout
+from seqdrop.plan import bed, fastq_names, layout
 from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan.fastq_names import FastqName
+from seqdrop.plan.names import printable
 from seqdrop.runs import executions, notify, pairing, table
 from seqdrop.runs.executions import NotResumableError
-from seqdrop.runs.pairing import Pair, Pairing
+from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, UnpreparedError, check_reference, read_intervals
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -27,6 +29,7 @@ class NotReadyError(Exception):
     """The stack is deployed without the images of its tools."""
 
 
+NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
 REFUSALS = {
     ChoiceError: "BAD_INPUT.CHOICES",
     IntervalsError: "BAD_INPUT.INTERVALS",
@@ -42,15 +45,24 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
         choices = pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
         check_images()
-        summary = check_reference(os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
-        genome = summary["fingerprint"]
-        regions = read_intervals(s3.store(), os.environ["REFERENCE_BUCKET"], choices, summary)
+        genome, regions = pinned_reference(choices)
         run = run_id(sample, entries, choices, genome, regions)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
-        return start(run, sample, pairing.checked_entries(sample, entries), choices, genome, regions)
+        pairing.check_storage(pairs)
+        content = content_of(sample, pairs, choices, genome, regions)
+        if first := find_copied(content):
+            return ignore_copy(sample, run, first, pairs)
+        return start(run, sample, pairing.checked_entries(sample, entries), choices, genome, regions, content)
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
         return refuse(sample, run_id(sample, entries, choices, genome, regions), choices, error)
+
+
+def pinned_reference(choices: Choices) -> tuple[str, bytes]:
+    """Return the fingerprint of the reference and its regions; raise UnpreparedError, IntervalsError."""
+    bucket = os.environ["REFERENCE_BUCKET"]
+    summary = check_reference(bucket, choices, os.environ["ALIGNER"])
+    return summary["fingerprint"], read_intervals(s3.store(), bucket, choices, summary)
 
 
 def has_ended(run: str) -> bool:
@@ -60,6 +72,39 @@ def has_ended(run: str) -> bool:
     """
     row = table.get(run) or {}
     return "execution" in row and (row["status"] != table.RUNNING or row["execution"] != executions.arn(run))
+
+
+def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str, regions: bytes) -> dict[str, str]:
+    """Return the attributes of a row that tell a copy: the hash of what the run reads and does, and that of the keys.
+
+    The first is a run id with checksums for addresses. S3 keeps the CRC64NVME of a copied object. Where it has none,
+    the ETag is compared, which a copy under a KMS key changes: such a copy is another content.
+    """
+    entries = [
+        {word: {"uri": mate.crc64nvme or mate.etag, "version_id": str(mate.size)} for word, mate in mates}
+        for mates in ((("fastq_1", pair.fastq_1), ("fastq_2", pair.fastq_2)) for pair in pairs)
+    ]
+    keys = sorted(key for pair in pairs for key in pair.keys)
+    return {"content": run_id(sample, entries, choices, genome, regions), "place": table.file_id("place", "", keys)}
+
+
+def find_copied(content: Mapping[str, str]) -> str:
+    """Return the run that has read, or reads, the same bytes under other keys; "" if there is none or it failed.
+
+    The same bytes uploaded again under the same keys are a new version, which was asked for.
+    """
+    rows = list(table.with_content(content["content"]))
+    if any(row["place"] == content["place"] for row in rows):
+        return ""
+    done = {table.RUNNING, "SUCCEEDED", "INCOMPLETE"}
+    return next((str(row["run"]) for row in rows if row["status"] in done), "")
+
+
+def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Result:
+    """Write the row of FASTQs that are copies of those of an earlier run."""
+    one, two = (printable(key) for key in pairs[0].keys)
+    table.create_ignored(run, sample, f"{one} and {two} have the same bytes and choices as the FASTQs of run {first}")
+    return {"outcome": "ignored", "run": run, "reason": f"a copy of the FASTQs of run {first}"}
 
 
 def check_images() -> None:
@@ -79,7 +124,15 @@ def image_tags() -> dict[str, str]:
     }
 
 
-def start(run: str, sample: str, entries: Sequence[Entry], choices: Choices, genome: str, regions: bytes) -> Result:
+def start(
+    run: str,
+    sample: str,
+    entries: Sequence[Entry],
+    choices: Choices,
+    genome: str,
+    regions: bytes,
+    content: Mapping[str, str],
+) -> Result:
     """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
     buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
     pins = {"genome": genome, "regions": bed.checksum(regions) if regions else ""}
@@ -89,7 +142,8 @@ def start(run: str, sample: str, entries: Sequence[Entry], choices: Choices, gen
     s3.store().write_json(S3Uri.parse(plan["reads"]), {"sample": sample, "lanes": list(entries)})
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
-    table.create({**row_of(sample, run, choices), "execution": execution, "results": plan["results"]})
+    row = {**row_of(sample, run, choices), **content}
+    table.create({**row, "execution": execution, "results": plan["results"]})
     return {"outcome": "started" if is_new else "duplicate", "run": run}
 
 
@@ -109,6 +163,35 @@ def update_waiting(bucket: str, sample: str, found: Pairing) -> None:
         table.delete_waiting(bucket, names)
     if found.missing:
         table.create_waiting(bucket, found.missing.names, sample, found.missing.message)
+
+
+def ignore(bucket: str, key: str, reason: str) -> Result:
+    """Write the row of a file of reads whose name makes no run."""
+    row, name = table.file_id("ignored", bucket, [key]), fastq_names.harmless(key.rpartition("/")[2])
+    table.create_ignored(row, name[: fastq_names.MAX_SAMPLE] or "-", f"{printable(key)} is ignored: {reason}")
+    return {"outcome": "ignored", "reason": NO_PAIR}
+
+
+def refuse_chunks(bucket: str, name: FastqName, chunks: Chunks) -> Result:
+    """Refuse a lane that is in several chunks, once, and stop the runs that read a chunk alone."""
+    runs = [run for run in (_started_run(name.sample, pair) for pair in chunks.pairs) if run]
+    for run in runs:
+        executions.stop(executions.arn(run), "it read one chunk of a lane alone")
+    read = f"; run {' and run '.join(runs)} read one chunk alone: do not use its results" if runs else ""
+    lane = table.file_id("chunks", bucket, [name.group, name.lane])
+    return refuse(name.sample, lane, Choices(), BadInputError("CHUNKS", chunks.message + read))
+
+
+def _started_run(sample: str, pair: Pair) -> str:
+    """Return the run that a pair has started; "" if there is none."""
+    try:
+        choices = pairing.common_choices([pair])
+        choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
+        genome, regions = pinned_reference(choices)
+    except (ChoiceError, UnpreparedError, IntervalsError):
+        return ""
+    run = run_id(sample, [pair.entry()], choices, genome, regions)
+    return run if executions.describe(executions.arn(run)) else ""
 
 
 def job_settings(choices: Choices) -> dict[str, dict[str, str]]:
@@ -133,9 +216,14 @@ def run_id(sample: str, entries: Sequence[Entry], choices: Choices, genome: str,
 def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Result:
     """Write a row and send a message about a run that cannot start: its owner does not read logs."""
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
-    if table.create_refused(row_of(sample, run, choices), failure_class, str(error)):
-        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", advice.get(failure_class)]
-        notify.send(run, f"seqdrop run {run}: not started", [*lines, f"More: seqdrop why {run}"])
+    what_to_do = getattr(error, "what_to_do", "") or advice.get(failure_class)
+    if table.create_refused(row_of(sample, run, choices), failure_class, str(error), what_to_do):
+        lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", what_to_do]
+        try:
+            notify.send(run, f"seqdrop run {run}: not started", [*lines, f"More: seqdrop why {run}"])
+        except Exception:
+            table.release_notification(run)
+            raise
     return {"outcome": "refused", "run": run, "failure_class": failure_class, "reason": str(error)}
 
 

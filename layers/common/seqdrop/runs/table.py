@@ -20,13 +20,15 @@ from seqdrop.storage.s3 import RETRIES
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-RUNNING, WAITING = "RUNNING", "WAITING"
+RUNNING, WAITING, IGNORED = "RUNNING", "WAITING", "IGNORED"
+OF_FILES = frozenset({WAITING, IGNORED})  # the status of rows that are about files, not about runs
 PENDING = "yes"  # the value of `notify_pending`; the index of this attribute has only rows with it
-WAITING_TTL = 14 * 24 * 3600  # seconds; after this time the lone mate was most likely deleted
+FILES_TTL = 14 * 24 * 3600  # seconds; after this time the file was most likely deleted
+MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time limit of start_run
 Row = dict[str, Any]
 # The attributes of an ended run; a resumed run loses them.
 _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
-           "warnings")  # fmt: skip
+           "notify_claimed", "warnings")  # fmt: skip
 
 
 @cache
@@ -62,8 +64,11 @@ def create(row: Mapping[str, Any]) -> bool:
     return _put(new, "attribute_not_exists(#run) OR attribute_not_exists(execution)")
 
 
-def create_refused(row: Mapping[str, Any], failure_class: str, message: str) -> bool:
-    """Write the row of reads that were refused. Return True if the notification is still pending."""
+def create_refused(row: Mapping[str, Any], failure_class: str, message: str, what_to_do: str = "") -> bool:
+    """Write the row of reads that were refused. Return True for the one caller that is to send its notification.
+
+    Another caller may send it after a minute: the first one died, and Lambda repeats its event.
+    """
     refused = {
         "version": VERSION,
         **row,
@@ -72,10 +77,23 @@ def create_refused(row: Mapping[str, Any], failure_class: str, message: str) -> 
         "finished": now(),
         "class": failure_class,
         "message": message,
-        "advice": advice.get(failure_class),
+        "advice": what_to_do or advice.get(failure_class),
         "notify_pending": PENDING,
     }
-    return _put(refused, "attribute_not_exists(#run)") or is_notify_pending(str(row["run"]))
+    _put(refused, "attribute_not_exists(#run)")
+    return _claim_notification(str(row["run"]))
+
+
+def _claim_notification(run: str) -> bool:
+    """Reserve the pending notification of a run for this caller; return False if there is none or it is reserved."""
+    condition = "notify_pending = :yes AND (attribute_not_exists(notify_claimed) OR notify_claimed <= :past)"
+    values = {":yes": PENDING, ":past": int(time.time()) - MESSAGE_LEASE, ":now": int(time.time())}
+    return _try_update(run, "SET notify_claimed = :now", condition, values)
+
+
+def release_notification(run: str) -> None:
+    """Give up the reservation: the notification could not be sent, and the next caller sends it."""
+    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_claimed")
 
 
 def close(run: str, execution: str, ending: Mapping[str, Any], **expected: str) -> bool:
@@ -97,7 +115,7 @@ def is_notify_pending(run: str, **expected: str) -> bool:
 
 def clear_notify_pending(run: str) -> None:
     """Record that the notification was sent."""
-    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_pending")
+    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_pending, notify_claimed")
 
 
 def reopen(run: str, row: Mapping[str, Any], execution: str) -> bool:
@@ -131,20 +149,37 @@ def with_notify_pending() -> Iterator[Row]:
     yield from _query("by_notify_pending", Key("notify_pending").eq(PENDING))
 
 
+def with_content(content: str) -> Iterator[Row]:
+    """Yield the row of every run that reads this content (`submit.content_id`) from any place."""
+    yield from _query("by_content", Key("content").eq(content))
+
+
 def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
-    """Write the row of files that wait for others, unless it exists: `started` is written once."""
-    row = {"version": VERSION, "run": _waiting_id(bucket, names), "sample": sample, "status": WAITING}
-    expires = int(time.time()) + WAITING_TTL
-    _put({**row, "message": message, "started": now(), "expires": expires}, "attribute_not_exists(#run)")
+    """Write the row of files that wait for others, or its new message: `started` is written once."""
+    run = file_id("waiting", bucket, names)
+    row = {"version": VERSION, "run": run, "sample": sample, "status": WAITING, "message": message}
+    if not _put({**row, "started": now(), "expires": _expiry()}, "attribute_not_exists(#run)"):
+        _update(run, "SET #message = :message", {"message": message}, {"status": WAITING})
 
 
 def delete_waiting(bucket: str, names: Sequence[str]) -> None:
     """Delete the row of files that waited."""
-    run_table().delete_item(Key={"run": _waiting_id(bucket, names)})
+    run_table().delete_item(Key={"run": file_id("waiting", bucket, names)})
 
 
-def _waiting_id(bucket: str, names: Sequence[str]) -> str:
-    return "waiting-" + hashlib.sha256("\n".join((bucket, *names)).encode()).hexdigest()[:12]
+def create_ignored(run: str, sample: str, message: str) -> None:
+    """Write the row of a file, or of a copy of a run's files, that makes no run; `started` is written once."""
+    row = {"version": VERSION, "run": run, "sample": sample, "status": IGNORED, "message": message}
+    _put({**row, "started": now(), "expires": _expiry()}, "attribute_not_exists(#run)")
+
+
+def file_id(kind: str, bucket: str, names: Sequence[str]) -> str:
+    """Return the id of a row about files: `<kind>-` and a hash of their keys."""
+    return f"{kind}-" + hashlib.sha256("\n".join((bucket, *names)).encode()).hexdigest()[:12]
+
+
+def _expiry() -> int:
+    return int(time.time()) + FILES_TTL
 
 
 def _query(index: str, condition: ConditionBase) -> Iterator[Row]:
@@ -167,13 +202,21 @@ def _update(
     names = {f"#{name}": name for name in (*values, *condition, *removed)}
     new = {f":{name}": value for name, value in values.items()}
     old = {f":old_{name}": value for name, value in condition.items()}
+    equal = " AND ".join(f"#{name} = :old_{name}" for name in condition)
+    return _try_update(run, expression, equal, {**new, **old}, names)
+
+
+def _try_update(
+    run: str, expression: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> bool:
+    request: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
     try:
         run_table().update_item(
             Key={"run": run},
             UpdateExpression=expression,
-            ConditionExpression=" AND ".join(f"#{name} = :old_{name}" for name in condition),
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues={**new, **old},
+            ConditionExpression=condition,
+            ExpressionAttributeValues=dict(values),
+            **request,
         )
     except run_table().meta.client.exceptions.ConditionalCheckFailedException:
         return False

@@ -6,7 +6,8 @@ import base64
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache
 from io import BufferedIOBase
 from pathlib import Path
@@ -42,6 +43,7 @@ RETRIES = Config(retries={"mode": "standard", "max_attempts": 10})
 TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20, max_concurrency=10)
 ATTEMPTS = 3  # of a transfer whose bytes arrive damaged
 NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion"}
+ARCHIVES = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}  # GLACIER_IR can be read at once
 # Error codes that mean that bytes or parts were damaged: the whole transfer can be repeated.
 DAMAGED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody", "InvalidPart",
            "NoSuchUpload", "PreconditionFailed", "412", "InvalidRange", "416"}  # fmt: skip
@@ -78,6 +80,8 @@ class StoredObject:
     size: int  # bytes
     metadata: Mapping[str, str]
     crc64nvme: str  # base64, of the whole object; "" when S3 has none
+    modified: str = field(default="", compare=False)  # `2026-03-01 10:00 UTC`
+    archived: str = ""  # the storage class of an object that must be restored before it can be read
 
     def pin(self) -> dict[str, Any]:
         """Return the version as reads.json and receipts have it."""
@@ -120,6 +124,8 @@ class Store:
             answer["ContentLength"],
             answer["Metadata"],
             answer.get("ChecksumCRC64NVME", "") if answer.get("ChecksumType") == "FULL_OBJECT" else "",
+            _format_minute(answer["LastModified"]) if "LastModified" in answer else "",
+            _archived(answer),
         )
 
     def find(self, uri: S3Uri) -> StoredObject | None:
@@ -251,6 +257,21 @@ class Store:
         """Yield the listing entry (Key, ETag, Size, LastModified) of every object whose key begins with `prefix`."""
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from page.get("Contents", [])
+
+
+def _format_minute(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _archived(answer: Mapping[str, Any]) -> str:
+    """Return the storage class of an object that cannot be read now, from the answer to HEAD; "" if it can be read.
+
+    A restored copy has `ongoing-request="false"`. Intelligent-Tiering names its archive tier apart from the class.
+    """
+    if 'ongoing-request="false"' in answer.get("Restore", ""):
+        return ""
+    archive = answer.get("ArchiveStatus") or answer.get("StorageClass", "")
+    return archive if archive in ARCHIVES else ""
 
 
 def _repeat(attempt: Callable[[], StoredObject]) -> StoredObject:
