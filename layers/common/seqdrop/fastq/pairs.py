@@ -18,13 +18,14 @@ from seqdrop.fastq.records import LINES_PER_READ, Batch
 
 
 class Pairs:
-    """Read the pairs of one lane, once; `count` and `duplicate_names` are final when all batches are read."""
+    """Read the pairs of one lane, once; its counts are final when all batches are read."""
 
     def __init__(self, fastq_1: Path, fastq_2: Path) -> None:
         """Set the files of a lane; they are opened by `batches`."""
         self._paths = fastq_1, fastq_2
         self._label = f"{fastq_1.name} and {fastq_2.name}"
         self.count = 0
+        self.bases = 0  # of both mates
         self.duplicate_names = 0  # pairs whose name occurs earlier in their own batch, or in the first batch
         self._first_names: frozenset[bytes] = frozenset()
 
@@ -53,6 +54,7 @@ class Pairs:
                 self._check_mates(one, two)
                 self._count_duplicates(one.names)
                 self.count += len(one)
+                self.bases += sum(map(len, one.sequences)) + sum(map(len, two.sequences))
                 yield one, two
 
     def _count_error(self, *mates: Batch | None) -> BadInputError:
