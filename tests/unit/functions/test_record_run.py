@@ -85,7 +85,10 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
     }
     ((subject, text),) = aws.messages()
     assert subject == f"seqdrop run {RUN}: done"
-    warning, figures = "Warning (align): 12 names come twice.", ["reads: 400", "reads mapped: 398", "variants: 12"]
+    warning, figures = (
+        "Warning (align): 12 names come twice.",
+        ["reads: 400", "reads mapped: 398", "variants (PASS): 12"],
+    )
     assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
 
 
