@@ -14,6 +14,7 @@ from seqdrop.jobs.step import step
 MAX_DEPTH = 8000  # reads at a position, to limit memory; mpileup ignores further reads that begin there
 # mpileup finds no indels where the depth is this or more, without a word. The depth can exceed MAX_DEPTH a little.
 MAX_INDEL_DEPTH = 2 * MAX_DEPTH
+BANDS = "1,10,20"  # of the depth of the records without variants in the gVCF: bases without reads are in no record
 MIN_QUALITY = 10.0  # Phred; bcftools itself has no minimum
 # A heterozygous allele is in about half of the reads. A base that is in less than this share of enough reads is an
 # error or somatic. Not for indels: fewer of the reads that have one are aligned so.
@@ -31,7 +32,7 @@ OPTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
-    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
+    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
         options = arguments.parse_options(args.args, **OPTIONS)
         ploidy = options.ploidy or calling.fetch_ploidy(work)
@@ -55,8 +56,9 @@ def call_commands(
     """
     return (
         ["bcftools", "mpileup", "-f", inputs.reference, "-R", piece.spans, "-T", piece.targets, *quality,
-         "-B", "-d", MAX_DEPTH, "-L", MAX_INDEL_DEPTH, "-a", "FORMAT/AD,FORMAT/DP", "-Ou", inputs.bam],
-        ["bcftools", "call", "-m", "-v", "--ploidy", ploidy, "-a", "GQ", "-Ob", "-o", part, "-"],
+         "-B", "-d", MAX_DEPTH, "-L", MAX_INDEL_DEPTH, "-g", BANDS, "-a", "FORMAT/AD,FORMAT/DP", "-Ou",
+         inputs.bam],
+        ["bcftools", "call", "-m", "-g", BANDS, "--ploidy", ploidy, "-a", "GQ", "-Ob", "-o", part, "-"],
     )  # fmt: skip
 
 

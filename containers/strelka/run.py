@@ -19,7 +19,7 @@ PLOIDY_HEADER = """##fileformat=VCFv4.1
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
-    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
+    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
         options = arguments.parse_options(args.args, "--exome")
         inputs = calling.fetch_inputs(work)
@@ -38,9 +38,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                  *exome, *targets, *ploidy, "--runDir", run_dir)  # fmt: skip
         gigabytes = max(4, work.memory // 1024)  # it fails with less than 4
         work.run(run_dir / "runWorkflow.py", "-m", "local", "-j", work.vcpus, "-g", gigabytes, "--quiet")
-        calls = run_dir / "results/variants/variants.vcf.gz"
-        calling.verify_vcf(work, calls)
-        calling.normalise_and_publish(work, inputs, ["bcftools", "view", "-Ou", calls])
+        variants = run_dir / "results/variants"
+        calling.verify_vcf(work, variants / "variants.vcf.gz")
+        calls: Command = ["bcftools", "view", "-Ou", variants / "variants.vcf.gz"]
+        calling.normalise_and_publish(work, inputs, calls, variants / "genome.S1.vcf.gz")
 
 
 def write_ploidy(work: Workspace, lengths: Mapping[str, int], sample: str) -> Path:

@@ -34,7 +34,7 @@ from support.pipeline_runs import (
 def expected_keys(sample: str) -> set[str]:
     """Return the keys of a complete run, relative to its results folder."""
     outputs = ["bam", "bam.bai", "bam.md5", "vcf.gz", "vcf.gz.tbi", "vcf.gz.stats", "vcf.gz.all.stats"]
-    outputs += ["annotated.vcf.gz"]
+    outputs += ["g.vcf.gz", "g.vcf.gz.tbi", "annotated.vcf.gz"]
     outputs += ["annotated.vcf.gz.tbi", "annotated.vcf.gz.csv", "stats.txt", "stats.txt.flagstat", "stats.txt.idxstats"]
     outputs += ["report.html", "report.html.json"]
     receipts = {f"jobs/{step}.json" for step in steps.names()}

@@ -75,8 +75,8 @@ class Run:
             intervals = self.reference.parent / "panel.bed"
             (self.folder / "panel.bed").write_text(bed)
             self.put(self.folder / "panel.bed", intervals)
-        vcf = self.results / "NA12878.vcf.gz"
-        caller.main(self.argv(sample="NA12878", intervals=intervals, bam=bam, vcf=vcf, **more))
+        outputs = {"vcf": self.results / "NA12878.vcf.gz", "gvcf": self.results / "NA12878.g.vcf.gz"}
+        caller.main(self.argv(sample="NA12878", intervals=intervals, bam=bam, **outputs, **more))
 
     def query(self, name: str, columns: str, *options: str) -> list[str]:
         """Return columns of a result of this run, line by line."""
@@ -183,6 +183,7 @@ def test_a_caller_finds_variants_in_all_pieces_or_in_the_intervals(
     monkeypatch.setattr(calling, "MIN_PIECE_SIZE", 100)
     monkeypatch.setattr(calling, "MIN_PIECE_SIZE_OF_TARGETS", 30)
     run.call(caller, put_reads_with_variants(run, contig, [100, 200, 300]), bed.format(contig=contig))
+    assert s3.store().find(run.results / "NA12878.g.vcf.gz.tbi")
     assert run.query("NA12878.vcf.gz", "%CHROM %POS0 %FILTER [%GT]\n") == [
         f"{contig} {position} PASS 1/1" for position in expected
     ]
@@ -276,6 +277,22 @@ def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: Run)
     assert (genotype, sum(reads)) == ("0/1", int(depth))
     assert int(quality) > 20
     assert float(share) == pytest.approx(reads[1] / sum(reads), abs=0.001)
+
+
+def test_the_gvcf_tells_bases_without_a_variant_from_bases_without_reads(run: Run) -> None:
+    """Reads cover the first 400 of 1,000 bases, with a variant in the middle."""
+    run.put_genome({"chr1": DEEP})
+    sample = DEEP[:200] + ("A" if DEEP[200] == "C" else "C") + DEEP[201:]
+    starts = [start for start in range(0, 301, 10) for _ in range(3)]
+    records = [sam_record(f"r{n}", "chr1", start, sample[start : start + 100]) for n, start in enumerate(starts)]
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, "".join(records)))
+    covered = list[int]()
+    for line in run.query("NA12878.g.vcf.gz", "%POS %END %ALT [%GT]\n"):
+        first, last, alt, genotype = line.split()
+        covered += range(int(first), int(last) + 1)
+        assert (alt, genotype) == ((".", "0/0") if first != "201" else (sample[200], "1/1"))
+    assert covered == list(range(1, 401))
+    assert run.query("NA12878.vcf.gz", "%POS %ALT\n") == [f"201 {sample[200]}"]
 
 
 def test_two_alleles_at_a_site_keep_their_genotype(run: Run) -> None:

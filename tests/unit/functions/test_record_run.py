@@ -69,7 +69,7 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
     assert written
     assert (written["complete"], written["missing"], written["execution"]) == (True, [], request["execution"])
     assert [output["uri"] for output in written["outputs"]] == [
-        PLAN[word] for word in ("bam", "vcf", "annotated_vcf", "stats", "report")
+        PLAN[word] for word in ("bam", "vcf", "gvcf", "annotated_vcf", "stats", "report")
     ]
     assert written["warnings"] == [{"step": "align", **WARNING}]
     recorded = row(aws)

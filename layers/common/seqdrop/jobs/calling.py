@@ -16,7 +16,7 @@ from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 
-INTERFACE = ("sample", "reference", "intervals", "bam", "vcf")
+INTERFACE = ("sample", "reference", "intervals", "bam", "vcf", "gvcf")
 MAX_BED_SIZE = 256 << 20  # bytes; a BED file of all human exons has 10 MB
 BED_COLUMNS = 3  # contig, start and end; the other columns are not read
 # The empty block at the end of every BGZF file (SAM specification, 4.1.2): without it the file is truncated.
@@ -179,19 +179,23 @@ def fetch_ploidy(work: Workspace) -> int:
 def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Sequence[Filter]) -> None:
     """Call all pieces in parallel, then normalise, filter and publish the calls.
 
-    `call` runs a caller on one piece and returns its VCF or BCF file.
+    `call` runs a caller on one piece and returns its gVCF as VCF or BCF.
     """
     parts = work.processes.run_parallel(call, write_pieces(work, inputs), work.vcpus)
-    file_list = work / "parts.txt"
+    file_list, gvcf = work / "parts.txt", work / "sites.g.vcf.gz"
     file_list.write_text("".join(f"{part}\n" for part in parts))
-    normalise_and_publish(work, inputs, ["bcftools", "concat", "--file-list", file_list, "-Ou"], filters)
+    work.run("bcftools", "concat", "--file-list", file_list, "-Oz", "-o", gvcf)
+    # -m2: the records that have an alternate allele
+    normalise_and_publish(work, inputs, ["bcftools", "view", "-m2", "-Ou", gvcf], gvcf, filters)
 
 
-def normalise_and_publish(work: Workspace, inputs: Inputs, source: Command, filters: Sequence[Filter] = ()) -> None:
-    """Left-align the calls that `source` writes, mark those that match a filter, and publish the VCF.
+def normalise_and_publish(
+    work: Workspace, inputs: Inputs, calls: Command, gvcf: Path, filters: Sequence[Filter] = ()
+) -> None:
+    """Left-align the calls that a command writes, mark those that match a filter, and publish VCF and gVCF.
 
     No call is removed: the FILTER column has the names of the filters that it matches, or PASS. Alleles of one site
-    stay in one record, so that it has the genotype of the sample (`1/2`).
+    stay in one record, so that it has the genotype of the sample (`1/2`). The gVCF is published as the caller wrote it.
     """
     vcf = work / "calls.vcf.gz"
     soft: list[Command] = [
@@ -199,12 +203,12 @@ def normalise_and_publish(work: Workspace, inputs: Inputs, source: Command, filt
     ]
     work.processes.pipe(
         None,
-        source,
+        calls,
         ["bcftools", "norm", "-f", inputs.reference, "-Ou", "-"],
         *soft,
         ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"],
     )
-    publish(work, vcf)
+    publish(work, vcf, gvcf)
 
 
 def count_records(work: Workspace, vcf: Path) -> int:
@@ -222,9 +226,14 @@ def verify_vcf(work: Workspace, vcf: Path) -> int:
     return count_records(work, vcf)
 
 
-def publish(work: Workspace, vcf: Path) -> None:
-    """Verify the VCF, then publish it with its index and the statistics for the report: of PASS, and of all calls."""
+def publish(work: Workspace, vcf: Path, gvcf: Path) -> None:
+    """Verify the gVCF and the VCF, then publish them with their indexes and the statistics for the report.
+
+    There are two statistics: of the calls with PASS, and of all.
+    """
     work.version("bcftools")
+    verify_vcf(work, gvcf)
+    work.publish(gvcf, "gvcf", ".tbi")
     work.counts["variants_all"] = verify_vcf(work, vcf)
     all_calls, passed = vcf.with_name(f"{vcf.name}.all.stats"), vcf.with_name(f"{vcf.name}.stats")
     work.run("bcftools", "stats", vcf, stdout=all_calls)
