@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                      "-s", sheet, *tuning, "--output-directory", work / "isaac",
                      "--temp-directory", work / "temp")  # fmt: skip
         # Isaac gives every read the length of the first one of its lane: it cuts longer reads and pads shorter ones.
-        alignment.publish(work, work / "isaac/Projects/default" / args.sample / "sorted.bam", padded=True)
+        bam, statistics = work / "isaac/Projects/default" / args.sample / "sorted.bam", work / "isaac/Stats"
+        alignment.publish(work, bam, padded=True, statistics=sorted(statistics.glob("*.xml")))
 
 
 def is_uncompressed(fastq: Path) -> bool:

@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         variants = run_dir / "results/variants"
         calling.verify_vcf(work, variants / "variants.vcf.gz")
         calls: Command = ["bcftools", "view", "-Ou", variants / "variants.vcf.gz"]
-        calling.normalise_and_publish(work, inputs, calls, variants / "genome.S1.vcf.gz")
+        statistics = sorted((run_dir / "results/stats").glob("runStats.*"))
+        calling.normalise_and_publish(work, inputs, calls, variants / "genome.S1.vcf.gz", statistics=statistics)
 
 
 def write_ploidy(work: Workspace, lengths: Mapping[str, int], sample: str) -> Path:

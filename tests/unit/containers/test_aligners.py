@@ -94,6 +94,8 @@ def test_all_reads_of_a_good_pair_are_in_the_bam(
     expected = {"reads": 2 * PAIRS, "primary_records": 2 * PAIRS, "bases": 200 * PAIRS, "primary_bases": 200 * PAIRS}
     assert receipt["counts"] == {**expected, **known}
     assert receipt["warnings"] == []
+    statistics = s3.store().find(run.results / "NA12878.bam.DemultiplexingStats.xml")
+    assert (statistics is not None) == (main is isaac.main)
 
 
 def trim(reads: list[Record], *lengths: int) -> list[Record]:

@@ -213,6 +213,12 @@ def test_strelka_calls_with_the_ploidy_of_the_reference(run: Run) -> None:
     assert run.query("NA12878.vcf.gz", "[%GT]\n") == ["1"]
 
 
+def test_the_statistics_of_strelka_are_published(run: Run) -> None:
+    run.call(strelka, put_reads_with_variants(run, "chr1", [100]))
+    names = {name for name in s3.store().list_names(run.results) if "runStats" in name}
+    assert names == {"NA12878.vcf.gz.runStats.tsv", "NA12878.vcf.gz.runStats.xml"}
+
+
 DEEP = bases(1_000, seed=9)  # a genome
 SITE = 500  # the base (from 0) of it at which the sample differs
 ONE, TWO = [base for base in "ACGT" if base != DEEP[SITE]][:2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from seqdrop.fastq.pairs import Pairs
 from seqdrop.fastq.records import Batch
 from seqdrop.jobs import arguments, bam_counts
 from seqdrop.jobs.processes import Command
-from seqdrop.jobs.workspace import Workspace, write_md5
+from seqdrop.jobs.workspace import Workspace, name_companions, write_md5
 from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -95,7 +95,7 @@ def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_
     publish(work, bam)
 
 
-def publish(work: Workspace, bam: Path, *, padded: bool = False) -> None:
+def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Iterable[Path] = ()) -> None:
     """Verify that the BAM has every read once with all its bases, then publish it with its index and checksum.
 
     `padded`: the aligner adds N to short reads, so the known bases are compared, which `verify_alongside` counts.
@@ -113,7 +113,7 @@ def publish(work: Workspace, bam: Path, *, padded: bool = False) -> None:
     if bases != work.counts[kind]:
         raise JobError("TOOL_FAILED", f"{work.counts[kind]} bases went in but {bases} came out: the aligner cut reads")
     write_md5(bam, work.args.bam.name)
-    work.publish(bam, "bam", ".bai", ".md5")
+    work.publish(bam, "bam", ".bai", ".md5", *name_companions(statistics, bam))
 
 
 def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import arguments
 from seqdrop.jobs.processes import Command
-from seqdrop.jobs.workspace import Workspace
+from seqdrop.jobs.workspace import Workspace, name_companions
 from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 
@@ -190,12 +190,18 @@ def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Pa
 
 
 def normalise_and_publish(
-    work: Workspace, inputs: Inputs, calls: Command, gvcf: Path, filters: Sequence[Filter] = ()
+    work: Workspace,
+    inputs: Inputs,
+    calls: Command,
+    gvcf: Path,
+    filters: Sequence[Filter] = (),
+    statistics: Iterable[Path] = (),
 ) -> None:
     """Left-align the calls that a command writes, mark those that match a filter, and publish VCF and gVCF.
 
     No call is removed: the FILTER column has the names of the filters that it matches, or PASS. Alleles of one site
-    stay in one record, so that it has the genotype of the sample (`1/2`). The gVCF is published as the caller wrote it.
+    stay in one record, so that it has the genotype of the sample (`1/2`). The gVCF and the statistics are published as
+    the caller wrote them.
     """
     vcf = work / "calls.vcf.gz"
     soft: list[Command] = [
@@ -208,7 +214,7 @@ def normalise_and_publish(
         *soft,
         ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"],
     )
-    publish(work, vcf, gvcf)
+    publish(work, vcf, gvcf, name_companions(statistics, vcf))
 
 
 def count_records(work: Workspace, vcf: Path) -> int:
@@ -226,7 +232,7 @@ def verify_vcf(work: Workspace, vcf: Path) -> int:
     return count_records(work, vcf)
 
 
-def publish(work: Workspace, vcf: Path, gvcf: Path) -> None:
+def publish(work: Workspace, vcf: Path, gvcf: Path, companions: Iterable[str] = ()) -> None:
     """Verify the gVCF and the VCF, then publish them with their indexes and the statistics for the report.
 
     There are two statistics: of the calls with PASS, and of all.
@@ -239,7 +245,7 @@ def publish(work: Workspace, vcf: Path, gvcf: Path) -> None:
     work.run("bcftools", "stats", vcf, stdout=all_calls)
     work.run("bcftools", "stats", "-f", "PASS", vcf, stdout=passed)
     work.counts["variants"] = count_in_stats(passed)
-    work.publish(vcf, "vcf", ".tbi", ".stats", ".all.stats")
+    work.publish(vcf, "vcf", ".tbi", ".stats", ".all.stats", *companions)
 
 
 def count_in_stats(stats: Path) -> int:
