@@ -11,7 +11,9 @@ from seqdrop.jobs.calling import Filter
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 
-MAX_DEPTH = 8000  # reads at a position, to limit memory; mpileup ignores further reads that begin there
+# Reads at a position, to limit memory. mpileup ignores further reads that begin there: with a limit below the depth of
+# amplicons, those of the second of two overlapping amplicons, and the variants that only they show.
+MAX_DEPTH = 100_000
 # mpileup finds no indels where the depth is this or more, without a word. The depth can exceed MAX_DEPTH a little.
 MAX_INDEL_DEPTH = 2 * MAX_DEPTH
 BANDS = "1,10,20"  # of the depth of the records without variants in the gVCF: bases without reads are in no record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import tarfile
@@ -246,8 +247,8 @@ def put_deep_reads(run: Run, depth: int, *alleles: tuple[int, str]) -> S3Uri:
     return run.put_bam({"chr1": 1_000}, "".join(records))
 
 
-def sam_record(name: str, contig: str, start: int, text: str, cigar: str = "100M") -> str:
-    return f"{name}\t0\t{contig}\t{start + 1}\t60\t{cigar}\t*\t0\t0\t{text}\t{'I' * len(text)}\tRG:Z:1\n"
+def sam_record(name: str, contig: str, start: int, text: str, cigar: str = "100M", quality: str = "I") -> str:
+    return f"{name}\t0\t{contig}\t{start + 1}\t60\t{cigar}\t*\t0\t0\t{text}\t{quality * len(text)}\tRG:Z:1\n"
 
 
 SAME = (1, DEEP[SITE])
@@ -263,6 +264,27 @@ def test_a_planted_indel_is_called_at_every_depth(run: Run, depth: int, allele: 
     assert abs(int(position) - SITE - 1) <= 3  # left-aligned
     assert (len(alt) - len(ref), filters, genotype) == (size, "PASS", "0/1")
     assert int(reads) > 0.7 * depth
+
+
+def test_the_second_of_two_deep_amplicons_that_overlap_is_read(run: Run) -> None:
+    """With a limit below the depth, mpileup ignores all reads that begin where the first amplicon still has its own."""
+    run.put_genome({"chr1": DEEP})
+    sample = DEEP[:SITE] + ONE + DEEP[SITE + 1 :]
+    starts = [start for start in (SITE - 130, SITE - 50) for _ in range(9_000)]  # the first one ends before the site
+    records = [sam_record(f"r{n}", "chr1", start, sample[start : start + 100]) for n, start in enumerate(starts)]
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, "".join(records)))
+    assert run.query("NA12878.vcf.gz", "%POS %FILTER [%GT %DP]\n") == [f"{SITE + 1} PASS 1/1 9000"]
+
+
+def test_amplicons_of_the_reference_itself_have_no_calls(run: Run) -> None:
+    """1,000 reads at every base, of which one base in a hundred is an error, with the ploidy of a virus."""
+    run.put_genome({"chr1": DEEP}, ploidy=1)
+    errors, records = random.Random(5), list[str]()  # noqa: S311
+    for start in [start for start in range(0, 901, 60) for _ in range(600)]:
+        text = "".join(errors.choice("ACGT") if errors.random() < 0.01 else base for base in DEEP[start : start + 100])
+        records.append(sam_record(f"r{len(records)}", "chr1", start, text, quality="5"))
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, "".join(records)))
+    assert run.query("NA12878.vcf.gz", "%POS %REF %ALT\n", "-i", 'FILTER="PASS"') == []
 
 
 def test_no_call_is_removed_and_every_call_has_the_filters_that_it_matches(run: Run) -> None:
