@@ -90,6 +90,16 @@ def test_measles_variants_are_annotated_from_genbank(stack: Stack, tmp_path: Pat
     )
 
 
+def test_case_12_many_contigs_cost_what_one_pass_costs(stack: Stack) -> None:
+    """1,000 scaffolds, 40 of them with reads and a variant each."""
+    folder = DATA / "cases/12-many-contigs"
+    prepare_files(stack, folder / "c1000.fa.gz", None, "scaffolds")
+    row = run_pair(stack, (folder / "C1000_R1.fastq.gz", folder / "C1000_R2.fastq.gz"), "C1000", reference="scaffolds")
+    assert (row["status"], row["variants"]) == ("SUCCEEDED", 40)
+    [call] = [job for job in fetch_json(stack, row, "manifest.json")["jobs"] if job["step"] == "call"]
+    assert call["seconds"] < 30  # two programs for each contig took 90 s
+
+
 def unusual_pairs() -> list[Any]:
     """Return the rows of the table of unusual and invalid pairs."""
     table = DATA / "awkward/derived/expected.tsv"
