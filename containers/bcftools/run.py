@@ -1,4 +1,4 @@
-"""Call variants with bcftools: mpileup and call for every region, on all cores."""
+"""Call variants with bcftools: mpileup and call for every piece of the genome, on all cores."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqdrop.jobs import arguments, calling
+from seqdrop.jobs.calling import Filter
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 
-MAX_DEPTH = 1000  # reads at a position: more do not change a genotype
+# Reads at a position, to limit memory. mpileup ignores further reads that begin there: with a limit below the depth of
+# amplicons, those of the second of two overlapping amplicons, and the variants that only they show.
+MAX_DEPTH = 100_000
+# mpileup finds no indels where the depth is this or more, without a word. The depth can exceed MAX_DEPTH a little.
+MAX_INDEL_DEPTH = 2 * MAX_DEPTH
+BANDS = "1,10,20"  # of the depth of the records without variants in the gVCF: bases without reads are in no record
 MIN_QUALITY = 10.0  # Phred; bcftools itself has no minimum
-# A heterozygous allele is in about half of the reads. If it is in less than this share of enough reads, it is an
-# error or somatic.
+# A heterozygous allele is in about half of the reads. A base that is in less than this share of enough reads is an
+# error or somatic. Not for indels: fewer of the reads that have one are aligned so.
 MIN_SHARE, ENOUGH_READS = 0.2, 20
 
 # Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads.
 OPTIONS = {
-    "ploidy": arguments.integer(1, 12),
+    "ploidy": arguments.integer(1, calling.MAX_PLOIDY),
     "min_mq": arguments.integer(0, 254),
     "min_bq": arguments.integer(0, 93),
     "min_quality": arguments.number(0, 10_000),
@@ -28,33 +34,44 @@ OPTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
-    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
+    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
         options = arguments.parse_options(args.args, **OPTIONS)
+        ploidy = options.ploidy or calling.fetch_ploidy(work)
         inputs = calling.fetch_inputs(work)
-        targets: Command = ["-T", inputs.targets] if inputs.targets else []
         quality = arguments.tool_options(options, min_mq="-q", min_bq="-Q")
-        ploidy = arguments.tool_options(options, ploidy="--ploidy")
 
-        def call(region: calling.Region) -> Path:
-            part = region.bed.with_suffix(".bcf")
-            work.processes.pipe(
-                None,
-                ["bcftools", "mpileup", "-f", inputs.reference, "-R", region.bed, *targets, *quality,
-                 "-d", MAX_DEPTH, "-a", "AD,DP", "-Ou", inputs.bam],
-                ["bcftools", "call", "-m", "-v", *ploidy, "-Ob", "-o", part, "-"],
-            )  # fmt: skip
+        def call(piece: calling.Piece) -> Path:
+            part = piece.targets.with_suffix(".bcf")
+            work.processes.pipe(None, *call_commands(inputs, piece, part, quality, ploidy))
             return part
 
-        calling.call_and_publish(work, inputs, call, exclude=exclude_filter(options))
+        calling.call_and_publish(work, inputs, call, filters(options))
 
 
-def exclude_filter(options: argparse.Namespace) -> str:
-    """Return the bcftools expression of the calls to omit."""
+def call_commands(
+    inputs: calling.Inputs, piece: calling.Piece, part: Path, quality: Sequence[str], ploidy: int
+) -> tuple[Command, Command]:
+    """Return the commands that call the variants of one piece.
+
+    -B: without base alignment qualities, which cost more true SNPs than they avoid false ones (docs/tools.md).
+    """
+    return (
+        ["bcftools", "mpileup", "-f", inputs.reference, "-R", piece.spans, "-T", piece.targets, *quality,
+         "-B", "-d", MAX_DEPTH, "-L", MAX_INDEL_DEPTH, "-g", BANDS, "-a", "FORMAT/AD,FORMAT/DP", "-Ou",
+         inputs.bam],
+        ["bcftools", "call", "-m", "-g", BANDS, "--ploidy", ploidy, "-a", "GQ", "-Ob", "-o", part, "-"],
+    )  # fmt: skip
+
+
+def filters(options: argparse.Namespace) -> list[Filter]:
+    """Return the soft filters: LowQual for all calls, LowShare for heterozygous SNPs."""
     quality = MIN_QUALITY if options.min_quality is None else options.min_quality
     share = MIN_SHARE if options.min_share is None else options.min_share
-    reads = "(AD[0:0]+AD[0:1])"
-    return f'QUAL<{quality} || (GT="het" && {reads}>={ENOUGH_READS} && AD[0:1]<{share}*{reads})'
+    reads = "SUM(FORMAT/AD)"
+    rarest = "MIN(FORMAT/AD[0:1-])"  # of the alternate alleles; a genotype has two or one
+    low_share = f'TYPE="snp" && GT="het" && {reads}>={ENOUGH_READS} && {rarest}<{share}*{reads}'
+    return [Filter("LowQual", f"QUAL<{quality}"), Filter("LowShare", low_share)]
 
 
 if __name__ == "__main__":

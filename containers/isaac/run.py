@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                      "-m", memory, "-j", work.vcpus, "--use-bases-mask", "y*,y*", "--variable-read-length", "yes",
                      "-s", sheet, *tuning, "--output-directory", work / "isaac",
                      "--temp-directory", work / "temp")  # fmt: skip
-        alignment.publish(work, work / "isaac/Projects/default" / args.sample / "sorted.bam")
+        # Isaac gives every read the length of the first one of its lane: it cuts longer reads and pads shorter ones.
+        bam, statistics = work / "isaac/Projects/default" / args.sample / "sorted.bam", work / "isaac/Stats"
+        alignment.publish(work, bam, padded=True, statistics=sorted(statistics.glob("*.xml")))
 
 
 def is_uncompressed(fastq: Path) -> bool:

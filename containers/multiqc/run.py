@@ -13,21 +13,26 @@ from seqdrop.plan import layout, steps
 from seqdrop.storage import s3
 from seqdrop.text import count_warnings
 
+ALL_CALLS = "_all_calls"  # after the sample: the statistics of all calls are a row of their own
 # The inputs of the report: companions of planned outputs, and the file name endings by which MultiQC recognises them.
 SOURCES = (
     ("stats", "", ".samtools_stats.txt"),
     ("stats", ".flagstat", ".flagstat.txt"),
     ("stats", ".idxstats", ".idxstats.txt"),
     ("vcf", ".stats", ".bcftools_stats.txt"),
+    ("vcf", ".all.stats", f"{ALL_CALLS}.bcftools_stats.txt"),
     ("annotated_vcf", ".csv", ".snpeff.csv"),
 )
 CONFIG = {
     "use_filename_as_sample_name": True,  # one row for the sample, not one for each file about it
     # In place of MultiQC's own lists, which cut names: of `HG002.trimmed-10-reads`, they leave `HG002`.
-    "fn_clean_exts": [{"type": "regex", "pattern": f"{re.escape(ending)}$"} for _, _, ending in SOURCES],
+    "fn_clean_exts": [
+        {"type": "regex", "pattern": f"{re.escape(ending.removeprefix(ALL_CALLS))}$"} for _, _, ending in SOURCES
+    ],
     "fn_clean_trim": [],
     "module_order": ["samtools", "bcftools", "snpeff"],  # the order of the steps
-    "intro_text": "Alignment, variants and their effects.",
+    "intro_text": "Alignment, variants and their effects. Variants are those with PASS; the row with '_all_calls' has "
+    "the others too. Effects are of all calls.",
     "show_analysis_paths": False,  # the directory is removed when the job ends
 }
 

@@ -14,6 +14,7 @@ from seqdrop.storage import s3
 # What snpEff writes into ANN where genes or genome do not fit, so that the effect is likely to be wrong.
 DOUBTFUL = ("ERROR_", "WARNING_REF_DOES_NOT_MATCH_GENOME", "WARNING_TRANSCRIPT_MULTIPLE_STOP_CODONS")
 MAX_DOUBTFUL = 0.02  # of the variants; a few genes with odd frames are in every annotation
+SPLIT_TAG = "SITE"  # INFO of a split record: CHROM|POS|REF|ALT|number of its allele, as called
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse(argv, __doc__, "reference", "vcf", "annotated_vcf")
     with step("annotate", args) as work:
         arguments.parse_options(args.args)
-        vcf = work.fetch(args.vcf, ".tbi", name="calls.vcf.gz")
+        vcf = split_alleles(work, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
         if s3.store().find(database):
@@ -30,11 +31,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             copy_unannotated(work, vcf, annotated)
         work.version("bcftools")
-        work.counts["variants"] = calling.verify_vcf(work, annotated)
-        calls = calling.count_records(work, vcf)
-        if work.counts["variants"] != calls:
-            raise JobError("TOOL_FAILED", f"{calls} calls went in but {work.counts['variants']} came out")
+        alleles, work.counts["alleles"] = calling.verify_vcf(work, vcf), calling.verify_vcf(work, annotated)
+        if work.counts["alleles"] != alleles:
+            raise JobError("TOOL_FAILED", f"{alleles} alleles went in but {work.counts['alleles']} came out")
         work.publish(annotated, "annotated_vcf", ".tbi", ".csv")
+
+
+def split_alleles(work: Workspace, vcf: Path) -> Path:
+    """Write one record for each allele of a VCF, left-aligned, with the original record of each split one."""
+    reference, split = work.fetch_reference(".fai"), work / "alleles.vcf.gz"
+    work.run("bcftools", "norm", "-m", "-any", "-f", reference, "--old-rec-tag", SPLIT_TAG, "-Oz1", "-o", split, vcf)
+    return split
 
 
 def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> None:

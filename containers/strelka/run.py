@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from seqdrop.jobs import arguments, calling
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
+from seqdrop.jobs.workspace import Workspace
+
+# The copy number of every contig, as Strelka's option --ploidy takes it; a record is for the bases after POS to END.
+PLOIDY_HEADER = """##fileformat=VCFv4.1
+##INFO=<ID=END,Number=1,Type=Integer,Description="Last base">
+##FORMAT=<ID=CN,Number=1,Type=Integer,Description="Copy number">
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
-    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf out
+    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
         options = arguments.parse_options(args.args, "--exome")
         inputs = calling.fetch_inputs(work)
         work.version("configureStrelkaGermlineWorkflow.py")
         exome: Command = ["--exome"] if options.exome else []
+        ploidy: Command = []
+        if calling.fetch_ploidy(work) == 1:
+            ploidy = ["--ploidy", write_ploidy(work, calling.contig_lengths(inputs.reference), args.sample)]
         targets: Command = []
         if inputs.targets:
             work.run("bgzip", inputs.targets)
@@ -24,10 +35,26 @@ def main(argv: Sequence[str] | None = None) -> None:
             targets = ["--callRegions", f"{inputs.targets}.gz"]
         run_dir = work / "strelka"  # it can be neither moved nor configured twice
         work.run("configureStrelkaGermlineWorkflow.py", "--bam", inputs.bam, "--referenceFasta", inputs.reference,
-                 *exome, *targets, "--runDir", run_dir)  # fmt: skip
+                 *exome, *targets, *ploidy, "--runDir", run_dir)  # fmt: skip
         gigabytes = max(4, work.memory // 1024)  # it fails with less than 4
         work.run(run_dir / "runWorkflow.py", "-m", "local", "-j", work.vcpus, "-g", gigabytes, "--quiet")
-        calling.publish(work, run_dir / "results/variants/variants.vcf.gz")
+        variants = run_dir / "results/variants"
+        calling.verify_vcf(work, variants / "variants.vcf.gz")
+        calls: Command = ["bcftools", "view", "-Ou", variants / "variants.vcf.gz"]
+        statistics = sorted((run_dir / "results/stats").glob("runStats.*"))
+        calling.normalise_and_publish(work, inputs, calls, variants / "genome.S1.vcf.gz", statistics=statistics)
+
+
+def write_ploidy(work: Workspace, lengths: Mapping[str, int], sample: str) -> Path:
+    """Write a VCF that says that all contigs are haploid; return its path."""
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", sample]
+    contigs = [f"##contig=<ID={name},length={length}>\n" for name, length in lengths.items()]
+    records = [f"{name}\t1\t.\tN\t<CNV>\t.\tPASS\tEND={length}\tCN\t1\n" for name, length in lengths.items()]
+    vcf = work / "ploidy.vcf"
+    vcf.write_text("".join([PLOIDY_HEADER, *contigs, "\t".join(columns) + "\n", *records]))
+    work.run("bgzip", vcf)
+    work.run("tabix", "-p", "vcf", f"{vcf}.gz")
+    return Path(f"{vcf}.gz")
 
 
 if __name__ == "__main__":

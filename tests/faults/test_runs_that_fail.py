@@ -158,7 +158,7 @@ def scratch_of(process: Path) -> Path:
     return Path(folder)
 
 
-ADDRESSES = {"results", "reads", "bam", "stats", "vcf", "annotated_vcf", "report", "manifest"}
+ADDRESSES = {"results", "reads", "bam", "stats", "vcf", "gvcf", "annotated_vcf", "report", "manifest"}
 USAGE = 64  # exit code of a job that refuses its command line
 
 

@@ -264,6 +264,32 @@ DEVICE = pytest.param(
 )
 
 
+CUT_READS = """
+from seqdrop.jobs import alignment
+sam = "@HD\\tVN:1.6\\tSO:coordinate\\n@SQ\\tSN:c\\tLN:99\\n"
+sam += "r\\t0\\tc\\t1\\t60\\t35M\\t*\\t0\\t0\\t" + 35 * "A" + "\\t*\\n"
+(work / "aligned.sam").write_text(sam)
+out = work / "aligned.bam"
+work.run("samtools", "view", "--write-index", "-o", f"{out}##idx##{out}.bai", work / "aligned.sam")
+work.counts |= {"reads": 1, "bases": 148}
+alignment.publish(work, out)
+"""
+
+
+@case(
+    happens="The aligner cuts reads, as Isaac does with reads that are longer than the first one, and exits with 0.",
+    see="`FAILED`, `TOOL_FAILED`, the number of bases in the reads and in the BAM.",
+    does="Counts the bases of all reads, as well as the reads, and publishes nothing.",
+    do="Use `bwa_mem3` or `bwa`, or give Isaac reads of one length.",
+)
+def test_an_aligner_that_cuts_reads_is_a_failure(batch: Batch) -> None:
+    code, log = batch.run(CUT_READS)
+    verdict = batch.verdict()
+    assert (code, verdict["class"]) == (70, "TOOL_FAILED"), log
+    assert verdict["message"] == "148 bases went in but 35 came out: the aligner cut reads"
+    assert batch.written() == ["failures/align.1.2.json"]
+
+
 @case(
     happens="A tool leaves links to other folders, devices, or too many files.",
     see="`FAILED`, `TOOL_FAILED`, the kind of file and its path.",

@@ -138,7 +138,7 @@ def prepare(stack: Stack, sample: Sample) -> None:
     prepare_files(stack, sample.material.fasta, sample.material.genes, "demo")
 
 
-def prepare_files(stack: Stack, fasta: Path, genes: Path, name: str) -> None:
+def prepare_files(stack: Stack, fasta: Path, genes: Path | None, name: str) -> None:
     """Prepare a reference; the same files under the same name are prepared once."""
     reference.prepare(stack, Source.of(fasta, genes, name))
 

@@ -65,7 +65,7 @@ def _annotated_variants(result: RunResult) -> Path:
 
 def _table(comparison: Comparison) -> Table:
     effects = comparison.effects_agreed + len(comparison.effects_disagreed)
-    table = Table(title="Variants", title_justify="left", show_header=False)
+    table = Table(title="Variants (calls with PASS)", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_column()

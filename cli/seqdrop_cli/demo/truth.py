@@ -71,13 +71,15 @@ def site(planted: PlantedVariant) -> Site:
 
 
 def read_calls(path: Path) -> dict[Site, Call]:
-    """Read the variants of a VCF, plain or bgzipped, with the genotypes of its first sample."""
+    """Read the variants of a VCF that pass all filters, plain or bgzipped, with the genotypes of its first sample."""
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         return dict(_calls(line.rstrip("\n").split("\t") for line in file if not line.startswith("#")))
 
 
 def _calls(rows: Iterator[list[str]]) -> Iterator[tuple[Site, Call]]:
-    for contig, position, _, ref, alts, _, _, info, *sample in rows:
+    for contig, position, _, ref, alts, _, filters, info, *sample in rows:
+        if filters not in {"PASS", "."}:  # ".": without filters, as in a truth set
+            continue
         genotype = sample[1].split(":")[0].replace("|", "/").split("/") if sample else []
         for number, alt in enumerate(alts.split(","), start=1):
             alleles = sorted("1" if allele == str(number) else "0" for allele in genotype)

@@ -40,6 +40,7 @@ PLAN = layout.plan(
     Choices(reference="hg38"),
     results_bucket="results",
     reference_bucket="references",
+    genome="",
     jobs={
         "align": size("8", "16000"),
         "call": size("8", "12000"),

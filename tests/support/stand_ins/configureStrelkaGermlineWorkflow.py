@@ -13,10 +13,11 @@ parser.add_argument("--bam", type=Path, required=True)
 parser.add_argument("--referenceFasta", type=Path, required=True)
 parser.add_argument("--callRegions", type=Path)
 parser.add_argument("--exome", action="store_true")
+parser.add_argument("--ploidy", type=Path)
 parser.add_argument("--runDir", type=Path, required=True)
 args = parser.parse_args()
 needed = [Path(f"{args.bam}.bai"), Path(f"{args.referenceFasta}.fai")]
-needed += [Path(f"{args.callRegions}.tbi")] if args.callRegions else []
+needed += [Path(f"{path}.tbi") for path in (args.callRegions, args.ploidy) if path]
 for path in needed:
     if not path.exists():
         parser.error(f"missing index: {path}")
@@ -44,9 +45,15 @@ out.mkdir(parents=True)
 vcf = out / "variants.vcf.gz"
 inputs = ["-f", {str(args.referenceFasta.resolve())!r}, *{regions!r}, "-Ou", {str(args.bam.resolve())!r}]
 pile = subprocess.Popen(["bcftools", "mpileup", *inputs], stdout=subprocess.PIPE)
-subprocess.run(["bcftools", "call", "-mv", "-Oz", "-o", str(vcf), "-"], stdin=pile.stdout, check=True)
+call = ["bcftools", "call", "-mv", "--ploidy", {"1" if args.ploidy else "2"!r}, "-Ou", "-"]
+calls = subprocess.Popen(call, stdin=pile.stdout, stdout=subprocess.PIPE)
+mark = ["bcftools", "filter", "-s", "LowGQX", "-e", "QUAL<20", "-Oz", "-o", str(vcf), "-"]
+subprocess.run(mark, stdin=calls.stdout, check=True)
 subprocess.run(["bcftools", "index", "--tbi", str(vcf)], check=True)
 (out / "genome.S1.vcf.gz").write_bytes(vcf.read_bytes())
 (out / "genome.vcf.gz").symlink_to("genome.S1.vcf.gz")
+(run / "results/stats").mkdir()
+for name in ("runStats.tsv", "runStats.xml"):
+    (run / "results/stats" / name).write_text(name)
 """)
 script.chmod(0o755)

@@ -44,12 +44,13 @@ def test_a_site_has_its_shortest_form() -> None:
     assert truth.trimmed("c", 10, "CAG", "CTG") == ("c", 11, "A", "T")
 
 
-def test_a_gzipped_vcf_is_read_with_genotypes_and_the_most_severe_effect(tmp_path: Path) -> None:
+def test_calls_without_a_filter_are_read_with_genotypes_and_the_most_severe_effect(tmp_path: Path) -> None:
     rows = [
         "##fileformat=VCFv4.2",
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS",
         "c\t100\t.\tA\tG\t60\t.\tDP=9;ANN=G|stop_gained&splice_region_variant|HIGH|x,G|upstream|LOW|y\tGT:AD\t1|0:4,5",
-        "c\t200\t.\tC\tA,T\t60\t.\tDP=9\tGT\t1/2",
+        "c\t200\t.\tC\tA,T\t60\tPASS\tDP=9\tGT\t1/2",
+        "c\t300\t.\tC\tA\t6\tLowQual\tDP=9\tGT\t0/1",
     ]
     with gzip.open(tmp_path / "calls.vcf.gz", "wt") as file:
         file.writelines(f"{row}\n" for row in rows)

@@ -90,8 +90,44 @@ def test_all_reads_of_a_good_pair_are_in_the_bam(
     main(run.argv())
     assert len(alignments(tmp_path, run.results / "NA12878.bam")) >= 2 * PAIRS
     receipt = s3.store().read_json(run.results / "jobs/align.json")
-    assert receipt["counts"] == {"reads": 2 * PAIRS, "primary_records": 2 * PAIRS}
+    known = {"known_bases": 200 * PAIRS} if main is isaac.main else {}
+    expected = {"reads": 2 * PAIRS, "primary_records": 2 * PAIRS, "bases": 200 * PAIRS, "primary_bases": 200 * PAIRS}
+    assert receipt["counts"] == {**expected, **known}
     assert receipt["warnings"] == []
+    statistics = s3.store().find(run.results / "NA12878.bam.DemultiplexingStats.xml")
+    assert (statistics is not None) == (main is isaac.main)
+
+
+def trim(reads: list[Record], *lengths: int) -> list[Record]:
+    """Cut the reads to the lengths in turn, and give each an N and a base of quality 0."""
+    cut = [(name, seq[: lengths[n % len(lengths)]], qual) for n, (name, seq, qual) in enumerate(reads)]
+    return [(name, f"N{seq[1:]}", f"#!{qual[2 : len(seq)]}") for name, seq, qual in cut]
+
+
+@pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
+def test_reads_of_all_lengths_keep_all_their_bases(
+    aws: Deployed, run: Run, main: Callable[[Sequence[str]], None]
+) -> None:
+    run.put(aws, to_gzip(text(trim(ONE, 100, 60, 35))), to_gzip(text(trim(TWO, 90, 70))))
+    main(run.argv())
+    counts = s3.store().read_json(run.results / "jobs/align.json")["counts"]
+    total = sum(len(seq) for _, seq, _ in (*trim(ONE, 100, 60, 35), *trim(TWO, 90, 70)))
+    known = total - 2 * 2 * PAIRS
+    assert counts["bases"] == total
+    assert counts["primary_bases"] == (known if main is isaac.main else total)
+
+
+def test_isaac_that_cuts_reads_to_the_length_of_the_first_one_fails(aws: Deployed, run: Run) -> None:
+    """The real Isaac does so and exits with 0."""
+    run.put(aws, to_gzip(text([*trim(ONE[:1], 35), *ONE[1:]])), to_gzip(text(TWO)))
+    with pytest.raises(SystemExit) as exited:
+        isaac.main(run.argv())
+    assert exited.value.code == 70
+    known = 200 * PAIRS - 100 + 33
+    cut = known - 65 * (PAIRS - 1)
+    message = f"{known} bases went in but {cut} came out: the aligner cut reads"
+    assert run.failure() == ("TOOL_FAILED", message)
+    assert s3.store().find(run.results / "NA12878.bam") is None
 
 
 def test_bwa_aligns_a_stream_as_it_aligns_files(aws: Deployed, run: Run, genome: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""containers/bcftools: the expression of the calls that it omits."""
+"""containers/bcftools: its commands, and the calls that it marks."""
 
 from __future__ import annotations
 
@@ -6,40 +6,68 @@ import argparse
 import subprocess
 from pathlib import Path
 
+import pytest
+from seqdrop.jobs.calling import Inputs, Piece
+
 from containers.bcftools import run
 
 DEFAULTS = argparse.Namespace(min_quality=None, min_share=None)
+ALL = argparse.Namespace(min_quality=0.0, min_share=0.0)
 
 
-def test_the_filter_is_an_expression_of_quality_and_share() -> None:
-    reads = "(AD[0:0]+AD[0:1])"
-    assert run.exclude_filter(DEFAULTS) == f'QUAL<10.0 || (GT="het" && {reads}>=20 && AD[0:1]<0.2*{reads})'
-    options = argparse.Namespace(min_quality=0.0, min_share=0.0)
-    assert run.exclude_filter(options) == f'QUAL<0.0 || (GT="het" && {reads}>=20 && AD[0:1]<0.0*{reads})'
+def test_the_filters_are_expressions_of_quality_and_share() -> None:
+    reads, rarest = "SUM(FORMAT/AD)", "MIN(FORMAT/AD[0:1-])"
+    snp = f'TYPE="snp" && GT="het" && {reads}>=20 && {rarest}'
+    assert run.filters(DEFAULTS) == [("LowQual", "QUAL<10.0"), ("LowShare", f"{snp}<0.2*{reads}")]
+    assert run.filters(ALL) == [("LowQual", "QUAL<0.0"), ("LowShare", f"{snp}<0.0*{reads}")]
 
 
 CALLS = [
-    # quality, genotype, reads of each allele, True if the call is kept
-    (50, "0/1", "10,10", True),
-    (9, "0/1", "10,10", False),
-    (10, "0/1", "10,10", True),
-    (50, "0/1", "97,3", False),
-    (50, "0/1", "80,20", True),
-    (50, "0/1", "18,1", True),
-    (50, "1/1", "1,99", True),
-    (50, "1", "90,10", True),
+    # quality, alleles, genotype, reads of each allele, FILTER
+    (50, "A C", "0/1", "10,10", "PASS"),
+    (9, "A C", "0/1", "10,10", "LowQual"),
+    (10, "A C", "0/1", "10,10", "PASS"),
+    (50, "A C", "0/1", "97,3", "LowShare"),
+    (9, "A C", "0/1", "97,3", "LowQual;LowShare"),
+    (50, "A C", "0/1", "80,20", "PASS"),
+    (50, "A C", "0/1", "18,1", "PASS"),
+    (50, "A C", "1/1", "1,99", "PASS"),
+    (50, "A C", "1", "90,10", "PASS"),
+    (50, "A C,G", "1/2", "1,50,49", "PASS"),
+    (50, "A C,G", "1/2", "0,3,97", "LowShare"),
+    (50, "ACCCCCCCC A", "0/1", "36,7", "PASS"),  # a real deletion: few of its reads are aligned so
+    (50, "A ATTT", "0/1", "97,3", "PASS"),
 ]
 
 
-def test_bcftools_omits_the_calls_that_match_the_filter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [DEFAULTS, ALL], ids=["default", "no minimum"])
+def test_bcftools_marks_the_calls_that_match_a_filter_and_keeps_all(
+    tmp_path: Path, options: argparse.Namespace
+) -> None:
     header = (
         "##fileformat=VCFv4.2\n##contig=<ID=c,length=1000>\n"
         '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n##FORMAT=<ID=AD,Number=R,Type=Integer,Description="a">\n'
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS\n"
     )
-    lines = [f"c\t{pos}\t.\tA\tC\t{qual}\t.\t.\tGT:AD\t{gt}:{ad}" for pos, (qual, gt, ad, _) in enumerate(CALLS, 1)]
-    (tmp_path / "calls.vcf").write_text(header + "\n".join(lines) + "\n")
-    view = ["bcftools", "view", "-H", "-e", run.exclude_filter(DEFAULTS), str(tmp_path / "calls.vcf")]
-    kept = subprocess.run(view, capture_output=True, text=True, check=True).stdout.splitlines()
-    expected = [pos for pos, call in enumerate(CALLS, 1) if call[3]]
-    assert [int(line.split("\t")[1]) for line in kept] == expected
+    lines = []
+    for pos, (qual, alleles, gt, ad, _) in enumerate(CALLS, 1):
+        ref, alts = alleles.split()
+        lines.append(f"c\t{pos}\t.\t{ref}\t{alts}\t{qual}\t.\t.\tGT:AD\t{gt}:{ad}\n")
+    text = header + "".join(lines)
+    for name, expression in run.filters(options):
+        command = ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-"]
+        text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    found = [line.split("\t")[6] for line in text.splitlines() if not line.startswith("#")]
+    assert found == ([call[4] for call in CALLS] if options is DEFAULTS else ["PASS"] * len(CALLS))
+
+
+def test_indels_are_called_at_every_depth_that_mpileup_reads() -> None:
+    """`mpileup -L` is 250 by default: indels at a greater depth are then omitted without a word."""
+    piece = Piece(Path("0.targets.bed"), Path("0.spans.bed"))
+    inputs = Inputs(Path("genome.fa"), Path("sorted.bam"), None)
+    mpileup, call = run.call_commands(inputs, piece, Path("0.bcf"), ["-q", "20"], 1)
+    words = list(map(str, mpileup))
+    depth, indel_depth = (int(words[words.index(flag) + 1]) for flag in ("-d", "-L"))
+    assert indel_depth > depth >= 100_000
+    assert words[words.index("-R") + 1 : words.index("-B")] == ["0.spans.bed", "-T", "0.targets.bed", "-q", "20"]
+    assert [str(word) for word in call[-8:]] == ["--ploidy", "1", "-a", "GQ", "-Ob", "-o", "0.bcf", "-"]

@@ -1,7 +1,9 @@
-"""The wrappers of bcftools, snpEff, samtools stats and MultiQC, run with real tools; snpEff itself is a stand-in."""
+"""The wrappers of callers, snpEff, samtools stats and MultiQC with real tools; snpEff and Strelka are stand-ins."""
 
 from __future__ import annotations
 
+import json
+import random
 import subprocess
 import sys
 import tarfile
@@ -19,16 +21,21 @@ from containers.bcftools import run as bcftools
 from containers.multiqc import run as multiqc
 from containers.samtools_stats import run as samtools_stats
 from containers.snpeff import run as snpeff
+from containers.strelka import run as strelka
 
 ANN = '##INFO=<ID=ANN,Number=.,Type=String,Description="Effects">\n'
-HEADER = f"##fileformat=VCFv4.2\n##contig=<ID=chr1,length=2000>\n{ANN}#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+HEADER = f"##fileformat=VCFv4.2\n##contig=<ID=chr1,length=2000>\n{ANN}"
+HEADER += '##FORMAT=<ID=GT,Number=1,Type=String,Description="g">\n'
+HEADER += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tNA12878\n"
+CALLS = [(1, "A", "C", "0/1"), (2, "A", "C,G", "1/2"), (3, "A", "C", "1/1")]
+ALLELES = 4
+STAND_INS = Path(__file__).parents[2] / "support/stand_ins"
 REPORT_FILES = {
     "stats": "stats.txt",
     "vcf": "vcf.gz",
     "annotated_vcf": "annotated.vcf.gz",
     "report": "report.html",
 }
-CALLS = 3
 # Prints the VCF without its last lines, and writes its statistics to the file after -csvStats.
 JAVA = r"""#!/bin/sh
 case "$*" in *-version) echo SnpEff 5.1d; exit;; esac
@@ -46,7 +53,7 @@ class Run:
 
     def argv(self, **more: Any) -> list[str]:
         values = {"reference": self.reference, **more, "results": self.results, "run": "r", "attempt": "1"}
-        values |= {"vcpus": 1, "memory": 1000, "args": "[]"}
+        values = {"vcpus": 1, "memory": 1000, "args": "[]", **values}
         return [arg for name, value in values.items() for arg in (f"--{name}", str(value))]
 
     def put(self, path: Path, uri: S3Uri, *companions: str) -> S3Uri:
@@ -54,18 +61,52 @@ class Run:
             s3.store().upload(Path(f"{path}{companion}"), uri.companion(companion))
         return uri
 
+    def put_genome(self, contigs: dict[str, str], **summary: Any) -> None:
+        """Store a genome, its index and its reference.json."""
+        genome = write_genome(self.folder / "genome.fa", contigs)
+        subprocess.run(["samtools", "faidx", genome], check=True)
+        self.put(genome, self.reference, ".fai")
+        s3.store().write_json(self.reference.parent / "reference.json", summary)
+
+    def put_bam(self, contigs: dict[str, int], records: str) -> S3Uri:
+        """Store a BAM of records that are sorted."""
+        header = "".join(f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in contigs.items())
+        sam = f"@HD\tVN:1.6\tSO:coordinate\n{header}@RG\tID:1\tSM:NA12878\n{records}"
+        bam = self.folder / "aligned.bam"
+        subprocess.run(["samtools", "view", "-b", "-o", bam, "-"], input=sam.encode(), check=True)
+        subprocess.run(["samtools", "index", bam], check=True)
+        return self.put(bam, self.results / "NA12878.bam", ".bai")
+
+    def call(self, caller: Any, bam: S3Uri, bed: str = "", **more: Any) -> None:
+        """Call the variants of a BAM, within a BED if there is one."""
+        intervals: S3Uri | str = "all"
+        if bed:
+            intervals = self.reference.parent / "panel.bed"
+            (self.folder / "panel.bed").write_text(bed)
+            self.put(self.folder / "panel.bed", intervals)
+        outputs = {"vcf": self.results / "NA12878.vcf.gz", "gvcf": self.results / "NA12878.g.vcf.gz"}
+        caller.main(self.argv(sample="NA12878", intervals=intervals, bam=bam, **outputs, **more))
+
+    def query(self, name: str, columns: str, *options: str) -> list[str]:
+        """Return columns of a result of this run, line by line."""
+        s3.store().download(self.results / name, self.folder / "found.vcf.gz")
+        command = ["bcftools", "query", "-f", columns, *options, str(self.folder / "found.vcf.gz")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
 
 @pytest.fixture
 def run(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     in_this_process(monkeypatch, tmp_path)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{STAND_INS}:{Path(sys.executable).parent}:/usr/bin:/bin")
     return Run(bucket, tmp_path)
 
 
 def put_calls(run: Run) -> S3Uri:
-    """Store a VCF with three calls."""
+    """Store a genome and a VCF of three calls with four alleles."""
+    run.put_genome({"chr1": "A" * 2_000})
     calls = run.folder / "calls.vcf"
-    calls.write_text(HEADER + "".join(f"chr1\t{at}\t.\tA\tC\t50\tPASS\t.\n" for at in range(1, CALLS + 1)))
+    lines = (f"chr1\t{at}\t.\t{ref}\t{alt}\t50\tPASS\t.\tGT\t{genotype}\n" for at, ref, alt, genotype in CALLS)
+    calls.write_text(HEADER + "".join(lines))
     subprocess.run(["bgzip", calls], check=True)
     subprocess.run(["tabix", f"{calls}.gz"], check=True)
     return run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
@@ -84,10 +125,16 @@ def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
     snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
 
 
-def test_snpeff_annotates_every_call(run: Run) -> None:
+def test_snpeff_annotates_every_allele_in_a_record_of_its_own(run: Run) -> None:
     annotate(run)
     receipt = s3.store().read_json(run.results / "jobs/annotate.json")
-    assert (receipt["counts"], receipt["tools"]["snpEff"], receipt["warnings"]) == ({"variants": CALLS}, "5.1d", [])
+    assert (receipt["counts"], receipt["tools"]["snpEff"], receipt["warnings"]) == ({"alleles": ALLELES}, "5.1d", [])
+    assert run.query("NA12878.annotated.vcf.gz", "%POS %ALT [%GT] %INFO/SITE\n") == [
+        "1 C 0/1 .",
+        "2 C 1/0 chr1|2|A|C,G|1",
+        "2 G 0/1 chr1|2|A|C,G|2",
+        "3 C 1/1 .",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,25 +149,25 @@ def test_many_doubtful_effects_are_a_warning(run: Run, mark: str, warnings: list
     annotate(run, mark=mark)
     receipt = s3.store().read_json(run.results / "jobs/annotate.json")
     assert [warning["warning"] for warning in receipt["warnings"]] == warnings
-    assert all("of 1 of 3 variants are marked" in warning["message"] for warning in receipt["warnings"])
+    assert all("of 1 of 4 variants are marked" in warning["message"] for warning in receipt["warnings"])
 
 
 def test_variants_without_genes_to_annotate_with_cause_a_warning(run: Run) -> None:
     vcf = put_calls(run)
     snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
     receipt = s3.store().read_json(run.results / "jobs/annotate.json")
-    assert receipt["counts"] == {"variants": CALLS}
+    assert receipt["counts"] == {"alleles": ALLELES}
     assert receipt["warnings"] == [
         {"warning": "NO_GENES", "message": "the variants have no genes and effects: demo was prepared without genes"}
     ]
 
 
-def test_a_call_that_snpeff_loses_is_an_error(run: Run) -> None:
+def test_an_allele_that_snpeff_loses_is_an_error(run: Run) -> None:
     with pytest.raises(SystemExit) as exited:
         annotate(run, lost=1)
     assert exited.value.code == 70
     verdict = s3.store().read_json(run.results / "failures/annotate.1.1.json")
-    assert (verdict["class"], verdict["message"]) == ("TOOL_FAILED", "3 calls went in but 2 came out")
+    assert (verdict["class"], verdict["message"]) == ("TOOL_FAILED", "4 alleles went in but 3 came out")
     assert s3.store().find(run.results / "NA12878.annotated.vcf.gz") is None
 
 
@@ -135,20 +182,14 @@ def test_a_call_that_snpeff_loses_is_an_error(run: Run) -> None:
     ],
 )
 def test_reads_that_do_not_align_to_the_reference_are_a_warning(run: Run, mapped: int, warnings: list[str]) -> None:
-    genome = write_genome(run.folder / "genome.fa", {"chr1": bases(2_000, seed=3)})
-    subprocess.run(["samtools", "faidx", genome], check=True)
+    run.put_genome({"chr1": bases(2_000, seed=3)})
     reads = "".join(
         f"r{number}\t0\tchr1\t{number + 1}\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
         if number < mapped
         else f"r{number}\t4\t*\t0\t0\t*\t*\t0\t0\tACGT\tIIII\n"
         for number in range(20)
     )
-    bam = run.folder / "aligned.bam"
-    sam = f"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:chr1\tLN:2000\n{reads}"
-    subprocess.run(["samtools", "view", "-b", "-o", bam, "-"], input=sam.encode(), check=True)
-    subprocess.run(["samtools", "index", bam], check=True)
-    run.put(genome, run.reference, ".fai")
-    uri = run.put(bam, run.results / "NA12878.bam", ".bai")
+    uri = run.put_bam({"chr1": 2_000}, reads)
     samtools_stats.main(run.argv(bam=uri, stats=run.results / "NA12878.stats.txt"))
     receipt = s3.store().read_json(run.results / "jobs/collect.json")
     assert [warning["message"] for warning in receipt["warnings"]] == warnings
@@ -164,7 +205,9 @@ def test_the_report_has_the_whole_name_of_the_sample_and_the_warnings_of_all_ste
     run.put(run.folder / "flagstat", outputs["stats"].companion(".flagstat"))
     warning = {"warning": "FEW_MAPPED", "message": "only 1 of <b>20</b> reads align"}
     s3.store().write_json(run.results / "jobs/collect.json", {"version": 1, "warnings": [warning]})
-    multiqc.main(run.argv(sample=sample, **outputs)[2:])  # without --reference
+    argv = run.argv(sample=sample, **outputs)
+    option = argv.index("--reference")
+    multiqc.main([*argv[:option], *argv[option + 2 :]])
     [names] = s3.store().read_json(outputs["report"].companion(".json"))["report_general_stats_data"].values()
     assert list(names) == [sample]
     text = s3.store().read_start(outputs["report"], 64 << 20).decode()
@@ -172,26 +215,17 @@ def test_the_report_has_the_whole_name_of_the_sample_and_the_warnings_of_all_ste
     assert "collect: only 1 of &lt;b&gt;20&lt;/b&gt; reads align" in text
 
 
-def put_reads_with_variants(run: Run, contig: str, positions: list[int]) -> S3Uri:
+def put_reads_with_variants(run: Run, contig: str, positions: list[int], **summary: Any) -> S3Uri:
     """Store a genome of one contig, and a BAM with a homozygous variant at each of the positions (from 0)."""
     reference = bases(400, seed=5)
     sample = list(reference)
     for position in positions:
         sample[position] = "A" if reference[position] == "C" else "C"
-    genome = write_genome(run.folder / "genome.fa", {contig: reference})
-    subprocess.run(["samtools", "faidx", genome], check=True)
+    run.put_genome({contig: reference}, **summary)
     starts = [start for start in range(0, 301, 10) for _ in range(2)]
-    reads = "".join(
-        f"r{number}\t0\t{contig}\t{start + 1}\t60\t100M\t*\t0\t0"
-        f"\t{''.join(sample[start : start + 100])}\t{'I' * 100}\tRG:Z:1\n"
-        for number, start in enumerate(starts)
-    )
-    sam = f"@HD\tVN:1.6\tSO:coordinate\n@SQ\tSN:{contig}\tLN:400\n@RG\tID:1\tSM:NA12878\n{reads}"
-    bam = run.folder / "aligned.bam"
-    subprocess.run(["samtools", "view", "-b", "-o", bam, "-"], input=sam.encode(), check=True)
-    subprocess.run(["samtools", "index", bam], check=True)
-    run.put(genome, run.reference, ".fai")
-    return run.put(bam, run.results / "NA12878.bam", ".bai")
+    reads = enumerate("".join(sample[start : start + 100]) for start in starts)
+    records = [sam_record(f"r{number}", contig, starts[number], text) for number, text in reads]
+    return run.put_bam({contig: 400}, "".join(records))
 
 
 @pytest.mark.parametrize(
@@ -200,21 +234,169 @@ def put_reads_with_variants(run: Run, contig: str, positions: list[int]) -> S3Ur
     ids=["the whole genome", "intervals"],
 )
 @pytest.mark.parametrize("contig", ["NC_045512.2", "HLA-A*01:01:01:01"])
-@pytest.mark.parametrize("caller", [bcftools], ids=["bcftools"])
-def test_a_caller_finds_variants_in_all_regions_or_in_the_intervals(
+@pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
+def test_a_caller_finds_variants_in_all_pieces_or_in_the_intervals(
     run: Run, monkeypatch: pytest.MonkeyPatch, caller: Any, contig: str, bed: str, expected: list[int]
 ) -> None:
     """Some contigs of hg38 have colons in their names, which `contig:start-end` cannot express."""
-    monkeypatch.setattr(calling, "MIN_REGION_SIZE", 100)
-    bam = put_reads_with_variants(run, contig, [100, 200, 300])
-    intervals: S3Uri | str = "all"
-    if bed:
-        intervals = run.reference.parent / "panel.bed"
-        (run.folder / "panel.bed").write_text(bed.format(contig=contig))
-        run.put(run.folder / "panel.bed", intervals)
-    vcf = run.results / "NA12878.vcf.gz"
-    caller.main(run.argv(sample="NA12878", intervals=intervals, bam=bam, vcf=vcf))
-    s3.store().download(vcf, run.folder / "found.vcf.gz")
-    query = ["bcftools", "query", "-f", "%CHROM %POS0\n", str(run.folder / "found.vcf.gz")]
-    found = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert found == [f"{contig} {position}" for position in expected]
+    monkeypatch.setattr(calling, "MIN_PIECE_SIZE", 100)
+    monkeypatch.setattr(calling, "MIN_PIECE_SIZE_OF_TARGETS", 30)
+    run.call(caller, put_reads_with_variants(run, contig, [100, 200, 300]), bed.format(contig=contig))
+    assert s3.store().find(run.results / "NA12878.g.vcf.gz.tbi")
+    assert run.query("NA12878.vcf.gz", "%CHROM %POS0 %FILTER [%GT]\n") == [
+        f"{contig} {position} PASS 1/1" for position in expected
+    ]
+    receipt = s3.store().read_json(run.results / "jobs/call.json")
+    assert receipt["counts"] == {"variants_all": len(expected), "variants": len(expected)}
+
+
+@pytest.mark.parametrize(
+    ("ploidy", "options", "genotype"),
+    [
+        ({}, [], "1/1"),
+        ({"ploidy": 1}, [], "1"),
+        ({"ploidy": 1}, ["--ploidy", "2"], "1/1"),
+        ({"ploidy": 2}, ["--ploidy", "1"], "1"),
+    ],
+)
+def test_bcftools_calls_with_the_ploidy_of_the_reference_unless_an_option_has_another(
+    run: Run, ploidy: dict[str, int], options: list[str], genotype: str
+) -> None:
+    bam = put_reads_with_variants(run, "chr1", [100], **ploidy)
+    run.call(bcftools, bam, args=json.dumps(options))
+    assert run.query("NA12878.vcf.gz", "[%GT]\n") == [genotype]
+
+
+def test_strelka_calls_with_the_ploidy_of_the_reference(run: Run) -> None:
+    run.call(strelka, put_reads_with_variants(run, "chr1", [100], ploidy=1))
+    assert run.query("NA12878.vcf.gz", "[%GT]\n") == ["1"]
+
+
+def test_the_statistics_of_strelka_are_published(run: Run) -> None:
+    run.call(strelka, put_reads_with_variants(run, "chr1", [100]))
+    names = {name for name in s3.store().list_names(run.results) if "runStats" in name}
+    assert names == {"NA12878.vcf.gz.runStats.tsv", "NA12878.vcf.gz.runStats.xml"}
+
+
+DEEP = bases(1_000, seed=9)  # a genome
+SITE = 500  # the base (from 0) of it at which the sample differs
+ONE, TWO = [base for base in "ACGT" if base != DEEP[SITE]][:2]
+
+
+def put_deep_reads(run: Run, depth: int, *alleles: tuple[int, str]) -> S3Uri:
+    """Store a BAM of `depth` reads at every base; those at the site have one of the alleles each, in turn.
+
+    An allele is the number of reference bases that it replaces, from the site on, and its own bases.
+    """
+    run.put_genome({"chr1": DEEP})
+    records = list[str]()
+    for start in range(0, 901, 20):
+        for _ in range(depth // 5):  # five starts cover a base
+            replaced, own = alleles[len(records) % len(alleles)]
+            before, same = SITE - start, min(replaced, len(own))
+            after = 100 - before - len(own)
+            text, cigar = DEEP[start : start + 100], "100M"
+            if before > 10 and after > 10:
+                text = DEEP[start:SITE] + own + DEEP[SITE + replaced :][:after]
+                changes = {"I": len(own) - same, "D": replaced - same}
+                change = "".join(f"{size}{kind}" for kind, size in changes.items() if size)
+                cigar = f"{before + same}M{change}{after}M" if change else cigar
+            records.append(sam_record(f"r{len(records)}", "chr1", start, text, cigar))
+    return run.put_bam({"chr1": 1_000}, "".join(records))
+
+
+def sam_record(name: str, contig: str, start: int, text: str, cigar: str = "100M", quality: str = "I") -> str:
+    return f"{name}\t0\t{contig}\t{start + 1}\t60\t{cigar}\t*\t0\t0\t{text}\t{quality * len(text)}\tRG:Z:1\n"
+
+
+SAME = (1, DEEP[SITE])
+
+
+@pytest.mark.parametrize("depth", [100, 400, 2_000])
+@pytest.mark.parametrize(("allele", "size"), [((7, DEEP[SITE]), -6), ((1, DEEP[SITE] + "GATTACA"), 7)])
+def test_a_planted_indel_is_called_at_every_depth(run: Run, depth: int, allele: tuple[int, str], size: int) -> None:
+    """At more than 250 reads, mpileup omits indels unless `-L` is given."""
+    run.call(bcftools, put_deep_reads(run, depth, SAME, allele))
+    [found] = run.query("NA12878.vcf.gz", "%POS %REF %ALT %FILTER [%GT %DP]\n")
+    position, ref, alt, filters, genotype, reads = found.split()
+    assert abs(int(position) - SITE - 1) <= 3  # left-aligned
+    assert (len(alt) - len(ref), filters, genotype) == (size, "PASS", "0/1")
+    assert int(reads) > 0.7 * depth
+
+
+def test_the_second_of_two_deep_amplicons_that_overlap_is_read(run: Run) -> None:
+    """With a limit below the depth, mpileup ignores all reads that begin where the first amplicon still has its own."""
+    run.put_genome({"chr1": DEEP})
+    sample = DEEP[:SITE] + ONE + DEEP[SITE + 1 :]
+    starts = [start for start in (SITE - 130, SITE - 50) for _ in range(9_000)]  # the first one ends before the site
+    records = [sam_record(f"r{n}", "chr1", start, sample[start : start + 100]) for n, start in enumerate(starts)]
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, "".join(records)))
+    assert run.query("NA12878.vcf.gz", "%POS %FILTER [%GT %DP]\n") == [f"{SITE + 1} PASS 1/1 9000"]
+
+
+def test_amplicons_of_the_reference_itself_have_no_calls(run: Run) -> None:
+    """1,000 reads at every base, of which one base in a hundred is an error, with the ploidy of a virus."""
+    run.put_genome({"chr1": DEEP}, ploidy=1)
+    errors, records = random.Random(5), list[str]()  # noqa: S311
+    for start in [start for start in range(0, 901, 60) for _ in range(600)]:
+        text = "".join(errors.choice("ACGT") if errors.random() < 0.01 else base for base in DEEP[start : start + 100])
+        records.append(sam_record(f"r{len(records)}", "chr1", start, text, quality="5"))
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, "".join(records)))
+    assert run.query("NA12878.vcf.gz", "%POS %REF %ALT\n", "-i", 'FILTER="PASS"') == []
+
+
+def test_no_call_is_removed_and_every_call_has_the_filters_that_it_matches(run: Run) -> None:
+    """A base in less than a fifth of the reads is called, but not with PASS; both counts are in the receipt."""
+    run.call(bcftools, put_deep_reads(run, 40, *[(1, ONE)] * 2, *[SAME] * 9))
+    assert run.query("NA12878.vcf.gz", "%POS %FILTER\n") == [f"{SITE + 1} LowShare"]
+    assert s3.store().read_json(run.results / "jobs/call.json")["counts"] == {"variants_all": 1, "variants": 0}
+    for name, records in (("NA12878.vcf.gz.stats", 0), ("NA12878.vcf.gz.all.stats", 1)):
+        s3.store().download(run.results / name, run.folder / "stats")
+        assert calling.count_in_stats(run.folder / "stats") == records
+
+
+def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: Run) -> None:
+    run.call(bcftools, put_deep_reads(run, 100, (1, ONE), SAME))
+    [found] = run.query("NA12878.vcf.gz", "[%GT;%AD;%DP;%GQ;%VAF]\n")
+    genotype, alleles, depth, quality, share = found.split(";")
+    reads = list(map(int, alleles.split(",")))
+    assert (genotype, sum(reads)) == ("0/1", int(depth))
+    assert int(quality) > 20
+    assert float(share) == pytest.approx(reads[1] / sum(reads), abs=0.001)
+
+
+def test_the_gvcf_tells_bases_without_a_variant_from_bases_without_reads(run: Run) -> None:
+    """Reads cover the first 400 of 1,000 bases, with a variant in the middle."""
+    run.put_genome({"chr1": DEEP})
+    sample = DEEP[:200] + ("A" if DEEP[200] == "C" else "C") + DEEP[201:]
+    starts = [start for start in range(0, 301, 10) for _ in range(3)]
+    records = [sam_record(f"r{n}", "chr1", start, sample[start : start + 100]) for n, start in enumerate(starts)]
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, "".join(records)))
+    covered = list[int]()
+    for line in run.query("NA12878.g.vcf.gz", "%POS %END %ALT [%GT]\n"):
+        first, last, alt, genotype = line.split()
+        covered += range(int(first), int(last) + 1)
+        assert (alt, genotype) == ((".", "0/0") if first != "201" else (sample[200], "1/1"))
+    assert covered == list(range(1, 401))
+    assert run.query("NA12878.vcf.gz", "%POS %ALT\n") == [f"201 {sample[200]}"]
+
+
+def test_two_alleles_at_a_site_keep_their_genotype(run: Run) -> None:
+    run.call(bcftools, put_deep_reads(run, 60, (1, ONE), (1, TWO)))
+    [found] = run.query("NA12878.vcf.gz", "%ALT %FILTER [%GT]\n")
+    assert found in (f"{ONE},{TWO} PASS 1/2", f"{TWO},{ONE} PASS 1/2")
+
+
+def test_a_genome_of_many_contigs_is_called_in_few_pieces(run: Run) -> None:
+    """A variant in every tenth of 300 contigs; a program for each contig would take a hundred times as long."""
+    contigs = {f"scaffold{number}": bases(400, seed=number) for number in range(300)}
+    run.put_genome(contigs)
+    records, expected = [], []
+    for number, (name, reference) in enumerate(contigs.items()):
+        base = "A" if reference[200] == "C" else "C"
+        sample = reference[:200] + base + reference[201:] if number % 10 == 0 else reference
+        expected += [f"{name} 201 {base}"] if sample != reference else []
+        starts = range(0, 301, 10)
+        records += [sam_record(f"{name}.{start}", name, start, sample[start : start + 100]) for start in starts]
+    run.call(bcftools, run.put_bam({name: len(text) for name, text in contigs.items()}, "".join(records)))
+    assert run.query("NA12878.vcf.gz", "%CHROM %POS %ALT\n", "-i", 'FILTER="PASS"') == expected

@@ -69,7 +69,7 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
     assert written
     assert (written["complete"], written["missing"], written["execution"]) == (True, [], request["execution"])
     assert [output["uri"] for output in written["outputs"]] == [
-        PLAN[word] for word in ("bam", "vcf", "annotated_vcf", "stats", "report")
+        PLAN[word] for word in ("bam", "vcf", "gvcf", "annotated_vcf", "stats", "report")
     ]
     assert written["warnings"] == [{"step": "align", **WARNING}]
     recorded = row(aws)
@@ -86,7 +86,10 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
     }
     ((subject, text),) = aws.messages()
     assert subject == f"seqdrop run {RUN}: done, 1 warning"
-    warning, figures = "Warning (align): 12 names come twice.", ["reads: 400", "reads mapped: 398", "variants: 12"]
+    warning, figures = (
+        "Warning (align): 12 names come twice.",
+        ["reads: 400", "reads mapped: 398", "variants (PASS): 12"],
+    )
     assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
 
 

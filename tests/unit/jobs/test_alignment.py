@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import pytest
 from seqdrop.failure.verdict import BadInputError, JobError
+from seqdrop.fastq.records import Batch
 from seqdrop.jobs import alignment
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
@@ -19,8 +20,9 @@ from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import FASTQS, Deployed
-from support.made_reads import fastq, text, to_gzip
+from support.made_reads import fastq, records, text, to_gzip
 
+READ_LENGTH = len(records(1, 1)[0][1])
 CONTIG, LENGTH = "chr1", 1_000
 SAM_HEADER = f"@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:{CONTIG}\tLN:{LENGTH}\n"
 
@@ -52,7 +54,7 @@ def pair(name: str, start: int) -> str:
 def feed_of(work: Workspace, sam: str, reads: int) -> Callable[[BinaryIO], None]:
     def feed(out: BinaryIO) -> None:
         out.write(sam.encode())
-        work.counts["reads"] = reads
+        work.counts |= {"reads": reads, "bases": 50 * reads}
 
     return feed
 
@@ -125,7 +127,7 @@ def test_alignments_become_a_sorted_published_bam(work: Workspace, mark_duplicat
     assert [int(record[3]) for record in records] == [100, 100, 200, 200, 500, 600]
     assert len([record for record in records if int(record[1]) & 0x400]) == duplicates
     assert all(any(tag.startswith("MC:Z:") for tag in record) for record in records)  # written by fixmate
-    assert work.counts == {"reads": 6, "primary_records": 6}
+    assert work.counts == {"reads": 6, "primary_records": 6, "bases": 300, "primary_bases": 300}
     assert [output["name"] for output in work.outputs] == ["bam.bai", "bam.md5", "bam"]
     assert s3.store().head(work.args.bam).size == (work / "aligned.bam").stat().st_size
 
@@ -185,7 +187,7 @@ def test_reads_are_counted_in_all_lanes_and_both_mates(work: Workspace) -> None:
     for number, count in ((1, 3), (2, 4)):
         fastqs = write_lane(work, number, *(fastq(mate, count, lane=number) for mate in (1, 2)))
         assert sum(len(one) for one, _ in alignment.verified_batches(work, fastqs)) == count
-    assert work.counts == {"reads": 14}
+    assert (work.counts["reads"], work.counts["bases"]) == (14, 14 * READ_LENGTH)
     assert work.warnings == []
 
 
@@ -207,7 +209,7 @@ def test_reads_are_verified_while_an_aligner_reads_the_files(work: Workspace) ->
     lanes = [write_lane(work, number, *(fastq(mate, 3, lane=number) for mate in (1, 2))) for number in (1, 2)]
     with alignment.verify_alongside(work, lanes):
         work.run("true")
-    assert work.counts == {"reads": 12}
+    assert work.counts == {"reads": 12, "bases": 12 * READ_LENGTH, "known_bases": 12 * READ_LENGTH}
 
 
 @pytest.mark.parametrize("aligner", [["sleep", "600"], ["false"], ["true"]], ids=["runs on", "fails", "ends with 0"])
@@ -240,10 +242,28 @@ def test_a_stopped_job_does_not_wait_for_the_verification(work: Workspace, monke
     assert len(batches) < 300  # of 600
 
 
+def test_a_bam_with_fewer_bases_than_the_reads_is_not_published(work: Workspace) -> None:
+    """Every read is there, but one is cut."""
+    work.counts |= {"reads": 6, "bases": 301}
+    with pytest.raises(JobError, match="301 bases went in but 300 came out: the aligner cut reads") as raised:
+        alignment.publish(work, sorted_bam(work, SAM))
+    assert raised.value.failure_class == "TOOL_FAILED"
+    assert s3.store().find(work.args.bam) is None
+
+
+@pytest.mark.parametrize(
+    ("bases", "qualities", "known"),
+    [("ACGT", "IIII", 4), ("NCGT", "#III", 3), ("ACGT", "!II!", 2), ("NCGn", "!III", 2), (".RYt", "IIII", 3)],
+)
+def test_bases_are_known_unless_they_are_n_or_have_no_quality(bases: str, qualities: str, known: int) -> None:
+    batch = Batch([b"r", b"q"], [bases.encode()] * 2, [qualities.encode()] * 2, b"1")
+    assert alignment.count_known(batch) == 2 * known
+
+
 @pytest.mark.parametrize("defect", ["no end", "no index", "a damaged index", "another index"])
 def test_a_truncated_bam_or_a_bad_index_is_not_published(work: Workspace, defect: str) -> None:
     bam = sorted_bam(work, SAM)
-    work.counts["reads"] = 6
+    work.counts |= {"reads": 6, "bases": 300}
     if defect == "no end":
         bam.write_bytes(bam.read_bytes()[:-28])
     else:

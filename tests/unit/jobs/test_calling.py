@@ -1,4 +1,4 @@
-"""seqdrop.jobs.calling: the regions of a run, and the verification of a VCF; with the real bcftools."""
+"""seqdrop.jobs.calling: the pieces of a run, and the verification of a VCF; with the real bcftools."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from seqdrop.jobs import calling
 from seqdrop.jobs.calling import Interval
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import Deployed
 
@@ -81,61 +82,89 @@ def test_a_damaged_vcf_is_refused(work: Workspace, defect: str) -> None:
     assert raised.value.failure_class == "TOOL_FAILED"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("fai")
-
-
-def split_genome(folder: Path, lengths: dict[str, int], count: int) -> list[Interval]:
-    fai = "".join(f"{name}\t{length}\t6\t60\t61\n" for name, length in lengths.items())
-    (folder / "genome.fa.fai").write_text(fai)
-    return list(calling.split_genome(folder / "genome.fa", count))
-
-
-def test_a_genome_is_split_into_intervals_of_one_size_in_the_order_of_its_contigs(folder: Path) -> None:
-    assert split_genome(folder, {"chr2": 250_000, "chr1": 100_000}, 4) == [
-        ("chr2", 0, 87500),
-        ("chr2", 87500, 175000),
-        ("chr2", 175000, 250000),
-        ("chr1", 0, 87500),
-        ("chr1", 87500, 100000),
+def test_small_intervals_share_a_piece_and_large_ones_are_cut() -> None:
+    intervals = [Interval("chr2", 0, 250), Interval("a", 0, 40), Interval("b", 0, 60), Interval("c", 0, 10)]
+    assert list(calling.split(intervals, 100)) == [
+        [("chr2", 0, 100)],
+        [("chr2", 100, 200)],
+        [("chr2", 200, 250), ("a", 0, 40)],
+        [("b", 0, 60), ("c", 0, 10)],
     ]
 
 
-def test_a_small_genome_is_one_interval(folder: Path) -> None:
-    assert split_genome(folder, {"MT007544.1": 29_903}, 64) == [("MT007544.1", 0, 29903)]
+def test_a_genome_smaller_than_a_piece_is_one_piece() -> None:
+    assert list(calling.split([Interval("MT007544.1", 0, 29_903)], 50_000)) == [[("MT007544.1", 0, 29_903)]]
 
 
-@given(st.lists(st.integers(1, 3_000_000), min_size=1, max_size=30), st.integers(1, 256))
-def test_every_base_is_in_exactly_one_interval(folder: Path, lengths: list[int], count: int) -> None:
-    contigs = {f"c{number}": length for number, length in enumerate(lengths)}
-    intervals = split_genome(folder, contigs, count)
-    expected = []
-    for name, length in contigs.items():
-        of_contig = [interval for interval in intervals if interval.contig == name]
-        assert (of_contig[0].start, of_contig[-1].end) == (0, length)
-        assert [interval.start for interval in of_contig[1:]] == [interval.end for interval in of_contig[:-1]]
-        expected += of_contig
-    assert intervals == expected
-    assert len(intervals) <= count + len(lengths)
+@pytest.mark.parametrize(("contigs", "length", "pieces"), [(1_000, 800, 3), (100_000, 600, 6), (24, 130_000_000, 264)])
+def test_many_contigs_are_few_pieces(work: Workspace, contigs: int, length: int, pieces: int) -> None:
+    (work / "genome.fa.fai").write_text("".join(f"c{number}\t{length}\t6\t60\t61\n" for number in range(contigs)))
+    assert len(write_pieces(work, None)) == pieces
 
 
-def test_every_region_has_its_part_of_the_targets(
+@given(st.lists(st.integers(1, 3_000_000), min_size=1, max_size=30), st.integers(10_000, 1_000_000))
+def test_every_base_is_in_exactly_one_piece(lengths: list[int], min_size: int) -> None:
+    intervals = [Interval(f"c{number}", 0, length) for number, length in enumerate(lengths)]
+    pieces = list(calling.split(intervals, min_size))
+    assert list(calling.merge(part for piece in pieces for part in piece)) == intervals
+    size = max(min_size, -(-sum(lengths) // calling.MAX_PIECES))
+    assert all(0 < sum(end - start for _, start, end in piece) <= size for piece in pieces)
+    assert len(pieces) <= 2 * sum(lengths) / size + 1
+
+
+def test_intervals_are_joined_where_they_touch_or_have_a_short_gap() -> None:
+    intervals = [Interval("a", 0, 10), Interval("a", 2, 5), Interval("a", 10, 12), Interval("a", 15, 20)]
+    intervals += [Interval("b", 15, 20), Interval("b", 16, 30)]
+    assert list(calling.merge(intervals)) == [("a", 0, 12), ("a", 15, 20), ("b", 15, 30)]
+    assert list(calling.merge(intervals, max_gap=3)) == [("a", 0, 20), ("b", 15, 30)]
+    assert list(calling.merge([])) == []
+
+
+def write_pieces(work: Workspace, targets: Path | None) -> list[tuple[str, str]]:
+    inputs = calling.Inputs(work / "genome.fa", work / "sorted.bam", targets)
+    return [(piece.targets.read_text(), piece.spans.read_text()) for piece in calling.write_pieces(work, inputs)]
+
+
+def test_the_targets_themselves_are_cut_into_pieces(
     aws: Deployed, work: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Targets are cut at the ends of a region, and regions without targets are not called."""
-    monkeypatch.setattr(calling, "MIN_REGION_SIZE", 200)
-    fetch_intervals(aws, work, b"chr2\t150\t250\nchr2\t160\t170\nchr2\t390\t400\nchr1\t200\t201\n")
-    inputs = calling.Inputs(work / "genome.fa", work / "sorted.bam", work / "targets.bed")
-    regions = [(region.bed.read_text(), region.targets.read_text()) for region in calling.write_regions(work, inputs)]
-    assert regions == [
-        ("chr2\t0\t200\n", "chr2\t150\t200\nchr2\t160\t170\n"),
-        ("chr2\t200\t400\n", "chr2\t200\t250\nchr2\t390\t400\n"),
-        ("chr1\t200\t300\n", "chr1\t200\t201\n"),
+    """Overlapping targets are one. The spans to read have a base more on each side, within the contig."""
+    monkeypatch.setattr(calling, "MIN_PIECE_SIZE_OF_TARGETS", 60)
+    monkeypatch.setattr(calling, "MAX_GAP", 20)
+    monkeypatch.setattr(calling, "SIZE_PER_CONTIG", 0)
+    fetch_intervals(aws, work, b"chr2\t150\t250\nchr2\t160\t170\nchr2\t390\t400\nchr2\t420\t430\nchr1\t299\t300\n")
+    assert write_pieces(work, work / "targets.bed") == [
+        ("chr2\t150\t210\n", "chr2\t149\t211\n"),
+        ("chr2\t210\t250\nchr2\t390\t400\nchr2\t420\t430\n", "chr2\t209\t251\nchr2\t389\t431\n"),
+        ("chr1\t299\t300\n", "chr1\t298\t300\n"),
     ]
 
 
-def test_without_intervals_the_targets_of_a_region_are_the_whole_region(work: Workspace) -> None:
-    inputs = calling.Inputs(work / "genome.fa", work / "sorted.bam", None)
-    regions = [(region.bed.read_text(), region.targets.read_text()) for region in calling.write_regions(work, inputs)]
-    assert regions == [("chr2\t0\t500\n", "chr2\t0\t500\n"), ("chr1\t0\t300\n", "chr1\t0\t300\n")]
+@pytest.mark.parametrize("vcpus", [1, 64])
+def test_the_pieces_do_not_depend_on_the_number_of_cores(work: Workspace, vcpus: int) -> None:
+    work.args.vcpus = vcpus
+    assert write_pieces(work, None) == [("chr2\t0\t500\nchr1\t0\t300\n", "chr2\t0\t500\nchr1\t0\t300\n")]
+
+
+@pytest.mark.parametrize(("summary", "ploidy"), [({}, 2), ({"ploidy": 1}, 1), ({"ploidy": 2}, 2)])
+def test_the_ploidy_is_that_of_the_reference(work: Workspace, summary: dict[str, int], ploidy: int) -> None:
+    s3.store().write_json(work.args.intervals.parent / "reference.json", summary)
+    work.args.reference = work.args.intervals.parent / "genome.fa"
+    assert calling.fetch_ploidy(work) == ploidy
+
+
+@pytest.mark.parametrize("ploidy", [0, 4, "x", None])
+def test_a_ploidy_that_no_caller_knows_is_refused(work: Workspace, ploidy: object) -> None:
+    s3.store().write_json(work.args.intervals.parent / "reference.json", {"ploidy": ploidy})
+    work.args.reference = work.args.intervals.parent / "genome.fa"
+    with pytest.raises(BadInputError, match=f"the reference has ploidy {ploidy}: the callers know 1 and 2"):
+        calling.fetch_ploidy(work)
+
+
+def test_the_number_of_records_is_read_from_the_statistics(tmp_path: Path) -> None:
+    stats = tmp_path / "stats"
+    stats.write_text("# SN\nSN\t0\tnumber of samples:\t1\nSN\t0\tnumber of records:\t123\n")
+    assert calling.count_in_stats(stats) == 123
+    stats.write_text("")
+    with pytest.raises(JobError, match="no summary"):
+        calling.count_in_stats(stats)

@@ -77,6 +77,7 @@ def test_a_complete_plan() -> None:
         "bam": "s3://results/S/r/S.bam",
         "stats": "s3://results/S/r/S.stats.txt",
         "vcf": "s3://results/S/r/S.vcf.gz",
+        "gvcf": "s3://results/S/r/S.g.vcf.gz",
         "annotated_vcf": "s3://results/S/r/S.annotated.vcf.gz",
         "report": "s3://results/S/r/S.report.html",
         "manifest": "s3://results/S/r/manifest.json",

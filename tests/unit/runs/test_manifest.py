@@ -36,8 +36,8 @@ def receipt(step: str, **counts: int) -> dict[str, Any]:
 
 RECEIPTS = {
     "align": receipt("align", reads=400, primary_records=400),
-    "call": receipt("call", variants=12),
-    "annotate": receipt("annotate", variants=12),
+    "call": receipt("call", variants=12, variants_all=15),
+    "annotate": receipt("annotate", alleles=16),
     "collect": receipt("collect", reads=400, reads_mapped=398, reads_duplicated=3),
     "compose": receipt("compose", sources=5),
 }
@@ -79,14 +79,14 @@ def test_a_complete_manifest() -> None:
         "warnings": [],
         "jobs": [
             {"version": 1, "step": "align", **used, "counts": RECEIPTS["align"]["counts"]},
-            {"version": 1, "step": "call", **used, "counts": {"variants": 12}},
+            {"version": 1, "step": "call", **used, "counts": {"variants": 12, "variants_all": 15}},
         ],
     }
     assert manifest.manifest(plan, EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)["complete"] is True
 
 
 def test_the_row_has_three_figures_of_the_receipts() -> None:
-    assert manifest.figures(RECEIPTS) == {"reads": 400, "reads_mapped": 398, "variants": 12}
+    assert manifest.figures(RECEIPTS) == {"reads": 400, "reads_mapped": 398, "variants": 12, "variants_all": 15}
     assert manifest.figures({}) == {}
 
 
@@ -102,7 +102,8 @@ def test_the_message_of_a_succeeded_run() -> None:
         "Sample NA12878 is done.",
         "reads: 400",
         "reads mapped: 398",
-        "variants: 12",
+        "variants (PASS): 12",
+        "variants (all): 15",
         "estimated cost of the jobs: 0.09 USD",
         f"annotated vcf: {FOLDER}/NA12878.annotated.vcf.gz",
         f"bam: {FOLDER}/NA12878.bam",
@@ -186,7 +187,8 @@ def test_the_row_is_enough_for_the_message_of_a_failed_run() -> None:
 
 def test_a_record_has_the_ending_that_the_folder_proves() -> None:
     record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), PRICES)
-    assert record.row == {"status": "SUCCEEDED", "reads": 400, "reads_mapped": 398, "variants": 12, "cost": "0.094"}
+    counts = {"reads": 400, "reads_mapped": 398, "variants": 12, "variants_all": 15}
+    assert record.row == {"status": "SUCCEEDED", **counts, "cost": "0.094"}
     assert record.manifest == manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)
     assert record.subject == f"seqdrop run {RUN}: done"
 

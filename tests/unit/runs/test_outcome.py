@@ -131,7 +131,7 @@ def test_a_plan_of_start_run_is_valid() -> None:
     assert outcome.check_plan(succeeded(), RESULTS) is None
 
 
-ADDRESSES = ("results", "reads", "bam", "stats", "vcf", "annotated_vcf", "report", "manifest")
+ADDRESSES = ("results", "reads", "bam", "stats", "vcf", "gvcf", "annotated_vcf", "report", "manifest")
 
 
 @pytest.mark.parametrize("word", ADDRESSES)

@@ -25,6 +25,7 @@ class Pairs:
         self._paths = fastq_1, fastq_2
         self._label = f"{fastq_1.name} and {fastq_2.name}"
         self.count = 0
+        self.bases = 0  # of both mates
         self.duplicate_names = 0  # pairs whose name occurs earlier in their own batch, or in the first batch
         self.warnings: list[tuple[str, str]] = []  # code and message of what the first batch shows
         self._first_names: frozenset[bytes] = frozenset()
@@ -54,6 +55,7 @@ class Pairs:
                 self._check_mates(one, two)
                 self._count_duplicates(one.names)
                 self.count += len(one)
+                self.bases += sum(map(len, one.sequences)) + sum(map(len, two.sequences))
                 yield one, two
 
     def _count_error(self, *mates: Batch | None) -> BadInputError:

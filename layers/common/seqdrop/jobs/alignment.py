@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import BinaryIO
 from seqdrop.failure.verdict import JobError
 from seqdrop.fastq.pairs import Pairs
 from seqdrop.fastq.records import Batch
-from seqdrop.jobs import arguments
+from seqdrop.jobs import arguments, bam_counts
 from seqdrop.jobs.processes import Command
-from seqdrop.jobs.workspace import Workspace, write_md5
+from seqdrop.jobs.workspace import Workspace, name_companions, write_md5
 from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -24,6 +24,9 @@ from seqdrop.storage.uri import S3Uri
 INTERFACE = ("sample", "reference", "reads", "bam")
 SORT_SHARE = 0.4  # of the memory of the job; the rest is for the index of the aligner
 MIN_SORT_MEMORY = 64  # MiB for each thread
+# For bytes.translate: 1 for each base or quality to count, 0 for the others.
+NO_N = bytes(byte not in b"Nn." for byte in range(256))
+ABOVE_0 = bytes(byte > ord("!") for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +95,36 @@ def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_
     publish(work, bam)
 
 
-def publish(work: Workspace, bam: Path) -> None:
-    """Verify that the BAM has every read once, then publish it with its index and checksum."""
+def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Iterable[Path] = ()) -> None:
+    """Verify that the BAM has every read once with all its bases, then publish it with its index and checksum.
+
+    `padded`: the aligner adds N to short reads, so the known bases are compared, which `verify_alongside` counts.
+    """
     work.version("samtools")
     work.run("samtools", "quickcheck", bam)
     # "*", the unplaced reads, are found by the index: this fails without a valid one, idxstats would not
     work.run("samtools", "view", "-c", bam, "*")
-    # 0x900: without secondary and supplementary alignments, every read counts once
-    primary = work.processes.output("samtools", "view", "-c", "-F", "0x900", "-@", work.vcpus, bam)
-    work.counts["primary_records"] = int(primary)
-    if work.counts["primary_records"] != work.counts["reads"]:
+    found = bam_counts.count_primary(bam, known=padded)
+    work.counts["primary_records"] = found.records
+    if found.records != work.counts["reads"]:
         raise JobError("TOOL_FAILED", "{reads} reads went in but {primary_records} came out".format(**work.counts))
+    kind, bases = ("known_bases", found.known_bases) if padded else ("bases", found.bases)
+    work.counts["primary_bases"] = bases
+    if bases != work.counts[kind]:
+        raise JobError("TOOL_FAILED", f"{work.counts[kind]} bases went in but {bases} came out: the aligner cut reads")
     write_md5(bam, work.args.bam.name)
-    work.publish(bam, "bam", ".bai", ".md5")
+    work.publish(bam, "bam", ".bai", ".md5", *name_companions(statistics, bam))
 
 
 def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:
-    """Verify and yield the reads of a lane, for aligners that read from a pipe; add to `work.counts["reads"]`."""
+    """Verify and yield the reads of a lane, for aligners that read from a pipe; count them and their bases."""
     pairs = Pairs(lane.fastq_1, lane.fastq_2)
     with contextlib.closing(pairs.batches()) as batches:
         yield from batches
     work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
     for code, message in pairs.warnings:
         work.warn(code, message)
+    work.counts["bases"] = work.counts.get("bases", 0) + pairs.bases
     if pairs.duplicate_names:
         share = f"{pairs.duplicate_names:,} of {pairs.count:,} pairs"
         files = f"{lane.fastq_1.name} and {lane.fastq_2.name}"
@@ -123,7 +133,10 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
 
 @contextlib.contextmanager
 def verify_alongside(work: Workspace, lanes: Sequence[Lane]) -> Iterator[None]:
-    """Verify the reads while an aligner reads the same files; stop it and raise BadInputError if they are bad."""
+    """Verify the reads while an aligner reads the same files; stop it and raise BadInputError if they are bad.
+
+    Add to the counts of reads, bases and known bases.
+    """
     with ThreadPoolExecutor(1) as thread:
         ended = threading.Event()
         check = thread.submit(_verify, work, lanes, ended)
@@ -140,8 +153,18 @@ def verify_alongside(work: Workspace, lanes: Sequence[Lane]) -> Iterator[None]:
 
 
 def _verify(work: Workspace, lanes: Sequence[Lane], ended: threading.Event) -> None:
+    known = 0
     for lane in lanes:
         with contextlib.closing(verified_batches(work, lane)) as batches:
-            for _ in batches:
+            for mates in batches:
                 if ended.is_set():
                     return
+                known += sum(map(count_known, mates))
+    work.counts["known_bases"] = known
+
+
+def count_known(batch: Batch) -> int:
+    """Return the number of bases that are not N and have a quality above 0: Isaac writes all others as N."""
+    bases, qualities = (b"".join(column) for column in (batch.sequences, batch.qualities))
+    known, measured = bases.translate(NO_N), qualities.translate(ABOVE_0)
+    return (int.from_bytes(known) & int.from_bytes(measured)).bit_count()

@@ -1,25 +1,34 @@
-"""Split the genome into regions, call them in parallel, verify and publish the VCF: for every variant caller."""
+"""Split the genome into pieces, call them in parallel, verify and publish the VCF: for every variant caller."""
 
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import arguments
-from seqdrop.jobs.workspace import Workspace
+from seqdrop.jobs.processes import Command
+from seqdrop.jobs.workspace import Workspace, name_companions
 from seqdrop.plan import bed
 from seqdrop.plan.bed import Interval
-from seqdrop.plan.names import INTERVALS
+from seqdrop.plan.names import INTERVALS, REFERENCE_JSON
+from seqdrop.storage import s3
 
-INTERFACE = ("sample", "reference", "intervals", "bam", "vcf")
+INTERFACE = ("sample", "reference", "intervals", "bam", "vcf", "gvcf")
 # The empty block at the end of every BGZF file (SAM specification, 4.1.2): without it the file is truncated.
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-REGIONS_PER_CORE = 4  # so that no core waits long for the slowest region
-MIN_REGION_SIZE = 50_000  # bases; for a smaller region, the start of a program takes longer than it saves
+# The pieces depend on the genome and on the targets alone, so that the calls do not depend on the size of the job.
+MAX_PIECES = 256  # of about the same size: four for each core of a large job
+# Bases. For a smaller piece, the start of the programs takes longer than it saves. Targets have deeper reads.
+MIN_PIECE_SIZE, MIN_PIECE_SIZE_OF_TARGETS = 200_000, 20_000
+SIZE_PER_CONTIG = 100  # more bases in a piece: every program reads and writes the header with all contigs
+MAX_GAP = 2_000  # bases between two intervals that are read at once, since that is quicker than two searches in a BAM
+PLOIDY = "ploidy"  # in reference.json
+MAX_PLOIDY = 2  # bcftools and Strelka know no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +41,21 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class Piece:
     """A part of the genome for one process, as BED files.
 
-    A BED file, because contig names can have colons (HLA): `contig:start-end` is ambiguous with these.
+    BED files, because contig names can have colons (HLA): `contig:start-end` is ambiguous with these.
     """
 
-    bed: Path  # the whole region
-    targets: Path  # the targets of the run within the region; the same file as `bed` for the whole genome
+    targets: Path  # where to call
+    spans: Path  # what to read for that: the targets with their neighbour bases and the short gaps between them
+
+
+class Filter(NamedTuple):
+    """A name for the FILTER column and the bcftools expression of the calls that get it."""
+
+    name: str
+    expression: str
 
 
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
@@ -57,13 +73,26 @@ def fetch_inputs(work: Workspace) -> Inputs:
 def fetch_intervals(work: Workspace, reference: Path) -> Path:
     """Download the BED file of a run; return one with only its regions, in the order of the contigs."""
     source = work.fetch(work.args.intervals, name=INTERVALS)
-    targets = work / "targets.bed"
     try:
         with source.open("rb") as file:
-            targets.write_bytes(bed.read(file, INTERVALS, contig_lengths(reference)))
+            targets = bed.intervals(file, INTERVALS, contig_lengths(reference))
     except bed.BedError as error:
         raise BadInputError("INTERVALS", str(error)) from None
-    return targets
+    return _write_bed(work / "targets.bed", merge(targets))
+
+
+def merge(intervals: Iterable[Interval], max_gap: int = 0) -> Iterator[Interval]:
+    """Yield sorted intervals, joined where they overlap or have at most `max_gap` bases between them."""
+    last: Interval | None = None
+    for interval in intervals:
+        if last and last.contig == interval.contig and interval.start <= last.end + max_gap:
+            last = last._replace(end=max(last.end, interval.end))
+            continue
+        if last:
+            yield last
+        last = interval
+    if last:
+        yield last
 
 
 def contig_lengths(reference: Path) -> dict[str, int]:
@@ -77,61 +106,91 @@ def _write_bed(path: Path, intervals: Iterable[Interval]) -> Path:
     return path
 
 
-def split_genome(reference: Path, count: int) -> Iterator[Interval]:
-    """Split the genome into about `count` intervals of about the same size, in the order of the contigs."""
-    lengths = contig_lengths(reference)
-    size = max(MIN_REGION_SIZE, -(-sum(lengths.values()) // count))
-    for contig, length in lengths.items():
-        for start in range(0, length, size):
-            yield Interval(contig, start, min(start + size, length))
+def split(intervals: Sequence[Interval], min_size: int) -> Iterator[list[Interval]]:
+    """Yield pieces of about the same number of bases, in order: small intervals share a piece, large ones are cut."""
+    size = max(min_size, -(-sum(end - start for _, start, end in intervals) // MAX_PIECES))
+    piece, filled = list[Interval](), 0
+    for contig, start, end in intervals:
+        for first in range(start, end, size):
+            part = Interval(contig, first, min(first + size, end))
+            if piece and filled + part.end - part.start > size:
+                yield piece
+                piece, filled = [], 0
+            piece.append(part)
+            filled += part.end - part.start
+    if piece:
+        yield piece
 
 
-def write_regions(work: Workspace, inputs: Inputs) -> list[Region]:
-    """Write the BED files of all regions for the cores of this job; omit regions without targets."""
-    intervals = list(split_genome(inputs.reference, work.vcpus * REGIONS_PER_CORE))
-    targets = clip(inputs.targets, intervals) if inputs.targets else {}
-    regions = []
-    for number, interval in enumerate(intervals):
-        if inputs.targets and interval not in targets:
-            continue
-        bed = _write_bed(work / f"{number}.bed", [interval])
-        within = _write_bed(work / f"{number}.targets.bed", targets[interval]) if inputs.targets else bed
-        regions.append(Region(bed, within))
-    return regions
+def write_pieces(work: Workspace, inputs: Inputs) -> list[Piece]:
+    """Write the BED files of all pieces of the genome, or of the targets of the run."""
+    lengths = contig_lengths(inputs.reference)
+    whole = [Interval(contig, 0, length) for contig, length in lengths.items()]
+    intervals = read_bed(inputs.targets) if inputs.targets else whole
+    min_size = MIN_PIECE_SIZE_OF_TARGETS if inputs.targets else MIN_PIECE_SIZE
+    min_size += SIZE_PER_CONTIG * (len(lengths) - 1)
+    pieces = []
+    for number, piece in enumerate(split(intervals, min_size)):
+        # One base more on each side: some versions of mpileup omit reads that begin at the last base of a region.
+        wider = [Interval(name, max(0, start - 1), min(end + 1, lengths[name])) for name, start, end in piece]
+        targets = _write_bed(work / f"{number}.targets.bed", piece)
+        pieces.append(Piece(targets, _write_bed(work / f"{number}.spans.bed", merge(wider, MAX_GAP))))
+    return pieces
 
 
-def clip(bed: Path, intervals: Iterable[Interval]) -> dict[Interval, list[Interval]]:
-    """Return the regions of a BED file within each interval; intervals without any are omitted."""
-    of_contig = defaultdict[str, list[Interval]](list)
-    for interval in intervals:
-        of_contig[interval.contig].append(interval)
-    clipped = defaultdict[Interval, list[Interval]](list)
-    for line in bed.read_text().splitlines():
-        contig, start, end = line.split("\t")
-        for interval in of_contig[contig]:
-            first, last = max(int(start), interval.start), min(int(end), interval.end)
-            if first < last:
-                clipped[interval].append(Interval(contig, first, last))
-    return clipped
+def read_bed(bed: Path) -> list[Interval]:
+    """Read a BED file that `fetch_intervals` wrote."""
+    lines = (line.split("\t") for line in bed.read_text().splitlines())
+    return [Interval(contig, int(start), int(end)) for contig, start, end in lines]
 
 
-def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Region], Path], *, exclude: str) -> None:
-    """Call all regions in parallel, normalise and filter the variants, and publish the VCF.
+def fetch_ploidy(work: Workspace) -> int:
+    """Return the ploidy of the reference, which is 2 unless reference.json has another; raise BadInputError."""
+    ploidy = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON).get(PLOIDY, 2)
+    if ploidy not in range(1, MAX_PLOIDY + 1):
+        raise BadInputError("REFERENCE", f"the reference has ploidy {ploidy}: the callers know 1 and 2")
+    return int(ploidy)
 
-    `call` runs a caller on one region and returns its VCF or BCF file. `exclude` is a bcftools expression: variants
-    that match it are omitted.
+
+def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Sequence[Filter]) -> None:
+    """Call all pieces in parallel, then normalise, filter and publish the calls.
+
+    `call` runs a caller on one piece and returns its gVCF as VCF or BCF.
     """
-    parts = work.processes.run_parallel(call, write_regions(work, inputs), work.vcpus)
-    file_list, vcf = work / "parts.txt", work / "calls.vcf.gz"
+    parts = work.processes.run_parallel(call, write_pieces(work, inputs), work.vcpus)
+    file_list, gvcf = work / "parts.txt", work / "sites.g.vcf.gz"
     file_list.write_text("".join(f"{part}\n" for part in parts))
-    # One allele for each record, left-aligned: the form in which variants can be compared.
+    work.run("bcftools", "concat", "--file-list", file_list, "-Oz", "-o", gvcf)
+    # -m2: the records that have an alternate allele
+    normalise_and_publish(work, inputs, ["bcftools", "view", "-m2", "-Ou", gvcf], gvcf, filters)
+
+
+def normalise_and_publish(
+    work: Workspace,
+    inputs: Inputs,
+    calls: Command,
+    gvcf: Path,
+    filters: Sequence[Filter] = (),
+    statistics: Iterable[Path] = (),
+) -> None:
+    """Left-align the calls that a command writes, mark those that match a filter, and publish VCF and gVCF.
+
+    No call is removed: the FILTER column has the names of the filters that it matches, or PASS. Alleles of one site
+    stay in one record, so that it has the genotype of the sample (`1/2`). The gVCF and the statistics are published as
+    the caller wrote them.
+    """
+    vcf = work / "calls.vcf.gz"
+    soft: list[Command] = [
+        ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-Ou", "-"] for name, expression in filters
+    ]
     work.processes.pipe(
         None,
-        ["bcftools", "concat", "--file-list", file_list, "-Ou"],
-        ["bcftools", "norm", "-f", inputs.reference, "-m", "-any", "-Ou", "-"],
-        ["bcftools", "view", "-e", exclude, "-Oz", "-o", vcf, "-"],
+        calls,
+        ["bcftools", "norm", "-f", inputs.reference, "-Ou", "-"],
+        *soft,
+        ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"],
     )
-    publish(work, vcf)
+    publish(work, vcf, gvcf, name_companions(statistics, vcf))
 
 
 def count_records(work: Workspace, vcf: Path) -> int:
@@ -149,9 +208,25 @@ def verify_vcf(work: Workspace, vcf: Path) -> int:
     return count_records(work, vcf)
 
 
-def publish(work: Workspace, vcf: Path) -> None:
-    """Verify the VCF, then publish it with its index and the statistics for the report."""
+def publish(work: Workspace, vcf: Path, gvcf: Path, companions: Iterable[str] = ()) -> None:
+    """Verify the gVCF and the VCF, then publish them with their indexes and the statistics for the report.
+
+    There are two statistics: of the calls with PASS, and of all.
+    """
     work.version("bcftools")
-    work.counts["variants"] = verify_vcf(work, vcf)
-    work.run("bcftools", "stats", vcf, stdout=vcf.with_name(vcf.name + ".stats"))
-    work.publish(vcf, "vcf", ".tbi", ".stats")
+    verify_vcf(work, gvcf)
+    work.publish(gvcf, "gvcf", ".tbi")
+    work.counts["variants_all"] = verify_vcf(work, vcf)
+    all_calls, passed = vcf.with_name(f"{vcf.name}.all.stats"), vcf.with_name(f"{vcf.name}.stats")
+    work.run("bcftools", "stats", vcf, stdout=all_calls)
+    work.run("bcftools", "stats", "-f", "PASS", vcf, stdout=passed)
+    work.counts["variants"] = count_in_stats(passed)
+    work.publish(vcf, "vcf", ".tbi", ".stats", ".all.stats", *companions)
+
+
+def count_in_stats(stats: Path) -> int:
+    """Return the number of records that `bcftools stats` counted; raise JobError."""
+    match = re.search(r"^SN\t0\tnumber of records:\t(\d+)$", stats.read_text(), re.MULTILINE)
+    if not match:
+        raise JobError("TOOL_FAILED", "bcftools stats wrote no summary")
+    return int(match[1])

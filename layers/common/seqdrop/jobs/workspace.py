@@ -11,7 +11,7 @@ import re
 import resource
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,14 @@ def with_original_names(message: str, original_names: Mapping[str, str]) -> str:
 def companion_path(path: Path, companion: str) -> Path:
     """Return the path of an index, checksum or summary, which has the name of its file plus a suffix."""
     return path.with_name(path.name + companion)
+
+
+def name_companions(files: Iterable[Path], path: Path) -> list[str]:
+    """Rename files to companions of `path` and return their suffixes: `Stats.xml` becomes `<path>.Stats.xml`."""
+    suffixes = {file: f".{file.name}" for file in files}
+    for file, suffix in suffixes.items():
+        file.rename(companion_path(path, suffix))
+    return list(suffixes.values())
 
 
 def write_md5(path: Path, name: str) -> Path:

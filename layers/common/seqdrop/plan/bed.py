@@ -33,16 +33,22 @@ class Interval(NamedTuple):
     end: int
 
 
-def read(file: BufferedIOBase, name: str, lengths: Mapping[str, int]) -> bytes:
-    """Return the regions of a file as BED with three columns, in the order of `lengths`; raise BedError.
+def intervals(file: BufferedIOBase, name: str, lengths: Mapping[str, int]) -> list[Interval]:
+    """Return the regions of a plain or gzipped file in the order of `lengths`; raise BedError.
 
-    The file can be gzip. `name` is for messages; `lengths` has the length of every contig of the reference.
+    `name` is for messages; `lengths` has the length of every contig of the reference.
     """
     order = {contig: position for position, contig in enumerate(lengths)}
-    intervals = sorted(_parse(_lines(file, name), name, lengths), key=lambda one: (order[one.contig], *one[1:]))
-    if not intervals:
+    regions = sorted(_parse(_lines(file, name), name, lengths), key=lambda one: (order[one.contig], *one[1:]))
+    if not regions:
         raise BedError(f"{name} has no regions")
-    return b"".join(b"%s\t%d\t%d\n" % (one.contig.encode(), one.start, one.end) for one in intervals)
+    return regions
+
+
+def read(file: BufferedIOBase, name: str, lengths: Mapping[str, int]) -> bytes:
+    """Return what `intervals` returns as BED with three columns."""
+    regions = intervals(file, name, lengths)
+    return b"".join(b"%s\t%d\t%d\n" % (one.contig.encode(), one.start, one.end) for one in regions)
 
 
 def checksum(regions: bytes) -> str:

@@ -66,7 +66,7 @@ STEPS = (
             ),
         ),
         reads=("sample", "reference", "intervals", "bam"),
-        writes={"vcf": "{sample}.vcf.gz"},
+        writes={"vcf": "{sample}.vcf.gz", "gvcf": "{sample}.g.vcf.gz"},
         parameter="Caller",
     ),
     Step(

@@ -15,7 +15,9 @@ from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import count_warnings
 
-FIGURES = ("reads", "reads_mapped", "variants")  # of the receipts' counts, in the row and in the message
+# Of the receipts' counts, in the row and in the message. `variants` are those with PASS.
+FIGURES = ("reads", "reads_mapped", "variants", "variants_all")
+LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
 
@@ -121,7 +123,9 @@ def message(
     missing = [f"One step is missing ({ending.step}): {explanation[0]}", *explanation[1:]] if explanation else []
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
-    numbers = [f"{name.replace('_', ' ')}: {value:,}" for name, value in figures(folder.receipts).items()]
+    numbers = [
+        f"{LABELS.get(name, name.replace('_', ' '))}: {value:,}" for name, value in figures(folder.receipts).items()
+    ]
     files = [f"{word.replace('_', ' ')}: {plan[word]}" for word in FILES if word in plan]
     price = f"estimated cost of the jobs: {cost['usd']:.2f} USD"
     lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, price, *files]

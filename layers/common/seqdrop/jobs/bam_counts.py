@@ -1,0 +1,103 @@
+"""Count the primary records of a BAM and their bases: every read is in it once, with all its bases."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from seqdrop.failure.verdict import BadInputError, JobError
+from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.prefetch import prefetch
+
+CHUNK_SIZE = 1 << 20  # bytes after decompression
+MAGIC = b"BAM\1"
+NOT_PRIMARY = 0x900  # secondary or supplementary
+# The start of a record (SAM specification, 4.2): its size, then among others the lengths of its name and of its CIGAR,
+# its flag and the number of its bases. The name, the CIGAR and the bases follow, two bases in a byte; N is 15.
+RECORD = struct.Struct("<i8xB3xHHi12x")
+UNKNOWN = "f"
+
+
+class Counts(NamedTuple):
+    """The primary records of a BAM."""
+
+    records: int
+    bases: int
+    known_bases: int  # without those that are N; 0 unless asked for
+
+
+def count_primary(bam: Path, *, known: bool = False) -> Counts:
+    """Count the primary records of a BAM and their bases; raise JobError if the BAM is damaged.
+
+    `known`: count the bases that are not N too, which takes longer.
+    """
+    try:
+        with GzipReader(bam) as file, closing(prefetch(_chunks(file))) as chunks:
+            return _count(chunks, known=known)
+    except BadInputError as error:
+        raise JobError("TOOL_FAILED", str(error)) from None
+
+
+def _chunks(file: GzipReader) -> Generator[bytes]:
+    blocks, size = list[bytes](), 0
+    for block in file:
+        blocks.append(block)
+        size += len(block)
+        if size >= CHUNK_SIZE:
+            yield b"".join(blocks)
+            blocks, size = [], 0
+    yield b"".join(blocks)
+
+
+def _count(chunks: Generator[bytes], *, known: bool) -> Counts:
+    records = bases = unknown = 0
+    data, at = _read_header(chunks)
+    unpack, head = RECORD.unpack_from, RECORD.size
+    while True:
+        end = len(data) - head
+        while at <= end:
+            size, name, cigar, flag, length = unpack(data, at)
+            following = at + 4 + size
+            if following > len(data):
+                break
+            if not flag & NOT_PRIMARY:
+                records += 1
+                bases += length
+                if known:
+                    first = at + head + name + 4 * cigar
+                    # The last half of the last byte is 0 if the number of bases is odd.
+                    unknown += data[first : first + (length + 1) // 2].hex().count(UNKNOWN)
+            at = following
+        chunk = next(chunks, None)
+        if chunk is None:
+            break
+        data, at = data[at:] + chunk, 0
+    if at != len(data):
+        raise JobError("TOOL_FAILED", "the BAM ends in the middle of a record")
+    return Counts(records, bases, bases - unknown if known else 0)
+
+
+def _read_header(chunks: Generator[bytes]) -> tuple[bytes, int]:
+    """Read the text and the contigs of the header; return the bytes read and the offset of the first record."""
+    data = b""
+
+    def integer(at: int) -> int:
+        nonlocal data
+        while len(data) < at + 4 and (chunk := next(chunks, None)) is not None:
+            data += chunk
+        if len(data) < at + 4:
+            raise JobError("TOOL_FAILED", "the BAM ends in its header")
+        return int.from_bytes(data[at : at + 4], "little")
+
+    integer(0)
+    if not data.startswith(MAGIC):
+        raise JobError("TOOL_FAILED", "the aligner wrote a file that is not a BAM")
+    at = 8 + integer(4)
+    contigs = integer(at)
+    at += 4
+    for _ in range(contigs):
+        at += 8 + integer(at)  # the length of the name, the name, the length of the contig
+    return data, at
