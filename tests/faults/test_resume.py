@@ -71,7 +71,7 @@ def test_a_resumed_run_has_a_report_of_all_steps(stack: Stack, sample: Sample) -
     assert modules(stack, row) == {"Samtools", "Bcftools"}
     resume(stack, row)
     assert modules(stack, row) == {"Samtools", "Bcftools", "SnpEff"}
-    assert len(fetch_json(stack, row, "jobs/compose.json")["sources"]) == 9
+    assert len(fetch_json(stack, row, "jobs/compose.json")["sources"]) == 10
 
 
 def modules(stack: Stack, row: dict[str, Any]) -> set[str]:

@@ -7,8 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop_cli import intervals
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.stack import Stack
-from support.pipeline_runs import eventually, fetch_json, run_pair, upload
+from support.function_aws import object_created
+from support.pipeline_runs import (
+    Sample,
+    eventually,
+    fetch,
+    fetch_json,
+    invoke_start_run,
+    is_recorded,
+    rows,
+    run_pair,
+    run_tool,
+    upload,
+)
 
 DATA = Path(os.environ.get("SEQDROP_DATA", "/nonexistent"))
 CASES = DATA / "cases"
@@ -24,6 +38,32 @@ def rows_since(stack: Stack, before: set[str]) -> list[dict[str, Any]]:
 def case_pair(name: str) -> tuple[Path, Path]:
     one, two = sorted((CASES / name).glob("*.fastq.gz"))
     return one, two
+
+
+def put_bed(stack: Stack, case: str, name: str) -> None:
+    stack.s3.upload_file(str(CASES / case), stack["ReferenceBucket"], f"demo/{name}")
+
+
+def test_01_bed_replaced(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    put_bed(stack, "01-bed-replaced/panelA.bed", "panel.bed")
+    first = run_pair(stack, sample.small_pair, "CASE01", intervals="panel.bed")
+    put_bed(stack, "01-bed-replaced/panelB.bed", "panel.bed")
+    version = stack.s3.head_object(Bucket=stack["FastqBucket"], Key="CASE01_R1.fastq.gz")["VersionId"]
+    event = object_created("CASE01_R1.fastq.gz", version)
+    event["detail"]["bucket"]["name"] = stack["FastqBucket"]
+    invoke_start_run(stack, event)
+    eventually(lambda: [is_recorded(row) for row in rows(stack, "CASE01")] == [True] * 2, "a second run")
+    [second] = [row for row in rows(stack, "CASE01") if row["run"] != first["run"]]
+    checksums = []
+    for row, start, end in ((first, 0, 60_000), (second, 60_000, 120_000)):
+        manifest = fetch_json(stack, row, "manifest.json")
+        assert manifest["intervals_name"] == "panel.bed"
+        checksums.append(manifest["intervals_sha256"])
+        vcf = fetch(stack, row, "CASE01.vcf.gz", tmp_path)
+        places = list(map(int, run_tool("bcftools", "query", "-f", "%POS\n", vcf).split()))
+        assert places
+        assert all(start < place <= end for place in places)
+    assert len(set(checksums)) == 2
 
 
 def test_04_lanes_prefix(stack: Stack) -> None:
@@ -65,6 +105,22 @@ def test_08_consensus_quality(stack: Stack) -> None:
     assert row["status"] == "SUCCEEDED"
     warnings = [warning["warning"] for warning in fetch_json(stack, row, "manifest.json")["warnings"]]
     assert warnings.count("QUALITY_OFFSET") == 2
+
+
+def test_10_bed_late(stack: Stack, sample: Sample) -> None:
+    put_bed(stack, "10-bed-late/chr.bed", "exome.bed")
+    row = run_pair(stack, sample.small_pair, "CASE10", intervals="exome.bed")
+    assert (row["class"], "execution" in row) == ("BAD_INPUT.INTERVALS", False)
+    assert "the reference has no contig chrdemo1; it has demo1" in row["message"]
+    assert "correct BED file" in row["advice"]
+
+
+def test_11_intervals_not_there(stack: Stack) -> None:
+    uri = f"s3://{stack['ReferenceBucket']}/demo/my.bed"
+    with pytest.raises(CliError, match=f"my.bed is not beside reference demo: upload it to {uri}"):
+        intervals.resolve(stack, "my.bed", "demo")
+    name, checksum = intervals.resolve(stack, str(CASES / "11-intervals-not-there/my.bed"), "demo")
+    assert (name, intervals.resolve(stack, "my.bed", "demo")) == ("my.bed", ("my.bed", checksum))
 
 
 def test_18_readids(stack: Stack) -> None:
