@@ -299,7 +299,7 @@ def _run(words: list[str]) -> None:
     else:
         sys.argv = ["-c", *more]
         main = sys.modules["__main__"] = ModuleType("__main__")
-        exec(compile(program, "<string>", "exec"), main.__dict__)  # noqa: S102
+        exec(compile(program, "<string>", "exec"), main.__dict__)  # noqa: S102  the code of a test
 
 
 def _main() -> None:
