@@ -17,7 +17,7 @@ from seqdrop_cli.stack import Stack
 def resolve(stack: Stack, text: str, reference: str) -> tuple[str, str]:
     """Return the name of the BED file beside the reference and the checksum of its regions; ("", "") without one.
 
-    A file of this machine is checked and uploaded. Raises CliError before anything is uploaded.
+    A file of this machine is checked first, then uploaded. Raises CliError, before any FASTQ is uploaded.
     """
     if not text:
         return "", ""

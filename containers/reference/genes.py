@@ -67,7 +67,7 @@ class ContigNames:
     def find(self, name: str) -> str | None:
         """Return the contig; None if the genome has none of this name. Raise BadInputError if two names mean one.
 
-        A version (`.1`) or `chr` that only one of both names has is no difference; two versions are.
+        Two names match if only one of them has a version (`.1`) or `chr`. Names with two different versions do not.
         """
         if name in self.lengths:
             return name

@@ -214,16 +214,16 @@ def test_a_bucket_without_versioning_has_no_version_ids(aws: Deployed, folder: S
 
 
 @pytest.mark.parametrize(
-    ("told", "known"),
+    ("answered", "expected"),
     [
         ("null", ""),
         ("3.nullXq7Zt", "3.nullXq7Zt"),
     ],
 )
-def test_the_version_null_becomes_empty_and_others_are_kept(folder: S3Uri, told: str, known: str) -> None:
+def test_the_version_null_becomes_empty_and_others_are_kept(folder: S3Uri, answered: str, expected: str) -> None:
     with Stubber(s3.store().client) as answers:  # moto chooses its version ids itself
-        answers.add_response("head_object", {"VersionId": told, "ETag": '"e"', "ContentLength": 1, "Metadata": {}})
-        assert s3.store().head(folder / "file").version_id == known
+        answers.add_response("head_object", {"VersionId": answered, "ETag": '"e"', "ContentLength": 1, "Metadata": {}})
+        assert s3.store().head(folder / "file").version_id == expected
 
 
 @pytest.mark.parametrize(("size", "found"), [(4, b"1234"), (9, b"123456789"), (100, b"123456789")])
