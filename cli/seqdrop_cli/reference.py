@@ -15,6 +15,7 @@ from seqdrop.runs import executions
 from seqdrop.runs.reference import prepared_names, read_summary
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
+from seqdrop.text import count_warnings
 
 from seqdrop_cli import upload, why
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
@@ -164,7 +165,7 @@ def show(name: str, summary: Mapping[str, Any]) -> None:
     number = "1 contig" if len(contigs) == 1 else f"{len(contigs)} contigs"
     indexes = ", ".join(map(str, summary.get("indexes", []))) or "no aligner"
     warnings = summary.get("warnings", [])
-    ready = f"ready with {len(warnings)} warning{'s'[: len(warnings) > 1]}" if warnings else "ready"
+    ready = f"ready{count_warnings(len(warnings), ' with ')}"
     ploidy = summary.get("ploidy", DIPLOID)
     say(
         f"Reference {name} is {ready}: {number}, {bases:,} bases, ploidy {ploidy}, indexed for {indexes}.",

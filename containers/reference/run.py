@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.failure.verdict import JobError, UsageError
+from seqdrop.fastq.records import GZIP_MAGIC
 from seqdrop.jobs import arguments, bwa_mem3, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
@@ -30,7 +31,6 @@ BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": bwa_mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
 FASTA_SOURCE, GENES_SOURCE = "fasta_source", "genes_source"
 MAX_SIZE = 64 << 30  # bytes after decompression: twice the largest genome in use; more is a gzip bomb
-GZIP = b"\x1f\x8b"
 # Suffix -> option of snpEff, name of the file in its database, reader of the genes.
 GENES = {
     ".gtf": ("-gtf22", "genes.gtf", genes.read_gtf),
@@ -188,7 +188,7 @@ def decompress(source: Path, target: Path) -> None:
 def is_gzip(path: Path) -> bool:
     """Return whether a file begins as gzip does, whatever its name is."""
     with path.open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
+        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...]:

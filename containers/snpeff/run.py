@@ -25,15 +25,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         vcf = split_alleles(work, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
-        if s3.store().find(database):
+        has_genes = bool(s3.store().find(database))
+        if has_genes:
             annotate(work, work.fetch(database), vcf, annotated)
-            warn_of_doubtful_effects(work, annotated)
         else:
             copy_unannotated(work, vcf, annotated)
         work.version("bcftools")
         alleles, work.counts["alleles"] = calling.verify_vcf(work, vcf), calling.verify_vcf(work, annotated)
         if work.counts["alleles"] != alleles:
             raise JobError("TOOL_FAILED", f"{alleles} alleles went in but {work.counts['alleles']} came out")
+        if has_genes:
+            warn_of_doubtful_effects(work, annotated, alleles)
         work.publish(annotated, "annotated_vcf", ".tbi", ".csv")
 
 
@@ -58,11 +60,11 @@ def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> Non
     )
 
 
-def warn_of_doubtful_effects(work: Workspace, annotated: Path) -> None:
-    """Warn if snpEff marks the effects of many variants as doubtful."""
-    variants, doubtful = calling.verify_vcf(work, annotated), work / "doubtful.bcf"
+def warn_of_doubtful_effects(work: Workspace, annotated: Path, variants: int) -> None:
+    """Warn if snpEff marks the effects of many of the variants as doubtful."""
     if not variants:
         return
+    doubtful = work / "doubtful.bcf"
     expression = " || ".join(f'INFO/ANN~"{mark}"' for mark in DOUBTFUL)
     work.run("bcftools", "view", "-i", expression, "-Ob", "-o", doubtful, annotated)
     work.run("bcftools", "index", doubtful)

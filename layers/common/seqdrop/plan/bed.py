@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedIOBase
 from typing import NamedTuple
 
+from seqdrop.fastq.records import GZIP_MAGIC
 from seqdrop.text import plain_line
 
 MAX_SIZE = 64 << 20  # bytes of text; the regions of all human exons have 10 MB
 COLUMNS = 3  # contig, start and end; the other columns are not read
-GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile("[0-9]{1,12}")
 MAX_NAME = 80  # characters of a contig name in a message
