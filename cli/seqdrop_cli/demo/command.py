@@ -71,7 +71,7 @@ def _table(comparison: Comparison) -> Table:
     table.add_column()
     table.add_row("planted", str(comparison.expected), "")
     table.add_row("found", str(comparison.matches), f"recall {comparison.recall:.1%}")
-    table.add_row("missed", str(len(comparison.missed)), "")
+    table.add_row("missed", str(len(comparison.missed)), truth.count_kinds(comparison.missed))
     table.add_row("extra", str(len(comparison.extra)), f"precision {comparison.precision:.1%}")
     correct = comparison.matches - len(comparison.wrong_genotypes)
     table.add_row("correct genotypes", str(correct), f"of {comparison.matches}")

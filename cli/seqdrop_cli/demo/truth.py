@@ -70,6 +70,17 @@ def site(planted: PlantedVariant) -> Site:
     return variant.contig, variant.start + 1, variant.ref, variant.alt
 
 
+def count_kinds(sites: Sequence[Site]) -> str:
+    """Return how many of the sites are SNPs, insertions and deletions, "" without sites: a tool may miss one kind."""
+    changes = [len(alt) - len(ref) for _, _, ref, alt in sites]
+    counts = {
+        "SNPs": changes.count(0),
+        "insertions": sum(change > 0 for change in changes),
+        "deletions": sum(change < 0 for change in changes),
+    }
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) if sites else ""
+
+
 def read_calls(path: Path) -> dict[Site, Call]:
     """Read the variants of a VCF that pass all filters, plain or bgzipped, with the genotypes of its first sample."""
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:

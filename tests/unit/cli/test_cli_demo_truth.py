@@ -30,6 +30,12 @@ def test_calls_are_counted_as_found_missed_and_extra() -> None:
     )
 
 
+def test_the_missed_variants_are_counted_by_kind() -> None:
+    sites = [("c", 1, "A", "T"), ("c", 5, "A", "AT"), ("c", 9, "AC", "A"), ("d", 1, "AC", "A")]
+    assert truth.count_kinds(sites) == "1 SNPs, 1 insertions, 2 deletions"
+    assert truth.count_kinds([]) == ""
+
+
 def test_recall_and_precision_without_variants_are_one() -> None:
     empty = truth.compare([], {})
     assert (empty.recall, empty.precision) == (1.0, 1.0)

@@ -250,6 +250,41 @@ def test_a_caller_finds_variants_in_all_pieces_or_in_the_intervals(
     assert receipt["counts"] == {"variants_all": len(expected), "variants": len(expected)}
 
 
+Edit = tuple[int, int, str]  # the first and the last base (half open, from 0) that are replaced by other bases
+NEXT = str.maketrans("ACGT", "CGTA")
+
+
+def edited_read(sample: str, start: int, edits: list[Edit]) -> tuple[str, str]:
+    """Return the 100 bases of a read and its CIGAR; ("", "") if an edit is so near to its end that aligners clip it."""
+    text, cigar = sample[start : start + 100], "100M"
+    for first, last, own in edits:
+        before, after = first - start, 100 - (first - start) - len(own)
+        if -15 < min(before, after) < 15:
+            return "", ""
+        if min(before, after) > 0:
+            text = sample[start:first] + own + sample[last:][:after]
+            longer = len(own) - (last - first)
+            change = f"{longer}I" if longer > 0 else f"{-longer}D"
+            cigar = f"{before}M{change}{after}M" if longer else cigar
+    return text, cigar
+
+
+@pytest.mark.parametrize("caller", [bcftools], ids=["bcftools"])
+def test_a_caller_of_pieces_finds_every_kind_of_variant_and_has_no_record_without_reads(run: Run, caller: Any) -> None:
+    """An insertion, a deletion, a heterozygous SNP, and two SNPs side by side, which are two records."""
+    run.put_genome({"chr1": DEEP + bases(1_000, seed=12)})
+    one, two = DEEP[:SITE] + ONE + DEEP[SITE + 1 :], DEEP
+    edits = [(200, 202, DEEP[200:202].translate(NEXT)), (350, 350, "GATTACA"), (700, 705, "")]
+    reads = [edited_read((one, two)[number % 2], start, edits) for number, start in enumerate(range(0, 900, 3))]
+    records = [sam_record(f"r{n}", "chr1", 3 * n, text, cigar) for n, (text, cigar) in enumerate(reads) if text]
+    run.call(caller, run.put_bam({"chr1": 2_000}, "".join(records)))
+    found = [line.split() for line in run.query("NA12878.vcf.gz", "%POS %REF %ALT %FILTER [%GT]\n")]
+    kinds = [(len(alt) - len(ref), filters, genotype) for _, ref, alt, filters, genotype in found]
+    assert kinds == [*[(0, "PASS", "1/1")] * 2, (7, "PASS", "1/1"), (0, "PASS", "0/1"), (-5, "PASS", "1/1")]
+    assert [at for at, ref, alt, *_ in found if len(ref) == len(alt)] == ["201", "202", str(SITE + 1)]
+    assert max(int(last) for last in run.query("NA12878.g.vcf.gz", "%END\n")) <= 1_000
+
+
 @pytest.mark.parametrize(
     ("ploidy", "options", "genotype"),
     [

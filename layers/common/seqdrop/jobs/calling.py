@@ -161,8 +161,9 @@ def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Pa
     file_list, gvcf = work / "parts.txt", work / "sites.g.vcf.gz"
     file_list.write_text("".join(f"{part}\n" for part in parts))
     work.run("bcftools", "concat", "--file-list", file_list, "-Oz", "-o", gvcf)
-    # -m2: the records that have an alternate allele
-    normalise_and_publish(work, inputs, ["bcftools", "view", "-m2", "-Ou", gvcf], gvcf, filters)
+    # The records that have an alternate allele; the blocks of some callers have the symbolic allele <*>.
+    calls: Command = ["bcftools", "view", "-m2", "-e", 'ALT="<*>"', "-Ou", gvcf]
+    normalise_and_publish(work, inputs, calls, gvcf, filters)
 
 
 def normalise_and_publish(
