@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,11 +37,13 @@ class Lane:
     fastq_1: Path
     fastq_2: Path
 
-    @property
-    def rg_line(self) -> str:
-        """The @RG line of the SAM header; sample ids and read groups are checked when they are created: no tabs."""
+    def rg_line(self, group_id: str = "") -> str:
+        """Return the @RG line of the SAM header, with the id of the plan unless the records have another.
+
+        Sample ids and read groups are checked when they are created: they have no tabs.
+        """
         unit = f"{self.read_group}.{self.sample}"
-        return f"@RG\tID:{self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
+        return f"@RG\tID:{group_id or self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
 
 
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
@@ -71,7 +71,7 @@ def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
     contigs = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
-    lines += [lane.rg_line for lane in lanes]
+    lines += [lane.rg_line() for lane in lanes]
     return "\n".join([*lines, f"@PG\tID:{program}\tPN:{program}\tVN:{work.tools[program]}"]) + "\n"
 
 
@@ -98,7 +98,7 @@ def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_
 def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Iterable[Path] = ()) -> None:
     """Verify that the BAM has every read once with all its bases, then publish it with its index and checksum.
 
-    `padded`: the aligner adds N to short reads, so the known bases are compared, which `verify_alongside` counts.
+    `padded`: the aligner adds N to short reads, so the known bases are compared: the sum of `count_known`.
     """
     work.version("samtools")
     work.run("samtools", "quickcheck", bam)
@@ -129,38 +129,6 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
         share = f"{pairs.duplicate_names:,} of {pairs.count:,} pairs"
         files = f"{lane.fastq_1.name} and {lane.fastq_2.name}"
         work.warn("DUPLICATE_NAMES", f"{share} of {files} have the same name as another pair")
-
-
-@contextlib.contextmanager
-def verify_alongside(work: Workspace, lanes: Sequence[Lane]) -> Iterator[None]:
-    """Verify the reads while an aligner reads the same files; stop it and raise BadInputError if they are bad.
-
-    Add to the counts of reads, bases and known bases.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        ended = threading.Event()
-        check = thread.submit(_verify, work, lanes, ended)
-        check.add_done_callback(lambda done: work.processes.stop() if done.exception() else None)
-        try:
-            try:
-                yield
-            except JobError:
-                check.result()  # raises the error in the reads, which may be why the aligner failed
-                raise
-            check.result()
-        finally:
-            ended.set()
-
-
-def _verify(work: Workspace, lanes: Sequence[Lane], ended: threading.Event) -> None:
-    known = 0
-    for lane in lanes:
-        with contextlib.closing(verified_batches(work, lane)) as batches:
-            for mates in batches:
-                if ended.is_set():
-                    return
-                known += sum(map(count_known, mates))
-    work.counts["known_bases"] = known
 
 
 def count_known(batch: Batch) -> int:
