@@ -16,7 +16,7 @@ def rewrite(work: Workspace, bam: Path, lanes: Sequence[Lane]) -> None:
     """Replace the header of a BAM, and index it again."""
     text = work.processes.output("samtools", "view", "-H", "--no-PG", bam)
     header, renamed = work / "header.sam", work / "renamed.bam"
-    header.write_text(edit(text, lanes))
+    header.write_text(edit(text.replace(f"{work.directory}/", ""), lanes))
     work.run("samtools", "reheader", "--no-PG", header, bam, stdout=renamed)
     renamed.rename(bam)
     work.run("samtools", "index", "-@", work.vcpus, bam)

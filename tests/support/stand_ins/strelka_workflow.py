@@ -60,7 +60,9 @@ def hang():
 
     signal.signal(signal.SIGTERM, end)
     worker = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], start_new_session=True)
-    Path(os.environ["STAND_IN_MARK"]).write_text(f"{os.getpid()} {worker.pid}")
+    mark = Path(os.environ["STAND_IN_MARK"])
+    mark.with_suffix(".new").write_text(f"{os.getpid()} {worker.pid}")
+    mark.with_suffix(".new").rename(mark)
     while True:
         signal.pause()
 

@@ -11,9 +11,9 @@ import pytest
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs.alignment import Lane
 from seqdrop.storage import s3
+from support.aligner_runs import ONE, PAIRS, TWO, AlignerRun, alignments, run_isaac, trim
 from support.function_aws import Deployed
 from support.made_reads import Record, bgzf, text, to_gzip
-from test_aligners import ONE, PAIRS, SMALL_TABLE, TWO, Run, alignments, genome, run, run_isaac, trim  # noqa: F401
 
 from containers.isaac import header, memory
 from containers.isaac import run as isaac
@@ -30,29 +30,29 @@ def rename(reads: list[Record], form: str) -> list[Record]:
     return [(form.format(n=n, length=len(seq)), seq, qual) for n, (_, seq, qual) in enumerate(reads, start=1)]
 
 
-def names(folder: Path, run: Run) -> set[str]:  # noqa: F811  a fixture
-    return {record[0] for record in alignments(folder, run.results / BAM)}
+def names(folder: Path, aligner_run: AlignerRun) -> set[str]:
+    return {record[0] for record in alignments(folder, aligner_run.results / BAM)}
 
 
-def header_lines(folder: Path, run: Run, kind: str) -> list[str]:  # noqa: F811  a fixture
-    s3.store().download(run.results / BAM, folder / "found.bam")
+def header_lines(folder: Path, aligner_run: AlignerRun, kind: str) -> list[str]:
+    s3.store().download(aligner_run.results / BAM, folder / "found.bam")
     command = ["samtools", "view", "-H", "--no-PG", str(folder / "found.bam")]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return [line for line in lines if line.startswith(kind)]
 
 
-def test_a_short_first_read_does_not_cut_the_others(aws: Deployed, run: Run) -> None:  # noqa: F811  a fixture
+def test_a_short_first_read_does_not_cut_the_others(aws: Deployed, aligner_run: AlignerRun) -> None:
     """With the mask `y*`, Isaac gives all reads the length of the first one and exits with 0."""
-    run.put(aws, to_gzip(text([*trim(ONE[:1], 35), *ONE[1:]])), to_gzip(text(cut(TWO, 90))))
-    run_isaac(run.argv())
+    aligner_run.put(aws, to_gzip(text([*trim(ONE[:1], 35), *ONE[1:]])), to_gzip(text(cut(TWO, 90))))
+    run_isaac(aligner_run.argv())
     known = 100 * (PAIRS - 1) + 33 + 90 * PAIRS
-    assert (run.counts()["known_bases"], run.counts()["primary_bases"]) == (known, known)
+    assert (aligner_run.counts()["known_bases"], aligner_run.counts()["primary_bases"]) == (known, known)
 
 
 def test_lanes_of_any_number_format_and_length_are_aligned(
     aws: Deployed,
-    run: Run,
-    tmp_path: Path,  # noqa: F811  a fixture
+    aligner_run: AlignerRun,
+    tmp_path: Path,
 ) -> None:
     """Ten lanes with other lengths: plain text, gzip, BGZF, members of both, CRLF, and mates of two formats."""
     pairs: list[tuple[bytes, bytes]] = []
@@ -67,21 +67,21 @@ def test_lanes_of_any_number_format_and_length_are_aligned(
             (mixed, to_gzip(text(two)[:-1])),
         ]
         pairs.append(forms[number % len(forms)])
-    run.put(aws, *pairs[0], *pairs[1:])
-    run_isaac(run.argv())
+    aligner_run.put(aws, *pairs[0], *pairs[1:])
+    run_isaac(aligner_run.argv())
     bases = sum(40 * (100 - 3 * number + 70 + 2 * number) for number in range(10))
-    assert run.counts() == {
+    assert aligner_run.counts() == {
         "reads": 2 * PAIRS,
         "primary_records": 2 * PAIRS,
         "bases": bases,
         "known_bases": bases,
         "primary_bases": bases,
     }
-    assert header_lines(tmp_path, run, "@RG") == [
+    assert header_lines(tmp_path, aligner_run, "@RG") == [
         f"@RG\tID:{number - 1}\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.{number}.NA12878"
         for number in range(1, 11)
     ]
-    for record in alignments(tmp_path, run.results / BAM):
+    for record in alignments(tmp_path, aligner_run.results / BAM):
         tags = dict(tag.split(":", 1) for tag in record[11:])
         lane = int(record[0].split(":")[-1]) // 40  # the reads are numbered
         assert tags["RG"] == f"Z:{lane}"
@@ -99,17 +99,17 @@ NAMES = {
 @pytest.mark.parametrize(("one", "two", "expected"), NAMES.values(), ids=NAMES)
 def test_names_are_those_of_the_reads_without_mate_and_comment(
     aws: Deployed,
-    run: Run,
+    aligner_run: AlignerRun,
     tmp_path: Path,
     one: str,
     two: str,
-    expected: str,  # noqa: F811  a fixture
+    expected: str,
 ) -> None:
     """Isaac keeps `/2`, and ends on `length=100` against `length=90` since it takes them for a flowcell."""
     first, second = rename(ONE, one), rename(cut(TWO, 90), two)
-    run.put(aws, to_gzip(text(first)), to_gzip(text(second)))
-    run_isaac(run.argv())
-    assert names(tmp_path, run) == {expected.format(n=n) for n in range(1, PAIRS + 1)}
+    aligner_run.put(aws, to_gzip(text(first)), to_gzip(text(second)))
+    run_isaac(aligner_run.argv())
+    assert names(tmp_path, aligner_run) == {expected.format(n=n) for n in range(1, PAIRS + 1)}
 
 
 def edit(place: int, **change: str) -> list[Record]:
@@ -132,82 +132,85 @@ REFUSED = {
 @pytest.mark.parametrize(("one", "two", "reason"), REFUSED.values(), ids=REFUSED)
 def test_reads_that_isaac_cannot_read_are_refused_by_name_before_it_starts(
     aws: Deployed,
-    run: Run,
+    aligner_run: AlignerRun,
     one: list[Record],
     two: list[Record],
     reason: str,
-    capfd: pytest.CaptureFixture[str],  # noqa: F811  a fixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    run.put(aws, to_gzip(text(one)), to_gzip(text(two)))
+    aligner_run.put(aws, to_gzip(text(one)), to_gzip(text(two)))
     with pytest.raises(SystemExit) as exited:
-        run_isaac(run.argv())
+        run_isaac(aligner_run.argv())
     assert exited.value.code == 65
-    failure_class, message = run.failure()
+    failure_class, message = aligner_run.failure()
     assert failure_class == "BAD_INPUT.ALIGNER"
     file = "NA12878_R1.fastq.gz" if one is not ONE else "NA12878_R2.fastq.gz"
     assert message.startswith(f"{file}: read 7 ({two[6][0]}) {reason}")
     assert message.endswith("use bwa_mem3 or bwa")
-    assert "isaac-align -r" not in capfd.readouterr().out
+    commands = [getattr(record, "command", "") for record in caplog.records]
+    assert [command for command in commands if command.startswith("isaac-align")] == ["isaac-align --version"]
 
 
-def test_lower_case_and_dots_are_bases(aws: Deployed, run: Run) -> None:  # noqa: F811  a fixture
+def test_lower_case_and_dots_are_bases(aws: Deployed, aligner_run: AlignerRun) -> None:
     dotted = [(name, f".{bases[1:].lower()}", qualities) for name, bases, qualities in ONE]
-    run.put(aws, to_gzip(text(dotted)), to_gzip(text(TWO)))
-    run_isaac(run.argv())
-    assert run.counts()["primary_bases"] == 199 * PAIRS
+    aligner_run.put(aws, to_gzip(text(dotted)), to_gzip(text(TWO)))
+    run_isaac(aligner_run.argv())
+    assert aligner_run.counts()["primary_bases"] == 199 * PAIRS
 
 
 @pytest.mark.parametrize(("options", "found"), [([], True), (["--no-mark-duplicates"], False)])
 def test_duplicates_are_marked_unless_an_option_says_no(
     aws: Deployed,
-    run: Run,
+    aligner_run: AlignerRun,
     tmp_path: Path,
     options: list[str],
-    found: bool,  # noqa: F811  a fixture
+    found: bool,
 ) -> None:
     one, two = ([*reads, *((f"{name}9", *rest) for name, *rest in reads)] for reads in (ONE[:20], TWO[:20]))
-    run.put(aws, to_gzip(text(one)), to_gzip(text(two)))  # type: ignore[arg-type]  # unpacked records
-    isaac.main(run.argv(args=json.dumps(["--seed-length", "12", *options])))
-    assert any(int(record[1]) & 0x400 for record in alignments(tmp_path, run.results / BAM)) == found
+    aligner_run.put(aws, to_gzip(text(one)), to_gzip(text(two)))  # type: ignore[arg-type]  # unpacked records
+    isaac.main(aligner_run.argv(args=json.dumps(["--seed-length", "12", *options])))
+    assert any(int(record[1]) & 0x400 for record in alignments(tmp_path, aligner_run.results / BAM)) == found
 
 
 def test_two_runs_of_the_same_reads_have_equal_bytes(
     aws: Deployed,
-    run: Run,
+    aligner_run: AlignerRun,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811  a fixture
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
+    aligner_run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
     data = []
     for name in ("a", "another"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv("SEQDROP_SCRATCH", str(tmp_path / name))
-        run_isaac(run.argv())
-        s3.store().download(run.results / BAM, tmp_path / f"{name}.bam")
+        run_isaac(aligner_run.argv())
+        s3.store().download(aligner_run.results / BAM, tmp_path / f"{name}.bam")
         data.append((tmp_path / f"{name}.bam").read_bytes())
-        s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/jobs/align.json")
-    assert header_lines(tmp_path, run, "@SQ") == ["@SQ\tSN:chr1\tLN:20000"]
+        s3.store().client.delete_object(
+            Bucket=aligner_run.results.bucket, Key=f"{aligner_run.results.key}/jobs/align.json"
+        )
+    assert header_lines(tmp_path, aligner_run, "@SQ") == ["@SQ\tSN:chr1\tLN:20000"]
     assert data[0] == data[1]
 
 
 @pytest.mark.parametrize("seed", ["9", "21", "32", "16.5"])
 def test_seed_lengths_that_isaac_does_not_know_are_refused_before_any_download(
-    run: Run,
-    seed: str,  # noqa: F811  a fixture
+    aligner_run: AlignerRun,
+    seed: str,
 ) -> None:
     with pytest.raises(SystemExit) as exited:
-        isaac.main(run.argv(args=json.dumps(["--seed-length", seed])))
+        isaac.main(aligner_run.argv(args=json.dumps(["--seed-length", seed])))
     assert exited.value.code == 64
-    assert run.failure()[0] == "BAD_INPUT.ARGS"
-    assert "must be a whole number from 10 to 20" in run.failure()[1]
+    assert aligner_run.failure()[0] == "BAD_INPUT.ARGS"
+    assert "must be a whole number from 10 to 20" in aligner_run.failure()[1]
 
 
-def test_a_job_with_too_little_memory_for_the_table_ends_before_any_download(run: Run) -> None:  # noqa: F811  a fixture
+def test_a_job_with_too_little_memory_for_the_table_ends_before_any_download(aligner_run: AlignerRun) -> None:
     with pytest.raises(SystemExit) as exited:
-        isaac.main(run.argv())
+        isaac.main(aligner_run.argv())
     assert exited.value.code == 70
     need = "Isaac needs at least 18,432 MiB with a seed length of 16 and 1,000 clusters, the job has 4,096"
-    assert run.failure() == ("OUT_OF_MEMORY", f"{need}: --seed-length 12 needs less")
+    assert aligner_run.failure() == ("OUT_OF_MEMORY", f"{need}: --seed-length 12 needs less")
 
 
 @pytest.mark.parametrize(
@@ -269,11 +272,11 @@ def test_isaac_without_statistics_is_an_error(tmp_path: Path) -> None:
 )
 def test_the_options_and_the_last_line_of_isaac_decide_the_class(
     aws: Deployed,
-    run: Run,
+    aligner_run: AlignerRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     program: str,
-    failure_class: str,  # noqa: F811  a fixture
+    failure_class: str,
     reason: Any,
 ) -> None:
     """The message about an option comes before 800 lines of help."""
@@ -283,7 +286,7 @@ def test_the_options_and_the_last_line_of_isaac_decide_the_class(
     fake.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exit\ncat >&2 <<EOF\n{program}\nEOF\n{helps}exit 1\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
-    run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
+    aligner_run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
     with pytest.raises(SystemExit):
-        run_isaac(run.argv())
-    assert run.failure() == (failure_class, f"isaac-align ended with exit code 1: {reason or program}")
+        run_isaac(aligner_run.argv())
+    assert aligner_run.failure() == (failure_class, f"isaac-align ended with exit code 1: {reason or program}")
