@@ -22,9 +22,8 @@ HEAD_LINES = 20  # first lines that are searched for the reason of a failure
 STOP_GRACE = 5  # seconds between SIGTERM and SIGKILL for tools; the job itself has 30
 MAX_LOG_LINES = 20_000  # of one program in the log; bwa writes about 6,000 for a 30x genome
 MAX_LINE_BYTES = 1 << 16  # the rest of a longer line is ignored
-
-
-# What tools write when memory or disk runs out (child of Strelka: taskExitCode), by failure class.
+# What tools write when disk or memory runs out. Isaac never says that the disk is full; `taskExitCode` is the exit code
+# of a worker of Strelka.
 SIGNS = {
     "NO_SPACE": re.compile("No space left on device|Failed to write into .*: iostream error"),
     "OUT_OF_MEMORY": re.compile("bad_alloc|Cannot allocate memory|thread_resource_error|taskExitCode -9"),
