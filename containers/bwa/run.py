@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def align_lane(work: Workspace, reference: Path, lane: alignment.Lane, out: BinaryIO) -> None:
     """Write the alignments of one lane without a header: `out` already has the header of all lanes."""
-    read_group = lane.rg_line().replace("\t", "\\t")
+    read_group = lane.rg_line.replace("\t", "\\t")
 
     def feed(pipe: BinaryIO) -> None:
         with closing(alignment.verified_batches(work, lane)) as batches:

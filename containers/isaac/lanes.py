@@ -8,7 +8,7 @@ masks of known lengths.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ BASES = b"ACGTNacgtn."
 MAX_QUALITY = 63
 QUALITIES = bytes(range(33, 33 + MAX_QUALITY + 1))
 NAME_SLACK = 10  # letters of a name beyond the length of the first one
-ADVICE = "use bwa_mem3 or bwa"
+NO_BASE = "a base other than A, C, G, T and N, which Isaac does not read"
+NO_QUALITY = f"a quality above {MAX_QUALITY}, which Isaac does not read"
+LONG_NAME = f"a name more than {NAME_SLACK} letters longer than that of the first read, which Isaac cuts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,51 +50,54 @@ def write_inputs(work: Workspace, lanes: Sequence[Lane]) -> list[Input]:
 def _write_lane(work: Workspace, number: int, lane: Lane) -> Input:
     folder = work / f"lane{number}"
     folder.mkdir()
-    sources = (lane.fastq_1, lane.fastq_2)
-    longest, pairs, known, name_limit = [0, 0], 0, 0, 0
+    mates = [_Mate(source, folder / f"lane{number}_read{mate}.fastq.gz")
+             for mate, source in enumerate((lane.fastq_1, lane.fastq_2), start=1)]  # fmt: skip
     with ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(len(sources)))
-        paths = [folder / f"lane{number}_read{mate}.fastq.gz" for mate in (1, 2)]
-        outs = [stack.enter_context(igzip.open(path, "wb", compresslevel=1)) for path in paths]
-        for mates in stack.enter_context(closing(verified_batches(work, lane))):
-            name_limit = name_limit or len(mates[0].names[0]) + NAME_SLACK
-            for mate, (batch, source) in enumerate(zip(mates, sources, strict=True)):
-                _check(batch, source.name, pairs, name_limit)
-                longest[mate] = max(longest[mate], *map(len, batch.sequences))
-            pairs, known = pairs + len(mates[0]), known + sum(map(count_known, mates))
-            list(threads.map(lambda out, batch: out.write(_text(batch)), outs, mates))
-    work.counts["known_bases"] = work.counts.get("known_bases", 0) + known
-    for source in sources:
-        source.unlink()
-    return Input(folder, f"y{longest[0]},y{longest[1]}", _write_sheet(work, number, lane), pairs)
+        for mate in mates:
+            stack.callback(mate.out.close)
+        threads = stack.enter_context(ThreadPoolExecutor(len(mates)))
+        for batches in stack.enter_context(closing(verified_batches(work, lane))):
+            list(threads.map(_Mate.write, mates, batches))
+    work.counts["known_bases"] = work.counts.get("known_bases", 0) + sum(mate.known for mate in mates)
+    for mate in mates:
+        mate.source.unlink()
+    mask = ",".join(f"y{mate.longest}" for mate in mates)
+    return Input(folder, mask, _write_sheet(work, number, lane), mates[0].reads)
 
 
-def _check(batch: Batch, file: str, reads_before: int, name_limit: int) -> None:
-    """Raise BadInputError for the first read that Isaac ends on, or whose name it would cut."""
-    kinds: list[tuple[Iterable[bytes], bytes, str]] = [
-        (batch.sequences, BASES, f"a base other than A, C, G, T and N, which Isaac does not read: {ADVICE}"),
-        (batch.qualities, QUALITIES, f"a quality above {MAX_QUALITY}, which Isaac does not read: {ADVICE}"),
-    ]
-    for column, allowed, description in kinds:
-        if b"".join(column).translate(None, allowed):
-            place = next(place for place, text in enumerate(column) if text.translate(None, allowed))
-            raise _refused(batch, file, reads_before, place, description)
-    if max(map(len, batch.names)) > name_limit:
-        place = next(place for place, name in enumerate(batch.names) if len(name) > name_limit)
-        description = f"a name more than {NAME_SLACK} letters longer than that of the first read, which Isaac cuts"
-        raise _refused(batch, file, reads_before, place, f"{description}: {ADVICE}")
+class _Mate:
+    """One FASTQ file for Isaac, and what is known of its reads."""
 
+    def __init__(self, source: Path, target: Path) -> None:
+        self.source, self.out = source, igzip.open(target, "wb", compresslevel=1)
+        self.reads = self.longest = self.known = self._name_limit = 0
 
-def _refused(batch: Batch, file: str, reads_before: int, place: int, description: str) -> BadInputError:
-    name = batch.names[place].decode()
-    return BadInputError("ALIGNER", f"{file}: read {reads_before + place + 1:,} ({name}) has {description}")
+    def write(self, batch: Batch) -> None:
+        """Check the reads of a batch and add them to the file; raise BadInputError."""
+        bases, qualities = b"".join(batch.sequences), b"".join(batch.qualities)
+        self._name_limit = self._name_limit or len(batch.names[0]) + NAME_SLACK
+        self._check(batch, bases, qualities)
+        self.reads += len(batch)
+        self.longest = max(self.longest, *map(len, batch.sequences))
+        self.known += count_known(bases, qualities)
+        if b"." in bases:  # N of old sequencers
+            sequences = [sequence.replace(b".", b"N") for sequence in batch.sequences]
+            batch = Batch(batch.names, sequences, batch.qualities, batch.mate)
+        self.out.write(interleave(batch))
 
+    def _check(self, batch: Batch, bases: bytes, qualities: bytes) -> None:
+        """Raise BadInputError for the first read that Isaac ends on, or whose name it would cut."""
+        if bases.translate(None, BASES):
+            raise self._refused(batch, [not text.translate(None, BASES) for text in batch.sequences], NO_BASE)
+        if qualities.translate(None, QUALITIES):
+            raise self._refused(batch, [not text.translate(None, QUALITIES) for text in batch.qualities], NO_QUALITY)
+        if max(map(len, batch.names)) > self._name_limit:
+            raise self._refused(batch, [len(name) <= self._name_limit for name in batch.names], LONG_NAME)
 
-def _text(batch: Batch) -> bytes:
-    """Return a batch as FASTQ, with N in place of the dots of old sequencers."""
-    if b"." in b"".join(batch.sequences):
-        batch = Batch(batch.names, [seq.replace(b".", b"N") for seq in batch.sequences], batch.qualities, batch.mate)
-    return interleave(batch)
+    def _refused(self, batch: Batch, good: list[bool], reason: str) -> BadInputError:
+        place = good.index(False)
+        read = f"read {self.reads + place + 1:,} ({batch.names[place].decode()})"
+        return BadInputError("ALIGNER", f"{self.source.name}: {read} has {reason}: use bwa_mem3 or bwa")
 
 
 def _write_sheet(work: Workspace, number: int, lane: Lane) -> Path:

@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 import pytest
 from seqdrop.failure.verdict import BadInputError, JobError
-from seqdrop.fastq.records import Batch
 from seqdrop.jobs import alignment
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
@@ -79,7 +78,7 @@ def test_the_command_line_of_an_aligner_is_parsed(bucket: str) -> None:
 
 
 def test_a_lane_has_a_read_group_line(work: Workspace) -> None:
-    assert lane(work).rg_line() == ("@RG\tID:HXYZTDSXX.1\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.1.NA12878")
+    assert lane(work).rg_line == ("@RG\tID:HXYZTDSXX.1\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.1.NA12878")
 
 
 def test_the_pinned_reads_are_fetched_under_names_without_the_sample_id(aws: Deployed, work: Workspace) -> None:
@@ -218,8 +217,7 @@ def test_a_bam_with_fewer_bases_than_the_reads_is_not_published(work: Workspace)
     [("ACGT", "IIII", 4), ("NCGT", "#III", 3), ("ACGT", "!II!", 2), ("NCGn", "!III", 2), (".RYt", "IIII", 3)],
 )
 def test_bases_are_known_unless_they_are_n_or_have_no_quality(bases: str, qualities: str, known: int) -> None:
-    batch = Batch([b"r", b"q"], [bases.encode()] * 2, [qualities.encode()] * 2, b"1")
-    assert alignment.count_known(batch) == 2 * known
+    assert alignment.count_known(bases.encode() * 2, qualities.encode() * 2) == 2 * known
 
 
 @pytest.mark.parametrize("defect", ["no end", "no index", "a damaged index", "another index"])

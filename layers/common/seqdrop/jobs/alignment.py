@@ -37,13 +37,11 @@ class Lane:
     fastq_1: Path
     fastq_2: Path
 
-    def rg_line(self, group_id: str = "") -> str:
-        """Return the @RG line of the SAM header, with the id of the plan unless the records have another.
-
-        Sample ids and read groups are checked when they are created: they have no tabs.
-        """
+    @property
+    def rg_line(self) -> str:
+        """The @RG line of the SAM header; sample ids and read groups are checked when they are created: no tabs."""
         unit = f"{self.read_group}.{self.sample}"
-        return f"@RG\tID:{group_id or self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
+        return f"@RG\tID:{self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
 
 
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
@@ -71,7 +69,7 @@ def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
     contigs = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
-    lines += [lane.rg_line() for lane in lanes]
+    lines += [lane.rg_line for lane in lanes]
     return "\n".join([*lines, f"@PG\tID:{program}\tPN:{program}\tVN:{work.tools[program]}"]) + "\n"
 
 
@@ -131,8 +129,9 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
         work.warn("DUPLICATE_NAMES", f"{share} of {files} have the same name as another pair")
 
 
-def count_known(batch: Batch) -> int:
+def count_known(bases: bytes, qualities: bytes) -> int:
     """Return the number of bases that are not N and have a quality above 0: Isaac writes all others as N."""
-    bases, qualities = (b"".join(column) for column in (batch.sequences, batch.qualities))
+    if b"!" not in qualities:  # the usual case, ten times as fast
+        return len(bases) - sum(map(bases.count, (b"N", b"n", b".")))
     known, measured = bases.translate(NO_N), qualities.translate(ABOVE_0)
     return (int.from_bytes(known) & int.from_bytes(measured)).bit_count()
