@@ -8,6 +8,7 @@ masks of known lengths.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -56,8 +57,13 @@ def _write_lane(work: Workspace, number: int, lane: Lane) -> Input:
         for mate in mates:
             stack.callback(mate.out.close)
         threads = stack.enter_context(ThreadPoolExecutor(len(mates)))
-        for batches in stack.enter_context(closing(verified_batches(work, lane))):
-            list(threads.map(_Mate.write, mates, batches))
+        pairs = stack.enter_context(closing(verified_batches(work, lane)))
+        try:
+            for batches in pairs:
+                list(threads.map(_Mate.write, mates, batches))
+        except BadInputError:
+            deque(pairs, maxlen=0)  # damaged gzip data can look like such reads until its checksum, which raises
+            raise
     work.counts["known_bases"] = work.counts.get("known_bases", 0) + sum(mate.known for mate in mates)
     for mate in mates:
         mate.source.unlink()

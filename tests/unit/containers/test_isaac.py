@@ -151,6 +151,17 @@ def test_reads_that_isaac_cannot_read_are_refused_by_name_before_it_starts(
     assert [command for command in commands if command.startswith("isaac-align")] == ["isaac-align --version"]
 
 
+def test_damaged_gzip_data_is_not_taken_for_reads_that_isaac_cannot_read(
+    aws: Deployed, aligner_run: AlignerRun
+) -> None:
+    """The base is in the first of many blocks, the checksum behind the last."""
+    damaged = to_gzip(text([*edit(6, bases="R" + TWO[6][1][1:]), *20 * TWO]))
+    aligner_run.put(aws, to_gzip(text(21 * ONE)), damaged[:-8] + bytes(4) + damaged[-4:])  # another checksum
+    with pytest.raises(SystemExit):
+        run_isaac(aligner_run.argv())
+    assert aligner_run.failure()[0] == "BAD_INPUT.CORRUPT_GZIP"
+
+
 def test_lower_case_and_dots_are_bases(aws: Deployed, aligner_run: AlignerRun) -> None:
     dotted = [(name, f".{bases[1:].lower()}", qualities) for name, bases, qualities in ONE]
     aligner_run.put(aws, to_gzip(text(dotted)), to_gzip(text(TWO)))
