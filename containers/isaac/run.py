@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from seqdrop.failure.verdict import UsageError
+from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import alignment, arguments
+from seqdrop.jobs.child import ToolError
+from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
 
-SHEET_HEADER = "FCID,Lane,SampleID,SampleRef,Barcode,Description,Control,Recipe,Operator,Project"
-MAX_LANES = 8  # the file names that Isaac reads have lanes 1 to 8
-OPTIONS = {"seed_length": arguments.integer(10, 32), "clusters_at_a_time": arguments.integer(1_000, 100_000_000)}
+from containers.isaac import header, lanes, memory
+from containers.isaac.memory import Settings
+
+# Isaac knows no other seed lengths.
+OPTIONS = {"seed_length": arguments.integer(10, 20), "clusters_at_a_time": arguments.integer(1_000, 100_000_000)}
+USAGE = "***"  # around the message about an option
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,49 +25,48 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
         options = arguments.parse_options(args.args, "--no-mark-duplicates", **OPTIONS)
-        if options.no_mark_duplicates:
-            raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
-        tuning = arguments.tool_options(
-            options, seed_length="--seed-length", clusters_at_a_time="--clusters-at-a-time"
-        )  # fmt: skip
+        seed, clusters = options.seed_length or memory.SEED_LENGTH, options.clusters_at_a_time
+        memory.settings(work.memory, work.vcpus, seed, clusters or memory.MIN_CLUSTERS)  # before any download
         reference = work.fetch_reference(".fai")
-        lanes = alignment.fetch_lanes(work)
-        if any(is_uncompressed(path) for lane in lanes for path in (lane.fastq_1, lane.fastq_2)):
-            raise UsageError("Isaac reads gzipped FASTQs only: compress them, or use bwa_mem3 or bwa")
+        sources = alignment.fetch_lanes(work)
         work.version("isaac-align")
-        sheet = write_sheet(work, lanes)
-        memory = max(2, work.memory // 1024 - 1)  # GB; Isaac limits its address space to it
-        # --use-bases-mask: keep the last base of every read
-        with alignment.verify_alongside(work, lanes):
-            work.run("isaac-align", "-r", reference, "-b", work / "fastq", "--base-calls-format", "fastq-gz",
-                     "-m", memory, "-j", work.vcpus, "--use-bases-mask", "y*,y*", "--variable-read-length", "yes",
-                     "-s", sheet, *tuning, "--output-directory", work / "isaac",
-                     "--temp-directory", work / "temp")  # fmt: skip
-        # Isaac gives every read the length of the first one of its lane: it cuts longer reads and pads shorter ones.
-        bam, statistics = work / "isaac/Projects/default" / args.sample / "sorted.bam", work / "isaac/Stats"
-        alignment.publish(work, bam, padded=True, statistics=sorted(statistics.glob("*.xml")))
+        inputs = lanes.write_inputs(work, sources)
+        largest = max(lane.pairs for lane in inputs)
+        settings = memory.settings(work.memory, work.vcpus, seed, clusters or memory.clusters_for(largest))
+        align(work, reference, inputs, settings, mark_duplicates=not options.no_mark_duplicates)
+        bam = work / "isaac/Projects/default" / args.sample / "sorted.bam"
+        header.rewrite(work, bam, sources)
+        # Isaac pads the reads of a lane to the length of its longest read.
+        alignment.publish(work, bam, padded=True, statistics=find_statistics(work / "isaac/Stats"))
 
 
-def is_uncompressed(fastq: Path) -> bool:
-    """Return True if the file is plain FASTQ, whatever its name."""
-    with fastq.open("rb") as file:
-        return file.read(1) == b"@"
+def align(
+    work: Workspace, reference: Path, inputs: Sequence[lanes.Input], settings: Settings, *, mark_duplicates: bool
+) -> None:
+    """Run Isaac. Every lane has its own folder, mask and sample sheet: in one folder all have those of the first."""
+    each: Command = []
+    for lane in inputs:
+        each += ["-b", lane.folder, "--base-calls-format", "fastq-gz", "--use-bases-mask", lane.mask, "-s", lane.sheet]
+    buckets: Command = ["--hash-table-buckets", settings.buckets] if settings.buckets else []
+    try:
+        work.run("isaac-align", "-r", reference, *each, "-m", settings.gigabytes, "-j", settings.threads,
+                 "--variable-read-length", "yes", "--lane-number-max", max(lanes.LANES_OF_ISAAC, len(inputs)),
+                 "--seed-length", settings.seed_length, *buckets, "--clusters-at-a-time", settings.clusters,
+                 "--mark-duplicates", int(mark_duplicates), "--bam-exclude-tags", "ZX,ZY,BC",
+                 "--bam-pu-format", header.UNIT_FORMAT,
+                 "--output-directory", work / "isaac", "--temp-directory", work / "temp")  # fmt: skip
+    except ToolError as error:
+        if USAGE in error.sentence:  # this wrapper checks the options of a run
+            error.failure_class = "INTERNAL"
+        raise
 
 
-def write_sheet(work: Workspace, lanes: Sequence[alignment.Lane]) -> Path:
-    """Link the FASTQ files of all lanes to the names that Isaac reads, and write its sample sheet."""
-    if len(lanes) > MAX_LANES:
-        raise UsageError(f"Isaac takes at most {MAX_LANES} lanes, not {len(lanes)}")
-    (work / "fastq").mkdir()
-    rows = [SHEET_HEADER]
-    for number, lane in enumerate(lanes, start=1):
-        (work / f"fastq/lane{number}_read1.fastq.gz").symlink_to(lane.fastq_1)
-        (work / f"fastq/lane{number}_read2.fastq.gz").symlink_to(lane.fastq_2)
-        flowcell = lane.read_group.rpartition(".")[0]
-        rows.append(f"{flowcell},{number},{lane.sample},default,,{lane.sample},N,,seqdrop,default")
-    sheet = work / "sheet.csv"
-    sheet.write_text("\n".join(rows) + "\n")
-    return sheet
+def find_statistics(folder: Path) -> list[Path]:
+    """Return the XML files of Isaac's statistics; raise JobError if there are none."""
+    files = sorted(folder.glob("*.xml"))
+    if not files:
+        raise JobError("TOOL_FAILED", "Isaac wrote no statistics")
+    return files
 
 
 if __name__ == "__main__":

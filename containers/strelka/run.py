@@ -10,6 +10,8 @@ from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
 
+from containers.strelka import workflow
+
 # The copy number of every contig, as Strelka's option --ploidy takes it; a record is for the bases after POS to END.
 PLOIDY_HEADER = """##fileformat=VCFv4.1
 ##INFO=<ID=END,Number=1,Type=Integer,Description="Last base">
@@ -34,14 +36,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             work.run("tabix", "-p", "bed", f"{inputs.targets}.gz")
             targets = ["--callRegions", f"{inputs.targets}.gz"]
         run_dir = work / "strelka"  # it can be neither moved nor configured twice
-        work.run("configureStrelkaGermlineWorkflow.py", "--bam", inputs.bam, "--referenceFasta", inputs.reference,
-                 *exome, *targets, *ploidy, "--runDir", run_dir)  # fmt: skip
-        gigabytes = max(4, work.memory // 1024)  # it fails with less than 4
-        work.run(run_dir / "runWorkflow.py", "-m", "local", "-j", work.vcpus, "-g", gigabytes, "--quiet")
+        workflow.configure(work, "--bam", inputs.bam, "--referenceFasta", inputs.reference,
+                           *exome, *targets, *ploidy, "--runDir", run_dir)  # fmt: skip
+        workflow.run(work, run_dir)
         variants = run_dir / "results/variants"
         calling.verify_vcf(work, variants / "variants.vcf.gz")
         calls: Command = ["bcftools", "view", "-Ou", variants / "variants.vcf.gz"]
-        statistics = sorted((run_dir / "results/stats").glob("runStats.*"))
+        statistics = workflow.find_statistics(run_dir)
         calling.normalise_and_publish(work, inputs, calls, variants / "genome.S1.vcf.gz", statistics=statistics)
 
 

@@ -68,7 +68,11 @@ class Batch:
 
     def wrapper(self, name: str, arguments: dict[str, str]) -> tuple[int, str]:
         """Run a wrapper until it ends; return its exit code and its log."""
-        return finish(self._start(["-m", f"containers.{name}.run"], arguments))
+        return finish(self.start_wrapper(name, arguments))
+
+    def start_wrapper(self, name: str, arguments: dict[str, str]) -> WarmProcess:
+        """Start a wrapper."""
+        return self._start(["-m", f"containers.{name}.run"], arguments)
 
     def _start(self, command: list[str], arguments: dict[str, str]) -> WarmProcess:
         flags = [argument for name, value in arguments.items() for argument in (f"--{name}", value)]

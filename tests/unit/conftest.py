@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from seqdrop.storage import s3
 from support import function_aws
+from support.aligner_runs import aligner_genome, aligner_run  # noqa: F401
 from support.job_stacks import batch, line, s3_server  # noqa: F401
 
 

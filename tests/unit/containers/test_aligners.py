@@ -1,138 +1,57 @@
-"""The wrappers of the three aligners: good reads become a BAM, bad reads are refused while the aligner runs."""
+"""The wrappers of the three aligners: good reads become a BAM, bad reads are refused. Isaac is a fake program."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from seqdrop.fastq import reader
-from seqdrop.jobs.bwa_mem3 import build_index
 from seqdrop.storage import s3
-from seqdrop.storage.uri import S3Uri
-from support.function_aws import FASTQS, Deployed
-from support.job_runs import in_this_process
-from support.made_reads import Record, bases, pairs_of, text, to_gzip, write_genome
+from support.aligner_runs import ONE, PAIRS, TWO, AlignerRun, alignments, run_isaac, trim
+from support.function_aws import Deployed
+from support.made_reads import Record, text, to_gzip
 
 from containers.bwa import run as bwa
 from containers.bwa_mem3 import run as bwa_mem3
-from containers.isaac import run as isaac
 
-STAND_INS = Path(__file__).parents[2] / "support/stand_ins"
-ALIGNERS = {"bwa": bwa.main, "bwa_mem3": bwa_mem3.main, "isaac": isaac.main}
-CONTIG, GENOME = "chr1", bases(20_000, seed=11)
-PAIRS = 400
-ONE, TWO = pairs_of(GENOME, PAIRS, seed=12)
-
-
-@pytest.fixture(scope="module")
-def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a genome with the indexes of all aligners."""
-    path = write_genome(tmp_path_factory.mktemp("aligners") / "genome.fa", {CONTIG: GENOME})
-    subprocess.run(["bwa", "index", path], check=True, capture_output=True)
-    subprocess.run(["samtools", "faidx", path], check=True)
-    build_index(path)
-    return path
-
-
-class Run:
-    """The folder of a run, its reference and its reads."""
-
-    def __init__(self, bucket: str, genome: Path) -> None:
-        self.results = S3Uri(bucket, "NA12878/r")
-        self.reference = S3Uri(bucket, "demo/genome.fa")
-        for path in genome.parent.iterdir():
-            s3.store().upload(path, self.reference.parent / path.name)
-        contigs = [{"name": CONTIG, "length": len(GENOME), "md5": "x"}]
-        s3.store().write_json(self.reference.parent / "reference.json", {"contigs": contigs})
-
-    def put(self, aws: Deployed, one: bytes, two: bytes) -> None:
-        """Store a pair of FASTQ files as the only lane of the run."""
-        lane: dict[str, object] = {"lane": "L001", "read_group": "HXYZTDSXX.1"}
-        for mate, data in (("1", one), ("2", two)):
-            aws.put(f"NA12878_R{mate}.fastq.gz", data)
-            lane[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, f"NA12878_R{mate}.fastq.gz")).pin()
-        s3.store().write_json(self.results / "reads.json", {"sample": "NA12878", "lanes": [lane]})
-
-    def argv(self) -> list[str]:
-        values = {"sample": "NA12878", "reference": self.reference, "reads": self.results / "reads.json"}
-        values |= {"bam": self.results / "NA12878.bam", "results": self.results, "run": "r", "attempt": "1"}
-        values |= {"vcpus": 2, "memory": 4096, "args": "[]"}
-        return [arg for name, value in values.items() for arg in (f"--{name}", str(value))]
-
-    def failure(self) -> tuple[str, str]:
-        verdict = s3.store().read_json(self.results / "failures/align.1.1.json")
-        return verdict["class"], verdict["message"]
-
-
-@pytest.fixture
-def run(bucket: str, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    in_this_process(monkeypatch, tmp_path)
-    monkeypatch.setenv("PATH", f"{STAND_INS}:{Path(sys.executable).parent}:/usr/bin:/bin")
-    monkeypatch.setattr(reader, "BATCH_SIZE", 50)  # so that the aligner runs while the last batches are verified
-    return Run(bucket, genome)
-
-
-def alignments(folder: Path, uri: S3Uri) -> list[list[str]]:
-    path = folder / "found.bam"
-    s3.store().download(uri, path)
-    sam = subprocess.run(["samtools", "view", path], capture_output=True, check=True).stdout.decode()
-    return [line.split("\t") for line in sam.splitlines()]
+ALIGNERS = {"bwa": bwa.main, "bwa_mem3": bwa_mem3.main, "isaac": run_isaac}
 
 
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
 def test_all_reads_of_a_good_pair_are_in_the_bam(
-    aws: Deployed, run: Run, tmp_path: Path, main: Callable[[Sequence[str]], None]
+    aws: Deployed, aligner_run: AlignerRun, tmp_path: Path, main: Callable[[Sequence[str]], None]
 ) -> None:
-    run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
-    main(run.argv())
-    assert len(alignments(tmp_path, run.results / "NA12878.bam")) >= 2 * PAIRS
-    receipt = s3.store().read_json(run.results / "jobs/align.json")
-    known = {"known_bases": 200 * PAIRS} if main is isaac.main else {}
+    aligner_run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
+    main(aligner_run.argv())
+    assert len(alignments(tmp_path, aligner_run.results / "NA12878.bam")) >= 2 * PAIRS
+    receipt = s3.store().read_json(aligner_run.results / "jobs/align.json")
+    known = {"known_bases": 200 * PAIRS} if main is run_isaac else {}
     expected = {"reads": 2 * PAIRS, "primary_records": 2 * PAIRS, "bases": 200 * PAIRS, "primary_bases": 200 * PAIRS}
     assert receipt["counts"] == {**expected, **known}
     assert receipt["warnings"] == []
-    statistics = s3.store().find(run.results / "NA12878.bam.DemultiplexingStats.xml")
-    assert (statistics is not None) == (main is isaac.main)
-
-
-def trim(reads: list[Record], *lengths: int) -> list[Record]:
-    """Cut the reads to the lengths in turn, and give each an N and a base of quality 0."""
-    cut = [(name, seq[: lengths[n % len(lengths)]], qual) for n, (name, seq, qual) in enumerate(reads)]
-    return [(name, f"N{seq[1:]}", f"#!{qual[2 : len(seq)]}") for name, seq, qual in cut]
+    statistics = s3.store().find(aligner_run.results / "NA12878.bam.DemultiplexingStats.xml")
+    assert (statistics is not None) == (main is run_isaac)
 
 
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
 def test_reads_of_all_lengths_keep_all_their_bases(
-    aws: Deployed, run: Run, main: Callable[[Sequence[str]], None]
+    aws: Deployed, aligner_run: AlignerRun, main: Callable[[Sequence[str]], None]
 ) -> None:
-    run.put(aws, to_gzip(text(trim(ONE, 100, 60, 35))), to_gzip(text(trim(TWO, 90, 70))))
-    main(run.argv())
-    counts = s3.store().read_json(run.results / "jobs/align.json")["counts"]
+    aligner_run.put(aws, to_gzip(text(trim(ONE, 100, 60, 35))), to_gzip(text(trim(TWO, 90, 70))))
+    main(aligner_run.argv())
+    counts = s3.store().read_json(aligner_run.results / "jobs/align.json")["counts"]
     total = sum(len(seq) for _, seq, _ in (*trim(ONE, 100, 60, 35), *trim(TWO, 90, 70)))
     known = total - 2 * 2 * PAIRS
     assert counts["bases"] == total
-    assert counts["primary_bases"] == (known if main is isaac.main else total)
+    assert counts["primary_bases"] == (known if main is run_isaac else total)
 
 
-def test_isaac_that_cuts_reads_to_the_length_of_the_first_one_fails(aws: Deployed, run: Run) -> None:
-    """The real Isaac does so and exits with 0."""
-    run.put(aws, to_gzip(text([*trim(ONE[:1], 35), *ONE[1:]])), to_gzip(text(TWO)))
-    with pytest.raises(SystemExit) as exited:
-        isaac.main(run.argv())
-    assert exited.value.code == 70
-    known = 200 * PAIRS - 100 + 33
-    cut = known - 65 * (PAIRS - 1)
-    message = f"{known} bases went in but {cut} came out: the aligner cut reads"
-    assert run.failure() == ("TOOL_FAILED", message)
-    assert s3.store().find(run.results / "NA12878.bam") is None
-
-
-def test_bwa_aligns_a_stream_as_it_aligns_files(aws: Deployed, run: Run, genome: Path, tmp_path: Path) -> None:
-    run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
-    bwa.main(run.argv())
+def test_bwa_aligns_a_stream_as_it_aligns_files(
+    aws: Deployed, aligner_run: AlignerRun, aligner_genome: Path, tmp_path: Path
+) -> None:
+    aligner_run.put(aws, to_gzip(text(ONE)), to_gzip(text(TWO)))
+    bwa.main(aligner_run.argv())
     for mate, reads in ((1, ONE), (2, TWO)):
         (tmp_path / f"R{mate}.fastq").write_bytes(text(reads))
     command: list[str | Path] = [
@@ -141,12 +60,12 @@ def test_bwa_aligns_a_stream_as_it_aligns_files(aws: Deployed, run: Run, genome:
         "-K",
         "100000000",
         "-Y",
-        genome,
+        aligner_genome,
         tmp_path / "R1.fastq",
         tmp_path / "R2.fastq",
     ]
     expected = subprocess.run(command, capture_output=True, check=True).stdout.decode().splitlines()
-    found = alignments(tmp_path, run.results / "NA12878.bam")
+    found = alignments(tmp_path, aligner_run.results / "NA12878.bam")
     assert sorted(without_duplicate_flag(record) for record in found) == sorted(
         without_duplicate_flag(line.split("\t")) for line in expected if not line.startswith("@")
     )
@@ -176,21 +95,18 @@ BAD = {
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
 @pytest.mark.parametrize(("two", "kind", "text_of_message"), BAD.values(), ids=BAD)
 def test_an_error_in_the_last_reads_is_reported_and_nothing_is_published(
-    aws: Deployed, run: Run, main: Callable[[Sequence[str]], None], two: bytes, kind: str, text_of_message: str
+    aws: Deployed,
+    aligner_run: AlignerRun,
+    main: Callable[[Sequence[str]], None],
+    two: bytes,
+    kind: str,
+    text_of_message: str,
 ) -> None:
-    run.put(aws, to_gzip(text(ONE)), two)
+    aligner_run.put(aws, to_gzip(text(ONE)), two)
     with pytest.raises(SystemExit) as exited:
-        main(run.argv())
+        main(aligner_run.argv())
     assert exited.value.code == 65
-    failure_class, message = run.failure()
+    failure_class, message = aligner_run.failure()
     assert failure_class == f"BAD_INPUT.{kind}"
     assert text_of_message in message.replace("<sample>", "NA12878")
-    assert s3.store().list_names(run.results) == ["failures/align.1.1.json", "reads.json"]
-
-
-def test_isaac_refuses_uncompressed_reads_in_a_gz_file(aws: Deployed, run: Run) -> None:
-    run.put(aws, text(ONE), to_gzip(text(TWO)))
-    with pytest.raises(SystemExit) as exited:
-        isaac.main(run.argv())
-    assert exited.value.code == 64
-    assert "gzipped FASTQs only" in run.failure()[1]
+    assert s3.store().list_names(aligner_run.results) == ["failures/align.1.1.json", "reads.json"]

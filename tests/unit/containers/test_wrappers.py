@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import calling
+from seqdrop.jobs.child import ToolError
+from seqdrop.jobs.processes import Processes
+from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
 from support.made_reads import bases, write_genome
+from support.waiting import eventually
 
 from containers.bcftools import run as bcftools
 from containers.multiqc import run as multiqc
 from containers.samtools_stats import run as samtools_stats
 from containers.snpeff import run as snpeff
 from containers.strelka import run as strelka
+from containers.strelka import workflow
 
 ANN = '##INFO=<ID=ANN,Number=.,Type=String,Description="Effects">\n'
 HEADER = f"##fileformat=VCFv4.2\n##contig=<ID=chr1,length=2000>\n{ANN}"
@@ -311,6 +319,68 @@ def test_the_statistics_of_strelka_are_published(run: Run) -> None:
     run.call(strelka, put_reads_with_variants(run, "chr1", [100]))
     names = {name for name in s3.store().list_names(run.results) if "runStats" in name}
     assert names == {"NA12878.vcf.gz.runStats.tsv", "NA12878.vcf.gz.runStats.xml"}
+
+
+def test_two_runs_of_strelka_have_equal_bytes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strelka writes the time and the scratch directory to the headers, bcftools the time."""
+    bam = put_reads_with_variants(run, "chr1", [100, 300])
+    found = list[dict[str, bytes]]()
+    for name in ("a", "another"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv("SEQDROP_SCRATCH", str(tmp_path / name))
+        run.call(strelka, bam)
+        files = {name: run.folder / name for name in ("NA12878.vcf.gz", "NA12878.g.vcf.gz")}
+        for file, path in files.items():
+            s3.store().download(run.results / file, path)
+        found.append({file: path.read_bytes() for file, path in files.items()})
+        s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/jobs/call.json")
+        second = int(time.time())
+        eventually(lambda: time.time() >= second + 1, "another time in the headers")  # noqa: B023  called at once
+    assert found[0] == found[1]
+    header = subprocess.run(
+        ["bcftools", "view", "-h", run.folder / "NA12878.g.vcf.gz"], capture_output=True, check=True
+    )
+    lines = header.stdout.decode().splitlines()
+    assert "##reference=file://genome.fa" in lines
+    assert "##source=strelka" in lines
+
+
+def test_calls_of_strelka_keep_their_filters_and_both_alleles_of_a_site(run: Run) -> None:
+    """Two reads are too few for Strelka; the record stays, as in its own VCF."""
+    run.call(strelka, put_deep_reads(run, 60, (1, ONE), (1, TWO)))
+    [found] = run.query("NA12878.vcf.gz", "%ALT %FILTER [%GT %FT]\n")
+    assert found in (f"{ONE},{TWO} PASS 1/2 PASS", f"{TWO},{ONE} PASS 1/2 PASS")
+    s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/jobs/call.json")
+    record = sam_record("r", "chr1", SITE - 50, DEEP[SITE - 50 : SITE] + ONE + DEEP[SITE + 1 : SITE + 50])
+    run.call(strelka, run.put_bam({"chr1": 1_000}, record + record.replace("r\t", "q\t", 1)))
+    assert run.query("NA12878.vcf.gz", "%FILTER [%FT]\n") == ["LowDepth;NoPassedVariantGTs LowDepth"]
+    assert s3.store().read_json(run.results / "jobs/call.json")["counts"] == {"variants_all": 1, "variants": 0}
+
+
+@pytest.mark.parametrize(("memory", "gigabytes"), [(1000, 2), (2048, 2), (5000, 4)])
+def test_strelka_gets_the_cores_and_the_memory_of_its_job(
+    run: Run, caplog: pytest.LogCaptureFixture, memory: int, gigabytes: int
+) -> None:
+    """Without them it takes the whole host; it fails with 1 GB."""
+    run.call(strelka, put_reads_with_variants(run, "chr1", [100]), memory=memory, vcpus=3)
+    commands = [getattr(record, "command", "") for record in caplog.records]
+    assert f"strelka/runWorkflow.py -m local -j 3 -g {gigabytes} --quiet" in commands
+
+
+def test_an_option_that_strelka_does_not_have_is_an_internal_error(tmp_path: Path, run: Run) -> None:
+    work = Workspace("call", argparse.Namespace(), tmp_path, Processes(tmp_path))
+    with pytest.raises(ToolError, match=r"error: no such option: --x$") as raised:
+        workflow.configure(work, "--bam", "a", "--referenceFasta", "b", "--runDir", "c", "--x")
+    assert (raised.value.failure_class, raised.value.status) == ("INTERNAL", 2)
+
+
+@pytest.mark.parametrize("missing", ["runStats.tsv", "runStats.xml"])
+def test_strelka_without_statistics_is_an_error(tmp_path: Path, missing: str) -> None:
+    (tmp_path / "results/stats").mkdir(parents=True)
+    for name in {"runStats.tsv", "runStats.xml"} - {missing}:
+        (tmp_path / "results/stats" / name).touch()
+    with pytest.raises(JobError, match=f"Strelka wrote no {missing}"):
+        workflow.find_statistics(tmp_path)
 
 
 DEEP = bases(1_000, seed=9)  # a genome

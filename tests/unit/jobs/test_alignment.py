@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 from seqdrop.failure.verdict import BadInputError, JobError
-from seqdrop.fastq.records import Batch
 from seqdrop.jobs import alignment
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
@@ -205,43 +203,6 @@ def test_doubts_about_the_reads_are_warnings(work: Workspace) -> None:
     assert [warning["warning"] for warning in work.warnings] == ["MATE_LENGTHS"]
 
 
-def test_reads_are_verified_while_an_aligner_reads_the_files(work: Workspace) -> None:
-    lanes = [write_lane(work, number, *(fastq(mate, 3, lane=number) for mate in (1, 2))) for number in (1, 2)]
-    with alignment.verify_alongside(work, lanes):
-        work.run("true")
-    assert work.counts == {"reads": 12, "bases": 12 * READ_LENGTH, "known_bases": 12 * READ_LENGTH}
-
-
-@pytest.mark.parametrize("aligner", [["sleep", "600"], ["false"], ["true"]], ids=["runs on", "fails", "ends with 0"])
-def test_bad_reads_stop_an_aligner_and_are_the_reported_error(work: Workspace, aligner: list[str]) -> None:
-    lanes = [write_lane(work, 1, fastq(1, 4), fastq(2, 3))]
-    start = time.monotonic()
-    with pytest.raises(BadInputError, match="contain different numbers"), alignment.verify_alongside(work, lanes):
-        work.run(*aligner)
-    assert time.monotonic() - start < 300  # of 600
-
-
-def test_an_aligner_that_fails_on_good_reads_is_the_reported_error(work: Workspace) -> None:
-    lanes = [write_lane(work, 1, fastq(1), fastq(2))]
-    with pytest.raises(ToolError, match="false ended with exit code 1"), alignment.verify_alongside(work, lanes):
-        work.run("false")
-
-
-def test_a_stopped_job_does_not_wait_for_the_verification(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches: list[int] = []
-
-    def slow_batches(*_: object) -> Iterator[None]:
-        while len(batches) < 600:
-            batches.append(1)
-            time.sleep(0.1)
-            yield
-
-    monkeypatch.setattr(alignment, "verified_batches", slow_batches)
-    with pytest.raises(KeyboardInterrupt), alignment.verify_alongside(work, [lane(work)]):
-        raise KeyboardInterrupt
-    assert len(batches) < 300  # of 600
-
-
 def test_a_bam_with_fewer_bases_than_the_reads_is_not_published(work: Workspace) -> None:
     """Every read is there, but one is cut."""
     work.counts |= {"reads": 6, "bases": 301}
@@ -256,8 +217,7 @@ def test_a_bam_with_fewer_bases_than_the_reads_is_not_published(work: Workspace)
     [("ACGT", "IIII", 4), ("NCGT", "#III", 3), ("ACGT", "!II!", 2), ("NCGn", "!III", 2), (".RYt", "IIII", 3)],
 )
 def test_bases_are_known_unless_they_are_n_or_have_no_quality(bases: str, qualities: str, known: int) -> None:
-    batch = Batch([b"r", b"q"], [bases.encode()] * 2, [qualities.encode()] * 2, b"1")
-    assert alignment.count_known(batch) == 2 * known
+    assert alignment.count_known(bases.encode() * 2, qualities.encode() * 2) == 2 * known
 
 
 @pytest.mark.parametrize("defect", ["no end", "no index", "a damaged index", "another index"])

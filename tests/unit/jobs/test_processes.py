@@ -97,6 +97,9 @@ def test_only_the_last_twenty_lines_are_kept(processes: Processes) -> None:
         ("kill -9 $$", "OUT_OF_MEMORY", "sh was killed, most likely for using too much memory"),
         ("echo \"terminate called after throwing 'std::bad_alloc'\" >&2; exit 134", "OUT_OF_MEMORY", None),
         ("echo 'write failed: No space left on device' >&2; exit 1", "NO_SPACE", None),
+        ("echo 'Failed to write into temp/bin-1.dat: iostream error' >&2; exit 1", "NO_SPACE", None),
+        ("echo boost::thread_resource_error >&2; exit 2", "OUT_OF_MEMORY", None),
+        ("exec no-such-interpreter", "INTERNAL", None),
         ("exit 1", "TOOL_FAILED", "sh ended with exit code 1"),
     ],
 )
@@ -107,6 +110,21 @@ def test_the_failure_class_follows_from_exit_code_and_stderr(
         processes.run(*sh(script))
     assert raised.value.failure_class == failure_class
     assert message in (None, str(raised.value))
+
+
+REASONS = {
+    "before a long help": ("echo '*** no such option --x ***' >&2; seq 800 >&2", "*** no such option --x ***"),
+    "of an exception": ("printf 'terminate called\n  what():  bad input\nbye\n' >&2", "what():  bad input"),
+    "in the last line": ("seq 800 >&2", "800"),
+}
+
+
+@pytest.mark.parametrize(("script", "reason"), REASONS.values(), ids=REASONS)
+def test_the_message_has_the_line_that_says_why(processes: Processes, script: str, reason: str) -> None:
+    with pytest.raises(ToolError) as raised:
+        processes.run(*sh(f"{script}; exit 1"))
+    assert raised.value.sentence == reason
+    assert str(raised.value) == f"sh ended with exit code 1: {reason}"
 
 
 @pytest.mark.parametrize(("free", "failure_class"), [(0, "NO_SPACE"), (1 << 20, "TOOL_FAILED")])

@@ -91,11 +91,12 @@ class Pairs:
         self._first_names = self._first_names or unique
 
 
-def interleave(one: Batch, two: Batch) -> bytes:
-    """Return a batch as plain FASTQ, with the mates of each pair one after the other."""
-    lines = [b"+"] * (2 * LINES_PER_READ * len(one))
-    for mate, batch in enumerate((one, two)):
+def interleave(*mates: Batch) -> bytes:
+    """Return batches as plain FASTQ, with the mates of each pair one after the other."""
+    step = LINES_PER_READ * len(mates)
+    lines = [b"+"] * (step * len(mates[0]))
+    for mate, batch in enumerate(mates):
         headers = [b"@" + name for name in batch.names]
         for offset, column in ((0, headers), (1, batch.sequences), (3, batch.qualities)):
-            lines[LINES_PER_READ * mate + offset :: 2 * LINES_PER_READ] = column
+            lines[LINES_PER_READ * mate + offset :: step] = column
     return b"\n".join([*lines, b""])

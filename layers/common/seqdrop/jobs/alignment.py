@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -98,7 +96,7 @@ def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_
 def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Iterable[Path] = ()) -> None:
     """Verify that the BAM has every read once with all its bases, then publish it with its index and checksum.
 
-    `padded`: the aligner adds N to short reads, so the known bases are compared, which `verify_alongside` counts.
+    `padded`: the aligner adds N to short reads, so the known bases are compared: the sum of `count_known`.
     """
     work.version("samtools")
     work.run("samtools", "quickcheck", bam)
@@ -131,40 +129,9 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
         work.warn("DUPLICATE_NAMES", f"{share} of {files} have the same name as another pair")
 
 
-@contextlib.contextmanager
-def verify_alongside(work: Workspace, lanes: Sequence[Lane]) -> Iterator[None]:
-    """Verify the reads while an aligner reads the same files; stop it and raise BadInputError if they are bad.
-
-    Add to the counts of reads, bases and known bases.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        ended = threading.Event()
-        check = thread.submit(_verify, work, lanes, ended)
-        check.add_done_callback(lambda done: work.processes.stop() if done.exception() else None)
-        try:
-            try:
-                yield
-            except JobError:
-                check.result()  # raises the error in the reads, which may be why the aligner failed
-                raise
-            check.result()
-        finally:
-            ended.set()
-
-
-def _verify(work: Workspace, lanes: Sequence[Lane], ended: threading.Event) -> None:
-    known = 0
-    for lane in lanes:
-        with contextlib.closing(verified_batches(work, lane)) as batches:
-            for mates in batches:
-                if ended.is_set():
-                    return
-                known += sum(map(count_known, mates))
-    work.counts["known_bases"] = known
-
-
-def count_known(batch: Batch) -> int:
+def count_known(bases: bytes, qualities: bytes) -> int:
     """Return the number of bases that are not N and have a quality above 0: Isaac writes all others as N."""
-    bases, qualities = (b"".join(column) for column in (batch.sequences, batch.qualities))
+    if b"!" not in qualities:  # the usual case, ten times as fast
+        return len(bases) - sum(map(bases.count, (b"N", b"n", b".")))
     known, measured = bases.translate(NO_N), qualities.translate(ABOVE_0)
     return (int.from_bytes(known) & int.from_bytes(measured)).bit_count()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
-from seqdrop.jobs import arguments
+from seqdrop.jobs import arguments, vcf_header
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions
 from seqdrop.plan import bed
@@ -177,8 +177,8 @@ def normalise_and_publish(
     """Left-align the calls that a command writes, mark those that match a filter, and publish VCF and gVCF.
 
     No call is removed: the FILTER column has the names of the filters that it matches, or PASS. Alleles of one site
-    stay in one record, so that it has the genotype of the sample (`1/2`). The gVCF and the statistics are published as
-    the caller wrote them.
+    stay in one record, so that it has the genotype of the sample (`1/2`). The records of the gVCF and the statistics
+    are published as the caller wrote them.
     """
     vcf = work / "calls.vcf.gz"
     soft: list[Command] = [
@@ -201,12 +201,23 @@ def count_records(work: Workspace, vcf: Path) -> int:
 
 def verify_vcf(work: Workspace, vcf: Path) -> int:
     """Verify that a bgzipped VCF is complete, write its `.tbi` index, and return the number of its records."""
+    _check_end(vcf)
+    work.run("bcftools", "index", "--tbi", "--force", vcf)
+    return count_records(work, vcf)
+
+
+def finish_vcf(work: Workspace, vcf: Path) -> int:
+    """Verify a VCF to be published, with a header that is the same for every run of the same reads."""
+    _check_end(vcf)  # the new header comes with a new end
+    vcf_header.clean(work, vcf)
+    return verify_vcf(work, vcf)
+
+
+def _check_end(vcf: Path) -> None:
     with vcf.open("rb") as file:
         file.seek(max(0, vcf.stat().st_size - len(BGZF_END)))
         if file.read() != BGZF_END:
             raise JobError("TOOL_FAILED", f"{vcf.name} is truncated: it has no end-of-file block")
-    work.run("bcftools", "index", "--tbi", "--force", vcf)
-    return count_records(work, vcf)
 
 
 def publish(work: Workspace, vcf: Path, gvcf: Path, companions: Iterable[str] = ()) -> None:
@@ -215,9 +226,9 @@ def publish(work: Workspace, vcf: Path, gvcf: Path, companions: Iterable[str] = 
     There are two statistics: of the calls with PASS, and of all.
     """
     work.version("bcftools")
-    verify_vcf(work, gvcf)
+    finish_vcf(work, gvcf)
     work.publish(gvcf, "gvcf", ".tbi")
-    work.counts["variants_all"] = verify_vcf(work, vcf)
+    work.counts["variants_all"] = finish_vcf(work, vcf)
     all_calls, passed = vcf.with_name(f"{vcf.name}.all.stats"), vcf.with_name(f"{vcf.name}.stats")
     work.run("bcftools", "stats", vcf, stdout=all_calls)
     work.run("bcftools", "stats", "-f", "PASS", vcf, stdout=passed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -17,31 +18,51 @@ from seqdrop.log import logger
 from seqdrop.text import plain_line
 
 TAIL_LINES = 20  # last lines of a tool's stderr that a verdict keeps
+HEAD_LINES = 20  # first lines that are searched for the reason of a failure
 STOP_GRACE = 5  # seconds between SIGTERM and SIGKILL for tools; the job itself has 30
 MAX_LOG_LINES = 20_000  # of one program in the log; bwa writes about 6,000 for a 30x genome
 MAX_LINE_BYTES = 1 << 16  # the rest of a longer line is ignored
+# What tools write when disk or memory runs out. Isaac never says that the disk is full; `taskExitCode` is the exit code
+# of a worker of Strelka.
+SIGNS = {
+    "NO_SPACE": re.compile("No space left on device|Failed to write into .*: iostream error"),
+    "OUT_OF_MEMORY": re.compile("bad_alloc|Cannot allocate memory|thread_resource_error|taskExitCode -9"),
+}
+NOT_FOUND = 127  # of a script whose interpreter is not installed
+# Lines that say why, among others: of C++ programs, Isaac's option parser (before 800 lines of help), and Strelka.
+REASON = re.compile(r"what\(\): |\*\*\* .* \*\*\*|FATAL_ERROR|taskExitCode")
 
 
 class ToolError(JobError):
     """A program ended with an exit code other than 0."""
 
-    def __init__(self, tool: str, exit_code: int, tail: Sequence[str], *, disk_full: bool = False) -> None:
-        """Classify the failure by its exit code, the last lines of stderr (`tail`), and whether the disk is full."""
-        killed = exit_code == -signal.SIGKILL
-        how = "was killed, most likely for using too much memory" if killed else f"ended with exit code {exit_code}"
-        failure_class = _failure_class(killed, tail)
+    def __init__(
+        self, tool: str, status: int, tail: Sequence[str], *, head: Sequence[str] = (), disk_full: bool = False
+    ) -> None:
+        """Classify the failure by its exit status, the first and last lines of stderr, and whether the disk is full."""
+        killed = status == -signal.SIGKILL
+        how = "was killed, most likely for using too much memory" if killed else f"ended with exit code {status}"
+        failure_class = _failure_class(status, [*head, *tail])
         if disk_full and not killed:
             failure_class, how = "NO_SPACE", f"{how} on a full scratch disk"
-        super().__init__(failure_class, f"{tool} {how}" + (f": {tail[-1]}" if tail else ""))
-        self.tool, self.tail = tool, tuple(tail)
+        self.sentence = _sentence(head, tail)
+        super().__init__(failure_class, f"{tool} {how}" + (f": {self.sentence}" if self.sentence else ""))
+        self.tool, self.status, self.tail = tool, status, tuple(tail)
 
 
-def _failure_class(killed: bool, tail: Sequence[str]) -> str:
-    if any("No space left on device" in line for line in tail):
-        return "NO_SPACE"
-    if killed or any("bad_alloc" in line or "Cannot allocate memory" in line for line in tail):
+def _failure_class(status: int, lines: Sequence[str]) -> str:
+    for failure_class, sign in SIGNS.items():
+        if any(map(sign.search, lines)):
+            return failure_class
+    if status == -signal.SIGKILL:
         return "OUT_OF_MEMORY"
-    return "TOOL_FAILED"
+    return "INTERNAL" if status == NOT_FOUND else "TOOL_FAILED"
+
+
+def _sentence(head: Sequence[str], tail: Sequence[str]) -> str:
+    """Return the line that says why: the last one of a known form, else the last line."""
+    reasons = [line for line in (*head, *tail) if REASON.search(line)]
+    return ["", *tail, *reasons][-1]
 
 
 class Program:
@@ -50,6 +71,7 @@ class Program:
     def __init__(self, name: str, popen: subprocess.Popen[bytes], redactor: Redactor) -> None:
         """Read the stderr of `popen` in a thread, redacted."""
         self.name, self.popen, self.tail = name, popen, deque[str](maxlen=TAIL_LINES)
+        self.head = list[str]()
         self._redactor = redactor
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -62,6 +84,8 @@ class Program:
                 continue
             self.tail.append(line)
             number += 1
+            if number <= HEAD_LINES:
+                self.head.append(line)
             if number <= MAX_LOG_LINES:
                 logger.info("%s", line, tool=self.name)  # as an argument: Powertools would parse a line of JSON
         if number > MAX_LOG_LINES:

@@ -114,7 +114,7 @@ class Processes:
         # A program that lost its reader failed because a later one did.
         culprits = [(program, code) for program, code in failed if code != -signal.SIGPIPE and not program.lost_reader]
         for program, code in culprits or failed:
-            raise ToolError(program.name, code, list(program.tail), disk_full=self._disk_is_full())
+            raise ToolError(program.name, code, list(program.tail), head=program.head, disk_full=self._disk_is_full())
 
     def _disk_is_full(self) -> bool:
         """Return True if the disk is full: some tools do not report it (`samtools markdup`), but their files remain."""
