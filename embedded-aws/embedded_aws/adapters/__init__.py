@@ -6,6 +6,7 @@ from . import (
     batch_describe,
     batch_jobs,
     delivery,
+    dispatch,
     events_bus,
     events_schedules,
     lambda_async,
@@ -28,6 +29,7 @@ from . import (
 )
 
 ADAPTERS = (
+    dispatch,
     batch_describe,
     batch_jobs,
     lambda_invocations,

@@ -1,10 +1,9 @@
 """The vCPUs of the compute environment: a job is RUNNABLE until they are free. moto starts every job at once."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-POLL = 0.2  # seconds between two checks whether a waiting job was cancelled
 
 
 class Capacity:
@@ -13,37 +12,46 @@ class Capacity:
     def __init__(self, vcpus: float) -> None:
         """Divide `vcpus` among the jobs."""
         self._total = self._free = vcpus
-        self._waiting: list[object] = []
-        self._changed = threading.Condition()
+        self._waiting: deque[threading.Event] = deque()  # one for each job; only the first one can be granted any
+        self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, vcpus: float, cancelled: Callable[[], bool]) -> Iterator[bool]:
+    def hold(self, vcpus: float, cancelled: Callable[[], bool], wake: threading.Event) -> Iterator[bool]:
         """Hold vCPUs for the block; yield False if the job was cancelled while it waited.
 
-        A job that asks for more than there are gets all of them.
+        `wake` is an event of this job alone: whoever cancels the job sets it. A job that asks for more than there are
+        gets all of them.
         """
         share = min(vcpus, self._total)
-        if not self._take(share, cancelled):
+        if not self._take(share, cancelled, wake):
             yield False
             return
         try:
             yield True
         finally:
-            with self._changed:
+            with self._lock:
                 self._free += share
-                self._changed.notify_all()
+                self._wake_first()
 
-    def _take(self, share: float, cancelled: Callable[[], bool]) -> bool:
-        ticket = object()
-        with self._changed:
-            self._waiting.append(ticket)
-            try:
-                while not cancelled():
-                    if self._waiting[0] is ticket and self._free >= share:
+    def _take(self, share: float, cancelled: Callable[[], bool], wake: threading.Event) -> bool:
+        with self._lock:
+            self._waiting.append(wake)
+        try:
+            while not cancelled():
+                wake.clear()  # before the check, so that no change after it is lost
+                with self._lock:
+                    if self._waiting[0] is wake and self._free >= share:
                         self._free -= share
                         return True
-                    self._changed.wait(POLL)
-                return False
-            finally:
-                self._waiting.remove(ticket)
-                self._changed.notify_all()
+                if not cancelled():
+                    wake.wait()
+            return False
+        finally:
+            with self._lock:
+                self._waiting.remove(wake)
+                self._wake_first()
+
+    def _wake_first(self) -> None:
+        """Wake the first job alone: with one event for all, every change would wake hundreds of threads."""
+        if self._waiting:
+            self._waiting[0].set()

@@ -5,6 +5,7 @@ Replaces moto.batch.models.Job; BatchBackend.submit_job reads the name at each c
 
 import copy
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,8 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
         strategy = batch_submissions.retry_strategy() or self.job_definition.retry_strategy
         self.retry_strategy: dict[str, Any] = strategy or {"attempts": 1}
         self.is_cancelled = self.is_terminated = False
+        self.ended = threading.Event()
+        self._wake = threading.Event()  # while the job waits for vCPUs
 
     @property
     def status(self) -> str:
@@ -82,6 +85,7 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
         if not self.job_stopped:
             self.is_terminated = True
             super().terminate(reason)
+            self._wake.set()
 
     def effective_status(self) -> str:
         """Return the status. The parent of an array has no thread: its status follows its children."""
@@ -92,6 +96,11 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
             elif states != {"SUBMITTED"}:
                 self.status = JobStatus.PENDING
         return self._state
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of the job, or of the time. The parent of an array has no thread that would report it."""
+        if not self._child_jobs:
+            self.ended.wait(seconds)
 
     def describe(self) -> dict[str, Any]:
         """Return the answer of DescribeJobs."""
@@ -124,7 +133,8 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
             if cancelled := batch_faults.cancel_in_queue(attempt_fault):
                 self.is_cancelled = True
                 return cancelled
-            with self.host.capacity.hold(float(requirement(self, "VCPU")), lambda: self.stop) as has_vcpus:
+            vcpus = float(requirement(self, "VCPU"))
+            with self.host.capacity.hold(vcpus, lambda: self.stop, self._wake) as has_vcpus:
                 if has_vcpus:
                     return self._attempt(number, attempt_fault)
                 return AttemptResult(None, self.job_stopped_reason, final=True)
@@ -187,6 +197,7 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
         self.exit_code = result.exit_code
         self.job_stopped_reason = result.status_reason
         self._mark_stopped(success=result.exit_code == 0 and not result.final)
+        self.ended.set()
 
 
 def _stop(attempt: Attempt, reason: str | None) -> AttemptResult:

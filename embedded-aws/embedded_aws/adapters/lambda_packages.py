@@ -3,9 +3,13 @@
 A package that the function does not bring is missing, as in AWS.
 """
 
+import hashlib
 import importlib.util
 import io
+import shutil
+import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +19,38 @@ SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "si
 
 
 def unpack(function: Any, folder: Path) -> list[Path]:
-    """Unpack code and layers into `folder`; return the entries of sys.path."""
-    code = _extract(function.code_bytes, folder / "task")
+    """Unpack code and layers into `folder`, each once for all workers; return the entries of sys.path."""
+    folder.mkdir(exist_ok=True)
     backend = lambda_backends[function.account_id][function.region]
-    layers = [
-        _extract(backend.layers_versions_by_arn(layer["Arn"]).code_bytes, folder / f"layer-{number}") / "python"
-        for number, layer in enumerate(function.layers)
-    ]
-    return [code, *layers, _runtime(folder / "runtime")]
+    layers = [backend.layers_versions_by_arn(layer["Arn"]).code_bytes for layer in function.layers]
+    code, *shared = [_extract(archive, folder) for archive in (function.code_bytes, *layers)]
+    return [code, *(layer / "python" for layer in shared), _once(folder / "runtime", _link_runtime)]
 
 
 def _extract(archive: bytes, folder: Path) -> Path:
-    with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
-        zipped.extractall(folder)
-    return folder
+    def write(new: Path) -> None:
+        with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+            zipped.extractall(new)
+
+    return _once(folder / hashlib.sha256(archive).hexdigest(), write)
 
 
-def _runtime(folder: Path) -> Path:
-    folder.mkdir()
+def _link_runtime(folder: Path) -> None:
     for package in SDK:
         if (spec := importlib.util.find_spec(package)) and spec.origin:
             origin = Path(spec.origin)
             source = origin.parent if origin.name == "__init__.py" else origin
             (folder / source.name).symlink_to(source)
+
+
+def _once(folder: Path, write: Callable[[Path], None]) -> Path:
+    """Return a folder that `write` fills, unless it exists. Workers that start at the same time may all write it."""
+    if folder.exists():
+        return folder
+    new = Path(tempfile.mkdtemp(dir=folder.parent))
+    write(new)
+    try:
+        new.rename(folder)
+    except OSError:  # another worker was first
+        shutil.rmtree(new)
     return folder

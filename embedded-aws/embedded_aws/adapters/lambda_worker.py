@@ -3,10 +3,8 @@
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -28,13 +26,12 @@ class Worker:
     """One interpreter, for one call at a time."""
 
     def __init__(self, function: Any, scratch: Path) -> None:
-        """Start the interpreter, with the code of the function in a folder inside `scratch`."""
-        self.folder = Path(tempfile.mkdtemp(prefix="function-", dir=scratch))
+        """Start the interpreter, with the code of the function in `scratch`, which all workers share."""
         self.stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
         self._output: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         reader, writer = os.pipe()
-        self._process = self._start(function, writer)
+        self._process = self._start(function, scratch, writer)
         os.close(writer)
         _read_lines(self._process.stdout, self._output)
         _read_lines(os.fdopen(reader), self._answers)
@@ -73,13 +70,12 @@ class Worker:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Kill the interpreter and delete its folder."""
+        """Kill the interpreter."""
         self._process.kill()
         self._process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, function: Any, writer: int) -> Any:
-        path = unpack(function, self.folder)
+    def _start(self, function: Any, scratch: Path, writer: int) -> Any:
+        path = unpack(function, scratch / "packages")
         return subprocess.Popen(
             # -S: without the site-packages of the server.
             [sys.executable, "-S", lambda_bootstrap.__file__],

@@ -24,7 +24,8 @@ from embedded_aws import aws
 from embedded_aws.patches import patch
 
 log = logging.getLogger(__name__)
-POLL = 0.05  # seconds; a check of a running job only reads a Python object
+POLL = 0.05  # seconds between two checks whether the execution was stopped, after WAIT
+WAIT = 0.25  # seconds for the end of a job: it is noticed at once, and hundreds of waiting states cost little
 ENDED = ("SUCCEEDED", "FAILED")
 
 _build_sync_resolver = StateTaskServiceBatch._build_sync_resolver
@@ -39,7 +40,11 @@ class _JobResolver:
         self._job = batch_backends[aws.ACCOUNT][aws.REGION].get_job_by_id(job_id)
 
     def __call__(self) -> Any:
-        return self._resolve() if self._job is None or self._job.effective_status() in ENDED else None
+        if self._job is not None:
+            self._job.wait(WAIT)
+            if self._job.effective_status() not in ENDED:
+                return None
+        return self._resolve()
 
 
 def _resolver(self: Any, env: Any, **kwargs: Any) -> _JobResolver:
