@@ -182,6 +182,19 @@ def common_choices(pairs: Sequence[Pair]) -> Choices:
     return choices[0]
 
 
+def warnings(pairs: Sequence[Pair]) -> list[dict[str, str]]:
+    """Return the warnings that the names of the files give: the first job of the run puts them into its receipt."""
+    metadata = [mate.metadata for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    if len(pairs) > 1 or not pairs[0].lane or any("seqdrop-lanes" in choices for choices in metadata):
+        return []
+    message = (
+        f"the file names have lane {pairs[0].lane} and the choice seqdrop-lanes is missing: other lanes of this sample "
+        "are runs of their own. Upload all lanes with their number as seqdrop-lanes, or this lane with 1 if there is "
+        "no other"
+    )
+    return [{"warning": "ONE_LANE", "message": message}]
+
+
 def check_storage(pairs: Sequence[Pair]) -> None:
     """Raise BadInputError if a mate is archived: no job could read it."""
     mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2) if mate.archived]
