@@ -342,7 +342,8 @@ def test_the_role_of_a_job_can_read_its_inputs(step: Step, tool: Tool) -> None:
     ]
     readable = [resource["Fn::Sub"] for statement in statements for resource in statement["Resource"]]
     for word in step.reads:
-        address = plan[word].replace("s3://results", "${ResultsBucket.Arn}").replace("s3://refs", "${ReferenceBucket.Arn}")
+        bucket, _, key = plan[word].removeprefix("s3://").partition("/")
+        address = f"${{{'ResultsBucket' if bucket == 'results' else 'ReferenceBucket'}.Arn}}/{key}"
         names = [f"{address}{companion}" for companion in ("", ".stats", ".csv")]  # the report reads companions alone
         assert word == "sample" or any(fnmatchcase(name, pattern) for name in names for pattern in readable), word
 
