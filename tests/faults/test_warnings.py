@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from seqdrop_cli import reference, why
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
-from support.made_reads import FLOWCELL, Record, records, text, to_gzip, write_pair
-from support.pipeline_runs import Sample, fetch_json, run_pair, upload, wait_for_end
+from support.made_reads import FLOWCELL, Record, read_records, records, text, to_gzip, write_pair
+from support.pipeline_runs import Sample, fetch_json, run_pair
 
 WARNS = "Continues the run. Row, message, report and manifest have the warning, `seqdrop why RUN` shows it first."
 
@@ -24,13 +23,6 @@ def warnings(stack: Stack, row: dict[str, Any]) -> dict[str, str]:
     found = fetch_json(stack, row, "manifest.json")["warnings"]
     assert row["warnings"] == [f"{warning['step']}: {warning['message']}" for warning in found]
     return {warning["warning"]: warning["message"] for warning in found}
-
-
-def read(path: Path, number: int) -> list[Record]:
-    """Return the first reads of a gzipped FASTQ."""
-    with gzip.open(path, "rt") as file:
-        lines = [file.readline().rstrip("\n") for _ in range(4 * number)]
-    return [(head[1:], seq, qual) for head, seq, qual in zip(lines[0::4], lines[1::4], lines[3::4], strict=True)]
 
 
 def run_reads(stack: Stack, folder: Path, name: str, one: list[Record], two: list[Record]) -> dict[str, Any]:
@@ -56,7 +48,7 @@ def test_reads_of_another_genome_cause_a_warning(stack: Stack, tmp_path: Path) -
     do="Upload the original files from the sequencer.",
 )
 def test_reads_that_are_no_pairs_cause_a_warning(stack: Stack, sample: Sample, tmp_path: Path) -> None:
-    one, two = (read(path, 600) for path in sample.small_pair)
+    one, two = (read_records(path, 600) for path in sample.small_pair)
     shuffled = [(head, *other[1:]) for (head, _, _), other in zip(two, two[300:] + two[:300], strict=True)]
     found = warnings(stack, run_reads(stack, tmp_path, "UNPAIRED", one, shuffled))
     assert found.keys() == {"FEW_PAIRED", "LOW_DEPTH"}
@@ -74,7 +66,7 @@ def test_marked_duplicates_of_amplicons_cause_a_warning(stack: Stack, sample: Sa
         [
             (f"{FLOWCELL}:1:1:1:{at}:{n}", seq, qual)
             for n in range(20)
-            for at, (_, seq, qual) in enumerate(read(path, 30))
+            for at, (_, seq, qual) in enumerate(read_records(path, 30))
         ]
         for path in sample.small_pair
     )
@@ -93,9 +85,7 @@ class Lane:
 
 @pytest.fixture(scope="module")
 def lane(stack: Stack, sample: Sample) -> Lane:
-    for mate, path in enumerate(sample.small_pair, 1):
-        upload(stack, path, f"QUARTER_S1_L001_R{mate}_001.fastq.gz")
-    row = wait_for_end(stack, "QUARTER")
+    row = run_pair(stack, sample.small_pair, "QUARTER", key="QUARTER_S1_L001_R{mate}_001.fastq.gz")
     return Lane(row, warnings(stack, row))
 
 
