@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,35 @@ def test_a_template_older_than_a_source_is_built_again(checkout: Path, monkeypat
     os.utime(checkout / "template.yaml", (future, future))
     with pytest.raises(CliError, match=r"`sam build` failed:\n  Error: it is broken"):
         project.built_template()
+
+
+# Ends when two other processes wait for it, or with an error as soon as a second one builds at the same time.
+SLOW_SAM = """#!{python}
+import os, pathlib, sys, time
+folder, build = pathlib.Path.cwd(), pathlib.Path(".aws-sam/build")
+with open("builds", "a") as builds:
+    builds.write("build\\n")
+def waiting():
+    locks = pathlib.Path("/proc/locks").read_text().splitlines()
+    return sum("-> FLOCK" in line and f":{{folder.stat().st_ino}} " in line for line in locks)
+while waiting() < 2:
+    if len(pathlib.Path("builds").read_text().splitlines()) > 1:
+        sys.exit("two builds at the same time")
+    time.sleep(0.01)
+(build / "template.yaml").write_text("built")
+"""
+
+
+def test_one_of_three_processes_builds_and_the_others_wait(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / "bin").mkdir()
+    (checkout / "bin" / "sam").write_text(SLOW_SAM.format(python=sys.executable))
+    (checkout / "bin" / "sam").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
+    os.utime(checkout / ".aws-sam/build/template.yaml", (0, 0))
+    with ThreadPoolExecutor(3) as pool:
+        templates = [pool.submit(project.built_template) for _ in range(3)]
+        assert [template.result().read_text() for template in templates] == ["built"] * 3
+    assert (checkout / "builds").read_text() == "build\n"
 
 
 def test_the_parameters_of_samconfig_may_be_one_string(checkout: Path) -> None:
