@@ -70,6 +70,21 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_line(case: str) -> None:
     assert str(raised.value).startswith(expected)
 
 
+def test_a_contig_whose_name_begins_like_a_header_is_a_contig() -> None:
+    regions = b"track\t0\t5\ntrack2\t0\t5\nbrowser_7\t0\t5\n"
+    assert bed.read(io.BytesIO(regions), "panel.bed", {"track": 9, "track2": 9, "browser_7": 9}) == regions
+    with pytest.raises(BedError, match=r"line 1 of panel\.bed: the reference has no contig track2"):
+        read(b"track2\t0\t5\n")
+
+
+@pytest.mark.parametrize("name", ["panel.interval_list", "panel.INTERVAL_LIST.gz"])
+def test_an_interval_list_without_its_header_is_refused(name: str) -> None:
+    """Its positions count from 1: read as BED, every region would begin one base too late."""
+    assert bed.read(io.BytesIO(b"@HD\nchr1\t1\t5\n"), name, LENGTHS) == b"chr1\t0\t5\n"
+    with pytest.raises(BedError, match=r"has no header \(@HD\): name it \.bed if its positions count from 0"):
+        bed.read(io.BytesIO(b"chr1\t1\t5\n"), name, LENGTHS)
+
+
 def test_the_text_of_a_gzip_bomb_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bed, "MAX_SIZE", 1 << 20)
     with pytest.raises(BedError, match=r"panel\.bed has more than 1 MiB of text"):

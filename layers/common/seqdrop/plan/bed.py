@@ -15,6 +15,8 @@ from seqdrop.text import plain_line
 
 MAX_SIZE = 64 << 20  # bytes of text; the regions of all human exons have 10 MB
 COLUMNS = 3  # contig, start and end; the other columns are not read
+HEADERS = frozenset({"track", "browser"})  # the first word of lines for genome browsers
+PICARD = (".interval_list", ".interval_list.gz")
 BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile("[0-9]{1,12}")
 MAX_NAME = 80  # characters of a contig name in a message
@@ -102,9 +104,12 @@ def _parse(lines: Iterable[bytes], name: str, lengths: Mapping[str, int]) -> Ite
     numbered = enumerate(lines, start=1)
     first = next(numbered, (0, b""))
     offset = 1 if first[1].removeprefix(BOM).startswith(b"@") else 0
+    if not offset and name.lower().endswith(PICARD):
+        raise BedError(f"{name} has no header (@HD): name it .bed if its positions count from 0, else add the header")
+    headers = HEADERS - lengths.keys()
     for number, line in itertools.chain([(first[0], first[1].removeprefix(BOM))], numbered):
         text = line.decode(errors="replace").strip()
-        if not text or text.startswith(("#", "track", "browser")) or (offset and text.startswith("@")):
+        if not text or text.startswith("#") or text.split()[0] in headers or (offset and text.startswith("@")):
             continue
         contig, *ends = (text.split("\t") if "\t" in text else text.split())[:COLUMNS]
         where = f"line {number} of {name}"
