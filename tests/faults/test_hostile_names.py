@@ -114,8 +114,9 @@ def test_a_name_with_line_ends_is_shown_on_one_line(functions: Deployed) -> None
 
 @case(
     happens="A key contains blanks, `+`, umlauts, quotes or shell commands.",
-    see="`SUCCEEDED`.",
+    see="`SUCCEEDED`, and the warning `SAMPLE_ID`: other names give the same sample id (`Müller` and `Möller`).",
     does="Starts every program with a list of arguments. No shell reads a name.",
+    do="Compare the file names in `reads.json` with the sample. Rename FASTQs of people before you upload them.",
 )
 @pytest.mark.parametrize(
     ("folder", "stem", "name"),
@@ -130,6 +131,9 @@ def test_a_run_with_an_unusual_key_succeeds(stack: Stack, sample: Sample, folder
     row = run_pair(stack, sample.small_pair, name, key=f"{folder}/{stem}_R{{mate}}.fastq.gz")
     assert row["status"] == "SUCCEEDED", row
     assert f"{name}.bam" in keys(stack, row)
+    assert any(
+        warning.startswith(f"align: the sample id {name} was made from a file name") for warning in row["warnings"]
+    )
     [lane] = fetch_json(stack, row, "reads.json")["lanes"]
     assert lane["fastq_1"]["uri"].endswith(f"{folder}/{stem}_R1.fastq.gz")
     assert not CANARY.exists()

@@ -728,6 +728,30 @@ def test_a_lane_without_a_number_of_lanes_is_a_warning(
     assert reads_of(aws, answer["run"]).get("warnings") == warnings
 
 
+@pytest.mark.parametrize(
+    ("stem", "sample", "warned"),
+    [
+        ("Müller 7", "M_ller_7", True),
+        ("Müller 7/", "M_ller_7", True),
+        ("-NA1", "NA1", True),
+        ("NA-1.x", "NA-1.x", False),
+        ("Köln/NA1_S1_L001", "NA1_S1", False),
+    ],
+)
+def test_a_sample_id_that_other_names_give_too_is_a_warning(
+    aws: Deployed, start_run: Any, stem: str, sample: str, warned: bool
+) -> None:
+    for mate in (1, 2):
+        key = f"{stem}{'' if stem.endswith('/') else '_'}R{mate}.fastq.gz"
+        answer = outcome_of(start_run.call(aws.put(key, fastq(mate), lanes="1")))
+    reads = json.loads(aws.text(RESULTS, f"{sample}/{answer['run']}/reads.json"))
+    message = (
+        f"the sample id {sample} was made from a file name with other characters, and other names give the same id: "
+        "compare the file names in reads.json"
+    )
+    assert reads.get("warnings") == ([{"warning": "SAMPLE_ID", "message": message}] if warned else None)
+
+
 def test_lanes_without_read_groups_in_their_reads_get_different_ones(aws: Deployed, start_run: Any) -> None:
     for lane in (1, 2):
         for mate, key in enumerate(lane_keys(lane)):
