@@ -29,6 +29,7 @@ FORMS = {
     "BED12": REGIONS.replace(b"\n", b"\tgene\t0\t+\t7\t9\t0\t1\t2,\t0,\n"),
     "gzip": gzip.compress(REGIONS),
     "gzip members": gzip.compress(REGIONS[:13]) + gzip.compress(REGIONS[13:]),
+    "gzip with padding": gzip.compress(REGIONS) + bytes(512),
     "Picard interval list": b"@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:300\n"
     b"chr2\t8\t9\t+\tx\nchr1\t1\t50\t+\ty\nchr1\t201\t300\t-\tz\n",
     "Picard interval list with a byte order mark": bed.BOM + b"@HD\tVN:1.6\nchr2\t8\t9\nchr1\t1\t50\nchr1\t201\t300\n",
@@ -58,6 +59,7 @@ REFUSED = {
     "position 0 of an interval list": (b"@HD\tVN:1.6\nchr1\t0\t5\n", "line 2 of panel.bed: the region of chr1 from -1"),
     "truncated gzip": (gzip.compress(REGIONS * 99)[:-9], "panel.bed is a truncated gzip file"),
     "damaged gzip": (gzip.compress(REGIONS)[:9] + b"\xff" * 40, "panel.bed is a damaged gzip file"),
+    "extra bytes after gzip": (gzip.compress(REGIONS) + b"chr1\t0\t5\n", "panel.bed is a damaged gzip file"),
     "binary": (b"\xff\x00\n", "line 1 of panel.bed is not a region"),
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedIOBase
 from typing import NamedTuple
 
+from seqdrop.fastq.inflate import inflate
 from seqdrop.fastq.records import GZIP_MAGIC
 from seqdrop.text import plain_line
 
@@ -82,19 +83,13 @@ def _blocks(file: BufferedIOBase, start: bytes) -> Iterator[bytes]:
 
 
 def _unzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Decompress all gzip members: BGZF has many."""
-    member, complete = zlib.decompressobj(wbits=31), True
-    for block in blocks:
-        data = block
-        while data:
-            try:
-                text = member.decompress(data, MAX_SIZE)
-            except zlib.error:
-                raise BedError(f"{name} is a damaged gzip file") from None
+    complete = True
+    try:
+        for text, at_end in inflate(blocks, MAX_SIZE):
             yield text
-            data, complete = member.unconsumed_tail or member.unused_data, member.eof
-            if member.eof:
-                member = zlib.decompressobj(wbits=31)
+            complete = at_end
+    except zlib.error:
+        raise BedError(f"{name} is a damaged gzip file") from None
     if not complete:
         raise BedError(f"{name} is a truncated gzip file")
 
