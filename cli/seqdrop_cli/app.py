@@ -54,8 +54,20 @@ def tool_options() -> str:
     return "\n\n".join(f"{step} ({tool.name}): {' '.join(tool.options)}" for step, tool in tools)
 
 
-StackName = Annotated[str | None, typer.Option("--stack", help="A deployed stack. Default: the embedded AWS.")]
-Region = Annotated[str | None, typer.Option(help="Region of the deployed stack. Default: AWS_REGION.")]
+def check_value(value: str | None) -> str | None:
+    """Refuse an empty value, which `--reference "$REF"` has if the variable is not set: the default is not meant."""
+    if value == "":
+        raise typer.BadParameter("the value is empty: is a variable of the shell not set?")
+    return value
+
+
+StackName = Annotated[
+    str | None,
+    typer.Option("--stack", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
+]
+Region = Annotated[
+    str | None, typer.Option(callback=check_value, help="Region of the deployed stack. Default: AWS_REGION.")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, or 'latest'.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Parameters = Annotated[
@@ -112,7 +124,8 @@ def reference_command(
         Path | None, typer.Option(metavar="GENES", help="Its genes, for the annotation: GTF, GFF3 or GenBank.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the reference in runs. Default: the file name of the genome.")
+        str | None,
+        typer.Option(callback=check_value, help="Name of the reference in runs. Default: the file name of the genome."),
     ] = None,
     ploidy: Annotated[
         int, typer.Option(min=1, max=MAX_PLOIDY, help="Copies of each contig: 1 for viruses and bacteria.")
@@ -139,17 +152,19 @@ def run_command(
         typer.Option(
             "--reference",
             metavar="REF",
+            callback=check_value,
             help="A prepared reference, or a GENOME.fa to prepare first. Default: DefaultReference of the stack.",
         ),
     ] = None,
     genes: Annotated[Path | None, typer.Option(metavar="GENES", help="The genes of the GENOME.fa.")] = None,
     intervals: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="BED",
+            callback=check_value,
             help="Call variants only in these regions: a BED file, or the name of one beside the reference.",
         ),
-    ] = "",
+    ] = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     args: Annotated[
         list[str] | None,
@@ -173,7 +188,7 @@ def run_command(
         Fastqs.of(fastqs, sample),
         name,
         source,
-        intervals=intervals,
+        intervals=intervals or "",
         args=run.parse_args(args or ()),
         prefix=prefix,
         results=results,
@@ -276,6 +291,9 @@ def _open_or_start(
 ) -> Iterator[Stack]:
     """Open a stack; with no stack and no embedded AWS up, start an embedded AWS for this command."""
     if name or embedded.running():
+        if parameters or executor is not Executor.auto:
+            place = f"--stack {name}" if name else "an embedded AWS that is up (`seqdrop down` stops it)"
+            raise CliError(f"--parameter and --executor cannot change {place}: leave them out.")
         yield open_stack(name, region)
         return
     if needs_reference:

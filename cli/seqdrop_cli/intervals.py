@@ -26,6 +26,8 @@ def resolve(stack: Stack, text: str, reference: str) -> tuple[str, str]:
     if summary is None:
         raise CliError(f"Reference {reference} is not prepared.")
     path = Path(text)
+    if path.name != text and not path.is_file():
+        raise CliError(f"{path}: no such file, or it is a directory.")
     own = _read_file(path, contig_lengths(summary)) if path.is_file() else b""
     name = path.name if own else text
     if not NAME.fullmatch(name):

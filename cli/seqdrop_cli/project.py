@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +35,27 @@ def state_folder() -> Path:
 
 
 def built_template() -> Path:
-    """Return the template that `sam build` writes; build it again if a source is newer."""
+    """Return the template that `sam build` writes; build it again if a source is newer.
+
+    Of several processes, one builds and the others wait: two builds at the same time delete each other's files.
+    """
     project = root()
     template = project / ".aws-sam" / "build" / "template.yaml"
-    if not template.is_file() or template.stat().st_mtime < _last_change(project):
-        _build(project)
+    with _lock(project):
+        if not template.is_file() or template.stat().st_mtime < _last_change(project):
+            _build(project)
     return template
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes that lock it; wait until it is free."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _last_change(project: Path) -> float:

@@ -129,6 +129,8 @@ def wait_for_start(stack: Stack, run_id: str) -> Row:
 def _check_started(stack: Stack, row: Row) -> Row:
     if not row.get("execution"):
         why.explain(stack, row)
+        if row["status"] == IGNORED:  # the id of the row is that of no run
+            raise CliError("\nThese files start no run.")
         raise CliError(f"\nRun {row['run']} was refused before it started.")
     return row
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from seqdrop.failure.advice import ADVICE
 from support import catalogue
+
+ROOT = catalogue.ROOT
+# `work.warn("CODE", ...)`, `warnings.append(("CODE", ...))` and `{"warning": "CODE", ...}`
+WARNING = re.compile(r"""(?:warn\(|append\(\(|"warning":)\s*"([A-Z_]+)\"""")
 
 
 def test_the_table_of_failures_matches_the_tests() -> None:
     assert catalogue.DOCUMENT.read_text() == catalogue.document(), "run `make failures`"
+
+
+def test_every_failure_class_is_in_the_table() -> None:
+    text = catalogue.DOCUMENT.read_text()
+    assert [failure_class for failure_class in ADVICE if f"`{failure_class}" not in text] == []
+
+
+def test_every_warning_is_documented() -> None:
+    sources = [
+        path.read_text() for folder in ("layers/common/seqdrop", "containers") for path in (ROOT / folder).rglob("*.py")
+    ]
+    codes = {code for source in sources for code in WARNING.findall(source)}
+    text = catalogue.DOCUMENT.read_text() + (ROOT / "docs/references.md").read_text()
+    assert {"LOW_DEPTH", "ONE_LANE", "QUALITY_OFFSET", "GENES_PAST_END"} <= codes
+    assert {code for code in codes if f"`{code}`" not in text} == set()
 
 
 @pytest.mark.parametrize("module", [*catalogue.modules()], ids=lambda module: module.__name__)

@@ -15,7 +15,7 @@ from support.catalogue import case, more
 from support.function_aws import Deployed, collect_logs
 from support.hostile_names import HARMLESS, HOSTILE
 from support.made_reads import fastq
-from support.pipeline_runs import Sample, fetch, fetch_json, keys, upload, wait_for_end
+from support.pipeline_runs import Sample, fetch, fetch_json, keys, run_pair
 
 CANARY = Path(tempfile.gettempdir()) / "seqdrop-canary"
 # A file name cannot contain a slash, so the shell has to write it as an escape.
@@ -114,8 +114,9 @@ def test_a_name_with_line_ends_is_shown_on_one_line(functions: Deployed) -> None
 
 @case(
     happens="A key contains blanks, `+`, umlauts, quotes or shell commands.",
-    see="`SUCCEEDED`.",
+    see="`SUCCEEDED`, and the warning `SAMPLE_ID`: other names give the same sample id (`Müller` and `Möller`).",
     does="Starts every program with a list of arguments. No shell reads a name.",
+    do="Compare the file names in `reads.json` with the sample. Rename FASTQs of people before you upload them.",
 )
 @pytest.mark.parametrize(
     ("folder", "stem", "name"),
@@ -127,11 +128,12 @@ def test_a_name_with_line_ends_is_shown_on_one_line(functions: Deployed) -> None
 )
 def test_a_run_with_an_unusual_key_succeeds(stack: Stack, sample: Sample, folder: str, stem: str, name: str) -> None:
     CANARY.unlink(missing_ok=True)
-    for mate, path in enumerate(sample.small_pair, 1):
-        upload(stack, path, f"{folder}/{stem}_R{mate}.fastq.gz")
-    row = wait_for_end(stack, name)
+    row = run_pair(stack, sample.small_pair, name, key=f"{folder}/{stem}_R{{mate}}.fastq.gz")
     assert row["status"] == "SUCCEEDED", row
     assert f"{name}.bam" in keys(stack, row)
+    assert any(
+        warning.startswith(f"align: the sample id {name} was made from a file name") for warning in row["warnings"]
+    )
     [lane] = fetch_json(stack, row, "reads.json")["lanes"]
     assert lane["fastq_1"]["uri"].endswith(f"{folder}/{stem}_R1.fastq.gz")
     assert not CANARY.exists()
@@ -152,10 +154,8 @@ def test_a_shell_that_reads_the_name_creates_the_canary_file() -> None:
     does="Shows the sample id in the report, never the key.",
 )
 def test_the_report_contains_no_code_of_a_hostile_key(stack: Stack, sample: Sample, tmp_path: Path) -> None:
-    for mate, path in enumerate(sample.small_pair, 1):
-        upload(stack, path, longest_key("=cmd|' /C calc'!A0/<script>alert(2)</script>", f"{MARKUP}_R{mate}.fastq.gz"))
-    name = sample_of(MARKUP)
-    row = wait_for_end(stack, name)
+    name, key = sample_of(MARKUP), longest_key("=cmd|' /C calc'!A0/<script>alert(2)</script>", f"{MARKUP}_R1.fastq.gz")
+    row = run_pair(stack, sample.small_pair, name, key=key.replace("_R1", "_R{mate}"))
     assert row["status"] == "SUCCEEDED", row
     for kind in ("report.html", "report.html.json", "stats.txt", "annotated.vcf.gz.csv"):
         text = fetch(stack, row, f"{name}.{kind}", tmp_path).read_text()

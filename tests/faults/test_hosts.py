@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from seqdrop_cli.stack import Stack
+from support.batch_causes import FOLDER, load_cause
 from support.catalogue import case
+from support.function_aws import LAST_RESORT, Deployed, event
 from support.pipeline_runs import (
     Sample,
     deploy,
@@ -237,6 +239,44 @@ def test_a_job_that_is_larger_than_every_instance_is_not_retried(stack: Stack, s
     assert len(run.jobs("align")) == 1
     assert (run.row["status"], run.row["class"]) == ("FAILED", "NOT_PLACED")
     assert "raise MaxVcpus, or add larger InstanceTypes" in run.row["message"]
+
+
+def give_up(functions: Deployed, cause: str) -> dict[str, Any]:
+    """Let a job end with one cause, and its second try too; return the end of its step."""
+    diagnose, (error, _, _) = functions.load("diagnose"), load_cause(FOLDER / f"{cause}.json")
+    plan = event("execution_input")
+    for following in ("AlignReads", "give_up"):
+        plan["align"]["error"] = error
+        plan = diagnose.call(plan)
+        assert plan["next"] == following
+    align: dict[str, Any] = plan["align"]
+    return align
+
+
+@case(
+    happens="AWS reclaims the Spot instances of a job, and its hosts in the last-resort queue are lost or drained too.",
+    see="`FAILED`, `SPOT_RECLAIMED`, and both tries.",
+    does="Ends the step after the last-resort queue.",
+    do="`seqdrop resume RUN`. If this happens often, set `SpotShare=never` and deploy.",
+)
+def test_a_job_that_lost_its_hosts_in_every_queue_ends_the_run(functions: Deployed) -> None:
+    align = give_up(functions, "spot_three_times")
+    assert (align["gave_up"]["class"], align["job_queue"]) == ("SPOT_RECLAIMED", LAST_RESORT)
+    assert "SpotShare=never" in align["gave_up"]["advice"]
+
+
+@case(
+    happens="Instances cannot start a job: their Docker or their agent of ECS is broken.",
+    see="`FAILED`, `HOST_FAILED`, and the reason from Batch.",
+    does="Submits the job once more, then ends the step.",
+    do="`seqdrop resume RUN`. If it fails again, check the instances: disk, AMI, start script.",
+)
+@pytest.mark.parametrize("cause", ["start_cannot_create", "agent_lost"])
+def test_a_job_that_no_host_can_start_ends_the_run(functions: Deployed, cause: str) -> None:
+    align = give_up(functions, cause)
+    assert align["gave_up"]["class"] == "HOST_FAILED"
+    assert align["gave_up"]["message"].startswith("The instance could not start or run the job: ")
+    assert len(align["failures"]) == 2
 
 
 @case(

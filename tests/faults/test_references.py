@@ -12,23 +12,10 @@ from typing import Any
 import pytest
 from seqdrop.jobs import snpeff
 from seqdrop_cli import reference
-from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
-from support.pipeline_runs import Sample, fetch, fetch_json, run_pair, run_tool
-
-
-def refused(stack: Stack, capsys: pytest.CaptureFixture[str], source: Source) -> str:
-    """Return what `seqdrop reference` prints about a reference that it refuses."""
-    capsys.readouterr()
-    with pytest.raises(CliError, match="could not be prepared"):
-        reference.prepare(stack, source)
-    output = capsys.readouterr().out
-    assert "REFERENCE in prepare" in output
-    assert "What to do: Correct the files or options of the reference as the message says" in output
-    assert "java" not in output
-    return output
+from support.pipeline_runs import Sample, fetch, fetch_json, refused_reference, run_pair, run_tool
 
 
 def prepared(stack: Stack, capsys: pytest.CaptureFixture[str], source: Source) -> str:
@@ -100,7 +87,7 @@ def test_a_fasta_with_a_repeated_name_is_refused(
     stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     genome = write(tmp_path, "twice.fa", ">chr1\nACGT\n>chr1\nACGT\n")
-    assert "the sequence name chr1 in line 3 of the FASTA repeats an earlier one" in refused(
+    assert "the sequence name chr1 in line 3 of the FASTA repeats an earlier one" in refused_reference(
         stack, capsys, Source.of(genome, None, None)
     )
 
@@ -128,7 +115,9 @@ def test_a_file_without_genes_is_refused(
     stack: Stack, sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, message: str
 ) -> None:
     genes = write(tmp_path, name, text)
-    assert message in refused(stack, capsys, Source.of(sample.material.fasta, genes, name.split(".", maxsplit=1)[0]))
+    assert message in refused_reference(
+        stack, capsys, Source.of(sample.material.fasta, genes, name.split(".", maxsplit=1)[0])
+    )
 
 
 @case(
@@ -144,7 +133,7 @@ def test_shifted_genes_are_refused(
     for row in rows:
         row[3:5] = [str(int(position) + 1) for position in row[3:5]]
     genes = write(tmp_path, "shifted.gtf", "".join("\t".join(row) + "\n" for row in rows))
-    output = refused(stack, capsys, Source.of(sample.material.fasta, genes, "shifted"))
+    output = refused_reference(stack, capsys, Source.of(sample.material.fasta, genes, "shifted"))
     assert "the genes are of another genome or version, or shifted: 12 of 12 coding sequences have stop" in output
 
 
@@ -177,10 +166,16 @@ def test_a_prepared_reference_is_not_replaced(
     fasta, genes = sample.material.fasta, sample.material.genes
     other = write(tmp_path, "other.fa", ">chr1\nACGTACGTAC\n")
     fewer = write(tmp_path, "fewer.gtf", "".join(genes.read_text().splitlines(keepends=True)[:6]))
-    assert "demo is prepared already from another genome" in refused(stack, capsys, Source.of(other, None, "demo"))
-    assert "from this genome with other genes" in refused(stack, capsys, Source.of(fasta, fewer, "demo"))
-    assert "from this genome with genes: give the same" in refused(stack, capsys, Source.of(fasta, None, "demo"))
-    assert "demo is prepared already with ploidy 2" in refused(stack, capsys, Source.of(fasta, genes, "demo", 1))
+    assert "demo is prepared already from another genome" in refused_reference(
+        stack, capsys, Source.of(other, None, "demo")
+    )
+    assert "from this genome with other genes" in refused_reference(stack, capsys, Source.of(fasta, fewer, "demo"))
+    assert "from this genome with genes: give the same" in refused_reference(
+        stack, capsys, Source.of(fasta, None, "demo")
+    )
+    assert "demo is prepared already with ploidy 2" in refused_reference(
+        stack, capsys, Source.of(fasta, genes, "demo", 1)
+    )
 
 
 @case(

@@ -152,6 +152,6 @@ def test_a_run_is_recorded_once_if_every_service_returns_errors(stack: Stack, sa
         occurred = Counter((hit["service"], hit["operation"]) for hit in hits())
     assert row["status"] == "SUCCEEDED"
     assert occurred == {(fault["service"], fault["operation"]): fault["times"] for fault in faults}
-    assert [message["Subject"] for message in messages] == [f"seqdrop run {row['run']}: done"]
+    assert [message["Subject"] for message in messages] == [f"seqdrop run {row['run']}: done, 1 warning"]
     assert fetch_json(stack, row, "manifest.json")["complete"] is True
     assert execution(stack, row)["status"] == "SUCCEEDED"

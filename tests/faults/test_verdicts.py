@@ -10,13 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli import reference, why
-from seqdrop_cli.errors import CliError
+from seqdrop.failure.verdict import Verdict
+from seqdrop_cli import why
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import MACHINE, RESULTS, Deployed, event
-from support.pipeline_runs import Sample, deploy, eventually, execution, jobs_of, keys, prepare, run_pair, subscribe
+from support.made_reads import fastq
+from support.pipeline_runs import (
+    Sample,
+    deploy,
+    eventually,
+    execution,
+    jobs_of,
+    keys,
+    prepare,
+    refused_reference,
+    run_pair,
+    subscribe,
+)
 
 # 30 lines; the last five are hostile.
 NOISE = r"""
@@ -141,16 +153,9 @@ def test_a_failed_preparation_is_reported_with_its_cause_and_advice(
 ) -> None:
     genome = tmp_path / "broken.fa"
     genome.write_text(">chr1\nACGT!\n")
-    with pytest.raises(CliError, match=r"Reference broken could not be prepared\."):
-        reference.prepare(stack, Source.of(genome, None, "broken"))
-    output = capsys.readouterr().out
-    for part in (
-        "REFERENCE in prepare",
-        "line 2 of the FASTA has ! in chr1, which is not a base",
-        "What to do: ",
-        "Log: ",
-    ):
-        assert part in output
+    output = refused_reference(stack, capsys, Source.of(genome, None, "broken"))
+    assert "line 2 of the FASTA has ! in chr1, which is not a base" in output
+    assert "Log: " in output
     assert "No job was started" not in output
 
 
@@ -180,6 +185,45 @@ def test_an_invalid_verdict_is_ignored(functions: Deployed, body: bytes) -> None
     functions.s3.put_object(Bucket=bucket, Key=f"{folder}/failures/align.1.1.json", Body=body)
     answer = functions.load("diagnose").call(plan)
     assert (answer["next"], answer["align"]["failures"][0]["class"]) == ("AlignReads", "OUT_OF_MEMORY")
+
+
+@case(
+    happens="A job fails in a way that nobody expected, or the doctor itself fails.",
+    see="`FAILED`, `INTERNAL`, and what is known.",
+    does="Does not retry. The results of the earlier steps are kept.",
+    do="Report it with the log of the step: it is a bug of the pipeline.",
+)
+def test_an_unexpected_failure_is_reported_as_a_bug(functions: Deployed) -> None:
+    plan = event("execution_input")
+    plan["align"]["error"] = {"Error": "Unknown.Error", "Cause": "out of luck"}
+    gave_up = functions.load("diagnose").call(plan)["align"]["gave_up"]
+    assert gave_up["class"] == "INTERNAL"
+    assert gave_up["message"] == "The job could not be run (Unknown.Error): out of luck"
+    answer = functions.load("record_run").call({"plan": plan, "execution": f"{MACHINE}:r"})
+    assert (answer["status"], answer["class"]) == ("FAILED", "INTERNAL")
+    assert "the function diagnose failed too" in answer["cause"]
+
+
+@case(
+    happens="The end of a run cannot be recorded, for example because DynamoDB refuses all writes for some minutes.",
+    see="The execution ends as `FAILED`, `NOT_RECORDED`. Within an hour the row has the real end of the run.",
+    does="The hourly repair decides by the receipts and verdicts of the jobs, writes row and manifest, and sends the "
+    "message.",
+    do="Wait.",
+)
+def test_a_run_that_could_not_be_recorded_is_recorded_later(functions: Deployed) -> None:
+    functions.prepare()
+    start_run = functions.load("start_run")
+    for mate in (1, 2):
+        start_run.call(functions.put(f"S_R{mate}.fastq.gz", fastq(mate)))
+    [run] = functions.executions()
+    verdict = {**Verdict("BAD_INPUT.TRUNCATED", "R1 is truncated.").to_json(), "attempt": "1"}
+    functions.write(f"s3://{RESULTS}/S/{run}/failures/align.1.1.json", verdict)
+    functions.end(run, "FAILED", error="NOT_RECORDED", cause="The run could not be recorded.")
+    assert functions.load("record_run").call(event("schedule")) == {"repaired": 1}
+    row = functions.row(run) or {}
+    assert (row["status"], row["class"], row["message"]) == ("FAILED", "BAD_INPUT.TRUNCATED", "R1 is truncated.")
+    assert len(functions.messages()) == 1
 
 
 @case(

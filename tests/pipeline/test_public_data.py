@@ -16,6 +16,10 @@ HUMAN, TWIST, MEASLES = DATA / "human_hg002_chr20", DATA / "sarscov2_twist_MT007
 SITE = "%CHROM\t%POS\t%REF\t%ALT\n"
 
 
+def warnings_of(stack: Stack, row: dict[str, Any]) -> list[str]:
+    return [warning["warning"] for warning in fetch_json(stack, row, "manifest.json")["warnings"]]
+
+
 def lane(number: int) -> tuple[Path, Path]:
     one, two = (HUMAN / f"fastq/HG002_S1_L00{number}_R{mate}_001.fastq.gz" for mate in (1, 2))
     return one, two
@@ -40,7 +44,7 @@ def human(stack: Stack) -> Stack:
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_the_calls_of_one_human_lane_match_the_truth_set(human: Stack, tmp_path: Path, number: int) -> None:
     row = run_pair(human, lane(number), f"LANE{number}", reference="hg")
-    assert row["status"] == "SUCCEEDED"
+    assert (row["status"], warnings_of(human, row)) == ("SUCCEEDED", ["LOW_DEPTH"])  # 7: see docs/tools.md
     truth, bed = truth_of_human(tmp_path)
     called, every = passed_and_all(fetch(human, row, f"LANE{number}.annotated.vcf.gz", tmp_path), "-T", bed)
     assert called < every
@@ -53,6 +57,7 @@ def test_the_calls_of_four_human_lanes_match_the_truth_set(human: Stack, tmp_pat
         for path in lane(number):
             upload(human, path, f"all/{path.name}", reference="hg", lanes="4")
     row = wait_for_end(human, "HG002")
+    assert warnings_of(human, row) == []
     truth, bed = truth_of_human(tmp_path)
     called, every = passed_and_all(fetch(human, row, "HG002.annotated.vcf.gz", tmp_path), "-T", bed)
     assert len(called & truth) >= 0.99 * len(truth)
@@ -75,6 +80,7 @@ def test_the_calls_of_the_twist_control_are_exactly_its_planted_variants(stack: 
     files = TWIST / "fastq/MT007544_R1.fastq.gz", TWIST / "fastq/MT007544_R2.fastq.gz"
     args = '{"align":["--no-mark-duplicates"],"call":["--ploidy","1"]}'
     row = run_pair(stack, files, "MT007544", reference="sars", args=args)
+    assert warnings_of(stack, row) == []
     vcf = fetch(stack, row, "MT007544.annotated.vcf.gz", tmp_path)
     assert sites(vcf, "-i", 'FILTER="PASS"') == sites(TWIST / "truth/MT007544.truth.vcf.gz")
     assert "p.Gly251Val" in run_tool("bcftools", "view", "-H", vcf)
@@ -84,7 +90,7 @@ def test_measles_variants_are_annotated_from_genbank(stack: Stack, tmp_path: Pat
     prepare_files(stack, MEASLES / "ref/JB409847.fa", MEASLES / "ref/JB409847.gbk", "measles")
     files = MEASLES / "fastq/measles_R1.fastq.gz", MEASLES / "fastq/measles_R2.fastq.gz"
     row = run_pair(stack, files, "MEASLES", reference="measles")
-    assert row["status"] == "SUCCEEDED"
+    assert (row["status"], warnings_of(stack, row)) == ("SUCCEEDED", [])
     assert "missense_variant" in run_tool(
         "bcftools", "view", "-H", fetch(stack, row, "MEASLES.annotated.vcf.gz", tmp_path)
     )
@@ -125,6 +131,9 @@ CLASSES = {
 }
 
 
+OF_FEW_READS = {"LOW_DEPTH", "MANY_DUPLICATES"}  # 50 to 500 pairs of amplicons, with duplicates marked
+
+
 @pytest.mark.parametrize("case", unusual_pairs())
 def test_an_unusual_pair_ends_as_its_table_states(stack: Stack, case: list[str]) -> None:
     prepare_files(stack, TWIST / "ref/MN908947.3.fa", TWIST / "ref/MN908947.3.orf1split.gtf", "sars")
@@ -136,4 +145,4 @@ def test_an_unusual_pair_ends_as_its_table_states(stack: Stack, case: list[str])
     else:
         assert (row["status"], row["reads"]) == ("SUCCEEDED", 2 * int(pairs))
         warnings = ["DUPLICATE_NAMES"] if case[0] == "dup_names" else []
-        assert [warning["warning"] for warning in fetch_json(stack, row, "manifest.json")["warnings"]] == warnings
+        assert [warning for warning in warnings_of(stack, row) if warning not in OF_FEW_READS] == warnings

@@ -59,7 +59,7 @@ def test_the_manifest_of_a_run_lists_every_output(stack: Stack, full_run: dict[s
         stored = (head["ContentLength"], head["ChecksumCRC64NVME"], head["VersionId"])
         assert stored == (output["size"], output["crc64nvme"], output["version_id"]), name
     assert manifest["complete"] is True
-    assert manifest["missing"] == []
+    assert (manifest["missing"], manifest["warnings"]) == ([], [])
 
 
 def test_planted_variants_are_found_and_annotated(
@@ -111,8 +111,8 @@ def test_the_message_contains_the_sample_and_its_results(stack: Stack, sample: S
     with subscribe(stack, "messages") as receive:
         row = run_pair(stack, sample.small_pair, "MESSAGE")
         [message] = eventually(receive, "a message")
-    assert message["Subject"] == f"seqdrop run {row['run']}: done"
-    assert "Sample MESSAGE is done." in message["Message"]
+    assert message["Subject"] == f"seqdrop run {row['run']}: done, 1 warning"
+    assert message["Message"].startswith("Sample MESSAGE is done.\nWarning (collect): the mean depth of the genome is ")
     assert f"{row['results']}/MESSAGE.annotated.vcf.gz" in message["Message"]
 
 
@@ -154,6 +154,8 @@ def test_variants_are_called_only_in_the_chosen_intervals(stack: Stack, sample: 
     places = [line.split() for line in run_tool("bcftools", "query", "-f", "%CHROM %POS\n", vcf).splitlines()]
     assert places
     assert all(contig == "demo1" and 20_000 < int(place) <= 60_000 for contig, place in places)
+    [warning] = row["warnings"]
+    assert warning.startswith("collect: the mean depth of the intervals is ")
 
 
 def test_two_runs_of_the_same_reads_give_the_same_records(stack: Stack, sample: Sample, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import random
 import struct
 import zlib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 Record = tuple[str, str, str]  # header without "@", bases, qualities
@@ -32,6 +33,13 @@ def records(mate: int, count: int, *, lane: int = 1, header: str = "casava", len
 
 def text(reads: Sequence[Record], newline: str = "\n") -> bytes:
     return "".join(f"@{head}{newline}{seq}{newline}+{newline}{qual}{newline}" for head, seq, qual in reads).encode()
+
+
+def read_records(path: Path, number: int | None = None) -> list[Record]:
+    """Return the first reads of a gzipped FASTQ, or all."""
+    with gzip.open(path, "rt") as file:
+        lines = [line.rstrip("\n") for line in islice(file, 4 * number if number else None)]
+    return [(head[1:], seq, qual) for head, seq, qual in zip(lines[0::4], lines[1::4], lines[3::4], strict=True)]
 
 
 def to_gzip(data: bytes) -> bytes:

@@ -19,12 +19,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from seqdrop.storage.s3 import TRANSFER
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
 from seqdrop_cli.demo.files import SEED, DemoFiles, make_files
 from seqdrop_cli.embedded import Embedded
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack, local
 from warm_python import EMBEDDED, WarmProcess, listen, parent_pid, write_client
@@ -151,9 +153,10 @@ def upload(stack: Stack, path: Path, key: str, **choices: str) -> None:
 
 
 def upload_pair(stack: Stack, files: tuple[Path, Path], name: str, **choices: str) -> None:
-    """Upload both mates; `name` is the sample, with folders or without."""
+    """Upload both mates; `name` is the sample, with folders or without, or a key with `{mate}` for their number."""
+    key = name if "{mate}" in name else f"{name}_R{{mate}}.fastq.gz"
     for mate, path in enumerate(files, 1):
-        upload(stack, path, f"{name}_R{mate}.fastq.gz", **choices)
+        upload(stack, path, key.replace("{mate}", str(mate)), **choices)
 
 
 def invoke_start_run(stack: Stack, event: dict[str, Any]) -> None:
@@ -189,10 +192,25 @@ def is_recorded(row: dict[str, Any]) -> bool:
     return row["status"] not in {"RUNNING", "WAITING"} and "notify_pending" not in row
 
 
-def run_pair(stack: Stack, files: tuple[Path, Path], name: str, **choices: str) -> dict[str, Any]:
-    """Upload a pair and wait for the end of its run; return its row."""
-    upload_pair(stack, files, name, **choices)
+def run_pair(stack: Stack, files: tuple[Path, Path], name: str, *, key: str = "", **choices: str) -> dict[str, Any]:
+    """Upload a pair, by default under the name of the sample, and wait for the end of its run; return its row.
+
+    `key` has `{mate}` for the number of the mate.
+    """
+    upload_pair(stack, files, key or name, **choices)
     return wait_for_end(stack, name)
+
+
+def refused_reference(stack: Stack, capsys: pytest.CaptureFixture[str], source: Source) -> str:
+    """Return what `seqdrop reference` prints about a reference that it refuses."""
+    capsys.readouterr()
+    with pytest.raises(CliError, match=rf"^Reference {source.name} could not be prepared\.$"):
+        reference.prepare(stack, source)
+    output = capsys.readouterr().out
+    assert "REFERENCE in prepare" in output
+    assert "What to do: Correct the files or options of the reference as the message says" in output
+    assert "java" not in output
+    return output
 
 
 def keys(stack: Stack, row: dict[str, Any]) -> set[str]:

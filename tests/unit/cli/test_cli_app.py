@@ -67,3 +67,22 @@ def test_an_error_that_a_user_can_correct_is_one_sentence(
 def test_an_error_in_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     raise_in_command(monkeypatch, ZeroDivisionError())
     assert isinstance(CliRunner().invoke(app, ["status"]).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--reference", ""],
+        ["run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--intervals", ""],
+        ["reference", "genome.fa", "--name", ""],
+        ["status", "--stack", ""],
+        ["status", "--region", ""],
+    ],
+    ids=lambda words: words[-2],
+)
+def test_an_empty_value_is_refused_and_not_replaced_by_the_default(words: list[str]) -> None:
+    """A run with `--intervals "$BED"` must not be a run of the whole genome if the variable is not set."""
+    code, output = seqdrop(*words)
+    assert code == 2
+    assert f"Invalid value for '{words[-2]}'" in output
+    assert "the value is empty" in output

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,35 @@ def test_a_template_older_than_a_source_is_built_again(checkout: Path, monkeypat
         project.built_template()
 
 
+# Ends when two other processes wait for it, or with an error as soon as a second one builds at the same time.
+SLOW_SAM = """#!{python}
+import os, pathlib, sys, time
+folder, build = pathlib.Path.cwd(), pathlib.Path(".aws-sam/build")
+with open("builds", "a") as builds:
+    builds.write("build\\n")
+def waiting():
+    locks = pathlib.Path("/proc/locks").read_text().splitlines()
+    return sum("-> FLOCK" in line and f":{{folder.stat().st_ino}} " in line for line in locks)
+while waiting() < 2:
+    if len(pathlib.Path("builds").read_text().splitlines()) > 1:
+        sys.exit("two builds at the same time")
+    time.sleep(0.01)
+(build / "template.yaml").write_text("built")
+"""
+
+
+def test_one_of_three_processes_builds_and_the_others_wait(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / "bin").mkdir()
+    (checkout / "bin" / "sam").write_text(SLOW_SAM.format(python=sys.executable))
+    (checkout / "bin" / "sam").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(checkout / "bin" / "python"))
+    os.utime(checkout / ".aws-sam/build/template.yaml", (0, 0))
+    with ThreadPoolExecutor(3) as pool:
+        templates = [pool.submit(project.built_template) for _ in range(3)]
+        assert [template.result().read_text() for template in templates] == ["built"] * 3
+    assert (checkout / "builds").read_text() == "build\n"
+
+
 def test_the_parameters_of_samconfig_may_be_one_string(checkout: Path) -> None:
     (checkout / "samconfig.toml").write_text("[local.deploy.parameters]\nparameter_overrides = \"A=1 B='x y'\"\n")
     assert project.local_parameters() == ["A=1", "B=x y", "BwaImageTag=0123abcd"]
@@ -209,3 +239,16 @@ def test_a_run_without_a_server_and_a_genome_is_refused(checkout: Path) -> None:
     code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--reference", "hg")
     assert code == 1
     assert "give --reference GENOME.fa" in output
+
+
+@pytest.mark.parametrize("option", [["--parameter", "Aligner=bwa"], ["--executor", "process"]])
+def test_options_for_a_new_server_are_refused_by_a_run_on_one_that_is_up(checkout: Path, option: list[str]) -> None:
+    """Until then they were ignored: the run used another aligner than the one that was asked for."""
+    for mate in (1, 2):
+        (checkout / f"S_R{mate}.fastq.gz").write_bytes(b"%d" % mate)
+    assert seqdrop("up")[0] == 0
+    code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--reference", "hg", *option)
+    assert code == 1
+    assert "--parameter and --executor cannot change an embedded AWS that is up" in output
+    code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--stack", "prod", *option)
+    assert (code, output) == (1, "--parameter and --executor cannot change --stack prod: leave them out.\n")

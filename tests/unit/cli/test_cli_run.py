@@ -52,7 +52,7 @@ def test_a_copy_of_the_files_of_another_run_is_explained_and_not_uploaded_again(
     run_id = upload.run_id(stack, request_s1.fastqs, stored, Choices(reference="hg"), genome="")
     message = "a and b have the same bytes and choices as the FASTQs of run 0123"
     stack.table.put_item(Item={"run": run_id, "sample": "S1", "status": "IGNORED", "message": message})
-    with pytest.raises(CliError, match="was refused before it started"):
+    with pytest.raises(CliError, match="These files start no run"):
         run.run_pipeline(stack, request_s1)
     assert uploaded_versions(stack) == 2
     assert f"{message}." in capsys.readouterr().out.replace("\n", " ")

@@ -179,28 +179,78 @@ def test_an_allele_that_snpeff_loses_is_an_error(run: Run) -> None:
     assert s3.store().find(run.results / "NA12878.annotated.vcf.gz") is None
 
 
+def collect(run: Run, counts: dict[int, int], length: int = 100, bed: str = "") -> dict[str, str]:
+    """Collect the statistics of reads of 100 bases, of each flag a number; return the warnings by their codes.
+
+    The genome has two contigs of `length` bases; all reads that are mapped are at the start of the first one.
+    """
+    contigs = {"chr1": bases(length, seed=3), "chr2": bases(length, seed=4)}
+    run.put_genome(contigs)
+    place, nowhere, read = "chr1\t1\t60\t100M", "*\t0\t0\t*", f"{contigs['chr1'][:100]}\t{'I' * 100}"
+    reads = "".join(
+        f"r{number}\t{flag}\t{nowhere if flag & UNMAPPED else place}\t*\t0\t0\t{read}\n"
+        for flag, reads in counts.items()
+        for number in range(reads)
+    )
+    bam = run.put_bam(dict.fromkeys(contigs, length), reads)
+    intervals: S3Uri | str = "all"
+    if bed:
+        intervals = run.results / "intervals.bed"
+        s3.store().write(intervals, bed.encode())
+    samtools_stats.main(run.argv(bam=bam, intervals=intervals, stats=run.results / "NA12878.stats.txt"))
+    receipt = s3.store().read_json(run.results / "jobs/collect.json")
+    return {warning["warning"]: warning["message"] for warning in receipt["warnings"]}
+
+
+PAIRED, PROPER, UNMAPPED, DUPLICATE = 0x1, 0x3, 0x4, 0x400
+FEW_MAPPED = "only 19 of 200 reads align to the reference: check that it is the right one and that the sample is DNA"
+FEW_PAIRED = (
+    "only 49 of 100 mapped reads are properly paired (mates on one contig, in the usual direction and distance), and "
+    "callers may ignore the others: check that R1 and R2 are mates of one library"
+)
+MANY_DUPLICATES = (
+    "51 of 100 mapped reads are duplicates, which callers ignore: if they are amplicons, run them with "
+    "`--args align=--no-mark-duplicates`"
+)
+
+
 @pytest.mark.parametrize(
-    ("mapped", "warnings"),
+    ("counts", "warnings"),
     [
-        (
-            1,
-            ["only 1 of 20 reads align to the reference: check that it is the right one and that the sample is DNA"],
-        ),
-        (2, []),
+        ({PROPER: 19, UNMAPPED: 181}, {"FEW_MAPPED": FEW_MAPPED}),
+        ({PROPER: 20, UNMAPPED: 180}, {}),
+        ({PROPER: 49, PAIRED: 51}, {"FEW_PAIRED": FEW_PAIRED}),
+        ({PROPER: 50, PAIRED: 50, UNMAPPED: 200}, {}),
+        ({PROPER: 49, PROPER | DUPLICATE: 51}, {"MANY_DUPLICATES": MANY_DUPLICATES}),
+        ({PROPER: 50, PROPER | DUPLICATE: 50}, {}),
     ],
 )
-def test_reads_that_do_not_align_to_the_reference_are_a_warning(run: Run, mapped: int, warnings: list[str]) -> None:
-    run.put_genome({"chr1": bases(2_000, seed=3)})
-    reads = "".join(
-        f"r{number}\t0\tchr1\t{number + 1}\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
-        if number < mapped
-        else f"r{number}\t4\t*\t0\t0\t*\t*\t0\t0\tACGT\tIIII\n"
-        for number in range(20)
-    )
-    uri = run.put_bam({"chr1": 2_000}, reads)
-    samtools_stats.main(run.argv(bam=uri, stats=run.results / "NA12878.stats.txt"))
-    receipt = s3.store().read_json(run.results / "jobs/collect.json")
-    assert [warning["message"] for warning in receipt["warnings"]] == warnings
+def test_reads_that_look_wrong_are_a_warning(run: Run, counts: dict[int, int], warnings: dict[str, str]) -> None:
+    found = collect(run, counts)
+    found.pop("LOW_DEPTH", None)
+    assert found == warnings
+
+
+@pytest.mark.parametrize(
+    ("counts", "bed", "place", "depth"),
+    [
+        ({PROPER: 20}, "", "genome", None),
+        ({PROPER: 20, UNMAPPED: 20}, "", "genome", None),
+        ({PROPER: 19}, "", "genome", "9.5"),
+        ({PROPER: 20, PROPER | DUPLICATE: 5}, "", "genome", None),
+        ({PROPER: 19, PROPER | DUPLICATE: 5}, "", "genome", "9.5"),
+        ({UNMAPPED: 20}, "", "genome", "0.0"),
+        ({PROPER: 10}, "chr1\t10\t20\nchr1\t15\t30\n", "intervals", None),
+        ({PROPER: 9, PROPER | DUPLICATE: 9}, "chr1\t10\t20\nchr1\t15\t30\n", "intervals", "9.0"),
+        ({PROPER: 100}, "chr2\t0\t90\nchr1\t90\t99\n", "intervals", "9.0"),
+        ({PROPER: 100}, "chr2\t0\t100\n", "intervals", "0.0"),
+    ],
+)
+def test_a_low_mean_depth_of_the_genome_or_of_the_intervals_is_a_warning(
+    run: Run, counts: dict[int, int], bed: str, place: str, depth: str | None
+) -> None:
+    message = f"the mean depth of the {place} is {depth} without duplicates, under 10: variants may be missing"
+    assert collect(run, counts, bed=bed).get("LOW_DEPTH") == (message if depth else None)
 
 
 @pytest.mark.parametrize("sample", ["HG002.trimmed-10-reads.v2", "S1_R1_001.fastq.gz.flagstat"])

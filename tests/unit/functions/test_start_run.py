@@ -75,10 +75,14 @@ def plan_of(aws: Deployed, run: str) -> dict[str, Any]:
     return plan
 
 
-def lanes_of(aws: Deployed, run: str) -> list[dict[str, Any]]:
-    reads = json.loads(aws.text(RESULTS, f"NA12878/{run}/reads.json"))
+def reads_of(aws: Deployed, run: str) -> dict[str, Any]:
+    reads: dict[str, Any] = json.loads(aws.text(RESULTS, f"NA12878/{run}/reads.json"))
     assert reads["sample"] == "NA12878"
-    lanes: list[dict[str, Any]] = reads["lanes"]
+    return reads
+
+
+def lanes_of(aws: Deployed, run: str) -> list[dict[str, Any]]:
+    lanes: list[dict[str, Any]] = reads_of(aws, run)["lanes"]
     return lanes
 
 
@@ -703,6 +707,49 @@ def test_each_lane_without_a_number_of_lanes_is_a_run(aws: Deployed, start_run: 
         for mate, key in enumerate(lane_keys(lane), start=1):
             start_run.call(aws.put(key, fastq(mate, lane=lane)))
     assert len(aws.executions()) == 2
+
+
+@pytest.mark.parametrize(
+    ("lanes", "choices", "warned"),
+    [([1], {}, True), ([1], {"lanes": "1"}, False), ([1, 2], {"lanes": "2"}, False), ([], {}, False)],
+    ids=["one lane", "the only lane", "two lanes", "no lane"],
+)
+def test_a_lane_without_a_number_of_lanes_is_a_warning(
+    aws: Deployed, start_run: Any, lanes: list[int], choices: dict[str, str], warned: bool
+) -> None:
+    for number, pair in enumerate([lane_keys(lane) for lane in lanes] or [(R1, R2)], start=1):
+        for mate, key in enumerate(pair, start=1):
+            answer = outcome_of(start_run.call(aws.put(key, fastq(mate, lane=number), **choices)))
+    message = (
+        "the file names have lane L001 and the choice seqdrop-lanes is missing: other lanes of this sample are runs of "
+        "their own. Upload all lanes with their number as seqdrop-lanes, or this lane with 1 if there is no other"
+    )
+    warnings = [{"warning": "ONE_LANE", "message": message}] if warned else None
+    assert reads_of(aws, answer["run"]).get("warnings") == warnings
+
+
+@pytest.mark.parametrize(
+    ("stem", "sample", "warned"),
+    [
+        ("Müller 7", "M_ller_7", True),
+        ("Müller 7/", "M_ller_7", True),
+        ("-NA1", "NA1", True),
+        ("NA-1.x", "NA-1.x", False),
+        ("Köln/NA1_S1_L001", "NA1_S1", False),
+    ],
+)
+def test_a_sample_id_that_other_names_give_too_is_a_warning(
+    aws: Deployed, start_run: Any, stem: str, sample: str, warned: bool
+) -> None:
+    for mate in (1, 2):
+        key = f"{stem}{'' if stem.endswith('/') else '_'}R{mate}.fastq.gz"
+        answer = outcome_of(start_run.call(aws.put(key, fastq(mate), lanes="1")))
+    reads = json.loads(aws.text(RESULTS, f"{sample}/{answer['run']}/reads.json"))
+    message = (
+        f"the sample id {sample} was made from a file name with other characters, and other names give the same id: "
+        "compare the file names in reads.json"
+    )
+    assert reads.get("warnings") == ([{"warning": "SAMPLE_ID", "message": message}] if warned else None)
 
 
 def test_lanes_without_read_groups_in_their_reads_get_different_ones(aws: Deployed, start_run: Any) -> None:

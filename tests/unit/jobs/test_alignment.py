@@ -81,7 +81,9 @@ def test_a_lane_has_a_read_group_line(work: Workspace) -> None:
     assert lane(work).rg_line == ("@RG\tID:HXYZTDSXX.1\tSM:NA12878\tLB:NA12878\tPL:ILLUMINA\tPU:HXYZTDSXX.1.NA12878")
 
 
-def test_the_pinned_reads_are_fetched_under_names_without_the_sample_id(aws: Deployed, work: Workspace) -> None:
+def test_the_pinned_reads_are_fetched_under_names_without_the_sample_id_and_their_warnings_repeated(
+    aws: Deployed, work: Workspace
+) -> None:
     lanes = []
     for number in (1, 2):
         entry: dict[str, Any] = {"lane": f"L00{number}", "read_group": f"HXYZTDSXX.{number}"}
@@ -91,8 +93,10 @@ def test_the_pinned_reads_are_fetched_under_names_without_the_sample_id(aws: Dep
             entry[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, key)).pin()
             aws.put(key, b"a later version")
         lanes.append(entry)
-    s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes})
+    warning = {"warning": "ONE_LANE", "message": "the file names have lane L001"}
+    s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": lanes, "warnings": [warning]})
     first, second = alignment.fetch_lanes(work)
+    assert work.warnings == [warning]
     assert first == lane(work, 1)
     assert [path.name for path in (second.fastq_1, second.fastq_2)] == ["lane2_R1.fastq", "lane2_R2.fastq"]
     assert second.fastq_2.read_bytes() == fastq(2, lane=2)

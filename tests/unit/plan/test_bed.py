@@ -29,6 +29,7 @@ FORMS = {
     "BED12": REGIONS.replace(b"\n", b"\tgene\t0\t+\t7\t9\t0\t1\t2,\t0,\n"),
     "gzip": gzip.compress(REGIONS),
     "gzip members": gzip.compress(REGIONS[:13]) + gzip.compress(REGIONS[13:]),
+    "gzip with padding": gzip.compress(REGIONS) + bytes(512),
     "Picard interval list": b"@HD\tVN:1.6\n@SQ\tSN:chr1\tLN:300\n"
     b"chr2\t8\t9\t+\tx\nchr1\t1\t50\t+\ty\nchr1\t201\t300\t-\tz\n",
     "Picard interval list with a byte order mark": bed.BOM + b"@HD\tVN:1.6\nchr2\t8\t9\nchr1\t1\t50\nchr1\t201\t300\n",
@@ -58,6 +59,7 @@ REFUSED = {
     "position 0 of an interval list": (b"@HD\tVN:1.6\nchr1\t0\t5\n", "line 2 of panel.bed: the region of chr1 from -1"),
     "truncated gzip": (gzip.compress(REGIONS * 99)[:-9], "panel.bed is a truncated gzip file"),
     "damaged gzip": (gzip.compress(REGIONS)[:9] + b"\xff" * 40, "panel.bed is a damaged gzip file"),
+    "extra bytes after gzip": (gzip.compress(REGIONS) + b"chr1\t0\t5\n", "panel.bed is a damaged gzip file"),
     "binary": (b"\xff\x00\n", "line 1 of panel.bed is not a region"),
 }
 
@@ -68,6 +70,21 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_line(case: str) -> None:
     with pytest.raises(BedError) as raised:
         read(text)
     assert str(raised.value).startswith(expected)
+
+
+def test_a_contig_whose_name_begins_like_a_header_is_a_contig() -> None:
+    regions = b"track\t0\t5\ntrack2\t0\t5\nbrowser_7\t0\t5\n"
+    assert bed.read(io.BytesIO(regions), "panel.bed", {"track": 9, "track2": 9, "browser_7": 9}) == regions
+    with pytest.raises(BedError, match=r"line 1 of panel\.bed: the reference has no contig track2"):
+        read(b"track2\t0\t5\n")
+
+
+@pytest.mark.parametrize("name", ["panel.interval_list", "panel.INTERVAL_LIST.gz"])
+def test_an_interval_list_without_its_header_is_refused(name: str) -> None:
+    """Its positions count from 1: read as BED, every region would begin one base too late."""
+    assert bed.read(io.BytesIO(b"@HD\nchr1\t1\t5\n"), name, LENGTHS) == b"chr1\t0\t5\n"
+    with pytest.raises(BedError, match=r"has no header \(@HD\): name it \.bed if its positions count from 0"):
+        bed.read(io.BytesIO(b"chr1\t1\t5\n"), name, LENGTHS)
 
 
 def test_the_text_of_a_gzip_bomb_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -230,3 +231,23 @@ def test_a_parsed_key_has_a_harmless_sample_and_mates_that_differ_in_one_digit(s
 )
 def test_mates_may_differ_in_file_format_and_in_the_case_of_r(one: str, two: str, expected: bool) -> None:
     assert parse(one).is_of_pair(parse(two)) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "sample", "lane"),
+    [
+        ("NA1_S1_R1.fastq.gz", "NA1_S1", ""),
+        ("NA1_S1_1.fastq.gz", "NA1_S1", ""),
+        ("NA1_S1_L001_R1.fastq.gz", "NA1_S1", "L001"),
+        ("NA1_L1_1.fq.gz", "NA1", "L1"),
+        ("NA1_S1_L1_R1_001.fastq.gz", "NA1_S1", "L1"),
+        ("V350_L01_23_1.fq.gz", "V350_23", "L01"),
+    ],
+)
+def test_the_sample_ids_in_the_upgrade_notes_stay(name: str, sample: str, lane: str) -> None:
+    """A late event would start another run of a pair whose sample id changes: see docs/operations.md."""
+    parsed = fastq_names.parse(name)
+    assert parsed
+    assert (parsed.sample, parsed.lane) == (sample, lane)
+    notes = (Path(__file__).parents[3] / "docs/operations.md").read_text().partition("## Upgrade notes")[2]
+    assert f"`{name.partition('.')[0]}`" in notes

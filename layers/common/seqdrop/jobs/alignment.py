@@ -50,8 +50,10 @@ def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argp
 
 
 def fetch_lanes(work: Workspace) -> list[Lane]:
-    """Download the pinned FASTQ files of every lane, under names without the sample id."""
+    """Download the pinned FASTQ files of every lane, under names without the sample id; repeat their warnings."""
     reads = s3.store().read_json(work.args.reads)
+    for warning in reads.get("warnings", []):
+        work.warn(warning["warning"], warning["message"])
     lanes = []
     for number, entry in enumerate(reads["lanes"], start=1):
         files = []

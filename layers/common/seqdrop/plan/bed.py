@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedIOBase
 from typing import NamedTuple
 
+from seqdrop.fastq.inflate import inflate
 from seqdrop.fastq.records import GZIP_MAGIC
 from seqdrop.text import plain_line
 
 MAX_SIZE = 64 << 20  # bytes of text; the regions of all human exons have 10 MB
 COLUMNS = 3  # contig, start and end; the other columns are not read
+HEADERS = frozenset({"track", "browser"})  # the first word of lines for genome browsers
+PICARD = (".interval_list", ".interval_list.gz")
 BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile("[0-9]{1,12}")
 MAX_NAME = 80  # characters of a contig name in a message
@@ -80,19 +83,13 @@ def _blocks(file: BufferedIOBase, start: bytes) -> Iterator[bytes]:
 
 
 def _unzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Decompress all gzip members: BGZF has many."""
-    member, complete = zlib.decompressobj(wbits=31), True
-    for block in blocks:
-        data = block
-        while data:
-            try:
-                text = member.decompress(data, MAX_SIZE)
-            except zlib.error:
-                raise BedError(f"{name} is a damaged gzip file") from None
+    complete = True
+    try:
+        for text, at_end in inflate(blocks, MAX_SIZE):
             yield text
-            data, complete = member.unconsumed_tail or member.unused_data, member.eof
-            if member.eof:
-                member = zlib.decompressobj(wbits=31)
+            complete = at_end
+    except zlib.error:
+        raise BedError(f"{name} is a damaged gzip file") from None
     if not complete:
         raise BedError(f"{name} is a truncated gzip file")
 
@@ -102,9 +99,12 @@ def _parse(lines: Iterable[bytes], name: str, lengths: Mapping[str, int]) -> Ite
     numbered = enumerate(lines, start=1)
     first = next(numbered, (0, b""))
     offset = 1 if first[1].removeprefix(BOM).startswith(b"@") else 0
+    if not offset and name.lower().endswith(PICARD):
+        raise BedError(f"{name} has no header (@HD): name it .bed if its positions count from 0, else add the header")
+    headers = HEADERS - lengths.keys()
     for number, line in itertools.chain([(first[0], first[1].removeprefix(BOM))], numbered):
         text = line.decode(errors="replace").strip()
-        if not text or text.startswith(("#", "track", "browser")) or (offset and text.startswith("@")):
+        if not text or text.startswith("#") or text.split()[0] in headers or (offset and text.startswith("@")):
             continue
         contig, *ends = (text.split("\t") if "\t" in text else text.split())[:COLUMNS]
         where = f"line {number} of {name}"

@@ -34,11 +34,12 @@ class Choices:
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
         """Read `x-amz-meta-seqdrop-*`; raise ChoiceError."""
         values = {key.removeprefix("seqdrop-"): value for key, value in metadata.items() if key.startswith("seqdrop-")}
-        unknown = sorted(values.keys() - CHOICES)
+        ours = [key for key in metadata if key.startswith("seqdrop")]  # `seqdrop_reference` is meant for us too
+        unknown = sorted(key for key in ours if key.removeprefix("seqdrop-") not in CHOICES)
         if unknown:
-            raise ChoiceError(
-                f"unknown choice seqdrop-{unknown[0]}; known: reference, intervals, args, lanes, priority"
-            )
+            raise ChoiceError(f"unknown choice {unknown[0]}; known: reference, intervals, args, lanes, priority")
+        if empty := sorted(name for name, value in values.items() if not value.strip()):
+            raise ChoiceError(f"seqdrop-{empty[0]} is empty: leave it out for its default")
         for name in ("reference", "intervals"):
             if values.get(name) and not NAME.fullmatch(values[name]):
                 raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")

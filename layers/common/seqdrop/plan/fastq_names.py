@@ -34,6 +34,7 @@ class FastqName:
     lane: str  # "L001", or "" where the name has none
     chunk: str  # "001" of bcl2fastq, or "" where the name has none
     mate: int  # 1 or 2
+    written_sample: str = field(repr=False)  # as in the key: other names may give the same sample id
     stem: str = field(repr=False)  # the beginning of the keys of all lanes of this sample, without a separator
     barcode: str = field(repr=False)  # between lane and mate in the names of MGI, with its separator
     mate_places: tuple[int, ...] = field(repr=False)  # of the mate's digits in the key
@@ -102,11 +103,11 @@ def parse(key: str) -> FastqName | None:
     stem = match["stem"]
     if stem is None:  # named after its folder
         parent = key[: folder - 1] if folder else ""
-        sample, start = parent.rpartition("/")[2], parent
+        written, start = parent.rpartition("/")[2], parent
     else:
-        sample = f"{_without_sample_number(stem, match)}{match['barcode'] or ''}"
+        written = f"{_without_sample_number(stem, match)}{match['barcode'] or ''}"
         start = key[:folder] + stem
-    sample = harmless(sample)
+    sample = harmless(written)
     if not SAMPLE.fullmatch(sample):
         return None
     places = [folder + match.start(name) for name in ("mate", "validated") if match[name]]
@@ -118,6 +119,7 @@ def parse(key: str) -> FastqName | None:
         lane=match["lane"] or "",
         chunk=match["chunk"] or "",
         mate=int(match["mate"]),
+        written_sample=written,
         stem=start,
         barcode=match["barcode"] or "",
         mate_places=tuple(places),

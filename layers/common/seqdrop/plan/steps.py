@@ -84,7 +84,7 @@ STEPS = (
     Step(
         "collect", "CollectStats",
         tools=(Tool("samtools_stats", (), SAMTOOLS, SAMTOOLS),),
-        reads=("reference", "bam"),
+        reads=("reference", "intervals", "bam"),
         writes={"stats": "{sample}.stats.txt"},
         essential=False,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -180,6 +180,34 @@ def common_choices(pairs: Sequence[Pair]) -> Choices:
     if len(pairs) != choices[0].lanes:
         raise ChoiceError(f"this sample has {len(pairs)} lanes, but seqdrop-lanes is {choices[0].lanes}")
     return choices[0]
+
+
+def warnings(pairs: Sequence[Pair]) -> list[dict[str, str]]:
+    """Return the warnings that the names of the files give: the first job of the run puts them into its receipt."""
+    return [*_warn_of_sample(pairs[0]), *_warn_of_lane(pairs)]
+
+
+def _warn_of_sample(pair: Pair) -> Iterator[dict[str, str]]:
+    """Warn if another sample may have the same id: `Müller` and `Möller` are both `M_ller`."""
+    name = fastq_names.parse(pair.fastq_1.uri.key)
+    if name and name.written_sample != name.sample:
+        message = (  # without the name, which may be code for a browser: the report has this text
+            f"the sample id {name.sample} was made from a file name with other characters, and other names give the "
+            "same id: compare the file names in reads.json"
+        )
+        yield {"warning": "SAMPLE_ID", "message": message}
+
+
+def _warn_of_lane(pairs: Sequence[Pair]) -> Iterator[dict[str, str]]:
+    """Warn if a run has one lane, unless its metadata say that there is no other."""
+    metadata = [mate.metadata for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    if len(pairs) == 1 and pairs[0].lane and not any("seqdrop-lanes" in choices for choices in metadata):
+        message = (
+            f"the file names have lane {pairs[0].lane} and the choice seqdrop-lanes is missing: other lanes of this "
+            "sample are runs of their own. Upload all lanes with their number as seqdrop-lanes, or this lane with 1 if "
+            "there is no other"
+        )
+        yield {"warning": "ONE_LANE", "message": message}
 
 
 def check_storage(pairs: Sequence[Pair]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import records
+from seqdrop.fastq.inflate import ExtraBytesError, inflate
 from seqdrop.fastq.records import GZIP_MAGIC, Batch
 from seqdrop.plan.names import printable
 from seqdrop.storage import s3
@@ -106,16 +107,16 @@ def _check_lengths(one: Beginning, two: Beginning) -> None:
 def _unzip(name: str, data: bytes) -> tuple[bytes, bool]:
     """Return the text of all gzip members in the data, and whether the last of them is complete."""
     text, at_end = b"", False
-    while data.strip(b"\0") and len(text) < MAX_TEXT:
-        if not data.startswith(GZIP_MAGIC):
-            return text, at_end  # extra bytes after the last member: the job reports them
-        member = zlib.decompressobj(wbits=31)
-        try:
-            text += member.decompress(data, MAX_TEXT - len(text))
-        except zlib.error:
-            raise BadInputError("CORRUPT_GZIP", f"{name} is damaged: it cannot be unzipped") from None
-        data, at_end = member.unused_data, member.eof
-    return text, at_end and not data.strip(b"\0")
+    try:
+        for part, complete in inflate([data], MAX_TEXT):
+            text, at_end = text + part, complete
+            if len(text) >= MAX_TEXT:
+                return text[:MAX_TEXT], False
+    except ExtraBytesError:
+        return text, at_end  # the job reports them
+    except zlib.error:
+        raise BadInputError("CORRUPT_GZIP", f"{name} is damaged: it cannot be unzipped") from None
+    return text, at_end
 
 
 def _parse_reads(name: str, text: bytes, at_end: bool) -> Batch:

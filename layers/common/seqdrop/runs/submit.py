@@ -53,7 +53,10 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
         content = content_of(sample, pairs, choices, genome, regions)
         if first := find_copied(content):
             return ignore_copy(sample, run, first, pairs)
-        return start(run, sample, pairing.checked_entries(sample, entries), choices, genome, regions, content)
+        reads = {"sample": sample, "lanes": pairing.checked_entries(sample, entries)}
+        if warnings := pairing.warnings(pairs):
+            reads["warnings"] = warnings
+        return start(run, reads, choices, genome, regions, content)
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
         return refuse(sample, run_id(sample, entries, choices, genome, regions), choices, error)
 
@@ -126,20 +129,20 @@ def image_tags() -> dict[str, str]:
 
 def start(
     run: str,
-    sample: str,
-    entries: Sequence[Entry],
+    reads: Mapping[str, Any],
     choices: Choices,
     genome: str,
     regions: bytes,
     content: Mapping[str, str],
 ) -> Result:
     """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
+    sample = reads["sample"]
     buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
     pins = {"genome": genome, "regions": bed.checksum(regions) if regions else ""}
     plan = layout.plan(sample, run, choices, **buckets, **pins, jobs=job_settings(choices))
     if regions:  # a copy, since the BED beside the reference can be replaced
         s3.store().write(S3Uri.parse(plan["intervals"]), regions)
-    s3.store().write_json(S3Uri.parse(plan["reads"]), {"sample": sample, "lanes": list(entries)})
+    s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
     row = {**row_of(sample, run, choices), **content}
