@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from seqdrop.jobs import arguments, calling
 from seqdrop.jobs.calling import Filter
+from seqdrop.jobs.gvcf import Depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 
@@ -21,14 +23,20 @@ MIN_QUALITY = 10.0  # Phred; bcftools itself has no minimum
 # A heterozygous allele is in about half of the reads. A base that is in less than this share of enough reads is an
 # error or somatic. Not for indels: fewer of the reads that have one are aligned so.
 MIN_SHARE, ENOUGH_READS = 0.2, 20
+# An allele in fewer reads than this, where the depth is less than this share of the median depth of the run: most reads
+# of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a depth of 7, an eighth of the
+# true calls have two reads.
+MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
 
-# Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads.
+# Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads, the
+# depth a share of the median depth.
 OPTIONS = {
     "ploidy": arguments.integer(1, calling.MAX_PLOIDY),
     "min_mq": arguments.integer(0, 254),
     "min_bq": arguments.integer(0, 93),
     "min_quality": arguments.number(0, 10_000),
     "min_share": arguments.number(0, 1),
+    "min_depth": arguments.number(0, 1),
 }
 
 
@@ -46,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             work.processes.pipe(None, *call_commands(inputs, piece, part, quality, ploidy))
             return part
 
-        calling.call_and_publish(work, inputs, call, filters(options))
+        calling.call_and_publish(work, inputs, call, partial(filters, options))
 
 
 def call_commands(
@@ -64,14 +72,16 @@ def call_commands(
     )  # fmt: skip
 
 
-def filters(options: argparse.Namespace) -> list[Filter]:
-    """Return the soft filters: LowQual for all calls, LowShare for heterozygous SNPs."""
+def filters(options: argparse.Namespace, depth: Depth) -> list[Filter]:
+    """Return the soft filters: LowQual and LowDepth for all calls, LowShare for heterozygous SNPs."""
     quality = MIN_QUALITY if options.min_quality is None else options.min_quality
     share = MIN_SHARE if options.min_share is None else options.min_share
+    least = depth.median * (MIN_DEPTH if options.min_depth is None else options.min_depth)
     reads = "SUM(FORMAT/AD)"
-    rarest = "MIN(FORMAT/AD[0:1-])"  # of the alternate alleles; a genotype has two or one
-    low_share = f'TYPE="snp" && GT="het" && {reads}>={ENOUGH_READS} && {rarest}<{share}*{reads}'
-    return [Filter("LowQual", f"QUAL<{quality}"), Filter("LowShare", low_share)]
+    alleles = "FORMAT/AD[0:1-]"  # the alternate ones; a genotype has two or one
+    low_share = f'TYPE="snp" && GT="het" && {reads}>={ENOUGH_READS} && MIN({alleles})<{share}*{reads}'
+    low_depth = f"MAX({alleles})<{MIN_ALLELE_READS} && FORMAT/DP<{least}"
+    return [Filter("LowQual", f"QUAL<{quality}"), Filter("LowShare", low_share), Filter("LowDepth", low_depth)]
 
 
 if __name__ == "__main__":

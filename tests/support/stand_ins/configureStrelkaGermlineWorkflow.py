@@ -44,7 +44,7 @@ out = run / "results/variants"
 out.mkdir(parents=True)
 vcf = out / "variants.vcf.gz"
 inputs = ["-f", {str(args.referenceFasta.resolve())!r}, *{regions!r}, "-Ou", {str(args.bam.resolve())!r}]
-pile = subprocess.Popen(["bcftools", "mpileup", *inputs], stdout=subprocess.PIPE)
+pile = subprocess.Popen(["bcftools", "mpileup", "-a", "FORMAT/DP", *inputs], stdout=subprocess.PIPE)
 call = ["bcftools", "call", "-mv", "--ploidy", {"1" if args.ploidy else "2"!r}, "-Ou", "-"]
 calls = subprocess.Popen(call, stdin=pile.stdout, stdout=subprocess.PIPE)
 mark = ["bcftools", "filter", "-s", "LowGQX", "-e", "QUAL<20", "-Oz", "-o", str(vcf), "-"]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import arguments
+from seqdrop.jobs.gvcf import Depth, measure_depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions
 from seqdrop.plan import bed
@@ -56,6 +57,14 @@ class Filter(NamedTuple):
 
     name: str
     expression: str
+
+
+Filters = Callable[[Depth], Sequence[Filter]]  # of a run with this depth
+
+
+def no_filters(_: Depth) -> Sequence[Filter]:
+    """Return no filters: the caller has its own."""
+    return ()
 
 
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
@@ -152,7 +161,7 @@ def fetch_ploidy(work: Workspace) -> int:
     return int(ploidy)
 
 
-def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Sequence[Filter]) -> None:
+def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Filters) -> None:
     """Call all pieces in parallel, then normalise, filter and publish the calls.
 
     `call` runs a caller on one piece and returns its gVCF as VCF or BCF.
@@ -170,7 +179,7 @@ def normalise_and_publish(
     inputs: Inputs,
     calls: Command,
     gvcf: Path,
-    filters: Sequence[Filter] = (),
+    filters: Filters = no_filters,
     statistics: Iterable[Path] = (),
 ) -> None:
     """Left-align the calls that a command writes, mark those that match a filter, and publish VCF and gVCF.
@@ -179,9 +188,11 @@ def normalise_and_publish(
     stay in one record, so that it has the genotype of the sample (`1/2`). The gVCF and the statistics are published as
     the caller wrote them.
     """
-    vcf = work / "calls.vcf.gz"
+    vcf, depth = work / "calls.vcf.gz", measure_depth(work, gvcf)
+    work.counts["median_depth"] = depth.median
     soft: list[Command] = [
-        ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-Ou", "-"] for name, expression in filters
+        ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-Ou", "-"]
+        for name, expression in filters(depth)
     ]
     work.processes.pipe(
         None,

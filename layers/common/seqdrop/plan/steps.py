@@ -61,7 +61,7 @@ STEPS = (
         tools=(
             Tool("strelka", ("--exome",), ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix")),
             Tool(
-                "bcftools", ("--ploidy", "--min-mq", "--min-bq", "--min-quality", "--min-share"),
+                "bcftools", ("--ploidy", "--min-mq", "--min-bq", "--min-quality", "--min-share", "--min-depth"),
                 ("bcftools",), ("bcftools",),
             ),
         ),
