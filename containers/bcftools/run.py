@@ -12,6 +12,9 @@ from seqdrop.jobs.calling import Filter
 from seqdrop.jobs.gvcf import Depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
+from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.bed import Interval
+from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 # Reads at a position, to limit memory. mpileup ignores further reads that begin there: with a limit below the depth of
 # amplicons, those of the second of two overlapping amplicons, and the variants that only they show.
@@ -31,7 +34,7 @@ MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
 # Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads, the
 # depth a share of the median depth.
 OPTIONS = {
-    "ploidy": arguments.integer(1, calling.MAX_PLOIDY),
+    "ploidy": arguments.integer(1, MAX_PLOIDY),
     "min_mq": arguments.integer(0, 254),
     "min_bq": arguments.integer(0, 93),
     "min_quality": arguments.number(0, 10_000),
@@ -45,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
         options = arguments.parse_options(args.args, **OPTIONS)
-        ploidy = options.ploidy or calling.fetch_ploidy(work)
         inputs = calling.fetch_inputs(work)
+        haploid = calling.fetch_haploid(work, inputs.reference)
+        ploidy = ["--ploidy", options.ploidy] if options.ploidy else write_ploidy(work, haploid)
         quality = arguments.tool_options(options, min_mq="-q", min_bq="-Q")
 
         def call(piece: calling.Piece) -> Path:
@@ -58,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def call_commands(
-    inputs: calling.Inputs, piece: calling.Piece, part: Path, quality: Sequence[str], ploidy: int
+    inputs: calling.Inputs, piece: calling.Piece, part: Path, quality: Sequence[str], ploidy: Command
 ) -> tuple[Command, Command]:
     """Return the commands that call the variants of one piece.
 
@@ -68,8 +72,19 @@ def call_commands(
         ["bcftools", "mpileup", "-f", inputs.reference, "-R", piece.spans, "-T", piece.targets, *quality,
          "-B", "-d", MAX_DEPTH, "-L", MAX_INDEL_DEPTH, "-g", BANDS, "-a", "FORMAT/AD,FORMAT/DP", "-Ou",
          inputs.bam],
-        ["bcftools", "call", "-m", "-g", BANDS, "--ploidy", ploidy, "-a", "GQ", "-Ob", "-o", part, "-"],
+        ["bcftools", "call", "-m", "-g", BANDS, *ploidy, "-a", "GQ", "-Ob", "-o", part, "-"],
     )  # fmt: skip
+
+
+def write_ploidy(work: Workspace, haploid: Sequence[Interval]) -> Command:
+    """Write the haploid parts of the genome as bcftools reads them; return its option. All other parts are diploid.
+
+    The fourth column is a sex: bcftools takes that of the file for a sample without one.
+    """
+    path = work / "ploidy.txt"
+    parts = [f"{contig}\t{start + 1}\t{end}\tF\t1\n" for contig, start, end in haploid]
+    path.write_text("".join([*parts, f"*\t*\t*\tF\t{DIPLOID}\n"]))
+    return ["--ploidy-file", path]
 
 
 def filters(options: argparse.Namespace, depth: Depth) -> list[Filter]:

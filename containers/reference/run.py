@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gzip
 import hashlib
@@ -9,7 +10,7 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from seqdrop.jobs import arguments, bwa_mem3, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
-from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON
+from seqdrop.plan import ploidy
+from seqdrop.plan.bed import BedError
+from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON, canonical
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -39,6 +42,10 @@ GENES = {
     ".gb": ("-genbank", "genes.gbk", genbank.read_genbank),
     ".gbk": ("-genbank", "genes.gbk", genbank.read_genbank),
 }
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "ploidy": arguments.integer(1, MAX_PLOIDY),
+    "ploidy_regions": ploidy.from_text,  # written by `seqdrop reference --ploidy-file`
+}
 STACK_LINE = re.compile(r"\s*(at |\.\.\. \d+ more)")  # of Java
 
 
@@ -46,17 +53,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a reference for one aligner."""
     args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
     with step("prepare", args) as work:
-        ploidy = arguments.parse_options(args.args, ploidy=arguments.integer(1, MAX_PLOIDY)).ploidy or DIPLOID
+        options = arguments.parse_options(args.args, **OPTIONS)
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
         sources: dict[str, Any] = {}
         source = fetch_genes(work, args.genes, sources) if args.genes else None
         genome = read_genome(work, args.fasta, sources)
+        ploidies = check_ploidy(options, genome)
         summary = {
             "name": args.reference.parent.name,
             "contigs": genome.contigs,
-            "ploidy": ploidy,
-            "fingerprint": fingerprint(genome.contigs, source, ploidy),
+            **ploidies,
+            "fingerprint": fingerprint(genome.contigs, source, **ploidies),
             "indexes": [args.aligner, *(["snpeff"] if source else [])],
             "sources": sources,
         }
@@ -89,11 +97,13 @@ def existing_indexes(reference: S3Uri, summary: Mapping[str, Any]) -> list[str]:
 
 def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """Return how a prepared reference differs from the one of `summary`, and what to do."""
-    ploidy = prepared.get("ploidy", DIPLOID)
+    before = prepared.get("ploidy", DIPLOID)
     if prepared["contigs"] != summary["contigs"]:
         return "from another genome: choose another --name"
-    if ploidy != summary["ploidy"]:
-        return f"with ploidy {ploidy}: give --ploidy {ploidy}, or choose another --name"
+    if before != summary["ploidy"]:
+        return f"with ploidy {before}: give --ploidy {before}, or choose another --name"
+    if prepared.get(ploidy.REGIONS, []) != summary[ploidy.REGIONS]:
+        return f"with ploidy {ploidy.describe(prepared)}: give the same --ploidy-file, or choose another --name"
     if "snpeff" not in prepared["indexes"]:
         return "from this genome without genes: choose another --name for the one with genes"
     with_genes = "with other genes" if "snpeff" in summary["indexes"] else "with genes"
@@ -123,6 +133,20 @@ def read_genome(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Genome:
     return genome
 
 
+def check_ploidy(options: argparse.Namespace, genome: Genome) -> dict[str, Any]:
+    """Return the ploidy of a genome and of its regions for reference.json; raise BadInputError."""
+    try:
+        regions = ploidy.check(options.ploidy_regions or [], contig_lengths(genome))
+    except BedError as error:
+        raise refused(str(error)) from None
+    return ploidy.of_reference(options.ploidy or DIPLOID, regions)
+
+
+def contig_lengths(genome: Genome) -> dict[str, int]:
+    """Return the length of every contig."""
+    return {contig["name"]: contig["length"] for contig in genome.contigs}
+
+
 def fetch_genes(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Path:
     """Download the genes and decompress them; raise BadInputError for an unknown format."""
     if genes_suffix(uri) not in GENES:
@@ -142,14 +166,19 @@ def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> tu
     Raises BadInputError.
     """
     *_, read = GENES[genes_suffix(uri)]
-    lengths = {contig["name"]: contig["length"] for contig in genome.contigs}
+    lengths = contig_lengths(genome)
     checked = work / "genes"
     annotation = read(source, checked, lengths)
     gene_check.check_contigs(work, annotation, lengths)
     return checked, gene_check.check_coding(work, annotation, work / GENOME)
 
 
-def fingerprint(contigs: list[dict[str, Any]], genes_source: Path | None, ploidy: int = DIPLOID) -> str:
+def fingerprint(
+    contigs: list[dict[str, Any]],
+    genes_source: Path | None,
+    ploidy: int = DIPLOID,
+    ploidy_regions: Sequence[Sequence[Any]] = (),
+) -> str:
     """Return a hash of contigs, genes and ploidy, which does not depend on file names.
 
     Two is the ploidy of references that were prepared before they had one: their fingerprint is unchanged.
@@ -161,6 +190,8 @@ def fingerprint(contigs: list[dict[str, Any]], genes_source: Path | None, ploidy
                 digest.update(block)
     if ploidy != DIPLOID:
         digest.update(f"ploidy {ploidy}".encode())
+    if ploidy_regions:
+        digest.update(f"regions {canonical(ploidy_regions)}".encode())
     return digest.hexdigest()[:20]
 
 

@@ -184,6 +184,18 @@ def test_a_prepared_reference_is_not_replaced(
 
 
 @case(
+    happens="The file of `seqdrop reference --ploidy-file` does not fit the genome, or has another ploidy than 1 or 2.",
+    see="`seqdrop reference` prints the line and what is wrong, before it uploads a file.",
+    does="Checks the regions before the upload, and again when it prepares the reference.",
+    do="Correct the file, then `seqdrop reference` again.",
+)
+def test_a_ploidy_file_of_another_genome_is_refused(sample: Sample, tmp_path: Path) -> None:
+    regions = write(tmp_path, "male.tsv", "demo1\t2\nchrX\t1\n")
+    with pytest.raises(CliError, match="line 2 of the ploidy file: the reference has no contig chrX; it has demo1,"):
+        Source.of(sample.material.fasta, None, "male", 2, regions)
+
+
+@case(
     happens="A reference was prepared without genes.",
     see="`SUCCEEDED`, and the warning `NO_GENES` in `manifest.json` and in the message.",
     does="Publishes the variants without genes and effects.",

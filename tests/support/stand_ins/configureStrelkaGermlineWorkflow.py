@@ -2,6 +2,7 @@
 """A fake configure step of Strelka 2.9.10: the same options and errors; it writes runWorkflow.py."""
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +25,16 @@ for path in needed:
 if args.runDir.exists():
     parser.error(f"run directory exists: {args.runDir}")
 args.runDir.mkdir()
+# The ploidy as bcftools reads it: Strelka takes a record for the bases after POS.
+ploidy = ["--ploidy", "2"]
+if args.ploidy:
+    haploid = subprocess.check_output(
+        ["bcftools", "query", "-f", "%CHROM\\t%POS\\t%END\\tF\\t[%CN]\\n", str(args.ploidy)], text=True
+    )
+    rows = [row.split("\t") for row in haploid.splitlines()]
+    text = "".join("\t".join([contig, str(int(start) + 1), *rest]) + "\n" for contig, start, *rest in rows)
+    (args.runDir / "ploidy.txt").write_text(text + "*\t*\t*\tF\t2\n")
+    ploidy = ["--ploidy-file", str((args.runDir / "ploidy.txt").resolve())]
 regions = ["-R", str(args.callRegions.resolve())] if args.callRegions else []
 script = args.runDir / "runWorkflow.py"
 script.write_text(f"""#!/usr/bin/env python3
@@ -45,7 +56,7 @@ out.mkdir(parents=True)
 vcf = out / "variants.vcf.gz"
 inputs = ["-f", {str(args.referenceFasta.resolve())!r}, *{regions!r}, "-Ou", {str(args.bam.resolve())!r}]
 pile = subprocess.Popen(["bcftools", "mpileup", "-a", "FORMAT/DP", *inputs], stdout=subprocess.PIPE)
-call = ["bcftools", "call", "-mv", "--ploidy", {"1" if args.ploidy else "2"!r}, "-Ou", "-"]
+call = ["bcftools", "call", "-mv", *{ploidy!r}, "-Ou", "-"]
 calls = subprocess.Popen(call, stdin=pile.stdout, stdout=subprocess.PIPE)
 mark = ["bcftools", "filter", "-s", "LowGQX", "-e", "QUAL<20", "-Oz", "-o", str(vcf), "-"]
 subprocess.run(mark, stdin=calls.stdout, check=True)

@@ -83,7 +83,7 @@ def test_indels_are_called_at_every_depth_that_mpileup_reads() -> None:
     """`mpileup -L` is 250 by default: indels at a greater depth are then omitted without a word."""
     piece = Piece(Path("0.targets.bed"), Path("0.spans.bed"))
     inputs = Inputs(Path("genome.fa"), Path("sorted.bam"), None)
-    mpileup, call = run.call_commands(inputs, piece, Path("0.bcf"), ["-q", "20"], 1)
+    mpileup, call = run.call_commands(inputs, piece, Path("0.bcf"), ["-q", "20"], ["--ploidy", 1])
     words = list(map(str, mpileup))
     depth, indel_depth = (int(words[words.index(flag) + 1]) for flag in ("-d", "-L"))
     assert indel_depth > depth >= 100_000

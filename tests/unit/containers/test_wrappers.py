@@ -273,6 +273,41 @@ def test_strelka_calls_with_the_ploidy_of_the_reference(run: Run) -> None:
     assert run.query("NA12878.vcf.gz", "[%GT]\n") == ["1"]
 
 
+# The ploidy of a man, with a pseudoautosomal region at the start of chrX; and the reverse.
+PLOIDIES = {
+    "haploid regions": {"ploidy": 2, "ploidy_regions": [["chrX", 150, 400], ["chrM", 0, 400]]},
+    "diploid regions": {"ploidy": 1, "ploidy_regions": [["chr1", 0, 400], ["chrX", 0, 150]]},
+}
+
+
+@pytest.mark.parametrize("summary", PLOIDIES.values(), ids=PLOIDIES)
+@pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
+def test_haploid_contigs_and_regions_never_have_heterozygous_calls(
+    run: Run, caller: Any, summary: dict[str, Any]
+) -> None:
+    """On every contig, half of the reads have a variant at 100, and two thirds at 300."""
+    contigs = {name: bases(400, seed=number) for number, name in enumerate(["chr1", "chrX", "chrM"])}
+    run.put_genome(contigs, **summary)
+    records = []
+    for name, reference in contigs.items():
+        for number, start in enumerate([start for start in range(0, 301, 5) for _ in range(6)]):
+            sample = list(reference)
+            for position, has_variant in ((100, number % 2), (300, number % 3)):
+                sample[position] = ("A" if reference[position] == "C" else "C") if has_variant else reference[position]
+            records.append(sam_record(f"{name}{number}", name, start, "".join(sample[start : start + 100])))
+    run.call(caller, run.put_bam(dict.fromkeys(contigs, 400), "".join(records)))
+    calls = [line.split() for line in run.query("NA12878.vcf.gz", "%CHROM %POS0 [%GT]\n")]
+    found = {(contig, int(position)): genotype for contig, position, genotype in calls}
+    diploid = {(contig, at) for contig, at in found if contig == "chr1" or (contig, at) == ("chrX", 100)}
+    assert {site for site, genotype in found.items() if genotype == "0/1"} == diploid
+    assert diploid == {("chr1", 100), ("chr1", 300), ("chrX", 100)}
+    assert {found["chrX", 300], found["chrM", 300]} == {"1"}
+    if caller is bcftools:
+        blocks = run.query("NA12878.g.vcf.gz", "%CHROM [%GT]\n")
+        assert {line.split()[1] for line in blocks if line.startswith("chrM")} <= {"0", "1"}
+        assert {line.split()[1] for line in blocks if line.startswith("chr1")} <= {"0/0", "0/1"}
+
+
 def test_the_statistics_of_strelka_are_published(run: Run) -> None:
     run.call(strelka, put_reads_with_variants(run, "chr1", [100]))
     names = {name for name in s3.store().list_names(run.results) if "runStats" in name}

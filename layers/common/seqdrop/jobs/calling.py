@@ -14,7 +14,7 @@ from seqdrop.jobs import arguments
 from seqdrop.jobs.gvcf import Depth, measure_depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions
-from seqdrop.plan import bed
+from seqdrop.plan import bed, ploidy
 from seqdrop.plan.bed import Interval
 from seqdrop.plan.names import INTERVALS, REFERENCE_JSON
 from seqdrop.storage import s3
@@ -28,8 +28,6 @@ MAX_PIECES = 256  # of about the same size: four for each core of a large job
 MIN_PIECE_SIZE, MIN_PIECE_SIZE_OF_TARGETS = 200_000, 20_000
 SIZE_PER_CONTIG = 100  # more bases in a piece: every program reads and writes the header with all contigs
 MAX_GAP = 2_000  # bases between two intervals that are read at once, since that is quicker than two searches in a BAM
-PLOIDY = "ploidy"  # in reference.json
-MAX_PLOIDY = 2  # bcftools and Strelka know no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +85,7 @@ def fetch_intervals(work: Workspace, reference: Path) -> Path:
             targets = bed.intervals(file, INTERVALS, contig_lengths(reference))
     except bed.BedError as error:
         raise BadInputError("INTERVALS", str(error)) from None
-    return _write_bed(work / "targets.bed", merge(targets))
-
-
-def merge(intervals: Iterable[Interval], max_gap: int = 0) -> Iterator[Interval]:
-    """Yield sorted intervals, joined where they overlap or have at most `max_gap` bases between them."""
-    last: Interval | None = None
-    for interval in intervals:
-        if last and last.contig == interval.contig and interval.start <= last.end + max_gap:
-            last = last._replace(end=max(last.end, interval.end))
-            continue
-        if last:
-            yield last
-        last = interval
-    if last:
-        yield last
+    return _write_bed(work / "targets.bed", bed.merge(targets))
 
 
 def contig_lengths(reference: Path) -> dict[str, int]:
@@ -143,22 +127,23 @@ def write_pieces(work: Workspace, inputs: Inputs) -> list[Piece]:
         # One base more on each side: some versions of mpileup omit reads that begin at the last base of a region.
         wider = [Interval(name, max(0, start - 1), min(end + 1, lengths[name])) for name, start, end in piece]
         targets = _write_bed(work / f"{number}.targets.bed", piece)
-        pieces.append(Piece(targets, _write_bed(work / f"{number}.spans.bed", merge(wider, MAX_GAP))))
+        pieces.append(Piece(targets, _write_bed(work / f"{number}.spans.bed", bed.merge(wider, MAX_GAP))))
     return pieces
 
 
-def read_bed(bed: Path) -> list[Interval]:
+def read_bed(path: Path) -> list[Interval]:
     """Read a BED file that `fetch_intervals` wrote."""
-    lines = (line.split("\t") for line in bed.read_text().splitlines())
+    lines = (line.split("\t") for line in path.read_text().splitlines())
     return [Interval(contig, int(start), int(end)) for contig, start, end in lines]
 
 
-def fetch_ploidy(work: Workspace) -> int:
-    """Return the ploidy of the reference, which is 2 unless reference.json has another; raise BadInputError."""
-    ploidy = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON).get(PLOIDY, 2)
-    if ploidy not in range(1, MAX_PLOIDY + 1):
-        raise BadInputError("REFERENCE", f"the reference has ploidy {ploidy}: the callers know 1 and 2")
-    return int(ploidy)
+def fetch_haploid(work: Workspace, reference: Path) -> list[Interval]:
+    """Return the haploid parts of the reference by its reference.json; raise BadInputError."""
+    summary = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)
+    try:
+        return ploidy.haploid(summary, contig_lengths(reference))
+    except ValueError as error:
+        raise BadInputError("REFERENCE", str(error)) from None
 
 
 def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Filters) -> None:

@@ -102,7 +102,7 @@ PREPARE = Step(
     "prepare", "PrepareReference",
     tools=(
         Tool(
-            "reference", ("--ploidy",),
+            "reference", ("--ploidy", "--ploidy-regions"),
             ("bwa", "samtools", "java", SNPEFF_JAR), ("bwa", "samtools", "libsnpeff-java", "default-jre-headless"),
         ),
     ),
