@@ -11,27 +11,30 @@ import re
 import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqdrop.failure.verdict import JobError, UsageError
 from seqdrop.fastq.records import GZIP_MAGIC
-from seqdrop.jobs import arguments, bwa_mem3, snpeff
+from seqdrop.jobs import arguments, bwa_mem3, csq, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
-from seqdrop.jobs.workspace import Workspace
+from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.plan import ploidy
 from seqdrop.plan.bed import BedError
 from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON, canonical
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-from containers.reference import fasta, genbank, gene_check, genes, genetic_code
+from containers.reference import fasta, genbank, gene_check, genes, genetic_code, haplotype_genes
 from containers.reference.fasta import Genome, refused
+from containers.reference.genes import Annotation
 from containers.reference.genetic_code import GeneticCode
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": bwa_mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
+GENE_INDEXES = {"snpeff": snpeff.DATABASE, "csq": csq.GENES}
 FASTA_SOURCE, GENES_SOURCE = "fasta_source", "genes_source"
 MAX_SIZE = 64 << 30  # bytes after decompression: twice the largest genome in use; more is a gzip bomb
 # Suffix -> option of snpEff, name of the file in its database, reader of the genes.
@@ -65,18 +68,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             "contigs": genome.contigs,
             **ploidies,
             "fingerprint": fingerprint(genome.contigs, source, **ploidies),
-            "indexes": [args.aligner, *(["snpeff"] if source else [])],
+            "indexes": [args.aligner],
+            "genetic_codes": {},
             "sources": sources,
         }
         existing = existing_indexes(args.reference, summary)
-        checked, codes = check_genes(work, genome, args.genes, source) if source else (None, {})
+        checked = check_genes(work, genome, args.genes, source) if source else None
         companions = [".fai", *build_indexes(work, work / GENOME, args.aligner)]
         if checked:
-            companions.append(build_database(work, work / GENOME, args.genes, checked, codes))
+            companions.append(build_database(work, work / GENOME, args.genes, checked))
+            companions += write_haplotype_genes(work, checked)
+            summary["indexes"] += [index for index, suffix in GENE_INDEXES.items() if suffix in companions]
+            summary["genetic_codes"] = {contig: code.name for contig, code in checked.codes.items()}
         work.run("samtools", "dict", work / GENOME, "-o", work / "genome.fa.dict")
         work.counts["contigs"] = len(genome.contigs)
         summary |= {"indexes": sorted({*existing, *summary["indexes"]}), "tools": work.tools, "warnings": work.warnings}
-        summary["genetic_codes"] = {contig: code.name for contig, code in codes.items()}
         (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
         work.publish(work / GENOME, "reference", ".dict", *companions)
         work.publish_to(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
@@ -106,7 +112,7 @@ def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         return f"with ploidy {ploidy.describe(prepared)}: give the same --ploidy-file, or choose another --name"
     if "snpeff" not in prepared["indexes"]:
         return "from this genome without genes: choose another --name for the one with genes"
-    with_genes = "with other genes" if "snpeff" in summary["indexes"] else "with genes"
+    with_genes = "with other genes" if "genes" in summary["sources"] else "with genes"
     return f"from this genome {with_genes}: give the same --genes, or choose another --name"
 
 
@@ -160,17 +166,23 @@ def genes_suffix(uri: S3Uri) -> str:
     return Path(uri.name.lower().removesuffix(".gz")).suffix
 
 
-def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> tuple[Path, dict[str, GeneticCode]]:
-    """Compare the genes with the genome; return those on its contigs, and its contigs with another genetic code.
+@dataclass(frozen=True, slots=True)
+class CheckedGenes:
+    """Genes that fit the genome."""
 
-    Raises BadInputError.
-    """
+    path: Path  # those on contigs of the genome
+    annotation: Annotation
+    codes: Mapping[str, GeneticCode]  # of contigs with another genetic code than the standard one
+
+
+def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> CheckedGenes:
+    """Compare the genes with the genome; return those on its contigs. Raise BadInputError."""
     *_, read = GENES[genes_suffix(uri)]
     lengths = contig_lengths(genome)
     checked = work / "genes"
     annotation = read(source, checked, lengths)
     gene_check.check_contigs(work, annotation, lengths)
-    return checked, gene_check.check_coding(work, annotation, work / GENOME)
+    return CheckedGenes(checked, annotation, gene_check.check_coding(work, annotation, work / GENOME))
 
 
 def fingerprint(
@@ -233,14 +245,14 @@ def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...
     return INDEXES[aligner]
 
 
-def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: Path, codes: Mapping[str, GeneticCode]) -> str:
+def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: CheckedGenes) -> str:
     """Build the snpEff database from checked genes; return its suffix. Raise BadInputError if snpEff refuses them."""
     genes_format, name, _ = GENES[genes_suffix(uri)]
     folder = work / snpeff.DATA / snpeff.NAME
     folder.mkdir(parents=True)
     shutil.copy(genome, folder / "sequences.fa")
-    checked.rename(folder / name)
-    config = [f"{snpeff.NAME}.genome : {snpeff.NAME}", *genetic_code.config(snpeff.NAME, codes)]
+    checked.path.rename(folder / name)
+    config = [f"{snpeff.NAME}.genome : {snpeff.NAME}", *genetic_code.config(snpeff.NAME, checked.codes)]
     (work / snpeff.CONFIG).write_text("\n".join(config) + "\n")
     work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     # No check against lists of CDS and proteins: most genomes come without these.
@@ -252,6 +264,14 @@ def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: Path, cod
     (folder / "sequences.fa").unlink()
     work.run("tar", "-C", work.directory, "-cf", f"{genome}{snpeff.DATABASE}", snpeff.CONFIG, snpeff.DATA)
     return snpeff.DATABASE
+
+
+def write_haplotype_genes(work: Workspace, checked: CheckedGenes) -> list[str]:
+    """Write the coding sequences for `bcftools csq`; return the suffix of the file, or nothing if there are none."""
+    target = companion_path(work / GENOME, csq.GENES)
+    written = haplotype_genes.write_genes(checked.annotation, work / GENOME, target, checked.codes)
+    work.counts |= {"haplotype_genes": len(written.names), "genes_without_haplotypes": written.left_out}
+    return [csq.GENES] if written.names else []
 
 
 def without_stack(error: ToolError) -> JobError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -114,6 +116,13 @@ def put_calls(run: Run) -> S3Uri:
 
 def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
     """Annotate three calls with a tool that loses `lost` of them and writes `mark` for the last one."""
+    put_snpeff(run, lost, mark)
+    vcf = put_calls(run)
+    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
+
+
+def put_snpeff(run: Run, lost: int = 0, mark: str = "") -> None:
+    """Install a fake snpEff, and store its database beside the reference."""
     java = run.folder / "bin/java"
     java.parent.mkdir()
     java.write_text(JAVA.replace("{lost}", str(lost)).replace("{mark}", mark))
@@ -121,8 +130,6 @@ def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
     database = run.folder / "database.tar"
     tarfile.open(database, "w").close()
     run.put(database, run.reference.companion(".snpeff.tar"))
-    vcf = put_calls(run)
-    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
 
 
 def test_snpeff_annotates_every_allele_in_a_record_of_its_own(run: Run) -> None:
@@ -160,6 +167,110 @@ def test_variants_without_genes_to_annotate_with_cause_a_warning(run: Run) -> No
     assert receipt["warnings"] == [
         {"warning": "NO_GENES", "message": "the variants have no genes and effects: demo was prepared without genes"}
     ]
+
+
+# A gene of 30 codons from base 31 on, of which codon 11 is GAT, and its GFF3 as the preparation writes it.
+CODING = "ATG" + "GCA" * 9 + "GAT" + "GCA" * 18 + "TAA"
+GENE = bases(30, 1) + CODING + bases(80, 2)
+CSQ_GENES = "".join(
+    f"chr1\tseqdrop\t{kind}\t31\t120\t.\t+\t{phase}\t{attributes}\n"
+    for kind, phase, attributes in (
+        ("gene", ".", "ID=gene:t;Name=g;biotype=protein_coding"),
+        ("transcript", ".", "ID=transcript:t;Parent=gene:t;biotype=protein_coding"),
+        ("exon", ".", "Parent=transcript:t"),
+        ("CDS", "0", "Parent=transcript:t"),
+    )
+)
+NO_FILTER = ("PASS", "1/1")
+IN_A_GENE = [
+    # position, REF, ALT, FILTER, genotype: GAT becomes CTA; a doubtful call does not change what the good ones mean
+    (5, GENE[4], "A" if GENE[4] != "A" else "C", *NO_FILTER),
+    (61, "G", "C", *NO_FILTER),
+    (62, "A", "T", *NO_FILTER),
+    (63, "T", "A", *NO_FILTER),
+    (64, "G", "T", "LowQual", "0/1"),
+    (65, "C", "T", "PASS", "0/1"),
+    (70, "G", "C,GT", "PASS", "1/2"),
+]
+
+
+def annotate_gene(run: Run, csq_genes: str, genotypes: str = "/") -> dict[str, Any]:
+    """Annotate calls in a gene, with a reference that has these genes for csq; return the receipt."""
+    run.put_genome({"chr1": GENE})
+    lines = "".join(
+        f"chr1\t{at}\t.\t{ref}\t{alt}\t50\t{mark}\t.\tGT\t{genotype if genotypes == '/' else genotype[-1]}\n"
+        for at, ref, alt, mark, genotype in IN_A_GENE
+    )
+    header = HEADER.replace("length=2000", f"length={len(GENE)}").replace(
+        ANN, ANN + '##FILTER=<ID=LowQual,Description="q">\n'
+    )
+    calls = run.folder / "calls.vcf"
+    calls.write_text(header + lines)
+    subprocess.run(["bgzip", calls], check=True)
+    subprocess.run(["tabix", f"{calls}.gz"], check=True)
+    vcf = run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
+    put_snpeff(run)
+    if csq_genes:
+        (run.folder / "genes.gz").write_bytes(gzip.compress(csq_genes.encode()))
+        run.put(run.folder / "genes.gz", run.reference.companion(".csq.gff3.gz"))
+    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
+    receipt: dict[str, Any] = s3.store().read_json(run.results / "jobs/annotate.json")
+    return receipt
+
+
+RECORDS = "%CHROM %POS %REF %ALT %QUAL %FILTER [%SAMPLE %GT]\n"
+EXPECTED_RECORDS = [
+    f"chr1 5 {GENE[4]} {IN_A_GENE[0][2]} 50 PASS NA12878 1/1",
+    "chr1 61 G C 50 PASS NA12878 1/1",
+    "chr1 62 A T 50 PASS NA12878 1/1",
+    "chr1 63 T A 50 PASS NA12878 1/1",
+    "chr1 64 G T 50 LowQual NA12878 0/1",
+    "chr1 65 C T 50 PASS NA12878 0/1",
+    "chr1 70 G C 50 PASS NA12878 1/0",
+    "chr1 70 G GT 50 PASS NA12878 0/1",
+]
+
+
+def test_neighbouring_variants_have_the_effect_of_their_haplotype(run: Run) -> None:
+    """GAT>CTA is D>L, not the three effects of its bases alone."""
+    receipt = annotate_gene(run, CSQ_GENES)
+    assert (receipt["warnings"], receipt["counts"]) == ([], {"alleles": 8})
+    assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
+    found = run.query("NA12878.annotated.vcf.gz", "%POS %BCSQ\n")
+    assert found[:6] == [
+        "5 .",
+        "61 missense|g|t|protein_coding|+|11D>11L|61G>C+62A>T+63T>A",
+        "62 @61",
+        "63 @61",
+        "64 .",
+        "65 missense|g|t|protein_coding|+|12A>12V|65C>T",
+    ]
+    assert [line.split("|")[0] for line in found[6:]] == ["70 missense", "70 frameshift"]
+
+
+def test_haploid_calls_have_the_effect_of_their_haplotype(run: Run) -> None:
+    assert annotate_gene(run, CSQ_GENES, genotypes="haploid")["warnings"] == []
+    found = run.query("NA12878.annotated.vcf.gz", "[%GT] %BCSQ\n")
+    assert found[1] == "1 missense|g|t|protein_coding|+|11D>11L|61G>C+62A>T+63T>A"
+
+
+@pytest.mark.parametrize("genes", [CSQ_GENES * 2, "chr1\tno columns\n"], ids=["aborts", "ends with an error"])
+def test_genes_with_which_csq_fails_cost_the_haplotypes_alone(run: Run, genes: str) -> None:
+    [warning] = annotate_gene(run, genes)["warnings"]
+    assert warning["warning"] == "NO_HAPLOTYPE_EFFECTS"
+    assert re.match(
+        r"bcftools csq failed, so that there is no BCSQ \(bcftools ended with exit code -?\d+", warning["message"]
+    )
+    assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
+
+
+def test_a_reference_without_genes_for_csq_gives_no_haplotypes_and_the_header_says_so(run: Run) -> None:
+    assert annotate_gene(run, "")["warnings"] == []
+    assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
+    header = subprocess.run(
+        ["bcftools", "view", "-h", run.folder / "found.vcf.gz"], capture_output=True, text=True, check=True
+    )
+    assert "##seqdrop_haplotype_effects=none, " in header.stdout
 
 
 def test_an_allele_that_snpeff_loses_is_an_error(run: Run) -> None:
