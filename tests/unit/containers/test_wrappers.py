@@ -520,6 +520,36 @@ def test_a_call_from_two_reads_at_a_place_that_others_avoid_is_marked(run: Run, 
     assert run.query("NA12878.vcf.gz", "%POS %FILTER [%DP]\n") == [f"{SITE + 1} {found} 2"]
 
 
+@pytest.mark.parametrize(
+    ("carriers", "ends", "genotype", "found"),
+    [(1, 4, "1/1", "InDeletion"), (2, 12, "0/1", "PASS")],
+    ids=["all copies", "one copy"],
+)
+def test_a_base_that_all_copies_lack_has_no_call_with_pass(
+    run: Run, carriers: int, ends: int, genotype: str, found: str
+) -> None:
+    """Reads that end within a deletion can be aligned to its bases: some of them show a base there that is not."""
+    run.put_genome({"chr1": DEEP})
+    at, changed = SITE + 1, "A" if DEEP[SITE + 1] != "A" else "C"
+    starts = [start for start in range(0, 901, 20) for _ in range(8)]
+    lines = list[tuple[int, str]]()
+    for number, start in enumerate(starts):
+        text, cigar = DEEP[start : start + 100], "100M"
+        if number % carriers == 0 and SITE - 80 < start < SITE - 10:
+            text = DEEP[start : SITE + 1] + DEEP[SITE + 7 :][: 99 - (SITE - start)]
+            cigar = f"{SITE + 1 - start}M6D{99 - (SITE - start)}M"
+        elif carriers == 1 and start < SITE + 7 <= start + 180:
+            continue
+        lines.append((start, sam_record(f"r{number}", "chr1", start, text, cigar)))
+    text = DEEP[at - 95 : at] + changed
+    lines += [(at - 95, sam_record(f"end{number}", "chr1", at - 95, text, f"{len(text)}M")) for number in range(ends)]
+    records = "".join(line for _, line in sorted(lines, key=lambda entry: entry[0]))
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, records))
+    calls = {line.split()[0]: line for line in run.query("NA12878.vcf.gz", "%POS %FILTER [%GT]\n")}
+    assert calls[f"{SITE + 1}"] == f"{SITE + 1} PASS {genotype}"
+    assert calls[f"{at + 1}"].split()[1] == found
+
+
 def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: Run) -> None:
     run.call(bcftools, put_deep_reads(run, 100, (1, ONE), SAME))
     [found] = run.query("NA12878.vcf.gz", "[%GT;%AD;%DP;%GQ;%VAF]\n")

@@ -27,6 +27,9 @@ MAX_PIECES = 256  # of about the same size: four for each core of a large job
 # Bases. For a smaller piece, the start of the programs takes longer than it saves. Targets have deeper reads.
 MIN_PIECE_SIZE, MIN_PIECE_SIZE_OF_TARGETS = 200_000, 20_000
 SIZE_PER_CONTIG = 100  # more bases in a piece: every program reads and writes the header with all contigs
+IN_DELETION = "InDeletion"  # in the column FILTER
+# A person has a variant in about 1,000 bases, all of which are found at this depth.
+GOOD_DEPTH, ENOUGH_BASES = 20, 10_000
 MAX_GAP = 2_000  # bases between two intervals that are read at once, since that is quicker than two searches in a BAM
 
 
@@ -175,18 +178,43 @@ def normalise_and_publish(
     """
     vcf, depth = work / "calls.vcf.gz", measure_depth(work, gvcf)
     work.counts["median_depth"] = depth.median
-    soft: list[Command] = [
+    marks: list[Command] = [
         ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-Ou", "-"]
         for name, expression in filters(depth)
     ]
-    work.processes.pipe(
-        None,
-        calls,
-        ["bcftools", "norm", "-f", inputs.reference, "-Ou", "-"],
-        *soft,
-        ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"],
-    )
+    marked = work / "marked.bcf"
+    norm: Command = ["bcftools", "norm", "-f", inputs.reference, "-Ob1", "-o", marked, "-"]
+    work.processes.pipe(None, calls, *marks, norm)
+    mask = [in_deletion(work, marked)] if marks else []
+    share: Command = ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"]
+    work.processes.pipe(None, ["bcftools", "view", "-Ou", marked], *mask, share)
     publish(work, vcf, gvcf, name_companions(statistics, vcf))
+    warn_of_no_variants(work, depth)
+
+
+def in_deletion(work: Workspace, calls: Path) -> Command:
+    """Return the command that marks calls whose base a call with PASS deletes from all copies of the contig.
+
+    They come from the ends of reads that the aligner placed on the deleted bases.
+    """
+    deleted = work / "deleted.bed"
+    is_whole = 'FILTER="PASS" && ILEN<0 && (GT="AA" || GT="A")'
+    work.run("bcftools", "query", "-i", is_whole, "-f", "%CHROM\t%POS\t%END\n", calls, stdout=deleted)
+    return ["bcftools", "filter", "-m", "+", "-s", IN_DELETION, "--mask-file", deleted, "--mask-overlap", "0",
+            "-Ou", "-"]  # fmt: skip
+
+
+def warn_of_no_variants(work: Workspace, depth: Depth) -> None:
+    """Warn if no call has PASS although most bases have enough reads for calls, and there are enough of these bases."""
+    if work.counts["variants"] or depth.median < GOOD_DEPTH or depth.bases < ENOUGH_BASES:
+        return
+    others = work.counts["variants_all"]
+    work.warn(
+        "NO_VARIANTS",
+        f"no variant has PASS ({others:,} others were called), although {depth.bases:,} bases have reads, half of them "
+        f"{depth.median:,} or more: right for a sample that equals its reference, such as a control; if this one "
+        "should have variants, check its reference, its regions and the options of the caller",
+    )
 
 
 def count_records(work: Workspace, vcf: Path) -> int:
