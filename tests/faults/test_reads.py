@@ -12,7 +12,7 @@ from seqdrop.fastq.pairs import Pairs
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import Deployed
-from support.made_reads import Record, bgzf, edit_read, flip_byte, records, text, to_gzip, write_pair
+from support.made_reads import Record, bgzf, edit_read, flip_byte, pairs_of, records, text, to_gzip, write_pair
 from support.pipeline_runs import Sample, fetch_json, upload, wait_for_end
 
 COUNT = 60
@@ -419,3 +419,22 @@ def test_reads_of_another_genome_cause_a_warning(stack: Stack, tmp_path: Path) -
     [warning] = fetch_json(stack, row, "manifest.json")["warnings"]
     assert (warning["step"], warning["warning"]) == ("collect", "FEW_MAPPED")
     assert warning["message"].startswith(f"only 0 of {2 * COUNT} reads align to the reference")
+
+
+@case(
+    happens="No variant has PASS, although most bases have 20 reads or more.",
+    see="`SUCCEEDED`, 0 variants, and the warning `NO_VARIANTS` in `manifest.json`, in the report and in the message.",
+    does="Publishes the results: a control that equals its reference has no variants.",
+    do="If the sample should have variants, check its reference, its regions and the options of the caller.",
+)
+def test_a_sample_without_variants_at_a_good_depth_is_reported(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    contig = "".join(sample.material.fasta.read_text().splitlines()[1:300])[:15_000]
+    one, two = pairs_of(contig, 3_000, seed=21)
+    for mate, path in enumerate(write_pair(tmp_path, to_gzip(text(one)), to_gzip(text(two))), 1):
+        upload(stack, path, f"EQUAL_R{mate}.fastq.gz")
+    row = wait_for_end(stack, "EQUAL")
+    assert (row["status"], row["variants"]) == ("SUCCEEDED", 0)
+    [warning] = fetch_json(stack, row, "manifest.json")["warnings"]
+    assert (warning["step"], warning["warning"]) == ("call", "NO_VARIANTS")
+    assert "right for a sample that equals its reference, such as a control" in warning["message"]
+    assert row["warnings"] == [f"call: {warning['message']}"]

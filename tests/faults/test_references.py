@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop.jobs import snpeff
+from seqdrop.jobs import csq, snpeff
 from seqdrop_cli import reference
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
@@ -205,6 +206,27 @@ def test_a_run_without_genes_is_reported(stack: Stack, odd: Odd) -> None:
     assert odd.row["status"] == "SUCCEEDED"
     warnings = fetch_json(stack, odd.row, "manifest.json")["warnings"]
     assert ("annotate", "NO_GENES") in {(warning["step"], warning["warning"]) for warning in warnings}
+
+
+@case(
+    happens="`bcftools csq` cannot read the genes of a reference.",
+    see="`SUCCEEDED`, and the warning `NO_HAPLOTYPE_EFFECTS` in `manifest.json`, in the report and in the message.",
+    does="Annotates the variants with `ANN` alone, without `BCSQ`.",
+    do="Check by hand the effects of variants that are in one codon.",
+)
+def test_genes_that_csq_cannot_read_are_reported(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    fasta, genes = sample.material.fasta, sample.material.genes
+    reference.prepare(stack, Source.of(fasta, genes, "odd_genes"))
+    damaged = gzip.compress(b"demo1\tno columns\n")
+    stack.s3.put_object(Bucket=stack["ReferenceBucket"], Key=f"odd_genes/genome.fa{csq.GENES}", Body=damaged)
+    row = run_pair(stack, sample.small_pair, "ODDGENES", reference="odd_genes")
+    assert row["status"] == "SUCCEEDED"
+    [warning] = fetch_json(stack, row, "manifest.json")["warnings"]
+    assert (warning["step"], warning["warning"]) == ("annotate", "NO_HAPLOTYPE_EFFECTS")
+    assert row["warnings"] == [f"annotate: {warning['message']}"]
+    annotated = run_tool("bcftools", "view", fetch(stack, row, "ODDGENES.annotated.vcf.gz", tmp_path))
+    assert "BCSQ" not in annotated
+    assert "ANN=" in annotated
 
 
 @more

@@ -74,6 +74,19 @@ def test_planted_variants_are_found_and_annotated(
     assert len(comparison.effects_disagreed) == 0
 
 
+def test_the_effects_of_haplotypes_agree_with_those_of_single_variants(
+    stack: Stack, full_run: dict[str, Any], tmp_path: Path
+) -> None:
+    """No two variants of the sample are in one codon, so that both tools find the same changes of amino acids."""
+    vcf = fetch(stack, full_run, "WHOLE.annotated.vcf.gz", tmp_path)
+    columns = "%ANN\t%BCSQ\n"
+    for kind in ("missense", "stop_gained", "synonymous"):
+        lines = run_tool("bcftools", "query", "-i", f'FILTER="PASS" && TYPE="snp" && ANN~"|{kind}"', "-f", columns, vcf)
+        pairs = [line.split("\t") for line in lines.splitlines()]
+        same = [effects for ann, effects in pairs if kind in effects or effects.startswith("@")]
+        assert len(same) == len(pairs) > 2, pairs
+
+
 def test_every_read_is_in_the_bam_once_with_its_read_group(
     stack: Stack, full_run: dict[str, Any], tmp_path: Path
 ) -> None:

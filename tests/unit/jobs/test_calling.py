@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import calling
 from seqdrop.jobs.calling import Interval
+from seqdrop.jobs.gvcf import Depth
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan import bed
@@ -179,3 +180,24 @@ def test_the_number_of_records_is_read_from_the_statistics(tmp_path: Path) -> No
     stats.write_text("")
     with pytest.raises(JobError, match="no summary"):
         calling.count_in_stats(stats)
+
+
+@pytest.mark.parametrize(
+    ("variants", "depth", "bases", "warned"),
+    [
+        (0, 20, 10_000, True),
+        (1, 20, 10_000, False),
+        (0, 19, 10_000, False),
+        (0, 20, 9_999, False),
+        (0, 0, 0, False),
+    ],
+)
+def test_no_variants_at_a_good_depth_are_a_warning(
+    work: Workspace, variants: int, depth: int, bases: int, warned: bool
+) -> None:
+    work.counts |= {"variants": variants, "variants_all": 3}
+    calling.warn_of_no_variants(work, Depth(depth, bases))
+    assert [warning["warning"] for warning in work.warnings] == ["NO_VARIANTS"] * warned
+    for warning in work.warnings:
+        assert warning["message"].startswith("no variant has PASS (3 others were called), although 10,000 bases have")
+        assert "right for a sample that equals its reference, such as a control" in warning["message"]
