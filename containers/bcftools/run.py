@@ -26,13 +26,13 @@ MIN_QUALITY = 10.0  # Phred; bcftools itself has no minimum
 # A heterozygous allele is in about half of the reads. A base that is in less than this share of enough reads is an
 # error or somatic. Not for indels: fewer of the reads that have one are aligned so.
 MIN_SHARE, ENOUGH_READS = 0.2, 20
-# An allele in fewer reads than this, where the depth is less than this share of the median depth of the run: most reads
-# of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a depth of 7, an eighth of the
-# true calls have two reads.
+# An allele in fewer reads than this, where the depth is less than this share of the typical depth of the run: most
+# reads of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a depth of 7, an eighth of
+# the true calls have two reads.
 MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
 
 # Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads, the
-# depth a share of the median depth.
+# depth a share of the typical depth of the run.
 OPTIONS = {
     "ploidy": arguments.integer(1, MAX_PLOIDY),
     "min_mq": arguments.integer(0, 254),
@@ -91,7 +91,7 @@ def filters(options: argparse.Namespace, depth: Depth) -> list[Filter]:
     """Return the soft filters: LowQual and LowDepth for all calls, LowShare for heterozygous SNPs."""
     quality = MIN_QUALITY if options.min_quality is None else options.min_quality
     share = MIN_SHARE if options.min_share is None else options.min_share
-    least = depth.median * (MIN_DEPTH if options.min_depth is None else options.min_depth)
+    least = depth.typical * (MIN_DEPTH if options.min_depth is None else options.min_depth)
     reads = "SUM(FORMAT/AD)"
     alleles = "FORMAT/AD[0:1-]"  # the alternate ones; a genotype has two or one
     low_share = f'TYPE="snp" && GT="het" && {reads}>={ENOUGH_READS} && MIN({alleles})<{share}*{reads}'

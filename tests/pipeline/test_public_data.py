@@ -100,7 +100,7 @@ def test_amplicons_of_the_virus_itself_have_no_calls_with_pass(stack: Stack, tmp
     manifest = fetch_json(stack, row, "manifest.json")
     assert [warning["warning"] for warning in manifest["warnings"]] == ["NO_VARIANTS"]
     [call] = [job for job in manifest["jobs"] if job["step"] == "call"]
-    assert call["counts"]["median_depth"] > 300
+    assert call["counts"]["typical_depth"] > 50  # of real ones about 1,000: a block counts with its lowest depth
 
 
 def test_measles_variants_are_annotated_from_genbank(stack: Stack, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from containers.bcftools import run
 
 DEFAULTS = argparse.Namespace(min_quality=None, min_share=None, min_depth=None)
 ALL = argparse.Namespace(min_quality=0.0, min_share=0.0, min_depth=0.0)
-DEPTH = Depth(median=24, bases=100_000)
+DEPTH = Depth(typical=24, bases=100_000)
 
 
 def test_the_filters_are_expressions_of_quality_share_and_depth() -> None:
@@ -48,7 +48,7 @@ CALLS = [
     (50, "A C", "1/1", "0,2", "LowDepth"),
     (50, "A C", "1/1", "0,3", "PASS"),
     (50, "A C", "0/1", "3,2", "LowDepth"),
-    (50, "A C", "0/1", "4,2", "PASS"),  # six reads are a quarter of the median depth
+    (50, "A C", "0/1", "4,2", "PASS"),  # six reads are a quarter of the typical depth
     (50, "A ATTT", "1/1", "0,1", "LowDepth"),
     (9, "A C,G", "1/2", "0,2,2", "LowQual;LowDepth"),
     (50, "ACCCCCCCC A", "0/1", "36,7", "PASS"),  # a real deletion: few of its reads are aligned so
@@ -91,8 +91,8 @@ def test_indels_are_called_at_every_depth_that_mpileup_reads() -> None:
     assert [str(word) for word in call[-8:]] == ["--ploidy", "1", "-a", "GQ", "-Ob", "-o", "0.bcf", "-"]
 
 
-@pytest.mark.parametrize("median", [0, 1, 4])
-def test_a_genome_with_few_reads_everywhere_has_no_low_depth(median: int) -> None:
+@pytest.mark.parametrize("typical", [0, 1, 4])
+def test_a_genome_with_few_reads_everywhere_has_no_low_depth(typical: int) -> None:
     """Every call has a read; at most one read is asked for."""
-    *_, low_depth = run.filters(DEFAULTS, Depth(median, 100_000))
+    *_, low_depth = run.filters(DEFAULTS, Depth(typical, 100_000))
     assert float(low_depth.expression.rpartition("<")[2]) <= 1

@@ -359,7 +359,7 @@ def test_a_caller_finds_variants_in_all_pieces_or_in_the_intervals(
     ]
     receipt = s3.store().read_json(run.results / "jobs/call.json")
     assert receipt["counts"].items() >= {"variants_all": len(expected), "variants": len(expected)}.items()
-    assert receipt["counts"]["median_depth"] == 20
+    assert receipt["counts"]["typical_depth"] == 20
 
 
 @pytest.mark.parametrize(
@@ -497,7 +497,7 @@ def test_no_call_is_removed_and_every_call_has_the_filters_that_it_matches(run: 
     run.call(bcftools, put_deep_reads(run, 40, *[(1, ONE)] * 2, *[SAME] * 9))
     assert run.query("NA12878.vcf.gz", "%POS %FILTER\n") == [f"{SITE + 1} LowShare"]
     assert s3.store().read_json(run.results / "jobs/call.json")["counts"] == {
-        "median_depth": 24,
+        "typical_depth": 24,
         "variants_all": 1,
         "variants": 0,
     }
@@ -548,6 +548,8 @@ def test_a_base_that_all_copies_lack_has_no_call_with_pass(
     calls = {line.split()[0]: line for line in run.query("NA12878.vcf.gz", "%POS %FILTER [%GT]\n")}
     assert calls[f"{SITE + 1}"] == f"{SITE + 1} PASS {genotype}"
     assert calls[f"{at + 1}"].split()[1] == found
+    header = subprocess.run(["bcftools", "view", "-h", run.folder / "found.vcf.gz"], capture_output=True, check=True)
+    assert b'##FILTER=<ID=InDeletion,Description="A call with PASS deletes the base from all copies">' in header.stdout
 
 
 def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: Run) -> None:

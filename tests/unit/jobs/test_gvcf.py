@@ -29,7 +29,7 @@ HEADER = """##fileformat=VCFv4.2
         ([(1, 90, "0"), (91, 93, "7"), (94, 94, ".")], Depth(7, 3)),
     ],
 )
-def test_the_depth_is_the_median_of_the_bases_that_have_reads(
+def test_the_typical_depth_is_the_median_of_the_bases_that_have_reads(
     tmp_path: Path, blocks: list[tuple[int, int, str]], depth: Depth
 ) -> None:
     lines = [f"c\t{start}\t.\tA\t.\t.\t.\tEND={end}\tGT:DP\t0/0:{reads}\n" for start, end, reads in blocks]

@@ -177,7 +177,7 @@ def normalise_and_publish(
     the caller wrote them.
     """
     vcf, depth = work / "calls.vcf.gz", measure_depth(work, gvcf)
-    work.counts["median_depth"] = depth.median
+    work.counts["typical_depth"] = depth.typical
     marks: list[Command] = [
         ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-Ou", "-"]
         for name, expression in filters(depth)
@@ -185,34 +185,37 @@ def normalise_and_publish(
     marked = work / "marked.bcf"
     norm: Command = ["bcftools", "norm", "-f", inputs.reference, "-Ob1", "-o", marked, "-"]
     work.processes.pipe(None, calls, *marks, norm)
-    mask = [in_deletion(work, marked)] if marks else []
+    mask = in_deletion(work, marked) if marks else []
     share: Command = ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"]
     work.processes.pipe(None, ["bcftools", "view", "-Ou", marked], *mask, share)
     publish(work, vcf, gvcf, name_companions(statistics, vcf))
     warn_of_no_variants(work, depth)
 
 
-def in_deletion(work: Workspace, calls: Path) -> Command:
-    """Return the command that marks calls whose base a call with PASS deletes from all copies of the contig.
+def in_deletion(work: Workspace, calls: Path) -> list[Command]:
+    """Return the commands that mark calls whose base a call with PASS deletes from all copies of the contig.
 
     They come from the ends of reads that the aligner placed on the deleted bases.
     """
-    deleted = work / "deleted.bed"
+    header, deleted = work / "in_deletion.txt", work / "deleted.bed"
+    header.write_text(f'##FILTER=<ID={IN_DELETION},Description="A call with PASS deletes the base from all copies">\n')
     is_whole = 'FILTER="PASS" && ILEN<0 && (GT="AA" || GT="A")'
     work.run("bcftools", "query", "-i", is_whole, "-f", "%CHROM\t%POS\t%END\n", calls, stdout=deleted)
-    return ["bcftools", "filter", "-m", "+", "-s", IN_DELETION, "--mask-file", deleted, "--mask-overlap", "0",
-            "-Ou", "-"]  # fmt: skip
+    return [
+        ["bcftools", "annotate", "-h", header, "-Ou", "-"],
+        ["bcftools", "filter", "-m", "+", "-s", IN_DELETION, "--mask-file", deleted, "--mask-overlap", "0", "-Ou", "-"],
+    ]
 
 
 def warn_of_no_variants(work: Workspace, depth: Depth) -> None:
     """Warn if no call has PASS although most bases have enough reads for calls, and there are enough of these bases."""
-    if work.counts["variants"] or depth.median < GOOD_DEPTH or depth.bases < ENOUGH_BASES:
+    if work.counts["variants"] or depth.typical < GOOD_DEPTH or depth.bases < ENOUGH_BASES:
         return
     others = work.counts["variants_all"]
     work.warn(
         "NO_VARIANTS",
         f"no variant has PASS ({others:,} others were called), although {depth.bases:,} bases have reads, half of them "
-        f"{depth.median:,} or more: right for a sample that equals its reference, such as a control; if this one "
+        f"{depth.typical:,} or more: right for a sample that equals its reference, such as a control; if this one "
         "should have variants, check its reference, its regions and the options of the caller",
     )
 

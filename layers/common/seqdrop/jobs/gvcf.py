@@ -12,12 +12,12 @@ from seqdrop.jobs.workspace import Workspace
 class Depth(NamedTuple):
     """The depth of the bases that have reads, where calls were made."""
 
-    median: int  # reads at a base; 0 without reads
+    typical: int  # half of the bases have at least so many reads; 0 without reads
     bases: int  # that have reads
 
 
 def measure_depth(work: Workspace, gvcf: Path) -> Depth:
-    """Return the depth of a gVCF; a base in a block has that of the block, which is its lowest with bcftools."""
+    """Return the depth of a gVCF; a base in a block counts with that of the block, with bcftools its lowest."""
     columns = work / "depths.tsv"
     work.run("bcftools", "query", "-f", "%POS\t%END\t[%DP]\n", gvcf, stdout=columns)
     bases = Counter[int]()  # depth -> bases
