@@ -109,7 +109,8 @@ def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     if before != summary["ploidy"]:
         return f"with ploidy {before}: give --ploidy {before}, or choose another --name"
     if prepared.get(ploidy.REGIONS, []) != summary[ploidy.REGIONS]:
-        return f"with ploidy {ploidy.describe(prepared)}: give the same --ploidy-file, or choose another --name"
+        same = "give the same --ploidy-file" if prepared.get(ploidy.REGIONS) else "leave out --ploidy-file"
+        return f"with ploidy {ploidy.describe(prepared)}: {same}, or choose another --name"
     if "snpeff" not in prepared["indexes"]:
         return "from this genome without genes: choose another --name for the one with genes"
     with_genes = "with other genes" if "genes" in summary["sources"] else "with genes"

@@ -277,6 +277,10 @@ def test_regions_with_another_ploidy_are_a_property_of_the_reference(preparation
     whole = preparation.prepare(text, "--ploidy-regions", '[["chrM",4,8,1,7],["chr1",0,4,2,8],["chrM",0,4,1,9]]')
     assert whole["fingerprint"] == first["fingerprint"] != run.fingerprint(first["contigs"], None)
     assert preparation.prepare(text, name="other")["fingerprint"] == run.fingerprint(first["contigs"], None)
+    with pytest.raises(SystemExit):
+        preparation.prepare(text, *haploid, name="other")
+    verdict = s3.store().read_json(S3Uri(preparation.bucket, "other/preparation/r4/failures/prepare.1.1.json"))
+    assert verdict["message"].endswith("with ploidy 2: leave out --ploidy-file, or choose another --name")
     assert preparation.refusal(text) == (
         "REFERENCE",
         "demo is prepared already with ploidy 2, but 1 in regions of chrM: give the same --ploidy-file, "
