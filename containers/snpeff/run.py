@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import arguments, calling, csq, snpeff
+from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.storage import s3
@@ -55,15 +56,9 @@ def add_haplotype_effects(work: Workspace, reference: Path, vcf: Path, alleles: 
     if not s3.store().find(genes):
         return add_header(work, vcf, "##seqdrop_haplotype_effects=none, the reference has no genes in the form of csq")
     with_effects = work / "haplotypes.vcf.gz"
-    try:
-        work.run(*csq.command(reference, work.fetch(genes), vcf, with_effects))
-        found = calling.verify_vcf(work, with_effects)
-        reason = f"{alleles:,} alleles went in but {found:,} came out"
-    except JobError as error:
-        if error.failure_class != "TOOL_FAILED":
-            raise
-        found, reason = -1, str(error)
-    if found == alleles:
+    command = csq.command(reference, work.fetch(genes), vcf, with_effects)
+    reason = failure_of_csq(work, command, with_effects, alleles)
+    if not reason:
         return with_effects
     work.warn(
         "NO_HAPLOTYPE_EFFECTS",
@@ -71,6 +66,18 @@ def add_haplotype_effects(work: Workspace, reference: Path, vcf: Path, alleles: 
         "check by hand variants that are in one codon",
     )
     return vcf
+
+
+def failure_of_csq(work: Workspace, command: Command, vcf: Path, alleles: int) -> str:
+    """Run csq; return why its VCF cannot be used, or "". Raise JobError if the genes are not the reason."""
+    try:
+        work.run(*command)
+        found = calling.verify_vcf(work, vcf)
+    except JobError as error:
+        if error.failure_class != "TOOL_FAILED":
+            raise
+        return str(error)
+    return "" if found == alleles else f"{alleles:,} alleles went in but {found:,} came out"
 
 
 def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> None:
