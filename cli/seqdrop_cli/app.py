@@ -130,11 +130,17 @@ def reference_command(
     ploidy: Annotated[
         int, typer.Option(min=1, max=MAX_PLOIDY, help="Copies of each contig: 1 for viruses and bacteria.")
     ] = DIPLOID,
+    ploidy_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Contigs or regions with another ploidy: CONTIG PLOIDY, or CONTIG START END PLOIDY."
+        ),
+    ] = None,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Prepare a genome: upload it, index it, build its gene database."""
-    source = Source.of(fasta, genes, name, ploidy)
+    source = Source.of(fasta, genes, name, ploidy, ploidy_file)
     opened = open_stack(stack, region)
     _check_tools(opened)
     reference.show(source.name, reference.prepare(opened, source))

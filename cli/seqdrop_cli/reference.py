@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.plan import layout
+from seqdrop.plan import ploidy as ploidies
 from seqdrop.plan.names import DIPLOID, NAME, REFERENCE_JSON, canonical
+from seqdrop.plan.ploidy import Region
 from seqdrop.runs import executions
 from seqdrop.runs.reference import prepared_names, read_summary
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import count_warnings
 
-from seqdrop_cli import upload, why
+from seqdrop_cli import ploidy_file, upload, why
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
 from seqdrop_cli.follow import follow
 from seqdrop_cli.screen import say
@@ -36,10 +38,18 @@ class Source:
     fasta: Path
     genes: Path | None
     ploidy: int = DIPLOID
+    regions: Sequence[Region] = ()  # with a ploidy of their own
 
     @classmethod
-    def of(cls, fasta: Path, genes: Path | None, name: str | None, ploidy: int = DIPLOID) -> Source:
-        """Check the files; without a name, use that of the FASTA. Raise CliError."""
+    def of(
+        cls,
+        fasta: Path,
+        genes: Path | None,
+        name: str | None,
+        ploidy: int = DIPLOID,
+        regions: Path | None = None,
+    ) -> Source:
+        """Check the files; without a name, use that of the FASTA. `regions` is a ploidy file. Raise CliError."""
         _check(fasta, FASTA_SUFFIXES, "FASTA")
         if genes:
             _check(genes, GENES_SUFFIXES, "GTF, GFF3 or GenBank")
@@ -49,7 +59,13 @@ class Source:
                 f"{name!r} is not a valid name of a reference: "
                 "give a --name of at most 64 letters, digits, '.', '_' and '-'."
             )
-        return cls(name, fasta, genes, ploidy)
+        return cls(name, fasta, genes, ploidy, ploidy_file.read(regions, fasta) if regions else ())
+
+    @property
+    def args(self) -> list[str]:
+        """The options of the job that prepares it."""
+        args = [] if self.ploidy == DIPLOID else ["--ploidy", str(self.ploidy)]
+        return [*args, *(["--ploidy-regions", ploidies.to_text(self.regions)] if self.regions else [])]
 
 
 def _check(path: Path, suffixes: tuple[str, ...], kind: str) -> None:
@@ -92,8 +108,7 @@ def _upload(stack: Stack, path: Path, folder: S3Uri) -> StoredObject:
 def _find_or_start(stack: Stack, source: Source, fasta: StoredObject, genes: StoredObject | None) -> tuple[str, str]:
     """Return run and execution. The same files are prepared once; after a failure again, under the next number."""
     pins = [fasta.version_id or fasta.etag, genes and (genes.version_id or genes.etag)]
-    args = [] if source.ploidy == DIPLOID else ["--ploidy", str(source.ploidy)]
-    name = source.name
+    name, args = source.name, source.args
     identity = [name, stack["Aligner"], *pins, *args]
     first = f"reference-{hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]}"
     for number in range(1, MAX_PREPARATIONS):
@@ -166,7 +181,7 @@ def show(name: str, summary: Mapping[str, Any]) -> None:
     indexes = ", ".join(map(str, summary.get("indexes", []))) or "no aligner"
     warnings = summary.get("warnings", [])
     ready = f"ready{count_warnings(len(warnings), ' with ')}"
-    ploidy = summary.get("ploidy", DIPLOID)
+    ploidy = ploidies.describe(summary)
     say(
         f"Reference {name} is {ready}: {number}, {bases:,} bases, ploidy {ploidy}, indexed for {indexes}.",
         style="bold yellow" if warnings else "green",

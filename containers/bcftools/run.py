@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from seqdrop.jobs import arguments, calling
 from seqdrop.jobs.calling import Filter
+from seqdrop.jobs.gvcf import Depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
+from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.bed import Interval
+from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 # Reads at a position, to limit memory. mpileup ignores further reads that begin there: with a limit below the depth of
 # amplicons, those of the second of two overlapping amplicons, and the variants that only they show.
@@ -21,14 +26,20 @@ MIN_QUALITY = 10.0  # Phred; bcftools itself has no minimum
 # A heterozygous allele is in about half of the reads. A base that is in less than this share of enough reads is an
 # error or somatic. Not for indels: fewer of the reads that have one are aligned so.
 MIN_SHARE, ENOUGH_READS = 0.2, 20
+# An allele in fewer reads than this, where the depth is less than this share of the typical depth of the run: most
+# reads of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a depth of 7, an eighth of
+# the true calls have two reads.
+MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
 
-# Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads.
+# Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads, the
+# depth a share of the typical depth of the run.
 OPTIONS = {
-    "ploidy": arguments.integer(1, calling.MAX_PLOIDY),
+    "ploidy": arguments.integer(1, MAX_PLOIDY),
     "min_mq": arguments.integer(0, 254),
     "min_bq": arguments.integer(0, 93),
     "min_quality": arguments.number(0, 10_000),
     "min_share": arguments.number(0, 1),
+    "min_depth": arguments.number(0, 1),
 }
 
 
@@ -37,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
         options = arguments.parse_options(args.args, **OPTIONS)
-        ploidy = options.ploidy or calling.fetch_ploidy(work)
         inputs = calling.fetch_inputs(work)
+        haploid = calling.fetch_haploid(work, inputs.reference)
+        ploidy = ["--ploidy", options.ploidy] if options.ploidy else write_ploidy(work, haploid)
         quality = arguments.tool_options(options, min_mq="-q", min_bq="-Q")
 
         def call(piece: calling.Piece) -> Path:
@@ -46,11 +58,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             work.processes.pipe(None, *call_commands(inputs, piece, part, quality, ploidy))
             return part
 
-        calling.call_and_publish(work, inputs, call, filters(options))
+        calling.call_and_publish(work, inputs, call, partial(filters, options))
 
 
 def call_commands(
-    inputs: calling.Inputs, piece: calling.Piece, part: Path, quality: Sequence[str], ploidy: int
+    inputs: calling.Inputs, piece: calling.Piece, part: Path, quality: Sequence[str], ploidy: Command
 ) -> tuple[Command, Command]:
     """Return the commands that call the variants of one piece.
 
@@ -60,18 +72,31 @@ def call_commands(
         ["bcftools", "mpileup", "-f", inputs.reference, "-R", piece.spans, "-T", piece.targets, *quality,
          "-B", "-d", MAX_DEPTH, "-L", MAX_INDEL_DEPTH, "-g", BANDS, "-a", "FORMAT/AD,FORMAT/DP", "-Ou",
          inputs.bam],
-        ["bcftools", "call", "-m", "-g", BANDS, "--ploidy", ploidy, "-a", "GQ", "-Ob", "-o", part, "-"],
+        ["bcftools", "call", "-m", "-g", BANDS, *ploidy, "-a", "GQ", "-Ob", "-o", part, "-"],
     )  # fmt: skip
 
 
-def filters(options: argparse.Namespace) -> list[Filter]:
-    """Return the soft filters: LowQual for all calls, LowShare for heterozygous SNPs."""
+def write_ploidy(work: Workspace, haploid: Sequence[Interval]) -> Command:
+    """Write the haploid parts of the genome as bcftools reads them; return its option. All other parts are diploid.
+
+    The fourth column is a sex: bcftools takes that of the file for a sample without one.
+    """
+    path = work / "ploidy.txt"
+    parts = [f"{contig}\t{start + 1}\t{end}\tF\t1\n" for contig, start, end in haploid]
+    path.write_text("".join([*parts, f"*\t*\t*\tF\t{DIPLOID}\n"]))
+    return ["--ploidy-file", path]
+
+
+def filters(options: argparse.Namespace, depth: Depth) -> list[Filter]:
+    """Return the soft filters: LowQual and LowDepth for all calls, LowShare for heterozygous SNPs."""
     quality = MIN_QUALITY if options.min_quality is None else options.min_quality
     share = MIN_SHARE if options.min_share is None else options.min_share
+    least = depth.typical * (MIN_DEPTH if options.min_depth is None else options.min_depth)
     reads = "SUM(FORMAT/AD)"
-    rarest = "MIN(FORMAT/AD[0:1-])"  # of the alternate alleles; a genotype has two or one
-    low_share = f'TYPE="snp" && GT="het" && {reads}>={ENOUGH_READS} && {rarest}<{share}*{reads}'
-    return [Filter("LowQual", f"QUAL<{quality}"), Filter("LowShare", low_share)]
+    alleles = "FORMAT/AD[0:1-]"  # the alternate ones; a genotype has two or one
+    low_share = f'TYPE="snp" && GT="het" && {reads}>={ENOUGH_READS} && MIN({alleles})<{share}*{reads}'
+    low_depth = f"MAX({alleles})<{MIN_ALLELE_READS} && FORMAT/DP<{least}"
+    return [Filter("LowQual", f"QUAL<{quality}"), Filter("LowShare", low_share), Filter("LowDepth", low_depth)]
 
 
 if __name__ == "__main__":

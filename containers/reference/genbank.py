@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from containers.reference.fasta import BYTE_ORDER_MARKS, byte_order_mark, refused
-from containers.reference.genes import Annotation, Coding, ContigNames, shown
+from containers.reference.genes import Annotation, Coding, ContigNames, Exon, shown
 
 LOCUS = re.compile(r"LOCUS\s+(\S+)(?:\s+(\d+)\s+bp)?(.*)")
 FEATURE = re.compile(r" {5}(\S+)\s+(\S.*)")
@@ -161,8 +161,16 @@ def _spans(location: str) -> list[tuple[int, int]]:
 def _coding(feature: Feature, spans: list[tuple[int, int]]) -> Coding:
     strand = "-" if feature.location.startswith("complement") else "+"
     name = re.search(r'/(?:locus_tag|gene|protein_id)="([^"]*)"', feature.qualifiers)
+    gene = re.search(r'/gene="([^"]*)"', feature.qualifiers) or name
     skipped = re.search(r"/codon_start=([123])", feature.qualifiers)
-    phase = int(skipped[1]) - 1 if skipped else 0
-    is_partial = ("<" if strand == "+" else ">") in feature.location
-    exons = [(start, end, phase) for start, end in spans]
-    return Coding(name[1] if name else feature.location, strand, exons, is_partial)
+    exons: list[Exon] = [(start, end, None) for start, end in spans]
+    first = 0 if strand == "+" else -1
+    exons[first] = (*spans[first], int(skipped[1]) - 1 if skipped else 0)
+    return Coding(
+        name[1] if name else feature.location,
+        strand,
+        exons,
+        is_partial=("<" if strand == "+" else ">") in feature.location,
+        gene=gene[1] if gene else "",
+        crosses_origin=[start for start, _ in spans] != sorted(start for start, _ in spans),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from seqdrop.jobs.workspace import Workspace
@@ -80,13 +81,13 @@ def has_open_frame(bases: bytes, stops: frozenset[bytes]) -> bool:
 
 def coding_bases(coding: Coding, contig: bytes) -> bytes:
     """Return the bases of a coding sequence in the direction of its strand, from its first whole codon."""
-    exons, bases, done = sorted(coding.exons), b"", 0
+    exons, bases, done = sorted(coding.exons, key=itemgetter(0, 1)), b"", 0
     for start, end, _ in exons:
         bases += contig[max(start, done) : end]  # snpEff joins exons that overlap, as at a frame shift of a virus
         done = max(end, done)
     if coding.strand == "-":
         bases, exons = bases.translate(COMPLEMENT)[::-1], exons[::-1]
-    return bases[exons[0][2] :]
+    return bases[exons[0][2] or 0 :]
 
 
 def check_contigs(work: Workspace, annotation: Annotation, lengths: Mapping[str, int]) -> None:

@@ -15,9 +15,13 @@ from seqdrop.text import plain_line
 from containers.reference.fasta import BYTE_ORDER_MARKS, byte_order_mark, refused
 
 COLUMNS = 9  # of GTF and GFF3
+MAX_ANCESTORS = 3  # of a coding sequence: transcript, gene
 MAX_TEXT = 60  # characters of a line in a message
 GENE_IDS = re.compile(rb'gene_id\s+"?[^";\s]')
 TRANSCRIPT = re.compile(rb'transcript_id\s+"?([^";]+)"?')
+GENE_NAME = re.compile(rb'(?:^|;)\s*gene(?:_name|)[ =]"?([^";]+)')
+GENE_ID = re.compile(rb'(?:^|;)\s*gene_id "?([^";]+)')
+NAME = re.compile(rb"(?:^|;)\s*Name=([^;]*)")
 ID, PARENT = re.compile(rb"(?:^|;)\s*ID=([^;]*)"), re.compile(rb"(?:^|;)\s*Parent=([^;]*)")
 GFF3_ATTRIBUTES = re.compile(rb"(?:^|;)\s*(?:ID|Parent|Name)=")
 # Prefixes of ids in Ensembl's GFF3. With them snpEff takes exons for genes, and ends with 0.
@@ -31,14 +35,19 @@ SEQUENCES = {b"region", b"chromosome", b"scaffold", b"supercontig", b"contig", b
 TRANSCRIPT_PARTS = {b"exon", b"CDS", b"transcript", b"mRNA"}
 
 
+Exon = tuple[int, int, int | None]  # start, from 0; end; phase: bases in front of the first whole codon, if known
+
+
 @dataclass(slots=True)
 class Coding:
-    """A coding sequence: its exons from 0, the first bases to skip, and whether its start is known to be missing."""
+    """A coding sequence: its exons, the name of its gene, and whether its start is known to be missing."""
 
     name: str
     strand: str
-    exons: list[tuple[int, int, int]] = field(default_factory=list)  # start, end, phase
+    exons: list[Exon] = field(default_factory=list)
     is_partial: bool = False
+    gene: str = ""
+    crosses_origin: bool = False  # of a circular contig
 
 
 @dataclass(slots=True)
@@ -171,7 +180,9 @@ def read_gtf(source: Path, target: Path, lengths: Mapping[str, int]) -> Annotati
             if transcript is None or GENE_IDS.search(row.attributes) is None:
                 raise _no_gtf_ids(row)
             if row.kind == b"CDS" and not PSEUDO.search(row.attributes):
-                _add_exon(found[contig], transcript[1].decode(errors="replace"), row)
+                gene = GENE_NAME.search(row.attributes) or GENE_ID.search(row.attributes)
+                coding = _add_exon(found[contig], transcript[1].decode(errors="replace"), row)
+                coding.gene = gene[1].decode(errors="replace") if gene else ""
     return _finish(annotation, found, "GTF")
 
 
@@ -184,7 +195,7 @@ def _no_gtf_ids(row: Row) -> BadInputError:
 def read_gff3(source: Path, target: Path, lengths: Mapping[str, int]) -> Annotation:
     """Read a GFF3, and write its genes on contigs of the genome to `target`; raise BadInputError."""
     found: dict[str, dict[str, Coding]] = defaultdict(dict)
-    annotation = Annotation()
+    annotation, ancestors = Annotation(), Ancestors()
     with source.open("rb") as lines, target.open("wb") as out:
         for contig, row in _rows_of_genome(lines, out, "GFF3", lengths, annotation):
             if GENE_IDS.search(row.attributes) and not GFF3_ATTRIBUTES.search(row.attributes):
@@ -194,8 +205,40 @@ def read_gff3(source: Path, target: Path, lengths: Mapping[str, int]) -> Annotat
                 # snpEff joins all coding sequences of a parent to one transcript.
                 parents = PARENT.search(row.attributes) or ID.search(row.attributes)
                 for parent in parents[1].split(b",") if parents else [b"?"]:
-                    _add_exon(found[contig], parent.decode(errors="replace"), row)
+                    coding = _add_exon(found[contig], parent.decode(errors="replace"), row)
+                    if gene := GENE_NAME.search(row.attributes):
+                        coding.gene = gene[1].decode(errors="replace")
+            elif row.kind not in {b"exon", b"CDS"}:
+                ancestors.add(row.attributes)
+    for coding in (coding for codings in found.values() for coding in codings.values()):
+        coding.gene = coding.gene or ancestors.name(coding.name)
     return _finish(annotation, found, "GFF3")
+
+
+class Ancestors:
+    """The genes and transcripts of a GFF3, to find the name of the gene of a coding sequence."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._parents: dict[bytes, bytes] = {}
+        self._names: dict[bytes, bytes] = {}
+
+    def add(self, attributes: bytes) -> None:
+        """Add the feature with these attributes."""
+        if found := ID.search(attributes):
+            if parent := PARENT.search(attributes):
+                self._parents[found[1]] = parent[1].split(b",")[0]
+            if name := NAME.search(attributes):
+                self._names[found[1]] = name[1]
+
+    def name(self, feature: str) -> str:
+        """Return the name, or the id, of the gene of a feature."""
+        current = feature.encode(errors="replace")
+        for _ in range(MAX_ANCESTORS):
+            if current not in self._parents:
+                break
+            current = self._parents[current]
+        return self._names.get(current, current).decode(errors="replace")
 
 
 def _rows_of_genome(
@@ -229,11 +272,12 @@ def _outside(row: Row, kind: str, contig: str, length: int) -> BadInputError:
     )
 
 
-def _add_exon(found: dict[str, Coding], name: str, row: Row) -> None:
+def _add_exon(found: dict[str, Coding], name: str, row: Row) -> Coding:
     coding = found.setdefault(name, Coding(name, row.fields[6].decode(errors="replace")))
     coding.is_partial |= PARTIAL.search(row.attributes) is not None
-    phase = int(row.fields[7]) if row.fields[7] in {b"0", b"1", b"2"} else 0
+    phase = int(row.fields[7]) if row.fields[7] in {b"0", b"1", b"2"} else None
     coding.exons.append((row.start, row.end, phase))
+    return coding
 
 
 def _finish(annotation: Annotation, found: Mapping[str, Mapping[str, Coding]], kind: str) -> Annotation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gzip
 import hashlib
@@ -9,26 +10,31 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqdrop.failure.verdict import JobError, UsageError
 from seqdrop.fastq.records import GZIP_MAGIC
-from seqdrop.jobs import arguments, bwa_mem3, snpeff
+from seqdrop.jobs import arguments, bwa_mem3, csq, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
-from seqdrop.jobs.workspace import Workspace
-from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON
+from seqdrop.jobs.workspace import Workspace, companion_path
+from seqdrop.plan import ploidy
+from seqdrop.plan.bed import BedError
+from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON, canonical
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-from containers.reference import fasta, genbank, gene_check, genes, genetic_code
+from containers.reference import fasta, genbank, gene_check, genes, genetic_code, haplotype_genes
 from containers.reference.fasta import Genome, refused
+from containers.reference.genes import Annotation
 from containers.reference.genetic_code import GeneticCode
 
 BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": bwa_mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
+GENE_INDEXES = {"snpeff": snpeff.DATABASE, "csq": csq.GENES}
 FASTA_SOURCE, GENES_SOURCE = "fasta_source", "genes_source"
 MAX_SIZE = 64 << 30  # bytes after decompression: twice the largest genome in use; more is a gzip bomb
 # Suffix -> option of snpEff, name of the file in its database, reader of the genes.
@@ -39,6 +45,10 @@ GENES = {
     ".gb": ("-genbank", "genes.gbk", genbank.read_genbank),
     ".gbk": ("-genbank", "genes.gbk", genbank.read_genbank),
 }
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "ploidy": arguments.integer(1, MAX_PLOIDY),
+    "ploidy_regions": ploidy.from_text,  # written by `seqdrop reference --ploidy-file`
+}
 STACK_LINE = re.compile(r"\s*(at |\.\.\. \d+ more)")  # of Java
 
 
@@ -46,29 +56,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a reference for one aligner."""
     args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
     with step("prepare", args) as work:
-        ploidy = arguments.parse_options(args.args, ploidy=arguments.integer(1, MAX_PLOIDY)).ploidy or DIPLOID
+        options = arguments.parse_options(args.args, **OPTIONS)
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
         sources: dict[str, Any] = {}
         source = fetch_genes(work, args.genes, sources) if args.genes else None
         genome = read_genome(work, args.fasta, sources)
+        ploidies = check_ploidy(options, genome)
         summary = {
             "name": args.reference.parent.name,
             "contigs": genome.contigs,
-            "ploidy": ploidy,
-            "fingerprint": fingerprint(genome.contigs, source, ploidy),
-            "indexes": [args.aligner, *(["snpeff"] if source else [])],
+            **ploidies,
+            "fingerprint": fingerprint(genome.contigs, source, **ploidies),
+            "indexes": [args.aligner],
+            "genetic_codes": {},
             "sources": sources,
         }
         existing = existing_indexes(args.reference, summary)
-        checked, codes = check_genes(work, genome, args.genes, source) if source else (None, {})
+        checked = check_genes(work, genome, args.genes, source) if source else None
         companions = [".fai", *build_indexes(work, work / GENOME, args.aligner)]
         if checked:
-            companions.append(build_database(work, work / GENOME, args.genes, checked, codes))
+            companions.append(build_database(work, work / GENOME, args.genes, checked))
+            companions += write_haplotype_genes(work, checked)
+            summary["indexes"] += [index for index, suffix in GENE_INDEXES.items() if suffix in companions]
+            summary["genetic_codes"] = {contig: code.name for contig, code in checked.codes.items()}
         work.run("samtools", "dict", work / GENOME, "-o", work / "genome.fa.dict")
         work.counts["contigs"] = len(genome.contigs)
         summary |= {"indexes": sorted({*existing, *summary["indexes"]}), "tools": work.tools, "warnings": work.warnings}
-        summary["genetic_codes"] = {contig: code.name for contig, code in codes.items()}
         (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
         work.publish(work / GENOME, "reference", ".dict", *companions)
         work.publish_to(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
@@ -89,14 +103,17 @@ def existing_indexes(reference: S3Uri, summary: Mapping[str, Any]) -> list[str]:
 
 def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     """Return how a prepared reference differs from the one of `summary`, and what to do."""
-    ploidy = prepared.get("ploidy", DIPLOID)
+    before = prepared.get("ploidy", DIPLOID)
     if prepared["contigs"] != summary["contigs"]:
         return "from another genome: choose another --name"
-    if ploidy != summary["ploidy"]:
-        return f"with ploidy {ploidy}: give --ploidy {ploidy}, or choose another --name"
+    if before != summary["ploidy"]:
+        return f"with ploidy {before}: give --ploidy {before}, or choose another --name"
+    if prepared.get(ploidy.REGIONS, []) != summary[ploidy.REGIONS]:
+        same = "give the same --ploidy-file" if prepared.get(ploidy.REGIONS) else "leave out --ploidy-file"
+        return f"with ploidy {ploidy.describe(prepared)}: {same}, or choose another --name"
     if "snpeff" not in prepared["indexes"]:
         return "from this genome without genes: choose another --name for the one with genes"
-    with_genes = "with other genes" if "snpeff" in summary["indexes"] else "with genes"
+    with_genes = "with other genes" if "genes" in summary["sources"] else "with genes"
     return f"from this genome {with_genes}: give the same --genes, or choose another --name"
 
 
@@ -123,6 +140,20 @@ def read_genome(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Genome:
     return genome
 
 
+def check_ploidy(options: argparse.Namespace, genome: Genome) -> dict[str, Any]:
+    """Return the ploidy of a genome and of its regions for reference.json; raise BadInputError."""
+    try:
+        regions = ploidy.check(options.ploidy_regions or [], contig_lengths(genome))
+    except BedError as error:
+        raise refused(str(error)) from None
+    return ploidy.of_reference(options.ploidy or DIPLOID, regions)
+
+
+def contig_lengths(genome: Genome) -> dict[str, int]:
+    """Return the length of every contig."""
+    return {contig["name"]: contig["length"] for contig in genome.contigs}
+
+
 def fetch_genes(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Path:
     """Download the genes and decompress them; raise BadInputError for an unknown format."""
     if genes_suffix(uri) not in GENES:
@@ -136,20 +167,31 @@ def genes_suffix(uri: S3Uri) -> str:
     return Path(uri.name.lower().removesuffix(".gz")).suffix
 
 
-def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> tuple[Path, dict[str, GeneticCode]]:
-    """Compare the genes with the genome; return those on its contigs, and its contigs with another genetic code.
+@dataclass(frozen=True, slots=True)
+class CheckedGenes:
+    """Genes that fit the genome."""
 
-    Raises BadInputError.
-    """
+    path: Path  # those on contigs of the genome
+    annotation: Annotation
+    codes: Mapping[str, GeneticCode]  # of contigs with another genetic code than the standard one
+
+
+def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> CheckedGenes:
+    """Compare the genes with the genome; return those on its contigs. Raise BadInputError."""
     *_, read = GENES[genes_suffix(uri)]
-    lengths = {contig["name"]: contig["length"] for contig in genome.contigs}
+    lengths = contig_lengths(genome)
     checked = work / "genes"
     annotation = read(source, checked, lengths)
     gene_check.check_contigs(work, annotation, lengths)
-    return checked, gene_check.check_coding(work, annotation, work / GENOME)
+    return CheckedGenes(checked, annotation, gene_check.check_coding(work, annotation, work / GENOME))
 
 
-def fingerprint(contigs: list[dict[str, Any]], genes_source: Path | None, ploidy: int = DIPLOID) -> str:
+def fingerprint(
+    contigs: list[dict[str, Any]],
+    genes_source: Path | None,
+    ploidy: int = DIPLOID,
+    ploidy_regions: Sequence[Sequence[Any]] = (),
+) -> str:
     """Return a hash of contigs, genes and ploidy, which does not depend on file names.
 
     Two is the ploidy of references that were prepared before they had one: their fingerprint is unchanged.
@@ -161,6 +203,8 @@ def fingerprint(contigs: list[dict[str, Any]], genes_source: Path | None, ploidy
                 digest.update(block)
     if ploidy != DIPLOID:
         digest.update(f"ploidy {ploidy}".encode())
+    if ploidy_regions:
+        digest.update(f"regions {canonical(ploidy_regions)}".encode())
     return digest.hexdigest()[:20]
 
 
@@ -202,14 +246,14 @@ def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...
     return INDEXES[aligner]
 
 
-def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: Path, codes: Mapping[str, GeneticCode]) -> str:
+def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: CheckedGenes) -> str:
     """Build the snpEff database from checked genes; return its suffix. Raise BadInputError if snpEff refuses them."""
     genes_format, name, _ = GENES[genes_suffix(uri)]
     folder = work / snpeff.DATA / snpeff.NAME
     folder.mkdir(parents=True)
     shutil.copy(genome, folder / "sequences.fa")
-    checked.rename(folder / name)
-    config = [f"{snpeff.NAME}.genome : {snpeff.NAME}", *genetic_code.config(snpeff.NAME, codes)]
+    checked.path.rename(folder / name)
+    config = [f"{snpeff.NAME}.genome : {snpeff.NAME}", *genetic_code.config(snpeff.NAME, checked.codes)]
     (work / snpeff.CONFIG).write_text("\n".join(config) + "\n")
     work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     # No check against lists of CDS and proteins: most genomes come without these.
@@ -221,6 +265,14 @@ def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: Path, cod
     (folder / "sequences.fa").unlink()
     work.run("tar", "-C", work.directory, "-cf", f"{genome}{snpeff.DATABASE}", snpeff.CONFIG, snpeff.DATA)
     return snpeff.DATABASE
+
+
+def write_haplotype_genes(work: Workspace, checked: CheckedGenes) -> list[str]:
+    """Write the coding sequences for `bcftools csq`; return the suffix of the file, or nothing if there are none."""
+    target = companion_path(work / GENOME, csq.GENES)
+    written = haplotype_genes.write_genes(checked.annotation, work / GENOME, target, checked.codes)
+    work.counts |= {"haplotype_genes": len(written.names), "genes_without_haplotypes": written.left_out}
+    return [csq.GENES] if written.names else []
 
 
 def without_stack(error: ToolError) -> JobError:

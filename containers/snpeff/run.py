@@ -1,4 +1,4 @@
-"""Annotate variants with snpEff: the genes that they affect, and how."""
+"""Annotate variants with snpEff: the genes that they affect, and how; and with bcftools csq: effects of haplotypes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import arguments, calling, snpeff
+from seqdrop.jobs import arguments, calling, csq, snpeff
+from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.storage import s3
@@ -22,16 +23,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse(argv, __doc__, "reference", "vcf", "annotated_vcf")
     with step("annotate", args) as work:
         arguments.parse_options(args.args)
-        vcf = split_alleles(work, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
+        reference = work.fetch_reference(".fai")
+        vcf = split_alleles(work, reference, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
+        work.version("bcftools")
+        alleles = calling.verify_vcf(work, vcf)
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
         has_genes = bool(s3.store().find(database))
         if has_genes:
-            annotate(work, work.fetch(database), vcf, annotated)
+            with_haplotypes = add_haplotype_effects(work, reference, vcf, alleles)
+            annotate(work, work.fetch(database), with_haplotypes, annotated)
         else:
             copy_unannotated(work, vcf, annotated)
-        work.version("bcftools")
-        alleles, work.counts["alleles"] = calling.verify_vcf(work, vcf), calling.verify_vcf(work, annotated)
+        work.counts["alleles"] = calling.verify_vcf(work, annotated)
         if work.counts["alleles"] != alleles:
             raise JobError("TOOL_FAILED", f"{alleles} alleles went in but {work.counts['alleles']} came out")
         if has_genes:
@@ -39,11 +43,41 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.publish(annotated, "annotated_vcf", ".tbi", ".csv")
 
 
-def split_alleles(work: Workspace, vcf: Path) -> Path:
+def split_alleles(work: Workspace, reference: Path, vcf: Path) -> Path:
     """Write one record for each allele of a VCF, left-aligned, with the original record of each split one."""
-    reference, split = work.fetch_reference(".fai"), work / "alleles.vcf.gz"
+    split = work / "alleles.vcf.gz"
     work.run("bcftools", "norm", "-m", "-any", "-f", reference, "--old-rec-tag", SPLIT_TAG, "-Oz1", "-o", split, vcf)
     return split
+
+
+def add_haplotype_effects(work: Workspace, reference: Path, vcf: Path, alleles: int) -> Path:
+    """Return a VCF with BCSQ; the same one, with a warning or a line in its header, if BCSQ cannot be had."""
+    genes = work.args.reference.companion(csq.GENES)
+    if not s3.store().find(genes):
+        return add_header(work, vcf, "##seqdrop_haplotype_effects=none, the reference has no genes in the form of csq")
+    with_effects = work / "haplotypes.vcf.gz"
+    command = csq.command(reference, work.fetch(genes), vcf, with_effects)
+    reason = failure_of_csq(work, command, with_effects, alleles)
+    if not reason:
+        return with_effects
+    work.warn(
+        "NO_HAPLOTYPE_EFFECTS",
+        f"bcftools csq failed, so that there is no BCSQ ({reason}): the effects in ANN are those of single variants; "
+        "check by hand variants that are in one codon",
+    )
+    return vcf
+
+
+def failure_of_csq(work: Workspace, command: Command, vcf: Path, alleles: int) -> str:
+    """Run csq; return why its VCF cannot be used, or "". Raise JobError if the genes are not the reason."""
+    try:
+        work.run(*command)
+        found = calling.verify_vcf(work, vcf)
+    except JobError as error:
+        if error.failure_class != "TOOL_FAILED":
+            raise
+        return str(error)
+    return "" if found == alleles else f"{alleles:,} alleles went in but {found:,} came out"
 
 
 def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> None:
@@ -77,11 +111,17 @@ def warn_of_doubtful_effects(work: Workspace, annotated: Path, variants: int) ->
         )
 
 
+def add_header(work: Workspace, vcf: Path, line: str) -> Path:
+    """Write a copy of a VCF with one more line in its header; return its path."""
+    header, copy = work / "header.txt", work / "with_header.vcf.gz"
+    header.write_text(f"{line}\n")
+    work.run("bcftools", "annotate", "-h", header, "-Oz", "-o", copy, vcf)
+    return copy
+
+
 def copy_unannotated(work: Workspace, vcf: Path, annotated: Path) -> None:
     """Copy a VCF with a header line that says that the reference has no genes to annotate with."""
-    header = work / "header.txt"
-    header.write_text("##seqdrop_annotation=none, the reference was prepared without genes\n")
-    work.run("bcftools", "annotate", "-h", header, "-Oz", "-o", annotated, vcf)
+    add_header(work, vcf, "##seqdrop_annotation=none, the reference was prepared without genes").rename(annotated)
     companion_path(annotated, ".csv").write_text("")
     work.warn(
         "NO_GENES",

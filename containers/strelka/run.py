@@ -9,10 +9,11 @@ from seqdrop.jobs import arguments, calling
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.bed import Interval
 
 from containers.strelka import workflow
 
-# The copy number of every contig, as Strelka's option --ploidy takes it; a record is for the bases after POS to END.
+# Copy numbers, as Strelka's option --ploidy takes them; a record is for the bases after POS to END.
 PLOIDY_HEADER = """##fileformat=VCFv4.1
 ##INFO=<ID=END,Number=1,Type=Integer,Description="Last base">
 ##FORMAT=<ID=CN,Number=1,Type=Integer,Description="Copy number">
@@ -28,8 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.version("configureStrelkaGermlineWorkflow.py")
         exome: Command = ["--exome"] if options.exome else []
         ploidy: Command = []
-        if calling.fetch_ploidy(work) == 1:
-            ploidy = ["--ploidy", write_ploidy(work, calling.contig_lengths(inputs.reference), args.sample)]
+        if haploid := calling.fetch_haploid(work, inputs.reference):
+            lengths = calling.contig_lengths(inputs.reference)
+            ploidy = ["--ploidy", write_ploidy(work, haploid, lengths, args.sample)]
         targets: Command = []
         if inputs.targets:
             work.run("bgzip", inputs.targets)
@@ -46,11 +48,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         calling.normalise_and_publish(work, inputs, calls, variants / "genome.S1.vcf.gz", statistics=statistics)
 
 
-def write_ploidy(work: Workspace, lengths: Mapping[str, int], sample: str) -> Path:
-    """Write a VCF that says that all contigs are haploid; return its path."""
+def write_ploidy(work: Workspace, haploid: Sequence[Interval], lengths: Mapping[str, int], sample: str) -> Path:
+    """Write a VCF of the haploid parts of the genome; return its path. All other parts are diploid for Strelka.
+
+    POS is at least 1, as tabix needs it: the first base of a contig stays diploid.
+    """
     columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", sample]
     contigs = [f"##contig=<ID={name},length={length}>\n" for name, length in lengths.items()]
-    records = [f"{name}\t1\t.\tN\t<CNV>\t.\tPASS\tEND={length}\tCN\t1\n" for name, length in lengths.items()]
+    records = [f"{name}\t{max(1, start)}\t.\tN\t<CNV>\t.\tPASS\tEND={end}\tCN\t1\n" for name, start, end in haploid]
     vcf = work / "ploidy.vcf"
     vcf.write_text("".join([PLOIDY_HEADER, *contigs, "\t".join(columns) + "\n", *records]))
     work.run("bgzip", vcf)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop.jobs import snpeff
+from seqdrop.jobs import csq, snpeff
 from seqdrop_cli import reference
+from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
@@ -179,6 +181,18 @@ def test_a_prepared_reference_is_not_replaced(
 
 
 @case(
+    happens="The file of `seqdrop reference --ploidy-file` does not fit the genome, or has another ploidy than 1 or 2.",
+    see="`seqdrop reference` prints the line and what is wrong, before it uploads a file.",
+    does="Checks the regions before the upload, and again when it prepares the reference.",
+    do="Correct the file, then `seqdrop reference` again.",
+)
+def test_a_ploidy_file_of_another_genome_is_refused(sample: Sample, tmp_path: Path) -> None:
+    regions = write(tmp_path, "male.tsv", "demo1\t2\nchrX\t1\n")
+    with pytest.raises(CliError, match="line 2 of the ploidy file: the reference has no contig chrX; it has demo1,"):
+        Source.of(sample.material.fasta, None, "male", 2, regions)
+
+
+@case(
     happens="A reference was prepared without genes.",
     see="`SUCCEEDED`, and the warning `NO_GENES` in `manifest.json` and in the message.",
     does="Publishes the variants without genes and effects.",
@@ -188,6 +202,27 @@ def test_a_run_without_genes_is_reported(stack: Stack, odd: Odd) -> None:
     assert odd.row["status"] == "SUCCEEDED"
     warnings = fetch_json(stack, odd.row, "manifest.json")["warnings"]
     assert ("annotate", "NO_GENES") in {(warning["step"], warning["warning"]) for warning in warnings}
+
+
+@case(
+    happens="`bcftools csq` cannot read the genes of a reference.",
+    see="`SUCCEEDED`, and the warning `NO_HAPLOTYPE_EFFECTS` in `manifest.json`, in the report and in the message.",
+    does="Annotates the variants with `ANN` alone, without `BCSQ`.",
+    do="Check by hand the effects of variants that are in one codon.",
+)
+def test_genes_that_csq_cannot_read_are_reported(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    fasta, genes = sample.material.fasta, sample.material.genes
+    reference.prepare(stack, Source.of(fasta, genes, "odd_genes"))
+    damaged = gzip.compress(b"demo1\tno columns\n")
+    stack.s3.put_object(Bucket=stack["ReferenceBucket"], Key=f"odd_genes/genome.fa{csq.GENES}", Body=damaged)
+    row = run_pair(stack, sample.small_pair, "ODDGENES", reference="odd_genes")
+    assert row["status"] == "SUCCEEDED"
+    [warning] = fetch_json(stack, row, "manifest.json")["warnings"]
+    assert (warning["step"], warning["warning"]) == ("annotate", "NO_HAPLOTYPE_EFFECTS")
+    assert row["warnings"] == [f"annotate: {warning['message']}"]
+    annotated = run_tool("bcftools", "view", fetch(stack, row, "ODDGENES.annotated.vcf.gz", tmp_path))
+    assert "BCSQ" not in annotated
+    assert "ANN=" in annotated
 
 
 @more

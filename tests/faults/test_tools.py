@@ -104,6 +104,7 @@ HOSTILE = [
     ["--min-quality", "inf"],
     ["--min-quality", "1e3"],
     ["--min-share", "-0.5"],
+    ["--min-depth", "2"],
     ["--min-quality", "1 || system('touch {canary}')"],
     ["-o", "{canary}"],
     ["-o", "../../canary"],

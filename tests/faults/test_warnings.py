@@ -11,7 +11,7 @@ from seqdrop_cli import reference, why
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
-from support.made_reads import FLOWCELL, Record, read_records, records, text, to_gzip, write_pair
+from support.made_reads import FLOWCELL, Record, pairs_of, read_records, records, text, to_gzip, write_pair
 from support.pipeline_runs import Sample, fetch_json, run_pair
 
 WARNS = "Continues the run. Row, message, report and manifest have the warning, `seqdrop why RUN` shows it first."
@@ -39,6 +39,19 @@ def test_reads_of_another_genome_cause_a_warning(stack: Stack, tmp_path: Path) -
     row = run_reads(stack, tmp_path, "FOREIGN", records(1, 60), records(2, 60))
     assert row["variants"] == 0
     assert warnings(stack, row)["FEW_MAPPED"].startswith("only 0 of 120 reads align to the reference")
+
+
+@case(
+    happens="No variant has PASS, although most bases have 20 reads or more.",
+    see="`SUCCEEDED`, 0 variants, and the warning `NO_VARIANTS`.",
+    does=WARNS,
+    do="A control that equals its reference has none. Else check the reference, the regions and the caller's options.",
+)
+def test_a_sample_without_variants_at_a_good_depth_is_reported(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    contig = "".join(sample.material.fasta.read_text().splitlines()[1:300])[:15_000]
+    row = run_reads(stack, tmp_path, "EQUAL", *pairs_of(contig, 3_000, seed=21))
+    assert row["variants"] == 0
+    assert "right for a sample that equals its reference, such as a control" in warnings(stack, row)["NO_VARIANTS"]
 
 
 @case(

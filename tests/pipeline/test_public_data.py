@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from seqdrop_cli.stack import Stack
+from support import amplicons
+from support.made_reads import text, write_pair
 from support.pipeline_runs import fetch, fetch_json, prepare_files, run_pair, run_tool, upload, wait_for_end
 
 DATA = Path(os.environ.get("SEQDROP_DATA", "/nonexistent"))
@@ -83,7 +86,27 @@ def test_the_calls_of_the_twist_control_are_exactly_its_planted_variants(stack: 
     assert warnings_of(stack, row) == []
     vcf = fetch(stack, row, "MT007544.annotated.vcf.gz", tmp_path)
     assert sites(vcf, "-i", 'FILTER="PASS"') == sites(TWIST / "truth/MT007544.truth.vcf.gz")
-    assert "p.Gly251Val" in run_tool("bcftools", "view", "-H", vcf)
+    records = run_tool("bcftools", "view", "-H", vcf)
+    assert "p.Gly251Val" in records
+    assert "251G>251V" in records
+
+
+def test_amplicons_of_the_virus_itself_have_no_calls_with_pass(stack: Stack, tmp_path: Path) -> None:
+    """All 98 amplicons of ARTIC v3, at depths from about 100 to 3,000, with the options that the README has."""
+    prepare_files(stack, TWIST / "ref/MN908947.3.fa", TWIST / "ref/MN908947.3.orf1split.gtf", "sars")
+    genome = "".join((TWIST / "ref/MN908947.3.fa").read_text().splitlines()[1:])
+    places = amplicons.read_amplicons(TWIST / "ref/artic_v3.primer.bed")
+    assert len(places) == 98
+    one, two = amplicons.simulate(genome, places, seed=6)
+    files = write_pair(tmp_path, gzip.compress(text(one), 1), gzip.compress(text(two), 1))
+    args = '{"align":["--no-mark-duplicates"],"call":["--ploidy","1"]}'
+    row = run_pair(stack, files, "VIRUS", reference="sars", args=args)
+    assert (row["status"], row["reads"], row["variants"]) == ("SUCCEEDED", 2 * len(one), 0)
+    assert sites(fetch(stack, row, "VIRUS.vcf.gz", tmp_path), "-i", 'FILTER="PASS"') == set()
+    manifest = fetch_json(stack, row, "manifest.json")
+    assert [warning["warning"] for warning in manifest["warnings"]] == ["NO_VARIANTS"]
+    [call] = [job for job in manifest["jobs"] if job["step"] == "call"]
+    assert call["counts"]["typical_depth"] > 50  # of real ones about 1,000: a block counts with its lowest depth
 
 
 def test_measles_variants_are_annotated_from_genbank(stack: Stack, tmp_path: Path) -> None:

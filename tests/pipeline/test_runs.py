@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from seqdrop.plan import steps
+from seqdrop_cli import reference
 from seqdrop_cli.demo import truth
+from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
 from support.pipeline_runs import (
     SMALL_RUN,
@@ -72,6 +74,38 @@ def test_planted_variants_are_found_and_annotated(
     passed = run_tool("bcftools", "view", "-H", "-f", "PASS", fetch(stack, full_run, "WHOLE.vcf.gz", tmp_path))
     assert full_run["variants_all"] >= full_run["variants"] == len(passed.splitlines())
     assert len(comparison.effects_disagreed) == 0
+
+
+def test_the_effects_of_haplotypes_agree_with_those_of_single_variants(
+    stack: Stack, full_run: dict[str, Any], tmp_path: Path
+) -> None:
+    """No two variants of the sample are in one codon, so that both tools find the same changes of amino acids."""
+    vcf = fetch(stack, full_run, "WHOLE.annotated.vcf.gz", tmp_path)
+    columns = "%ANN\t%BCSQ\n"
+    for kind in ("missense", "stop_gained", "synonymous"):
+        lines = run_tool("bcftools", "query", "-i", f'FILTER="PASS" && TYPE="snp" && ANN~"|{kind}"', "-f", columns, vcf)
+        pairs = [line.split("\t") for line in lines.splitlines()]
+        same = [effects for ann, effects in pairs if kind in effects or effects.startswith("@")]
+        assert len(same) == len(pairs) > 2, pairs
+
+
+def test_a_contig_that_a_ploidy_file_makes_haploid_has_no_heterozygous_calls(
+    stack: Stack, sample: Sample, tmp_path: Path
+) -> None:
+    (tmp_path / "ploidy.tsv").write_text("demo2\t1\n")
+    source = Source.of(sample.material.fasta, None, "haploid", 2, tmp_path / "ploidy.tsv")
+    assert reference.prepare(stack, source)["ploidy_regions"] == [["demo2", 0, len(demo2(sample))]]
+    row = run_pair(stack, sample.material.fastqs, "HAPLOID", reference="haploid")
+    calls = run_tool("bcftools", "query", "-f", "%CHROM [%GT]\n", fetch(stack, row, "HAPLOID.vcf.gz", tmp_path))
+    found = [line.split() for line in calls.splitlines()]
+    genotypes = {name: {genotype for contig, genotype in found if contig == name} for name in ("demo1", "demo2")}
+    assert genotypes["demo2"] == {"1"}
+    assert genotypes["demo1"] >= {"0/1", "1/1"}
+
+
+def demo2(sample: Sample) -> str:
+    """Return the bases of the second contig."""
+    return "".join(sample.material.fasta.read_text().split(">")[2].splitlines()[1:])
 
 
 def test_every_read_is_in_the_bam_once_with_its_read_group(

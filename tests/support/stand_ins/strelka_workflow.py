@@ -91,11 +91,23 @@ def call():
     bam, reference, regions, ploidy = SETTINGS["paths"]
     where = ["-R", regions] if regions else []
     pile = ["bcftools", "mpileup", "-f", reference, *where, "-g", "1", "-a", "AD,DP", "-Ou", bam]
-    calls = ["bcftools", "call", "-m", "-g", "1", "--ploidy", "1" if ploidy else "2", "-Ou", "-"]
+    calls = ["bcftools", "call", "-m", "-g", "1", "--ploidy-file", write_ploidy(ploidy), "-Ou", "-"]
     data = b""
     for command in (pile, calls, ["bcftools", "query", "-f", COLUMNS, "-"]):
         data = subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
     return [line.split("\t") for line in data.decode().splitlines()]
+
+
+def write_ploidy(vcf):
+    """Write the copy numbers of a VCF as bcftools reads them: Strelka takes a record for the bases after POS."""
+    rows = []
+    if vcf:
+        columns = "%CHROM\t%POS\t%END\t[%CN]\n"
+        lines = subprocess.check_output(["bcftools", "query", "-f", columns, vcf], text=True).splitlines()
+        fields = map(str.split, lines)
+        rows = [f"{contig}\t{int(start) + 1}\t{end}\tF\t{copies}\n" for contig, start, end, copies in fields]
+    (run / "ploidy.txt").write_text("".join([*rows, "*\t*\t*\tF\t2\n"]))
+    return run / "ploidy.txt"
 
 
 def record(contig, position, ref, alt, quality, end, lowest, genotype, depth, alleles):

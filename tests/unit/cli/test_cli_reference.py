@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,44 @@ def test_another_ploidy_is_another_preparation(stack: Stack, tmp_path: Path, mon
     for ploidy in (1, 2):
         reference.prepare(stack, Source.of(tmp_path / "hg.fa", None, None, ploidy))
     assert [json.loads(plan)["args"] for plan in started.values()] == ['["--ploidy","1"]', "[]"]
+
+
+GENOME = b">chr1 the first\nACGT\nACG\n>chrM\nAC\n"
+
+
+@pytest.mark.parametrize("genome", [GENOME, gzip.compress(GENOME)], ids=["plain", "gzipped"])
+def test_the_regions_of_a_ploidy_file_are_options_of_the_preparation(tmp_path: Path, genome: bytes) -> None:
+    (tmp_path / "hg.fa").write_bytes(genome)
+    (tmp_path / "sex.tsv").write_text("# of a man\nchr1\t0\t7\t2\nchrM\t1\n")
+    source = Source.of(tmp_path / "hg.fa", None, None, 1, tmp_path / "sex.tsv")
+    assert source.args == ["--ploidy", "1", "--ploidy-regions", '[["chr1",0,7,2,2],["chrM",0,null,1,3]]']
+    assert Source.of(tmp_path / "hg.fa", None, None).args == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chrX\t1\n", r"sex\.tsv: line 1 of the ploidy file: the reference has no contig chrX; it has chr1, chrM\."),
+        ("chr1\t0\t8\t1\n", r"line 1 of the ploidy file: 8 is past the end of chr1, which has 7 bases\."),
+        ("chr1\t3\n", r"line 1 of the ploidy file: the ploidy is 3, but callers know 1 and 2"),
+        (None, r"No such file or directory at .*sex\.tsv"),
+    ],
+)
+def test_a_ploidy_file_that_does_not_fit_is_refused_before_any_upload(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
+    (tmp_path / "hg.fa").write_bytes(GENOME)
+    if text is not None:
+        (tmp_path / "sex.tsv").write_text(text)
+    with pytest.raises(CliError, match=message):
+        Source.of(tmp_path / "hg.fa", None, None, 2, tmp_path / "sex.tsv")
+
+
+def test_a_ploidy_file_for_a_truncated_genome_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "hg.fa.gz").write_bytes(gzip.compress(GENOME)[:-9])
+    (tmp_path / "sex.tsv").write_text("chrM\t1\n")
+    with pytest.raises(CliError, match=r"hg\.fa\.gz is truncated or damaged"):
+        Source.of(tmp_path / "hg.fa.gz", None, None, 2, tmp_path / "sex.tsv")
 
 
 def test_the_warnings_of_a_preparation_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -229,6 +229,7 @@ def test_reference_json_has_contigs_ploidy_warnings_and_sources(preparation: Pre
         "name": "demo",
         "contigs": [{"name": "chr1", "length": 5, "md5": hashlib.md5(b"ACGTN", usedforsecurity=False).hexdigest()}],
         "ploidy": 1,
+        "ploidy_regions": [],
         "fingerprint": run.fingerprint(summary["contigs"], None, 1),
         "indexes": ["bwa"],
         "genetic_codes": {},
@@ -266,6 +267,40 @@ def test_a_prepared_reference_keeps_its_genome_and_its_ploidy(preparation: Prepa
         "demo is prepared already with ploidy 2: give --ploidy 2, or choose another --name",
     )
     assert preparation.refusal(">chr1\nACGT\n", "--ploidy", "3")[0] == "BAD_INPUT.ARGS"
+
+
+def test_regions_with_another_ploidy_are_a_property_of_the_reference(preparation: Preparation) -> None:
+    text = ">chr1\nACGT\n>chrM\nACGTACGT\n"
+    haploid = ["--ploidy-regions", '[["chrM",0,null,1,1]]']
+    first = preparation.prepare(text, *haploid)
+    assert (first["ploidy"], first["ploidy_regions"]) == (2, [["chrM", 0, 8]])
+    whole = preparation.prepare(text, "--ploidy-regions", '[["chrM",4,8,1,7],["chr1",0,4,2,8],["chrM",0,4,1,9]]')
+    assert whole["fingerprint"] == first["fingerprint"] != run.fingerprint(first["contigs"], None)
+    assert preparation.prepare(text, name="other")["fingerprint"] == run.fingerprint(first["contigs"], None)
+    with pytest.raises(SystemExit):
+        preparation.prepare(text, *haploid, name="other")
+    verdict = s3.store().read_json(S3Uri(preparation.bucket, "other/preparation/r4/failures/prepare.1.1.json"))
+    assert verdict["message"].endswith("with ploidy 2: leave out --ploidy-file, or choose another --name")
+    assert preparation.refusal(text) == (
+        "REFERENCE",
+        "demo is prepared already with ploidy 2, but 1 in regions of chrM: give the same --ploidy-file, "
+        "or choose another --name",
+    )
+
+
+@pytest.mark.parametrize(
+    ("regions", "failure"),
+    [
+        ('[["chrY",0,null,1,3]]', ("REFERENCE", "line 3 of the ploidy file: the reference has no contig chrY; it has")),
+        ('[["chr1",0,5,1,2]]', ("REFERENCE", "line 2 of the ploidy file: 5 is past the end of chr1, which has 4")),
+        ('[["chr1",0,4,3,2]]', ("BAD_INPUT.ARGS", "argument --ploidy-regions: ")),
+    ],
+)
+def test_regions_that_the_genome_does_not_have_are_refused(
+    preparation: Preparation, regions: str, failure: tuple[str, str]
+) -> None:
+    failure_class, message = preparation.refusal(">chr1\nACGT\n", "--ploidy-regions", regions)
+    assert (failure_class, message[: len(failure[1])]) == failure
 
 
 def test_a_reference_that_was_prepared_before_ploidy_is_diploid(preparation: Preparation) -> None:

@@ -48,7 +48,9 @@ def check(folder: Path, text: str | bytes, kind: str = ".gtf", contigs: dict[str
     genome = write_genome(folder / "source.fa", folder / GENOME)
     work = workspace(folder)
     (folder / run.GENES_SOURCE).write_bytes(text if isinstance(text, bytes) else text.encode())
-    _, work.codes = run.check_genes(work, genome, S3Uri("bucket", f"in/genes{kind}"), folder / run.GENES_SOURCE)
+    checked = run.check_genes(work, genome, S3Uri("bucket", f"in/genes{kind}"), folder / run.GENES_SOURCE)
+    work.codes = dict(checked.codes)
+    run.write_haplotype_genes(work, checked)
     return work
 
 
@@ -90,7 +92,8 @@ def to_gff3(gtf: str) -> str:
 @pytest.mark.parametrize("kind", [".gtf", ".gff3"])
 def test_genes_of_the_genome_cause_no_warning(tmp_path: Path, gtf: str, kind: str) -> None:
     work = check(tmp_path, gtf if kind == ".gtf" else to_gff3(gtf), kind)
-    assert (work.warnings, work.counts) == ([], {"coding_sequences": 12, "broken_coding_sequences": 0})
+    counts = {"coding_sequences": 12, "broken_coding_sequences": 0}
+    assert (work.warnings, work.counts) == ([], {**counts, "haplotype_genes": 12, "genes_without_haplotypes": 0})
 
 
 @pytest.mark.parametrize("by", [-1, 1, 2, 60, 100, -1000])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -122,6 +124,13 @@ def put_calls(run: Run) -> S3Uri:
 
 def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
     """Annotate three calls with a tool that loses `lost` of them and writes `mark` for the last one."""
+    put_snpeff(run, lost, mark)
+    vcf = put_calls(run)
+    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
+
+
+def put_snpeff(run: Run, lost: int = 0, mark: str = "") -> None:
+    """Install a fake snpEff, and store its database beside the reference."""
     java = run.folder / "bin/java"
     java.parent.mkdir()
     java.write_text(JAVA.replace("{lost}", str(lost)).replace("{mark}", mark))
@@ -129,8 +138,6 @@ def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
     database = run.folder / "database.tar"
     tarfile.open(database, "w").close()
     run.put(database, run.reference.companion(".snpeff.tar"))
-    vcf = put_calls(run)
-    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
 
 
 def test_snpeff_annotates_every_allele_in_a_record_of_its_own(run: Run) -> None:
@@ -168,6 +175,110 @@ def test_variants_without_genes_to_annotate_with_cause_a_warning(run: Run) -> No
     assert receipt["warnings"] == [
         {"warning": "NO_GENES", "message": "the variants have no genes and effects: demo was prepared without genes"}
     ]
+
+
+# A gene of 30 codons from base 31 on, of which codon 11 is GAT, and its GFF3 as the preparation writes it.
+CODING = "ATG" + "GCA" * 9 + "GAT" + "GCA" * 18 + "TAA"
+GENE = bases(30, 1) + CODING + bases(80, 2)
+CSQ_GENES = "".join(
+    f"chr1\tseqdrop\t{kind}\t31\t120\t.\t+\t{phase}\t{attributes}\n"
+    for kind, phase, attributes in (
+        ("gene", ".", "ID=gene:t;Name=g;biotype=protein_coding"),
+        ("transcript", ".", "ID=transcript:t;Parent=gene:t;biotype=protein_coding"),
+        ("exon", ".", "Parent=transcript:t"),
+        ("CDS", "0", "Parent=transcript:t"),
+    )
+)
+NO_FILTER = ("PASS", "1/1")
+IN_A_GENE = [
+    # position, REF, ALT, FILTER, genotype: GAT becomes CTA; a doubtful call does not change what the good ones mean
+    (5, GENE[4], "A" if GENE[4] != "A" else "C", *NO_FILTER),
+    (61, "G", "C", *NO_FILTER),
+    (62, "A", "T", *NO_FILTER),
+    (63, "T", "A", *NO_FILTER),
+    (64, "G", "T", "LowQual", "0/1"),
+    (65, "C", "T", "PASS", "0/1"),
+    (70, "G", "C,GT", "PASS", "1/2"),
+]
+
+
+def annotate_gene(run: Run, csq_genes: str, genotypes: str = "/") -> dict[str, Any]:
+    """Annotate calls in a gene, with a reference that has these genes for csq; return the receipt."""
+    run.put_genome({"chr1": GENE})
+    lines = "".join(
+        f"chr1\t{at}\t.\t{ref}\t{alt}\t50\t{mark}\t.\tGT\t{genotype if genotypes == '/' else genotype[-1]}\n"
+        for at, ref, alt, mark, genotype in IN_A_GENE
+    )
+    header = HEADER.replace("length=2000", f"length={len(GENE)}").replace(
+        ANN, ANN + '##FILTER=<ID=LowQual,Description="q">\n'
+    )
+    calls = run.folder / "calls.vcf"
+    calls.write_text(header + lines)
+    subprocess.run(["bgzip", calls], check=True)
+    subprocess.run(["tabix", f"{calls}.gz"], check=True)
+    vcf = run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
+    put_snpeff(run)
+    if csq_genes:
+        (run.folder / "genes.gz").write_bytes(gzip.compress(csq_genes.encode()))
+        run.put(run.folder / "genes.gz", run.reference.companion(".csq.gff3.gz"))
+    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
+    receipt: dict[str, Any] = s3.store().read_json(run.results / "jobs/annotate.json")
+    return receipt
+
+
+RECORDS = "%CHROM %POS %REF %ALT %QUAL %FILTER [%SAMPLE %GT]\n"
+EXPECTED_RECORDS = [
+    f"chr1 5 {GENE[4]} {IN_A_GENE[0][2]} 50 PASS NA12878 1/1",
+    "chr1 61 G C 50 PASS NA12878 1/1",
+    "chr1 62 A T 50 PASS NA12878 1/1",
+    "chr1 63 T A 50 PASS NA12878 1/1",
+    "chr1 64 G T 50 LowQual NA12878 0/1",
+    "chr1 65 C T 50 PASS NA12878 0/1",
+    "chr1 70 G C 50 PASS NA12878 1/0",
+    "chr1 70 G GT 50 PASS NA12878 0/1",
+]
+
+
+def test_neighbouring_variants_have_the_effect_of_their_haplotype(run: Run) -> None:
+    """GAT>CTA is D>L, not the three effects of its bases alone."""
+    receipt = annotate_gene(run, CSQ_GENES)
+    assert (receipt["warnings"], receipt["counts"]) == ([], {"alleles": 8})
+    assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
+    found = run.query("NA12878.annotated.vcf.gz", "%POS %BCSQ\n")
+    assert found[:6] == [
+        "5 .",
+        "61 missense|g|t|protein_coding|+|11D>11L|61G>C+62A>T+63T>A",
+        "62 @61",
+        "63 @61",
+        "64 .",
+        "65 missense|g|t|protein_coding|+|12A>12V|65C>T",
+    ]
+    assert [line.split("|")[0] for line in found[6:]] == ["70 missense", "70 frameshift"]
+
+
+def test_haploid_calls_have_the_effect_of_their_haplotype(run: Run) -> None:
+    assert annotate_gene(run, CSQ_GENES, genotypes="haploid")["warnings"] == []
+    found = run.query("NA12878.annotated.vcf.gz", "[%GT] %BCSQ\n")
+    assert found[1] == "1 missense|g|t|protein_coding|+|11D>11L|61G>C+62A>T+63T>A"
+
+
+@pytest.mark.parametrize("genes", [CSQ_GENES * 2, "chr1\tno columns\n"], ids=["aborts", "ends with an error"])
+def test_genes_with_which_csq_fails_cost_the_haplotypes_alone(run: Run, genes: str) -> None:
+    [warning] = annotate_gene(run, genes)["warnings"]
+    assert warning["warning"] == "NO_HAPLOTYPE_EFFECTS"
+    assert re.match(
+        r"bcftools csq failed, so that there is no BCSQ \(bcftools ended with exit code -?\d+", warning["message"]
+    )
+    assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
+
+
+def test_a_reference_without_genes_for_csq_gives_no_haplotypes_and_the_header_says_so(run: Run) -> None:
+    assert annotate_gene(run, "")["warnings"] == []
+    assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
+    header = subprocess.run(
+        ["bcftools", "view", "-h", run.folder / "found.vcf.gz"], capture_output=True, text=True, check=True
+    )
+    assert "##seqdrop_haplotype_effects=none, " in header.stdout
 
 
 def test_an_allele_that_snpeff_loses_is_an_error(run: Run) -> None:
@@ -305,7 +416,8 @@ def test_a_caller_finds_variants_in_all_pieces_or_in_the_intervals(
         f"{contig} {position} PASS 1/1" for position in expected
     ]
     receipt = s3.store().read_json(run.results / "jobs/call.json")
-    assert receipt["counts"] == {"variants_all": len(expected), "variants": len(expected)}
+    assert receipt["counts"].items() >= {"variants_all": len(expected), "variants": len(expected)}.items()
+    assert receipt["counts"]["typical_depth"] == 20
 
 
 Edit = tuple[int, int, str]  # the first and the last base (half open, from 0) that are replaced by other bases
@@ -363,6 +475,41 @@ def test_bcftools_calls_with_the_ploidy_of_the_reference_unless_an_option_has_an
 def test_strelka_calls_with_the_ploidy_of_the_reference(run: Run) -> None:
     run.call(strelka, put_reads_with_variants(run, "chr1", [100], ploidy=1))
     assert run.query("NA12878.vcf.gz", "[%GT]\n") == ["1"]
+
+
+# The ploidy of a man, with a pseudoautosomal region at the start of chrX; and the reverse.
+PLOIDIES = {
+    "haploid regions": {"ploidy": 2, "ploidy_regions": [["chrX", 150, 400], ["chrM", 0, 400]]},
+    "diploid regions": {"ploidy": 1, "ploidy_regions": [["chr1", 0, 400], ["chrX", 0, 150]]},
+}
+
+
+@pytest.mark.parametrize("summary", PLOIDIES.values(), ids=PLOIDIES)
+@pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
+def test_haploid_contigs_and_regions_never_have_heterozygous_calls(
+    run: Run, caller: Any, summary: dict[str, Any]
+) -> None:
+    """On every contig, half of the reads have a variant at 100, and two thirds at 300."""
+    contigs = {name: bases(400, seed=number) for number, name in enumerate(["chr1", "chrX", "chrM"])}
+    run.put_genome(contigs, **summary)
+    records = []
+    for name, reference in contigs.items():
+        for number, start in enumerate([start for start in range(0, 301, 5) for _ in range(6)]):
+            sample = list(reference)
+            for position, has_variant in ((100, number % 2), (300, number % 3)):
+                sample[position] = ("A" if reference[position] == "C" else "C") if has_variant else reference[position]
+            records.append(sam_record(f"{name}{number}", name, start, "".join(sample[start : start + 100])))
+    run.call(caller, run.put_bam(dict.fromkeys(contigs, 400), "".join(records)))
+    calls = [line.split() for line in run.query("NA12878.vcf.gz", "%CHROM %POS0 [%GT]\n")]
+    found = {(contig, int(position)): genotype for contig, position, genotype in calls}
+    diploid = {(contig, at) for contig, at in found if contig == "chr1" or (contig, at) == ("chrX", 100)}
+    assert {site for site, genotype in found.items() if genotype == "0/1"} == diploid
+    assert diploid == {("chr1", 100), ("chr1", 300), ("chrX", 100)}
+    assert {found["chrX", 300], found["chrM", 300]} == {"1"}
+    if caller is bcftools:
+        blocks = run.query("NA12878.g.vcf.gz", "%CHROM [%GT]\n")
+        assert {line.split()[1] for line in blocks if line.startswith("chrM")} <= {"0", "1"}
+        assert {line.split()[1] for line in blocks if line.startswith("chr1")} <= {"0/0", "0/1"}
 
 
 def test_the_statistics_of_strelka_are_published(run: Run) -> None:
@@ -504,10 +651,60 @@ def test_no_call_is_removed_and_every_call_has_the_filters_that_it_matches(run: 
     """A base in less than a fifth of the reads is called, but not with PASS; both counts are in the receipt."""
     run.call(bcftools, put_deep_reads(run, 40, *[(1, ONE)] * 2, *[SAME] * 9))
     assert run.query("NA12878.vcf.gz", "%POS %FILTER\n") == [f"{SITE + 1} LowShare"]
-    assert s3.store().read_json(run.results / "jobs/call.json")["counts"] == {"variants_all": 1, "variants": 0}
+    assert s3.store().read_json(run.results / "jobs/call.json")["counts"] == {
+        "typical_depth": 24,
+        "variants_all": 1,
+        "variants": 0,
+    }
     for name, records in (("NA12878.vcf.gz.stats", 0), ("NA12878.vcf.gz.all.stats", 1)):
         s3.store().download(run.results / name, run.folder / "stats")
         assert calling.count_in_stats(run.folder / "stats") == records
+
+
+@pytest.mark.parametrize(("args", "found"), [([], "LowDepth"), (["--min-depth", "0"], "PASS")])
+def test_a_call_from_two_reads_at_a_place_that_others_avoid_is_marked(run: Run, args: list[str], found: str) -> None:
+    """All other bases have 20 reads. `--min-depth 0` switches the filter off."""
+    run.put_genome({"chr1": DEEP})
+    text = DEEP[SITE - 50 : SITE] + ONE + DEEP[SITE + 1 : SITE + 50]
+    starts = [start for start in range(0, 901, 5) if not SITE - 100 < start <= SITE]
+    records = [sam_record(f"r{n}", "chr1", start, DEEP[start : start + 100]) for n, start in enumerate(starts)]
+    low = [sam_record(f"low{n}", "chr1", SITE - 50, text) for n in range(2)]
+    at = sum(start <= SITE - 50 for start in starts)
+    bam = run.put_bam({"chr1": 1_000}, "".join([*records[:at], *low, *records[at:]]))
+    run.call(bcftools, bam, args=json.dumps(args))
+    assert run.query("NA12878.vcf.gz", "%POS %FILTER [%DP]\n") == [f"{SITE + 1} {found} 2"]
+
+
+@pytest.mark.parametrize(
+    ("carriers", "ends", "genotype", "found"),
+    [(1, 4, "1/1", "InDeletion"), (2, 12, "0/1", "PASS")],
+    ids=["all copies", "one copy"],
+)
+def test_a_base_that_all_copies_lack_has_no_call_with_pass(
+    run: Run, carriers: int, ends: int, genotype: str, found: str
+) -> None:
+    """Reads that end within a deletion can be aligned to its bases: some of them show a base there that is not."""
+    run.put_genome({"chr1": DEEP})
+    at, changed = SITE + 1, "A" if DEEP[SITE + 1] != "A" else "C"
+    starts = [start for start in range(0, 901, 20) for _ in range(8)]
+    lines = list[tuple[int, str]]()
+    for number, start in enumerate(starts):
+        text, cigar = DEEP[start : start + 100], "100M"
+        if number % carriers == 0 and SITE - 80 < start < SITE - 10:
+            text = DEEP[start : SITE + 1] + DEEP[SITE + 7 :][: 99 - (SITE - start)]
+            cigar = f"{SITE + 1 - start}M6D{99 - (SITE - start)}M"
+        elif carriers == 1 and start < SITE + 7 <= start + 180:
+            continue
+        lines.append((start, sam_record(f"r{number}", "chr1", start, text, cigar)))
+    text = DEEP[at - 95 : at] + changed
+    lines += [(at - 95, sam_record(f"end{number}", "chr1", at - 95, text, f"{len(text)}M")) for number in range(ends)]
+    records = "".join(line for _, line in sorted(lines, key=lambda entry: entry[0]))
+    run.call(bcftools, run.put_bam({"chr1": 1_000}, records))
+    calls = {line.split()[0]: line for line in run.query("NA12878.vcf.gz", "%POS %FILTER [%GT]\n")}
+    assert calls[f"{SITE + 1}"] == f"{SITE + 1} PASS {genotype}"
+    assert calls[f"{at + 1}"].split()[1] == found
+    header = subprocess.run(["bcftools", "view", "-h", run.folder / "found.vcf.gz"], capture_output=True, check=True)
+    assert b'##FILTER=<ID=InDeletion,Description="A call with PASS deletes the base from all copies">' in header.stdout
 
 
 def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: Run) -> None:

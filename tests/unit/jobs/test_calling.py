@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import calling
 from seqdrop.jobs.calling import Interval
+from seqdrop.jobs.gvcf import Depth
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan import bed
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import Deployed
@@ -106,7 +108,7 @@ def test_many_contigs_are_few_pieces(work: Workspace, contigs: int, length: int,
 def test_every_base_is_in_exactly_one_piece(lengths: list[int], min_size: int) -> None:
     intervals = [Interval(f"c{number}", 0, length) for number, length in enumerate(lengths)]
     pieces = list(calling.split(intervals, min_size))
-    assert list(calling.merge(part for piece in pieces for part in piece)) == intervals
+    assert list(bed.merge(part for piece in pieces for part in piece)) == intervals
     size = max(min_size, -(-sum(lengths) // calling.MAX_PIECES))
     assert all(0 < sum(end - start for _, start, end in piece) <= size for piece in pieces)
     assert len(pieces) <= 2 * sum(lengths) / size + 1
@@ -115,9 +117,9 @@ def test_every_base_is_in_exactly_one_piece(lengths: list[int], min_size: int) -
 def test_intervals_are_joined_where_they_touch_or_have_a_short_gap() -> None:
     intervals = [Interval("a", 0, 10), Interval("a", 2, 5), Interval("a", 10, 12), Interval("a", 15, 20)]
     intervals += [Interval("b", 15, 20), Interval("b", 16, 30)]
-    assert list(calling.merge(intervals)) == [("a", 0, 12), ("a", 15, 20), ("b", 15, 30)]
-    assert list(calling.merge(intervals, max_gap=3)) == [("a", 0, 20), ("b", 15, 30)]
-    assert list(calling.merge([])) == []
+    assert list(bed.merge(intervals)) == [("a", 0, 12), ("a", 15, 20), ("b", 15, 30)]
+    assert list(bed.merge(intervals, max_gap=3)) == [("a", 0, 20), ("b", 15, 30)]
+    assert list(bed.merge([])) == []
 
 
 def write_pieces(work: Workspace, targets: Path | None) -> list[tuple[str, str]]:
@@ -146,11 +148,21 @@ def test_the_pieces_do_not_depend_on_the_number_of_cores(work: Workspace, vcpus:
     assert write_pieces(work, None) == [("chr2\t0\t500\nchr1\t0\t300\n", "chr2\t0\t500\nchr1\t0\t300\n")]
 
 
-@pytest.mark.parametrize(("summary", "ploidy"), [({}, 2), ({"ploidy": 1}, 1), ({"ploidy": 2}, 2)])
-def test_the_ploidy_is_that_of_the_reference(work: Workspace, summary: dict[str, int], ploidy: int) -> None:
+@pytest.mark.parametrize(
+    ("summary", "haploid"),
+    [
+        ({}, []),
+        ({"ploidy": 2}, []),
+        ({"ploidy": 1}, [("chr2", 0, 500), ("chr1", 0, 300)]),
+        ({"ploidy": 2, "ploidy_regions": [["chr1", 20, 300]]}, [("chr1", 20, 300)]),
+    ],
+)
+def test_the_haploid_parts_are_those_of_the_reference(
+    work: Workspace, summary: dict[str, object], haploid: list[Interval]
+) -> None:
     s3.store().write_json(work.args.intervals.parent / "reference.json", summary)
     work.args.reference = work.args.intervals.parent / "genome.fa"
-    assert calling.fetch_ploidy(work) == ploidy
+    assert calling.fetch_haploid(work, work / "genome.fa") == haploid
 
 
 @pytest.mark.parametrize("ploidy", [0, 4, "x", None])
@@ -158,7 +170,7 @@ def test_a_ploidy_that_no_caller_knows_is_refused(work: Workspace, ploidy: objec
     s3.store().write_json(work.args.intervals.parent / "reference.json", {"ploidy": ploidy})
     work.args.reference = work.args.intervals.parent / "genome.fa"
     with pytest.raises(BadInputError, match=f"the reference has ploidy {ploidy}: the callers know 1 and 2"):
-        calling.fetch_ploidy(work)
+        calling.fetch_haploid(work, work / "genome.fa")
 
 
 def test_the_number_of_records_is_read_from_the_statistics(tmp_path: Path) -> None:
@@ -168,3 +180,24 @@ def test_the_number_of_records_is_read_from_the_statistics(tmp_path: Path) -> No
     stats.write_text("")
     with pytest.raises(JobError, match="no summary"):
         calling.count_in_stats(stats)
+
+
+@pytest.mark.parametrize(
+    ("variants", "depth", "bases", "warned"),
+    [
+        (0, 20, 10_000, True),
+        (1, 20, 10_000, False),
+        (0, 19, 10_000, False),
+        (0, 20, 9_999, False),
+        (0, 0, 0, False),
+    ],
+)
+def test_no_variants_at_a_good_depth_are_a_warning(
+    work: Workspace, variants: int, depth: int, bases: int, warned: bool
+) -> None:
+    work.counts |= {"variants": variants, "variants_all": 3}
+    calling.warn_of_no_variants(work, Depth(depth, bases))
+    assert [warning["warning"] for warning in work.warnings] == ["NO_VARIANTS"] * warned
+    for warning in work.warnings:
+        assert warning["message"].startswith("no variant has PASS (3 others were called), although 10,000 bases have")
+        assert "right for a sample that equals its reference, such as a control" in warning["message"]

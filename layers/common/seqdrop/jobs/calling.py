@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import arguments, vcf_header
+from seqdrop.jobs.gvcf import Depth, measure_depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions
-from seqdrop.plan import bed
+from seqdrop.plan import bed, ploidy
 from seqdrop.plan.bed import Interval
 from seqdrop.plan.names import INTERVALS, REFERENCE_JSON
 from seqdrop.storage import s3
@@ -26,9 +27,10 @@ MAX_PIECES = 256  # of about the same size: four for each core of a large job
 # Bases. For a smaller piece, the start of the programs takes longer than it saves. Targets have deeper reads.
 MIN_PIECE_SIZE, MIN_PIECE_SIZE_OF_TARGETS = 200_000, 20_000
 SIZE_PER_CONTIG = 100  # more bases in a piece: every program reads and writes the header with all contigs
+IN_DELETION = "InDeletion"  # in the column FILTER
+# A person has a variant in about 1,000 bases, all of which are found at this depth.
+GOOD_DEPTH, ENOUGH_BASES = 20, 10_000
 MAX_GAP = 2_000  # bases between two intervals that are read at once, since that is quicker than two searches in a BAM
-PLOIDY = "ploidy"  # in reference.json
-MAX_PLOIDY = 2  # bcftools and Strelka know no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,14 @@ class Filter(NamedTuple):
     expression: str
 
 
+Filters = Callable[[Depth], Sequence[Filter]]  # of a run with this depth
+
+
+def no_filters(_: Depth) -> Sequence[Filter]:
+    """Return no filters: the caller has its own."""
+    return ()
+
+
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
     """Parse the command line that all callers have."""
     return arguments.parse(argv, description, *INTERFACE)
@@ -78,21 +88,7 @@ def fetch_intervals(work: Workspace, reference: Path) -> Path:
             targets = bed.intervals(file, INTERVALS, contig_lengths(reference))
     except bed.BedError as error:
         raise BadInputError("INTERVALS", str(error)) from None
-    return _write_bed(work / "targets.bed", merge(targets))
-
-
-def merge(intervals: Iterable[Interval], max_gap: int = 0) -> Iterator[Interval]:
-    """Yield sorted intervals, joined where they overlap or have at most `max_gap` bases between them."""
-    last: Interval | None = None
-    for interval in intervals:
-        if last and last.contig == interval.contig and interval.start <= last.end + max_gap:
-            last = last._replace(end=max(last.end, interval.end))
-            continue
-        if last:
-            yield last
-        last = interval
-    if last:
-        yield last
+    return _write_bed(work / "targets.bed", bed.merge(targets))
 
 
 def contig_lengths(reference: Path) -> dict[str, int]:
@@ -134,25 +130,26 @@ def write_pieces(work: Workspace, inputs: Inputs) -> list[Piece]:
         # One base more on each side: some versions of mpileup omit reads that begin at the last base of a region.
         wider = [Interval(name, max(0, start - 1), min(end + 1, lengths[name])) for name, start, end in piece]
         targets = _write_bed(work / f"{number}.targets.bed", piece)
-        pieces.append(Piece(targets, _write_bed(work / f"{number}.spans.bed", merge(wider, MAX_GAP))))
+        pieces.append(Piece(targets, _write_bed(work / f"{number}.spans.bed", bed.merge(wider, MAX_GAP))))
     return pieces
 
 
-def read_bed(bed: Path) -> list[Interval]:
+def read_bed(path: Path) -> list[Interval]:
     """Read a BED file that `fetch_intervals` wrote."""
-    lines = (line.split("\t") for line in bed.read_text().splitlines())
+    lines = (line.split("\t") for line in path.read_text().splitlines())
     return [Interval(contig, int(start), int(end)) for contig, start, end in lines]
 
 
-def fetch_ploidy(work: Workspace) -> int:
-    """Return the ploidy of the reference, which is 2 unless reference.json has another; raise BadInputError."""
-    ploidy = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON).get(PLOIDY, 2)
-    if ploidy not in range(1, MAX_PLOIDY + 1):
-        raise BadInputError("REFERENCE", f"the reference has ploidy {ploidy}: the callers know 1 and 2")
-    return int(ploidy)
+def fetch_haploid(work: Workspace, reference: Path) -> list[Interval]:
+    """Return the haploid parts of the reference by its reference.json; raise BadInputError."""
+    summary = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)
+    try:
+        return ploidy.haploid(summary, contig_lengths(reference))
+    except ValueError as error:
+        raise BadInputError("REFERENCE", str(error)) from None
 
 
-def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Sequence[Filter]) -> None:
+def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Filters) -> None:
     """Call all pieces in parallel, then normalise, filter and publish the calls.
 
     `call` runs a caller on one piece and returns its gVCF as VCF or BCF.
@@ -171,7 +168,7 @@ def normalise_and_publish(
     inputs: Inputs,
     calls: Command,
     gvcf: Path,
-    filters: Sequence[Filter] = (),
+    filters: Filters = no_filters,
     statistics: Iterable[Path] = (),
 ) -> None:
     """Left-align the calls that a command writes, mark those that match a filter, and publish VCF and gVCF.
@@ -180,18 +177,48 @@ def normalise_and_publish(
     stay in one record, so that it has the genotype of the sample (`1/2`). The records of the gVCF and the statistics
     are published as the caller wrote them.
     """
-    vcf = work / "calls.vcf.gz"
-    soft: list[Command] = [
-        ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-Ou", "-"] for name, expression in filters
+    vcf, depth = work / "calls.vcf.gz", measure_depth(work, gvcf)
+    work.counts["typical_depth"] = depth.typical
+    marks: list[Command] = [
+        ["bcftools", "filter", "-m", "+", "-s", name, "-e", expression, "-Ou", "-"]
+        for name, expression in filters(depth)
     ]
-    work.processes.pipe(
-        None,
-        calls,
-        ["bcftools", "norm", "-f", inputs.reference, "-Ou", "-"],
-        *soft,
-        ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"],
-    )
+    marked = work / "marked.bcf"
+    norm: Command = ["bcftools", "norm", "-f", inputs.reference, "-Ob1", "-o", marked, "-"]
+    work.processes.pipe(None, calls, *marks, norm)
+    mask = in_deletion(work, marked) if marks else []
+    share: Command = ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"]
+    work.processes.pipe(None, ["bcftools", "view", "-Ou", marked], *mask, share)
     publish(work, vcf, gvcf, name_companions(statistics, vcf))
+    warn_of_no_variants(work, depth)
+
+
+def in_deletion(work: Workspace, calls: Path) -> list[Command]:
+    """Return the commands that mark calls whose base a call with PASS deletes from all copies of the contig.
+
+    They come from the ends of reads that the aligner placed on the deleted bases.
+    """
+    header, deleted = work / "in_deletion.txt", work / "deleted.bed"
+    header.write_text(f'##FILTER=<ID={IN_DELETION},Description="A call with PASS deletes the base from all copies">\n')
+    is_whole = 'FILTER="PASS" && ILEN<0 && (GT="AA" || GT="A")'
+    work.run("bcftools", "query", "-i", is_whole, "-f", "%CHROM\t%POS\t%END\n", calls, stdout=deleted)
+    return [
+        ["bcftools", "annotate", "-h", header, "-Ou", "-"],
+        ["bcftools", "filter", "-m", "+", "-s", IN_DELETION, "--mask-file", deleted, "--mask-overlap", "0", "-Ou", "-"],
+    ]
+
+
+def warn_of_no_variants(work: Workspace, depth: Depth) -> None:
+    """Warn if no call has PASS although most bases have enough reads for calls, and there are enough of these bases."""
+    if work.counts["variants"] or depth.typical < GOOD_DEPTH or depth.bases < ENOUGH_BASES:
+        return
+    others = work.counts["variants_all"]
+    work.warn(
+        "NO_VARIANTS",
+        f"no variant has PASS ({others:,} others were called), although {depth.bases:,} bases have reads, half of them "
+        f"{depth.typical:,} or more: right for a sample that equals its reference, such as a control; if this one "
+        "should have variants, check its reference, its regions and the options of the caller",
+    )
 
 
 def count_records(work: Workspace, vcf: Path) -> int:

@@ -42,7 +42,7 @@ def intervals(file: BufferedIOBase, name: str, lengths: Mapping[str, int]) -> li
     `name` is for messages; `lengths` has the length of every contig of the reference.
     """
     order = {contig: position for position, contig in enumerate(lengths)}
-    regions = sorted(_parse(_lines(file, name), name, lengths), key=lambda one: (order[one.contig], *one[1:]))
+    regions = sorted(_parse(read_lines(file, name), name, lengths), key=lambda one: (order[one.contig], *one[1:]))
     if not regions:
         raise BedError(f"{name} has no regions")
     return regions
@@ -54,12 +54,26 @@ def read(file: BufferedIOBase, name: str, lengths: Mapping[str, int]) -> bytes:
     return b"".join(b"%s\t%d\t%d\n" % (one.contig.encode(), one.start, one.end) for one in regions)
 
 
+def merge(intervals: Iterable[Interval], max_gap: int = 0) -> Iterator[Interval]:
+    """Yield sorted intervals, joined where they overlap or have at most `max_gap` bases between them."""
+    last: Interval | None = None
+    for interval in intervals:
+        if last and last.contig == interval.contig and interval.start <= last.end + max_gap:
+            last = last._replace(end=max(last.end, interval.end))
+            continue
+        if last:
+            yield last
+        last = interval
+    if last:
+        yield last
+
+
 def checksum(regions: bytes) -> str:
     """Return the SHA-256 of what `read` returns: it depends on the regions, not on the form of the file."""
     return hashlib.sha256(regions).hexdigest()
 
 
-def _lines(file: BufferedIOBase, name: str) -> Iterator[bytes]:
+def read_lines(file: BufferedIOBase, name: str) -> Iterator[bytes]:
     """Yield the lines of a plain or gzipped file, without a byte order mark."""
     start = file.read(len(BOM))
     rest: Iterable[bytes] = _blocks(file, start)
@@ -110,11 +124,12 @@ def _parse(lines: Iterable[bytes], name: str, lengths: Mapping[str, int]) -> Ite
         where = f"line {number} of {name}"
         if len(ends) != COLUMNS - 1 or not all(NUMBER.fullmatch(end.strip()) for end in ends):
             raise BedError(f"{where} is not a region: expected a contig, a start and an end")
-        yield _check(Interval(contig, int(ends[0]) - offset, int(ends[1])), where, lengths)
+        yield check(Interval(contig, int(ends[0]) - offset, int(ends[1])), where, lengths)
 
 
-def _check(interval: Interval, where: str, lengths: Mapping[str, int]) -> Interval:
-    contig = plain_line(interval.contig, MAX_NAME)
+def check(interval: Interval, where: str, lengths: Mapping[str, int]) -> Interval:
+    """Return an interval if it is within a contig; else raise BedError with its place in the file (`where`)."""
+    contig = shown(interval.contig)
     if interval.contig not in lengths:
         names = ", ".join(itertools.islice(lengths, MAX_NAMES))
         more = ", ..." if len(lengths) > MAX_NAMES else ""
@@ -125,3 +140,8 @@ def _check(interval: Interval, where: str, lengths: Mapping[str, int]) -> Interv
         length = lengths[interval.contig]
         raise BedError(f"{where}: {interval.end} is past the end of {contig}, which has {length} bases")
     return interval
+
+
+def shown(text: str) -> str:
+    """Return the printable beginning of a text of a user, for a message."""
+    return plain_line(text, MAX_NAME)

@@ -61,7 +61,7 @@ STEPS = (
         tools=(
             Tool("strelka", ("--exome",), ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix")),
             Tool(
-                "bcftools", ("--ploidy", "--min-mq", "--min-bq", "--min-quality", "--min-share"),
+                "bcftools", ("--ploidy", "--min-mq", "--min-bq", "--min-quality", "--min-share", "--min-depth"),
                 ("bcftools",), ("bcftools",),
             ),
         ),
@@ -102,7 +102,7 @@ PREPARE = Step(
     "prepare", "PrepareReference",
     tools=(
         Tool(
-            "reference", ("--ploidy",),
+            "reference", ("--ploidy", "--ploidy-regions"),
             ("bwa", "samtools", "java", SNPEFF_JAR), ("bwa", "samtools", "libsnpeff-java", "default-jre-headless"),
         ),
     ),

@@ -1,0 +1,40 @@
+"""Measure the depth of a run from its gVCF."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from seqdrop.jobs.workspace import Workspace
+
+
+class Depth(NamedTuple):
+    """The depth of the bases that have reads, where calls were made."""
+
+    typical: int  # half of the bases have at least so many reads; 0 without reads
+    bases: int  # that have reads
+
+
+def measure_depth(work: Workspace, gvcf: Path) -> Depth:
+    """Return the depth of a gVCF; a base in a block counts with that of the block, with bcftools its lowest."""
+    columns = work / "depths.tsv"
+    work.run("bcftools", "query", "-f", "%POS\t%END\t[%DP]\n", gvcf, stdout=columns)
+    bases = Counter[int]()  # depth -> bases
+    with columns.open() as lines:
+        for line in lines:
+            start, end, depth = line.split("\t")
+            if depth.strip().isdigit():  # Strelka has none for indels
+                bases[int(depth)] += int(end) - int(start) + 1
+    columns.unlink()
+    del bases[0]
+    return Depth(_median(bases), bases.total())
+
+
+def _median(bases: Counter[int]) -> int:
+    half, seen = bases.total() / 2, 0
+    for depth in sorted(bases):
+        seen += bases[depth]
+        if seen >= half:
+            return depth
+    return 0
