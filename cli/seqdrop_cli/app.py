@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 from seqdrop.log import logger
-from seqdrop.plan import steps
+from seqdrop.plan import options, steps
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
@@ -51,7 +51,7 @@ class Executor(StrEnum):
 def tool_options() -> str:
     """Return the options that `--args` accepts, by step and tool."""
     tools = [(step.name, tool) for step in steps.STEPS for tool in step.tools if tool.options]
-    return "\n\n".join(f"{step} ({tool.name}): {' '.join(tool.options)}" for step, tool in tools)
+    return "\n\n".join(f"{step} ({tool.name}): {options.describe(tool.options)}" for step, tool in tools)
 
 
 StackName = Annotated[str | None, typer.Option("--stack", help="A deployed stack. Default: the embedded AWS.")]

@@ -22,21 +22,12 @@ MIN_QUALITY = 10.0  # Phred; bcftools itself has no minimum
 # error or somatic. Not for indels: fewer of the reads that have one are aligned so.
 MIN_SHARE, ENOUGH_READS = 0.2, 20
 
-# Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads.
-OPTIONS = {
-    "ploidy": arguments.integer(1, calling.MAX_PLOIDY),
-    "min_mq": arguments.integer(0, 254),
-    "min_bq": arguments.integer(0, 93),
-    "min_quality": arguments.number(0, 10_000),
-    "min_share": arguments.number(0, 1),
-}
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
     args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
-        options = arguments.parse_options(args.args, **OPTIONS)
+        options = arguments.parse_options(args.args, "bcftools")
         ploidy = options.ploidy or calling.fetch_ploidy(work)
         inputs = calling.fetch_inputs(work)
         quality = arguments.tool_options(options, min_mq="-q", min_bq="-Q")

@@ -12,16 +12,13 @@ from seqdrop.jobs.workspace import Workspace
 
 SHEET_HEADER = "FCID,Lane,SampleID,SampleRef,Barcode,Description,Control,Recipe,Operator,Project"
 MAX_LANES = 8  # the file names that Isaac reads have lanes 1 to 8
-OPTIONS = {"seed_length": arguments.integer(10, 32), "clusters_at_a_time": arguments.integer(1_000, 100_000_000)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Align the reads of a run."""
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
-        options = arguments.parse_options(args.args, "--no-mark-duplicates", **OPTIONS)
-        if options.no_mark_duplicates:
-            raise UsageError("Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons")
+        options = arguments.parse_options(args.args, "isaac")
         tuning = arguments.tool_options(
             options, seed_length="--seed-length", clusters_at_a_time="--clusters-at-a-time"
         )  # fmt: skip

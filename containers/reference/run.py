@@ -19,7 +19,7 @@ from seqdrop.jobs import arguments, bwa_mem3, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
-from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON
+from seqdrop.plan.names import DIPLOID, GENOME, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a reference for one aligner."""
     args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
     with step("prepare", args) as work:
-        ploidy = arguments.parse_options(args.args, ploidy=arguments.integer(1, MAX_PLOIDY)).ploidy or DIPLOID
+        ploidy = arguments.parse_options(args.args, "reference").ploidy or DIPLOID
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
         sources: dict[str, Any] = {}

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Annotate the variants of a run."""
     args = arguments.parse(argv, __doc__, "reference", "vcf", "annotated_vcf")
     with step("annotate", args) as work:
-        arguments.parse_options(args.args)
+        arguments.parse_options(args.args, "snpeff")
         vcf = split_alleles(work, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)

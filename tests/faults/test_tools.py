@@ -115,10 +115,10 @@ HOSTILE = [
 
 
 @case(
-    happens="The options of a step (`seqdrop-args`) contain a command, a path or a number outside the limits.",
+    happens="The options of a step in a plan written by hand contain a command, a path or a number outside the limits.",
     see="`FAILED`, `BAD_INPUT.ARGS`, and the option, shortened and with printable characters only.",
     does="Accepts only the options of the tool, with values within their limits. No shell reads them.",
-    do="Correct the options, then upload the reads again.",
+    do="Upload the reads with correct options: start_run writes the plan.",
 )
 @pytest.mark.parametrize(
     ("wrapper", "args"),

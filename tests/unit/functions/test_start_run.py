@@ -11,7 +11,9 @@ from seqdrop.plan import bed, fastq_names, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import canonical
 from seqdrop.runs import pairing, submit, table
+from seqdrop.runs.pairing import Pair
 from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
 from support.function_aws import (
     FASTQS,
     FINGERPRINT,
@@ -383,6 +385,38 @@ def test_invalid_choices_are_refused_in_the_row_and_by_a_message(
         "finished": row["started"],
     }
     assert aws.messages() == [refusal_message(run, "BAD_INPUT.CHOICES", reason, row["advice"])]
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (
+            '{"call":["--output","/etc/passwd"]}',
+            "options of call: bcftools has no option --output; it allows --ploidy N (1 to 2), --min-mq N (0 to 254), "
+            "--min-bq N (0 to 93), --min-quality N (0 to 10000), --min-share N (0 to 1)",
+        ),
+        ('{"call":["--exome"]}', None),  # an option of the other caller
+        (
+            '{"call":["--ploidy","9"]}',
+            "options of call: argument --ploidy: must be a whole number from 1 to 2, not '9'",
+        ),
+        ('{"call":["--ploidy"]}', "options of call: argument --ploidy: expected one argument"),
+        ('{"collect":["--no-such-option"]}', None),
+    ],
+)
+def test_options_that_a_tool_does_not_allow_are_refused_before_any_job(
+    aws: Deployed, start_run: Any, args: str, reason: str | None
+) -> None:
+    one, two = upload_pair(aws, args=args)
+    outcome = outcome_of(start_run.call(one))
+    assert outcome_of(start_run.call(two)) == outcome
+    assert (outcome["outcome"], outcome["failure_class"]) == ("refused", "BAD_INPUT.CHOICES")
+    assert reason in (None, outcome["reason"])
+    assert (aws.executions(), aws.results(), len(aws.messages())) == ([], {}, 1)
+    pins = [Pair("", *(s3.store().head(S3Uri(FASTQS, key)) for key in (R1, R2))).entry()]
+    choices = Choices("demo", args=json.loads(args))  # the command line waits for this id
+    tools = {"aligner": "bwa_mem3", "caller": "bcftools"}
+    assert outcome["run"] == layout.run_id("NA12878", pins, choices, genome=FINGERPRINT, **tools)
 
 
 @pytest.mark.parametrize("lanes", ["four", "0", "04"])

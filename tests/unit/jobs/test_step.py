@@ -94,7 +94,12 @@ def test_a_missing_output_is_an_error(batch: Batch) -> None:
 
 
 FAILURES = {
-    "usage": ("arguments.parse_options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
+    "usage": (
+        "arguments.parse_options(args.args, 'strelka')",
+        64,
+        "BAD_INPUT.ARGS",
+        "strelka has no option --rm; it allows --exome",
+    ),
     "bad data": ("raise failure.BadInputError('SWAPPED', 'they are swapped')", 65, "BAD_INPUT.SWAPPED", None),
     "a tool": ("work.run('sh', '-c', 'echo boom >&2; exit 3')", 70, "TOOL_FAILED", "sh ended with exit code 3: boom"),
     "a bug": ("work.counts['reads']", 70, "INTERNAL", "KeyError: 'reads'"),

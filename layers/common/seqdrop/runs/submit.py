@@ -44,8 +44,9 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
     try:
         choices = pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
+        genome, regions = pinned_reference(choices)  # first: a refusal has the run id that the command line waits for
+        choices.check_options({"Aligner": os.environ["ALIGNER"], "Caller": os.environ["CALLER"]})
         check_images()
-        genome, regions = pinned_reference(choices)
         run = run_id(sample, entries, choices, genome, regions)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
