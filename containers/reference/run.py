@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.failure.verdict import JobError, UsageError
-from seqdrop.fastq.records import GZIP_MAGIC
+from seqdrop.fastq.gunzip import is_gzip
 from seqdrop.jobs import arguments, bwa_mem3, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
@@ -183,12 +183,6 @@ def decompress(source: Path, target: Path) -> None:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise refused(f"{source.name} is truncated or damaged: {error}. Copy it again") from None
     source.unlink()
-
-
-def is_gzip(path: Path) -> bool:
-    """Return whether a file begins as gzip does, whatever its name is."""
-    with path.open("rb") as file:
-        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...]:

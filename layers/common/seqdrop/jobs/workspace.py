@@ -43,6 +43,7 @@ class Workspace:
     tools: dict[str, str] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
+    unverified: set[Path] = field(default_factory=set)  # inputs of which S3 has no checksum
     bytes_in: int = 0
     start_time: float = field(default_factory=time.time)
 
@@ -73,11 +74,14 @@ class Workspace:
             self.original_names[path.name] = plain_line(uri.name)
             self.processes.redactor.add_object(uri, path.name)
         try:
-            self.bytes_in += s3.store().download(uri, path, version_id, etag, crc64nvme).size
+            stored = s3.store().download(uri, path, version_id, etag, crc64nvme)
         except s3.ReplacedError:
             if uri.parent == self.args.results:
                 raise  # an output of an earlier step, not a file of a user
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
+        self.bytes_in += stored.size
+        if stored.checksum is None:
+            self.unverified.add(path)
         for companion in companions:
             self.bytes_in += s3.store().download(uri.companion(companion), companion_path(path, companion)).size
         return path
