@@ -9,7 +9,6 @@ from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import arguments, calling, snpeff
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
-from seqdrop.storage import s3
 
 # What snpEff writes into ANN where genes or genome do not fit, so that the effect is likely to be wrong.
 DOUBTFUL = ("ERROR_", "WARNING_REF_DOES_NOT_MATCH_GENOME", "WARNING_TRANSCRIPT_MULTIPLE_STOP_CODONS")
@@ -25,9 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         vcf = split_alleles(work, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
-        has_genes = bool(s3.store().find(database))
+        has_genes = work.has_reference_file(database)
         if has_genes:
-            annotate(work, work.fetch(database), vcf, annotated)
+            annotate(work, work.fetch_reference_file(database), vcf, annotated)
         else:
             copy_unannotated(work, vcf, annotated)
         work.version("bcftools")

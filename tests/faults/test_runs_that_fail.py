@@ -48,7 +48,7 @@ def test_invalid_reads_are_reported_and_not_retried(
 ) -> None:
     row = run_pair(stack, write_damaged(sample, tmp_path, how), f"BAD{how.upper()}")
     assert (row["status"], row["class"], row["step"]) == ("FAILED", f"BAD_INPUT.{failure_class}", "align")
-    assert keys(stack, row) == {"reads.json", "failures/align.1.1.json"}
+    assert keys(stack, row) == {"reads.json", "reference.json", "failures/align.1.1.json"}
     failure = execution(stack, row)
     assert (failure["status"], failure["error"], failure["cause"].split("\n")[0]) == (
         "FAILED",
@@ -116,7 +116,7 @@ def test_a_stopped_run_leaves_nothing_behind_and_can_be_resumed(stack: Stack, sa
         assert time.monotonic() - start < STOP_TIMEOUT
     assert (row["status"], row["class"]) == ("ABORTED", "STOPPED")
     companions = {"STOPPED.bam.bai", "STOPPED.bam.md5"}  # published before the BAM
-    assert keys(stack, row) == {"reads.json", "failures/align.1.1.json", *companions}
+    assert keys(stack, row) == {"reads.json", "reference.json", "failures/align.1.1.json", *companions}
     assert fetch_json(stack, row, "failures/align.1.1.json")["class"] == "STOPPED"
     resume(stack, row)
     row = wait_for_row(stack, "STOPPED")

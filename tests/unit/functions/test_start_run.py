@@ -21,6 +21,7 @@ from support.function_aws import (
     NORMAL_PRIORITY,
     REFERENCES,
     RESULTS,
+    SOURCES,
     Deployed,
     allowed_actions,
     collect_logs,
@@ -488,6 +489,32 @@ def test_intervals_that_do_not_fit_the_reference_are_refused(
     outcome = outcome_of(start_run.call(one))
     assert (outcome["failure_class"], aws.executions()) == ("BAD_INPUT.INTERVALS", [])
     assert outcome["reason"] == f"{reason}. Correct s3://{REFERENCES}/demo/exome.bed"
+
+
+def test_the_plan_and_the_folder_of_a_run_have_the_pins_of_its_reference(aws: Deployed, start_run: Any) -> None:
+    for name in ("genome.fa", "genome.fa.fai"):
+        aws.s3.put_object(Bucket=REFERENCES, Key=f"demo/{name}", Body=name.encode())
+    files = {name: s3.store().head(S3Uri(REFERENCES, f"demo/{name}")).pin() for name in ("genome.fa", "genome.fa.fai")}
+    one, two = upload_pair(aws)
+    run = outcome_of(start_run.call(one))["run"]
+    plan, pins = plan_of(aws, run), json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json"))
+    assert (plan["sources"], plan["fingerprint"]) == (SOURCES, FINGERPRINT)
+    assert (plan["aligner"], plan["caller"]) == ("bwa_mem3", "bcftools")
+    assert pins == {**json.loads(aws.text(REFERENCES, "demo/reference.json")), "files": files}
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/genome.fa", Body=b"replaced during the run")
+    assert outcome_of(start_run.call(two))["run"] == run
+    assert json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json")) == pins
+
+
+def test_the_regions_are_hashed_once_for_each_event(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed, checksum = [], bed.checksum
+    monkeypatch.setattr(bed, "checksum", lambda regions: hashed.append(regions) or checksum(regions))
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=BED)
+    one, _ = upload_pair(aws, intervals="exome.bed")
+    assert outcome_of(start_run.call(one))["outcome"] == "started"
+    assert hashed == [BED]
 
 
 def test_intervals_replaced_under_their_name_give_another_run(aws: Deployed, start_run: Any) -> None:

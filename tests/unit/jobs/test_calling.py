@@ -149,14 +149,14 @@ def test_the_pieces_do_not_depend_on_the_number_of_cores(work: Workspace, vcpus:
 @pytest.mark.parametrize(("summary", "ploidy"), [({}, 2), ({"ploidy": 1}, 1), ({"ploidy": 2}, 2)])
 def test_the_ploidy_is_that_of_the_reference(work: Workspace, summary: dict[str, int], ploidy: int) -> None:
     s3.store().write_json(work.args.intervals.parent / "reference.json", summary)
-    work.args.reference = work.args.intervals.parent / "genome.fa"
+    work.args.reference, work.args.results = (work.args.intervals.parent / name for name in ("genome.fa", "run"))
     assert calling.fetch_ploidy(work) == ploidy
 
 
 @pytest.mark.parametrize("ploidy", [0, 4, "x", None])
 def test_a_ploidy_that_no_caller_knows_is_refused(work: Workspace, ploidy: object) -> None:
     s3.store().write_json(work.args.intervals.parent / "reference.json", {"ploidy": ploidy})
-    work.args.reference = work.args.intervals.parent / "genome.fa"
+    work.args.reference, work.args.results = (work.args.intervals.parent / name for name in ("genome.fa", "run"))
     with pytest.raises(BadInputError, match=f"the reference has ploidy {ploidy}: the callers know 1 and 2"):
         calling.fetch_ploidy(work)
 

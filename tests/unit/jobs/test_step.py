@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from moto.s3.models import s3_backends
+from seqdrop import __version__
 from seqdrop.failure import advice
 from support.function_aws import ACCOUNT, RESULTS
 from support.job_runs import FOLDER, JOB_ID, PATIENCE, PUBLISH, Batch
@@ -27,9 +28,11 @@ def test_a_step_writes_its_outputs_and_then_its_receipt(batch: Batch) -> None:
         "step": "align",
         "attempt": "1",
         "job_id": JOB_ID,
-        "image": "bwa:0.1.0",
+        "seqdrop": __version__,
+        "image": "",  # a process
         "image_digest": "",
         "tools": {"bwa": "0.7.17"},
+        "commands": [],
         "started": receipt["started"],
         "seconds": receipt["seconds"],
         "vcpus": 2,

@@ -18,7 +18,6 @@ from seqdrop.fastq.records import Batch
 from seqdrop.jobs import arguments, bam_counts
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions, write_md5
-from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -80,7 +79,7 @@ def warn_of_unverified(work: Workspace, fastq: Path) -> None:
 
 def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
     """Return the SAM header of unsorted reads, with the contigs from reference.json."""
-    contigs = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)["contigs"]
+    contigs = work.reference["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
     lines += [lane.rg_line for lane in lanes]

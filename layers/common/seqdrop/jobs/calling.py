@@ -15,8 +15,7 @@ from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions
 from seqdrop.plan import bed
 from seqdrop.plan.bed import Interval
-from seqdrop.plan.names import INTERVALS, REFERENCE_JSON
-from seqdrop.storage import s3
+from seqdrop.plan.names import INTERVALS
 
 INTERFACE = ("sample", "reference", "intervals", "bam", "vcf", "gvcf")
 # The empty block at the end of every BGZF file (SAM specification, 4.1.2): without it the file is truncated.
@@ -146,7 +145,7 @@ def read_bed(bed: Path) -> list[Interval]:
 
 def fetch_ploidy(work: Workspace) -> int:
     """Return the ploidy of the reference, which is 2 unless reference.json has another; raise BadInputError."""
-    ploidy = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON).get(PLOIDY, 2)
+    ploidy = work.reference.get(PLOIDY, 2)
     if ploidy not in range(1, MAX_PLOIDY + 1):
         raise BadInputError("REFERENCE", f"the reference has ploidy {ploidy}: the callers know 1 and 2")
     return int(ploidy)

@@ -47,6 +47,8 @@ ARCHIVES = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"} 
 # Error codes that mean that bytes or parts were damaged: the whole transfer can be repeated.
 DAMAGED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody", "InvalidPart",
            "NoSuchUpload", "PreconditionFailed", "412", "InvalidRange", "416"}  # fmt: skip
+# Error codes of a write that another one came before, or at the same time.
+EXISTS = {"PreconditionFailed", "ConditionalRequestConflict"}
 # Error codes of temporary refusals.
 TEMPORARY = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted",
              "Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"}  # fmt: skip
@@ -262,6 +264,17 @@ class Store:
         text = (json.dumps(value, indent=2) + "\n").encode()
         tags: dict[str, Any] = {"Tagging": tagging} if tagging else {}
         self.client.put_object(Bucket=uri.bucket, Key=uri.key, Body=text, ContentType="application/json", **tags)
+
+    def write_json_once(self, uri: S3Uri, value: Any) -> None:
+        """Write a value as indented JSON unless there is an object already, of this caller or of another one."""
+        text = (json.dumps(value, indent=2) + "\n").encode()
+        try:
+            self.client.put_object(
+                Bucket=uri.bucket, Key=uri.key, Body=text, ContentType="application/json", IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in EXISTS:
+                raise
 
     def list_names(self, folder: S3Uri) -> list[str]:
         """Return the keys below a folder, relative to it."""
