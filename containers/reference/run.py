@@ -44,7 +44,7 @@ STACK_LINE = re.compile(r"\s*(at |\.\.\. \d+ more)")  # of Java
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a reference for one aligner."""
-    args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
+    args = arguments.parse(argv, __doc__, "fasta", "genes", "sources", "aligner", "reference")
     with step("prepare", args) as work:
         ploidy = arguments.parse_options(args.args, "reference").ploidy or DIPLOID
         if args.aligner not in INDEXES:
@@ -101,11 +101,13 @@ def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 
 def fetch(work: Workspace, kind: str, uri: S3Uri, sources: dict[str, Any]) -> Path:
-    """Download the current version of a file of a user, and record the version and its checksum in `sources`."""
-    stored = s3.store().head(uri)
-    sources[kind] = {**stored.pin(), "crc64nvme": stored.crc64nvme}
-    name = local_name(kind, uri)
-    return work.fetch(uri, name=name, version_id=stored.version_id, etag=stored.etag, crc64nvme=stored.crc64nvme)
+    """Download the pinned version of a file of a user, and record the version and its checksum in `sources`.
+
+    A preparation that was written by hand may have no pins: it reads the present version.
+    """
+    sources[kind] = work.args.sources.get(kind) or s3.store().head(uri).source()
+    pin = {word: str(sources[kind].get(word, "")) for word in ("version_id", "etag", "crc64nvme")}
+    return work.fetch(uri, name=local_name(kind, uri), **pin)
 
 
 def read_genome(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Genome:

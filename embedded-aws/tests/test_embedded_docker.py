@@ -93,9 +93,10 @@ def test_a_container_reaches_the_embedded_aws(aws: Server) -> None:
 def test_a_container_finds_its_image_where_the_agent_of_ecs_has_it(aws: Server, engine: Any) -> None:
     script = """
     url=${ECS_CONTAINER_METADATA_URI_V4#http://}; at=${url%%/*}; exec 3<>/dev/tcp/${at%:*}/${at#*:}
-    printf "GET /${url#*/} HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n" >&3; cat <&3
+    printf "GET /${url#*/} HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n" >&3; cat <&3; echo
     """
-    metadata = json.loads(aws.lines(aws.run(script))[-1])
+    [answer] = [line for line in aws.lines(aws.run(script)) if line.startswith("{")]
+    metadata = json.loads(answer)
     assert (metadata["Image"], metadata["ImageID"]) == (IMAGE, engine.images.get(IMAGE).id)
     assert requests.get(f"{aws.state['endpoint']}/_ecs/v4/other", timeout=PATIENCE).status_code == 404
 

@@ -202,7 +202,16 @@ def has_own_options(tool: Tool) -> bool:
     def step(*_: Any, **__: Any) -> Iterator[Any]:
         yield MagicMock()
 
-    values = {"vcpus": "1", "memory": "1", "args": "[]", "run": "r", "attempt": "1", "aligner": "bwa", "sample": "S"}
+    values = {
+        "vcpus": "1",
+        "memory": "1",
+        "args": "[]",
+        "run": "r",
+        "attempt": "1",
+        "aligner": "bwa",
+        "sample": "S",
+        "sources": "{}",
+    }
     words = [text for flag in flags_of(tool) for text in (flag, values.get(flag[2:], "s3://bucket/S/r/S.x"))]
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OptionsSeenError):
         patch.setattr(wrapper, "step", step)

@@ -102,10 +102,14 @@ def test_the_complete_input_of_a_preparation() -> None:
         "run": "r",
         "fasta": "s3://refs/in/hg.fa",
         "genes": "s3://refs/in/hg.gtf",
+        "sources": "{}",
         "reference": "s3://refs/hg/genome.fa",
         "results": "s3://refs/hg/preparation/r",
         "args": "[]",
     }
+    sources = {"fasta": {"version_id": "v", "etag": "e"}}
+    pinned = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs", sources=sources)
+    assert pinned == {**preparation, "sources": '{"fasta":{"etag":"e","version_id":"v"}}'}
     haploid = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs", args=["--ploidy", "1"])
     assert haploid == {**preparation, "args": '["--ploidy","1"]'}
     assert layout.preparation("r", "hg", fasta, None, reference_bucket="refs") == {**preparation, "genes": "none"}

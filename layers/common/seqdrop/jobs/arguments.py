@@ -24,7 +24,13 @@ def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> a
     """
     parser = argparse.ArgumentParser(description=description)
     types: dict[str, Any] = {"vcpus": int, "memory": int, "args": parse_json_list, "attempt": str, "run": str}
-    types |= {"sample": str, "aligner": str, "intervals": optional_uri, "genes": optional_uri}
+    types |= {
+        "sample": str,
+        "aligner": str,
+        "sources": parse_json_object,
+        "intervals": optional_uri,
+        "genes": optional_uri,
+    }
     for name in (*names, "results", *COMMON):
         parser.add_argument(f"--{name}", required=True, type=types.get(name, addresses))
     # A wrong job definition ends with 2, the exit code of argparse; a wrong plan ends with 64 (`step`).
@@ -44,6 +50,14 @@ def addresses(text: str) -> S3Uri | list[S3Uri]:
 def optional_uri(text: str) -> S3Uri | None:
     """Parse an S3 address; return None for `all` (intervals) and `none` (genes)."""
     return None if text in {WHOLE_GENOME, "none"} else S3Uri.parse(text)
+
+
+def parse_json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object of JSON objects; raise ValueError."""
+    value = json.loads(text)
+    if not isinstance(value, dict) or not all(isinstance(inner, dict) for inner in value.values()):
+        raise ValueError("not a JSON object of JSON objects")
+    return value
 
 
 def parse_json_list(text: str) -> Any:

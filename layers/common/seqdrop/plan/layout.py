@@ -136,14 +136,26 @@ def _size(step: steps.Step, sizes: Sizes) -> Mapping[str, str]:
 
 
 def preparation(
-    run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str, args: Sequence[str] = ()
+    run: str,
+    name: str,
+    fasta: S3Uri,
+    genes: S3Uri | None,
+    *,
+    reference_bucket: str,
+    sources: Mapping[str, Mapping[str, Any]] | None = None,
+    args: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the input of prepare_reference; the state machine adds nothing but its own sizes."""
+    """Return the input of prepare_reference; the state machine adds nothing but its own sizes.
+
+    `sources` has the version and the checksum of `fasta` and of `genes`: they can be replaced before the job
+    reads them.
+    """
     return {
         "version": VERSION,
         "run": run,
         "fasta": str(fasta),
         "genes": str(genes) if genes else NO_GENES,
+        "sources": canonical(sources or {}),
         "reference": str(reference_uri(reference_bucket, name)),
         "results": str(S3Uri(reference_bucket, f"{name}/preparation/{run}")),
         "args": canonical(list(args)),

@@ -126,7 +126,7 @@ PREPARE = Step(
             ("bwa", "samtools", "java", SNPEFF_JAR), ("bwa", "samtools", "libsnpeff-java", "default-jre-headless"),
         ),
     ),
-    reads=("fasta", "genes", "aligner", "reference"),
+    reads=("fasta", "genes", "sources", "aligner", "reference"),
 )  # fmt: skip
 
 

@@ -90,6 +90,10 @@ class StoredObject:
         """Return the version as reads.json and receipts have it."""
         return {"uri": str(self.uri), "version_id": self.version_id, "etag": self.etag, "size": self.size}
 
+    def source(self) -> dict[str, Any]:
+        """Return the version as reference.json has it: with the checksum of the whole object, "" where S3 has none."""
+        return {**self.pin(), "crc64nvme": self.crc64nvme}
+
 
 @cache
 def store() -> Store:
