@@ -187,7 +187,7 @@ def test_the_message_of_a_failed_run() -> None:
             "Class: TIMEOUT",
             "What to do: Check the job's log; if the job was still working, raise its limit in the template, then run"
             " `seqdrop resume RUN`.",
-            f"More: seqdrop why {RUN}",
+            "More: `seqdrop why RUN`",
         ],
     )
 

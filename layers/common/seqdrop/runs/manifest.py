@@ -141,7 +141,7 @@ def message(
         earlier = folder.has(layout.manifest_uri(S3Uri.parse(plan["results"])))
         has = "no new results; the earlier ones remain" if earlier else "no results"
         first = f"Sample {plan['sample']} has {has}: {explanation[0]}"
-        return subject, [first, *explanation[1:], f"More: seqdrop why {run}"]
+        return subject, [first, *explanation[1:], "More: `seqdrop why RUN`"]
     missing = [f"One step is missing ({ending.step}): {explanation[0]}", *explanation[1:]] if explanation else []
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]

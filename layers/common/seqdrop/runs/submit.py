@@ -14,7 +14,7 @@ from seqdrop.plan import fastq_names, layout
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import REFERENCE_JSON, printable
-from seqdrop.runs import executions, notify, pairing, reference, table
+from seqdrop.runs import commands, executions, notify, pairing, reference, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
@@ -56,7 +56,7 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
             return ignore_copy(sample, run, first, pairs)
         return start(run, sample, pairing.checked_entries(sample, entries), choices, pinned, content)
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
-        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error)
+        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, str(pairs[0].fastq_1.uri))
 
 
 def pin_reference(choices: Choices) -> PinnedReference:
@@ -232,14 +232,18 @@ def tools() -> dict[str, str]:
     return {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
 
 
-def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Result:
-    """Write a row and send a message about a run that cannot start: its owner does not read logs."""
+def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: str = "") -> Result:
+    """Write a row and send a message about a run that cannot start: its owner does not read logs.
+
+    `upload` is the address of one of its FASTQs, for `seqdrop resume`; "" if only other files can start it.
+    """
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
-    what_to_do = getattr(error, "what_to_do", "") or advice.get(failure_class)
-    if table.create_refused(row_of(sample, run, choices), failure_class, str(error), what_to_do):
+    what_to_do = commands.complete(getattr(error, "what_to_do", "") or advice.get(failure_class), run)
+    row = {**row_of(sample, run, choices), **({"upload": upload} if upload else {})}
+    if table.create_refused(row, failure_class, str(error), what_to_do):
         lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", what_to_do]
         try:
-            notify.send(run, f"seqdrop run {run}: not started", [*lines, f"More: seqdrop why {run}"])
+            notify.send(run, f"seqdrop run {run}: not started", [*lines, "More: `seqdrop why RUN`"])
         except Exception:
             table.release_notification(run)
             raise
