@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 from seqdrop.log import logger
-from seqdrop.plan import steps
+from seqdrop.plan import options, steps
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
@@ -51,7 +51,7 @@ class Executor(StrEnum):
 def tool_options() -> str:
     """Return the options that `--args` accepts, by step and tool."""
     tools = [(step.name, tool) for step in steps.STEPS for tool in step.tools if tool.options]
-    return "\n\n".join(f"{step} ({tool.name}): {' '.join(tool.options)}" for step, tool in tools)
+    return "\n\n".join(f"{step} ({tool.name}): {options.describe(tool.options)}" for step, tool in tools)
 
 
 def check_value(value: str | None) -> str | None:
@@ -90,12 +90,18 @@ def up_command(
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded AWS and deploy the pipeline to it."""
-    server = embedded.start(port, executor, parameter or (), ["--inject", str(inject.resolve())] if inject else ())
+    server = embedded.running()
+    was_up = server is not None
+    if server:
+        embedded.check_same(server, executor, parameter or (), port, inject)
+    else:
+        options = ["--inject", str(inject.resolve())] if inject else ()
+        server = embedded.start(port, executor, parameter or (), options)
     if as_json:
         say_json({**asdict(server), "stack": embedded.NAME})
         return
     how = "in Docker" if server.executor == "docker" else "as processes of this machine"
-    say(f"The embedded AWS is up at {server.endpoint}; jobs run {how}.", style="green")
+    say(f"The embedded AWS {'was already' if was_up else 'is'} up at {server.endpoint}; jobs run {how}.", style="green")
     for name, value in server.outputs.items():
         say(f"  {name:<30} {value}")
     say("Prepare a genome with `seqdrop reference`, then upload FASTQs with `seqdrop run` or any S3 client:")
@@ -296,10 +302,12 @@ def _open_or_start(
     name: str | None, region: str | None, executor: Executor, parameters: list[str] | None, *, needs_reference: bool
 ) -> Iterator[Stack]:
     """Open a stack; with no stack and no embedded AWS up, start an embedded AWS for this command."""
-    if name or embedded.running():
-        if parameters or executor is not Executor.auto:
-            place = f"--stack {name}" if name else "an embedded AWS that is up (`seqdrop down` stops it)"
-            raise CliError(f"--parameter and --executor cannot change {place}: leave them out.")
+    if name and (parameters or executor != Executor.auto):
+        raise CliError("--parameter and --executor are for the embedded AWS: `sam deploy` changes a deployed stack.")
+    server = embedded.running()
+    if server and not name:
+        embedded.check_same(server, executor, parameters or ())
+    if name or server:
         yield open_stack(name, region)
         return
     if needs_reference:
@@ -307,8 +315,8 @@ def _open_or_start(
             "No embedded AWS is up, and a new one has no reference: give --reference GENOME.fa [--genes GENES.gtf], "
             "or run `seqdrop up` and `seqdrop reference` first."
         )
-    with embedded.temporary(parameters or (), executor) as server:
-        yield local(server, is_temporary=True)
+    with embedded.temporary(parameters or (), executor) as started:
+        yield local(started, is_temporary=True)
 
 
 def _check_tools(stack: Stack) -> None:

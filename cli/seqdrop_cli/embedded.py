@@ -31,6 +31,7 @@ class Embedded:
     region: str
     executor: str
     executor_reason: str
+    parameters: dict[str, Any]  # name -> text, or a list of texts
     outputs: dict[str, str]
     skipped: list[Any]
 
@@ -41,6 +42,7 @@ class Embedded:
             state = json.loads(path.read_text())
         except (FileNotFoundError, ValueError):
             return None
+        state.setdefault("parameters", {})  # absent in the file of an older version
         return cls(**{field.name: state.get(field.name) for field in fields(cls)})
 
 
@@ -53,6 +55,36 @@ def running() -> Embedded | None:
     """Return the embedded AWS of this checkout if its process is alive."""
     embedded = Embedded.read(state_file())
     return embedded if embedded and _is_alive(embedded.pid) else None
+
+
+def check_same(
+    server: Embedded, executor: str, parameters: Sequence[str], port: int = 0, inject: Path | None = None
+) -> None:
+    """Raise CliError if a command asks for something else than the embedded AWS that is up has."""
+    how = "in Docker" if server.executor == "docker" else "as processes"
+    if executor not in {"auto", server.executor}:
+        raise _differs(f"runs jobs {how} ({server.executor_reason})", f"--executor {executor}")
+    for text in parameters:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise CliError(f"--parameter {text!r}: expected K=V.")
+        if name not in server.parameters:
+            raise CliError(f"--parameter {text}: the template has no parameter {name}.")
+        current = server.parameters[name]
+        current = ",".join(current) if isinstance(current, list) else str(current)
+        if value != current:
+            raise _differs(f"has {name}={current}", f"--parameter {text}")
+    if port and not server.endpoint.endswith(f":{port}"):
+        raise _differs(f"is at {server.endpoint}", f"--port {port}")
+    if inject:
+        raise _differs("reads its faults at its start", f"--inject {inject}")
+
+
+def _differs(current: str, asked: str) -> CliError:
+    return CliError(
+        f"The embedded AWS that is up {current}, not {asked}: leave out this option, or run `seqdrop down`, which "
+        "deletes everything in it, and then the same command again."
+    )
 
 
 def start(

@@ -136,7 +136,10 @@ def _start(
     stack: Stack, run: str, name: str, fasta: StoredObject, genes: StoredObject | None, args: Sequence[str]
 ) -> None:
     bucket = stack["ReferenceBucket"]
-    plan = layout.preparation(run, name, fasta.uri, genes.uri if genes else None, reference_bucket=bucket, args=args)
+    sources = {kind: stored.source() for kind, stored in (("fasta", fasta), ("genes", genes)) if stored}
+    plan = layout.preparation(
+        run, name, fasta.uri, genes.uri if genes else None, reference_bucket=bucket, sources=sources, args=args
+    )
     state_machine = stack["PrepareReferenceAlias"]
     stack.stepfunctions.start_execution(stateMachineArn=state_machine, name=run, input=json.dumps(plan))
 

@@ -16,12 +16,15 @@ def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
     """Resume a run and, unless `detach`, follow it to its end; raise CliError if it fails again."""
     run_id = str(row["run"])
     try:
-        execution = _request_resume(stack, run_id)
+        started, execution = _request_resume(stack, run_id)
     except KeyboardInterrupt:
         raise CliError(
             f"Interrupted: `seqdrop status {run_id}{stack.option}` shows whether the run was resumed.", INTERRUPTED_EXIT
         ) from None
-    say(f"Run {run_id} of {row.get('sample', '?')} is resumed; steps that are done are not repeated.")
+    if started != run_id:
+        say(f"Run {run_id} is started as run {started}: what it reads has changed since it was refused.")
+    say(f"Run {started} of {row.get('sample', '?')} is resumed; steps that are done are not repeated.")
+    run_id = started
     if detach:
         say(f"`seqdrop status {run_id}{stack.option}` shows it.")
         return
@@ -31,8 +34,11 @@ def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
         why.explain(stack, row)
 
 
-def _request_resume(stack: Stack, run_id: str) -> str:
-    """Ask start_run to resume a run: only this function starts executions. Return the ARN; raise CliError."""
+def _request_resume(stack: Stack, run_id: str) -> tuple[str, str]:
+    """Ask start_run to resume a run: only this function starts executions. Return run and ARN; raise CliError.
+
+    A run that was refused, and reads something else now, is started under another id.
+    """
     answer = stack.functions.invoke(FunctionName=stack["StartRunFunction"], Payload=json.dumps({"resume": run_id}))
     payload = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
@@ -40,4 +46,4 @@ def _request_resume(stack: Stack, run_id: str) -> str:
     [outcome] = payload["outcomes"]
     if outcome["outcome"] != "resumed":
         raise CliError(f"Run {run_id} cannot be resumed: {outcome['reason']}.")
-    return str(outcome["execution"])
+    return str(outcome["run"]), str(outcome["execution"])

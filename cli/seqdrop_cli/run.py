@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.plan import steps
-from seqdrop.plan.choices import Choices
+from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.runs import executions
 from seqdrop.runs.table import IGNORED, RUNNING, Row
 from seqdrop.text import count_warnings
@@ -60,6 +60,7 @@ class RunResult:
 
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
+    check_options(stack, request)
     name = _prepared_reference(stack, request)
     bed_name, regions = intervals.resolve(stack, request.intervals, name)
     run_id = _upload(stack, replace(request, intervals=bed_name), name, regions)
@@ -67,6 +68,14 @@ def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
         row = wait_for_start(stack, run_id)
     row, states = follow_run(stack, run_id, run_table.execution_of(row))
     return RunResult(row, states, _download(stack, request, row))
+
+
+def check_options(stack: Stack, request: RunRequest) -> None:
+    """Raise CliError unless the tools of the stack allow the options, before anything is uploaded."""
+    try:
+        request.choices.check_options({name: stack[name] for name in ("Aligner", "Caller")})
+    except ChoiceError as error:
+        raise CliError(f"--args: {error}.") from None
 
 
 def follow_run(stack: Stack, run_id: str, execution: str) -> tuple[Row, list[StepState]]:

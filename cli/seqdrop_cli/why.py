@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
 from seqdrop.storage.s3 import MissingError
@@ -105,7 +106,8 @@ def _show_failure(stack: Stack, row: Mapping[str, Any]) -> None:
     if row.get("execution"):
         say(f"\nComplete logs: seqdrop logs {row['run']}{f' {step}' if step else ''}{stack.option}")
     elif row.get("status") == "FAILED" and row.get("run"):
-        say("\nNo job was started.")
+        again = f" It was started as run {row['restarted']}." if "restarted" in row else ""
+        say(f"\nNo job was started.{again}")
 
 
 def _show_verdict(stack: Stack, row: Mapping[str, Any]) -> str:
@@ -138,9 +140,9 @@ def _show_last_lines(row: Mapping[str, Any], last: Failure | None, step: str, fa
     _show_lines("\nEarlier failure:", [last.line] if last else ())
 
 
-def _with_run(advice: str, stack: Stack, row: Mapping[str, Any]) -> str:
+def _with_run(text: str, stack: Stack, row: Mapping[str, Any]) -> str:
     """Complete the commands in an advice, so that they can be copied."""
-    return advice.replace(" RUN`", f" {row['run']}{stack.option}`")
+    return advice.complete(text, str(row.get("run", "RUN")), "" if stack.is_embedded else stack.name)
 
 
 def _show_lines(heading: str, lines: Sequence[Any], indent: str = "  ") -> None:

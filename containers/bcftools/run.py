@@ -14,7 +14,7 @@ from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan.bed import Interval
-from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
+from seqdrop.plan.names import DIPLOID
 
 # Reads at a position, to limit memory. mpileup ignores further reads that begin there: with a limit below the depth of
 # amplicons, those of the second of two overlapping amplicons, and the variants that only they show.
@@ -31,23 +31,12 @@ MIN_SHARE, ENOUGH_READS = 0.2, 20
 # the true calls have two reads.
 MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
 
-# Options of a run. The minima are Phred: mapping quality, base quality, quality of a call. The share is of reads, the
-# depth a share of the typical depth of the run.
-OPTIONS = {
-    "ploidy": arguments.integer(1, MAX_PLOIDY),
-    "min_mq": arguments.integer(0, 254),
-    "min_bq": arguments.integer(0, 93),
-    "min_quality": arguments.number(0, 10_000),
-    "min_share": arguments.number(0, 1),
-    "min_depth": arguments.number(0, 1),
-}
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
     args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
-        options = arguments.parse_options(args.args, **OPTIONS)
+        options = arguments.parse_options(args.args, "bcftools")
         inputs = calling.fetch_inputs(work)
         haploid = calling.fetch_haploid(work, inputs.reference)
         ploidy = ["--ploidy", options.ploidy] if options.ploidy else write_ploidy(work, haploid)

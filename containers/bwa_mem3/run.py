@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Align the reads of a run."""
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
-        options = arguments.parse_options(args.args, "--no-mark-duplicates")
+        options = arguments.parse_options(args.args, "bwa_mem3")
         reference = work.fetch_reference(*bwa_mem3.INDEX)
         lanes = alignment.fetch_lanes(work)
         work.tools["bwa-mem3"] = version("bwa-mem3")

@@ -15,8 +15,6 @@ from seqdrop.jobs.workspace import Workspace
 from containers.isaac import header, lanes, memory
 from containers.isaac.memory import Settings
 
-# Isaac knows no other seed lengths.
-OPTIONS = {"seed_length": arguments.integer(10, 20), "clusters_at_a_time": arguments.integer(1_000, 100_000_000)}
 USAGE = "***"  # around the message about an option
 
 
@@ -24,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Align the reads of a run."""
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
-        options = arguments.parse_options(args.args, "--no-mark-duplicates", **OPTIONS)
+        options = arguments.parse_options(args.args, "isaac")
         seed, clusters = options.seed_length or memory.SEED_LENGTH, options.clusters_at_a_time
         memory.settings(work.memory, work.vcpus, seed, clusters or memory.MIN_CLUSTERS)  # before any download
         reference = work.fetch_reference(".fai")

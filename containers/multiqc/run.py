@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sources = {getattr(args, output).companion(suffix): ending for output, suffix, ending in SOURCES}
     receipts = {layout.receipt_uri(args.results, name): name for name in steps.names() if name != "compose"}
     with step("compose", args, optional=[*sources, *receipts]) as work:
-        arguments.parse_options(args.args)
+        arguments.parse_options(args.args, "multiqc")
         (work / "sources").mkdir()
         for uri, ending in sources.items():
             if uri in work.sources:

@@ -10,20 +10,20 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqdrop.failure.verdict import JobError, UsageError
-from seqdrop.fastq.records import GZIP_MAGIC
+from seqdrop.fastq.gunzip import is_gzip
 from seqdrop.jobs import arguments, bwa_mem3, csq, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.plan import ploidy
 from seqdrop.plan.bed import BedError
-from seqdrop.plan.names import DIPLOID, GENOME, MAX_PLOIDY, REFERENCE_JSON, canonical
+from seqdrop.plan.names import DIPLOID, GENOME, REFERENCE_JSON, canonical
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -45,18 +45,14 @@ GENES = {
     ".gb": ("-genbank", "genes.gbk", genbank.read_genbank),
     ".gbk": ("-genbank", "genes.gbk", genbank.read_genbank),
 }
-OPTIONS: dict[str, Callable[[str], Any]] = {
-    "ploidy": arguments.integer(1, MAX_PLOIDY),
-    "ploidy_regions": ploidy.from_text,  # written by `seqdrop reference --ploidy-file`
-}
 STACK_LINE = re.compile(r"\s*(at |\.\.\. \d+ more)")  # of Java
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a reference for one aligner."""
-    args = arguments.parse(argv, __doc__, "fasta", "genes", "aligner", "reference")
+    args = arguments.parse(argv, __doc__, "fasta", "genes", "sources", "aligner", "reference")
     with step("prepare", args) as work:
-        options = arguments.parse_options(args.args, **OPTIONS)
+        options = arguments.parse_options(args.args, "reference")
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
         sources: dict[str, Any] = {}
@@ -118,11 +114,13 @@ def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 
 def fetch(work: Workspace, kind: str, uri: S3Uri, sources: dict[str, Any]) -> Path:
-    """Download the current version of a file of a user, and record the version and its checksum in `sources`."""
-    stored = s3.store().head(uri)
-    sources[kind] = {**stored.pin(), "crc64nvme": stored.crc64nvme}
-    name = local_name(kind, uri)
-    return work.fetch(uri, name=name, version_id=stored.version_id, etag=stored.etag, crc64nvme=stored.crc64nvme)
+    """Download the pinned version of a file of a user, and record the version and its checksum in `sources`.
+
+    A preparation that was written by hand may have no pins: it reads the present version.
+    """
+    sources[kind] = work.args.sources.get(kind) or s3.store().head(uri).source()
+    pin = {word: str(sources[kind].get(word, "")) for word in ("version_id", "etag", "crc64nvme")}
+    return work.fetch(uri, name=local_name(kind, uri), **pin)
 
 
 def read_genome(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Genome:
@@ -227,12 +225,6 @@ def decompress(source: Path, target: Path) -> None:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise refused(f"{source.name} is truncated or damaged: {error}. Copy it again") from None
     source.unlink()
-
-
-def is_gzip(path: Path) -> bool:
-    """Return whether a file begins as gzip does, whatever its name is."""
-    with path.open("rb") as file:
-        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...]:

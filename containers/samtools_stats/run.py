@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Collect the statistics of a run."""
     args = arguments.parse(argv, __doc__, "reference", "intervals", "bam", "stats")
     with step("collect", args) as work:
-        arguments.parse_options(args.args)
+        arguments.parse_options(args.args, "samtools_stats")
         reference = work.fetch_reference(".fai")
         bam = work.fetch(args.bam, ".bai", name="sorted.bam")
         stats = work / "stats.txt"

@@ -10,7 +10,6 @@ from seqdrop.jobs import arguments, calling, csq, snpeff
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
-from seqdrop.storage import s3
 
 # What snpEff writes into ANN where genes or genome do not fit, so that the effect is likely to be wrong.
 DOUBTFUL = ("ERROR_", "WARNING_REF_DOES_NOT_MATCH_GENOME", "WARNING_TRANSCRIPT_MULTIPLE_STOP_CODONS")
@@ -22,17 +21,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Annotate the variants of a run."""
     args = arguments.parse(argv, __doc__, "reference", "vcf", "annotated_vcf")
     with step("annotate", args) as work:
-        arguments.parse_options(args.args)
+        arguments.parse_options(args.args, "snpeff")
         reference = work.fetch_reference(".fai")
         vcf = split_alleles(work, reference, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
         work.version("bcftools")
         alleles = calling.verify_vcf(work, vcf)
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
-        has_genes = bool(s3.store().find(database))
+        has_genes = work.has_reference_file(database)
         if has_genes:
             with_haplotypes = add_haplotype_effects(work, reference, vcf, alleles)
-            annotate(work, work.fetch(database), with_haplotypes, annotated)
+            annotate(work, work.fetch_reference_file(database), with_haplotypes, annotated)
         else:
             copy_unannotated(work, vcf, annotated)
         work.counts["alleles"] = calling.verify_vcf(work, annotated)
@@ -53,10 +52,10 @@ def split_alleles(work: Workspace, reference: Path, vcf: Path) -> Path:
 def add_haplotype_effects(work: Workspace, reference: Path, vcf: Path, alleles: int) -> Path:
     """Return a VCF with BCSQ; the same one, with a warning or a line in its header, if BCSQ cannot be had."""
     genes = work.args.reference.companion(csq.GENES)
-    if not s3.store().find(genes):
+    if not work.has_reference_file(genes):
         return add_header(work, vcf, "##seqdrop_haplotype_effects=none, the reference has no genes in the form of csq")
     with_effects = work / "haplotypes.vcf.gz"
-    command = csq.command(reference, work.fetch(genes), vcf, with_effects)
+    command = csq.command(reference, work.fetch_reference_file(genes), vcf, with_effects)
     reason = failure_of_csq(work, command, with_effects, alleles)
     if not reason:
         return with_effects

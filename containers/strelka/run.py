@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
     args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
     with step("call", args) as work:
-        options = arguments.parse_options(args.args, "--exome")
+        options = arguments.parse_options(args.args, "strelka")
         inputs = calling.fetch_inputs(work)
         work.version("configureStrelkaGermlineWorkflow.py")
         exome: Command = ["--exome"] if options.exome else []

@@ -99,6 +99,7 @@ def describe(server: Server, stack: Stack, selection: Selection, outputs: dict[s
         "stack": stack.name,
         "executor": selection.name,
         "executor_reason": selection.reason,
+        "parameters": stack.parameters,
         "outputs": outputs,
         "skipped": stack.skipped,
     }

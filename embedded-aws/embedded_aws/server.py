@@ -11,6 +11,7 @@ from moto.core.config import default_user_config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from .container_metadata import ContainerMetadata
 from .faults import FaultInjector
 from .faults.calls import FaultyCalls
 from .stack_record import StackRecord
@@ -31,7 +32,7 @@ class Server:
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own clients read it
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
         self.record = StackRecord(DomainDispatcherApplication(create_backend_app))
-        self._application = FaultyCalls(self.record, injector)
+        self._application = ContainerMetadata(FaultyCalls(self.record, injector))
         self._servers: list[BaseWSGIServer] = []
         if not self.listen("127.0.0.1"):
             raise PortInUseError(f"port {self.port} of 127.0.0.1 is taken by another program")

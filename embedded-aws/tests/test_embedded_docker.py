@@ -1,5 +1,6 @@
 """The Docker runner: limits, mounts, and the connection of a container to the embedded AWS."""
 
+import json
 import os
 import uuid
 from pathlib import Path
@@ -87,6 +88,17 @@ def test_output_is_in_the_log_while_the_container_runs(aws: Server) -> None:
 def test_a_container_reaches_the_embedded_aws(aws: Server) -> None:
     script = "at=${AWS_ENDPOINT_URL#http://}; exec 3<>/dev/tcp/${at%:*}/${at#*:} && echo connected"
     assert aws.lines(aws.run(script)) == ["connected"]
+
+
+def test_a_container_finds_its_image_where_the_agent_of_ecs_has_it(aws: Server, engine: Any) -> None:
+    script = """
+    url=${ECS_CONTAINER_METADATA_URI_V4#http://}; at=${url%%/*}; exec 3<>/dev/tcp/${at%:*}/${at#*:}
+    printf "GET /${url#*/} HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n" >&3; cat <&3; echo
+    """
+    [answer] = [line for line in aws.lines(aws.run(script)) if line.startswith("{")]
+    metadata = json.loads(answer)
+    assert (metadata["Image"], metadata["ImageID"]) == (IMAGE, engine.images.get(IMAGE).id)
+    assert requests.get(f"{aws.state['endpoint']}/_ecs/v4/other", timeout=PATIENCE).status_code == 404
 
 
 def test_a_volume_is_mounted_at_the_path_of_the_definition(aws: Server) -> None:

@@ -73,6 +73,7 @@ def test_parameters_and_conditions_reach_the_template(start_server: Start, tmp_p
     server = start_server(tmp_path, *more)
     assert server.output("Sentence") == "good day wide world"
     assert server.output("OnlyWide")
+    assert (server.state["parameters"]["Greeting"], server.state["parameters"]["Wide"]) == ("good day", "true")
 
 
 def test_a_second_server_is_refused_in_one_sentence(start_server: Start, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import Verdict
 from seqdrop.log import logger
 from seqdrop.plan import layout
-from seqdrop.runs import diagnosis
+from seqdrop.runs import commands, diagnosis
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -24,6 +24,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     verdict = read_verdict(event, step, BatchCause.parse(event[step]["error"]))
     last_resort = os.environ["LAST_RESORT_QUEUE"], os.environ["WHOLE_INSTANCE_VCPUS"]
     plan = diagnosis.diagnose(event, step, verdict, *last_resort)
+    if "gave_up" in plan[step]:
+        plan[step]["gave_up"] = commands.complete_all(plan[step]["gave_up"], event["run"])
     logger.info("diagnosed", failure_class=plan[step]["failures"][-1]["class"], next=plan["next"])
     return plan
 

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import steps
 from seqdrop.plan.names import MANIFEST
-from seqdrop.runs import executions, manifest, notify, outcome, receipts, table
+from seqdrop.runs import commands, executions, manifest, notify, outcome, receipts, table
 from seqdrop.runs.manifest import Prices, RunRecord
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
@@ -112,7 +112,7 @@ def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[
     row = {"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": plan["results"]}
     table.create(row)
     write(plan["run"], execution, plan["results"], run_record)
-    return run_record.ending.answer()
+    return commands.complete_all(run_record.ending.answer(), plan["run"])
 
 
 def write(run: str, execution: str, results: str, run_record: RunRecord, **expected: str) -> bool:
@@ -122,7 +122,8 @@ def write(run: str, execution: str, results: str, run_record: RunRecord, **expec
     caller with the same ending repeats the rest while the notification is pending.
     """
     ending = run_record.ending
-    if table.close(run, execution, {**run_record.row, "finished": table.now()}, **expected):
+    row = commands.complete_all(run_record.row, run)
+    if table.close(run, execution, {**row, "finished": table.now()}, **expected):
         measure(run, ending, run_record.row)
         logger.info("run recorded", status=ending.status, failure_class=ending.failure_class)  # messages may name files
     elif not table.is_notify_pending(run, execution=execution, status=ending.status):

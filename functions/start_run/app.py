@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import fastq_names
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.runs import pairing, submit
+from seqdrop.runs import executions, pairing, submit, table
 from seqdrop.runs.pairing import Pairing
 from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
@@ -82,17 +82,20 @@ def process_upload(uri: S3Uri, version_id: str) -> Result:
     if name is None:
         reason = fastq_names.ignored_because(uri.key)
         return submit.ignore(uri.bucket, uri.key, reason) if reason else {"outcome": "ignored", "reason": NOT_READS}
-    if not version_id:
-        return {"outcome": "refused", "reason": UNVERSIONED}
-    found = find_pairs(uri.bucket, name)
+    return start_complete(uri.bucket, name) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
+
+
+def start_complete(bucket: str, name: FastqName) -> Result:
+    """Start the run of a FASTQ if all its files have arrived."""
+    found = find_pairs(bucket, name)
     if found.chunks:
-        return submit.refuse_chunks(uri.bucket, name, found.chunks)
+        return submit.refuse_chunks(bucket, name, found.chunks)
     if found.missing:
         return {"outcome": "waiting", "reason": found.missing.reason}
     result = submit.submit(name.sample, found.pairs)
     # The next chunk may have arrived in between, when its event found no run to stop.
-    if name.chunk and result["outcome"] == "started" and (chunks := pairing.find_pairs(uri.bucket, name).chunks):
-        return submit.refuse_chunks(uri.bucket, name, chunks)
+    if name.chunk and result["outcome"] == "started" and (chunks := pairing.find_pairs(bucket, name).chunks):
+        return submit.refuse_chunks(bucket, name, chunks)
     return result
 
 
@@ -108,11 +111,27 @@ def find_pairs(bucket: str, name: FastqName) -> Pairing:
 
 
 def resume(event: dict[str, Any]) -> Result:
-    """Resume the run that `seqdrop resume` names."""
-    result = submit.resume(str(event["resume"]))
+    """Resume the run that `seqdrop resume` names, or start it if it was refused."""
+    run = str(event["resume"])
+    row = table.get(run) or {}
+    result = restart(run, S3Uri.parse(row["upload"])) if "upload" in row else submit.resume(run)
     logger.info(f"run {result['outcome']}", run=result["run"])
     count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
     return result
+
+
+def restart(run: str, upload: S3Uri) -> Result:
+    """Start a run that was refused: its cause may be corrected. Its id changes if what it reads has changed."""
+    name = fastq_names.parse(upload.key)
+    result = start_complete(upload.bucket, name) if name else {"outcome": "ignored", "reason": NOT_READS}
+    if result["outcome"] == "started":
+        if result["run"] != run:
+            table.set_restarted(run, result["run"])
+        return {"outcome": "resumed", "run": result["run"], "execution": executions.arn(result["run"])}
+    if result["outcome"] == "refused" and result["run"] == run:
+        table.update_refused(run, result["failure_class"], result["reason"])
+    reason = result.get("reason") or f"run {result.get('run')} has the same files and choices"
+    return {"outcome": "refused", "run": run, "reason": reason}
 
 
 def count(metric: str) -> None:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 from moto.s3.models import s3_backends
 from support.catalogue import case, more
 from support.function_aws import ACCOUNT, RESULTS
-from support.job_runs import PUBLISH, Batch, Line
+from support.job_runs import FOLDER, PUBLISH, Batch, Line
 
 LARGE = os.urandom(1 << 20) * 12  # three parts
 FETCH = f"work.fetch(S3Uri({RESULTS!r}, 'in.bam'))\n"
+FETCH_LANES = (
+    "from seqdrop.jobs import alignment\nargs.reads = args.results / 'reads.json'\nalignment.fetch_lanes(work)\n"
+)
 PUBLISH_LARGE = "(work / 'aligned.bam').write_bytes(bytes(12 << 20))\nwork.publish(work / 'aligned.bam', 'bam')\n"
 PUBLISH_AND_DIE = PUBLISH + "os.kill(os.getpid(), signal.SIGKILL)\n"
 
 
-def put_large(batch: Batch) -> None:
-    """Store an object of three parts with a checksum of the whole object."""
+def put_large(batch: Batch, algorithm: str = "CRC64NVME", kind: str = "FULL_OBJECT") -> None:
+    """Store an object of three parts with a checksum of the whole object, or of its parts."""
     upload = {"Bucket": RESULTS, "Key": "in.bam"}
-    answer = batch.s3.create_multipart_upload(**upload, ChecksumAlgorithm="CRC64NVME", ChecksumType="FULL_OBJECT")
+    answer = batch.s3.create_multipart_upload(**upload, ChecksumAlgorithm=algorithm, ChecksumType=kind)
     upload["UploadId"] = answer["UploadId"]
     pieces = [LARGE[start : start + (5 << 20)] for start in range(0, len(LARGE), 5 << 20)]
     parts = []
     for number, piece in enumerate(pieces, start=1):
-        part = batch.s3.upload_part(**upload, PartNumber=number, Body=piece, ChecksumAlgorithm="CRC64NVME")
-        parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumCRC64NVME": part["ChecksumCRC64NVME"]})
+        part = batch.s3.upload_part(**upload, PartNumber=number, Body=piece, ChecksumAlgorithm=algorithm)
+        name = f"Checksum{algorithm}"
+        parts.append({"PartNumber": number, "ETag": part["ETag"], name: part[name]})
     batch.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
 
@@ -57,7 +62,8 @@ def test_an_attempt_that_died_before_its_receipt_is_repeated(batch: Batch) -> No
 DAMAGE = case(
     happens="Bytes change or get lost between S3 and a job.",
     see="Nothing. If it happens repeatedly, another attempt of the job.",
-    does="Compares the size and checksum of the whole object, and repeats the transfer.",
+    does="Compares the size, and whichever checksum S3 has: of the whole object, of its parts, or the MD5 in the ETag. "
+    "Repeats the transfer.",
 )
 
 
@@ -78,6 +84,40 @@ def test_a_damaged_transfer_is_repeated_within_the_job(
     line.pattern, line.fault, line.times = what, how, 1
     code, log = batch.run(body)
     assert (code, line.count > 1) == (0, True), log
+
+
+@more
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA256"])
+def test_a_damaged_download_of_an_object_with_a_checksum_of_its_parts_is_repeated(
+    batch: Batch, line: Line, algorithm: str
+) -> None:
+    put_large(batch, algorithm, "COMPOSITE")
+    line.pattern, line.fault, line.times = b"GET .*in.bam", "flip_down", 1
+    code, log = batch.run(FETCH)
+    assert (code, "transfer damaged, repeating it" in log) == (0, True), log
+
+
+@case(
+    happens="A FASTQ that is not gzipped was uploaded in a way that leaves S3 without any checksum of it.",
+    see="`SUCCEEDED, 1 warning`: `UNVERIFIED`.",
+    does="Verifies its format and its size. Nothing shows a changed base.",
+    do="Upload it again, gzipped or with a current client.",
+)
+def test_a_plain_fastq_without_any_checksum_gives_a_warning(batch: Batch) -> None:
+    for mate in (1, 2):
+        key = f"in_R{mate}.fastq"
+        batch.s3.put_object(Bucket=RESULTS, Key=key, Body=b"@r\nA\n+\nI\n", ServerSideEncryption="aws:kms")
+        s3_backends[ACCOUNT]["aws"].buckets[RESULTS].keys[key].checksum_algorithm = None
+    pins = {f"fastq_{mate}": {"uri": f"s3://{RESULTS}/in_R{mate}.fastq"} for mate in (1, 2)}
+    reads = {"sample": "NA12878", "lanes": [{"lane": "", "read_group": "g", **pins}]}
+    batch.s3.put_object(Bucket=RESULTS, Key=f"{FOLDER}/reads.json", Body=json.dumps(reads))
+    code, log = batch.run(FETCH_LANES + PUBLISH)
+    assert code == 0, log
+    warnings = batch.read("jobs/align.json")["warnings"]
+    assert [(warning["warning"], warning["message"][:11]) for warning in warnings] == [
+        ("UNVERIFIED", "in_R1.fastq"),
+        ("UNVERIFIED", "in_R2.fastq"),
+    ]
     assert "jobs/align.json" in batch.written()
 
 

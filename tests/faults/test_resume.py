@@ -98,12 +98,44 @@ def refusal(stack: Stack, row: dict[str, Any]) -> str:
 
 
 @case(
-    happens="`seqdrop resume` is called for a run that was refused before it started.",
-    see="The message that the run was never started.",
-    does="Starts no execution: there is no plan to resume.",
-    do="Correct the cause in the message, then upload the reads again.",
+    happens="The genome of a reference is replaced before a run that reads it is resumed.",
+    see="The results are those of the genome that the run started with.",
+    does="Reads the version of each file of the reference that it pinned when it started.",
+    do="Nothing. To use the present reference, upload the reads again.",
 )
-def test_a_run_that_never_started_is_not_resumed(stack: Stack, sample: Sample) -> None:
-    upload_pair(stack, sample.small_pair, "REFUSED", reference="nowhere")
-    assert "never started" in refusal(stack, wait_for_row(stack, "REFUSED"))
-    wait_for_end(stack, "REFUSED")  # other tests must not receive its message
+def test_a_resumed_run_reads_the_reference_that_it_started_with(
+    stack: Stack, sample: Sample, expected_records: tuple[str, str], tmp_path: Path
+) -> None:
+    denied = {"service": "s3", "operation": "PutObject", "fault": "403", "key": "*/PINNED.vcf.gz", "times": 9}
+    with inject(stack, denied):
+        row = run_pair(stack, sample.small_pair, "PINNED")
+    assert (row["status"], row["step"]) == ("FAILED", "call")
+    genome = {"Bucket": stack["ReferenceBucket"], "Key": f"{row['reference']}/genome.fa"}
+    version = stack.s3.put_object(**genome, Body=b">chr1\nACGT\n")["VersionId"]
+    try:
+        resume(stack, row)
+        row = wait_for_row(stack, "PINNED")
+        assert row["status"] == "SUCCEEDED"
+        assert fetch_records(stack, row, tmp_path) == expected_records
+    finally:
+        stack.s3.delete_object(**genome, VersionId=version)
+
+
+@case(
+    happens="`seqdrop resume` is called for a run that was refused before it started.",
+    see="The run, once its cause (BED, reference, images) is corrected; else the present reason.",
+    does="Starts it: under another id if what it reads has changed since.",
+    do="Correct the cause in the message, then `seqdrop resume RUN`.",
+)
+def test_a_refused_run_starts_after_its_cause_is_corrected(stack: Stack, sample: Sample) -> None:
+    upload_pair(stack, sample.small_pair, "REFUSED", intervals="late.bed")
+    refused = wait_for_end(stack, "REFUSED")
+    assert "late.bed is not beside reference" in refusal(stack, refused)
+    contig = sample.material.fasta.read_text().split(maxsplit=1)[0].removeprefix(">")
+    key, regions = f"{refused['reference']}/late.bed", f"{contig}\t0\t900\n"
+    stack.s3.put_object(Bucket=stack["ReferenceBucket"], Key=key, Body=regions.encode())
+    resume(stack, refused)
+    [row] = [row for row in rows(stack, "REFUSED") if row["run"] != refused["run"]]
+    assert (row["status"], row["sample"]) == ("SUCCEEDED", "REFUSED")
+    assert f"it was started as run {row['run']}" in refusal(stack, refused)
+    assert fetch_json(stack, row, "manifest.json")["intervals_name"] == "late.bed"

@@ -48,7 +48,7 @@ def test_invalid_reads_are_reported_and_not_retried(
 ) -> None:
     row = run_pair(stack, write_damaged(sample, tmp_path, how), f"BAD{how.upper()}")
     assert (row["status"], row["class"], row["step"]) == ("FAILED", f"BAD_INPUT.{failure_class}", "align")
-    assert keys(stack, row) == {"reads.json", "failures/align.1.1.json"}
+    assert keys(stack, row) == {"reads.json", "reference.json", "failures/align.1.1.json"}
     failure = execution(stack, row)
     assert (failure["status"], failure["error"], failure["cause"].split("\n")[0]) == (
         "FAILED",
@@ -57,12 +57,18 @@ def test_invalid_reads_are_reported_and_not_retried(
     )
 
 
-@more
-def test_options_that_a_step_does_not_allow_are_refused(stack: Stack, sample: Sample) -> None:
+@case(
+    happens="A tool does not allow an option in `seqdrop-args`, or its value is missing or outside the limits.",
+    see="`seqdrop run` names the options that the tool allows, before the upload. After an upload with another client: "
+    "`FAILED`, `BAD_INPUT.CHOICES`, with the same message.",
+    does="Starts no job.",
+    do="Correct the options, then upload the reads again.",
+)
+def test_options_that_a_tool_does_not_allow_start_no_job(stack: Stack, sample: Sample) -> None:
     row = run_pair(stack, sample.small_pair, "HOSTILE", args='{"call":["--output","/etc/passwd"]}')
-    assert (row["status"], row["class"], row["step"]) == ("FAILED", "BAD_INPUT.ARGS", "call")
-    assert "--output" in row["message"]
-    assert "manifest.json" not in keys(stack, row)
+    assert (row["status"], row["class"]) == ("FAILED", "BAD_INPUT.CHOICES")
+    assert "bcftools has no option --output; it allows --ploidy N (1 to 2)" in row["message"]
+    assert "execution" not in row
 
 
 @case(
@@ -72,7 +78,9 @@ def test_options_that_a_step_does_not_allow_are_refused(stack: Stack, sample: Sa
     do="Use the results. `seqdrop resume RUN` creates the missing ones.",
 )
 def test_a_run_with_failed_statistics_keeps_the_variants(stack: Stack, sample: Sample) -> None:
-    row = run_pair(stack, sample.small_pair, "NOSTATS", args='{"collect":["--no-such-option"]}')
+    denied = {"service": "s3", "operation": "PutObject", "fault": "403", "key": "*/NOSTATS.stats.txt*", "times": 9}
+    with inject(stack, denied):
+        row = run_pair(stack, sample.small_pair, "NOSTATS")
     assert (row["status"], row["step"]) == ("INCOMPLETE", "collect")
     manifest = fetch_json(stack, row, "manifest.json")
     assert (manifest["complete"], manifest["missing"]) == (False, ["collect"])
@@ -108,7 +116,7 @@ def test_a_stopped_run_leaves_nothing_behind_and_can_be_resumed(stack: Stack, sa
         assert time.monotonic() - start < STOP_TIMEOUT
     assert (row["status"], row["class"]) == ("ABORTED", "STOPPED")
     companions = {"STOPPED.bam.bai", "STOPPED.bam.md5"}  # published before the BAM
-    assert keys(stack, row) == {"reads.json", "failures/align.1.1.json", *companions}
+    assert keys(stack, row) == {"reads.json", "reference.json", "failures/align.1.1.json", *companions}
     assert fetch_json(stack, row, "failures/align.1.1.json")["class"] == "STOPPED"
     resume(stack, row)
     row = wait_for_row(stack, "STOPPED")

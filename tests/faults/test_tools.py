@@ -35,7 +35,7 @@ def arguments(wrapper: str, **changes: str) -> dict[str, str]:
     folder = f"s3://{RESULTS}/{FOLDER}"
     values = {word: f"{folder}/NA12878.{word}" for step in STEPS for word in step.writes}
     values |= {"sample": "NA12878", "reference": f"s3://{RESULTS}/demo/genome.fa", "reads": f"{folder}/reads.json"}
-    values |= {"intervals": "all", "fasta": f"s3://{RESULTS}/a.fa", "genes": "none", "aligner": "bwa"}
+    values |= {"intervals": "all", "fasta": f"s3://{RESULTS}/a.fa", "genes": "none", "aligner": "bwa", "sources": "{}"}
     common = {"results": folder, "run": "r", "attempt": "1", "vcpus": "2", "memory": "400", "args": "[]"}
     if wrapper == "reference":
         common["results"] = f"s3://{RESULTS}/demo/preparation/r"
@@ -117,10 +117,10 @@ HOSTILE = [
 
 
 @case(
-    happens="The options of a step (`seqdrop-args`) contain a command, a path or a number outside the limits.",
+    happens="The options of a step in a plan written by hand contain a command, a path or a number outside the limits.",
     see="`FAILED`, `BAD_INPUT.ARGS`, and the option, shortened and with printable characters only.",
     does="Accepts only the options of the tool, with values within their limits. No shell reads them.",
-    do="Correct the options, then upload the reads again.",
+    do="Upload the reads with correct options: start_run writes the plan.",
 )
 @pytest.mark.parametrize(
     ("wrapper", "args"),

@@ -280,6 +280,6 @@ def test_a_run_whose_execution_never_started_is_closed_as_failed(functions: Depl
     closed = functions.row("r")
     assert closed
     assert (closed["status"], closed["class"]) == ("FAILED", "NOT_STARTED")
-    assert "`seqdrop resume RUN`" in closed["advice"]
+    assert "`seqdrop resume r --stack seqdrop`" in closed["advice"]
     [(subject, _)] = functions.messages()
     assert subject == "seqdrop run r: failed"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop import __version__
 from seqdrop.plan import steps
 from seqdrop_cli import reference
 from seqdrop_cli.demo import truth
@@ -40,7 +41,7 @@ def expected_keys(sample: str) -> set[str]:
     outputs += ["annotated.vcf.gz.tbi", "annotated.vcf.gz.csv", "stats.txt", "stats.txt.flagstat", "stats.txt.idxstats"]
     outputs += ["report.html", "report.html.json"]
     receipts = {f"jobs/{step}.json" for step in steps.names()}
-    return {f"{sample}.{output}" for output in outputs} | receipts | {"reads.json", "manifest.json"}
+    return {f"{sample}.{output}" for output in outputs} | receipts | {"reads.json", "reference.json", "manifest.json"}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,32 @@ def test_the_manifest_of_a_run_lists_every_output(stack: Stack, full_run: dict[s
         assert stored == (output["size"], output["crc64nvme"], output["version_id"]), name
     assert manifest["complete"] is True
     assert (manifest["missing"], manifest["warnings"]) == ([], [])
+
+
+def test_the_manifest_of_a_run_is_enough_to_repeat_it(stack: Stack, full_run: dict[str, Any]) -> None:
+    manifest = fetch_json(stack, full_run, "manifest.json")
+    reference = fetch_json(stack, full_run, "reference.json")
+    assert manifest["seqdrop"] == __version__
+    assert manifest["choices"] == {
+        "reference": full_run["reference"],
+        "intervals": "",
+        "lanes": 1,
+        "aligner": full_run["aligner"],
+        "caller": full_run["caller"],
+        "args": {},
+    }
+    assert all(len(contig["md5"]) == 32 for contig in manifest["contigs"])
+    assert (manifest["contigs"], manifest["fingerprint"]) == (reference["contigs"], reference["fingerprint"])
+    assert all(source["version_id"] and source["crc64nvme"] for source in manifest["sources"].values())
+    assert set(manifest["sources"]) == {"fasta", "genes"}
+    assert {"genome.fa", "genome.fa.fai", "genome.fa.snpeff.tar"} <= set(reference["files"])
+    commands = {job["step"]: job["commands"] for job in manifest["jobs"]}
+    assert list(commands) == list(steps.names())
+    assert any(line.startswith("samtools fixmate -u -m - - | samtools sort -@ ") for line in commands["align"])
+    assert any(" | bcftools call -m " in line for line in commands["call"])
+    assert any("samtools_stats.txt" in line or "samtools stats" in line for line in commands["collect"])
+    assert not [line for lines in commands.values() for line in lines if "seqdrop-" in line]  # of the scratch disk
+    assert {(job["image"], job["image_digest"]) for job in manifest["jobs"]} == {("", "")}  # these are processes
 
 
 def test_planted_variants_are_found_and_annotated(

@@ -42,6 +42,19 @@ LAST_RESORT = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-last-resort"
 NORMAL_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-default"
 HIGH_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-high-priority"
 FINGERPRINT = "5f0c7b1e9d3a42688e17"
+SOURCES = {
+    kind: {
+        "uri": f"s3://{REFERENCES}/demo/source/demo.{suffix}",
+        "version_id": version_id,
+        "etag": etag,
+        "size": size,
+        "crc64nvme": crc64nvme,
+    }
+    for kind, suffix, version_id, etag, size, crc64nvme in (
+        ("fasta", "fa.gz", "6FqQ3zGkq0ibXh1c", "0f343b0931126a20f133d67c2b018a3b", 88_231, "rosUhgp5mIg="),
+        ("genes", "gtf", "pTx7vLk2mWcR9eYd", "9e107d9d372bb6826bd81d3542a419d6", 4_102, "5ZpIH3p3Wbg="),
+    )
+}
 # The values of `Ref` and `Fn::Sub` in the environment of a function.
 RESOURCES = {
     "AWS::StackName": "seqdrop",
@@ -186,6 +199,7 @@ class Deployed:
             "contigs": [{"name": "demo1", "length": 300_000, "md5": "0" * 32}],
             "fingerprint": fingerprint,
             "indexes": indexes or ("bwa_mem3", "snpeff"),
+            "sources": SOURCES,
         }
         self.s3.put_object(Bucket=REFERENCES, Key=f"{name}/reference.json", Body=json.dumps(summary).encode())
 

@@ -53,6 +53,10 @@ class RunningChecksum(models.MultipartChecksumBuilder):  # type: ignore[misc]  #
 
     def addPart(self, part: bytes) -> None:  # noqa: N802  # moto's name
         """Add the bytes of a part."""
+        if self.checksum_type == "COMPOSITE":  # moto takes CRC32 for CRC32C (s3/utils.py:206)
+            self.checksum.extend(base64.b64decode(checksum(self.checksum_algorithm, part)))
+            self.part_count += 1
+            return
         if not self._streams:
             super().addPart(part)
             return
@@ -60,6 +64,8 @@ class RunningChecksum(models.MultipartChecksumBuilder):  # type: ignore[misc]  #
 
     def build(self) -> tuple[str, str, int]:
         """Return type, value and number of parts; raise BadDigestError if the request has another value."""
+        if self.checksum_type == "COMPOSITE":
+            return "COMPOSITE", checksum(self.checksum_algorithm, bytes(self.checksum)), self.part_count
         kind, value, parts = super().build() if not self._streams else ("FULL_OBJECT", self._text(), 1)
         if kind == "FULL_OBJECT" and getattr(_request, "value", None) not in (None, value):
             raise BadDigestError(self.checksum_algorithm)

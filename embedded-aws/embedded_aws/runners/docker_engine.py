@@ -12,6 +12,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from embedded_aws import aws, container_metadata
 from embedded_aws.state_file import is_server
 
 from .interface import STOP_GRACE, JobSpec, StartError
@@ -84,6 +85,7 @@ class ContainerAttempt:
     def close(self) -> None:
         """Remove the container."""
         _remove(self._container)
+        container_metadata.remove(str(self._container.name))
 
     def _follow(self) -> None:
         tail = b""
@@ -143,7 +145,10 @@ class DockerRunner:
     def _create(self, spec: JobSpec) -> Any:
         try:
             # Not `run`, which pulls a missing image: images of jobs are built locally.
-            return self._engine.containers.create(spec.image, spec.command or None, **_options(spec))
+            image_id = str(self._engine.images.get(spec.image).id)
+            metadata = container_metadata.add(spec.name, spec.image, image_id)
+            options = _options(spec, {container_metadata.VARIABLE: aws.endpoint(self.host) + metadata})
+            return self._engine.containers.create(spec.image, spec.command or None, **options)
         except ImageNotFound as error:
             raise StartError(f"CannotPullContainerError: {error.explanation}") from error
         except APIError as error:
@@ -175,12 +180,12 @@ def _remove(container: Any) -> None:
         container.remove(force=True)
 
 
-def _options(spec: JobSpec) -> dict[str, Any]:
+def _options(spec: JobSpec, variables: dict[str, str]) -> dict[str, Any]:
     properties = spec.container
     linux = properties.get("linuxParameters", {})
     return {
         "name": spec.name,
-        "environment": spec.environment,
+        "environment": {**spec.environment, **variables},
         "extra_hosts": {DockerRunner.host: "host-gateway"},
         "labels": {**spec.labels, LABEL: str(os.getpid())},
         "mem_limit": f"{spec.memory}m",

@@ -36,7 +36,7 @@ def test_the_help_of_args_and_logs_has_every_step_and_every_option_of_its_tools(
         assert step.name in logs
         for tool in step.tools:
             assert not tool.options or f"{step.name} ({tool.name})" in run
-            assert all(option in run for option in tool.options)
+            assert all(option.name in run for option in tool.options)
 
 
 @pytest.mark.parametrize(

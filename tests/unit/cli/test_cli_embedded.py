@@ -35,7 +35,8 @@ signal.signal(signal.SIGTERM, end)
 outputs = {"FastqBucket": "fastq", "Aligner": "bwa", "Caller": "bcftools", "Words": args.parameter,
     "Faults": args.inject}
 state.write_text(json.dumps({"pid": os.getpid(), "endpoint": "http://127.0.0.1:9", "region": "us-east-1",
-    "executor": "process", "executor_reason": "no engine", "outputs": outputs, "skipped": []}))
+    "executor": "process", "executor_reason": "no engine", "outputs": outputs, "skipped": [],
+    "parameters": {"Aligner": "bwa", "MaxVcpus": 8, "Zones": ["a", "b"]}}))
 signal.pause()
 """
 
@@ -108,11 +109,61 @@ def test_faults_are_for_the_embedded_aws_only(checkout: Path) -> None:
     assert embedded.running() is None
 
 
-def test_a_second_up_has_the_address_of_the_first(checkout: Path) -> None:
-    embedded.start()
-    code, output = seqdrop("up")
+SAME = ["--executor", "process", *(word for value in ("Aligner=bwa", "MaxVcpus=8", "Zones=a,b")
+        for word in ("--parameter", value))]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [[], SAME, ["--port", "9"]])
+def test_a_second_up_has_the_address_of_the_first(checkout: Path, options: list[str]) -> None:
+    server = embedded.start()
+    code, output = seqdrop("up", *options)
+    assert code == 0
+    assert "The embedded AWS was already up at http://127.0.0.1:9; jobs run as processes" in output
+    assert running() == server
+
+
+OTHERS = [
+    (["--parameter", "Aligner=isaac"], "that is up has Aligner=bwa, not --parameter Aligner=isaac: leave out this"),
+    (["--parameter", "MaxVcpus=80"], "that is up has MaxVcpus=8, not --parameter MaxVcpus=80"),
+    (["--parameter", "Zones=a"], "that is up has Zones=a,b, not --parameter Zones=a"),
+    (["--parameter", "Aligner=bwa", "--parameter", "Aligner=isaac"], "not --parameter Aligner=isaac"),
+    (["--parameter", "Alinger=bwa"], "--parameter Alinger=bwa: the template has no parameter Alinger."),
+    (["--parameter", "Aligner"], "--parameter 'Aligner': expected K=V."),
+    (["--executor", "docker"], "that is up runs jobs as processes (no engine), not --executor docker"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), OTHERS)
+@pytest.mark.parametrize("command", ["up", "run", "demo"])
+def test_options_that_differ_from_the_embedded_aws_that_is_up_are_refused(
+    checkout: Path, command: str, options: list[str], message: str
+) -> None:
+    server = embedded.start()
+    for mate in (1, 2):
+        (checkout / f"S_R{mate}.fastq.gz").write_bytes(b"%d" % mate)
+    files = ["S_R1.fastq.gz", "S_R2.fastq.gz"] if command == "run" else []
+    code, output = seqdrop(command, *files, *options)
     assert code == 1
-    assert "already up at http://127.0.0.1:9" in output
+    assert message in " ".join(output.split())
+    assert running() == server
+
+
+def test_a_port_and_faults_that_an_embedded_aws_cannot_get_any_more_are_refused(checkout: Path) -> None:
+    embedded.start()
+    assert "that is up is at http://127.0.0.1:9, not --port 8" in " ".join(seqdrop("up", "--port", "8")[1].split())
+    output = seqdrop("up", "--inject", "faults.json")[1]
+    assert "reads its faults at its start, not --inject faults.json" in " ".join(output.split())
+
+
+@pytest.mark.parametrize("options", [["--parameter", "Aligner=bwa"], ["--executor", "process"]])
+def test_parameters_of_the_embedded_aws_are_refused_for_a_deployed_stack(checkout: Path, options: list[str]) -> None:
+    for mate in (1, 2):
+        (checkout / f"S_R{mate}.fastq.gz").write_bytes(b"%d" % mate)
+    code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--stack", "production", *options)
+    assert (code, output) == (
+        1,
+        "--parameter and --executor are for the embedded AWS: `sam deploy` changes a deployed stack.\n",
+    )
 
 
 def test_a_server_that_cannot_start_has_its_reason(checkout: Path) -> None:

@@ -67,7 +67,18 @@ def test_the_same_files_are_prepared_once(
 
     def start(**request: Any) -> None:
         started.append(request["name"])
-        assert json.loads(request["input"])["fasta"] == "s3://references/hg/source/hg.fa"
+        plan = json.loads(request["input"])
+        assert plan["fasta"] == "s3://references/hg/source/hg.fa"
+        head = stack.s3.head_object(Bucket="references", Key="hg/source/hg.fa", ChecksumMode="ENABLED")
+        assert json.loads(plan["sources"]) == {
+            "fasta": {
+                "uri": plan["fasta"],
+                "version_id": head["VersionId"],
+                "etag": head["ETag"].strip('"'),
+                "size": 11,
+                "crc64nvme": head["ChecksumCRC64NVME"],
+            }
+        }
 
     (tmp_path / "hg.fa").write_text(">chr1\nACGT\n")
     monkeypatch.setattr(stack.stepfunctions, "start_execution", start)

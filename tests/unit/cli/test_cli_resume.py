@@ -80,6 +80,18 @@ def test_a_detached_command_does_not_follow_the_run(stack: Stack, capsys: pytest
     ]
 
 
+def test_a_refused_run_that_starts_under_another_id_is_shown_under_that(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vars(stack)["functions"] = StartRun(outcome="resumed", run="ffff", execution="arn")
+    resume(stack, ROW, detach=True)
+    assert capsys.readouterr().out.splitlines() == [
+        f"Run {cli_aws.RUN} is started as run ffff: what it reads has changed since it was refused.",
+        "Run ffff of S1 is resumed; steps that are done are not repeated.",
+        "`seqdrop status ffff --stack seqdrop` shows it.",
+    ]
+
+
 def test_the_new_execution_is_followed_to_its_end(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     execution = cli_aws.end_execution(stack, f"{cli_aws.RUN}-2", {})
     stack.table.put_item(Item={**ROW, "status": "SUCCEEDED", "results": cli_aws.RESULTS})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,25 @@ def test_the_options_for_tools_are_parsed_by_step() -> None:
         "align": ["--no-mark-duplicates"],
         "call": ["-q", "20", "-x"],
     }
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            {"call": ["--exome"]},
+            "--args: options of call: bcftools has no option --exome; it allows --ploidy N (1 to",
+        ),
+        ({"call": ["--ploidy", "9"]}, "--args: options of call: argument --ploidy: must be a whole number from 1 to 2"),
+        ({"align": ["--no-mark-duplicate"]}, "bwa_mem3 has no option --no-mark-duplicate; it allows --no-mark-dup"),
+    ],
+)
+def test_options_that_a_tool_does_not_allow_are_refused_before_the_upload(
+    stack: Stack, request_s1: RunRequest, args: dict[str, list[str]], message: str
+) -> None:
+    with pytest.raises(CliError, match=re.escape(message)):
+        run.run_pipeline(stack, replace(request_s1, args=args))
+    assert uploaded_versions(stack) == 0
 
 
 @pytest.mark.parametrize("text", ["sort=-x", "align", "align="])

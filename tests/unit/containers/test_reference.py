@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -197,22 +198,26 @@ class Preparation:
     def __init__(self, bucket: str, folder: Path) -> None:
         self.bucket, self.folder, self.number = bucket, folder, 0
 
-    def prepare(self, text: str, *args: str, name: str = "demo") -> dict[str, Any]:
-        """Prepare a FASTA without genes; return reference.json."""
+    def prepare(
+        self, text: str, *args: str, name: str = "demo", upload: Callable[[S3Uri], None] | None = None
+    ) -> dict[str, Any]:
+        """Prepare a FASTA without genes; return reference.json. `upload` replaces it after it was pinned."""
         self.number += 1
         uri = S3Uri(self.bucket, f"in/{self.number}.fa")
-        s3.store().upload(fasta(self.folder, text), uri)
+        sources = {"fasta": s3.store().upload(fasta(self.folder, text), uri).source()}
+        if upload:
+            upload(uri)
         values = {"fasta": uri, "genes": "none", "aligner": "bwa", "reference": S3Uri(self.bucket, f"{name}/genome.fa")}
         values |= {"results": S3Uri(self.bucket, f"{name}/preparation/r{self.number}"), "run": f"r{self.number}"}
-        values |= {"attempt": 1, "vcpus": 1, "memory": 1000, "args": json.dumps(args)}
+        values |= {"sources": json.dumps(sources), "attempt": 1, "vcpus": 1, "memory": 1000, "args": json.dumps(args)}
         run.main([arg for word, value in values.items() for arg in (f"--{word}", str(value))])
         summary: dict[str, Any] = s3.store().read_json(S3Uri(self.bucket, f"{name}/{REFERENCE_JSON}"))
         return summary
 
-    def refusal(self, text: str, *args: str) -> tuple[str, str]:
+    def refusal(self, text: str, *args: str, upload: Callable[[S3Uri], None] | None = None) -> tuple[str, str]:
         """Return class and message of a preparation that fails."""
         with pytest.raises(SystemExit):
-            self.prepare(text, *args)
+            self.prepare(text, *args, upload=upload)
         verdict = s3.store().read_json(S3Uri(self.bucket, f"demo/preparation/r{self.number}/failures/prepare.1.1.json"))
         return verdict["class"], verdict["message"]
 
@@ -301,6 +306,23 @@ def test_regions_that_the_genome_does_not_have_are_refused(
 ) -> None:
     failure_class, message = preparation.refusal(">chr1\nACGT\n", "--ploidy-regions", regions)
     assert (failure_class, message[: len(failure[1])]) == failure
+
+
+def test_a_fasta_that_is_replaced_before_the_job_reads_it_is_not_used(preparation: Preparation) -> None:
+    summary = preparation.prepare(">chr1\nACGT\n", upload=lambda uri: s3.store().write(uri, b">chr1\nTTTT\n"))
+    assert summary["contigs"][0]["md5"] == hashlib.md5(b"ACGT", usedforsecurity=False).hexdigest()
+    pinned = summary["sources"]["fasta"]
+    assert s3.store().head(S3Uri.parse(pinned["uri"])).version_id != pinned["version_id"]
+
+
+def test_a_preparation_whose_pinned_fasta_is_gone_is_refused(preparation: Preparation) -> None:
+    def replace(uri: S3Uri) -> None:
+        client, version = s3.store().client, s3.store().head(uri).version_id
+        s3.store().write(uri, b">chr1\nTTTT\n")
+        client.delete_object(Bucket=uri.bucket, Key=uri.key, VersionId=version)
+
+    failure_class, message = preparation.refusal(">chr1\nACGT\n", upload=replace)
+    assert (failure_class, "does not exist: it was deleted after" in message) == ("BAD_INPUT.MISSING", True)
 
 
 def test_a_reference_that_was_prepared_before_ploidy_is_diploid(preparation: Preparation) -> None:

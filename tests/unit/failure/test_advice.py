@@ -35,6 +35,23 @@ def test_a_failed_preparation_is_retried_with_its_own_command() -> None:
     assert "`seqdrop resume RUN`" in advice.get("OUT_OF_MEMORY", "align")
 
 
+def test_commands_are_completed_so_that_they_can_be_copied() -> None:
+    text = "Push them (`make push`), then run `seqdrop resume RUN` or `seqdrop reference`; more: `seqdrop why RUN`"
+    assert advice.complete(text, "0123", "prod") == (
+        "Push them (`make push STACK=prod`), then run `seqdrop resume 0123 --stack prod` or "
+        "`seqdrop reference --stack prod`; more: `seqdrop why 0123 --stack prod`"
+    )
+    assert advice.complete(text, "0123", "") == text.replace("RUN", "0123")
+
+
+def test_every_command_in_an_advice_is_completed() -> None:
+    for step in ("align", "prepare"):
+        for name in advice.ADVICE:
+            text = advice.complete(advice.get(name, step), "0123", "prod")
+            assert "RUN" not in text
+            assert all("prod" in command for command in re.findall(r"`(?:seqdrop|make) [^`]*`", text))
+
+
 @pytest.mark.parametrize("failure_class", ["REFERENCE", "BAD_INPUT.MISSING", "BAD_INPUT.ARGS", "NOT_READY"])
 def test_the_advice_for_a_failed_preparation_is_about_its_files(failure_class: str) -> None:
     text = advice.get(failure_class, "prepare")

@@ -403,6 +403,31 @@ def test_a_file_that_begins_with_a_later_read_of_its_mate_is_refused(tmp_path: P
         count_pairs(write_pair(tmp_path, files[later], files[1 - later], ".fastq"))
 
 
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_file_that_begins_with_a_read_of_a_later_batch_of_its_mate_is_refused(
+    tmp_path: Path, later: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "BATCH_SIZE", 100)
+    one = records(1, 300)
+    two = [(head, seq, qual) for (head, _, _), (_, seq, qual) in zip(one, one[150:], strict=False)]
+    two += [(head, seq[::-1], qual) for head, seq, qual in one[150:]]
+    files = [text(one), text(two)]
+    with pytest.raises(BadInputError, match=f"R{2 - later} begins with read 151 of R{1 + later}") as raised:
+        count_pairs(write_pair(tmp_path, files[later], files[1 - later], ".fastq"))
+    assert raised.value.failure_class == "BAD_INPUT.SAME_FILE"
+
+
+def test_equal_reads_of_one_amplicon_at_the_beginning_are_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "BATCH_SIZE", 100)
+    one, two = records(1, 300), records(2, 300)
+    same = one[0][1:]
+    one = [(head, *same) if number < 50 else (head, *read) for number, (head, *read) in enumerate(one)]
+    two = [(head, *same) if 150 <= number < 250 else (head, *read) for number, (head, *read) in enumerate(two)]
+    assert count_pairs(write_pair(tmp_path, text(one), text(two), ".fastq")) == 300
+
+
 def test_a_few_equal_mates_are_no_copy(tmp_path: Path) -> None:
     one, two = records(1, 3_000), records(2, 3_000)
     nothing = [("N" * 30, "#" * 30)] * 900

@@ -118,6 +118,15 @@ def test_a_preparation_is_diagnosed(aws: Deployed, diagnose: Any) -> None:
     assert (answer["next"], answer["prepare"]["attempt"]) == ("PrepareReference", "2")
 
 
+def test_the_commands_in_the_cause_of_a_step_that_gave_up_can_be_copied(aws: Deployed, diagnose: Any) -> None:
+    plan = event("diagnose_bad_data")
+    error = {"Error": "Batch.ClientException", "Cause": "not authorized to perform: batch:SubmitJob (Status Code: 403)"}
+    plan["align"]["error"] = error
+    gave_up = diagnose.call(plan)["align"]["gave_up"]
+    command = f"`seqdrop resume {plan['run']} --stack seqdrop`"
+    assert all(command in gave_up[word] for word in ("advice", "cause"))
+
+
 def test_a_plan_without_an_error_cannot_be_diagnosed(diagnose: Any) -> None:
     with pytest.raises(Exception):  # noqa: B017, PT011  the state machine catches any error
         diagnose.call(event("execution_input"))

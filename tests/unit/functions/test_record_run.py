@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
@@ -184,6 +185,17 @@ def test_an_unreadable_receipt_is_ignored_and_a_failed_repair_stops_no_other(aws
     assert {(aws.row(run) or {})["status"] for run in (RUN, "a" * 20)} == {"ABORTED"}
 
 
+def test_the_commands_in_row_message_and_answer_of_a_failed_run_can_be_copied(aws: Deployed, record_run: Any) -> None:
+    request = event("record_run_failed")
+    gave_up = request["plan"]["align"]["gave_up"]
+    gave_up |= {"class": "TOOL_FAILED", "advice": advice.get("TOOL_FAILED")}
+    answer = record_run.call(request)
+    command = f"`seqdrop resume {RUN} --stack seqdrop`"
+    [(_, message)] = aws.messages()
+    assert all(command in text for text in (answer["cause"], row(aws)["advice"], message))
+    assert "RUN`" not in answer["cause"] + message
+
+
 def test_a_failed_alignment_is_recorded_without_a_manifest(aws: Deployed, record_run: Any) -> None:
     request = event("record_run_failed")
     gave_up = request["plan"]["align"]["gave_up"]
@@ -206,7 +218,7 @@ def test_a_failed_alignment_is_recorded_without_a_manifest(aws: Deployed, record
     assert aws.messages() == [
         (
             f"seqdrop run {RUN}: failed",
-            f"Sample NA12878 has no results: {gave_up['cause']}\nMore: seqdrop why {RUN}",
+            f"Sample NA12878 has no results: {gave_up['cause']}\nMore: `seqdrop why {RUN} --stack seqdrop`",
         )
     ]
 

@@ -10,8 +10,10 @@ import pytest
 from seqdrop.plan import bed, fastq_names, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import canonical
-from seqdrop.runs import pairing, submit, table
+from seqdrop.runs import commands, executions, pairing, submit, table
+from seqdrop.runs.pairing import Pair
 from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
 from support.function_aws import (
     FASTQS,
     FINGERPRINT,
@@ -19,6 +21,7 @@ from support.function_aws import (
     NORMAL_PRIORITY,
     REFERENCES,
     RESULTS,
+    SOURCES,
     Deployed,
     allowed_actions,
     collect_logs,
@@ -53,7 +56,8 @@ def upload_pair(aws: Deployed, folder: str = "", **choices: str) -> tuple[dict[s
 
 def refusal_message(run: str, failure_class: str, reason: str, advice: str) -> tuple[str, str]:
     """Return the message to the owner of the files; its subject names no sample."""
-    text = f"Sample NA12878 was not started: {reason}.\nClass: {failure_class}\n{advice}\nMore: seqdrop why {run}"
+    text = f"Sample NA12878 was not started: {reason}.\nClass: {failure_class}\n{advice}\n"
+    text += f"More: `seqdrop why {run} --stack seqdrop`"
     return f"seqdrop run {run}: not started", text
 
 
@@ -385,8 +389,41 @@ def test_invalid_choices_are_refused_in_the_row_and_by_a_message(
         "advice": "Correct the x-amz-meta-seqdrop-* metadata of the FASTQs, then upload them again.",
         "started": row["started"],
         "finished": row["started"],
+        "upload": f"s3://{FASTQS}/{R1}",
     }
     assert aws.messages() == [refusal_message(run, "BAD_INPUT.CHOICES", reason, row["advice"])]
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (
+            '{"call":["--output","/etc/passwd"]}',
+            "options of call: bcftools has no option --output; it allows --ploidy N (1 to 2), --min-mq N (0 to 254), "
+            "--min-bq N (0 to 93), --min-quality N (0 to 10000), --min-share N (0 to 1)",
+        ),
+        ('{"call":["--exome"]}', None),  # an option of the other caller
+        (
+            '{"call":["--ploidy","9"]}',
+            "options of call: argument --ploidy: must be a whole number from 1 to 2, not '9'",
+        ),
+        ('{"call":["--ploidy"]}', "options of call: argument --ploidy: expected one argument"),
+        ('{"collect":["--no-such-option"]}', None),
+    ],
+)
+def test_options_that_a_tool_does_not_allow_are_refused_before_any_job(
+    aws: Deployed, start_run: Any, args: str, reason: str | None
+) -> None:
+    one, two = upload_pair(aws, args=args)
+    outcome = outcome_of(start_run.call(one))
+    assert outcome_of(start_run.call(two)) == outcome
+    assert (outcome["outcome"], outcome["failure_class"]) == ("refused", "BAD_INPUT.CHOICES")
+    assert reason in (None, outcome["reason"])
+    assert (aws.executions(), aws.results(), len(aws.messages())) == ([], {}, 1)
+    pins = [Pair("", *(s3.store().head(S3Uri(FASTQS, key)) for key in (R1, R2))).entry()]
+    choices = Choices("demo", args=json.loads(args))  # the command line waits for this id
+    tools = {"aligner": "bwa_mem3", "caller": "bcftools"}
+    assert outcome["run"] == layout.run_id("NA12878", pins, choices, genome=FINGERPRINT, **tools)
 
 
 @pytest.mark.parametrize("lanes", ["four", "0", "04"])
@@ -409,13 +446,83 @@ def test_a_run_is_refused_until_its_reference_is_prepared(aws: Deployed) -> None
         "FAILED",
         "REFERENCE",
         "reference demo is not prepared; none is prepared yet",
-        "Prepare it with `seqdrop reference`, or choose a prepared one (x-amz-meta-seqdrop-reference).",
+        f"Prepare it with `seqdrop reference --stack seqdrop`, then run `seqdrop resume {refused['run']} --stack "
+        "seqdrop`; or upload the reads with the name of a prepared one (x-amz-meta-seqdrop-reference).",
     ]
     assert aws.messages() == [refusal_message(refused["run"], "REFERENCE", refused["reason"], row["advice"])]
     aws.prepare()
     started = outcome_of(start_run.call(one))
     assert started["outcome"] == "started"
     assert aws.executions() == [started["run"]]
+
+
+def refuse_for_its_bed(aws: Deployed, start_run: Any) -> str:
+    """Upload a pair whose BED is missing; return the id of the refused run."""
+    one, _ = upload_pair(aws, intervals="exome.bed")
+    outcome = outcome_of(start_run.call(one))
+    assert (outcome["outcome"], aws.executions()) == ("refused", [])
+    aws.messages()
+    return outcome["run"]
+
+
+def test_a_refused_run_starts_when_it_is_resumed_after_its_cause_is_corrected(aws: Deployed, start_run: Any) -> None:
+    refused = refuse_for_its_bed(aws, start_run)
+    row = aws.row(refused) or {}
+    assert f"then run `seqdrop resume {refused} --stack seqdrop`" in row["advice"]
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=BED)
+    outcome = outcome_of(start_run.call({"resume": refused}))
+    run = outcome["run"]
+    assert outcome == {"outcome": "resumed", "run": run, "execution": executions.arn(run)}
+    assert aws.executions() == [run]
+    assert run != refused  # the regions are a part of the id
+    assert (aws.row(run) or {})["status"] == "RUNNING"
+    assert (aws.row(refused) or {})["restarted"] == run
+    assert outcome_of(start_run.call({"resume": refused})) == {
+        "outcome": "refused",
+        "run": refused,
+        "reason": f"it was started as run {run}",
+    }
+
+
+def test_a_run_without_images_starts_under_its_id_when_it_is_resumed(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = os.environ["IMAGE_TAGS"]
+    remove_images(monkeypatch, "multiqc")
+    one, _ = upload_pair(aws)
+    run = outcome_of(start_run.call(one))["run"]
+    monkeypatch.setenv("IMAGE_TAGS", tags)
+    assert outcome_of(start_run.call({"resume": run}))["run"] == run
+    row = aws.row(run) or {}
+    assert (aws.executions(), row["status"]) == ([run], "RUNNING")
+    assert not row.keys() & {"class", "message", "upload"}
+
+
+def test_a_run_that_is_still_refused_has_the_present_reason_and_no_second_message(
+    aws: Deployed, start_run: Any
+) -> None:
+    refused = refuse_for_its_bed(aws, start_run)
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=b"chr9\t0\t9\n")
+    outcome = outcome_of(start_run.call({"resume": refused}))
+    assert (outcome["outcome"], outcome["run"]) == ("refused", refused)
+    assert "the reference has no contig chr9" in outcome["reason"]
+    assert (aws.row(refused) or {})["message"] == outcome["reason"]
+    assert aws.messages() == []
+
+
+def test_a_refused_run_whose_files_are_gone_says_what_is_missing(aws: Deployed, start_run: Any) -> None:
+    refused = refuse_for_its_bed(aws, start_run)
+    aws.s3.delete_object(Bucket=FASTQS, Key=R2)
+    outcome = outcome_of(start_run.call({"resume": refused}))
+    assert outcome == {"outcome": "refused", "run": refused, "reason": "the mate has not arrived"}
+
+
+def test_the_commands_in_messages_of_the_embedded_aws_need_no_option(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert commands.complete("`seqdrop why RUN`", "r1") == "`seqdrop why r1 --stack seqdrop`"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert commands.complete("`seqdrop why RUN`", "r1") == "`seqdrop why r1`"
 
 
 def test_a_reference_without_an_index_for_the_aligner_is_refused(aws: Deployed) -> None:
@@ -458,6 +565,32 @@ def test_intervals_that_do_not_fit_the_reference_are_refused(
     outcome = outcome_of(start_run.call(one))
     assert (outcome["failure_class"], aws.executions()) == ("BAD_INPUT.INTERVALS", [])
     assert outcome["reason"] == f"{reason}. Correct s3://{REFERENCES}/demo/exome.bed"
+
+
+def test_the_plan_and_the_folder_of_a_run_have_the_pins_of_its_reference(aws: Deployed, start_run: Any) -> None:
+    for name in ("genome.fa", "genome.fa.fai"):
+        aws.s3.put_object(Bucket=REFERENCES, Key=f"demo/{name}", Body=name.encode())
+    files = {name: s3.store().head(S3Uri(REFERENCES, f"demo/{name}")).pin() for name in ("genome.fa", "genome.fa.fai")}
+    one, two = upload_pair(aws)
+    run = outcome_of(start_run.call(one))["run"]
+    plan, pins = plan_of(aws, run), json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json"))
+    assert (plan["sources"], plan["fingerprint"]) == (SOURCES, FINGERPRINT)
+    assert (plan["aligner"], plan["caller"]) == ("bwa_mem3", "bcftools")
+    assert pins == {**json.loads(aws.text(REFERENCES, "demo/reference.json")), "files": files}
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/genome.fa", Body=b"replaced during the run")
+    assert outcome_of(start_run.call(two))["run"] == run
+    assert json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json")) == pins
+
+
+def test_the_regions_are_hashed_once_for_each_event(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed, checksum = [], bed.checksum
+    monkeypatch.setattr(bed, "checksum", lambda regions: hashed.append(regions) or checksum(regions))
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=BED)
+    one, _ = upload_pair(aws, intervals="exome.bed")
+    assert outcome_of(start_run.call(one))["outcome"] == "started"
+    assert hashed == [BED]
 
 
 def test_intervals_replaced_under_their_name_give_another_run(aws: Deployed, start_run: Any) -> None:

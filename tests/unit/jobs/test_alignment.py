@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from moto.s3.models import s3_backends
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import alignment
 from seqdrop.jobs.child import ToolError
@@ -17,7 +18,7 @@ from seqdrop.jobs.redaction import Redactor
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
-from support.function_aws import FASTQS, Deployed
+from support.function_aws import ACCOUNT, FASTQS, Deployed
 from support.made_reads import fastq, records, text, to_gzip
 
 READ_LENGTH = len(records(1, 1)[0][1])
@@ -101,6 +102,31 @@ def test_the_pinned_reads_are_fetched_under_names_without_the_sample_id_and_thei
     assert [path.name for path in (second.fastq_1, second.fastq_2)] == ["lane2_R1.fastq", "lane2_R2.fastq"]
     assert second.fastq_2.read_bytes() == fastq(2, lane=2)
     assert work.bytes_in == sum(len(fastq(mate, lane=number)) for number in (1, 2) for mate in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "sse", "warned"),
+    [
+        ("S_R1.fastq", text(records(1, 3)), "aws:kms", True),
+        ("S_R1.fastq.gz", text(records(1, 3)), "aws:kms", True),  # its name is wrong: a sequencer core does that
+        ("S_R1.fastq", to_gzip(text(records(1, 3))), "aws:kms", False),
+        ("S_R1.fastq", text(records(1, 3)), "AES256", False),  # the ETag is an MD5
+    ],
+    ids=["plain", "plain named gz", "gzip", "with an MD5"],
+)
+def test_a_plain_fastq_of_which_s3_has_no_checksum_gives_a_warning(
+    aws: Deployed, work: Workspace, name: str, body: bytes, sse: str, warned: bool
+) -> None:
+    entry: dict[str, Any] = {"lane": "", "read_group": "g"}
+    for mate in (1, 2):
+        key = name.replace("R1", f"R{mate}")
+        aws.s3.put_object(Bucket=FASTQS, Key=key, Body=body, ServerSideEncryption=sse)
+        s3_backends[ACCOUNT]["aws"].buckets[FASTQS].keys[key].checksum_algorithm = None  # as before 2025
+        entry[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, key)).pin()
+    s3.store().write_json(work.args.reads, {"sample": "S", "lanes": [entry]})
+    alignment.fetch_lanes(work)
+    assert [warning["warning"] for warning in work.warnings] == ["UNVERIFIED"] * 2 * warned
+    assert all(warning["message"].startswith(f"S_R{n}.fastq") for n, warning in enumerate(work.warnings, start=1))
 
 
 def test_the_header_has_the_contigs_of_the_reference_and_all_read_groups(work: Workspace) -> None:

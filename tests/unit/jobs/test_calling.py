@@ -161,14 +161,14 @@ def test_the_haploid_parts_are_those_of_the_reference(
     work: Workspace, summary: dict[str, object], haploid: list[Interval]
 ) -> None:
     s3.store().write_json(work.args.intervals.parent / "reference.json", summary)
-    work.args.reference = work.args.intervals.parent / "genome.fa"
+    work.args.reference, work.args.results = (work.args.intervals.parent / name for name in ("genome.fa", "run"))
     assert calling.fetch_haploid(work, work / "genome.fa") == haploid
 
 
 @pytest.mark.parametrize("ploidy", [0, 4, "x", None])
 def test_a_ploidy_that_no_caller_knows_is_refused(work: Workspace, ploidy: object) -> None:
     s3.store().write_json(work.args.intervals.parent / "reference.json", {"ploidy": ploidy})
-    work.args.reference = work.args.intervals.parent / "genome.fa"
+    work.args.reference, work.args.results = (work.args.intervals.parent / name for name in ("genome.fa", "run"))
     with pytest.raises(BadInputError, match=f"the reference has ploidy {ploidy}: the callers know 1 and 2"):
         calling.fetch_haploid(work, work / "genome.fa")
 

@@ -33,6 +33,22 @@ def sh(script: str) -> Command:
     return ["sh", "-c", script]
 
 
+def test_every_command_is_recorded_as_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")  # pragma: allowlist secret: of the documentation
+    processes = Processes(tmp_path, Redactor("NA12878"))
+    out = tmp_path / "a file"
+    processes.run("sh", "-c", "echo NA12878", stdout=out)
+    processes.run("ls", "-d", tmp_path, f"--ignore={tmp_path}/x")
+    processes.output("echo", "wJalrXUtnFEMI")
+    processes.pipe(lambda pipe: pipe.close(), ["cat", "-"], ["cat", out], stdout=tmp_path / "end")
+    assert processes.commands == [
+        "sh -c 'echo NA12878' > 'a file'",
+        "ls -d . --ignore=x",
+        "echo '<secret>'",
+        "cat - | cat 'a file' > end",
+    ]
+
+
 _EARLIER: set[int] = set()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from moto.s3.models import s3_backends
+from seqdrop import __version__
 from seqdrop.failure import advice
 from support.function_aws import ACCOUNT, RESULTS
 from support.job_runs import FOLDER, JOB_ID, PATIENCE, PUBLISH, Batch
@@ -27,9 +28,11 @@ def test_a_step_writes_its_outputs_and_then_its_receipt(batch: Batch) -> None:
         "step": "align",
         "attempt": "1",
         "job_id": JOB_ID,
-        "image": "bwa:0.1.0",
+        "seqdrop": __version__,
+        "image": "",  # a process
         "image_digest": "",
         "tools": {"bwa": "0.7.17"},
+        "commands": [],
         "started": receipt["started"],
         "seconds": receipt["seconds"],
         "vcpus": 2,
@@ -94,7 +97,12 @@ def test_a_missing_output_is_an_error(batch: Batch) -> None:
 
 
 FAILURES = {
-    "usage": ("arguments.parse_options(args.args, '--exome')", 64, "BAD_INPUT.ARGS", "unrecognized arguments: --rm"),
+    "usage": (
+        "arguments.parse_options(args.args, 'strelka')",
+        64,
+        "BAD_INPUT.ARGS",
+        "strelka has no option --rm; it allows --exome",
+    ),
     "bad data": ("raise failure.BadInputError('SWAPPED', 'they are swapped')", 65, "BAD_INPUT.SWAPPED", None),
     "a tool": ("work.run('sh', '-c', 'echo boom >&2; exit 3')", 70, "TOOL_FAILED", "sh ended with exit code 3: boom"),
     "a bug": ("work.counts['reads']", 70, "INTERNAL", "KeyError: 'reads'"),

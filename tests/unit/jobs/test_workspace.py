@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs import workspace
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import Deployed
 
 BAM, BAI = b"the reads of a run", b"their index"
-AGENT = "ECS_CONTAINER_METADATA_URI_V4"
-DIGEST = "sha256:1f6bbd7a2e5b3a1d5bb4c9b0a1f6c3a2f0d9f3bb34d5a2f4e2b1c0d9e8f7a6b5"
 
 
 @pytest.fixture
@@ -42,59 +37,66 @@ def test_the_bytes_of_an_object_and_of_its_index_are_counted(aws: Deployed, work
     assert work.bytes_in == 2 * len(BAM) + len(BAI)
 
 
-class Agent(HTTPServer):
-    """An HTTP server that answers as the ECS agent does."""
-
-    status, body = 200, json.dumps({"DockerId": "ea32192c8553", "Image": "bwa:0.1.0", "ImageID": DIGEST}).encode()
-
-
-class AgentHandler(BaseHTTPRequestHandler):
-    server: Agent
-
-    def do_GET(self) -> None:
-        self.send_response(self.server.status if self.path == "/v4/ea32192c8553-1" else 404)
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, *_: object) -> None:
-        """Write no access log."""
-
-
 @pytest.fixture
-def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with Agent(("127.0.0.1", 0), AgentHandler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        monkeypatch.setenv(AGENT, f"http://127.0.0.1:{server.server_port}/v4/ea32192c8553-1")
-        yield server
-        server.shutdown()
+def pinned(aws: Deployed, work: Workspace) -> dict[str, str]:
+    """A reference whose files a run has pinned; file -> version."""
+    work.args.reference = S3Uri(work.args.results.bucket, "demo/genome.fa")
+    files = {}
+    for name, body in (("genome.fa", b">chr1"), ("genome.fa.fai", b"chr1")):
+        put = aws.s3.put_object(Bucket=work.args.results.bucket, Key=f"demo/{name}", Body=body)
+        files[name] = {"version_id": put["VersionId"], "etag": put["ETag"].strip('"')}
+    s3.store().write_json(work.args.results / "reference.json", {"contigs": [], "files": files})
+    return {name: pin["version_id"] for name, pin in files.items()}
 
 
-def test_the_image_digest_comes_from_the_ecs_agent(agent: Agent) -> None:
-    assert workspace.image_digest() == DIGEST
+def test_the_reference_of_a_run_is_read_at_its_pinned_versions(
+    aws: Deployed, work: Workspace, pinned: dict[str, str]
+) -> None:
+    for name in pinned:
+        aws.s3.put_object(Bucket=work.args.results.bucket, Key=f"demo/{name}", Body=b"another genome")
+    path = work.fetch_reference(".fai")
+    assert (path.read_bytes(), (work / "genome.fa.fai").read_bytes()) == (b">chr1", b"chr1")
+    assert work.bytes_in == 9
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [(200, b"{}"), (200, b"no JSON"), (500, b'{"ImageID": "sha256:0"}')],
-    ids=["no digest", "no JSON", "an error"],
-)
-def test_an_agent_without_a_valid_answer_gives_no_image_digest(agent: Agent, status: int, body: bytes) -> None:
-    agent.status, agent.body = status, body
-    assert workspace.image_digest() == ""
+@pytest.mark.parametrize("name", ["genome.fa", "genome.fa.fai"])
+def test_a_reference_whose_pinned_version_is_gone_is_refused(
+    aws: Deployed, work: Workspace, pinned: dict[str, str], name: str
+) -> None:
+    bucket = work.args.results.bucket
+    aws.s3.put_object(Bucket=bucket, Key=f"demo/{name}", Body=b"another genome")
+    aws.s3.delete_object(Bucket=bucket, Key=f"demo/{name}", VersionId=pinned[name])
+    with pytest.raises(BadInputError, match="the reference was replaced after the run began") as raised:
+        work.fetch_reference(".fai")
+    assert raised.value.failure_class == "REFERENCE"
 
 
-def test_an_agent_that_cannot_be_reached_gives_no_image_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # without listen(): connections are refused, and nobody else gets the port
-        monkeypatch.setenv(AGENT, f"http://127.0.0.1:{closed.getsockname()[1]}")
-        assert workspace.image_digest() == ""
+def test_an_index_that_came_after_the_start_is_not_used(aws: Deployed, work: Workspace, pinned: dict[str, str]) -> None:
+    index = work.args.reference.companion(".bwt")
+    aws.s3.put_object(Bucket=index.bucket, Key=index.key, Body=b"index")
+    assert not work.has_reference_file(index)
+    with pytest.raises(BadInputError, match="the reference is not prepared for this tool"):
+        work.fetch_reference(".bwt")
 
 
-def test_outside_of_ecs_there_is_no_image_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(AGENT, raising=False)
-    assert workspace.image_digest() == ""
+def test_a_bucket_without_versions_shows_a_replaced_reference(aws: Deployed, work: Workspace) -> None:
+    aws.s3.create_bucket(Bucket="plain-bucket")
+    work.args.reference = S3Uri("plain-bucket", "demo/genome.fa")
+    aws.s3.put_object(Bucket="plain-bucket", Key="demo/genome.fa", Body=b"first")
+    files = {"genome.fa": s3.store().head(work.args.reference).pin()}
+    s3.store().write_json(work.args.results / "reference.json", {"files": files})
+    aws.s3.put_object(Bucket="plain-bucket", Key="demo/genome.fa", Body=b"second")
+    with pytest.raises(BadInputError, match="the reference was replaced after the run began"):
+        work.fetch_reference()
+
+
+def test_a_run_of_an_earlier_version_reads_the_present_reference(aws: Deployed, work: Workspace) -> None:
+    work.args.reference = S3Uri(work.args.results.bucket, "demo/genome.fa")
+    s3.store().write_json(work.args.reference.parent / "reference.json", {"ploidy": 1})
+    s3.store().write(work.args.reference, b">chr1")
+    assert work.fetch_reference().read_bytes() == b">chr1"
+    assert work.reference == {"ploidy": 1}
+    assert work.has_reference_file(work.args.reference)
 
 
 def test_the_peak_memory_is_that_of_the_container_in_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

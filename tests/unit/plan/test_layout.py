@@ -9,7 +9,7 @@ import pytest
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.storage.uri import S3Uri
-from support.function_aws import FASTQS, FINGERPRINT, MACHINE, REFERENCES, RESULTS, environment, event
+from support.function_aws import FASTQS, FINGERPRINT, MACHINE, REFERENCES, RESULTS, SOURCES, environment, event
 
 TOOLS = {"genome": FINGERPRINT, "aligner": "bwa_mem3", "caller": "bcftools"}
 FAILED_PLANS = ("diagnose_out_of_memory", "diagnose_spot_reclaimed", "diagnose_bad_data")
@@ -60,7 +60,9 @@ def test_a_complete_plan() -> None:
     jobs = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
     settings = {"job_queue": "queue", "vcpus": "2", "memory": "2048", "attempt": "1", "args": "[]"}
     buckets, pins = {"results_bucket": "results", "reference_bucket": "refs"}, {"genome": "5f0c", "regions": "9a1b"}
-    plan = layout.plan("S", "r", choices, **buckets, **pins, jobs=jobs)
+    sources = {"fasta": {"uri": "s3://refs/demo/source/demo.fa", "version_id": "v"}}
+    tools = {"aligner": "bwa", "caller": "bcftools"}
+    plan = layout.plan("S", "r", choices, **buckets, **pins, **tools, sources=sources, jobs=jobs)
     assert plan == {
         "version": 1,
         "sample": "S",
@@ -69,6 +71,9 @@ def test_a_complete_plan() -> None:
         "steps": ["align", "call", "annotate", "collect", "compose"],
         "reference": "s3://refs/demo/genome.fa",
         "fingerprint": "5f0c",
+        "sources": sources,
+        "aligner": "bwa",
+        "caller": "bcftools",
         "intervals": "s3://results/S/r/intervals.bed",
         "intervals_name": "exome.bed",
         "intervals_sha256": "9a1b",
@@ -97,10 +102,14 @@ def test_the_complete_input_of_a_preparation() -> None:
         "run": "r",
         "fasta": "s3://refs/in/hg.fa",
         "genes": "s3://refs/in/hg.gtf",
+        "sources": "{}",
         "reference": "s3://refs/hg/genome.fa",
         "results": "s3://refs/hg/preparation/r",
         "args": "[]",
     }
+    sources = {"fasta": {"version_id": "v", "etag": "e"}}
+    pinned = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs", sources=sources)
+    assert pinned == {**preparation, "sources": '{"fasta":{"etag":"e","version_id":"v"}}'}
     haploid = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs", args=["--ploidy", "1"])
     assert haploid == {**preparation, "args": '["--ploidy","1"]'}
     assert layout.preparation("r", "hg", fasta, None, reference_bucket="refs") == {**preparation, "genes": "none"}
@@ -118,7 +127,10 @@ def test_execution_input_json_is_a_plan_of_the_template() -> None:
     sizes = json.loads(variables["SIZES"])
     jobs = {step: {"job_queue": variables["NORMAL_QUEUE"], **size} for step, size in sizes.items()}
     buckets = {"results_bucket": RESULTS, "reference_bucket": REFERENCES}
-    assert plan == layout.plan("NA12878", plan["run"], Choices("demo"), **buckets, genome=FINGERPRINT, jobs=jobs)
+    tools = {"aligner": variables["ALIGNER"], "caller": variables["CALLER"]}
+    assert plan == layout.plan(
+        "NA12878", plan["run"], Choices("demo"), **buckets, genome=FINGERPRINT, sources=SOURCES, **tools, jobs=jobs
+    )
     assert event("eventbridge_object_created")["detail"]["object"]["key"] == "NA12878_R1.fastq.gz"
 
 

@@ -184,10 +184,18 @@ def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(aws: Deployed, 
     assert sorted(aws.executions()) == [failed, f"{failed}-2"]
 
 
-def test_a_run_that_was_refused_cannot_be_resumed(aws: Deployed) -> None:
+def test_a_run_whose_reference_is_still_not_prepared_is_refused_with_that_reason(aws: Deployed) -> None:
     start_run = aws.load("start_run")  # without a prepared reference
     aws.put("NA12878_R1.fastq.gz", fastq(1))
     run = start_run.call(aws.put("NA12878_R2.fastq.gz", fastq(2)))["outcomes"][0]["run"]
+    assert refusal(start_run, run) == "reference demo is not prepared; none is prepared yet"
+
+
+def test_refused_chunks_cannot_be_resumed(aws: Deployed, start_run: Any) -> None:
+    for chunk in ("001", "002"):
+        for mate in (1, 2):
+            upload = aws.put(f"S_L001_R{mate}_{chunk}.fastq.gz", fastq(mate))
+    run = start_run.call(upload)["outcomes"][0]["run"]
     assert refusal(start_run, run) == "it was never started: correct what its message says, then upload the reads again"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from seqdrop import __version__
 from seqdrop.runs import manifest
 from seqdrop.runs.manifest import Prices
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
-from support.function_aws import FINGERPRINT, event
+from support.function_aws import FINGERPRINT, SOURCES, event
 
 RUN = event("execution_input")["run"]
 FOLDER = f"s3://seqdrop-resultsbucket/NA12878/{RUN}"
@@ -59,17 +60,31 @@ COST = {
 
 def test_a_complete_manifest() -> None:
     receipts = {"align": RECEIPTS["align"], "call": RECEIPTS["call"]}
+    contigs = [{"name": "demo1", "length": 300_000, "md5": "0" * 32}]
+    found = ResultsFolder(OBJECTS, receipts, reference={"contigs": contigs, "files": {}})
     plan = succeeded()
+    plan["call"]["args"] = '["--ploidy","1"]'
     used = {"tools": {"t": "1.0"}, "seconds": 1800.0, "vcpus": 2, "memory": 4096}
-    assert manifest.manifest(plan, EXECUTION, RunEnding("INCOMPLETE"), receipts, COST) == {
+    assert manifest.manifest(plan, EXECUTION, RunEnding("INCOMPLETE"), found, COST) == {
         "version": 1,
+        "seqdrop": __version__,
         "run": RUN,
         "sample": "NA12878",
         "execution": EXECUTION,
         "complete": False,
         "missing": ["annotate", "collect", "compose"],
+        "choices": {
+            "reference": "demo",
+            "intervals": "",
+            "lanes": 1,
+            "aligner": "bwa_mem3",
+            "caller": "bcftools",
+            "args": {"call": ["--ploidy", "1"]},
+        },
         "reference": "s3://seqdrop-referencebucket/demo/genome.fa",
         "fingerprint": FINGERPRINT,
+        "sources": SOURCES,
+        "contigs": contigs,
         "intervals": "all",
         "intervals_name": "",
         "intervals_sha256": "",
@@ -82,7 +97,13 @@ def test_a_complete_manifest() -> None:
             {"version": 1, "step": "call", **used, "counts": {"variants": 12, "variants_all": 15}},
         ],
     }
-    assert manifest.manifest(plan, EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)["complete"] is True
+    assert manifest.manifest(plan, EXECUTION, RunEnding("SUCCEEDED"), folder(), COST)["complete"] is True
+
+
+def test_the_manifest_of_an_earlier_plan_lacks_what_that_plan_lacks() -> None:
+    plan = {name: value for name, value in succeeded().items() if name not in {"sources", "aligner", "caller"}}
+    found = manifest.manifest(plan, EXECUTION, RunEnding("SUCCEEDED"), folder(), COST)
+    assert (found["sources"], found["contigs"], found["choices"]["aligner"]) == ({}, [], "")
 
 
 def test_the_row_has_three_figures_of_the_receipts() -> None:
@@ -117,7 +138,7 @@ WARNED = {"warning": "DUPLICATE_NAMES", "message": "12 names come twice in NA128
 
 def test_warnings_of_all_steps_are_in_manifest_and_message() -> None:
     receipts = {**RECEIPTS, "align": {**RECEIPTS["align"], "warnings": [WARNED]}}
-    written = manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), receipts, COST)
+    written = manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), ResultsFolder(OBJECTS, receipts), COST)
     assert written["warnings"] == [{"step": "align", **WARNED}]
     assert "warnings" not in written["jobs"][0]
     subject, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), ResultsFolder(receipts=receipts), COST)
@@ -166,7 +187,7 @@ def test_the_message_of_a_failed_run() -> None:
             "Class: TIMEOUT",
             "What to do: Check the job's log; if the job was still working, raise its limit in the template, then run"
             " `seqdrop resume RUN`.",
-            f"More: seqdrop why {RUN}",
+            "More: `seqdrop why RUN`",
         ],
     )
 
@@ -189,7 +210,7 @@ def test_a_record_has_the_ending_that_the_folder_proves() -> None:
     record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), PRICES)
     counts = {"reads": 400, "reads_mapped": 398, "variants": 12, "variants_all": 15}
     assert record.row == {"status": "SUCCEEDED", **counts, "cost": "0.094"}
-    assert record.manifest == manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), RECEIPTS, COST)
+    assert record.manifest == manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), COST)
     assert record.subject == f"seqdrop run {RUN}: done"
 
 

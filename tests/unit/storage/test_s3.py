@@ -187,7 +187,7 @@ def test_a_damaged_object_is_refused(aws: Deployed, folder: S3Uri, tmp_path: Pat
         s3.store().download(folder / "file", tmp_path / "file")
 
 
-def test_an_object_without_a_checksum_is_verified_by_its_size(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+def test_an_object_with_another_checksum_has_no_crc64nvme(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
     put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
     assert s3.store().download(folder / "file", tmp_path / "file").crc64nvme == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ ADVICE = {
     "BAD_INPUT.ALIGNER": "The reads are valid, but not for this aligner: deploy another one (parameter Aligner).",
     "BAD_INPUT.ARGS": "Correct the options chosen for this step, then upload the reads again.",
     "BAD_INPUT.CHOICES": "Correct the x-amz-meta-seqdrop-* metadata of the FASTQs, then upload them again.",
-    "BAD_INPUT.INTERVALS": "Upload a correct BED file to the address in the message, then upload the FASTQs again.",
+    "BAD_INPUT.INTERVALS": "Upload a correct BED file to the address in the message, then <retry>.",
     "BAD_INPUT.SAME_FILE": "The same file was uploaded as R1 and as R2: upload the missing one.",
     "BAD_INPUT.SWAPPED": "R1 has the file name of R2 and R2 that of R1: rename both, then upload them again.",
     "BAD_INPUT.ARCHIVED": "Restore the FASTQs (`aws s3api restore-object`), then copy each over itself with "
@@ -28,8 +29,9 @@ ADVICE = {
     "BAD_INPUT.CHUNKS": "Concatenate the chunks of each mate in one order (`cat`), upload both, delete the chunks.",
     "BAD_INPUT.MISSING": "Upload the file again, and keep it until its run has ended.",
     "BAD_INPUT.PLAN": "Upload the reads to the bucket: a manual plan must look like events/execution_input.json.",
-    "REFERENCE": "Prepare it with `seqdrop reference`, or choose a prepared one (x-amz-meta-seqdrop-reference).",
-    "NOT_READY": "Push the images, deploy, then upload the reads again.",
+    "REFERENCE": "Prepare it with `seqdrop reference`, then <retry>; or upload the reads with the name of a prepared "
+    "one (x-amz-meta-seqdrop-reference).",
+    "NOT_READY": "Push the images (`make push`), deploy, then <retry>.",
     "OUT_OF_MEMORY": "Give this step more memory: raise <Step>Memory of the stack, then <retry>.",
     "NO_SPACE": "Give jobs a larger scratch disk: raise ScratchSize of the stack, then <retry>.",
     "SPOT_RECLAIMED": "AWS reclaimed the Spot instance on every attempt: <retry>, or set SpotShare=never first.",
@@ -62,6 +64,17 @@ def get(failure_class: str, step: str = "") -> str:
     text = text or ADVICE.get(failure_class) or ADVICE.get(failure_class.split(".", maxsplit=1)[0], ADVICE["INTERNAL"])
     retry = "run `seqdrop reference`" if step == "prepare" else "run `seqdrop resume RUN`"
     return text.replace("<Step>", step.title() or "<Step>").replace("<retry>", retry)
+
+
+def complete(text: str, run: str, stack: str) -> str:
+    """Return a text whose commands can be copied: with the run and, of a deployed stack, with its name.
+
+    `stack` is "" for the embedded AWS, which commands use without an option.
+    """
+    option = f" --stack {stack}" if stack else ""
+    text = re.sub(r"`seqdrop (why|resume) RUN`", rf"`seqdrop \1 {run}{option}`", text)
+    text = text.replace("`seqdrop reference`", f"`seqdrop reference{option}`")
+    return text.replace("`make push`", f"`make push STACK={stack}`") if stack else text
 
 
 def explain(failure: Mapping[str, Any]) -> list[str]:

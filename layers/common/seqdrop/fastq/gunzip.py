@@ -19,6 +19,12 @@ MAX_RATIO, RATIO_CHECKED_FROM = 200, 256 << 20
 _RESERVED_FLAGS = 0xE0  # of the fourth byte of a gzip member: no gzip writer sets them
 
 
+def is_gzip(path: Path) -> bool:
+    """Return whether a file begins as gzip does, whatever its name is."""
+    with path.open("rb") as file:
+        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
 class GzipReader:
     """Read the bytes of a file: plain, or gzip with any number of members (BGZF included).
 

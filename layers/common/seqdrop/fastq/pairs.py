@@ -29,6 +29,7 @@ class Pairs:
         self.duplicate_names = 0  # pairs whose name occurs earlier in their own batch, or in the first batch
         self.warnings: list[tuple[str, str]] = []  # code and message of what the first batch shows
         self._first_names: frozenset[bytes] = frozenset()
+        self._beginnings: tuple[Batch, Batch] | None = None  # of R1 and R2
 
     def batches(self) -> Generator[tuple[Batch, Batch]]:
         """Yield verified batches of both mates; raise BadInputError."""
@@ -72,10 +73,21 @@ class Pairs:
             self._check_qualities(one, name_1)
             self._check_qualities(two, name_2)
         records.check_mates(one, two, name_1, name_2, self.count)
+        self._check_beginnings(one, two)
         if self.count == 0 and records.have_different_lengths(one, two):
             bases = f"{records.median_length(one)} and {records.median_length(two)} bases"
             doubt = f"half of the reads of {self._label} have at most {bases}: is one of them a barcode or a UMI?"
             self.warnings.append(("MATE_LENGTHS", doubt))
+
+    def _check_beginnings(self, *mates: Batch) -> None:
+        """Raise BadInputError if one file begins with reads that the other one has later on, after the first batch."""
+        if self._beginnings is None:
+            self._beginnings = records.first_reads(mates[0]), records.first_reads(mates[1])
+            return
+        for batch, beginning, later, earlier in zip(mates, self._beginnings[::-1], (1, 2), (2, 1), strict=True):
+            if (start := records.find_beginning(beginning, batch)) >= 0:
+                read = f"R{earlier} begins with read {self.count + start + 1:,} of R{later}"
+                raise BadInputError("SAME_FILE", f"{self._label} contain the same reads: {read}")
 
     def _check_qualities(self, batch: Batch, name: str) -> None:
         records.check_phred33(batch.qualities, name)

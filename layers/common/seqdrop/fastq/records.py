@@ -196,11 +196,27 @@ def _find_same_reads(one: Batch, two: Batch, pairs_before: int) -> str:
     if pairs_before or both <= MIN_SHIFTED:
         return ""
     for first, second, later, earlier in ((one, two, "R1", "R2"), (two, one, "R2", "R1")):
-        if second.sequences[0] in first.sequences[:-MIN_SHIFTED]:
-            start = first.sequences.index(second.sequences[0])
-            if _are_equal(first, second, start, 0, MIN_SHIFTED):
-                return f": {earlier} begins with read {start + 1:,} of {later}"
+        if (start := find_beginning(second, first)) >= 0:
+            return f": {earlier} begins with read {start + 1:,} of {later}"
     return ""
+
+
+def first_reads(batch: Batch) -> Batch:
+    """Return the first MIN_SHIFTED reads of a file."""
+    end = MIN_SHIFTED
+    return Batch(batch.names[:end], batch.sequences[:end], batch.qualities[:end], batch.mate)
+
+
+def find_beginning(beginning: Batch, batch: Batch) -> int:
+    """Return where a batch has the first MIN_SHIFTED reads of another file; -1 if it has not.
+
+    These must all differ: reads of N, or of one amplicon, are equal in both files by chance.
+    """
+    distinct = len(set(beginning.sequences[:MIN_SHIFTED])) == MIN_SHIFTED
+    if not distinct or beginning.sequences[0] not in batch.sequences:
+        return -1
+    start = batch.sequences.index(beginning.sequences[0])
+    return start if _are_equal(batch, beginning, start, 0, MIN_SHIFTED) else -1
 
 
 def _are_equal(one: Batch, two: Batch, start_1: int, start_2: int, count: int) -> bool:

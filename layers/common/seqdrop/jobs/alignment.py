@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seqdrop.failure.verdict import JobError
+from seqdrop.fastq.gunzip import is_gzip
 from seqdrop.fastq.pairs import Pairs
 from seqdrop.fastq.records import Batch
 from seqdrop.jobs import arguments, bam_counts
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions, write_md5
-from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -62,13 +62,24 @@ def fetch_lanes(work: Workspace) -> list[Lane]:
             suffix = ".fastq.gz" if uri.name.lower().endswith(".gz") else ".fastq"
             pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
             files.append(work.fetch(uri, name=f"lane{number}_R{mate[-1]}{suffix}", **pinned))
+            warn_of_unverified(work, files[-1])
         lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
     return lanes
 
 
+def warn_of_unverified(work: Workspace, fastq: Path) -> None:
+    """Warn of a plain FASTQ without a checksum in S3: a gzipped one has its own."""
+    if fastq in work.unverified and not is_gzip(fastq):
+        work.warn(
+            "UNVERIFIED",
+            f"{fastq.name} is not gzipped, and S3 has no checksum of it: changed bases would not be noticed; upload it "
+            "again, gzipped or with `aws s3 cp --checksum-algorithm CRC64NVME`",
+        )
+
+
 def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
     """Return the SAM header of unsorted reads, with the contigs from reference.json."""
-    contigs = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)["contigs"]
+    contigs = work.reference["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
     lines += [lane.rg_line for lane in lanes]

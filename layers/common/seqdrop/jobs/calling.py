@@ -16,8 +16,7 @@ from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions
 from seqdrop.plan import bed, ploidy
 from seqdrop.plan.bed import Interval
-from seqdrop.plan.names import INTERVALS, REFERENCE_JSON
-from seqdrop.storage import s3
+from seqdrop.plan.names import INTERVALS
 
 INTERFACE = ("sample", "reference", "intervals", "bam", "vcf", "gvcf")
 # The empty block at the end of every BGZF file (SAM specification, 4.1.2): without it the file is truncated.
@@ -142,9 +141,8 @@ def read_bed(path: Path) -> list[Interval]:
 
 def fetch_haploid(work: Workspace, reference: Path) -> list[Interval]:
     """Return the haploid parts of the reference by its reference.json; raise BadInputError."""
-    summary = s3.store().read_json(work.args.reference.parent / REFERENCE_JSON)
     try:
-        return ploidy.haploid(summary, contig_lengths(reference))
+        return ploidy.haploid(work.reference, contig_lengths(reference))
     except ValueError as error:
         raise BadInputError("REFERENCE", str(error)) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -46,6 +47,8 @@ class Processes:
         `stop_descendants`: `stop` ends every descendant of this process, which must be only the processes of the job.
         """
         self.redactor = redactor or Redactor()
+        self._secrets = Redactor()  # the receipt is beside the results, which have the name of the sample
+        self.commands: list[str] = []  # as they can be typed in the directory of the job, without secrets
         self._cwd, self._inherited_files = cwd, tuple(inherited_files)
         self._alive: dict[subprocess.Popen[bytes], None] = {}  # in the order of their start
         self._stopped = False
@@ -58,10 +61,12 @@ class Processes:
         """Run a program until it ends; raise ToolError if it fails."""
         with contextlib.ExitStack() as files:
             out: IO[bytes] | int = files.enter_context(stdout.open("wb")) if stdout else subprocess.DEVNULL
+            self._record(list(command), stdout=stdout)
             self.wait(self.start(*command, stdout=out))
 
     def output(self, *command: Argument) -> str:
         """Return the output of a program that prints little, such as a version or a count; raise ToolError."""
+        self._record(list(command))
         program = self.start(*command, stdout=subprocess.PIPE)
         text = cast(IO[bytes], program.popen.stdout).read().decode(errors="replace")
         self.wait(program)
@@ -74,6 +79,7 @@ class Processes:
 
         Raise ToolError for the first program that failed by itself, or the error that `feed` raises.
         """
+        self._record(*commands, stdout=stdout if isinstance(stdout, Path) else None)
         programs: list[Program] = []
         upstream: IO[bytes] | int = subprocess.PIPE if feed else subprocess.DEVNULL
         for number, command in enumerate(commands, start=1):
@@ -139,9 +145,7 @@ class Processes:
         self, *command: Argument, stdin: IO[bytes] | int = subprocess.DEVNULL, stdout: IO[bytes] | int
     ) -> Program:
         """Start a program; raise JobError if it is not installed or the job is ending."""
-        # Paths are relative to the directory of the job: tools write their command line into headers, where a
-        # different directory for every job would make the results of equal jobs differ.
-        arguments = [str(argument).replace(f"{self._cwd}/", "") for argument in command]
+        arguments = self._words(command)
         logger.info("command", command=plain_line(self.redactor.redact(" ".join(arguments))))
         with defer_signals(), self._starting:
             if self._stopped:  # another thread failed, or the job was stopped
@@ -152,6 +156,24 @@ class Processes:
                 raise JobError("INTERNAL", f"{arguments[0]} is not installed") from None
             self._alive[popen] = None
         return Program(Path(arguments[0]).name, popen, self.redactor)
+
+    def _words(self, command: Sequence[Argument]) -> list[str]:
+        """Return the arguments with paths relative to the directory of the job.
+
+        Tools write their command line into headers, where a different directory for every job would make the results
+        of equal jobs differ.
+        """
+        return [str(argument).replace(f"{self._cwd}/", "") for argument in command]
+
+    def _record(self, *commands: Sequence[Argument], stdout: Path | None = None) -> None:
+        """Record the programs of a pipe, or one program, as one line for the shell."""
+        words = [[self._printable(word) for word in self._words(command)] for command in commands]
+        target = f" > {shlex.quote(self._printable(*self._words([stdout])))}" if stdout else ""
+        self.commands.append(" | ".join(map(shlex.join, words)) + target)
+
+    def _printable(self, word: str) -> str:
+        """Return an argument without secrets and without the directory of the job."""
+        return self._secrets.redact(word.replace(str(self._cwd), "."))
 
     def _popen(self, arguments: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE_PREFIXES)}

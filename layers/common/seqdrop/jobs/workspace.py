@@ -5,27 +5,30 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import re
 import resource
 import time
-import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from seqdrop import __version__
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs import output_check
+from seqdrop.jobs.image import running_image
 from seqdrop.jobs.processes import Argument, Processes
 from seqdrop.log import logger
 from seqdrop.plan import layout
-from seqdrop.plan.names import VERSION
+from seqdrop.plan.names import REFERENCE_JSON, VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
+UNPREPARED = "the reference is not prepared for this tool"
+REPLACED = "the reference was replaced after the run began; upload the reads again for a run with the present one"
 PEAK_MEMORY = Path("/sys/fs/cgroup/memory.peak")  # bytes, of the container; absent with cgroup v1
 
 
@@ -43,6 +46,7 @@ class Workspace:
     tools: dict[str, str] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
+    unverified: set[Path] = field(default_factory=set)  # inputs of which S3 has no checksum
     bytes_in: int = 0
     start_time: float = field(default_factory=time.time)
 
@@ -68,26 +72,67 @@ class Workspace:
         With `name`, the object gets that name here and in the log. Messages to people have the original name.
         Raises MissingError, IntegrityError, BadInputError.
         """
-        path = self.directory / (name or uri.name)
+        path = self / (name or uri.name)
         if path.name != uri.name:
             self.original_names[path.name] = plain_line(uri.name)
             self.processes.redactor.add_object(uri, path.name)
         try:
-            self.bytes_in += s3.store().download(uri, path, version_id, etag, crc64nvme).size
+            self._fetch(uri, path, version_id, etag, crc64nvme)
         except s3.ReplacedError:
             if uri.parent == self.args.results:
                 raise  # an output of an earlier step, not a file of a user
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
         for companion in companions:
-            self.bytes_in += s3.store().download(uri.companion(companion), companion_path(path, companion)).size
+            self._fetch(uri.companion(companion), companion_path(path, companion))
         return path
+
+    def _fetch(self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Path:
+        stored = s3.store().download(uri, path, version_id, etag, crc64nvme)
+        self.bytes_in += stored.size
+        if stored.checksum is None:
+            self.unverified.add(path)
+        return path
+
+    @cached_property
+    def reference(self) -> Mapping[str, Any]:
+        """reference.json as it was when the run started, with `files`, the versions of the genome and its indexes.
+
+        Runs that an earlier version started have no copy: theirs is the present one, without `files`.
+        """
+        summary: Mapping[str, Any]
+        try:
+            summary = s3.store().read_json(self.args.results / REFERENCE_JSON)
+        except s3.MissingError:
+            summary = s3.store().read_json(self.args.reference.parent / REFERENCE_JSON)
+        return summary
+
+    def has_reference_file(self, uri: S3Uri) -> bool:
+        """Return whether the reference had an index, or its database of genes, when the run started."""
+        files = self._pinned_files()
+        return bool(s3.store().find(uri)) if files is None else uri.name in files
+
+    def _pinned_files(self) -> Mapping[str, Mapping[str, str]] | None:
+        with contextlib.suppress(s3.MissingError):
+            return self.reference.get("files")
+        return None
 
     def fetch_reference(self, *companions: str) -> Path:
         """Download the genome of the run with the indexes that a tool needs; raise BadInputError if one is missing."""
+        path, *_ = [self.fetch_reference_file(uri) for uri in with_companions(self.args.reference, companions)]
+        return path
+
+    def fetch_reference_file(self, uri: S3Uri) -> Path:
+        """Download a file of the reference at the version that the run pinned; raise BadInputError."""
+        files = self._pinned_files()
+        pin = files.get(uri.name) if files is not None else {}
+        if pin is None:
+            raise BadInputError("REFERENCE", f"{uri} does not exist: {UNPREPARED}")
         try:
-            return self.fetch(self.args.reference, *companions)
+            return self._fetch(uri, self / uri.name, pin.get("version_id", ""), pin.get("etag", ""))
         except s3.MissingError as error:
-            raise BadInputError("REFERENCE", f"{error}: the reference is not prepared for this tool") from None
+            raise BadInputError("REFERENCE", f"{error}: {REPLACED if pin else UNPREPARED}") from None
+        except s3.ReplacedError:
+            raise BadInputError("REFERENCE", f"{uri}: {REPLACED}") from None
 
     def run(self, *command: Argument, stdout: Path | None = None) -> None:
         """Run a program until it ends; raise ToolError if it fails."""
@@ -138,9 +183,10 @@ class Workspace:
             "step": self.name,
             "attempt": self.args.attempt,
             "job_id": os.environ.get("AWS_BATCH_JOB_ID", ""),
-            "image": os.environ.get("SEQDROP_IMAGE", ""),
-            "image_digest": image_digest(),
+            "seqdrop": __version__,
+            **running_image(),
             "tools": self.tools,
+            "commands": self.processes.commands,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.start_time)),
             "seconds": round(time.time() - self.start_time, 1),
             "vcpus": self.vcpus,
@@ -162,6 +208,11 @@ def with_original_names(message: str, original_names: Mapping[str, str]) -> str:
     for name, original in sorted(original_names.items(), key=lambda pair: -len(pair[0])):
         message = message.replace(name, original)
     return message
+
+
+def with_companions(uri: S3Uri, companions: Iterable[str]) -> list[S3Uri]:
+    """Return the address of an object and those of its companions."""
+    return [uri, *map(uri.companion, companions)]
 
 
 def companion_path(path: Path, companion: str) -> Path:
@@ -186,16 +237,6 @@ def write_md5(path: Path, name: str) -> Path:
     target = companion_path(path, ".md5")
     target.write_text(f"{digest.hexdigest()}  {name}\n")
     return target
-
-
-def image_digest() -> str:
-    """Return the digest of the image of this container from the ECS agent; "" outside of ECS."""
-    endpoint = os.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
-    if not endpoint:
-        return ""
-    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(endpoint, timeout=2) as response:  # noqa: S310  http of the agent
-        return str(json.load(response).get("ImageID", ""))
-    return ""
 
 
 def peak_memory() -> int:

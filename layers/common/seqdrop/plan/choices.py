@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seqdrop.plan import steps
+from seqdrop.plan import options, steps
 from seqdrop.plan.names import NAME, canonical
+from seqdrop.plan.options import OptionError
 
 CHOICES = {"reference", "intervals", "args", "lanes", "priority"}
 PRIORITIES = ("normal", "high")
@@ -26,7 +27,7 @@ class Choices:
 
     reference: str = ""  # a name in the reference bucket; "" is the default of the deployment
     intervals: str = ""  # the name of a BED beside the genome; "" is the whole genome
-    args: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step -> arguments, which its tool checks
+    args: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step -> options of its tool
     lanes: int = 1  # pairs of the sample in this run
     priority: str = "normal"  # or "high": selects the queue; not part of the run id, since results are the same
 
@@ -53,6 +54,15 @@ class Choices:
             _parse_lanes(values.get("lanes") or "1"),
             priority,
         )
+
+    def check_options(self, parameters: Mapping[str, str]) -> None:
+        """Raise ChoiceError unless the tools of a deployment, selected by its parameters, allow all options."""
+        tools = steps.tools_of_run(parameters)
+        for step, words in self.args.items():
+            try:
+                options.parse(tools[step].name, tools[step].options, list(words))
+            except OptionError as error:
+                raise ChoiceError(f"options of {step}: {error}") from None
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata that `from_metadata` reads; choices with their default value are omitted."""

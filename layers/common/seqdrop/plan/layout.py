@@ -51,11 +51,15 @@ def plan(
     reference_bucket: str,
     genome: str,
     regions: str = "",
+    sources: Mapping[str, Any] | None = None,
+    aligner: str = "",
+    caller: str = "",
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
 
-    `genome` and `regions` are those of the run id. The regions themselves are in the folder of the run.
+    `genome`, `regions`, `aligner` and `caller` are those of the run id. The regions themselves are in the folder of the
+    run. `sources` has the versions and checksums of the files that the reference was prepared from.
     `jobs` has job_queue, vcpus and memory (MiB) of each step as text, as Batch takes them. An optional step that is
     not in `jobs` is left out.
     """
@@ -74,6 +78,9 @@ def plan(
         "steps": [step.name for step in selected],
         "reference": str(reference),
         "fingerprint": genome,
+        "sources": dict(sources or {}),
+        "aligner": aligner,
+        "caller": caller,
         "intervals": str(results / INTERVALS) if choices.intervals else WHOLE_GENOME,
         "intervals_name": choices.intervals,
         "intervals_sha256": regions,
@@ -129,14 +136,26 @@ def _size(step: steps.Step, sizes: Sizes) -> Mapping[str, str]:
 
 
 def preparation(
-    run: str, name: str, fasta: S3Uri, genes: S3Uri | None, *, reference_bucket: str, args: Sequence[str] = ()
+    run: str,
+    name: str,
+    fasta: S3Uri,
+    genes: S3Uri | None,
+    *,
+    reference_bucket: str,
+    sources: Mapping[str, Mapping[str, Any]] | None = None,
+    args: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the input of prepare_reference; the state machine adds nothing but its own sizes."""
+    """Return the input of prepare_reference; the state machine adds nothing but its own sizes.
+
+    `sources` has the version and the checksum of `fasta` and of `genes`: they can be replaced before the job
+    reads them.
+    """
     return {
         "version": VERSION,
         "run": run,
         "fasta": str(fasta),
         "genes": str(genes) if genes else NO_GENES,
+        "sources": canonical(sources or {}),
         "reference": str(reference_uri(reference_bucket, name)),
         "results": str(S3Uri(reference_bucket, f"{name}/preparation/{run}")),
         "args": canonical(list(args)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,6 +68,21 @@ def from_text(text: str) -> list[Region]:
     if not all(_is_valid(region) for region in regions):
         raise ValueError("not a list of regions")
     return regions
+
+
+class Regions:
+    """The value of an option: regions as `to_text` writes them."""
+
+    def __str__(self) -> str:
+        """Return the form as in messages."""
+        return "a JSON list of regions"
+
+    def parse(self, text: str) -> list[Region]:
+        """Return the regions; raise argparse.ArgumentTypeError."""
+        try:
+            return from_text(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _is_valid(region: Region) -> bool:

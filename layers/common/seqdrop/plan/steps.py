@@ -12,13 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from seqdrop.plan.names import MAX_PLOIDY
+from seqdrop.plan.options import Number, Option
+from seqdrop.plan.ploidy import Regions
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A program that can do the work of a step: the folder of its wrapper in `containers/`."""
 
     name: str
-    options: tuple[str, ...] = ()  # what `seqdrop-args` may pass to it
+    options: tuple[Option, ...] = ()  # what `seqdrop-args` may pass to it
     programs: tuple[str, ...] = ()  # that must be on PATH when jobs run as processes
     packages: tuple[str, ...] = ()  # of Debian, with these programs; without them the tool runs in its image only
 
@@ -39,17 +43,24 @@ class Step:
 
 SNPEFF_JAR = "/usr/share/java/snpeff.jar"  # where Debian installs it; a path among the programs must exist
 SAMTOOLS = ("samtools",)
-BWA = Tool("bwa", ("--no-mark-duplicates",), ("bwa", *SAMTOOLS), ("bwa", *SAMTOOLS))
+UNMARKED = Option("--no-mark-duplicates")
+PLOIDY = Option("--ploidy", Number(1, MAX_PLOIDY))
+BWA = Tool("bwa", (UNMARKED,), ("bwa", *SAMTOOLS), ("bwa", *SAMTOOLS))
 
 STEPS = (
     Step(
         "align", "AlignReads",
         tools=(
             Tool(
-                "isaac", ("--no-mark-duplicates", "--seed-length", "--clusters-at-a-time"),
+                "isaac",
+                (
+                    UNMARKED,
+                    Option("--seed-length", Number(10, 20)),
+                    Option("--clusters-at-a-time", Number(1_000, 100_000_000)),
+                ),
                 ("isaac-align", *SAMTOOLS),
             ),
-            Tool("bwa_mem3", ("--no-mark-duplicates",), SAMTOOLS, SAMTOOLS),
+            Tool("bwa_mem3", (UNMARKED,), SAMTOOLS, SAMTOOLS),
             BWA,
         ),
         reads=("sample", "reference", "reads"),
@@ -59,9 +70,20 @@ STEPS = (
     Step(
         "call", "CallVariants",
         tools=(
-            Tool("strelka", ("--exome",), ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix")),
             Tool(
-                "bcftools", ("--ploidy", "--min-mq", "--min-bq", "--min-quality", "--min-share", "--min-depth"),
+                "strelka", (Option("--exome"),),
+                ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"),
+            ),
+            Tool(
+                "bcftools",
+                (  # the minima are Phred: mapping quality, base quality, quality of a call
+                    PLOIDY,
+                    Option("--min-mq", Number(0, 254)),
+                    Option("--min-bq", Number(0, 93)),
+                    Option("--min-quality", Number(0, 10_000, decimal=True)),
+                    Option("--min-share", Number(0, 1, decimal=True)),  # of the reads
+                    Option("--min-depth", Number(0, 1, decimal=True)),  # share of the typical depth of the run
+                ),
                 ("bcftools",), ("bcftools",),
             ),
         ),
@@ -102,11 +124,11 @@ PREPARE = Step(
     "prepare", "PrepareReference",
     tools=(
         Tool(
-            "reference", ("--ploidy", "--ploidy-regions"),
+            "reference", (PLOIDY, Option("--ploidy-regions", Regions())),  # of `seqdrop reference --ploidy-file`
             ("bwa", "samtools", "java", SNPEFF_JAR), ("bwa", "samtools", "libsnpeff-java", "default-jre-headless"),
         ),
     ),
-    reads=("fasta", "genes", "aligner", "reference"),
+    reads=("fasta", "genes", "sources", "aligner", "reference"),
 )  # fmt: skip
 
 
@@ -130,11 +152,19 @@ def state(name: str) -> str:
     return {step.name: step.state for step in (*STEPS, PREPARE)}[name]
 
 
+def tool(name: str) -> Tool:
+    """Return the row of a tool; raise KeyError."""
+    return {tool.name: tool for step in (*STEPS, PREPARE) for tool in step.tools}[name]
+
+
+def tools_of_run(parameters: Mapping[str, str]) -> dict[str, Tool]:
+    """Return the tool of each step of a run by the parameters of a deployment (Aligner, Caller)."""
+    return {step.name: tool(parameters[step.parameter]) if step.parameter else step.tools[0] for step in STEPS}
+
+
 def selected_tools(parameters: Mapping[str, str]) -> list[Tool]:
     """Return the tools of a deployment by the values of its parameters (Aligner, Caller)."""
-    tools = {tool.name: tool for step in STEPS for tool in step.tools}
-    selected = [tools[parameters[step.parameter]] if step.parameter else step.tools[0] for step in STEPS]
-    return [*selected, *PREPARE.tools]
+    return [*tools_of_run(parameters).values(), *PREPARE.tools]
 
 
 def packages() -> tuple[str, ...]:

@@ -75,6 +75,8 @@ def resume(run: str, sizes: Sizes) -> str:
     row = table.get(run)
     if row is None:
         raise NotResumableError(f"there is no run {run}")
+    if "restarted" in row:
+        raise NotResumableError(f"it was started as run {row['restarted']}")
     if "execution" not in row:
         raise NotResumableError("it was never started: correct what its message says, then upload the reads again")
     if row["status"] == "SUCCEEDED":

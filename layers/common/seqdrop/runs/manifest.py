@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seqdrop import __version__
 from seqdrop.failure import advice
 from seqdrop.plan import layout, steps
 from seqdrop.plan.names import VERSION
@@ -54,7 +56,7 @@ def record(
     row = {**ending.row(), **figures(folder.receipts), "cost": str(cost["usd"])}
     if warned:
         row["warnings"] = warned
-    published = manifest(plan, execution, ending, folder.complete, cost) if ending.publishes else None
+    published = manifest(plan, execution, ending, folder, cost) if ending.publishes else None
     return RunRecord(ending, row, published, *message(plan, ending, folder, cost))
 
 
@@ -64,18 +66,26 @@ def warnings(receipts: Receipts) -> list[dict[str, str]]:
 
 
 def manifest(
-    plan: Mapping[str, Any], execution: str, ending: RunEnding, receipts: Receipts, cost: Mapping[str, Any]
+    plan: Mapping[str, Any], execution: str, ending: RunEnding, folder: ResultsFolder, cost: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the manifest. Nothing in it depends on the time of writing."""
+    """Return the manifest, which has everything that is needed to repeat the run.
+
+    Nothing in it depends on the time of writing. Plans of earlier deployments lack some of the values.
+    """
+    receipts = folder.complete
     return {
         "version": VERSION,
+        "seqdrop": __version__,
         "run": plan["run"],
         "sample": plan["sample"],
         "execution": execution,
         "complete": ending.status == "SUCCEEDED",
         "missing": [step for step in steps.of_plan(plan) if step not in receipts],
+        "choices": choices(plan),
         "reference": plan["reference"],
-        "fingerprint": plan.get("fingerprint", ""),  # plans of earlier deployments have none
+        "fingerprint": plan.get("fingerprint", ""),
+        "sources": plan.get("sources", {}),
+        "contigs": folder.reference.get("contigs", []),
         "intervals": plan["intervals"],
         "intervals_name": plan.get("intervals_name", ""),
         "intervals_sha256": plan.get("intervals_sha256", ""),
@@ -84,6 +94,18 @@ def manifest(
         "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
         "warnings": warnings(receipts),
         "jobs": [_without(receipt, "outputs", "run", "sources", "warnings") for receipt in receipts.values()],
+    }
+
+
+def choices(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the FASTQs or the deployment chose for a run."""
+    return {
+        "reference": S3Uri.parse(plan["reference"]).parent.name,
+        "intervals": plan.get("intervals_name", ""),
+        "lanes": plan["lanes"],
+        "aligner": plan.get("aligner", ""),
+        "caller": plan.get("caller", ""),
+        "args": {step: words for step in steps.of_plan(plan) if (words := json.loads(plan[step].get("args", "[]")))},
     }
 
 
@@ -119,7 +141,7 @@ def message(
         earlier = folder.has(layout.manifest_uri(S3Uri.parse(plan["results"])))
         has = "no new results; the earlier ones remain" if earlier else "no results"
         first = f"Sample {plan['sample']} has {has}: {explanation[0]}"
-        return subject, [first, *explanation[1:], f"More: seqdrop why {run}"]
+        return subject, [first, *explanation[1:], "More: `seqdrop why RUN`"]
     missing = [f"One step is missing ({ending.step}): {explanation[0]}", *explanation[1:]] if explanation else []
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]

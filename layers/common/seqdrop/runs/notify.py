@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from seqdrop.runs import table
+from seqdrop.runs import commands, table
 from seqdrop.storage.s3 import RETRIES
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ def client() -> SNSClient:
 
 
 def send(run: str, subject: str, lines: Sequence[str]) -> None:
-    """Publish a message and record that it was sent. The subject names no sample: mail systems log subjects."""
-    client().publish(TopicArn=os.environ["RUN_TOPIC"], Subject=subject, Message="\n".join(lines))
+    """Publish a message with complete commands and record that it was sent.
+
+    The subject names no sample: mail systems log subjects.
+    """
+    text = commands.complete("\n".join(lines), run)
+    client().publish(TopicArn=os.environ["RUN_TOPIC"], Subject=subject, Message=text)
     table.clear_notify_pending(run)

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
-from seqdrop.plan.names import is_readable
+from seqdrop.plan.names import REFERENCE_JSON, is_readable
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -23,6 +23,7 @@ class ResultsFolder:
     objects: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # address -> ETag and size
     receipts: Receipts = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # step -> its last verdict
+    reference: Mapping[str, Any] = field(default_factory=dict)  # the pinned reference.json; empty for earlier runs
 
     @property
     def complete(self) -> Receipts:
@@ -43,7 +44,14 @@ def read_folder(folder: S3Uri, steps: Iterable[str]) -> ResultsFolder:
     receipts = _receipts(folder, steps)  # first: an output that it lists is older than the listing
     listing = s3.store().list_objects(folder.bucket, f"{folder.key}/")
     objects = {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in listing}
-    return ResultsFolder(objects, receipts, _verdicts(folder, objects))
+    return ResultsFolder(objects, receipts, _verdicts(folder, objects), _reference(folder))
+
+
+def _reference(folder: S3Uri) -> dict[str, Any]:
+    with contextlib.suppress(s3.MissingError, ValueError):
+        reference: dict[str, Any] = s3.store().read_json(folder / REFERENCE_JSON)
+        return reference
+    return {}
 
 
 def _receipts(folder: S3Uri, steps: Iterable[str]) -> dict[str, Any]:

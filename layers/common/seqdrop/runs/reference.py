@@ -1,8 +1,10 @@
-"""Check that a reference is prepared before a run starts."""
+"""Pin what a run reads besides its FASTQs: its reference and its regions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from seqdrop.plan import bed, layout
@@ -10,6 +12,7 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import Store
+from seqdrop.storage.uri import S3Uri
 
 
 class IntervalsError(Exception):
@@ -18,6 +21,42 @@ class IntervalsError(Exception):
 
 class UnpreparedError(Exception):
     """The reference does not exist, or has no index for the aligner of this deployment."""
+
+
+@dataclass(frozen=True)
+class PinnedReference:
+    """The reference of a run and its regions, as they are when it starts: both can be replaced under their names."""
+
+    summary: Mapping[str, Any] = field(default_factory=dict)  # reference.json
+    regions: bytes = b""  # what `bed.read` returns; b"" for the whole genome
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of contigs, genes and ploidy; "" of a reference that is not prepared."""
+        return str(self.summary.get("fingerprint", ""))
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """The versions and checksums of the FASTA and the genes that the reference was prepared from."""
+        return dict(self.summary.get("sources", {}))
+
+    @cached_property
+    def checksum(self) -> str:
+        """The SHA-256 of the regions; "" for the whole genome."""
+        return bed.checksum(self.regions) if self.regions else ""
+
+
+def pin(store: Store, bucket: str, choices: Choices, aligner: str) -> PinnedReference:
+    """Read the reference and the regions of a run; raise UnpreparedError, IntervalsError."""
+    summary = check_reference(bucket, choices, aligner)
+    return PinnedReference(summary, read_intervals(store, bucket, choices, summary))
+
+
+def pin_files(store: Store, reference: S3Uri) -> dict[str, dict[str, Any]]:
+    """Return the present version of the genome and of each of its indexes, by file name."""
+    keys = store.list_keys(reference.bucket, reference.key)
+    stored = [store.head(S3Uri(reference.bucket, key)) for key in keys]
+    return {one.uri.name: one.pin() for one in stored}
 
 
 def check_reference(bucket: str, choices: Choices, aligner: str) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from typing import Any
 
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import bed, fastq_names, layout
+from seqdrop.plan import fastq_names, layout
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.plan.names import printable
-from seqdrop.runs import executions, notify, pairing, table
+from seqdrop.plan.names import REFERENCE_JSON, printable
+from seqdrop.runs import commands, executions, notify, pairing, reference, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
-from seqdrop.runs.reference import IntervalsError, UnpreparedError, check_reference, read_intervals
+from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -40,32 +40,31 @@ REFUSALS = {
 
 def submit(sample: str, pairs: Sequence[Pair]) -> Result:
     """Start the run of these pairs, once; a refused run gets a row and a message."""
-    entries, choices, genome, regions = [pair.entry() for pair in pairs], Choices(), "", b""
+    entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
         choices = pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
+        pinned = pin_reference(choices)  # first: a refusal has the run id that the command line waits for
+        choices.check_options({name.title(): tool for name, tool in tools().items()})
         check_images()
-        genome, regions = pinned_reference(choices)
-        run = run_id(sample, entries, choices, genome, regions)
+        run = run_id(sample, entries, choices, pinned)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
         pairing.check_storage(pairs)
-        content = content_of(sample, pairs, choices, genome, regions)
+        content = content_of(sample, pairs, choices, pinned)
         if first := find_copied(content):
             return ignore_copy(sample, run, first, pairs)
         reads = {"sample": sample, "lanes": pairing.checked_entries(sample, entries)}
         if warnings := pairing.warnings(pairs):
             reads["warnings"] = warnings
-        return start(run, reads, choices, genome, regions, content)
+        return start(run, reads, choices, pinned, content)
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
-        return refuse(sample, run_id(sample, entries, choices, genome, regions), choices, error)
+        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, str(pairs[0].fastq_1.uri))
 
 
-def pinned_reference(choices: Choices) -> tuple[str, bytes]:
-    """Return the fingerprint of the reference and its regions; raise UnpreparedError, IntervalsError."""
-    bucket = os.environ["REFERENCE_BUCKET"]
-    summary = check_reference(bucket, choices, os.environ["ALIGNER"])
-    return summary["fingerprint"], read_intervals(s3.store(), bucket, choices, summary)
+def pin_reference(choices: Choices) -> PinnedReference:
+    """Read the reference of a run and its regions; raise UnpreparedError, IntervalsError."""
+    return reference.pin(s3.store(), os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
 
 
 def has_ended(run: str) -> bool:
@@ -77,7 +76,7 @@ def has_ended(run: str) -> bool:
     return "execution" in row and (row["status"] != table.RUNNING or row["execution"] != executions.arn(run))
 
 
-def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str, regions: bytes) -> dict[str, str]:
+def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, pinned: PinnedReference) -> dict[str, str]:
     """Return the attributes of a row that tell a copy: the hash of what the run reads and does, and that of the keys.
 
     The first is a run id with checksums for addresses. S3 keeps the CRC64NVME of a copied object. Where it has none,
@@ -88,7 +87,7 @@ def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, genome: str
         for mates in ((("fastq_1", pair.fastq_1), ("fastq_2", pair.fastq_2)) for pair in pairs)
     ]
     keys = sorted(key for pair in pairs for key in pair.keys)
-    return {"content": run_id(sample, entries, choices, genome, regions), "place": table.file_id("place", "", keys)}
+    return {"content": run_id(sample, entries, choices, pinned), "place": table.file_id("place", "", keys)}
 
 
 def find_copied(content: Mapping[str, str]) -> str:
@@ -122,32 +121,48 @@ def image_tags() -> dict[str, str]:
     """Return the image tag of every tool that this deployment uses."""
     selected = {"align": os.environ["ALIGNER"], "call": os.environ["CALLER"]}
     tags: dict[str, dict[str, str]] = json.loads(os.environ["IMAGE_TAGS"])
-    return {
-        tool: tag for step, tools in tags.items() for tool, tag in tools.items() if selected.get(step, tool) == tool
-    }
+    return {tool: tag for step, row in tags.items() for tool, tag in row.items() if selected.get(step, tool) == tool}
 
 
 def start(
     run: str,
     reads: Mapping[str, Any],
     choices: Choices,
-    genome: str,
-    regions: bytes,
+    pinned: PinnedReference,
     content: Mapping[str, str],
 ) -> Result:
     """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
-    sample = reads["sample"]
-    buckets = {"results_bucket": os.environ["RESULTS_BUCKET"], "reference_bucket": os.environ["REFERENCE_BUCKET"]}
-    pins = {"genome": genome, "regions": bed.checksum(regions) if regions else ""}
-    plan = layout.plan(sample, run, choices, **buckets, **pins, jobs=job_settings(choices))
-    if regions:  # a copy, since the BED beside the reference can be replaced
-        s3.store().write(S3Uri.parse(plan["intervals"]), regions)
-    s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
+    plan = layout.plan(
+        reads["sample"],
+        run,
+        choices,
+        results_bucket=os.environ["RESULTS_BUCKET"],
+        reference_bucket=os.environ["REFERENCE_BUCKET"],
+        genome=pinned.fingerprint,
+        regions=pinned.checksum,
+        sources=pinned.sources,
+        **tools(),
+        jobs=job_settings(choices),
+    )
+    write_inputs(plan, reads, pinned)
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
-    row = {**row_of(sample, run, choices), **content}
+    row = {**row_of(reads["sample"], run, choices), **content}
     table.create({**row, "execution": execution, "results": plan["results"]})
     return {"outcome": "started" if is_new else "duplicate", "run": run}
+
+
+def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: PinnedReference) -> None:
+    """Write the pinned FASTQs, regions and reference of a run.
+
+    The reference is written once: a later event of the same files must not pin another version of it. The regions are
+    copied, since the BED beside the reference can be replaced.
+    """
+    if pinned.regions:
+        s3.store().write(S3Uri.parse(plan["intervals"]), pinned.regions)
+    s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
+    files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]))
+    s3.store().write_json_once(S3Uri.parse(plan["results"]) / REFERENCE_JSON, {**pinned.summary, "files": files})
 
 
 def resume(run: str) -> Result:
@@ -190,10 +205,10 @@ def _started_run(sample: str, pair: Pair) -> str:
     try:
         choices = pairing.common_choices([pair])
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
-        genome, regions = pinned_reference(choices)
+        pinned = pin_reference(choices)
     except (ChoiceError, UnpreparedError, IntervalsError):
         return ""
-    run = run_id(sample, [pair.entry()], choices, genome, regions)
+    run = run_id(sample, [pair.entry()], choices, pinned)
     return run if executions.describe(executions.arn(run)) else ""
 
 
@@ -209,21 +224,28 @@ def job_sizes() -> Mapping[str, Mapping[str, str]]:
     return sizes
 
 
-def run_id(sample: str, entries: Sequence[Entry], choices: Choices, genome: str, regions: bytes) -> str:
+def run_id(sample: str, entries: Sequence[Entry], choices: Choices, pinned: PinnedReference) -> str:
     """Return the id of a run with the tools of this deployment."""
-    tools = {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
-    checksum = bed.checksum(regions) if regions else ""
-    return layout.run_id(sample, entries, choices, genome=genome, regions=checksum, **tools)
+    return layout.run_id(sample, entries, choices, genome=pinned.fingerprint, regions=pinned.checksum, **tools())
 
 
-def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Result:
-    """Write a row and send a message about a run that cannot start: its owner does not read logs."""
+def tools() -> dict[str, str]:
+    """Return the aligner and the caller of this deployment."""
+    return {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
+
+
+def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: str = "") -> Result:
+    """Write a row and send a message about a run that cannot start: its owner does not read logs.
+
+    `upload` is the address of one of its FASTQs, for `seqdrop resume`; "" if only other files can start it.
+    """
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
-    what_to_do = getattr(error, "what_to_do", "") or advice.get(failure_class)
-    if table.create_refused(row_of(sample, run, choices), failure_class, str(error), what_to_do):
+    what_to_do = commands.complete(getattr(error, "what_to_do", "") or advice.get(failure_class), run)
+    row = {**row_of(sample, run, choices), **({"upload": upload} if upload else {})}
+    if table.create_refused(row, failure_class, str(error), what_to_do):
         lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", what_to_do]
         try:
-            notify.send(run, f"seqdrop run {run}: not started", [*lines, f"More: seqdrop why {run}"])
+            notify.send(run, f"seqdrop run {run}: not started", [*lines, "More: `seqdrop why RUN`"])
         except Exception:
             table.release_notification(run)
             raise
@@ -232,5 +254,4 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception) -> Result:
 
 def row_of(sample: str, run: str, choices: Choices) -> dict[str, str]:
     """Return the attributes that every row of a run has."""
-    tools = {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
-    return {"run": run, "sample": sample, "reference": choices.reference, **tools}
+    return {"run": run, "sample": sample, "reference": choices.reference, **tools()}

@@ -15,6 +15,7 @@ from boto3.dynamodb.conditions import ConditionBase, Key
 
 from seqdrop.failure import advice
 from seqdrop.plan.names import VERSION
+from seqdrop.runs import commands
 from seqdrop.storage.s3 import RETRIES
 
 if TYPE_CHECKING:
@@ -82,6 +83,19 @@ def create_refused(row: Mapping[str, Any], failure_class: str, message: str, wha
     }
     _put(refused, "attribute_not_exists(#run)")
     return _claim_notification(str(row["run"]))
+
+
+def update_refused(run: str, failure_class: str, message: str) -> None:
+    """Write why a run is still refused; its owner has just asked, so that no notification is sent."""
+    values = {"class": failure_class, "message": message, "advice": commands.complete(advice.get(failure_class), run)}
+    assignments = ", ".join(f"#{name} = :{name}" for name in values)
+    _update(run, f"SET {assignments}", values, {"status": "FAILED"})
+
+
+def set_restarted(run: str, other: str) -> None:
+    """Write into the row of a refused run that it was started as another one: what it reads has changed since."""
+    expression = "SET restarted = :other REMOVE upload"
+    run_table().update_item(Key={"run": run}, UpdateExpression=expression, ExpressionAttributeValues={":other": other})
 
 
 def _claim_notification(run: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +27,8 @@ from botocore.exceptions import (
 from s3transfer.exceptions import RetriesExceededError
 
 from seqdrop.log import logger
-from seqdrop.storage import transfers
+from seqdrop.storage import checksums, transfers
+from seqdrop.storage.checksums import Checksum
 from seqdrop.storage.uri import S3Uri
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ ARCHIVES = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"} 
 # Error codes that mean that bytes or parts were damaged: the whole transfer can be repeated.
 DAMAGED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody", "InvalidPart",
            "NoSuchUpload", "PreconditionFailed", "412", "InvalidRange", "416"}  # fmt: skip
+# Error codes of a write that another one came before, or at the same time.
+EXISTS = {"PreconditionFailed", "ConditionalRequestConflict"}
 # Error codes of temporary refusals.
 TEMPORARY = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted",
              "Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"}  # fmt: skip
@@ -82,10 +84,15 @@ class StoredObject:
     crc64nvme: str  # base64, of the whole object; "" when S3 has none
     modified: str = field(default="", compare=False)  # `2026-03-01 10:00 UTC`
     archived: str = ""  # the storage class of an object that must be restored before it can be read
+    checksum: Checksum | None = None  # whichever S3 has; None if nothing proves the bytes
 
     def pin(self) -> dict[str, Any]:
         """Return the version as reads.json and receipts have it."""
         return {"uri": str(self.uri), "version_id": self.version_id, "etag": self.etag, "size": self.size}
+
+    def source(self) -> dict[str, Any]:
+        """Return the version as reference.json has it: with the checksum of the whole object, "" where S3 has none."""
+        return {**self.pin(), "crc64nvme": self.crc64nvme}
 
 
 @cache
@@ -126,6 +133,7 @@ class Store:
             answer.get("ChecksumCRC64NVME", "") if answer.get("ChecksumType") == "FULL_OBJECT" else "",
             _format_minute(answer["LastModified"]) if "LastModified" in answer else "",
             _archived(answer),
+            Checksum.of(answer),
         )
 
     def find(self, uri: S3Uri) -> StoredObject | None:
@@ -147,17 +155,17 @@ class Store:
     def download(
         self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = ""
     ) -> StoredObject:
-        """Download one version and verify its size and the checksum of the whole object, pinned or from S3.
+        """Download one version and verify its size and its checksum: the pinned one, or whichever S3 has.
 
-        Current clients upload with a whole-object CRC64NVME. Where S3 has a composite checksum or none (old clients),
-        only the size is verified here, and the content is verified where it is read: a FASTQ by the CRC of every gzip
-        member, BAM and VCF by that of every BGZF block, a genome by the MD5 of its contigs.
+        Without a `checksum` in the result, only the size is verified here. Then the content is verified where it is
+        read: gzipped FASTQs by the CRC of every member, BAM and VCF by that of every BGZF block. Plain text is not.
         Raises MissingError, ReplacedError, IntegrityError.
         """
         current = self.head(uri, version_id)
         if etag and current.etag != etag:
             raise ReplacedError(f"{uri} was replaced after it was pinned")
-        expected = replace(current, crc64nvme=crc64nvme or current.crc64nvme)
+        pinned = Checksum("CRC64NVME", crc64nvme) if crc64nvme else current.checksum
+        expected = replace(current, crc64nvme=crc64nvme or current.crc64nvme, checksum=pinned)
         return _repeat(lambda: self._download(expected, path))
 
     def _download(self, expected: StoredObject, path: Path) -> StoredObject:
@@ -165,9 +173,26 @@ class Store:
         self._transfer(uri, lambda manager: manager.download(uri.bucket, uri.key, str(path), version))
         if path.stat().st_size != expected.size:
             raise IntegrityError(f"{uri}: {path.stat().st_size} of {expected.size} bytes arrived")
-        if expected.crc64nvme and checksum(path) != expected.crc64nvme:
-            raise IntegrityError(f"{uri} was damaged in transfer: its CRC64NVME is not {expected.crc64nvme}")
+        if (wanted := expected.checksum) and not self._has_checksum(path, expected, wanted):
+            raise IntegrityError(f"{uri} was damaged in transfer: its {wanted.algorithm} is not {wanted.value}")
         return expected
+
+    def _has_checksum(self, path: Path, stored: StoredObject, wanted: Checksum) -> bool:
+        if not wanted.parts:
+            return checksums.compute(path, wanted.algorithm) == wanted.value
+        # S3 has the size of each part, one request for each: most clients give all but the last one the same.
+        first = self._part_size(stored, 1)
+        equal = [first] * (wanted.parts - 1)
+        if checksums.compute(path, wanted.algorithm, [*equal, stored.size - sum(equal)]) == wanted.value:
+            return True
+        sizes = [first, *(self._part_size(stored, number) for number in range(2, wanted.parts + 1))]
+        return checksums.compute(path, wanted.algorithm, sizes) == wanted.value
+
+    def _part_size(self, stored: StoredObject, number: int) -> int:
+        """Return the bytes in a part of an object, by the number of the part."""
+        version: dict[str, Any] = {"VersionId": stored.version_id} if stored.version_id else {}
+        uri = stored.uri
+        return self.client.head_object(Bucket=uri.bucket, Key=uri.key, PartNumber=number, **version)["ContentLength"]
 
     def upload(
         self, path: Path, uri: S3Uri, metadata: Mapping[str, str] | None = None, progress: Progress | None = None
@@ -244,6 +269,17 @@ class Store:
         tags: dict[str, Any] = {"Tagging": tagging} if tagging else {}
         self.client.put_object(Bucket=uri.bucket, Key=uri.key, Body=text, ContentType="application/json", **tags)
 
+    def write_json_once(self, uri: S3Uri, value: Any) -> None:
+        """Write a value as indented JSON unless there is an object already, of this caller or of another one."""
+        text = (json.dumps(value, indent=2) + "\n").encode()
+        try:
+            self.client.put_object(
+                Bucket=uri.bucket, Key=uri.key, Body=text, ContentType="application/json", IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in EXISTS:
+                raise
+
     def list_names(self, folder: S3Uri) -> list[str]:
         """Return the keys below a folder, relative to it."""
         prefix = folder.key.rstrip("/") + "/"
@@ -294,10 +330,4 @@ def is_transient(error: Exception) -> bool:
 
 def checksum(path: Path) -> str:
     """Return the CRC64NVME of a file as S3 keeps it: base64 of eight bytes, big-endian."""
-    from awscrt.checksums import crc64nvme as update  # noqa: PLC0415  compiled: in images, never in the layer
-
-    crc = 0
-    with path.open("rb") as file:
-        while block := file.read(8 << 20):
-            crc = update(block, crc)
-    return base64.b64encode(crc.to_bytes(8, "big")).decode()
+    return checksums.compute(path, "CRC64NVME")
