@@ -290,16 +290,3 @@ def test_a_run_without_a_server_and_a_genome_is_refused(checkout: Path) -> None:
     code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--reference", "hg")
     assert code == 1
     assert "give --reference GENOME.fa" in output
-
-
-@pytest.mark.parametrize("option", [["--parameter", "Aligner=bwa"], ["--executor", "process"]])
-def test_options_for_a_new_server_are_refused_by_a_run_on_one_that_is_up(checkout: Path, option: list[str]) -> None:
-    """Until then they were ignored: the run used another aligner than the one that was asked for."""
-    for mate in (1, 2):
-        (checkout / f"S_R{mate}.fastq.gz").write_bytes(b"%d" % mate)
-    assert seqdrop("up")[0] == 0
-    code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--reference", "hg", *option)
-    assert code == 1
-    assert "--parameter and --executor cannot change an embedded AWS that is up" in output
-    code, output = seqdrop("run", "S_R1.fastq.gz", "S_R2.fastq.gz", "--stack", "prod", *option)
-    assert (code, output) == (1, "--parameter and --executor cannot change --stack prod: leave them out.\n")

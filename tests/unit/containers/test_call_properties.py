@@ -183,9 +183,10 @@ def test_bases_and_reads_add_up_at_every_step_and_planted_variants_are_found(
         patch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
         ploidy = f'["--ploidy","{case.ploidy}"]'
         preparation = run.reference.parent / "preparation/r"
-        run.step(prepare.main, "prepare", fasta=fasta, genes="none", aligner="bwa", args=ploidy, results=preparation)
+        inputs = {"fasta": fasta, "genes": "none", "sources": "{}", "aligner": "bwa"}
+        run.step(prepare.main, "prepare", **inputs, args=ploidy, results=preparation)
         align = run.step(bwa.main, "align", sample=sample, reads=run.results / "reads.json", bam=bam)["counts"]
-        collect = run.step(samtools_stats.main, "collect", bam=bam, stats=stats)["counts"]
+        collect = run.step(samtools_stats.main, "collect", intervals="all", bam=bam, stats=stats)["counts"]
         run.step(bcftools.main, "call", sample=sample, intervals="all", bam=bam, vcf=vcf, gvcf=gvcf)
 
     for uri in (bam, bam.companion(".bai"), stats, vcf, run.reference):

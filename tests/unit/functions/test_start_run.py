@@ -400,7 +400,7 @@ def test_invalid_choices_are_refused_in_the_row_and_by_a_message(
         (
             '{"call":["--output","/etc/passwd"]}',
             "options of call: bcftools has no option --output; it allows --ploidy N (1 to 2), --min-mq N (0 to 254), "
-            "--min-bq N (0 to 93), --min-quality N (0 to 10000), --min-share N (0 to 1)",
+            "--min-bq N (0 to 93), --min-quality N (0 to 10000), --min-share N (0 to 1), --min-depth N (0 to 1)",
         ),
         ('{"call":["--exome"]}', None),  # an option of the other caller
         (

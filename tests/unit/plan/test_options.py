@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from seqdrop.plan import options, steps
+from seqdrop.plan import options
 from seqdrop.plan.options import Number, Option, OptionError
 
 OPTIONS = (
@@ -59,10 +59,3 @@ def test_the_refusal_of_an_option_names_those_that_the_tool_allows() -> None:
     assert str(raised.value) == f"tool has no option --outdir; it allows {allowed}"
     with pytest.raises(OptionError, match=r"^tool has no option -x; it allows none$"):
         options.parse("tool", (), ["-x"])
-
-
-def test_isaac_says_why_it_refuses_the_option_that_the_other_aligners_have() -> None:
-    isaac = steps.tool("isaac")
-    with pytest.raises(OptionError, match=r"^Isaac always marks duplicates: use bwa_mem3 or bwa for amplicons$"):
-        options.parse("isaac", isaac.options, ["--no-mark-duplicates"])
-    assert "--no-mark-duplicates" not in options.describe(isaac.options)

@@ -33,12 +33,16 @@ def read(file: BufferedIOBase) -> list[Region]:
     """Return the regions of a plain or gzipped file; raise BedError for a line that is none."""
     lines = enumerate(bed.read_lines(file, NAME), start=1)
     texts = ((number, line.removeprefix(bed.BOM).decode(errors="replace").strip()) for number, line in lines)
-    regions = [_parse(text, number) for number, text in texts if text and not text.startswith("#")]
+    regions = [_parse(text, number) for number, text in texts if text and not _is_comment(text)]
     if not regions:
         raise BedError(f"{NAME} has no regions: each line has a contig, or its start and end too, and a ploidy")
     if len(to_text(regions)) > MAX_TEXT:
         raise BedError(f"{NAME} has too many regions ({len(regions):,}): only list those with another ploidy")
     return regions
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#") or line.split()[0] in bed.HEADERS
 
 
 def _parse(text: str, number: int) -> Region:
