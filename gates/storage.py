@@ -168,8 +168,11 @@ def check_repository(properties: dict[str, Any]) -> Iterator[Problem]:
         yield "immutable-tags", "a tag can move to another image; set ImageTagMutability to IMMUTABLE"
     if properties.get("ImageScanningConfiguration", {}).get("ScanOnPush") is not True:
         yield "scan-on-push", "images are not scanned for known vulnerabilities; set ScanOnPush to true"
-    if properties.get("EncryptionConfiguration", {}).get("EncryptionType") != "KMS":
-        yield "encrypted", "is not encrypted with KMS; set EncryptionType to KMS"
+    if properties.get("EncryptionConfiguration", {}).get("EncryptionType") != "AES256":
+        yield (
+            "key-of-images",
+            "another KmsKeyArn would replace a repository with a fixed name, which fails; set EncryptionType to AES256",
+        )
     try:
         rules = json.loads(properties.get("LifecyclePolicy", {}).get("LifecyclePolicyText", "{}")).get("rules")
     except json.JSONDecodeError:
