@@ -28,6 +28,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "NotificationEmail": "lab@example.org",
         "SpotShare": "never",
         "ScratchSize": "0",
+        "InstanceTypes": "c6id,m6id",
         "ReservedConcurrency": "1",
         "ImageRegistry": "registry.example.org",
         "BwaImageTag": "0123456789ab",

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from . import aws, parameters
+from . import aws, parameters, rules
 from .intrinsics import NO_VALUE, Resolver
 from .template import Template, TemplateError
 
@@ -41,9 +41,10 @@ class Stack:
     """One deployment. A reference to a resource creates the resource first."""
 
     def __init__(self, name: str, template: Template, overrides: dict[str, str], creators: dict[str, Creator]) -> None:
-        """Validate the parameters; raise TemplateError. `creators` has a function for each type of resource."""
+        """Validate the parameters and check the rules; raise TemplateError. `creators` has a function for each type of resource."""
         self.name, self._template, self._creators = name, template, creators
         self.parameters = parameters.values(template, overrides)
+        rules.check(template.body, self.parameters)
         self.resources: dict[str, CreatedResource] = {}
         self.skipped: list[str] = []
         self._in_creation: list[str] = []
