@@ -17,8 +17,8 @@ from .template import Stack, Template, as_list, check_by_type, check_stacks
 GATE = "jobs"
 MAX_EXIT_RULES = 5  # the limit of Batch
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
-# The reasons for a job that stays in RUNNABLE on which a queue can act, all that the documentation of Batch gives:
-# "Automatic remediation with jobStateTimeLimitActions". For a reason that the queue does not list, a job waits for ever.
+# The reasons on which a queue can act, all that the documentation of Batch gives ("Automatic remediation with
+# jobStateTimeLimitActions"). For a reason that the queue does not list, a job waits for ever in RUNNABLE.
 BLOCKED_REASONS = (
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
@@ -146,15 +146,16 @@ def check_isolation(container: dict[str, Any]) -> Iterator[Problem]:
         path = volume.get("Host", {}).get("SourcePath", "")
         if path != "/scratch":
             yield "host-path", f"mounts {path or 'an unnamed path'} of the instance; mount /scratch only"
-    names = [variable.get("Name") for variable in container.get("Environment", [])]
+    yield from check_variables([str(variable.get("Name", "")) for variable in container.get("Environment", [])])
+
+
+def check_variables(names: list[str]) -> Iterator[Problem]:
+    """Check the names of a container's environment variables: a region for boto3, and no secret."""
     if "AWS_REGION" in names or "AWS_DEFAULT_REGION" not in names:
         yield "region", "AWS_REGION replaces what the ECS agent sets; set AWS_DEFAULT_REGION instead"
-    for variable in container.get("Environment", []):
-        if re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", str(variable.get("Name", "")), re.IGNORECASE):
-            yield (
-                "secret",
-                f"{variable['Name']} is visible to everyone who may describe the job; remove it from Environment",
-            )
+    for name in names:
+        if re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", name, re.IGNORECASE):
+            yield "secret", f"{name} is visible to everyone who may describe the job; remove it from Environment"
 
 
 def check_queue(properties: dict[str, Any]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The section Rules of a template: conditions on the parameters that CloudFormation checks before it creates anything."""
+"""The section Rules of a template: conditions on parameters, checked before anything is created."""
 
 from collections.abc import Callable
 from typing import Any

@@ -41,7 +41,7 @@ class Stack:
     """One deployment. A reference to a resource creates the resource first."""
 
     def __init__(self, name: str, template: Template, overrides: dict[str, str], creators: dict[str, Creator]) -> None:
-        """Validate the parameters and check the rules; raise TemplateError. `creators` has a function for each type of resource."""
+        """Validate the parameters; raise TemplateError. `creators` has a function for each type of resource."""
         self.name, self._template, self._creators = name, template, creators
         self.parameters = parameters.values(template, overrides)
         rules.check(template.body, self.parameters)
