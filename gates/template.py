@@ -26,6 +26,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "Network": "private",
         "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs",
         "NotificationEmail": "lab@example.org",
+        "FlowLogs": "ALL",
         "SpotShare": "never",
         "ScratchSize": "0",
         "InstanceTypes": "c6id,m6id",
@@ -35,7 +36,13 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "Aligner": "bwa",
         "Caller": "bcftools",
     },
-    {"Network": "existing", "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "Aligner": "bwa_mem3"},
+    {
+        "Network": "existing",
+        "AlarmEmail": "operator@example.org",
+        "VpcId": "vpc-1",
+        "SubnetIds": "subnet-1,subnet-2",
+        "Aligner": "bwa_mem3",
+    },
 )
 TYPES_WITH_ARN_AS_REF = {
     "AWS::Batch::ComputeEnvironment",
@@ -128,8 +135,9 @@ class Stack:
 
     def attribute(self, name: str, attribute: str) -> Any:
         """Return the value of `Fn::GetAtt`; cfn-lint reports a resource that does not exist."""
-        known = name in self._body["Resources"]
-        return self.arn(name) if known and attribute in ("Arn", "TopicArn") else f"{name}.{attribute}"
+        kind = self._body["Resources"].get(name, {}).get("Type")
+        suffix = ":*" if kind == "AWS::Logs::LogGroup" else ""  # as CloudFormation returns it
+        return self.arn(name) + suffix if kind and attribute in ("Arn", "TopicArn") else f"{name}.{attribute}"
 
     def condition(self, name: str) -> bool:
         """Return whether a condition is true in this deployment."""
