@@ -13,9 +13,9 @@ from seqdrop.storage.uri import S3Uri
 from seqdrop.text import count_warnings, plain_line
 
 from seqdrop_cli.follow import run_steps, step_states
+from seqdrop_cli.queued import describe
 from seqdrop_cli.screen import format_seconds, say
 from seqdrop_cli.stack import Stack
-from seqdrop_cli.queued import describe
 from seqdrop_cli.status import format_minute
 
 MAX_LINE = 1_000  # characters
