@@ -1,9 +1,10 @@
-"""The commands of docs/deploy.md, with SAM itself and stand-ins for `aws` and `docker`: from guided answers to removal."""
+"""The commands of docs/deploy.md, with SAM itself and stand-ins for `aws` and `docker`."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from samcli.cli.types import CfnParameterOverridesType
+from support import aws_program
 from support.account import account, client
 from support.pipeline_parts import ROOT, template
 
@@ -30,7 +32,7 @@ case "$1" in
         repository=${2#*/}
         manifest="{\\"image\\": \\"$2\\"}"
         aws ecr put-image --repository-name "${repository%%:*}" --image-tag "${2##*:}" \\
-            --image-manifest "$manifest" --image-manifest-media-type application/vnd.oci.image.manifest.v1+json > /dev/null
+            --image-manifest "$manifest" --image-manifest-media-type application/json > /dev/null
         echo "$2" >> "$PUSHED" ;;
 esac
 """
@@ -109,6 +111,14 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
                 "GIT_CONFIG_GLOBAL": os.devnull,
             },
         )
+
+
+@pytest.mark.parametrize("command", re.findall(r"^ {4,8}(aws (?!s3 )[^>\n]*)", PAGE, re.MULTILINE))
+def test_each_call_of_an_api_has_options_that_the_operation_knows(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    aws_program.parse(shlex.split(command, comments=True)[1:])
 
 
 def commit(checkout: Checkout) -> None:

@@ -1,4 +1,4 @@
-"""A program `aws` for tests: like the AWS CLI, it turns the words of a command into one call of boto3 at AWS_ENDPOINT_URL.
+"""A program `aws` for tests: like the AWS CLI, it turns a command into one call of boto3, at AWS_ENDPOINT_URL.
 
 It knows the operations and parameters of botocore's models, so a misspelt option fails here as it would in a shell.
 """
@@ -15,7 +15,7 @@ import jmespath
 from botocore import xform_name
 from botocore.exceptions import ClientError, ParamValidationError
 
-SERVICES = {"s3api": "s3", "cloudformation": "cloudformation"}
+SERVICES = {"s3api": "s3"}
 ERROR_EXIT, USAGE_EXIT = 254, 252
 
 
@@ -23,19 +23,12 @@ def main(words: list[str]) -> int:
     """Run one command and return the exit code of the AWS CLI."""
     if words[:2] == ["configure", "get"]:
         return 1  # no profile
-    service, operation, *options = words
-    if (service, operation) == ("ecr", "get-login-password"):
+    if words[:2] == ["ecr", "get-login-password"]:
         sys.stdout.write("password\n")
         return 0
-    client: Any = boto3.client(SERVICES.get(service, service))
-    names = {xform_name(name, "-"): name for name in client.meta.service_model.operation_names}
-    if operation not in names:
-        return fail(f"{operation} is no operation of {service}", USAGE_EXIT)
-    shape = client.meta.service_model.operation_model(names[operation]).input_shape
-    settings: dict[str, str] = {}
     try:
-        request = parse_options(options, shape, settings)
-        answer = getattr(client, xform_name(names[operation]))(**request)
+        client, operation, request, settings = parse(words)
+        answer = getattr(client, operation)(**request)
     except (KeyError, ParamValidationError) as error:
         return fail(f"Unknown options: {error}", USAGE_EXIT)
     except ClientError as error:
@@ -43,6 +36,20 @@ def main(words: list[str]) -> int:
     answer.pop("ResponseMetadata", None)
     write(jmespath.search(settings.get("query", "@"), answer), settings.get("output", "json"))
     return 0
+
+
+def parse(words: list[str]) -> tuple[Any, str, dict[str, Any], dict[str, str]]:
+    """Return the client, the method, its parameters and the output settings of a command.
+
+    Raise KeyError for an operation or an option that does not exist.
+    """
+    service, operation, *options = words
+    client: Any = boto3.client(SERVICES.get(service, service))
+    names = {xform_name(name, "-"): name for name in client.meta.service_model.operation_names}
+    shape = client.meta.service_model.operation_model(names[operation]).input_shape
+    settings: dict[str, str] = {}
+    request = parse_options(options, shape, settings)
+    return client, xform_name(names[operation]), request, settings
 
 
 def fail(message: str, code: int) -> int:
