@@ -132,6 +132,7 @@ def saved_parameters(checkout: Checkout) -> dict[str, str]:
     return values
 
 
+@pytest.mark.timeout(1_200)  # a minute on an idle machine: two deployments by SAM, and fifty calls of `aws`
 def test_the_page_leads_from_guided_answers_to_the_second_deployment_and_to_removal(checkout: Checkout) -> None:
     commit(checkout)
     first, again = commands("# From an account"), commands("## Update")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from embedded_aws.aws import CREDENTIALS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from samtranslator.yaml_helper import yaml_parse
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -77,8 +78,7 @@ def account() -> Iterator[dict[str, str]]:
     # `localhost`: moto reads templates from URLs of this host
     variables = {
         "AWS_ENDPOINT_URL": f"http://localhost:{server.server_port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **CREDENTIALS,
         "AWS_REGION": "eu-central-1",
         "AWS_DEFAULT_REGION": "eu-central-1",
     }
@@ -102,6 +102,6 @@ def client(variables: dict[str, str], service: str) -> Any:
         service,
         endpoint_url=variables["AWS_ENDPOINT_URL"],
         region_name=variables["AWS_REGION"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
     )
