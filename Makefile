@@ -42,6 +42,7 @@ images: ## build one image for each tool, with the names that `seqdrop up` expec
 	bash containers/build
 
 config: .venv/demo ## write stacks/STACK.toml, the settings of one stack, unless the file exists
+	@[[ -n "$(STACK)" ]] || { echo "usage: make config STACK=NAME" >&2; exit 64; }
 	$(RUN) python containers/stack_config.py create $(STACK)
 	@echo "stacks/$(STACK).toml has the settings of the stack: run \`sam deploy --guided --config-file stacks/$(STACK).toml\`"
 
