@@ -14,7 +14,7 @@ TEST_PROCESSES ?= 3
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: demo test lint check fuzz build images push invoke mocks failures tools picture clean
+.PHONY: demo test lint check fuzz build images config push invoke mocks failures tools picture clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -41,7 +41,12 @@ build: .venv/demo ## run `sam build`
 images: ## build one image for each tool, with the names that `seqdrop up` expects
 	bash containers/build
 
-push: .venv/demo ## build and push the images that STACK lacks, write their tags to samconfig.toml
+config: .venv/demo ## write stacks/STACK.toml, the settings of one stack, unless the file exists
+	@[[ -n "$(STACK)" ]] || { echo "usage: make config STACK=NAME" >&2; exit 64; }
+	$(RUN) python containers/stack_config.py create $(STACK)
+	@echo "stacks/$(STACK).toml has the settings of the stack: run \`sam deploy --guided --config-file stacks/$(STACK).toml\`"
+
+push: .venv/demo ## build and push the images that STACK uses and lacks (ALL=1: of every tool), write their tags to stacks/STACK.toml
 	$(RUN) bash containers/push $(STACK)
 
 invoke: .venv/demo build ## run `sam local invoke` on every function with its events, offline; needs a Docker engine

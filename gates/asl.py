@@ -26,6 +26,7 @@ KEY_ORDER = (
     "Type",
     "Comment",
     "Resource",
+    "TimeoutSeconds",
     "Parameters",
     "Retry",
     "Catch",
@@ -244,6 +245,8 @@ def check_job(state: dict[str, Any]) -> Iterator[Problem]:
     arguments = state.get("Parameters", {})
     tags = arguments.get("Tags", {})
     step = tags.get("step")
+    if not isinstance(state.get("TimeoutSeconds"), int):
+        yield "job-time-limit", "a job that never starts keeps the run open for weeks; set TimeoutSeconds"
     if state.get("ResultPath", "$") is not None:
         yield "job-result", "the response of Batch would enter the plan; set ResultPath to null"
     if [catcher.get("ResultPath") for catcher in state.get("Catch", [])] != [f"$.{step}.error"]:

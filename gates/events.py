@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from .finding import Finding, LocatedProblem
+from .iam import lacks_resource_types
 from .storage import denies_without_tls
 from .template import Stack, Template, as_list, check_stacks
 
 GATE = "events"
 METRICS_WITH_ALARM = (
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
-    ("AWS/States", "ExecutionsFailed"),
-    ("AWS/States", "ExecutionsTimedOut"),
-    ("AWS/States", "ExecutionsAborted"),
     ("AWS/Lambda", "Errors"),
 )
+LOST_EVENTS = "InvocationsFailedToBeSentToDlq"  # neither the target nor the dead-letter queue took the event
+NEEDLESS_ENDPOINTS = (".kms", ".sts")  # S3, ECR and Logs call KMS themselves; the ECS agent hands out credentials
 MAX_RETENTION_SECONDS = 14 * 24 * 60 * 60  # the maximum of SQS; an alarm on a Friday needs more than a weekend
 SET_KMS_KEY = "is not encrypted with the key of the stack; set KmsMasterKeyId"
 
@@ -65,6 +65,8 @@ def check_targets(stack: Stack) -> Iterator[LocatedProblem]:
                     f"the policy of {queue} must allow events.amazonaws.com to send messages for named rules only; "
                     "add such a statement with a condition on aws:SourceArn",
                 )
+            if ":logs:" in str(target.get("Arn")) and str(target["Arn"]).endswith(":*"):
+                yield "log-target", name, f"EventBridge refuses the target {target['Arn']}; remove `:*` from its end"
             if not target.get("RetryPolicy", {}).get("MaximumEventAgeInSeconds"):
                 yield "retry-policy", name, "the retry time has no limit; set RetryPolicy.MaximumEventAgeInSeconds"
 
@@ -164,10 +166,26 @@ def check_queues(stack: Stack) -> Iterator[LocatedProblem]:
 
 
 def check_topics(stack: Stack) -> Iterator[LocatedProblem]:
-    """Check the encryption of each topic."""
+    """Check the encryption and the policy of each topic, and that alarms have one of their own."""
+    policies = [policy for _, policy in stack.of_type("AWS::SNS::TopicPolicy")]
+    tls_only = {
+        resource
+        for policy in policies
+        for statement in as_list(policy["PolicyDocument"].get("Statement"))
+        if denies_without_tls(statement, "sns:Publish")
+        for resource in as_list(statement.get("Resource"))
+        if resource in policy["Topics"]
+    }
+    alarm_topics = {action for _, alarm in stack.of_type("AWS::CloudWatch::Alarm") for action in alarm["AlarmActions"]}
+    functions = [function for _, function in stack.of_type("AWS::Lambda::Function")]
+    variables = {value for function in functions for value in function["Environment"]["Variables"].values()}
     for name, topic in stack.of_type("AWS::SNS::Topic"):
         if not topic.get("KmsMasterKeyId"):
             yield "encrypted", name, SET_KMS_KEY
+        if stack.ref(name) not in tls_only:
+            yield "tls-only", name, "accepts messages without TLS; deny sns:Publish where aws:SecureTransport is false"
+        if stack.ref(name) in alarm_topics & variables:
+            yield "alarm-topic", name, "mixes alarms with the messages about runs; send alarms to a topic of their own"
 
 
 def check_state_machines(stack: Stack) -> Iterator[LocatedProblem]:
@@ -192,16 +210,32 @@ def check_state_machines(stack: Stack) -> Iterator[LocatedProblem]:
 
 
 def check_alarms(stack: Stack) -> Iterator[LocatedProblem]:
-    """Check that each alarm notifies a topic and that each of METRICS_WITH_ALARM has an alarm."""
+    """Check that each alarm notifies a topic, and that each of METRICS_WITH_ALARM and each rule has an alarm."""
     topic_arns = {stack.arn(name) for name, _ in stack.of_type("AWS::SNS::Topic")}
     metrics = set()
+    watched_rules = set()
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm"):
-        metrics.add((alarm.get("Namespace"), alarm.get("MetricName")))
+        for metric in alarm_metrics(alarm):
+            metrics.add((metric.get("Namespace"), metric.get("MetricName")))
+            if metric.get("MetricName") == LOST_EVENTS:
+                watched_rules |= {dimension["Value"] for dimension in metric.get("Dimensions", [])}
+            if metric.get("Namespace") == "AWS/States":
+                yield "second-message", name, "record_run sends a message for every ended run; remove the alarm"
         if not set(alarm.get("AlarmActions", [])) & topic_arns:
             yield "silent-alarm", name, "the alarm notifies nobody; add a topic of the stack to AlarmActions"
-    for namespace, metric in METRICS_WITH_ALARM:
-        if (namespace, metric) not in metrics:
-            yield "missing-alarm", metric, f"no alarm watches {namespace} {metric}; add one"
+    for namespace, metric_name in METRICS_WITH_ALARM:
+        if (namespace, metric_name) not in metrics:
+            yield "missing-alarm", metric_name, f"no alarm watches {namespace} {metric_name}; add one"
+    for name, _ in stack.of_type("AWS::Events::Rule"):
+        if stack.ref(name) not in watched_rules:
+            yield "unwatched-rule", name, f"no alarm watches AWS/Events {LOST_EVENTS} of this rule; add it to the alarm"
+
+
+def alarm_metrics(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each metric of an alarm: its only one, or those of its expression."""
+    yield from (query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query)
+    if "MetricName" in alarm:
+        yield alarm
 
 
 def check_security_groups(stack: Stack) -> Iterator[LocatedProblem]:
@@ -217,18 +251,18 @@ def check_security_groups(stack: Stack) -> Iterator[LocatedProblem]:
 
 
 def check_endpoints(stack: Stack) -> Iterator[LocatedProblem]:
-    """Check that the policy of each VPC endpoint names actions and resources."""
+    """Check that a private network has the endpoints it needs, each with a policy that names actions and resources."""
     private = is_private(stack)
     for name, endpoint in stack.of_type("AWS::EC2::VPCEndpoint"):
         statements = as_list(endpoint.get("PolicyDocument", {}).get("Statement"))
-        if private and endpoint.get("VpcEndpointType") == "Gateway" and not statements:
-            yield (
-                "endpoint-policy",
-                name,
-                "gives a private network access to the buckets of every account; add a PolicyDocument",
-            )
+        if private and not statements:
+            yield "endpoint-policy", name, "lets a private network use resources of every account; add a PolicyDocument"
+        if endpoint.get("ServiceName", "").endswith(NEEDLESS_ENDPOINTS):
+            yield "needless-endpoint", name, "is billed by the hour, and no instance calls this service; remove it"
         for statement in statements:
-            if "*" in as_list(statement.get("Resource")) or "*" in as_list(statement.get("Action")):
+            actions = as_list(statement.get("Action"))
+            everywhere = "*" in as_list(statement.get("Resource")) and not all(map(lacks_resource_types, actions))
+            if everywhere or "*" in actions:
                 yield "endpoint-policy", name, "its policy allows `*`; name the actions and resources"
 
 

@@ -26,7 +26,19 @@ ACCEPTED_MANAGED_POLICIES = {
     "AmazonEC2ContainerServiceforEC2Role": "an instance registers with ECS, pulls images and writes logs",
 }
 # Service principals that send aws:SourceAccount when they assume a role; lambda and ec2 do not send it.
-SERVICES_SENDING_SOURCE_ACCOUNT = {"states", "ecs-tasks", "events", "scheduler", "batch", "pipes", "firehose"}
+SERVICES_SENDING_SOURCE_ACCOUNT = {
+    "states",
+    "ecs-tasks",
+    "events",
+    "scheduler",
+    "batch",
+    "pipes",
+    "firehose",
+    "vpc-flow-logs",
+}
+# EventBridge sends no aws:SourceAccount to KMS when it writes to an encrypted queue: a condition would lose the event.
+NO_CONDITION_ON_KEYS = "events.amazonaws.com"
+SERVICES_SENDING_SOURCE_ARN = {"states", "ecs-tasks", "vpc-flow-logs"}  # as their documents say
 ACCOUNT_OPERATORS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals")
 ESCALATION_RULES = {
     "allows_privilege_escalation": "privilege-escalation",
@@ -76,7 +88,8 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
                 )
     for resource_type, policy_property in RESOURCE_POLICY_PROPERTIES.items():
         for name, properties in stack.of_type(resource_type):
-            yield from check_resource_policy(name, properties.get(policy_property, {}))
+            document = properties.get(policy_property, {})
+            yield from check_resource_policy(name, document, is_key=resource_type == "AWS::KMS::Key")
     for name, properties in stack.of_type("AWS::Lambda::Permission"):
         if not {"SourceArn", "SourceAccount"} & set(properties):
             principal = properties.get("Principal")
@@ -180,15 +193,20 @@ def check_trust_policy(role: str, properties: dict[str, Any]) -> Iterator[Locate
                     yield "open-trust", role, f"{principal} {OTHER_ACCOUNT}"
             elif service in SERVICES_SENDING_SOURCE_ACCOUNT and not is_limited_to_account(statement):
                 yield "trust-source", role, f"{principal} may assume it for any account; {ADD_ACCOUNT_CONDITION}"
+            if service in SERVICES_SENDING_SOURCE_ARN and "aws:SourceArn" not in condition_keys(statement):
+                yield "trust-arn", role, f"{principal} may assume it for any resource; add a condition on aws:SourceArn"
 
 
-def check_resource_policy(name: str, document: dict[str, Any]) -> Iterator[LocatedProblem]:
+def check_resource_policy(name: str, document: dict[str, Any], *, is_key: bool) -> Iterator[LocatedProblem]:
     """Check that a resource policy allows named principals of this account, and services on its behalf only."""
     for statement in as_list(document.get("Statement")):
         if statement.get("Effect") != "Allow":
             continue
         for principal in principals(statement):
-            if principal == "*" and not is_limited_to_account(statement):
+            if is_key and principal == NO_CONDITION_ON_KEYS:
+                if "Condition" in statement:
+                    yield "key-of-events", name, f"{principal} meets no condition at KMS; remove the condition"
+            elif principal == "*" and not is_limited_to_account(statement):
                 yield "open-policy", name, "allows every principal; name the principals"
             elif principal.endswith(".amazonaws.com") and not is_limited_to_account(statement):
                 yield "confused-deputy", name, f"{principal} may act for any account; {ADD_ACCOUNT_CONDITION}"
@@ -202,6 +220,11 @@ def principals(statement: dict[str, Any]) -> list[str]:
     if isinstance(principal, str):
         return [principal]
     return [str(name) for group in principal.values() for name in as_list(group)]
+
+
+def condition_keys(statement: dict[str, Any]) -> set[str]:
+    """Return the keys of every condition of a statement."""
+    return {key for tests in statement.get("Condition", {}).values() for key in tests}
 
 
 def is_limited_to_account(statement: dict[str, Any]) -> bool:

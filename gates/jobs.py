@@ -17,7 +17,8 @@ from .template import Stack, Template, as_list, check_by_type, check_stacks
 GATE = "jobs"
 MAX_EXIT_RULES = 5  # the limit of Batch
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
-# Batch's reasons for a job that stays in RUNNABLE. For a reason that the queue does not list, a job waits for ever.
+# The reasons on which a queue can act, all that the documentation of Batch gives ("Automatic remediation with
+# jobStateTimeLimitActions"). For a reason that the queue does not list, a job waits for ever in RUNNABLE.
 BLOCKED_REASONS = (
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
@@ -46,7 +47,16 @@ def check(template: Template) -> list[Finding]:
         if resource["Type"] in checks
         for rule, message in checks[resource["Type"]](resource)
     ]
+    findings += [Finding(GATE, "definition-arn", name, message) for name, message in check_references(template)]
     return check_stacks(template, GATE, check_stack) + drop_suppressed(findings, template.resources)
+
+
+def check_references(template: Template) -> Iterator[tuple[str, str]]:
+    """Check that job definitions are referred to by their attribute: documents disagree on the value of Ref."""
+    text = json.dumps(template.resources)
+    for name, resource in template.resources.items():
+        if resource["Type"] == "AWS::Batch::JobDefinition" and json.dumps({"Ref": name}) in text:
+            yield name, f"!Ref returns its name or its ARN; use !GetAtt {name}.JobDefinitionArn"
 
 
 def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
@@ -67,8 +77,12 @@ def check_definition_source(resource: dict[str, Any]) -> Iterator[Problem]:
     match = re.search(r"/(\w+):\$\{(\w+)ImageTag\}", image)
     if not match or match[1].replace("_", "") != match[2].lower():
         yield "image-tag", f"the image {image} does not have the tag of its tool; use <tool>:${{<Tool>ImageTag}}"
-    if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
-        yield "revision-retained", f"{REVISION_LOST}; set DeletionPolicy and UpdateReplacePolicy to Retain"
+    if "DeletionPolicy" in resource or "UpdateReplacePolicy" in resource:
+        yield (
+            "retained-name",
+            "its name outlives the stack and may block the next one; remove DeletionPolicy and UpdateReplacePolicy, "
+            "SkipDeregisterOnUpdate keeps revisions",
+        )
 
 
 def check_user_data(resource: dict[str, Any]) -> Iterator[Problem]:
@@ -132,12 +146,16 @@ def check_isolation(container: dict[str, Any]) -> Iterator[Problem]:
         path = volume.get("Host", {}).get("SourcePath", "")
         if path != "/scratch":
             yield "host-path", f"mounts {path or 'an unnamed path'} of the instance; mount /scratch only"
-    for variable in container.get("Environment", []):
-        if re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", str(variable.get("Name", "")), re.IGNORECASE):
-            yield (
-                "secret",
-                f"{variable['Name']} is visible to everyone who may describe the job; remove it from Environment",
-            )
+    yield from check_variables([str(variable.get("Name", "")) for variable in container.get("Environment", [])])
+
+
+def check_variables(names: list[str]) -> Iterator[Problem]:
+    """Check the names of a container's environment variables: a region for boto3, and no secret."""
+    if "AWS_REGION" in names or "AWS_DEFAULT_REGION" not in names:
+        yield "region", "AWS_REGION replaces what the ECS agent sets; set AWS_DEFAULT_REGION instead"
+    for name in names:
+        if re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", name, re.IGNORECASE):
+            yield "secret", f"{name} is visible to everyone who may describe the job; remove it from Environment"
 
 
 def check_queue(properties: dict[str, Any]) -> Iterator[Problem]:
@@ -147,6 +165,8 @@ def check_queue(properties: dict[str, Any]) -> Iterator[Problem]:
     for reason in BLOCKED_REASONS:
         if reason not in reasons:
             yield "runnable-time-limit", f"a job waits for ever on {reason}; add it to JobStateTimeLimitActions"
+    for reason in sorted({str(reason) for reason in reasons} - set(BLOCKED_REASONS)):
+        yield "limit-reason", f"no document says that a queue can act on {reason}; use {', '.join(BLOCKED_REASONS)}"
     for action in actions:
         if (action.get("State"), action.get("Action")) not in (("RUNNABLE", "CANCEL"), ("RUNNABLE", "TERMINATE")):
             yield (

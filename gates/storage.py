@@ -47,6 +47,22 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
                 "is deleted, with its data, when the stack is deleted or the resource replaced; "
                 "set DeletionPolicy to RetainExceptOnCreate and UpdateReplacePolicy to Retain",
             )
+        if resource["Type"] in STATEFUL_TYPES and "stack" not in [
+            tag["Key"] for tag in resource["Properties"].get("Tags", [])
+        ]:
+            yield "found-again", name, "outlives the stack, and nothing says whose it was; add the tag `stack`"
+    yield from check_aliases(stack)
+
+
+def check_aliases(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that a key can be found after the stack is deleted: by an alias that stays."""
+    retained = [
+        name for name, resource in stack.resources.items() if resource.get("DeletionPolicy") in RETAINING_POLICIES
+    ]
+    named = {alias["TargetKeyId"] for name, alias in stack.of_type("AWS::KMS::Alias") if name in retained}
+    for name, _ in stack.of_type("AWS::KMS::Key"):
+        if stack.ref(name) not in named:
+            yield "found-again", name, "outlives the stack without a name; add an AWS::KMS::Alias that is retained"
 
 
 def check_buckets(stack: Stack) -> Iterator[LocatedProblem]:
@@ -168,8 +184,11 @@ def check_repository(properties: dict[str, Any]) -> Iterator[Problem]:
         yield "immutable-tags", "a tag can move to another image; set ImageTagMutability to IMMUTABLE"
     if properties.get("ImageScanningConfiguration", {}).get("ScanOnPush") is not True:
         yield "scan-on-push", "images are not scanned for known vulnerabilities; set ScanOnPush to true"
-    if properties.get("EncryptionConfiguration", {}).get("EncryptionType") != "KMS":
-        yield "encrypted", "is not encrypted with KMS; set EncryptionType to KMS"
+    if properties.get("EncryptionConfiguration", {}).get("EncryptionType") != "AES256":
+        yield (
+            "key-of-images",
+            "another KmsKeyArn would replace a repository with a fixed name, which fails; set EncryptionType to AES256",
+        )
     try:
         rules = json.loads(properties.get("LifecyclePolicy", {}).get("LifecyclePolicyText", "{}")).get("rules")
     except json.JSONDecodeError:

@@ -26,15 +26,23 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "Network": "private",
         "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs",
         "NotificationEmail": "lab@example.org",
+        "FlowLogs": "ALL",
         "SpotShare": "never",
         "ScratchSize": "0",
+        "InstanceTypes": "c6id,m6id",
         "ReservedConcurrency": "1",
         "ImageRegistry": "registry.example.org",
         "BwaImageTag": "0123456789ab",
         "Aligner": "bwa",
         "Caller": "bcftools",
     },
-    {"Network": "existing", "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "Aligner": "bwa_mem3"},
+    {
+        "Network": "existing",
+        "AlarmEmail": "operator@example.org",
+        "VpcId": "vpc-1",
+        "SubnetIds": "subnet-1,subnet-2",
+        "Aligner": "bwa_mem3",
+    },
 )
 TYPES_WITH_ARN_AS_REF = {
     "AWS::Batch::ComputeEnvironment",
@@ -127,8 +135,9 @@ class Stack:
 
     def attribute(self, name: str, attribute: str) -> Any:
         """Return the value of `Fn::GetAtt`; cfn-lint reports a resource that does not exist."""
-        known = name in self._body["Resources"]
-        return self.arn(name) if known and attribute in ("Arn", "TopicArn") else f"{name}.{attribute}"
+        kind = self._body["Resources"].get(name, {}).get("Type")
+        suffix = ":*" if kind == "AWS::Logs::LogGroup" else ""  # as CloudFormation returns it
+        return self.arn(name) + suffix if kind and attribute in ("Arn", "TopicArn") else f"{name}.{attribute}"
 
     def condition(self, name: str) -> bool:
         """Return whether a condition is true in this deployment."""

@@ -44,6 +44,8 @@ class StepState:
     state: str  # waiting, running, done, failed
     elapsed: float = 0.0  # seconds since the process of the job began
     number: int = 1  # of the try
+    queued: str = ""  # the state of a job that Batch has not started: SUBMITTED, PENDING, RUNNABLE or STARTING
+    reason: str = ""  # Batch's reason for a job in this state, if it knows one
 
     @property
     def label(self) -> str:
@@ -121,7 +123,9 @@ def _state(job: Job, detail: JobDetailTypeDef | None) -> StepState:
         return StepState(job.step, "waiting", 0.0, job.number)
     started, stopped = detail.get("startedAt"), detail.get("stoppedAt")
     elapsed = ((stopped or time.time() * 1000) - started) / 1000 if started else 0.0
-    return StepState(job.step, BATCH_STATES.get(detail["status"], "waiting"), max(0.0, elapsed), job.number)
+    state = BATCH_STATES.get(detail["status"], "waiting")
+    queued = (detail["status"], detail.get("statusReason", "")) if state == "waiting" else ("", "")
+    return StepState(job.step, state, max(0.0, elapsed), job.number, *queued)
 
 
 def follow(stack: Stack, execution: str, run: str) -> tuple[str, list[StepState]]:

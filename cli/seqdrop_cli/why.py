@@ -14,6 +14,7 @@ from seqdrop.storage.uri import S3Uri
 from seqdrop.text import count_warnings, plain_line
 
 from seqdrop_cli.follow import run_steps, step_states
+from seqdrop_cli.queued import describe
 from seqdrop_cli.screen import format_seconds, say
 from seqdrop_cli.stack import Stack
 from seqdrop_cli.status import format_minute
@@ -81,7 +82,9 @@ def _show_running(stack: Stack, row: Mapping[str, Any]) -> None:
         return
     say(f"Run {row['run']} is running.")
     for state in step_states(stack, execution, str(row["run"]), run_steps(stack, row)):
-        if state.state != "waiting":
+        if state.queued:
+            say(f"  {state.step:<10} {state.label}: {describe(state.queued, state.reason)}")
+        elif state.state != "waiting":
             say(f"  {state.step:<10} {state.label}{f'  {format_seconds(state.elapsed)}' if state.elapsed else ''}")
     _show_lines("\nFailures so far, tried again:", [failure.line for failure in reversed(_failures(stack, row))])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from . import aws, parameters
+from . import aws, parameters, rules
 from .intrinsics import NO_VALUE, Resolver
 from .template import Template, TemplateError
 
@@ -44,6 +44,7 @@ class Stack:
         """Validate the parameters; raise TemplateError. `creators` has a function for each type of resource."""
         self.name, self._template, self._creators = name, template, creators
         self.parameters = parameters.values(template, overrides)
+        rules.check(template.body, self.parameters)
         self.resources: dict[str, CreatedResource] = {}
         self.skipped: list[str] = []
         self._in_creation: list[str] = []

@@ -51,6 +51,18 @@ def test_the_time_limit_of_a_state_machine_exceeds_its_longest_path() -> None:
         assert machine(name)["TimeoutSeconds"] > total
 
 
+QUEUE_PATIENCE = 7 * 86400  # seconds: docs/operations.md, "Jobs that wait"
+
+
+def test_the_time_limit_of_a_job_state_is_that_of_all_attempts_and_a_week_in_the_queue() -> None:
+    for name, state in batch_states():
+        limits = [
+            int(definition["RetryStrategy"]["Attempts"]) * int(definition["Timeout"]["AttemptDurationSeconds"])
+            for definition in (job_definitions()[tool] for tool in definitions_of(state))
+        ]
+        assert state["TimeoutSeconds"] == max(limits) + QUEUE_PATIENCE, name
+
+
 def longest(definition: dict[str, Any], wait: int) -> int:
     """Return the longest time in seconds that all attempts of all tries of a job can take."""
     attempts = int(definition["RetryStrategy"]["Attempts"])

@@ -18,8 +18,9 @@ class Pipeline:
 
     is_embedded, pause = True, 0.0
 
-    def __init__(self, *moments: Moment) -> None:
+    def __init__(self, *moments: Moment, reason: str = "") -> None:
         self._moments = iter(moments)
+        self._reason = {"statusReason": reason} if reason else {}
         self.stepfunctions = self.batch = self
 
     def describe_execution(self, **_: str) -> dict[str, str]:
@@ -36,7 +37,7 @@ class Pipeline:
     def describe_jobs(self, jobs: list[str]) -> dict[str, Any]:
         states = {job: state for _, job, state in self._jobs}
         times = {"startedAt": 1_000, "stoppedAt": 9_000}
-        return {"jobs": [{"jobId": job, "status": states[job], **times} for job in jobs if states[job]]}
+        return {"jobs": [{"jobId": job, "status": states[job], **times, **self._reason} for job in jobs if states[job]]}
 
 
 def test_a_run_is_followed_to_its_end_with_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +61,14 @@ def test_a_run_is_followed_to_its_end_with_a_line_for_each_change(capsys: pytest
         "align      done, try 2  8 s",
         "call       done  8 s",
     ]
+
+
+def test_a_job_in_the_queue_has_the_state_and_the_reason_of_batch() -> None:
+    pipeline: Any = Pipeline(("RUNNING", [("align", "j1", "RUNNABLE"), ("call", "j2", "RUNNING")]), reason="CAPACITY:X")
+    pipeline.describe_execution()
+    align, call = follow.step_states(pipeline, "arn", RUN, ())
+    assert (align.state, align.queued, align.reason) == ("waiting", "RUNNABLE", "CAPACITY:X")
+    assert (call.state, call.queued, call.reason) == ("running", "", "")
 
 
 def test_a_job_that_batch_has_deleted_is_shown_as_waiting() -> None:

@@ -136,6 +136,19 @@ def test_a_run_that_never_began_has_the_command_that_starts_it(stack: Stack) -> 
     ]
 
 
+def test_a_run_that_waits_in_the_queue_has_the_reason_of_batch_and_the_likely_cause(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    too_large = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - too large"
+    states = [StepState("align", "waiting", queued="RUNNABLE", reason=too_large), StepState("call", "waiting")]
+    monkeypatch.setattr(why, "step_states", lambda *_: states)
+    execution = cli_aws.end_execution(stack, RUN, {"steps": ["align", "call"]})
+    assert explain(stack, status="RUNNING", execution=execution) == [
+        f"Run {RUN} is running.",
+        f"  align      waiting: RUNNABLE ({too_large}). Likely cause: the job needs more vCPUs than MaxVcpus allows.",
+    ]
+
+
 def test_a_running_run_has_its_steps_and_its_failures_so_far(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     states = [StepState("align", "running", 65, 2), StepState("polish", "waiting")]
     cli_aws.end_execution(stack, cli_aws.RUN, {"steps": [state.step for state in states]})

@@ -1,11 +1,9 @@
-"""The tag of an image changes with the sources of this image alone, and only images with a new tag are pushed."""
+"""The tag of an image changes with the sources of this image alone."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +20,6 @@ SOURCES = (
     "pyproject.toml",
     "uv.lock",
     "README.md",
-    "samconfig.toml",
     ".dockerignore",
 )
 
@@ -114,7 +111,7 @@ def test_a_change_outside_the_images_changes_no_tag(changed_by: Change) -> None:
         "layers/common/requirements.txt",
         "containers/build",
         "containers/push",
-        "containers/write_tags.py",
+        "containers/stack_config.py",
     ]
     assert changed_by(*outside) == []
 
@@ -152,39 +149,3 @@ def test_the_tag_of_an_unknown_tool_is_refused(checkout: Path) -> None:
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (64, "")
     assert refused.stderr == "newcaller is not a tool: containers/newcaller/Dockerfile is missing\n"
-
-
-# The repository of bwa has its image already.
-AWS = """#!/usr/bin/env bash
-case "$*" in
-    *get-caller-identity*) echo 123456789012 ;;
-    "configure get region") echo us-east-1 ;;
-    *get-login-password*) echo password ;;
-    *describe-images*stack/bwa\\ *) ;;
-    *describe-images*) exit 254 ;;
-esac
-"""
-DOCKER = """#!/usr/bin/env bash
-[[ $* != "image inspect"* ]] || exit 1
-[[ $1 != login ]] || cat > /dev/null
-echo "$*" >> "$CALLS"
-"""
-
-
-def test_only_images_that_the_repositories_lack_are_built_and_pushed(checkout: Path, before: dict[str, str]) -> None:
-    programs, calls = checkout / "bin", checkout / "calls"
-    programs.mkdir()
-    for name, text in (("aws", AWS), ("docker", DOCKER)):
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
-    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls)}
-    subprocess.run(["bash", str(checkout / "containers/push"), "stack"], check=True, env=environment)
-    lines = calls.read_text().splitlines()
-    missing = [tool for tool in TOOLS if tool != "bwa"]
-    registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com/stack"
-    assert [line.split()[1] for line in lines if line.startswith("push ")] == [
-        f"{registry}/{tool}:{before[tool]}" for tool in missing
-    ]
-    assert [line.rpartition("/")[2] for line in lines if "--target app" in line] == missing
-    written = tomllib.loads((checkout / "samconfig.toml").read_text())["default"]["deploy"]["parameters"]
-    assert written["parameter_overrides"] == tag(checkout, "--parameters").splitlines()

@@ -316,7 +316,8 @@ def test_a_run_is_refused_while_the_stack_has_no_images(
     remove_images(monkeypatch, "bwa_mem3", "multiqc")
     one, _ = upload_pair(aws)
     outcome = outcome_of(start_run.call(one))
-    reason = "the stack has no image of bwa_mem3, multiqc yet: run `make push STACK=seqdrop` and `sam deploy`"
+    commands = "`make push STACK=seqdrop` and `sam deploy --config-file stacks/seqdrop.toml`"
+    reason = f"the stack has no image of bwa_mem3, multiqc yet: run {commands}"
     refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": reason}
     assert outcome == refusal
     row = aws.row(outcome["run"])

@@ -15,6 +15,8 @@ UNPLACEABLE = (
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
     "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED",
 )
+# The time limit of a state: that of all attempts of its job, which Batch itself keeps, and seven days in the queue.
+STATE_TIMEOUT = "States.Timeout"
 # Errors of an instance that cannot start a container; another instance may start it.
 START_FAILURES = (
     "CannotCreate",
@@ -56,7 +58,9 @@ def _batch_failure(cause: BatchCause) -> tuple[str, str] | None:
         return "NOT_PLACED", f"No instance fits the job: {remedy}"
     if cause.status_reason.startswith(("CAPACITY:", "MISCONFIGURATION:")):
         return "NOT_PLACED", f"The job waited too long for an instance ({cause.status_reason})."
-    if "attempt duration exceeded timeout" in cause.status_reason or cause.error == "States.Timeout":
+    if cause.error == STATE_TIMEOUT:
+        return "NOT_PLACED", "The job waited in its queue for more than seven days and was cancelled."
+    if "attempt duration exceeded timeout" in cause.status_reason:
         return "TIMEOUT", "The job ran longer than its time limit and was terminated."
     if cause.stopped:
         return "STOPPED", f"The job was stopped: {cause.status_reason or 'no reason was given'}."

@@ -42,7 +42,7 @@ def read(file: BufferedIOBase) -> list[Region]:
 
 
 def _is_comment(line: str) -> bool:
-    return line.startswith("#") or line.split()[0] in bed.HEADERS
+    return line.startswith("#") or line.split(maxsplit=1)[0] in bed.HEADERS
 
 
 def _parse(text: str, number: int) -> Region:

@@ -57,7 +57,7 @@ def _retry(
         return {"memory": str(memory)}, f"memory doubled to {memory} MiB"
     if failure_class == "NO_SPACE" and whole_instance_vcpus:  # the jobs of an instance share its scratch disk
         return {"vcpus": whole_instance_vcpus}, f"an instance's whole disk, with {whole_instance_vcpus} vCPUs"
-    never_fits = cause.status_reason.startswith(classify.UNPLACEABLE)
+    never_fits = cause.status_reason.startswith(classify.UNPLACEABLE) or cause.error == classify.STATE_TIMEOUT
     waited_there = failure_class == "NOT_PLACED" and job["job_queue"] == last_resort_queue
     if failure_class in {"SPOT_RECLAIMED", "NOT_PLACED"} and not never_fits and not waited_there:
         return {"job_queue": last_resort_queue}, "on-demand instances only"

@@ -113,8 +113,9 @@ def check_images() -> None:
     """Raise NotReadyError if a tool of this deployment has no image."""
     missing = [tool for tool, tag in image_tags().items() if tag == "none"]
     if missing:
-        command = f"make push STACK={os.environ['STACK']}"
-        raise NotReadyError(f"the stack has no image of {', '.join(missing)} yet: run `{command}` and `sam deploy`")
+        stack = os.environ["STACK"]
+        commands = f"`make push STACK={stack}` and `sam deploy --config-file stacks/{stack}.toml`"
+        raise NotReadyError(f"the stack has no image of {', '.join(missing)} yet: run {commands}")
 
 
 def image_tags() -> dict[str, str]:

@@ -1,0 +1,134 @@
+"""Keep the settings of one stack in `stacks/NAME.toml`, a file for `sam deploy --config-file` that git ignores.
+
+`samconfig.toml` has the settings for everybody. The file of a stack starts as a copy of its `[default]`; then
+`sam deploy --guided` writes the parameters, and `make push` the image tags.
+
+    stack_config.py create NAME                        write the file, if it is missing
+    stack_config.py region NAME                        print the region of the file, or nothing
+    stack_config.py tools NAME [PARAMETER VALUE ...]   print the tools in use; the pairs are those of the stack
+    stack_config.py tags NAME BwaImageTag=<tag> ...    write these tags
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from samcli.lib.config.samconfig import SamConfig
+from seqdrop.plan.steps import STEPS
+
+ROOT = Path(__file__).parents[1]
+SUFFIX = "ImageTag"
+# The name is a part of every repository (lower case; no `--`, no `-` at an end) and of a state machine (80 characters).
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+MAX_NAME = 80 - len("-pipeline")
+NO_STEP = ("reference",)  # prepares references: every deployment uses it
+USAGE_ERROR = 64
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless CloudFormation, ECR and Step Functions accept this stack name."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no stack name: use lower-case letters, digits and single `-`, a letter first")
+    if len(name) > MAX_NAME:
+        raise ValueError(f"{name!r} has {len(name)} characters: a stack name has at most {MAX_NAME}")
+
+
+def create(root: Path, name: str) -> None:
+    """Write the file of a stack from `[default]` of samconfig.toml; keep a file that exists."""
+    if not stack_file(root, name).exists():
+        common = SamConfig(root).document["default"]
+        config = open_config(root, name)
+        for command, sections in common.items():
+            for key, value in sections["parameters"].items():
+                config.put([command], "parameters", key, value)
+        config.put(["global"], "parameters", "stack_name", name)
+        config.flush()
+
+
+def region(root: Path, name: str) -> str:
+    """Return the region that `sam deploy --guided` saved, or an empty text."""
+    config = open_config(root, name)
+    everywhere = config.document.get("default", {}).get("global", {}).get("parameters", {})
+    return str({**everywhere, **deploy_parameters(config)}.get("region", ""))
+
+
+def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
+    """Return the tools that the next deployment uses: the file of the stack counts before the deployed parameters."""
+    values = {**deployed, **overrides(open_config(root, name))}
+    selected = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
+    return [*selected, *NO_STEP]
+
+
+def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:
+    """Write these `<Tool>ImageTag=<tag>` into `parameter_overrides`; keep all other parameters.
+
+    Tags of tools that this version does not have are removed. SAM refuses a bare `NAME=`: an empty value is `NAME=""`.
+    """
+    known = {tag_parameter(tool) for tool in [*(tool.name for step in STEPS for tool in step.tools), *NO_STEP]}
+    config = open_config(root, name)
+    others = {key: value for key, value in overrides(config).items() if not key.endswith(SUFFIX) or key in known}
+    values = {**others, **dict(tag.split("=", 1) for tag in tags)}
+    words = [f"{key}={quote(value)}" for key, value in values.items()]
+    config.put(["deploy"], "parameters", "parameter_overrides", words)
+    config.flush()
+
+
+def overrides(config: SamConfig) -> dict[str, str]:
+    """Return `parameter_overrides`: a list of words or, as `sam deploy --guided` writes it, one text."""
+    words = deploy_parameters(config).get("parameter_overrides", [])
+    words = shlex.split(words) if isinstance(words, str) else [part for word in words for part in shlex.split(word)]
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
+
+
+def deploy_parameters(config: SamConfig) -> Mapping[str, Any]:
+    """Return the parameters of `sam deploy`. `SamConfig.get_all` would add them to those of all commands."""
+    parameters: Mapping[str, Any] = config.document.get("default", {}).get("deploy", {}).get("parameters", {})
+    return parameters
+
+
+def quote(value: str) -> str:
+    """Return a value as `sam deploy` reads it."""
+    return value if re.fullmatch(r"[^\s\"'\\]+", value) else '"{}"'.format(value.replace('"', r"\""))
+
+
+def tag_parameter(tool: str) -> str:
+    """Return the name of the parameter with a tool's tag: bwa_mem3 -> BwaMem3ImageTag."""
+    return "".join(word.capitalize() for word in tool.split("_")) + SUFFIX
+
+
+def stack_file(root: Path, name: str) -> Path:
+    """Return the path of the file of a stack; raise ValueError for a name that is refused."""
+    check_name(name)
+    return root / "stacks" / f"{name}.toml"
+
+
+def open_config(root: Path, name: str) -> SamConfig:
+    """Open the file of a stack with SAM's own reader."""
+    path = stack_file(root, name)
+    return SamConfig(path.parent, path.name)
+
+
+def main(command: str, name: str, *words: str) -> None:
+    """Run one command of the module's description."""
+    if command == "create":
+        create(ROOT, name)
+    elif command == "region":
+        print(region(ROOT, name))  # noqa: T201  # read by containers/push
+    elif command == "tools":
+        deployed = dict(zip(words[::2], words[1::2], strict=True))
+        print("\n".join(tools(ROOT, name, deployed)))  # noqa: T201  # read by containers/push
+    else:
+        write_tags(ROOT, name, words)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(USAGE_ERROR)

@@ -1,0 +1,41 @@
+"""The rules of the template refuse parameters that cannot work together, before anything is created."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from embedded_aws import parameters, rules
+from embedded_aws.template import Template, TemplateError
+
+from gates.template import DEPLOYMENTS
+from gates.template import Template as Source
+
+ROOT = Path(__file__).parents[2]
+
+
+def check(**overrides: str) -> None:
+    body = Source.parse((ROOT / "template.yaml").read_text()).transformed
+    rules.check(body, parameters.values(Template(body, {}), overrides))
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_the_deployments_of_the_gates_are_accepted(deployment: dict[str, str]) -> None:
+    check(**deployment)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"Network": "existing", "SubnetIds": "subnet-1"}, "Network=existing needs VpcId"),
+        ({"Network": "existing", "VpcId": "vpc-1"}, "Network=existing needs SubnetIds"),
+        ({"ScratchSize": "0"}, "ScratchSize=0 needs InstanceTypes with local disks"),
+        ({"ScratchSize": "0", "InstanceTypes": "optimal"}, "ScratchSize=0 needs InstanceTypes with local disks"),
+        ({"SubnetIds": "subnet-1, subnet-2"}, "and subnets, with `,` between them and no spaces"),
+        ({"InstanceTypes": "c6id, m6id"}, "with `,` between them and no spaces"),
+        ({"VpcId": "subnet-1"}, "must match"),
+    ],
+)
+def test_parameters_that_cannot_work_are_refused(overrides: dict[str, str], message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        check(**overrides)
