@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from seqdrop_cli import project
 from seqdrop_cli.errors import CliError, without_interrupts
@@ -29,6 +29,8 @@ class Embedded:
     pid: int
     endpoint: str
     region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
     executor: str
     executor_reason: str
     outputs: dict[str, str]
@@ -41,7 +43,7 @@ class Embedded:
             state = json.loads(path.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return cls(**{field.name: state.get(field.name) for field in fields(cls)})
+        return cls(**{each.name: state.get(each.name) for each in fields(cls)})
 
 
 def state_file() -> Path:
@@ -62,9 +64,9 @@ def start(
     if current := running():
         raise CliError(f"The embedded AWS is already up at {current.endpoint}: `seqdrop down` stops it.")
     command = _command(project.built_template(), port, executor, [*project.local_parameters(), *parameters])
-    state_file().parent.mkdir(exist_ok=True)
+    state_file().parent.mkdir(mode=0o700, exist_ok=True)
     log = state_file().with_suffix(".log")
-    with log.open("w") as file:
+    with _open_private(log) as file:
         # In a session of its own: Ctrl-C in this terminal reaches the command only, which then stops the server.
         server = subprocess.Popen(
             [*command, *options],
@@ -79,6 +81,12 @@ def start(
     except BaseException:
         without_interrupts(lambda: _end(server.pid))
         raise
+
+
+def _open_private(path: Path) -> IO[str]:
+    """Open a file for writing that only its owner can read: the log may have the names of files."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
 
 
 def _command(template: Path, port: int, executor: str, parameters: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from .state_file import AlreadyRunningError
 from .template import TemplateError
 
 PARENT_POLL = 1.0  # seconds
+SECRETS = ("access_key_id", "secret_access_key")  # only in the state file: standard output is often a log
 ERRORS = (AlreadyRunningError, FaultsError, NoEngineError, PatchError, PortInUseError, TemplateError)
 
 
@@ -32,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     server.raise_file_limit()
     try:
         with serve(options(args)) as state:
-            print(json.dumps(state), flush=True)  # noqa: T201  # the first line is for the program that started this one
+            public = {name: value for name, value in state.items() if name not in SECRETS}
+            print(json.dumps(public), flush=True)  # noqa: T201  # the first line is for the program that started this one
             wait(stop, args.with_parent)
     except ERRORS as error:
         print(f"embedded_aws: {error}", file=sys.stderr)  # noqa: T201

@@ -5,6 +5,7 @@ from pathlib import Path
 from . import (
     batch_describe,
     batch_jobs,
+    cors,
     delivery,
     events_bus,
     events_schedules,
@@ -28,6 +29,7 @@ from . import (
 )
 
 ADAPTERS = (
+    cors,
     batch_describe,
     batch_jobs,
     lambda_invocations,
