@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
 from seqdrop_cli import project
-from seqdrop_cli.errors import CliError, without_interrupts
+from seqdrop_cli.errors import CliError, ResultsNotFetchedError, without_interrupts
 
 NAME = "seqdrop"  # of the stack
 START_TIMEOUT = 180  # seconds; a start takes two, longer when the Docker engine is searched for images
@@ -160,10 +160,28 @@ def command_line(pid: int) -> str:
 
 @contextmanager
 def temporary(parameters: Sequence[str] = (), executor: str = "auto") -> Iterator[Embedded]:
-    """Start an embedded AWS for one command, and stop it however the command ends."""
+    """Start an embedded AWS for one command, and stop it however the command ends.
+
+    It stays up where it has results that could not be downloaded.
+    """
     # --with-parent ends it even if this command is killed and cannot clean up.
     embedded = start(0, executor, parameters, ["--with-parent", str(os.getpid())])
-    try:
-        yield embedded
-    finally:
-        stop(embedded)
+    with ExitStack() as undo:
+        undo.callback(stop, embedded)
+        try:
+            yield embedded
+        except ResultsNotFetchedError as error:
+            if not _keep_up(embedded):
+                raise
+            undo.pop_all()
+            raise ResultsNotFetchedError(
+                f"{error} The embedded AWS stays up for that: `seqdrop down` stops it and deletes everything in it."
+            ) from None
+
+
+def _keep_up(embedded: Embedded) -> bool:
+    """Let the server of this command outlive it; return False if it has ended."""
+    if not _is_alive(embedded.pid):
+        return False
+    os.kill(embedded.pid, signal.SIGUSR1)
+    return True

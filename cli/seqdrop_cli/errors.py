@@ -33,6 +33,14 @@ class CliError(Exception):
         self.code = code
 
 
+class ResultsNotFetchedError(CliError):
+    """A run has results that could not be downloaded: the AWS that has them must stay up."""
+
+
+# Errors that a user can correct.
+KNOWN_ERRORS = (CliError, BotoCoreError, ClientError, IntegrityError, MissingError, OSError)
+
+
 class CommandGroup(TyperGroup):
     """The commands of `seqdrop`. Errors that a user can correct end them with a sentence and an exit code."""
 
@@ -44,15 +52,20 @@ class CommandGroup(TyperGroup):
             error = CliError("Interrupted. Nothing was left running.", INTERRUPTED_EXIT)
         except CliError as raised:
             error = raised
-        except (BotoCoreError, ClientError) as raised:
-            error = CliError(describe_aws_error(raised))
-        except (IntegrityError, MissingError) as raised:
-            error = CliError(f"{raised}: run the same command again.")
-        except OSError as raised:
-            error = CliError(describe_os_error(raised))
+        except KNOWN_ERRORS as raised:
+            error = CliError(describe_error(raised))
         # Created here, not at import: each test captures another stderr.
         Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), style="red", markup=False)
         raise typer.Exit(error.code)
+
+
+def describe_error(error: Exception) -> str:
+    """Return a sentence on one of the KNOWN_ERRORS."""
+    if isinstance(error, BotoCoreError | ClientError):
+        return describe_aws_error(error)
+    if isinstance(error, IntegrityError | MissingError):
+        return f"{error}: run the same command again."
+    return describe_os_error(error) if isinstance(error, OSError) else str(error)
 
 
 def describe_aws_error(error: BotoCoreError | ClientError) -> str:
@@ -78,7 +91,7 @@ def describe_os_error(error: OSError) -> str:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"The disk is full{where}: free some space and run the same command again."
-    return f"{error.strerror or error}{where}"
+    return f"{error.strerror or error}{where}."
 
 
 def interrupt_on_termination() -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from seqdrop_cli import embedded, project
-from seqdrop_cli.errors import CliError
+from seqdrop_cli.errors import CliError, ResultsNotFetchedError
 from support.cli_aws import seqdrop
+from support.waiting import eventually
 
 # A fake of the embedded AWS: the same options, the same state file, the same end.
 SERVER = """
@@ -32,12 +33,14 @@ def end(*_):
     state.unlink()
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGUSR1, lambda *_: print("kept", flush=True))
 outputs = {"FastqBucket": "fastq", "ResultsBucket": "results", "Aligner": "bwa", "Caller": "bcftools",
     "Words": args.parameter, "Faults": args.inject}
 state.write_text(json.dumps({"pid": os.getpid(), "endpoint": "http://127.0.0.1:9", "region": "us-east-1",
     "access_key_id": "local-0123456789ab", "secret_access_key": "secret",
     "executor": "process", "executor_reason": "no engine", "outputs": outputs, "skipped": []}))
-signal.pause()
+while True:
+    signal.pause()
 """
 
 
@@ -195,6 +198,29 @@ def test_a_temporary_server_ends_with_its_command_even_if_that_fails(checkout: P
     with pytest.raises(ZeroDivisionError), embedded.temporary() as server:
         fail(server.pid)
     assert not is_alive(pids[0])
+
+
+def not_fetched() -> None:
+    raise ResultsNotFetchedError("no space")
+
+
+def test_a_temporary_server_with_results_that_could_not_be_fetched_stays_up(checkout: Path) -> None:
+    message = r"^no space The embedded AWS stays up .*`seqdrop down`"
+    with pytest.raises(ResultsNotFetchedError, match=message), embedded.temporary():
+        not_fetched()
+    assert is_alive(running().pid)
+    eventually(lambda: "kept" in embedded.state_file().with_suffix(".log").read_text(), "the signal")
+    assert seqdrop("down")[0] == 0
+
+
+def test_a_temporary_server_that_has_ended_is_not_said_to_be_up(checkout: Path) -> None:
+    def end_and_fail(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        not_fetched()
+
+    with pytest.raises(ResultsNotFetchedError, match=r"^no space$"), embedded.temporary() as server:
+        end_and_fail(server.pid)
 
 
 def test_a_terminated_command_stops_its_temporary_server(checkout: Path) -> None:
