@@ -17,9 +17,10 @@ from botocore.exceptions import (
     NoRegionError,
     ProfileNotFound,
 )
-from rich.console import Console
 from seqdrop.storage.s3 import IntegrityError, MissingError
 from typer.core import TyperGroup
+
+from seqdrop_cli.screen import Screen, visible
 
 INTERRUPTED_EXIT = 130  # the exit code that shells expect after Ctrl-C
 
@@ -55,7 +56,7 @@ class CommandGroup(TyperGroup):
         except KNOWN_ERRORS as raised:
             error = CliError(describe_error(raised))
         # Created here, not at import: each test captures another stderr.
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), style="red", markup=False)
+        Screen(stderr=True).print(str(error), style="red")
         raise typer.Exit(error.code)
 
 
@@ -116,4 +117,4 @@ def without_interrupts(work: Callable[[], None]) -> None:
 
 def warn(message: str) -> None:
     """Print a warning to standard error."""
-    print(message, file=sys.stderr)  # noqa: T201  output of the command line
+    print(visible(message), file=sys.stderr)  # noqa: T201  output of the command line
