@@ -102,13 +102,14 @@ def up_command(
         return
     how = "in Docker" if server.executor == "docker" else "as processes of this machine"
     say(f"The embedded AWS {'was already' if was_up else 'is'} up at {server.endpoint}; jobs run {how}.", style="green")
-    for name, value in server.outputs.items():
-        say(f"  {name:<30} {value}")
+    fastqs, results = (f"s3://{server.outputs.get(name)}/" for name in ("FastqBucket", "ResultsBucket"))
+    say(f"  FASTQs   {fastqs}")
+    say(f"  results  {results}")
     say("Prepare a genome with `seqdrop reference`, then upload FASTQs with `seqdrop run` or any S3 client:")
-    say(f"  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION={server.region}")
+    say(f"  export AWS_ENDPOINT_URL={server.endpoint} AWS_DEFAULT_REGION={server.region}")
+    say(f"  export AWS_ACCESS_KEY_ID={server.access_key_id} AWS_SECRET_ACCESS_KEY={server.secret_access_key}")
     for mate in (1, 2):
-        target = f"s3://{server.outputs.get('FastqBucket')}/"
-        say(f"  aws --endpoint-url {server.endpoint} s3 cp NA12878_R{mate}.fastq.gz {target}")
+        say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs}")
     if server.executor == "process" and (missing := preflight.missing_programs(server.outputs)):
         warn(preflight.describe_missing(missing))
 

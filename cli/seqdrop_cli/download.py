@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,17 @@ def _sizes(stack: Stack, results: S3Uri) -> dict[str, int]:
     objects = stack.store.list_objects(results.bucket, prefix)
     sizes = {entry["Key"].removeprefix(prefix): entry["Size"] for entry in objects}
     return {name: size for name, size in sizes.items() if not name.startswith(RECORDS)}
+
+
+def create_folder(folder: Path) -> None:
+    """Create a folder for results, and check that files can be written there; raise CliError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CliError(
+            f"No results can be written to {folder}: {error.strerror}. Give another folder with --results DIR."
+        ) from None
 
 
 def _check_free_space(folder: Path, needed: int) -> None:

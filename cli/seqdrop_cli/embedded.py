@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from seqdrop_cli import project
-from seqdrop_cli.errors import CliError, without_interrupts
+from seqdrop_cli.errors import CliError, ResultsNotFetchedError, without_interrupts
 
 NAME = "seqdrop"  # of the stack
 START_TIMEOUT = 180  # seconds; a start takes two, longer when the Docker engine is searched for images
@@ -29,6 +29,8 @@ class Embedded:
     pid: int
     endpoint: str
     region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
     executor: str
     executor_reason: str
     parameters: dict[str, Any]  # name -> text, or a list of texts
@@ -43,7 +45,7 @@ class Embedded:
         except (FileNotFoundError, ValueError):
             return None
         state.setdefault("parameters", {})  # absent in the file of an older version
-        return cls(**{field.name: state.get(field.name) for field in fields(cls)})
+        return cls(**{each.name: state.get(each.name) for each in fields(cls)})
 
 
 def state_file() -> Path:
@@ -94,9 +96,9 @@ def start(
     if current := running():
         raise CliError(f"The embedded AWS is already up at {current.endpoint}: `seqdrop down` stops it.")
     command = _command(project.built_template(), port, executor, [*project.local_parameters(), *parameters])
-    state_file().parent.mkdir(exist_ok=True)
+    state_file().parent.mkdir(mode=0o700, exist_ok=True)
     log = state_file().with_suffix(".log")
-    with log.open("w") as file:
+    with _open_private(log) as file:
         # In a session of its own: Ctrl-C in this terminal reaches the command only, which then stops the server.
         server = subprocess.Popen(
             [*command, *options],
@@ -111,6 +113,12 @@ def start(
     except BaseException:
         without_interrupts(lambda: _end(server.pid))
         raise
+
+
+def _open_private(path: Path) -> IO[str]:
+    """Open a file for writing that only its owner can read: the log may have the names of files."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
 
 
 def _command(template: Path, port: int, executor: str, parameters: Sequence[str]) -> list[str]:
@@ -184,10 +192,28 @@ def command_line(pid: int) -> str:
 
 @contextmanager
 def temporary(parameters: Sequence[str] = (), executor: str = "auto") -> Iterator[Embedded]:
-    """Start an embedded AWS for one command, and stop it however the command ends."""
+    """Start an embedded AWS for one command, and stop it however the command ends.
+
+    It stays up where it has results that could not be downloaded.
+    """
     # --with-parent ends it even if this command is killed and cannot clean up.
     embedded = start(0, executor, parameters, ["--with-parent", str(os.getpid())])
-    try:
-        yield embedded
-    finally:
-        stop(embedded)
+    with ExitStack() as undo:
+        undo.callback(stop, embedded)
+        try:
+            yield embedded
+        except ResultsNotFetchedError as error:
+            if not _keep_up(embedded):
+                raise
+            undo.pop_all()
+            raise ResultsNotFetchedError(
+                f"{error} The embedded AWS stays up for that: `seqdrop down` stops it and deletes everything in it."
+            ) from None
+
+
+def _keep_up(embedded: Embedded) -> bool:
+    """Let the server of this command outlive it; return False if it has ended."""
+    if not _is_alive(embedded.pid):
+        return False
+    os.kill(embedded.pid, signal.SIGUSR1)
+    return True

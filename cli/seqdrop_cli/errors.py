@@ -17,9 +17,10 @@ from botocore.exceptions import (
     NoRegionError,
     ProfileNotFound,
 )
-from rich.console import Console
 from seqdrop.storage.s3 import IntegrityError, MissingError
 from typer.core import TyperGroup
+
+from seqdrop_cli.screen import Screen, visible
 
 INTERRUPTED_EXIT = 130  # the exit code that shells expect after Ctrl-C
 
@@ -33,6 +34,14 @@ class CliError(Exception):
         self.code = code
 
 
+class ResultsNotFetchedError(CliError):
+    """A run has results that could not be downloaded: the AWS that has them must stay up."""
+
+
+# Errors that a user can correct.
+KNOWN_ERRORS = (CliError, BotoCoreError, ClientError, IntegrityError, MissingError, OSError)
+
+
 class CommandGroup(TyperGroup):
     """The commands of `seqdrop`. Errors that a user can correct end them with a sentence and an exit code."""
 
@@ -44,15 +53,20 @@ class CommandGroup(TyperGroup):
             error = CliError("Interrupted. Nothing was left running.", INTERRUPTED_EXIT)
         except CliError as raised:
             error = raised
-        except (BotoCoreError, ClientError) as raised:
-            error = CliError(describe_aws_error(raised))
-        except (IntegrityError, MissingError) as raised:
-            error = CliError(f"{raised}: run the same command again.")
-        except OSError as raised:
-            error = CliError(describe_os_error(raised))
+        except KNOWN_ERRORS as raised:
+            error = CliError(describe_error(raised))
         # Created here, not at import: each test captures another stderr.
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), style="red", markup=False)
+        Screen(stderr=True).print(str(error), style="red")
         raise typer.Exit(error.code)
+
+
+def describe_error(error: Exception) -> str:
+    """Return a sentence on one of the KNOWN_ERRORS."""
+    if isinstance(error, BotoCoreError | ClientError):
+        return describe_aws_error(error)
+    if isinstance(error, IntegrityError | MissingError):
+        return f"{error}: run the same command again."
+    return describe_os_error(error) if isinstance(error, OSError) else str(error)
 
 
 def describe_aws_error(error: BotoCoreError | ClientError) -> str:
@@ -78,7 +92,7 @@ def describe_os_error(error: OSError) -> str:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"The disk is full{where}: free some space and run the same command again."
-    return f"{error.strerror or error}{where}"
+    return f"{error.strerror or error}{where}."
 
 
 def interrupt_on_termination() -> None:
@@ -103,4 +117,4 @@ def without_interrupts(work: Callable[[], None]) -> None:
 
 def warn(message: str) -> None:
     """Print a warning to standard error."""
-    print(message, file=sys.stderr)  # noqa: T201  output of the command line
+    print(visible(message), file=sys.stderr)  # noqa: T201  output of the command line

@@ -16,7 +16,7 @@ from seqdrop.plan import steps
 from seqdrop.runs import executions
 
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
-from seqdrop_cli.screen import console, format_seconds, say
+from seqdrop_cli.screen import console, format_seconds, say, visible
 from seqdrop_cli.stack import Stack
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _table(states: Sequence[StepState]) -> Table:
     table = Table.grid(padding=(0, 2))
     for state in states:
         elapsed = format_seconds(state.elapsed) if state.elapsed else ""
-        table.add_row(Text(state.step), Text(state.label, style=STYLES[state.state]), Text(elapsed))
+        table.add_row(Text(visible(state.step)), Text(state.label, style=STYLES[state.state]), Text(elapsed))
     return table
 
 

@@ -16,7 +16,7 @@ from seqdrop.runs.table import IGNORED, RUNNING, Row
 from seqdrop.text import count_warnings
 
 from seqdrop_cli import download, intervals, reference, run_table, upload, why
-from seqdrop_cli.errors import CliError, describe_os_error
+from seqdrop_cli.errors import KNOWN_ERRORS, CliError, ResultsNotFetchedError, describe_error
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.follow import StepState, follow, interrupted_following
 from seqdrop_cli.reference import Source
@@ -26,6 +26,10 @@ from seqdrop_cli.status import duration
 
 START_TIMEOUT = 60  # seconds from the upload to the row of the run: an event and a cold function take a few
 CLOSE_TIMEOUT = 15  # seconds from the end of an execution to that of its row
+FETCH_ADVICE = (
+    "Free some space there or choose another folder (`--results DIR`; of `seqdrop demo`: `--keep DIR`), then run the "
+    "same command again: it downloads the results and computes nothing again."
+)
 WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE"}
 
 
@@ -48,6 +52,11 @@ class RunRequest:
         name = self.source.name if self.source else self.reference or ""
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority)
 
+    @property
+    def folder(self) -> Path:
+        """The folder for the results; without `results`, the one for all runs of the sample."""
+        return self.results or Path("results") / self.fastqs.sample
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -61,6 +70,7 @@ class RunResult:
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
     check_options(stack, request)
+    download.create_folder(request.folder)  # before hours of work that would have no place for its results
     name = _prepared_reference(stack, request)
     bed_name, regions = intervals.resolve(stack, request.intervals, name)
     run_id = _upload(stack, replace(request, intervals=bed_name), name, regions)
@@ -170,13 +180,14 @@ def _closed_row(stack: Stack, run_id: str, execution: str, status: str) -> Row:
 
 
 def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
-    folder = request.results or Path("results") / request.fastqs.sample / str(row["run"])
+    folder = request.results or request.folder / str(row["run"])
     time_taken = duration(row)
     ending = f"Run {row['run']} {str(row['status']).lower()}{f' in {time_taken}' if time_taken else ''}"
     try:
         files = download.download_results(stack, row, folder)
-    except OSError as error:
-        raise CliError(f"{ending}; its results are at {row['results']}. {describe_os_error(error)}") from None
+    except KNOWN_ERRORS as error:
+        where = f"{ending}; its results are still at {row['results']}"
+        raise ResultsNotFetchedError(f"{where}. {describe_error(error)} {FETCH_ADVICE}") from None
     warnings = row.get("warnings", ())
     doubts = count_warnings(len(warnings), " with ")
     say(f"{ending}{doubts}:", style="yellow" if warnings else "green")

@@ -8,18 +8,41 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 PIPE_WIDTH = 240  # columns: a pipe has no width, and tables must not be cut there
 
 
-def console() -> Console:
+class Screen(Console):
+    """A console that prints names and the output of tools as they are: `[M::mem]` is no markup, `:x:` no emoji.
+
+    Non-printable characters are shown as Python writes them: a file name must not control the terminal.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Create a console without markup, emoji and highlighting."""
+        super().__init__(soft_wrap=True, highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Convert a text, also that of a cell of a table."""
+        return super().render_str(visible(text), **options)
+
+
+def console() -> Screen:
     """Return a console on standard output, which tests and pipes replace between two calls."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, soft_wrap=True, highlight=False)
+    return Screen(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def say(text: str, style: str = "") -> None:
-    """Print a line. It is never markup, so that `[M::mem]` in the output of a tool stays unchanged."""
-    console().print(text, style=style or None, markup=False)
+    """Print a line."""
+    console().print(text, style=style or None)
+
+
+def visible(text: str) -> str:
+    """Return the text with each non-printable character written out (`\\x1b`), except for line ends and tabs."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def say_json(value: Mapping[str, Any] | list[Any]) -> None:

@@ -125,7 +125,7 @@ def open_stack(name: str | None, region: str | None) -> Stack:
 
 def local(server: Embedded, *, is_temporary: bool = False) -> Stack:
     """Return the stack on an embedded AWS."""
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)  # noqa: S106  the embedded AWS accepts any
+    session = boto3.Session(server.access_key_id, server.secret_access_key, region_name=server.region)
     return Stack(embedded.NAME, server.outputs, session, server.endpoint, is_temporary)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from seqdrop.runs.table import Row
 from seqdrop.text import count_warnings
 
-from seqdrop_cli.screen import console, format_seconds, say
+from seqdrop_cli.screen import console, format_seconds, say, visible
 
 MAX_ROWS = 20  # of the list; --json has all
 STYLES = {"RUNNING": "cyan", "SUCCEEDED": "green", "INCOMPLETE": "yellow", "WAITING": "yellow", "IGNORED": "dim"}
@@ -28,7 +28,7 @@ def show_list(rows: Sequence[Row]) -> None:
     for heading in ("run", "sample", "status", "started", "duration", "class"):
         table.add_column(heading, no_wrap=heading in {"run", "status"}, overflow="fold")
     for row in rows[:MAX_ROWS]:
-        colored = Text(describe_status(row), status_style(row))
+        colored = Text(visible(describe_status(row)), status_style(row))
         started, failure_class = format_minute(row.get("started")), str(row.get("class") or "")
         table.add_row(str(row["run"]), str(row.get("sample", "")), colored, started, duration(row), failure_class)
     console().print(table)

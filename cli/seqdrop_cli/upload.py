@@ -23,7 +23,7 @@ from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.errors import CliError, describe_aws_error
 from seqdrop_cli.fastqs import Fastqs
-from seqdrop_cli.screen import console
+from seqdrop_cli.screen import console, visible
 from seqdrop_cli.stack import Stack
 
 MAX_FOLDERS = 100  # for the same files, each uploaded again after a run that failed
@@ -80,11 +80,11 @@ def is_same(path: Path, stored: StoredObject, metadata: Metadata) -> bool:
 
 def upload_files(stack: Stack, files: Sequence[tuple[Path, S3Uri]], metadata: Metadata) -> list[StoredObject]:
     """Upload files with a progress bar for each; raise CliError."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     uploaded = []
     with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as progress:
         for path, uri in files:
-            task = progress.add_task(uri.name, total=path.stat().st_size)
+            task = progress.add_task(visible(uri.name), total=path.stat().st_size)
             try:
                 stored = stack.store.upload(path, uri, metadata, partial(progress.advance, task))
             except ClientError as error:

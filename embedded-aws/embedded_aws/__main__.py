@@ -19,21 +19,24 @@ from .state_file import AlreadyRunningError
 from .template import TemplateError
 
 PARENT_POLL = 1.0  # seconds
+SECRETS = ("access_key_id", "secret_access_key")  # only in the state file: standard output is often a log
 ERRORS = (AlreadyRunningError, FaultsError, NoEngineError, PatchError, PortInUseError, TemplateError)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     args = parse_args(argv)
-    stop = threading.Event()
+    stop, keep = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGUSR1, lambda *_: keep.set())
     server.reduce_logging()
     server.raise_file_limit()
     try:
         with serve(options(args)) as state:
-            print(json.dumps(state), flush=True)  # noqa: T201  # the first line is for the program that started this one
-            wait(stop, args.with_parent)
+            public = {name: value for name, value in state.items() if name not in SECRETS}
+            print(json.dumps(public), flush=True)  # noqa: T201  # the first line is for the program that started this one
+            wait(stop, keep, args.with_parent)
     except ERRORS as error:
         print(f"embedded_aws: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -52,7 +55,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="vCPUs for the jobs of all queues")
     parser.add_argument("--workers", type=positive, metavar="N", help="Lambda workers of all functions")
     parser.add_argument("--inject", type=Path, metavar="FILE", help="faults to inject: see README")
-    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this parent process ends")
+    parser.add_argument(
+        "--with-parent", type=int, metavar="PID", help="end with this parent process, unless it sends SIGUSR1"
+    )
     return parser.parse_args(argv)
 
 
@@ -86,10 +91,10 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def wait(stop: threading.Event, parent: int | None) -> None:
-    """Return when `stop` is set, or when the parent process has ended."""
+def wait(stop: threading.Event, keep: threading.Event, parent: int | None) -> None:
+    """Return when `stop` is set, or when the parent process has ended and `keep` is not set."""
     while not stop.wait(PARENT_POLL):
-        if parent is not None and os.getppid() != parent:
+        if parent is not None and os.getppid() != parent and not keep.is_set():
             return
 
 

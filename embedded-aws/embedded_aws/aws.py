@@ -8,10 +8,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from .keys import AccessKey, keys
+
 ACCOUNT = "123456789012"  # moto's default account
 REGION = "us-east-1"
 PARTITION = "aws"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}  # not checked
 
 _lock = threading.Lock()
 
@@ -38,18 +39,18 @@ def _client(service: str, region: str) -> Any:
         service,
         region_name=region,
         endpoint_url=endpoint(),
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=keys().server.id,
+        aws_secret_access_key=keys().server.secret,
         # One attempt: a retry would run the side effect of a call twice, and this AWS does not throttle.
         config=Config(retries={"total_max_attempts": 1}, read_timeout=1000, max_pool_connections=64),
     )
 
 
-def variables(host: str = "127.0.0.1") -> dict[str, str]:
-    """Return the environment variables with which a job or a function reaches this AWS."""
+def variables(key: AccessKey, host: str = "127.0.0.1") -> dict[str, str]:
+    """Return the environment variables with which a job or a function reaches this AWS, with its access key."""
     return {
         "AWS_ENDPOINT_URL": endpoint(host),
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        **CREDENTIALS,
+        **key.variables(),
     }

@@ -67,8 +67,8 @@ def client(service: str, state: dict[str, Any]) -> Any:
     options: dict[str, Any] = {
         "endpoint_url": state["endpoint"],
         "region_name": state["region"],
-        "aws_access_key_id": "local",
-        "aws_secret_access_key": "local",  # pragma: allowlist secret: the embedded AWS accepts any
+        "aws_access_key_id": state["access_key_id"],
+        "aws_secret_access_key": state["secret_access_key"],
     }
     create: Any = boto3.client
     return create(service, **options)
@@ -82,8 +82,8 @@ def container_endpoint(state: dict[str, Any]) -> str:
 def environment(state: dict[str, Any]) -> dict[str, str]:
     """Return the environment of the sam command."""
     credentials = {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",  # pragma: allowlist secret: the embedded AWS accepts any
+        "AWS_ACCESS_KEY_ID": state["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
         "AWS_DEFAULT_REGION": state["region"],
         # sam asks STS for the account: without an answer it retries for ten seconds.
         "AWS_ENDPOINT_URL_STS": state["endpoint"],

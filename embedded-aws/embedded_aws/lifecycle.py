@@ -13,6 +13,7 @@ from .adapters.batch_capacity import Capacity
 from .adapters.batch_jobs import BatchHost
 from .adapters.lambda_pool import Limits
 from .faults import FaultInjector, FaultsFile, scratch_disk
+from .keys import keys
 from .resources import CREATORS
 from .runners import Selection, select
 from .server import Server
@@ -54,7 +55,7 @@ def serve(options: Options) -> Iterator[dict[str, Any]]:
         server = Server(options.port, injector)
         undo.callback(server.close)
         if selection.gateway:
-            server.listen(selection.gateway)
+            server.listen_on_bridge(selection.gateway, selection.runner.host)
         create_volumes(options, undo)
         host = BatchHost(selection.runner, Capacity(options.vcpus), options.volumes, injector)
         adapters.install(host, folder, options.workers)
@@ -84,6 +85,7 @@ def create_volumes(options: Options, undo: ExitStack) -> None:
     scratch_disk.unmount(options.volumes)
     shutil.rmtree(options.volumes, ignore_errors=True)
     undo.callback(shutil.rmtree, options.volumes, ignore_errors=True)
+    options.volumes.mkdir(mode=0o700)  # jobs' folders inside are for every user: containers have users of their own
     if options.faults.scratch_mib:
         scratch_disk.mount(options.volumes, options.faults.scratch_mib)
         undo.callback(scratch_disk.unmount, options.volumes)
@@ -96,6 +98,8 @@ def describe(server: Server, stack: Stack, selection: Selection, outputs: dict[s
         "endpoint": aws.endpoint(),
         "port": server.port,
         "region": aws.REGION,
+        "access_key_id": keys().server.id,
+        "secret_access_key": keys().server.secret,
         "stack": stack.name,
         "executor": selection.name,
         "executor_reason": selection.reason,

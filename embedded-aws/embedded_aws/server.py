@@ -11,12 +11,15 @@ from moto.core.config import default_user_config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from .access import AccessControl, Wsgi
 from .container_metadata import ContainerMetadata
 from .faults import FaultInjector
 from .faults.calls import FaultyCalls
+from .keys import keys
 from .stack_record import StackRecord
 
 OPEN_FILES = 65_536
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost"})
 
 
 class PortInUseError(Exception):
@@ -32,13 +35,19 @@ class Server:
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own clients read it
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
         self.record = StackRecord(DomainDispatcherApplication(create_backend_app))
-        self._application = ContainerMetadata(FaultyCalls(self.record, injector))
+        self._application = FaultyCalls(self.record, injector)
         self._servers: list[BaseWSGIServer] = []
-        if not self.listen("127.0.0.1"):
+        if not self._listen("127.0.0.1", AccessControl(self._application, keys(), LOOPBACK_NAMES)):
             raise PortInUseError(f"port {self.port} of 127.0.0.1 is taken by another program")
 
-    def listen(self, address: str) -> bool:
-        """Listen on one more address; return False if the port is in use, or this machine has no such address."""
+    def listen_on_bridge(self, gateway: str, name: str) -> bool:
+        """Listen on the bridge of a Docker engine, whose containers call this machine `name`; return False if not."""
+        names = frozenset({gateway, name})
+        application = AccessControl(self._application, keys(), names, is_bridge=True)
+        return self._listen(gateway, ContainerMetadata(application))
+
+    def _listen(self, address: str, application: Wsgi) -> bool:
+        """Listen on an address; return False if the port is in use, or this machine has no such address."""
         try:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,7 +55,7 @@ class Server:
         except OSError:
             return False
         # On a port in use werkzeug prints a message and calls sys.exit: hence the probe.
-        server = make_server(address, self.port, self._application, threaded=True, request_handler=_QuietHandler)
+        server = make_server(address, self.port, application, threaded=True, request_handler=_QuietHandler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self._servers.append(server)
         return True

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+OWNER_ONLY = 0o600  # the file has the access key
+
 
 class AlreadyRunningError(Exception):
     """Another server uses the state folder."""
@@ -28,9 +30,11 @@ class StateFile:
             raise AlreadyRunningError(f"another server runs, or is just starting, in {folder}") from None
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace the file."""
+        """Replace the file; only the owner can read it."""
         draft = self.path.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(state, indent=2) + "\n")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
+            file.write(json.dumps(state, indent=2) + "\n")
         draft.replace(self.path)
 
     def remove(self) -> None:

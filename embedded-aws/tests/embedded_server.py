@@ -61,10 +61,15 @@ class Server:
             service,
             endpoint_url=self.state["endpoint"],
             region_name=self.state["region"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # pragma: allowlist secret: the embedded AWS takes any
+            aws_access_key_id=self.state["access_key_id"],
+            aws_secret_access_key=self.state["secret_access_key"],
             config=Config(retries={"total_max_attempts": 1}),
         )
+
+    @property
+    def password(self) -> tuple[str, str]:
+        """The access key, as user and password for the control paths."""
+        return self.state["access_key_id"], self.state["secret_access_key"]
 
     @cached_property
     def batch(self) -> Any:
@@ -221,9 +226,14 @@ def launch(state: Path, *more: str, stack: str = "t") -> Server:
     parent = str(parent_pid(*EMBEDDED))  # the server ends even if the tests are killed
     words = command(state, "--with-parent", parent, *more, stack=stack)[1:]
     process = WarmProcess(words, {**os.environ, "SFN_MOCK_CONFIG": str(MOCKS)}, *EMBEDDED, stderr=2)
-    line = process.stdout.readline()
-    assert line, f"the server ended with {process.wait()} before it was ready"
-    return Server(process, json.loads(line))
+    return Server(process, ready_state(process, state, stack))
+
+
+def ready_state(process: WarmProcess, folder: Path, stack: str) -> dict[str, Any]:
+    """Wait until a server is ready; return the content of its state file."""
+    assert process.stdout.readline(), f"the server ended with {process.wait()} before it was ready"
+    state: dict[str, Any] = json.loads((folder / f"{stack}.json").read_text())
+    return state
 
 
 def stop(server: Server) -> int:

@@ -6,10 +6,13 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import boto3
 import docker
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from docker.errors import DockerException
+from embedded_aws.runners.docker_engine import DockerRunner
 from embedded_server import PATIENCE, Server, Start, eventually, launch, stop
 
 IMAGE = os.environ.get("EMBEDDED_TEST_IMAGE", "debian:bookworm-slim")  # any with bash
@@ -98,7 +101,48 @@ def test_a_container_finds_its_image_where_the_agent_of_ecs_has_it(aws: Server, 
     [answer] = [line for line in aws.lines(aws.run(script)) if line.startswith("{")]
     metadata = json.loads(answer)
     assert (metadata["Image"], metadata["ImageID"]) == (IMAGE, engine.images.get(IMAGE).id)
-    assert requests.get(f"{aws.state['endpoint']}/_ecs/v4/other", timeout=PATIENCE).status_code == 404
+    assert requests.get(f"{aws.state['endpoint']}/_ecs/v4/other", timeout=PATIENCE).status_code == 403
+
+
+# Sends each request to this machine from a container, as any container on the bridge can, and prints the status line.
+FROM_THE_BRIDGE = r"""
+at=${AWS_ENDPOINT_URL#http://}
+ask() {
+    exec 3<>/dev/tcp/${at%:*}/${at#*:}
+    printf "$1 HTTP/1.1\r\nHost: ${2:-$at}\r\nConnection: close\r\n$3\r\n" >&3
+    head -1 <&3
+}
+password=$(printf %s "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" | base64 -w0)
+ask "GET /"
+ask "POST /2015-03-31/functions"
+ask "GET /moto-api/data.json"
+ask "POST /moto-api/reset"
+ask "GET /_faults"
+ask "GET /" evil.example
+ask "GET /" "$at" "Origin: http://evil.example\r\n"
+ask "GET /_faults" "$at" "Authorization: Basic $password\r\n"
+(exec 4<>/dev/tcp/127.0.0.1/${at#*:}) 2>/dev/null && echo "the loopback address is reached" || echo closed
+"""
+
+
+def test_a_container_on_the_bridge_is_refused(aws: Server) -> None:
+    """Without a signature, from another name, from a web page, and the control paths with the access key of the job."""
+    *statuses, loopback = aws.lines(aws.run(FROM_THE_BRIDGE))
+    assert {line.strip() for line in statuses} == {"HTTP/1.1 403 AccessDenied"}
+    assert (len(statuses), loopback) == (8, "closed")
+
+
+def test_the_access_key_of_a_container_is_that_of_jobs(aws: Server) -> None:
+    [access_key_id, secret] = aws.lines(aws.run("echo $AWS_ACCESS_KEY_ID; echo $AWS_SECRET_ACCESS_KEY"))
+    bridge = f"http://{DockerRunner().gateway()}:{aws.state['port']}"
+    make: Any = boto3.client
+    job = {"region_name": "us-east-1", "aws_access_key_id": access_key_id, "aws_secret_access_key": secret}
+    s3, functions = (make(name, endpoint_url=bridge, **job) for name in ("s3", "lambda"))
+    aws.s3.create_bucket(Bucket="from-a-container")
+    s3.put_object(Bucket="from-a-container", Key="x", Body=b"x")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        functions.list_functions()
+    assert access_key_id not in aws.password
 
 
 def test_a_volume_is_mounted_at_the_path_of_the_definition(aws: Server) -> None:
@@ -151,12 +195,13 @@ def test_a_fault_ends_a_container_and_removes_it(
     aws: Server, engine: Any, fault: dict[str, Any], reason: str, exit_code: int | None
 ) -> None:
     door = f"{aws.state['endpoint']}/_faults"
-    requests.put(door, json={"jobs": [{"job": "test", "after": 3, **fault}]}, timeout=PATIENCE).raise_for_status()
+    faults = {"jobs": [{"job": "test", "after": 3, **fault}]}
+    requests.put(door, json=faults, auth=aws.password, timeout=PATIENCE).raise_for_status()
     once = {"retryStrategy": {"attempts": 1}}
     job = aws.run("trap 'exit 143' TERM; sleep 60 & wait", **once)
     assert job["statusReason"].startswith(reason)
     assert job["attempts"][0]["container"].get("exitCode") == exit_code
-    assert len(requests.get(door, timeout=PATIENCE).json()["hits"]) >= 1
+    assert len(requests.get(door, auth=aws.password, timeout=PATIENCE).json()["hits"]) >= 1
     eventually(lambda: not containers(engine, aws.process.pid), "the container's removal")
 
 

@@ -21,13 +21,12 @@ Inject = Callable[..., None]
 
 
 def put(server: Server, document: Any) -> requests.Response:
-    return requests.put(f"{server.state['endpoint']}/_faults", json=document, timeout=PATIENCE)
+    return requests.put(f"{server.state['endpoint']}/_faults", json=document, auth=server.password, timeout=PATIENCE)
 
 
 def hits(server: Server) -> list[dict[str, Any]]:
-    recorded: list[dict[str, Any]] = requests.get(f"{server.state['endpoint']}/_faults", timeout=PATIENCE).json()[
-        "hits"
-    ]
+    answer = requests.get(f"{server.state['endpoint']}/_faults", auth=server.password, timeout=PATIENCE)
+    recorded: list[dict[str, Any]] = answer.json()["hits"]
     return recorded
 
 

@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from embedded_aws import __main__ as server_program
 from embedded_server import PATIENCE, Server, Start, command, eventually, stop, wait_for_end
 
 
@@ -158,6 +160,31 @@ def test_the_server_ends_with_its_parent(tmp_path: Path) -> None:
 def test_the_server_ends_if_its_parent_ends_before_it_is_ready(tmp_path: Path) -> None:
     assert wait_for_end(with_parent(tmp_path, "subprocess.DEVNULL", ""))
     assert not (tmp_path / "t.json").exists()
+
+
+class CountedPolls(threading.Event):
+    """A signal to stop that counts how often it was looked at."""
+
+    polls = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.polls += 1
+        return super().wait(timeout)
+
+
+def test_the_server_outlives_a_parent_that_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_program, "PARENT_POLL", 0.01)
+    stop_signal, keep, gone = CountedPolls(), threading.Event(), -1
+    server_program.wait(stop_signal, keep, gone)
+    assert stop_signal.polls == 1
+    keep.set()
+    thread = threading.Thread(target=server_program.wait, args=(stop_signal, keep, gone))
+    thread.start()
+    eventually(lambda: stop_signal.polls > 3, "three more looks")
+    assert thread.is_alive()
+    stop_signal.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
 
 
 def with_parent(state: Path, output: str, last: str) -> int:

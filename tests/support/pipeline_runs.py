@@ -124,12 +124,16 @@ def fault_document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, A
 def inject(stack: Stack, *faults: Fault) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Inject the faults of one test; yield a function that returns the faults that have occurred since."""
     url = f"{stack.endpoint}/_faults"
-    before = len(requests.get(url, timeout=TIMEOUT).json()["hits"])
-    requests.put(url, json=fault_document(faults), timeout=TIMEOUT).raise_for_status()
-    try:
-        yield lambda: requests.get(url, timeout=TIMEOUT).json()["hits"][before:]
-    finally:
-        requests.put(url, json={}, timeout=TIMEOUT).raise_for_status()
+    credentials = stack.session.get_credentials()
+    assert credentials
+    with requests.Session() as owner:
+        owner.auth = credentials.access_key, credentials.secret_key
+        before = len(owner.get(url, timeout=TIMEOUT).json()["hits"])
+        owner.put(url, json=fault_document(faults), timeout=TIMEOUT).raise_for_status()
+        try:
+            yield lambda: owner.get(url, timeout=TIMEOUT).json()["hits"][before:]
+        finally:
+            owner.put(url, json={}, timeout=TIMEOUT).raise_for_status()
 
 
 eventually = partial(waiting.eventually, timeout=TIMEOUT)

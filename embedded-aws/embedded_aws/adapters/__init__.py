@@ -5,6 +5,7 @@ from pathlib import Path
 from . import (
     batch_describe,
     batch_jobs,
+    cors,
     delivery,
     dispatch,
     events_bus,
@@ -29,6 +30,7 @@ from . import (
 )
 
 ADAPTERS = (
+    cors,
     dispatch,
     batch_describe,
     batch_jobs,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded_aws import aws
+from embedded_aws.keys import keys
 from embedded_aws.runners import JobSpec, Mount
 
 DEFAULTS = {"VCPU": "1", "MEMORY": "2048"}
@@ -16,7 +17,7 @@ def job_spec(job: Any, attempt: int, host: str, volumes: Path) -> JobSpec:
         name=f"{job.job_name[:60]}-{job.job_id.replace(':', '-')}-{attempt}",
         image=properties["image"],
         command=command(properties, job.container_overrides, job.parameters),
-        environment={**aws.variables(host), **environment(job), **_batch_variables(job, attempt)},
+        environment={**aws.variables(keys().jobs, host), **environment(job), **_batch_variables(job, attempt)},
         vcpus=float(requirement(job, "VCPU")),
         memory=int(float(requirement(job, "MEMORY"))),
         mounts=_mounts(properties, volumes),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded_aws import aws
+from embedded_aws.keys import keys
 
 from . import lambda_bootstrap
 from .lambda_packages import unpack
@@ -125,7 +126,7 @@ def _environment(function: Any, path: list[Path], stream: str) -> dict[str, str]
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
         "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-        **aws.variables(),
+        **aws.variables(keys().server),
         **{name: str(value) for name, value in function.environment_vars.items()},
     }
 

@@ -1,26 +1,47 @@
 """Clients of the interpreter, each created once under a lock.
 
-moto creates one for each task, in the thread of the branch, from boto3's default session, which is not thread-safe
-(stepfunctions/parser/asl/utils/boto_client.py).
+moto creates one for each task, in the thread of the branch, from boto3's default session, which is not thread-safe, and
+with an access key that this server refuses (stepfunctions/parser/asl/utils/boto_client.py).
 """
 
 import threading
 from typing import Any
 
+import boto3
+from botocore.config import Config
+from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 from moto.stepfunctions.parser.asl.utils import boto_client
 
+from embedded_aws import aws
+from embedded_aws.keys import keys
 from embedded_aws.patches import patch_imports
 
 _clients: dict[tuple[str, str], Any] = {}
 _lock = threading.Lock()
-_create = boto_client.boto_client_for
 
 
-def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:  # noqa: ARG001  moto passes it
     with _lock:
         if (region, service) not in _clients:
-            _clients[region, service] = _create(region, service, state_credentials)
+            _clients[region, service] = _create(region, service)
         return _clients[region, service]
+
+
+def _create(region: str, service: str) -> Any:
+    create: Any = boto3.client
+    return create(
+        service,
+        region_name=region,
+        endpoint_url=aws.endpoint(),
+        aws_access_key_id=keys().server.id,
+        aws_secret_access_key=keys().server.secret,
+        config=Config(
+            parameter_validation=False,
+            retries={"total_max_attempts": 1},
+            connect_timeout=TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS,
+            read_timeout=TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS,
+        ),
+    )
 
 
 def install() -> None:

@@ -4,13 +4,14 @@ GET /_faults returns the faults that are due and those that were injected. PUT /
 by those of a faults file.
 """
 
-import io
 import json
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
+
+from embedded_aws.request_body import read_body, set_body
 
 from . import error_responses
 from .faults_file import CallFault, FaultsError, parse
@@ -33,7 +34,7 @@ class FaultyCalls:
         if environ["PATH_INFO"] == CONTROL_PATH:
             return self._control(environ, start)
         for fault in self._injector.calls():
-            call = identify(fault.service, environ, lambda: _body(environ))
+            call = identify(fault.service, environ, lambda: read_body(environ))
             if call and fnmatchcase(call.operation, fault.operation) and fnmatchcase(call.key, fault.key):
                 return self._inject(fault, call, environ, start)
         return self._application(environ, start)
@@ -46,16 +47,16 @@ class FaultyCalls:
 
         if fault.fault == "short" or (fault.fault == "flip" and not call.sends_payload):
             return _CorruptResponse(self._application, fault.fault, take)(environ, start)
-        if fault.fault == "flip" and not _body(environ):
+        if fault.fault == "flip" and not read_body(environ):
             return self._application(environ, start)
         return self._respond(fault, environ, start) if take() else self(environ, start)
 
     def _respond(self, fault: CallFault, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        body = _body(environ)  # read it all first: a client that still sends does not read a response
+        body = read_body(environ)  # read it all first: a client that still sends does not read a response
         if fault.fault == "reset":
             _close_connection(environ)
         if fault.fault == "flip":
-            _set_body(environ, flip_bit(body, len(body) // 2))
+            set_body(environ, flip_bit(body, len(body) // 2))
         elif fault.fault != "delay":
             head = environ["REQUEST_METHOD"] == "HEAD"
             return error_responses.error_response(fault.service, fault.fault, head, start)
@@ -69,7 +70,7 @@ class FaultyCalls:
         answer = self._injector.describe()
         if environ["REQUEST_METHOD"] == "PUT":
             try:
-                faults = parse(_body(environ), f"PUT {CONTROL_PATH}")
+                faults = parse(read_body(environ), f"PUT {CONTROL_PATH}")
                 if faults.scratch_mib:
                     raise FaultsError("scratch_mib: the scratch disk is made at the start; use --inject")
                 self._injector.load(faults)
@@ -124,21 +125,3 @@ def _close_connection(environ: dict[str, Any]) -> NoReturn:
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError("injected fault")
-
-
-def _body(environ: dict[str, Any]) -> bytes:
-    """Read the body of a request, and keep it for the next reader."""
-    if "embedded_aws.body" not in environ:
-        stream = environ["wsgi.input"]
-        chunked = environ.get("wsgi.input_terminated")
-        data = stream.read() if chunked else stream.read(int(environ.get("CONTENT_LENGTH") or 0))
-        _set_body(environ, data)
-    body: bytes = environ["embedded_aws.body"]
-    return body
-
-
-def _set_body(environ: dict[str, Any], data: bytes) -> None:
-    environ["embedded_aws.body"] = data
-    environ["wsgi.input"] = io.BytesIO(data)
-    environ["CONTENT_LENGTH"] = str(len(data))
-    environ.pop("HTTP_TRANSFER_ENCODING", None)

@@ -44,10 +44,23 @@ def error_response(service: str, fault: str, head: bool, start: Callable[..., An
         message = "Rate exceeded"
     else:
         status, code, message = int(fault), SERVICE_CODES.get((service, fault), CODES[fault]), MESSAGES[fault]
-    protocol = service_model(service).protocol
+    return _respond(service_model(service).protocol, f"{status} {code}", message, head, start)
+
+
+def refuse(environ: dict[str, Any], code: str, message: str, start: Callable[..., Any]) -> Iterable[bytes]:
+    """Respond with 403, in the protocol that the request seems to be in."""
+    if "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request"):
+        protocol = "rest-xml"
+    else:
+        protocol = "query" if "form" in environ.get("CONTENT_TYPE", "") else "json"
+    return _respond(protocol, f"403 {code}", message, environ["REQUEST_METHOD"] == "HEAD", start)
+
+
+def _respond(protocol: str, status: str, message: str, head: bool, start: Callable[..., Any]) -> Iterable[bytes]:
+    code = status.partition(" ")[2]
     content_type, body = _xml(protocol, code, message) if protocol in ("rest-xml", "query") else _json(code, message)
     headers = [("Content-Type", content_type), ("x-amzn-ErrorType", code), ("x-amzn-RequestId", "fault")]
-    start(f"{status} {code}", [*headers, ("Content-Length", "0" if head else str(len(body)))])
+    start(status, [*headers, ("Content-Length", "0" if head else str(len(body)))])
     return [] if head else [body]
 
 

@@ -14,7 +14,7 @@ def mount(folder: Path, mib: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0755", "embedded-aws", str(folder)],
+            ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0700", "embedded-aws", str(folder)],
             check=True,
             capture_output=True,
             text=True,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
-from embedded_server import TEMPLATE, Server, eventually, stop
+from embedded_server import TEMPLATE, Server, eventually, ready_state, stop
 from support.paths.make import FILE, PIPELINE_MACHINE, PREPARATION_MACHINE, SUBSTITUTIONS
 from support.pipeline_parts import machine
 from warm_python import EMBEDDED, WarmProcess, parent_pid
@@ -118,7 +118,7 @@ def embedded(folder: Path) -> Iterator[Engine]:
     }
     words += ["--executor", "process", "--with-parent", str(parent_pid(*EMBEDDED))]
     process = WarmProcess(words, environment, *EMBEDDED, stderr=2)
-    server = Server(process, json.loads(process.stdout.readline()))
+    server = Server(process, ready_state(process, folder, "paths"))
     try:
         yield Engine(server, {name: create(server, name, definition(name)) for name in DEFINITIONS})
     finally:
@@ -127,7 +127,9 @@ def embedded(folder: Path) -> Iterator[Engine]:
 
 def connect(endpoint: str) -> Engine:
     """Return Step Functions Local, started with this MockConfigFile.json (docker-compose.yml)."""
-    server = Server(None, {"endpoint": endpoint, "region": "us-east-1"})  # type: ignore[arg-type]  # not stopped here
+    any_key = {"access_key_id": "local", "secret_access_key": "local"}
+    state = {"endpoint": endpoint, "region": "us-east-1", **any_key}
+    server = Server(None, state)  # type: ignore[arg-type]  # not stopped here
     eventually(lambda: answers(server), endpoint)
     return Engine(server, {name: create(server, name, without_pauses(definition(name))) for name in DEFINITIONS})
 

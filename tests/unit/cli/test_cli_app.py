@@ -48,7 +48,7 @@ def test_the_help_of_args_and_logs_has_every_step_and_every_option_of_its_tools(
             1,
             "The disk is full at /data/S.bam: free some space and run the same command again.",
         ),
-        (PermissionError(errno.EACCES, "Permission denied", "/data"), 1, "Permission denied at /data"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data"), 1, "Permission denied at /data."),
         (IntegrityError("s3://b/k: 1 of 2 bytes arrived"), 1, "s3://b/k: 1 of 2 bytes arrived: run the same command"),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:9"), 1, "http://127.0.0.1:9 does not answer"),
         (NoCredentialsError(), 1, "No AWS credentials were found"),

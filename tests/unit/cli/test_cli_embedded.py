@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from seqdrop_cli import embedded, project
-from seqdrop_cli.errors import CliError
+from seqdrop_cli.errors import CliError, ResultsNotFetchedError
 from support.cli_aws import seqdrop
+from support.waiting import eventually
 
 # A fake of the embedded AWS: the same options, the same state file, the same end.
 SERVER = """
@@ -32,12 +34,15 @@ def end(*_):
     state.unlink()
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
-outputs = {"FastqBucket": "fastq", "Aligner": "bwa", "Caller": "bcftools", "Words": args.parameter,
-    "Faults": args.inject}
+signal.signal(signal.SIGUSR1, lambda *_: print("kept", flush=True))
+outputs = {"FastqBucket": "fastq", "ResultsBucket": "results", "Aligner": "bwa", "Caller": "bcftools",
+    "Words": args.parameter, "Faults": args.inject}
 state.write_text(json.dumps({"pid": os.getpid(), "endpoint": "http://127.0.0.1:9", "region": "us-east-1",
+    "access_key_id": "local-0123456789ab", "secret_access_key": "secret",
     "executor": "process", "executor_reason": "no engine", "outputs": outputs, "skipped": [],
     "parameters": {"Aligner": "bwa", "MaxVcpus": 8, "Zones": ["a", "b"]}}))
-signal.pause()
+while True:
+    signal.pause()
 """
 
 
@@ -80,14 +85,40 @@ def test_after_up_and_down_nothing_is_left(checkout: Path) -> None:
     assert not embedded.state_file().exists()
 
 
-def test_up_prints_the_outputs_and_the_missing_programs(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_prints_the_address_the_buckets_and_the_missing_programs(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/usr/bin/none")
     code, output = seqdrop("up")
     assert code == 0
     assert "The embedded AWS is up at http://127.0.0.1:9; jobs run as processes of this machine." in output
-    assert f"  {'FastqBucket':<30} fastq\n" in output
-    assert "aws --endpoint-url http://127.0.0.1:9 s3 cp NA12878_R1.fastq.gz s3://fastq/" in output
+    assert "  FASTQs   s3://fastq/\n  results  s3://results/\n" in output
+    assert "  aws s3 cp NA12878_R1.fastq.gz s3://fastq/\n" in output
     assert "(or `make tools`) installs what is missing." in output
+
+
+def test_the_lines_of_up_give_a_client_the_address_and_the_access_key(checkout: Path) -> None:
+    _, output = seqdrop("up")
+    exports = "\n".join(line for line in output.splitlines() if line.startswith("  export "))
+    names = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    shell = subprocess.run(
+        ["bash", "-c", f"{exports}\nenv"], env={"PATH": "/bin:/usr/bin"}, capture_output=True, text=True, check=True
+    )
+    variables = dict(line.split("=", 1) for line in shell.stdout.splitlines())
+    server = running()
+    assert [variables[name] for name in names] == [
+        server.endpoint,
+        server.region,
+        "local-0123456789ab",
+        "secret",
+    ]
+    assert "secret" not in repr(server)
+
+
+def test_the_folder_and_the_log_are_closed_to_other_users(checkout: Path) -> None:
+    embedded.start()
+    assert stat.S_IMODE(embedded.state_file().parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(embedded.state_file().with_suffix(".log").stat().st_mode) == 0o600
 
 
 def test_up_passes_the_parameters_of_samconfig_then_those_of_the_command(checkout: Path) -> None:
@@ -219,6 +250,29 @@ def test_a_temporary_server_ends_with_its_command_even_if_that_fails(checkout: P
     with pytest.raises(ZeroDivisionError), embedded.temporary() as server:
         fail(server.pid)
     assert not is_alive(pids[0])
+
+
+def not_fetched() -> None:
+    raise ResultsNotFetchedError("no space")
+
+
+def test_a_temporary_server_with_results_that_could_not_be_fetched_stays_up(checkout: Path) -> None:
+    message = r"^no space The embedded AWS stays up .*`seqdrop down`"
+    with pytest.raises(ResultsNotFetchedError, match=message), embedded.temporary():
+        not_fetched()
+    assert is_alive(running().pid)
+    eventually(lambda: "kept" in embedded.state_file().with_suffix(".log").read_text(), "the signal")
+    assert seqdrop("down")[0] == 0
+
+
+def test_a_temporary_server_that_has_ended_is_not_said_to_be_up(checkout: Path) -> None:
+    def end_and_fail(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        not_fetched()
+
+    with pytest.raises(ResultsNotFetchedError, match=r"^no space$"), embedded.temporary() as server:
+        end_and_fail(server.pid)
 
 
 def test_a_terminated_command_stops_its_temporary_server(checkout: Path) -> None:

@@ -4,13 +4,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import executions
+from seqdrop.storage.s3 import MissingError, Store
+from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import run, upload
-from seqdrop_cli.errors import CliError
+from seqdrop_cli.errors import CliError, ResultsNotFetchedError
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.run import RunRequest
 from seqdrop_cli.stack import Stack
@@ -114,15 +119,43 @@ def test_ctrl_c_after_the_upload_reports_that_the_run_continues(
     )
 
 
-def test_results_that_cannot_be_written_stay_in_the_bucket(stack: Stack, request_s1: RunRequest) -> None:
-    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+def test_a_folder_that_cannot_have_results_is_refused_before_the_upload(stack: Stack, request_s1: RunRequest) -> None:
     assert request_s1.results
     request_s1.results.write_text("a file")
     with pytest.raises(CliError) as raised:
         run.run_pipeline(stack, request_s1)
     assert str(raised.value) == (
-        f"Run {run_id} succeeded; its results are at s3://results/S1/{run_id}. File exists at {request_s1.results}"
+        f"No results can be written to {request_s1.results}: File exists. Give another folder with --results DIR."
     )
+    assert uploaded_versions(stack) == 0
+
+
+@pytest.mark.parametrize("failure", ["disk", "space", "object", "connection"])
+def test_results_that_cannot_be_fetched_stay_and_the_message_says_how_to_fetch_them(
+    stack: Stack, request_s1: RunRequest, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    run_id = earlier_run(stack, request_s1, status="SUCCEEDED")
+    stack.s3.put_object(Bucket="results", Key=f"S1/{run_id}/S1.bam", Body=b"bam")
+    assert request_s1.results
+    if failure == "disk":  # a folder in the place of the file
+        (request_s1.results / "S1.bam").mkdir(parents=True)
+    elif failure == "space":
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1))
+    else:
+        errors = {
+            "object": MissingError(S3Uri("results", "x")),
+            "connection": EndpointConnectionError(endpoint_url="http://x"),
+        }
+        monkeypatch.setattr(Store, "download", Mock(side_effect=errors[failure]))
+    with pytest.raises(ResultsNotFetchedError) as raised:
+        run.run_pipeline(stack, request_s1)
+    message = str(raised.value)
+    assert message.startswith(f"Run {run_id} succeeded; its results are still at s3://results/S1/{run_id}. ")
+    assert message.endswith("run the same command again: it downloads the results and computes nothing again.")
+    monkeypatch.undo()
+    again = replace(request_s1, results=request_s1.results.with_name("another"))
+    assert [file.name for file in run.run_pipeline(stack, again).files] == ["S1.bam"]
+    assert uploaded_versions(stack) == 2
 
 
 def test_a_row_that_is_never_closed_has_the_error_of_its_execution(

@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
 from seqdrop.storage.uri import S3Uri
+from seqdrop.text import plain_line
 
 SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIALS|ACCESS_KEY")  # in the name of an environment variable
 MIN_SECRET = 8  # characters: a shorter value is not a secret, and to replace it would garble the log
@@ -35,10 +36,14 @@ class Redactor:
         return self._pattern.sub(lambda match: self._replacements[match[0]], text)
 
     def add_object(self, uri: S3Uri, name: str) -> None:
-        """Replace the key of a user's file by its local `name`, in plain, URL, Python and JSON notation."""
+        """Replace the key of a user's file by its local `name`, in plain, URL, Python and JSON notation.
+
+        Messages have names without control characters and terminal escapes: these forms are replaced as well.
+        """
         for text in (uri.key, uri.name):
             escaped = repr(text)[1:-1], json.dumps(text)[1:-1]
-            self._add(self.redact(name), text, quote(text), quote(text, safe=""), *escaped)
+            notations = (text, plain_line(text), quote(text), quote(text, safe=""), *escaped)
+            self._add(self.redact(name), *notations)
 
     def install(self, logger: Logger) -> None:
         """Redact every line of a logger, including tracebacks and lines of libraries and tools."""
