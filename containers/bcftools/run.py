@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from seqdrop.jobs import arguments, calling
+from seqdrop.jobs import arguments, calling, regions
 from seqdrop.jobs.calling import Filter
 from seqdrop.jobs.gvcf import Depth
 from seqdrop.jobs.processes import Command
@@ -38,11 +38,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step("call", args) as work:
         options = arguments.parse_options(args.args, "bcftools")
         inputs = calling.fetch_inputs(work)
-        haploid = calling.fetch_haploid(work, inputs.reference)
+        haploid = regions.fetch_haploid(work, inputs.reference)
         ploidy = ["--ploidy", options.ploidy] if options.ploidy else write_ploidy(work, haploid)
         quality = arguments.tool_options(options, min_mq="-q", min_bq="-Q")
 
-        def call(piece: calling.Piece) -> Path:
+        def call(piece: regions.Piece) -> Path:
             part = piece.targets.with_suffix(".bcf")
             work.processes.pipe(None, *call_commands(inputs, piece, part, quality, ploidy))
             return part
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def call_commands(
-    inputs: calling.Inputs, piece: calling.Piece, part: Path, quality: Sequence[str], ploidy: Command
+    inputs: calling.Inputs, piece: regions.Piece, part: Path, quality: Sequence[str], ploidy: Command
 ) -> tuple[Command, Command]:
     """Return the commands that call the variants of one piece.
 

@@ -7,7 +7,7 @@ from math import floor
 from pathlib import Path
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import arguments, calling
+from seqdrop.jobs import arguments, regions
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
 
@@ -69,12 +69,12 @@ def depth_of_genome(counts: Mapping[str, int], summary: Mapping[str, str], refer
     """Return the mean depth of a genome without duplicates, which count as long as the other reads."""
     mapped = counts["reads_mapped"]
     share = (mapped - counts["reads_duplicated"]) / mapped if mapped else 0.0
-    return int(summary["bases mapped (cigar):"]) * share / sum(calling.contig_lengths(reference).values())
+    return int(summary["bases mapped (cigar):"]) * share / sum(regions.contig_lengths(reference).values())
 
 
 def depth_of_intervals(work: Workspace, reference: Path, bam: Path) -> float:
     """Return the mean depth of the intervals of a run without duplicates; no other part of the BAM is read."""
-    targets, depths = calling.fetch_intervals(work, reference), work / "depths.tsv"
+    targets, depths = regions.fetch_intervals(work, reference), work / "depths.tsv"
     work.run("samtools", "bedcov", targets, bam, stdout=depths)
     rows = [list(map(int, line.split("\t")[1:])) for line in depths.read_text().splitlines()]
     return sum(bases for _, _, bases in rows) / sum(end - start for start, end, _ in rows)

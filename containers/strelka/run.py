@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seqdrop.jobs import arguments, calling
+from seqdrop.jobs import arguments, calling, regions
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.version("configureStrelkaGermlineWorkflow.py")
         exome: Command = ["--exome"] if options.exome else []
         ploidy: Command = []
-        if haploid := calling.fetch_haploid(work, inputs.reference):
-            lengths = calling.contig_lengths(inputs.reference)
+        if haploid := regions.fetch_haploid(work, inputs.reference):
+            lengths = regions.contig_lengths(inputs.reference)
             ploidy = ["--ploidy", write_ploidy(work, haploid, lengths, args.sample)]
         targets: Command = []
         if inputs.targets:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import calling
+from seqdrop.jobs import calling, regions
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.workspace import Workspace
@@ -408,8 +408,8 @@ def test_a_caller_finds_variants_in_all_pieces_or_in_the_intervals(
     run: Run, monkeypatch: pytest.MonkeyPatch, caller: Any, contig: str, bed: str, expected: list[int]
 ) -> None:
     """Some contigs of hg38 have colons in their names, which `contig:start-end` cannot express."""
-    monkeypatch.setattr(calling, "MIN_PIECE_SIZE", 100)
-    monkeypatch.setattr(calling, "MIN_PIECE_SIZE_OF_TARGETS", 30)
+    monkeypatch.setattr(regions, "MIN_PIECE_SIZE", 100)
+    monkeypatch.setattr(regions, "MIN_PIECE_SIZE_OF_TARGETS", 30)
     run.call(caller, put_reads_with_variants(run, contig, [100, 200, 300]), bed.format(contig=contig))
     assert s3.store().find(run.results / "NA12878.g.vcf.gz.tbi")
     assert run.query("NA12878.vcf.gz", "%CHROM %POS0 %FILTER [%GT]\n") == [

@@ -1,35 +1,27 @@
-"""Split the genome into pieces, call them in parallel, verify and publish the VCF: for every variant caller."""
+"""Call the pieces of a genome in parallel, verify and publish the VCF: for every variant caller."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from seqdrop.failure.verdict import BadInputError, JobError
-from seqdrop.jobs import arguments, vcf_header
+from seqdrop.failure.verdict import JobError
+from seqdrop.jobs import arguments, regions, vcf_header
 from seqdrop.jobs.gvcf import Depth, measure_depth
 from seqdrop.jobs.processes import Command
+from seqdrop.jobs.regions import Piece
 from seqdrop.jobs.workspace import Workspace, name_companions
-from seqdrop.plan import bed, ploidy
-from seqdrop.plan.bed import Interval
-from seqdrop.plan.names import INTERVALS
 
 INTERFACE = ("sample", "reference", "intervals", "bam", "vcf", "gvcf")
 # The empty block at the end of every BGZF file (SAM specification, 4.1.2): without it the file is truncated.
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-# The pieces depend on the genome and on the targets alone, so that the calls do not depend on the size of the job.
-MAX_PIECES = 256  # of about the same size: four for each core of a large job
-# Bases. For a smaller piece, the start of the programs takes longer than it saves. Targets have deeper reads.
-MIN_PIECE_SIZE, MIN_PIECE_SIZE_OF_TARGETS = 200_000, 20_000
-SIZE_PER_CONTIG = 100  # more bases in a piece: every program reads and writes the header with all contigs
 IN_DELETION = "InDeletion"  # in the column FILTER
 # A person has a variant in about 1,000 bases, all of which are found at this depth.
 GOOD_DEPTH, ENOUGH_BASES = 20, 10_000
-MAX_GAP = 2_000  # bases between two intervals that are read at once, since that is quicker than two searches in a BAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +31,6 @@ class Inputs:
     reference: Path
     bam: Path
     targets: Path | None  # BED file of the intervals of the run; None for the whole genome
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of the genome for one process, as BED files.
-
-    BED files, because contig names can have colons (HLA): `contig:start-end` is ambiguous with these.
-    """
-
-    targets: Path  # where to call
-    spans: Path  # what to read for that: the targets with their neighbour bases and the short gaps between them
 
 
 class Filter(NamedTuple):
@@ -76,75 +57,7 @@ def fetch_inputs(work: Workspace) -> Inputs:
     """Download the reference, the BAM and the intervals of a run."""
     reference = work.fetch_reference(".fai")
     bam = work.fetch(work.args.bam, ".bai", name="sorted.bam")
-    return Inputs(reference, bam, fetch_intervals(work, reference) if work.args.intervals else None)
-
-
-def fetch_intervals(work: Workspace, reference: Path) -> Path:
-    """Download the BED file of a run; return one with only its regions, in the order of the contigs."""
-    source = work.fetch(work.args.intervals, name=INTERVALS)
-    try:
-        with source.open("rb") as file:
-            targets = bed.intervals(file, INTERVALS, contig_lengths(reference))
-    except bed.BedError as error:
-        raise BadInputError("INTERVALS", str(error)) from None
-    return _write_bed(work / "targets.bed", bed.merge(targets))
-
-
-def contig_lengths(reference: Path) -> dict[str, int]:
-    """Return the lengths of the contigs in the order of the reference, from its `.fai` index."""
-    fields = (line.split("\t") for line in Path(f"{reference}.fai").read_text().splitlines())
-    return {name: int(length) for name, length, *_ in fields}
-
-
-def _write_bed(path: Path, intervals: Iterable[Interval]) -> Path:
-    path.write_text("".join(f"{contig}\t{start}\t{end}\n" for contig, start, end in intervals))
-    return path
-
-
-def split(intervals: Sequence[Interval], min_size: int) -> Iterator[list[Interval]]:
-    """Yield pieces of about the same number of bases, in order: small intervals share a piece, large ones are cut."""
-    size = max(min_size, -(-sum(end - start for _, start, end in intervals) // MAX_PIECES))
-    piece, filled = list[Interval](), 0
-    for contig, start, end in intervals:
-        for first in range(start, end, size):
-            part = Interval(contig, first, min(first + size, end))
-            if piece and filled + part.end - part.start > size:
-                yield piece
-                piece, filled = [], 0
-            piece.append(part)
-            filled += part.end - part.start
-    if piece:
-        yield piece
-
-
-def write_pieces(work: Workspace, inputs: Inputs) -> list[Piece]:
-    """Write the BED files of all pieces of the genome, or of the targets of the run."""
-    lengths = contig_lengths(inputs.reference)
-    whole = [Interval(contig, 0, length) for contig, length in lengths.items()]
-    intervals = read_bed(inputs.targets) if inputs.targets else whole
-    min_size = MIN_PIECE_SIZE_OF_TARGETS if inputs.targets else MIN_PIECE_SIZE
-    min_size += SIZE_PER_CONTIG * (len(lengths) - 1)
-    pieces = []
-    for number, piece in enumerate(split(intervals, min_size)):
-        # One base more on each side: some versions of mpileup omit reads that begin at the last base of a region.
-        wider = [Interval(name, max(0, start - 1), min(end + 1, lengths[name])) for name, start, end in piece]
-        targets = _write_bed(work / f"{number}.targets.bed", piece)
-        pieces.append(Piece(targets, _write_bed(work / f"{number}.spans.bed", bed.merge(wider, MAX_GAP))))
-    return pieces
-
-
-def read_bed(path: Path) -> list[Interval]:
-    """Read a BED file that `fetch_intervals` wrote."""
-    lines = (line.split("\t") for line in path.read_text().splitlines())
-    return [Interval(contig, int(start), int(end)) for contig, start, end in lines]
-
-
-def fetch_haploid(work: Workspace, reference: Path) -> list[Interval]:
-    """Return the haploid parts of the reference by its reference.json; raise BadInputError."""
-    try:
-        return ploidy.haploid(work.reference, contig_lengths(reference))
-    except ValueError as error:
-        raise BadInputError("REFERENCE", str(error)) from None
+    return Inputs(reference, bam, regions.fetch_intervals(work, reference) if work.args.intervals else None)
 
 
 def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Filters) -> None:
@@ -152,7 +65,7 @@ def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Pa
 
     `call` runs a caller on one piece and returns its gVCF as VCF or BCF.
     """
-    parts = work.processes.run_parallel(call, write_pieces(work, inputs), work.vcpus)
+    parts = work.processes.run_parallel(call, regions.write_pieces(work, inputs.reference, inputs.targets), work.vcpus)
     file_list, gvcf = work / "parts.txt", work / "sites.g.vcf.gz"
     file_list.write_text("".join(f"{part}\n" for part in parts))
     work.run("bcftools", "concat", "--file-list", file_list, "-Oz", "-o", gvcf)
