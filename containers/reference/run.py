@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gzip
-import hashlib
 import json
 import re
 import shutil
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqdrop.failure.verdict import JobError, UsageError
-from seqdrop.fastq.gunzip import is_gzip
 from seqdrop.jobs import arguments, bwa_mem3, csq, snpeff
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.plan import ploidy
 from seqdrop.plan.bed import BedError
-from seqdrop.plan.names import DIPLOID, GENOME, REFERENCE_JSON, canonical
-from seqdrop.storage import s3
+from seqdrop.plan.names import DIPLOID, GENOME, REFERENCE_JSON
 from seqdrop.storage.uri import S3Uri
 
-from containers.reference import fasta, genbank, gene_check, genes, genetic_code, haplotype_genes
+from containers.reference import (
+    fasta,
+    genbank,
+    gene_check,
+    genes,
+    genetic_code,
+    haplotype_genes,
+    identity,
+    source_files,
+)
 from containers.reference.fasta import Genome, refused
 from containers.reference.genes import Annotation
 from containers.reference.genetic_code import GeneticCode
@@ -36,7 +39,6 @@ BWA = (".amb", ".ann", ".bwt", ".pac", ".sa")
 INDEXES = {"bwa": BWA, "bwa_mem3": bwa_mem3.INDEX, "isaac": ()}  # Isaac reads the FASTA itself
 GENE_INDEXES = {"snpeff": snpeff.DATABASE, "csq": csq.GENES}
 FASTA_SOURCE, GENES_SOURCE = "fasta_source", "genes_source"
-MAX_SIZE = 64 << 30  # bytes after decompression: twice the largest genome in use; more is a gzip bomb
 # Suffix -> option of snpEff, name of the file in its database, reader of the genes.
 GENES = {
     ".gtf": ("-gtf22", "genes.gtf", genes.read_gtf),
@@ -63,12 +65,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             "name": args.reference.parent.name,
             "contigs": genome.contigs,
             **ploidies,
-            "fingerprint": fingerprint(genome.contigs, source, **ploidies),
+            "fingerprint": identity.fingerprint(genome.contigs, source, **ploidies),
             "indexes": [args.aligner],
             "genetic_codes": {},
             "sources": sources,
         }
-        existing = existing_indexes(args.reference, summary)
+        existing = identity.existing_indexes(args.reference, summary)
         checked = check_genes(work, genome, args.genes, source) if source else None
         companions = [".fai", *build_indexes(work, work / GENOME, args.aligner)]
         if checked:
@@ -84,48 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.publish_to(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
 
 
-def existing_indexes(reference: S3Uri, summary: Mapping[str, Any]) -> list[str]:
-    """Return the indexes that the reference already has; raise BadInputError if it differs from `summary`.
-
-    Runs may be reading that reference, so it is not replaced.
-    """
-    with contextlib.suppress(s3.MissingError):
-        prepared = s3.store().read_json(reference.parent / REFERENCE_JSON)
-        if prepared["fingerprint"] != summary["fingerprint"]:
-            raise refused(f"{reference.parent.name} is prepared already {difference(prepared, summary)}")
-        return list(prepared["indexes"])
-    return []
-
-
-def difference(prepared: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
-    """Return how a prepared reference differs from the one of `summary`, and what to do."""
-    before = prepared.get("ploidy", DIPLOID)
-    if prepared["contigs"] != summary["contigs"]:
-        return "from another genome: choose another --name"
-    if before != summary["ploidy"]:
-        return f"with ploidy {before}: give --ploidy {before}, or choose another --name"
-    if prepared.get(ploidy.REGIONS, []) != summary[ploidy.REGIONS]:
-        same = "give the same --ploidy-file" if prepared.get(ploidy.REGIONS) else "leave out --ploidy-file"
-        return f"with ploidy {ploidy.describe(prepared)}: {same}, or choose another --name"
-    if "snpeff" not in prepared["indexes"]:
-        return "from this genome without genes: choose another --name for the one with genes"
-    with_genes = "with other genes" if "genes" in summary["sources"] else "with genes"
-    return f"from this genome {with_genes}: give the same --genes, or choose another --name"
-
-
-def fetch(work: Workspace, kind: str, uri: S3Uri, sources: dict[str, Any]) -> Path:
-    """Download the pinned version of a file of a user, and record the version and its checksum in `sources`.
-
-    A preparation that was written by hand may have no pins: it reads the present version.
-    """
-    sources[kind] = work.args.sources.get(kind) or s3.store().head(uri).source()
-    pin = {word: str(sources[kind].get(word, "")) for word in ("version_id", "etag", "crc64nvme")}
-    return work.fetch(uri, name=local_name(kind, uri), **pin)
-
-
 def read_genome(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Genome:
     """Download a FASTA, check it and write it as the genome; warn of ambiguity codes. Raise BadInputError."""
-    decompress(fetch(work, "fasta", uri, sources), work / FASTA_SOURCE)
+    source_files.decompress(source_files.fetch(work, "fasta", uri, sources), work / FASTA_SOURCE)
     genome = fasta.write_genome(work / FASTA_SOURCE, work / GENOME)
     (work / FASTA_SOURCE).unlink()
     if genome.ambiguous:
@@ -156,7 +119,7 @@ def fetch_genes(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Path:
     """Download the genes and decompress them; raise BadInputError for an unknown format."""
     if genes_suffix(uri) not in GENES:
         raise refused(f"genes must be one of {', '.join(GENES)}, not {uri.name}")
-    decompress(fetch(work, "genes", uri, sources), work / GENES_SOURCE)
+    source_files.decompress(source_files.fetch(work, "genes", uri, sources), work / GENES_SOURCE)
     return work / GENES_SOURCE
 
 
@@ -182,49 +145,6 @@ def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> Ch
     annotation = read(source, checked, lengths)
     gene_check.check_contigs(work, annotation, lengths)
     return CheckedGenes(checked, annotation, gene_check.check_coding(work, annotation, work / GENOME))
-
-
-def fingerprint(
-    contigs: list[dict[str, Any]],
-    genes_source: Path | None,
-    ploidy: int = DIPLOID,
-    ploidy_regions: Sequence[Sequence[Any]] = (),
-) -> str:
-    """Return a hash of contigs, genes and ploidy, which does not depend on file names.
-
-    Two is the ploidy of references that were prepared before they had one: their fingerprint is unchanged.
-    """
-    digest = hashlib.sha256(json.dumps(contigs).encode())
-    if genes_source:
-        with genes_source.open("rb") as file:
-            while block := file.read(8 << 20):
-                digest.update(block)
-    if ploidy != DIPLOID:
-        digest.update(f"ploidy {ploidy}".encode())
-    if ploidy_regions:
-        digest.update(f"regions {canonical(ploidy_regions)}".encode())
-    return digest.hexdigest()[:20]
-
-
-def local_name(kind: str, uri: S3Uri) -> str:
-    """Return a safe name for a file of a user: its kind, and `.gz` if it is compressed."""
-    return f"input_{kind}.gz" if uri.name.lower().endswith(".gz") else f"input_{kind}"
-
-
-def decompress(source: Path, target: Path) -> None:
-    """Move a file to `target`, decompressed if it is gzip; raise BadInputError if it is damaged or too large."""
-    if source.suffix != ".gz" and not is_gzip(source):
-        source.rename(target)
-        return
-    with gzip.open(source) as compressed, target.open("wb") as out:
-        try:
-            while block := compressed.read(8 << 20):
-                out.write(block)
-                if out.tell() > MAX_SIZE:
-                    raise refused(f"{source.name} decompresses to more than {MAX_SIZE >> 30} GiB")
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise refused(f"{source.name} is truncated or damaged: {error}. Copy it again") from None
-    source.unlink()
 
 
 def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from support import made_reads
 from support.job_runs import in_this_process
 from support.made_reads import bases
 
-from containers.reference import run
+from containers.reference import identity, run, source_files
 from containers.reference.fasta import write_genome
 
 SAMTOOLS_DICT = {"SN": "name", "LN": "length", "M5": "md5"}
@@ -137,11 +137,11 @@ def test_a_fingerprint_depends_on_contigs_and_genes_only(tmp_path: Path) -> None
     renamed = read_contigs(made_reads.write_genome(tmp_path / "c.fa", {"1": bases(100, 1)}))
     genes, none = tmp_path / run.GENES_SOURCE, None
     genes.write_text("chr1\tx\tgene\t1\t9\n")
-    fingerprints = [run.fingerprint(contigs, none), run.fingerprint(contigs, genes)]
-    fingerprints += [run.fingerprint(other, none), run.fingerprint(renamed, none)]
-    assert run.fingerprint(wrapped, none) == fingerprints[0]
-    fingerprints += [run.fingerprint(contigs, none, 1), run.fingerprint(contigs, genes, 1)]
-    assert run.fingerprint(contigs, genes, 2) == fingerprints[1]
+    fingerprints = [identity.fingerprint(contigs, none), identity.fingerprint(contigs, genes)]
+    fingerprints += [identity.fingerprint(other, none), identity.fingerprint(renamed, none)]
+    assert identity.fingerprint(wrapped, none) == fingerprints[0]
+    fingerprints += [identity.fingerprint(contigs, none, 1), identity.fingerprint(contigs, genes, 1)]
+    assert identity.fingerprint(contigs, genes, 2) == fingerprints[1]
     assert len(set(fingerprints)) == 6
     assert all(len(fingerprint) == 20 for fingerprint in fingerprints)
 
@@ -155,7 +155,7 @@ def test_a_fingerprint_depends_on_contigs_and_genes_only(tmp_path: Path) -> None
     ],
 )
 def test_a_file_of_a_user_gets_a_safe_local_name(name: str, expected: str) -> None:
-    assert run.local_name("fasta", S3Uri("bucket", f"in/{name}")) == expected
+    assert source_files.local_name("fasta", S3Uri("bucket", f"in/{name}")) == expected
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -163,7 +163,7 @@ def test_a_compressed_file_is_decompressed(tmp_path: Path, compressed: bool) -> 
     source, target = tmp_path / ("source.fa.gz" if compressed else "source.fa"), tmp_path / "genome.fa"
     data = f">chr1\n{bases(99, 1)}\n".encode()
     source.write_bytes(gzip.compress(data[:50]) + gzip.compress(data[50:]) if compressed else data)
-    run.decompress(source, target)
+    source_files.decompress(source, target)
     assert (target.read_bytes(), source.exists()) == (data, False)
 
 
@@ -172,15 +172,15 @@ def test_a_damaged_compressed_file_is_refused(tmp_path: Path, kept: int) -> None
     compressed = gzip.compress(b">chr1\n" + bases(99, 1).encode())
     (tmp_path / "source.fa.gz").write_bytes(compressed[:kept] or b"not gzip")
     with pytest.raises(JobError) as raised:
-        run.decompress(tmp_path / "source.fa.gz", tmp_path / "genome.fa")
+        source_files.decompress(tmp_path / "source.fa.gz", tmp_path / "genome.fa")
     assert raised.value.failure_class == "REFERENCE"
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "MAX_SIZE", 32 << 20)
+    monkeypatch.setattr(source_files, "MAX_SIZE", 32 << 20)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b">chr1\n" + bytes(100 << 20)))
     with pytest.raises(JobError, match=r"bomb\.gz decompresses to more than 0 GiB"):
-        run.decompress(tmp_path / "bomb.gz", tmp_path / "genome.fa")
+        source_files.decompress(tmp_path / "bomb.gz", tmp_path / "genome.fa")
     assert (tmp_path / "genome.fa").stat().st_size <= 40 << 20
 
 
@@ -235,7 +235,7 @@ def test_reference_json_has_contigs_ploidy_warnings_and_sources(preparation: Pre
         "contigs": [{"name": "chr1", "length": 5, "md5": hashlib.md5(b"ACGTN", usedforsecurity=False).hexdigest()}],
         "ploidy": 1,
         "ploidy_regions": [],
-        "fingerprint": run.fingerprint(summary["contigs"], None, 1),
+        "fingerprint": identity.fingerprint(summary["contigs"], None, 1),
         "indexes": ["bwa"],
         "genetic_codes": {},
         "sources": ["fasta"],
@@ -280,8 +280,8 @@ def test_regions_with_another_ploidy_are_a_property_of_the_reference(preparation
     first = preparation.prepare(text, *haploid)
     assert (first["ploidy"], first["ploidy_regions"]) == (2, [["chrM", 0, 8]])
     whole = preparation.prepare(text, "--ploidy-regions", '[["chrM",4,8,1,7],["chr1",0,4,2,8],["chrM",0,4,1,9]]')
-    assert whole["fingerprint"] == first["fingerprint"] != run.fingerprint(first["contigs"], None)
-    assert preparation.prepare(text, name="other")["fingerprint"] == run.fingerprint(first["contigs"], None)
+    assert whole["fingerprint"] == first["fingerprint"] != identity.fingerprint(first["contigs"], None)
+    assert preparation.prepare(text, name="other")["fingerprint"] == identity.fingerprint(first["contigs"], None)
     with pytest.raises(SystemExit):
         preparation.prepare(text, *haploid, name="other")
     verdict = s3.store().read_json(S3Uri(preparation.bucket, "other/preparation/r4/failures/prepare.1.1.json"))
