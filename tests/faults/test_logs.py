@@ -96,7 +96,8 @@ def test_no_name_of_a_job_execution_or_message_contains_a_sample(two_runs: TwoRu
     executions = [execution["name"] for page in pages for execution in page["executions"]]
     assert {job["jobName"] for job in jobs} >= {f"align-{run}" for run in two_runs.runs}
     assert set(two_runs.runs) <= set(executions)
+    ends = ("done, 1 warning", "failed")  # the sample has few reads
     assert sorted(two_runs.subjects) == sorted(
-        f"seqdrop run {run}: {word}" for run, word in zip(two_runs.runs, ("done", "failed"), strict=True)
+        f"seqdrop run {run}: {end}" for run, end in zip(two_runs.runs, ends, strict=True)
     )
     assert private([*names, *executions, *two_runs.subjects]) == []

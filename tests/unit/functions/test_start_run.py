@@ -326,6 +326,15 @@ def test_a_run_is_refused_while_the_stack_has_no_images(
     assert aws.executions() == []
 
 
+def test_a_stack_without_images_and_references_lacks_its_images_first(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without images it can prepare no reference."""
+    remove_images(monkeypatch, "bwa_mem3")
+    one, _ = upload_pair(aws, reference="hg99")
+    assert outcome_of(start_run.call(one))["failure_class"] == "NOT_READY"
+
+
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
     tags = json.loads(os.environ["IMAGE_TAGS"])
     remaining = {

@@ -44,7 +44,7 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
     try:
         choices = pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
-        pinned = pin_reference(choices)  # first: a refusal has the run id that the command line waits for
+        pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices.check_options({name.title(): tool for name, tool in tools().items()})
         check_images()
         run = run_id(sample, entries, choices, pinned)
@@ -60,6 +60,15 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
         return start(run, reads, choices, pinned, content)
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
         return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, str(pairs[0].fastq_1.uri))
+
+
+def pin_first(choices: Choices) -> PinnedReference:
+    """Read the reference of a run; raise NotReadyError in a stack that has no images to prepare it with."""
+    try:
+        return pin_reference(choices)
+    except UnpreparedError:
+        check_images()
+        raise
 
 
 def pin_reference(choices: Choices) -> PinnedReference:
