@@ -13,6 +13,12 @@ SAM_LINT := cfn-lint sympy mpmath
 TEST_PROCESSES ?= 3
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
+# Packages come with the certificates of the system, which has those of a company whose proxy inspects TLS.
+export UV_SYSTEM_CERTS ?= true
+CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem))
+ifneq ($(CERTIFICATES),)
+export PIP_CERT ?= $(CERTIFICATES)
+endif
 
 .PHONY: demo test lint check fuzz build images config push invoke mocks failures tools picture clean
 

@@ -61,9 +61,7 @@ def _check_free_space(folder: Path, needed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise CliError(
-            f"The results need {needed:,} bytes and {folder} has {free:,} free: free some space or give --results DIR."
-        )
+        raise CliError(f"The results need {needed:,} bytes and {folder} has {free:,} free.")
 
 
 def show_files(files: list[Path]) -> None:

@@ -16,10 +16,12 @@ from typing import IO, Any
 
 from seqdrop_cli import project
 from seqdrop_cli.errors import CliError, ResultsNotFetchedError, without_interrupts
+from seqdrop_cli.screen import say
 
 NAME = "seqdrop"  # of the stack
 START_TIMEOUT = 180  # seconds; a start takes two, longer when the Docker engine is searched for images
 STOP_TIMEOUT = 30  # seconds; its jobs are stopped first
+MESSAGE_AFTER = 3.0  # seconds without a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +157,34 @@ def stop(embedded: Embedded) -> None:
 
 
 def _end(pid: int) -> None:
-    if not _is_alive(pid):
+    """End the server, and after STOP_TIMEOUT kill it and remove what it has left."""
+    _signal(pid, signal.SIGTERM)
+    if _has_ended(pid, MESSAGE_AFTER):
         return
-    with suppress(ProcessLookupError):  # it has just ended
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_TIMEOUT
+    say(f"Stopping the embedded AWS: it ends its jobs and deletes its files, in at most {STOP_TIMEOUT} s.")
+    if _has_ended(pid, STOP_TIMEOUT):
+        return
+    say("It does not end: it is killed, and its jobs, containers and folders are removed.")
+    _signal(pid, signal.SIGKILL)
+    _has_ended(pid, STOP_TIMEOUT)
+    words = ["-m", "embedded_aws.clean_up", "--state", str(state_file().parent), "--stack", NAME]
+    subprocess.run([sys.executable, *words], check=False, start_new_session=True)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    if _is_alive(pid):
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, number)
+
+
+def _has_ended(pid: int, timeout: float) -> bool:
+    """Wait for the end of a process; return False after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while _is_alive(pid):
         if time.monotonic() > deadline:
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # its jobs are in the same session and end too
-            deadline += STOP_TIMEOUT
+            return False
         time.sleep(0.05)
+    return True
 
 
 def _is_alive(pid: int) -> bool:

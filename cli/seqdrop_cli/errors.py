@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +92,8 @@ def describe_os_error(error: OSError) -> str:
     """Return a sentence on an error of the operating system."""
     where = f" at {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"The disk is full{where}: free some space and run the same command again."
+        folder = where or f" (files without a name are in {tempfile.gettempdir()}, or where TMPDIR says)"
+        return f"The disk is full{folder}: free some space and run the same command again."
     return f"{error.strerror or error}{where}."
 
 

@@ -54,7 +54,7 @@ class AccessControl:
         try:
             self._check(environ)
         except RefusedError as error:
-            return refuse(environ, error.code, str(error), start)
+            return refuse(environ, 403, error.code, str(error), start)
         return self.application(environ, start)
 
     def _check(self, environ: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from .resources import CREATORS
 from .runners import Selection, select
 from .server import Server
 from .stack import Stack
-from .state_file import StateFile
+from .state_file import VOLUMES, StateFile
 from .template import Template
 
 
@@ -39,7 +39,7 @@ class Options:
     @property
     def volumes(self) -> Path:
         """Folder behind the host paths that jobs mount."""
-        return self.state / "volumes"
+        return self.state / VOLUMES
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+VOLUMES = "volumes"  # beside the state file: the folders behind the host paths that jobs mount
 OWNER_ONLY = 0o600  # the file has the access key
 
 

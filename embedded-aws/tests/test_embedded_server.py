@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from embedded_aws import __main__ as server_program
+from embedded_aws.faults import scratch_disk
 from embedded_server import PATIENCE, Server, Start, command, eventually, stop, wait_for_end
 
 
@@ -160,6 +162,39 @@ def test_the_server_ends_with_its_parent(tmp_path: Path) -> None:
 def test_the_server_ends_if_its_parent_ends_before_it_is_ready(tmp_path: Path) -> None:
     assert wait_for_end(with_parent(tmp_path, "subprocess.DEVNULL", ""))
     assert not (tmp_path / "t.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+def test_a_full_temporary_disk_is_reported_in_a_sentence_and_not_retried(
+    start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    scratch_disk.mount(disk, 8)
+    try:
+        monkeypatch.setenv("TMPDIR", str(disk))
+        server = start_server(tmp_path / "state", "--executor", "process")
+        server.s3.create_bucket(Bucket="full")
+        with pytest.raises(
+            ClientError, match=f"InsufficientStorage.* No space is left in {disk}.* set TMPDIR"
+        ) as raised:
+            server.s3.put_object(Bucket="full", Key="x", Body=bytes(16 << 20))
+        assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 507
+        assert server.s3.list_objects_v2(Bucket="full")["KeyCount"] == 0
+        assert stop(server) == 0
+    finally:
+        scratch_disk.unmount(disk)
+
+
+def test_what_a_killed_server_has_left_is_removed(start_server: Start, tmp_path: Path) -> None:
+    server = start_server(tmp_path, "--executor", "process")
+    server.job_in(server.submit("mkdir -p $SCRATCH; sleep 600 & sleep 600"), "RUNNING")
+    left = eventually(lambda: len(pids := descendants(server.process.pid)) >= 2 and pids, "a job")
+    server.process.kill()
+    server.process.wait(PATIENCE)
+    words = [sys.executable, "-m", "embedded_aws.clean_up", "--state", str(tmp_path), "--stack", "t"]
+    subprocess.run(words, check=True, timeout=PATIENCE)
+    assert all(wait_for_end(pid) for pid in left)
+    assert list(tmp_path.iterdir()) == []
 
 
 class CountedPolls(threading.Event):

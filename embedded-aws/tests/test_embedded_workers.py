@@ -42,7 +42,7 @@ class Machine:
         self.most: list[int] = []  # live workers after each start
         lock = threading.Lock()
         self.pool = Pool(
-            Limits(total, per_function, idle_seconds=60),
+            Limits(total, per_function, idle_seconds=60, old_seconds=6000),
             lambda function: FakeWorker(function, self.live, self.most, lock),
             str,
             lambda: self.now,
@@ -164,6 +164,18 @@ def test_a_worker_that_works_longer_than_the_idle_limit_is_not_ended() -> None:
         assert machine.functions() == ["a"]
     machine.pool.end_idle()
     assert machine.functions() == ["a"]  # its idle time begins at the end of the call
+
+
+def test_an_old_worker_is_replaced_even_if_it_is_never_idle() -> None:
+    machine = Machine(total=2, per_function=2)
+    first = machine.use("a")
+    for machine.now in range(0, 6000, 50):
+        assert machine.use("a") is first
+    machine.now = 6000.0
+    assert machine.use("a") is first  # its last call ends after its time
+    assert not first.alive()
+    assert machine.use("a") is not first
+    assert (len(machine.live), max(machine.most)) == (1, 1)
 
 
 def test_a_dead_worker_is_replaced() -> None:

@@ -1,4 +1,4 @@
-"""The workers of all functions: bounded in number, and ended when they have been idle for some time.
+"""The workers of all functions: bounded in number, and ended when they have been idle for some time or are old.
 
 A call that finds no free worker waits for one. The first worker of a function may exceed the total: a function that
 waits for another function, directly or through a state machine, cannot take the last worker that the other one needs.
@@ -20,6 +20,7 @@ SHARE_OF_MEMORY = 4  # workers may take a quarter of it: jobs need the rest
 WORKERS_A_CPU = 4  # most of a call is waiting for this AWS to answer
 FEWEST = 4
 IDLE_SECONDS = 120.0
+OLD_SECONDS = 1800.0  # a worker that is never idle grows with what its function caches: Lambda replaces it too
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -39,11 +40,12 @@ class PoolClosedError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """How many workers there may be, and how long an idle one stays."""
+    """How many workers there may be, how long an idle one stays, and at what age a busy one is replaced."""
 
     total: int
     per_function: int
     idle_seconds: float = IDLE_SECONDS
+    old_seconds: float = OLD_SECONDS
 
     @classmethod
     def of(cls, total: int) -> "Limits":
@@ -94,6 +96,7 @@ class Pool:
         self._live: Counter[str] = Counter()  # workers of each function, idle, busy or starting
         self._idle: list[_Idle] = []  # the longest idle first
         self._busy: set[Any] = set()
+        self._started: dict[Any, float] = {}  # of each live worker
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []  # the longest waiting first
@@ -179,26 +182,29 @@ class Pool:
             raise
         with self._lock:
             self._busy.add(worker)
+            self._started[worker] = self._clock()
             closed = self._closed.is_set()
         if closed:  # it started while close() was ending the others
             worker.close()
         return worker
 
     def _give_back(self, key: str, worker: Any) -> None:
-        alive = worker.alive()
-        if not alive:
+        keep = worker.alive() and self._clock() - self._started[worker] < self._limits.old_seconds
+        if not keep:
             worker.close()
         with self._lock:
             self._busy.discard(worker)
-            if alive:
+            if keep:
                 self._idle.append(_Idle(key, worker, self._clock()))
             else:
                 self._live[key] -= 1
+                del self._started[worker]
             self._wake_one(key)
 
     def _end(self, workers: list[_Idle]) -> None:
         for idle in workers:
             idle.worker.close()
+            self._started.pop(idle.worker)
             self._forget(idle.key)
 
     def _forget(self, key: str) -> None:

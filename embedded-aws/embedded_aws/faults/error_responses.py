@@ -47,13 +47,13 @@ def error_response(service: str, fault: str, head: bool, start: Callable[..., An
     return _respond(service_model(service).protocol, f"{status} {code}", message, head, start)
 
 
-def refuse(environ: dict[str, Any], code: str, message: str, start: Callable[..., Any]) -> Iterable[bytes]:
-    """Respond with 403, in the protocol that the request seems to be in."""
+def refuse(environ: dict[str, Any], status: int, code: str, message: str, start: Callable[..., Any]) -> Iterable[bytes]:
+    """Respond with an error in the protocol that the request seems to be in."""
     if "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request"):
         protocol = "rest-xml"
     else:
         protocol = "query" if "form" in environ.get("CONTENT_TYPE", "") else "json"
-    return _respond(protocol, f"403 {code}", message, environ["REQUEST_METHOD"] == "HEAD", start)
+    return _respond(protocol, f"{status} {code}", message, environ["REQUEST_METHOD"] == "HEAD", start)
 
 
 def _respond(protocol: str, status: str, message: str, head: bool, start: Callable[..., Any]) -> Iterable[bytes]:

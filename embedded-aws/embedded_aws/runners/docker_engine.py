@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import ip_network
 from typing import Any
@@ -17,6 +18,7 @@ from embedded_aws.state_file import is_server
 
 from .interface import STOP_GRACE, JobSpec, StartError
 
+REMOVED_AT_ONCE = 16  # containers
 LABEL = "embedded-aws.server"  # value: process id of the server that started the container
 
 
@@ -158,8 +160,9 @@ class DockerRunner:
         """Remove all containers of this server."""
         with self._lock:
             self._closed = True
-        for container in self._with_label(f"{LABEL}={os.getpid()}"):
-            _remove(container)
+        containers = self._with_label(f"{LABEL}={os.getpid()}")
+        with ThreadPoolExecutor(REMOVED_AT_ONCE) as threads:  # the engine needs most of a second for each
+            list(threads.map(_remove, containers))
         self._engine.close()
 
     def _with_label(self, label: str) -> list[Any]:

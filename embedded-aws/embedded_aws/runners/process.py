@@ -49,14 +49,14 @@ class ProcessAttempt:
 
     def stop(self, grace: float = STOP_GRACE) -> None:
         """Send SIGTERM, and SIGKILL after `grace` seconds; return when the job has ended."""
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0 if self._frozen else grace)
         self.kill()
 
     def kill(self) -> None:
         """End all its processes at once; return when they have ended."""
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         process_tree.kill(self._identity)  # also those in another process group
         self._process.wait()
 
@@ -68,10 +68,16 @@ class ProcessAttempt:
     def close(self) -> None:
         """End all its processes and delete its directory."""
         self.kill()
+        self.remove()
+
+    def remove(self) -> None:
+        """Delete the directory of a process that has ended."""
+        self._process.wait()
         self._output.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process and the children in its process group."""
         with suppress(ProcessLookupError, PermissionError):  # the group has ended
             os.killpg(self._process.pid, number)
 
@@ -102,7 +108,11 @@ class ProcessRunner:
         with self._lock:
             self._closed = True
             for attempt in self._attempts:
-                attempt.close()
+                attempt.signal(signal.SIGKILL)
+            if self._attempts:  # what is left of all of them with one search, which takes as long as that for one
+                process_tree.kill({process_tree.SERVER: str(self._folder)})
+            for attempt in self._attempts:
+                attempt.remove()
 
 
 def _launch(spec: JobSpec, home: Path) -> ProcessAttempt:

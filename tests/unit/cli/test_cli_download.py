@@ -32,6 +32,6 @@ def test_results_larger_than_the_free_space_are_not_downloaded(
     tmp_path: Path, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3))
-    with pytest.raises(CliError, match="free some space"):
+    with pytest.raises(CliError, match=r"The results need 38 bytes and .* has 3 free\."):
         download_results(stack, ROW, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -226,6 +226,29 @@ def test_the_server_of_another_command_is_not_mistaken_for_its_own(
     embedded.stop(other)
 
 
+def test_a_server_that_does_not_end_is_killed_and_what_it_left_is_removed(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = checkout / "fake" / "embedded_aws" / "__main__.py"
+    program.write_text(program.read_text().replace("signal.SIGTERM, end", "signal.SIGTERM, signal.SIG_IGN"))
+    clean_up = checkout / "fake" / "embedded_aws" / "clean_up.py"
+    clean_up.write_text("import pathlib, sys; pathlib.Path('cleaned').write_text(' '.join(sys.argv[1:]))")
+    server = embedded.start()
+    monkeypatch.setattr(embedded, "MESSAGE_AFTER", 0.1)
+    monkeypatch.setattr(embedded, "STOP_TIMEOUT", 1)
+    code, output = seqdrop("down")
+    assert (code, output.splitlines()) == (
+        0,
+        [
+            "Stopping the embedded AWS: it ends its jobs and deletes its files, in at most 1 s.",
+            "It does not end: it is killed, and its jobs, containers and folders are removed.",
+            "The embedded AWS is down. Everything in it was deleted.",
+        ],
+    )
+    assert not is_alive(server.pid)
+    assert Path("cleaned").read_text() == f"--state {checkout / '.seqdrop'} --stack seqdrop"
+
+
 def test_down_without_a_server_is_refused(checkout: Path) -> None:
     assert seqdrop("down") == (1, "No embedded AWS is up: there is nothing to stop.\n")
 
