@@ -1,10 +1,10 @@
-# Build /opt/seqdrop, the virtual environment of one tool: its packages from PyPI, the layer, and the wrapper of the tool.
-# `containers/build` builds this image first; the Dockerfile of the tool copies /opt/seqdrop from it.
-# The order of the steps is that of their changes, rarest first: the steps before ARG are the same for every tool, and after
-# a change in one wrapper only the last step runs again.
+# Build what the image of one tool needs from Python: /opt/seqdrop, a virtual environment with its packages from PyPI, and
+# /src/wheels, our own code. `containers/build` builds this image first; the Dockerfile of the tool copies both from it.
+# The packages and our code are apart, so that after a change in our code the images copy and install two small wheels
+# only. The steps before ARG are the same for every tool.
 ARG BASE=debian:bookworm-slim
 
-FROM ${BASE}
+FROM ${BASE} AS python
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3=3.11.2-1+b1 python3-venv=3.11.2-1+b1 \
     && rm -rf /var/lib/apt/lists/*
@@ -14,6 +14,12 @@ COPY containers/requirements.txt /src/containers/
 RUN python3 -m venv /opt/seqdrop \
     && /opt/seqdrop/bin/pip install --no-cache-dir --no-deps --require-hashes -r /src/containers/requirements.txt
 
+FROM python AS layer
+COPY layers/common/pyproject.toml /src/layers/common/
+COPY layers/common/seqdrop /src/layers/common/seqdrop
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels /src/layers/common
+
+FROM python
 ARG TOOL
 # Most tools have no requirements.txt. The pattern matches a file that may be missing if another file of the COPY exists.
 COPY containers/${TOOL}/__init__.py containers/${TOOL}/requirements.tx[t] /src/containers/${TOOL}/
@@ -21,14 +27,7 @@ RUN if [ -e "/src/containers/${TOOL}/requirements.txt" ]; then \
         /opt/seqdrop/bin/pip install --no-cache-dir --no-deps --require-hashes -r "/src/containers/${TOOL}/requirements.txt"; \
     fi
 
-COPY layers/common/pyproject.toml /src/layers/common/
-COPY layers/common/seqdrop /src/layers/common/seqdrop
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/layer /src/layers/common \
-    && /opt/seqdrop/bin/pip install --no-deps --no-index /src/layer/*.whl
-
+COPY --from=layer /src/wheels /src/wheels
 COPY containers/pyproject.toml containers/hatch_build.py containers/__init__.py /src/containers/
 COPY containers/${TOOL} /src/containers/${TOOL}
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/wrapper /src/containers \
-    && /opt/seqdrop/bin/pip install --no-deps --no-index /src/wrapper/*.whl \
-    && /opt/seqdrop/bin/pip check \
-    && /opt/seqdrop/bin/python -m compileall -q /opt/seqdrop
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels /src/containers
