@@ -586,7 +586,7 @@ def test_the_plan_and_the_folder_of_a_run_have_the_pins_of_its_reference(aws: De
     plan, pins = plan_of(aws, run), json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json"))
     assert (plan["sources"], plan["fingerprint"]) == (SOURCES, FINGERPRINT)
     assert (plan["aligner"], plan["caller"]) == ("bwa_mem3", "bcftools")
-    assert pins == {**json.loads(aws.text(REFERENCES, "demo/reference.json")), "files": files}
+    assert pins == {**json.loads(aws.text(REFERENCES, "demo/reference.json")), "files": files, "intervals_sha256": ""}
     aws.s3.put_object(Bucket=REFERENCES, Key="demo/genome.fa", Body=b"replaced during the run")
     assert outcome_of(start_run.call(two))["run"] == run
     assert json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json")) == pins

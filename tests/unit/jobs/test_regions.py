@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seqdrop.failure.verdict import BadInputError
+from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import regions
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.workspace import Workspace
@@ -23,6 +23,7 @@ from support.function_aws import Deployed
 def work(bucket: str, tmp_path: Path) -> Workspace:
     (tmp_path / "genome.fa.fai").write_text("chr2\t500\t6\t60\t61\nchr1\t300\t6\t60\t61\n")
     args = argparse.Namespace(intervals=S3Uri(bucket, "demo/exome.bed"), vcpus=1)
+    args.reference, args.results = S3Uri(bucket, "demo/genome.fa"), S3Uri(bucket, "NA12878/r")
     return Workspace("call", args, tmp_path, Processes(tmp_path))
 
 
@@ -34,6 +35,15 @@ def fetch_intervals(aws: Deployed, work: Workspace, text: bytes) -> str:
 def test_intervals_are_sorted_like_the_reference_and_have_three_columns(aws: Deployed, work: Workspace) -> None:
     text = b"# of a kit\ntrack name=x\nchr1\t200\t300\tname;$(touch canary)\r\nchr2\t7\t9\n\nchr1\t0\t50\t+"
     assert fetch_intervals(aws, work, text) == "chr2\t7\t9\nchr1\t0\t50\nchr1\t200\t300\n"
+
+
+def test_regions_that_are_replaced_after_the_start_of_the_run_are_not_used(aws: Deployed, work: Workspace) -> None:
+    pinned = b"chr1\t0\t50\n"
+    s3.store().write_json(work.args.results / "reference.json", {"intervals_sha256": bed.checksum(pinned)})
+    assert fetch_intervals(aws, work, pinned) == "chr1\t0\t50\n"
+    with pytest.raises(JobError, match=r"^intervals\.bed was replaced after the run started$") as raised:
+        fetch_intervals(aws, work, b"chr1\t0\t51\n")
+    assert raised.value.failure_class == "RESULTS_CHANGED"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqdrop.failure.verdict import BadInputError
+from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan import bed, ploidy
 from seqdrop.plan.bed import Interval
-from seqdrop.plan.names import INTERVALS
+from seqdrop.plan.names import INTERVALS, INTERVALS_CHECKSUM
 
 # The pieces depend on the genome and on the targets alone, so that the calls do not depend on the size of the job.
 MAX_PIECES = 256  # of about the same size: four for each core of a large job
@@ -32,8 +32,13 @@ class Piece:
 
 
 def fetch_intervals(work: Workspace, reference: Path) -> Path:
-    """Download the BED file of a run; return one with only its regions, in the order of the contigs."""
+    """Download the BED file of a run; return one with only its regions, in the order of the contigs.
+
+    Raise JobError if it is not the file that the run started with, BadInputError if it is no BED file.
+    """
     source = work.fetch(work.args.intervals, name=INTERVALS)
+    if work.pinned(INTERVALS_CHECKSUM) not in {None, bed.checksum(source.read_bytes())}:
+        raise JobError("RESULTS_CHANGED", f"{INTERVALS} was replaced after the run started")
     try:
         with source.open("rb") as file:
             targets = bed.intervals(file, INTERVALS, contig_lengths(reference))

@@ -111,10 +111,15 @@ class Workspace:
         files = self._pinned_files()
         return bool(s3.store().find(uri)) if files is None else uri.name in files
 
-    def _pinned_files(self) -> Mapping[str, Mapping[str, str]] | None:
+    def pinned(self, word: str) -> Any:
+        """Return what start_run has added to reference.json in the folder of the run; None in earlier runs."""
         with contextlib.suppress(s3.MissingError):
-            return self.reference.get("files")
+            return self.reference.get(word)
         return None
+
+    def _pinned_files(self) -> Mapping[str, Mapping[str, str]] | None:
+        files: Mapping[str, Mapping[str, str]] | None = self.pinned("files")
+        return files
 
     def fetch_reference(self, *companions: str) -> Path:
         """Download the genome of the run with the indexes that a tool needs; raise BadInputError if one is missing."""

@@ -11,6 +11,7 @@ GENOME = "genome.fa"
 READS = "reads.json"  # the pinned inputs of a run
 INTERVALS = "intervals.bed"  # the regions of a run, copied when it starts
 MANIFEST = "manifest.json"
+INTERVALS_CHECKSUM = "intervals_sha256"  # in the plan, the manifest, and reference.json of a run
 REFERENCE_JSON = "reference.json"  # beside the genome: its contigs and indexes; written last
 WHOLE_GENOME = "all"  # the value of `intervals` without a BED: Batch parameters are never empty
 NO_GENES = "none"  # the value of `genes` without a file of genes, for the same reason

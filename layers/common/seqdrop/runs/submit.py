@@ -13,7 +13,7 @@ from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, layout
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.plan.names import REFERENCE_JSON, printable
+from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
 from seqdrop.runs import commands, executions, notify, pairing, reference, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
@@ -172,7 +172,10 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
         s3.store().write(S3Uri.parse(plan["intervals"]), pinned.regions)
     s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
     files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]))
-    s3.store().write_json_once(S3Uri.parse(plan["results"]) / REFERENCE_JSON, {**pinned.summary, "files": files})
+    s3.store().write_json_once(
+        S3Uri.parse(plan["results"]) / REFERENCE_JSON,
+        {**pinned.summary, "files": files, INTERVALS_CHECKSUM: pinned.checksum},
+    )
 
 
 def resume(run: str) -> Result:
