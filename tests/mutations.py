@@ -589,12 +589,17 @@ def outcomes(copy: Path) -> dict[str, dict[str, Any]]:
 
 
 def combined(folder: Path, copy: Path) -> dict[str, dict[int, list[str]]]:
-    from coverage import CoverageData  # type: ignore[import-not-found]  # only `uv run --with` has it
+    # Only `uv run --with` has it.
+    from coverage import CoverageData  # type: ignore[import-not-found]
+    from coverage.exceptions import DataError  # type: ignore[import-not-found]
 
     found: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in folder.glob("data.*"):
         data = CoverageData(str(path))
-        data.read()
+        try:
+            data.read()
+        except DataError:  # of a process that a test has killed while it wrote the file
+            continue
         for file in data.measured_files():
             for line, contexts in data.contexts_by_lineno(file).items():
                 tests = {re.sub(r" \((setup|call|teardown)\)$", "", context) for context in contexts}
