@@ -16,6 +16,7 @@ from .template import Stack, Template, as_list, check_by_type, check_stacks
 
 GATE = "jobs"
 MAX_EXIT_RULES = 5  # the limit of Batch
+MIN_STOP_SECONDS = 30  # a stopped job deletes its uploads and writes its verdict: seqdrop.signals.GRACE_PERIOD
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
 # The reasons on which a queue can act, all that the documentation of Batch gives ("Automatic remediation with
 # jobStateTimeLimitActions"). For a reason that the queue does not list, a job waits for ever in RUNNABLE.
@@ -86,12 +87,22 @@ def check_definition_source(resource: dict[str, Any]) -> Iterator[Problem]:
 
 
 def check_user_data(resource: dict[str, Any]) -> Iterator[Problem]:
-    """Check that the user data enables Spot instance draining."""
-    if "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" not in json.dumps(resource["Properties"]):
+    """Check that the user data stops jobs before a Spot interruption, and reports its failures."""
+    user_data = json.dumps(resource["Properties"])
+    if "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" not in user_data:
         yield (
             "draining",
-            "a Spot interruption sends jobs no SIGTERM; set ECS_ENABLE_SPOT_INSTANCE_DRAINING=true in the user data",
+            "an instance that is reclaimed takes new jobs; set ECS_ENABLE_SPOT_INSTANCE_DRAINING=true in the user data",
         )
+    stop = re.search(r"docker stop --time (\d+)", user_data)
+    if "spot/instance-action" not in user_data or not stop or int(stop[1]) < MIN_STOP_SECONDS:
+        yield (
+            "spot-notice",
+            "draining stops no job: after a Spot interruption notice, `docker stop` job containers in the user data, "
+            f"with --time {MIN_STOP_SECONDS} or more",
+        )
+    if "/dev/console" not in user_data:
+        yield "console", "an instance that fails while it starts gives no reason; write it to /dev/console"
 
 
 def check_definition(properties: dict[str, Any]) -> Iterator[Problem]:
