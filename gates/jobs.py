@@ -15,6 +15,7 @@ from .finding import Finding, LocatedProblem, Problem, drop_suppressed
 from .template import Stack, Template, as_list, check_by_type, check_stacks
 
 GATE = "jobs"
+BLOCKED_METRIC = "JobsBlockedHours"  # of record_run
 MAX_EXIT_RULES = 5  # the limit of Batch
 MIN_STOP_SECONDS = 30  # a stopped job deletes its uploads and writes its verdict: seqdrop.signals.GRACE_PERIOD
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
@@ -70,6 +71,16 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
     }
     yield from check_by_type(stack, checks)
     yield from check_sync_permissions(stack)
+    alarms = {
+        alarm.get("MetricName") for _, alarm in stack.of_type("AWS::CloudWatch::Alarm") if "AlarmActions" in alarm
+    }
+    if BLOCKED_METRIC not in alarms:
+        for name, _ in stack.of_type("AWS::Batch::ComputeEnvironment"):
+            yield (
+                "blocked-alarm",
+                name,
+                f"instances that fail while they start are replaced for ever; add an alarm on {BLOCKED_METRIC}",
+            )
 
 
 def check_definition_source(resource: dict[str, Any]) -> Iterator[Problem]:

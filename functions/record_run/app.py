@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import steps
 from seqdrop.plan.names import MANIFEST
-from seqdrop.runs import commands, executions, manifest, notify, outcome, receipts, table
+from seqdrop.runs import commands, executions, manifest, notify, outcome, queues, receipts, table
 from seqdrop.runs.manifest import Prices, RunRecord
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
@@ -38,7 +38,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
         return close_execution(with_input(EventBridgeEvent(event).detail))
     metrics.add_metric(name="MateWaitingHours", unit=MetricUnit.Count, value=longest_wait())
-    return {"repaired": repair_all()}
+    repaired = repair_all()
+    # last: an error of Batch must not stop the repair
+    metrics.add_metric(name="JobsBlockedHours", unit=MetricUnit.Count, value=queues.longest_wait(job_queues()))
+    return {"repaired": repaired}
 
 
 def longest_wait() -> float:
@@ -146,3 +149,8 @@ def measure(run: str, ending: RunEnding, row: Mapping[str, Any]) -> None:
 def prices() -> Prices:
     """Return the prices that the deployment assumes."""
     return Prices(float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
+
+
+def job_queues() -> list[str]:
+    """Return the ARNs of the queues of this deployment."""
+    return os.environ["JOB_QUEUES"].split()

@@ -12,9 +12,20 @@ from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
-from seqdrop.runs import table
+from seqdrop.runs import queues, table
 from seqdrop.storage.uri import S3Uri
-from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed_actions, event, fail_next_call
+from support.function_aws import (
+    HIGH_PRIORITY,
+    LAST_RESORT,
+    MACHINE,
+    NORMAL_PRIORITY,
+    RESULTS,
+    ROOT,
+    Deployed,
+    allowed_actions,
+    event,
+    fail_next_call,
+)
 from support.run_results import WARNING, write_receipts
 
 PLAN = event("execution_input")
@@ -292,6 +303,24 @@ def test_the_schedule_measures_how_long_the_oldest_mate_has_waited(
     record_run.call(SCHEDULE)
     (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "MateWaitingHours" in line]
     assert metrics["MateWaitingHours"] == [pytest.approx(5, abs=0.01)]
+
+
+def test_the_schedule_measures_how_long_jobs_wait_while_none_runs(
+    record_run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(queues, "longest_wait", lambda names: asked.append(names) or 2.5)
+    record_run.call(SCHEDULE)
+    (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "JobsBlockedHours" in line]
+    assert metrics["JobsBlockedHours"] == [2.5]
+    assert asked == [[NORMAL_PRIORITY, HIGH_PRIORITY, LAST_RESORT]]
+
+
+def test_an_error_of_batch_fails_the_schedule_after_the_repair(aws: Deployed, record_run: Any) -> None:
+    aws.end(RUN, "SUCCEEDED", output=json.dumps(PLAN))
+    with fail_next_call("batch.ListJobs", "no"), pytest.raises(ClientError):
+        record_run.call(SCHEDULE)
+    assert row(aws)["status"] != "RUNNING"
 
 
 def test_a_status_event_before_the_row_creates_it(aws: Deployed, record_run: Any) -> None:
