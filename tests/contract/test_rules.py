@@ -29,8 +29,9 @@ def test_the_deployments_of_the_gates_are_accepted(deployment: dict[str, str]) -
     [
         ({"Network": "existing", "SubnetIds": "subnet-1"}, "Network=existing needs VpcId"),
         ({"Network": "existing", "VpcId": "vpc-1"}, "Network=existing needs SubnetIds"),
-        ({"ScratchSize": "0"}, "ScratchSize=0 needs InstanceTypes with local disks"),
-        ({"ScratchSize": "0", "InstanceTypes": "optimal"}, "ScratchSize=0 needs InstanceTypes with local disks"),
+        ({"InstanceTypes": "default_x86_64"}, "InstanceTypes without local disks need ScratchSize"),
+        ({"InstanceTypes": "optimal"}, "InstanceTypes without local disks need ScratchSize"),
+        ({"MaxVcpus": "100"}, "MaxVcpus"),
         ({"SubnetIds": "subnet-1, subnet-2"}, "and subnets, with `,` between them and no spaces"),
         ({"InstanceTypes": "c6id, m6id"}, "with `,` between them and no spaces"),
         ({"VpcId": "subnet-1"}, "must match"),
@@ -39,3 +40,13 @@ def test_the_deployments_of_the_gates_are_accepted(deployment: dict[str, str]) -
 def test_parameters_that_cannot_work_are_refused(overrides: dict[str, str], message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         check(**overrides)
+
+
+def test_the_vcpus_of_the_stack_are_divided_without_rest_as_the_documentation_says() -> None:
+    source = Source.parse((ROOT / "template.yaml").read_text()).source
+    divided = source["Mappings"]["Vcpus"]
+    assert [int(total) for total in divided] == source["Parameters"]["MaxVcpus"]["AllowedValues"]
+    documented = (ROOT / "docs/operations.md").read_text()
+    for total, parts in divided.items():
+        assert sum(parts.values()) == int(total)
+        assert f"| {total} | {parts['Spot']} | {parts['OnDemand']} |\n" in documented

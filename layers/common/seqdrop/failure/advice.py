@@ -33,7 +33,7 @@ ADVICE = {
     "one (x-amz-meta-seqdrop-reference).",
     "NOT_READY": "Push the images (`make push`), deploy, then <retry>.",
     "OUT_OF_MEMORY": "Give this step more memory: raise <Step>Memory of the stack, then <retry>.",
-    "NO_SPACE": "Give jobs a larger scratch disk: raise ScratchSize of the stack, then <retry>.",
+    "NO_SPACE": "Give jobs a larger scratch disk: InstanceTypes with larger local disks, or ScratchSize; then <retry>.",
     "SPOT_RECLAIMED": "AWS reclaimed the Spot instance on every attempt: <retry>, or set SpotShare=never first.",
     "HOST_FAILED": "Instances could not start the job: <retry>; if it fails again, check the stack's instances.",
     "IMAGE_PULL": "Push the images of this stack (`make push`), then <retry>.",
