@@ -15,7 +15,8 @@ from seqdrop.log import log_failure, logger
 from seqdrop.plan import steps
 from seqdrop.plan.names import MANIFEST
 from seqdrop.runs import commands, executions, manifest, notify, outcome, queues, receipts, table
-from seqdrop.runs.manifest import Prices, RunRecord
+from seqdrop.runs.cost import HOURS_PER_MONTH, Prices, Rates
+from seqdrop.runs.manifest import RunRecord
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.storage import s3
@@ -148,7 +149,14 @@ def measure(run: str, ending: RunEnding, row: Mapping[str, Any]) -> None:
 
 def prices() -> Prices:
     """Return the prices that the deployment assumes."""
-    return Prices(float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
+    names = ("PRICE_PER_VCPU_HOUR", "PRICE_PER_GIB_HOUR")
+    scratch_month = float(os.environ["SCRATCH_SIZE"]) * float(os.environ["PRICE_PER_SCRATCH_GIB_MONTH"])
+    return Prices(
+        spot=Rates(*(float(os.environ[f"SPOT_{name}"]) for name in names)),
+        on_demand=Rates(*(float(os.environ[f"ON_DEMAND_{name}"]) for name in names)),
+        spot_queue=os.environ["NORMAL_QUEUE"] if os.environ["SPOT_SHARE"] == "first" else "",
+        usd_per_scratch_hour=scratch_month / HOURS_PER_MONTH,
+    )
 
 
 def job_queues() -> list[str]:

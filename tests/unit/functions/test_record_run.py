@@ -94,7 +94,7 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
         "reads_mapped": 398,
         "variants": 12,
         "warnings": ["align: 12 names come twice."],
-        "cost": "0.0945",
+        "cost": "0.0935",
     }
     ((subject, text),) = aws.messages()
     assert subject == f"seqdrop run {RUN}: done, 1 warning"
@@ -103,6 +103,23 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
         ["reads: 400", "reads mapped: 398", "variants (PASS): 12"],
     )
     assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
+
+
+@pytest.mark.parametrize(("share", "usd"), [("first", "0.0935"), ("never", "0.2310")])
+def test_a_stack_without_spot_instances_estimates_on_demand_prices(
+    aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch, share: str, usd: str
+) -> None:
+    monkeypatch.setenv("SPOT_SHARE", share)
+    write_receipts(aws, PLAN, steps.names())
+    record_run.call(event("record_run_succeeded"))
+    assert float(row(aws)["cost"]) == float(usd)
+
+
+def test_the_scratch_volume_is_in_the_estimate(aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH_SIZE", "7300")
+    write_receipts(aws, PLAN, steps.names())  # five hours
+    record_run.call(event("record_run_succeeded"))
+    assert float(row(aws)["cost"]) == pytest.approx(0.0935 + 5 * 0.95)
 
 
 def test_a_second_call_changes_nothing(aws: Deployed, record_run: Any) -> None:

@@ -127,7 +127,10 @@ def test_a_verdict_is_complete(batch: Batch) -> None:
     batch.run("work.run('sh', '-c', 'echo reading NA12878.bam >&2; echo boom >&2; exit 3')", attempt="3")
     assert batch.written() == ["failures/align.3.2.json"]
     verdict = batch.read("failures/align.3.2.json")
+    assert 0 < verdict.pop("seconds") < 60
     assert verdict == {
+        "vcpus": 2,
+        "memory": 400,
         "version": 1,
         "class": "TOOL_FAILED",
         "message": "sh ended with exit code 3: boom",
