@@ -8,7 +8,8 @@ import pytest
 from embedded_aws import parameters, rules
 from embedded_aws.template import Template, TemplateError
 
-from gates.template import DEPLOYMENTS
+from gates.storage import ARCHIVES
+from gates.template import DEPLOYMENTS, Stack
 from gates.template import Template as Source
 
 ROOT = Path(__file__).parents[2]
@@ -50,3 +51,19 @@ def test_the_vcpus_of_the_stack_are_divided_without_rest_as_the_documentation_sa
     for total, parts in divided.items():
         assert sum(parts.values()) == int(total)
         assert f"| {total} | {parts['Spot']} | {parts['OnDemand']} |\n" in documented
+
+
+def test_nothing_is_archived_unless_a_parameter_asks_for_it() -> None:
+    default, archiving, *_ = Source.parse((ROOT / "template.yaml").read_text()).stacks
+    assert archive_rules(default) == []
+    assert archive_rules(archiving) == [("archive-fastqs", 365), ("archive-alignments", 180)]
+
+
+def archive_rules(stack: Stack) -> list[tuple[str, int]]:
+    return [
+        (rule["Id"], transition["TransitionInDays"])
+        for _, bucket in stack.of_type("AWS::S3::Bucket")
+        for rule in bucket["LifecycleConfiguration"]["Rules"]
+        for transition in rule.get("Transitions", [])
+        if transition["StorageClass"] in ARCHIVES
+    ]

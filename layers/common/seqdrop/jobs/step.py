@@ -137,12 +137,8 @@ def _classify(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         return "STOPPED", "The job was stopped.", STOPPED_EXIT
     if isinstance(error, JobError):
         return error.failure_class, str(error), error.exit_code
-    if isinstance(error, s3.ReplacedError):
-        return "RESULTS_CHANGED", f"{error}: a result of this run was replaced before the run ended.", BAD_DATA_EXIT
-    if isinstance(error, s3.MissingError) and error.uri.parent == results:
-        return "RESULTS_CHANGED", f"{error}: a result of this run was deleted before the run ended.", BAD_DATA_EXIT
-    if isinstance(error, s3.MissingError):
-        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", BAD_DATA_EXIT
+    if isinstance(error, s3.ArchivedError | s3.MissingError | s3.ReplacedError):
+        return *_classify_object(error, results), BAD_DATA_EXIT
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "NO_SPACE", "The scratch disk is full.", INTERNAL_EXIT
     if isinstance(error, MemoryError):
@@ -153,6 +149,17 @@ def _classify(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         code = error.response["Error"]["Code"]
         return "DENIED", f"S3 refused {error.operation_name} to this job: {code}.", INTERNAL_EXIT
     return "INTERNAL", f"{type(error).__name__}: {error}", INTERNAL_EXIT
+
+
+def _classify_object(error: s3.ArchivedError | s3.MissingError | s3.ReplacedError, results: S3Uri) -> tuple[str, str]:
+    """Return the failure class and the message of an object that cannot be read."""
+    if isinstance(error, s3.ArchivedError):
+        return "BAD_INPUT.ARCHIVED", f"{error}."
+    if isinstance(error, s3.ReplacedError):
+        return "RESULTS_CHANGED", f"{error}: a result of this run was replaced before the run ended."
+    if error.uri.parent == results:
+        return "RESULTS_CHANGED", f"{error}: a result of this run was deleted before the run ended."
+    return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began."
 
 
 def _write_verdict(verdict: Verdict, name: str, args: argparse.Namespace, redactor: Redactor) -> None:
