@@ -122,12 +122,12 @@ def check_user_data(resource: dict[str, Any]) -> Iterator[Problem]:
             "draining",
             "an instance that is reclaimed takes new jobs; set ECS_ENABLE_SPOT_INSTANCE_DRAINING=true in the user data",
         )
-    stop = re.search(r"docker stop --time (\d+)", user_data)
+    stop = re.search(r"docker stop -t (\d+)", user_data)
     if "spot/instance-action" not in user_data or not stop or int(stop[1]) < MIN_STOP_SECONDS:
         yield (
             "spot-notice",
             "draining stops no job: after a Spot interruption notice, `docker stop` job containers in the user data, "
-            f"with --time {MIN_STOP_SECONDS} or more",
+            f"with -t {MIN_STOP_SECONDS} or more",
         )
     if "/dev/console" not in user_data:
         yield "console", "an instance that fails while it starts gives no reason; write it to /dev/console"

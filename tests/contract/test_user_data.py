@@ -215,7 +215,7 @@ def spot_watch() -> str:
 
 TOKEN = "AQAEAP="  # of the fake metadata service
 NOTICE = '{"action": "terminate", "time": "2026-03-02T09:32:00Z"}'
-STOP = "docker stop --time 60 4f2c 9a1b"
+STOP = "docker stop -t 60 4f2c 9a1b"
 
 
 @pytest.fixture
