@@ -15,7 +15,11 @@ from .finding import Finding, LocatedProblem, Problem, drop_suppressed
 from .template import Stack, Template, as_list, check_by_type, check_stacks
 
 GATE = "jobs"
+BLOCKED_METRIC = "JobsBlockedHours"  # of record_run
 MAX_EXIT_RULES = 5  # the limit of Batch
+MAX_CAPACITY_SECONDS = 7200  # a job that gets no instance blocks the jobs behind it
+MAX_INSTANCE = 16  # of <family>.<n>xlarge: the jobs of an instance share its disk
+MIN_STOP_SECONDS = 30  # a stopped job deletes its uploads and writes its verdict: seqdrop.signals.GRACE_PERIOD
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
 # The reasons on which a queue can act, all that the documentation of Batch gives ("Automatic remediation with
 # jobStateTimeLimitActions"). For a reason that the queue does not list, a job waits for ever in RUNNABLE.
@@ -69,6 +73,31 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
     }
     yield from check_by_type(stack, checks)
     yield from check_sync_permissions(stack)
+    yield from check_total_vcpus(stack)
+    alarms = {
+        alarm.get("MetricName") for _, alarm in stack.of_type("AWS::CloudWatch::Alarm") if "AlarmActions" in alarm
+    }
+    if BLOCKED_METRIC not in alarms:
+        for name, _ in stack.of_type("AWS::Batch::ComputeEnvironment"):
+            yield (
+                "blocked-alarm",
+                name,
+                f"instances that fail while they start are replaced for ever; add an alarm on {BLOCKED_METRIC}",
+            )
+
+
+def check_total_vcpus(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that the compute environments of the queues together stay within MaxVcpus."""
+    queues = [queue for _, queue in stack.of_type("AWS::Batch::JobQueue")]
+    used = {entry["ComputeEnvironment"] for queue in queues for entry in queue.get("ComputeEnvironmentOrder", [])}
+    limits = {
+        name: int(environment["ComputeResources"].get("MaxvCpus", 0))
+        for name, environment in stack.of_type("AWS::Batch::ComputeEnvironment")
+        if stack.ref(name) in used
+    }
+    if sum(limits.values()) > int(stack.ref("MaxVcpus")):
+        for name in limits:
+            yield "total-vcpus", name, "the environments together exceed MaxVcpus; divide it with the mapping Vcpus"
 
 
 def check_definition_source(resource: dict[str, Any]) -> Iterator[Problem]:
@@ -86,12 +115,22 @@ def check_definition_source(resource: dict[str, Any]) -> Iterator[Problem]:
 
 
 def check_user_data(resource: dict[str, Any]) -> Iterator[Problem]:
-    """Check that the user data enables Spot instance draining."""
-    if "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" not in json.dumps(resource["Properties"]):
+    """Check that the user data stops jobs before a Spot interruption, and reports its failures."""
+    user_data = json.dumps(resource["Properties"])
+    if "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true" not in user_data:
         yield (
             "draining",
-            "a Spot interruption sends jobs no SIGTERM; set ECS_ENABLE_SPOT_INSTANCE_DRAINING=true in the user data",
+            "an instance that is reclaimed takes new jobs; set ECS_ENABLE_SPOT_INSTANCE_DRAINING=true in the user data",
         )
+    stop = re.search(r"docker stop -t (\d+)", user_data)
+    if "spot/instance-action" not in user_data or not stop or int(stop[1]) < MIN_STOP_SECONDS:
+        yield (
+            "spot-notice",
+            "draining stops no job: after a Spot interruption notice, `docker stop` job containers in the user data, "
+            f"with -t {MIN_STOP_SECONDS} or more",
+        )
+    if "/dev/console" not in user_data:
+        yield "console", "an instance that fails while it starts gives no reason; write it to /dev/console"
 
 
 def check_definition(properties: dict[str, Any]) -> Iterator[Problem]:
@@ -168,6 +207,11 @@ def check_queue(properties: dict[str, Any]) -> Iterator[Problem]:
     for reason in sorted({str(reason) for reason in reasons} - set(BLOCKED_REASONS)):
         yield "limit-reason", f"no document says that a queue can act on {reason}; use {', '.join(BLOCKED_REASONS)}"
     for action in actions:
+        if action.get("Reason") == BLOCKED_REASONS[0] and int(action.get("MaxTimeSeconds", 0)) > MAX_CAPACITY_SECONDS:
+            yield (
+                "head-of-line",
+                f"a job without an instance blocks the queue; set MaxTimeSeconds to at most {MAX_CAPACITY_SECONDS}",
+            )
         if (action.get("State"), action.get("Action")) not in (("RUNNABLE", "CANCEL"), ("RUNNABLE", "TERMINATE")):
             yield (
                 "runnable-time-limit",
@@ -198,6 +242,15 @@ def check_compute_environment(properties: dict[str, Any]) -> Iterator[Problem]:
         yield "idle-cost", "instances are billed while no job runs; set MinvCpus to 0"
     if not compute.get("MaxvCpus"):
         yield "max-vcpus", "nothing limits the cost; set MaxvCpus"
+    if compute.get("UpdateToLatestImageVersion") is not True or "refresh" not in compute.get("Tags", {}):
+        yield (
+            "image-refresh",
+            "instances keep the image of their first deployment; set UpdateToLatestImageVersion and the tag `refresh`",
+        )
+    for kind in compute.get("InstanceTypes", []):
+        size = re.search(r"\.(\d*)xlarge$", kind)
+        if not size or int(size[1] or 1) > MAX_INSTANCE:
+            yield "instance-size", f"too many jobs share the disk of {kind}; use sizes up to {MAX_INSTANCE}xlarge"
     if not str(compute.get("LaunchTemplate", {}).get("Version", "")).endswith("LatestVersionNumber"):
         yield (
             "launch-template",

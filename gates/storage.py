@@ -12,6 +12,7 @@ from .template import Stack, Template, as_list, check_by_type, check_stacks
 GATE = "storage"
 PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 MAX_UPLOAD_DAYS = 7  # parts of an incomplete upload are billed and no listing shows them
+ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}  # nothing can be read there before it is restored
 STATEFUL_TYPES = {
     "AWS::S3::Bucket",
     "AWS::DynamoDB::Table",
@@ -76,6 +77,7 @@ def check_buckets(stack: Stack) -> Iterator[LocatedProblem]:
             *check_access(bucket),
             *check_encryption(bucket, log_bucket=is_log_bucket),
             *check_lifecycle(bucket),
+            *([] if is_log_bucket else check_data_lifecycle(bucket)),
         ]
         for rule, message in problems:
             yield rule, name, message
@@ -146,6 +148,18 @@ def check_lifecycle(bucket: dict[str, Any]) -> Iterator[Problem]:
             "old-versions",
             "noncurrent versions are billed for ever; add a lifecycle rule with NoncurrentVersionExpiration",
         )
+
+
+def check_data_lifecycle(bucket: dict[str, Any]) -> Iterator[Problem]:
+    """Check that no lifecycle rule deletes data, or archives results that people read."""
+    is_input = "NotificationConfiguration" in bucket
+    for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", []):
+        tags = {tag["Value"] for tag in rule.get("TagFilters", []) if tag["Key"] == "seqdrop"}
+        if ("ExpirationInDays" in rule or "ExpirationDate" in rule) and tags != {"intermediate"}:
+            yield "expires-data", f"the rule {rule.get('Id')} deletes data; filter by the tag seqdrop=intermediate"
+        classes = {transition["StorageClass"] for transition in rule.get("Transitions", [])}
+        if classes & ARCHIVES and tags != {"alignment"} and not is_input:
+            yield "archived-results", f"the rule {rule.get('Id')} archives reports; filter by the tag seqdrop=alignment"
 
 
 def has_tls_policy(stack: Stack, bucket: str) -> bool:

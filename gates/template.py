@@ -28,8 +28,11 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "NotificationEmail": "lab@example.org",
         "FlowLogs": "ALL",
         "SpotShare": "never",
-        "ScratchSize": "0",
-        "InstanceTypes": "c6id,m6id",
+        "Zones": "2",
+        "IntelligentTiering": "disabled",
+        "FastqArchiveDays": "365",
+        "AlignmentArchiveDays": "180",
+        "InstanceTypes": "c6id.8xlarge,m6id.8xlarge",
         "ReservedConcurrency": "1",
         "ImageRegistry": "registry.example.org",
         "BwaImageTag": "0123456789ab",
@@ -41,6 +44,8 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "AlarmEmail": "operator@example.org",
         "VpcId": "vpc-1",
         "SubnetIds": "subnet-1,subnet-2",
+        "InstanceTypes": "c6i.8xlarge,m6i.8xlarge",
+        "ScratchSize": "1000",
         "Aligner": "bwa_mem3",
     },
 )
@@ -145,7 +150,7 @@ class Stack:
 
     def mapping(self, name: str, first: str, second: str) -> Any:
         """Return the value of `Fn::FindInMap`."""
-        return self._body["Mappings"][name][first][second]
+        return self._body["Mappings"][name][str(first)][str(second)]
 
     def _parameter(self, name: str) -> Any:
         declared = self._body["Parameters"][name]

@@ -18,7 +18,7 @@ from botocore.exceptions import (
     NoRegionError,
     ProfileNotFound,
 )
-from seqdrop.storage.s3 import IntegrityError, MissingError
+from seqdrop.storage.s3 import ArchivedError, IntegrityError, MissingError
 from typer.core import TyperGroup
 
 from seqdrop_cli.screen import Screen, visible
@@ -40,7 +40,7 @@ class ResultsNotFetchedError(CliError):
 
 
 # Errors that a user can correct.
-KNOWN_ERRORS = (CliError, BotoCoreError, ClientError, IntegrityError, MissingError, OSError)
+KNOWN_ERRORS = (ArchivedError, CliError, BotoCoreError, ClientError, IntegrityError, MissingError, OSError)
 
 
 class CommandGroup(TyperGroup):

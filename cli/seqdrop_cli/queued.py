@@ -9,7 +9,7 @@ QUOTAS = "the vCPU quotas of the account (docs/deploy.md, step 0)"
 # Starts of reasons: https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html
 CAUSES = {
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": "AWS has no such instance free, or the job exceeds "
-    f"{QUOTAS}. Batch keeps trying for a day; more InstanceTypes help.",
+    f"{QUOTAS}. Batch keeps trying for two hours in each queue; more InstanceTypes help.",
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": "the job needs more vCPUs than MaxVcpus allows.",
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": "no instance of InstanceTypes has the vCPUs and memory of the job.",
     "MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED": "an instance of InstanceTypes cannot be started with "

@@ -92,7 +92,7 @@ class Stack:
 
     def mapping(self, name: str, first: str, second: str) -> Any:
         """Return a value of a mapping."""
-        return self._template.body["Mappings"][name][first][second]
+        return self._template.body["Mappings"][name][str(first)][str(second)]  # a key may be a number
 
     @property
     def stack_id(self) -> str:

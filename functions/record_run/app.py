@@ -14,8 +14,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import steps
 from seqdrop.plan.names import MANIFEST
-from seqdrop.runs import commands, executions, manifest, notify, outcome, receipts, table
-from seqdrop.runs.manifest import Prices, RunRecord
+from seqdrop.runs import commands, executions, manifest, notify, outcome, queues, receipts, table
+from seqdrop.runs.cost import HOURS_PER_MONTH, Prices, Rates
+from seqdrop.runs.manifest import RunRecord
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.storage import s3
@@ -38,7 +39,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
         return close_execution(with_input(EventBridgeEvent(event).detail))
     metrics.add_metric(name="MateWaitingHours", unit=MetricUnit.Count, value=longest_wait())
-    return {"repaired": repair_all()}
+    repaired = repair_all()
+    # last: an error of Batch must not stop the repair
+    metrics.add_metric(name="JobsBlockedHours", unit=MetricUnit.Count, value=queues.longest_wait(job_queues()))
+    return {"repaired": repaired}
 
 
 def longest_wait() -> float:
@@ -145,4 +149,16 @@ def measure(run: str, ending: RunEnding, row: Mapping[str, Any]) -> None:
 
 def prices() -> Prices:
     """Return the prices that the deployment assumes."""
-    return Prices(float(os.environ["PRICE_PER_VCPU_HOUR"]), float(os.environ["PRICE_PER_GIB_HOUR"]))
+    names = ("PRICE_PER_VCPU_HOUR", "PRICE_PER_GIB_HOUR")
+    scratch_month = float(os.environ["SCRATCH_SIZE"]) * float(os.environ["PRICE_PER_SCRATCH_GIB_MONTH"])
+    return Prices(
+        spot=Rates(*(float(os.environ[f"SPOT_{name}"]) for name in names)),
+        on_demand=Rates(*(float(os.environ[f"ON_DEMAND_{name}"]) for name in names)),
+        spot_queue=os.environ["NORMAL_QUEUE"] if os.environ["SPOT_SHARE"] == "first" else "",
+        usd_per_scratch_hour=scratch_month / HOURS_PER_MONTH,
+    )
+
+
+def job_queues() -> list[str]:
+    """Return the ARNs of the queues of this deployment."""
+    return os.environ["JOB_QUEUES"].split()

@@ -7,6 +7,7 @@ import re
 import pytest
 from seqdrop.failure.advice import ADVICE
 from support import catalogue
+from support.pipeline_parts import template
 
 ROOT = catalogue.ROOT
 # `work.warn("CODE", ...)`, `warnings.append(("CODE", ...))` and `{"warning": "CODE", ...}`
@@ -41,3 +42,21 @@ def test_every_test_of_a_fault_is_in_the_table_or_marked_as_another_test(module:
 
 def marks(test: object) -> set[str]:
     return {mark.name for mark in getattr(test, "pytestmark", [])}
+
+
+def test_the_table_of_sizes_has_the_defaults_of_the_template() -> None:
+    table = (ROOT / "docs/sizing.md").read_text()
+    parameters = template()["Parameters"]
+    sizes = [name for name in parameters if re.fullmatch(r"(Align|Call|Annotate|Collect|Compose|Prepare)[VM]\w+", name)]
+    assert len(sizes) == 12
+    for name in sizes:
+        unit = " MiB" if name.endswith("Memory") else ""
+        assert f"`{name}` {parameters[name]['Default']}{unit}" in table, name
+    for line in re.findall(r"^\| (?:align|call|annotate|collect|compose|prepare) \|.*", table, re.MULTILINE):
+        memory, time = line.split(" | ")[3:5]
+        assert all(re.match(r"\*(measured|estimate|guess)\*", cell) for cell in (memory, time)), line
+
+
+def test_readers_of_the_deployment_guide_find_the_table_of_sizes() -> None:
+    assert "(sizing.md)" in (ROOT / "docs/deploy.md").read_text()
+    assert "docs/sizing.md" in (ROOT / "template.yaml").read_text()

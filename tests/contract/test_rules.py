@@ -8,7 +8,8 @@ import pytest
 from embedded_aws import parameters, rules
 from embedded_aws.template import Template, TemplateError
 
-from gates.template import DEPLOYMENTS
+from gates.storage import ARCHIVES
+from gates.template import DEPLOYMENTS, Stack
 from gates.template import Template as Source
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +30,9 @@ def test_the_deployments_of_the_gates_are_accepted(deployment: dict[str, str]) -
     [
         ({"Network": "existing", "SubnetIds": "subnet-1"}, "Network=existing needs VpcId"),
         ({"Network": "existing", "VpcId": "vpc-1"}, "Network=existing needs SubnetIds"),
-        ({"ScratchSize": "0"}, "ScratchSize=0 needs InstanceTypes with local disks"),
-        ({"ScratchSize": "0", "InstanceTypes": "optimal"}, "ScratchSize=0 needs InstanceTypes with local disks"),
+        ({"InstanceTypes": "default_x86_64"}, "InstanceTypes without local disks need ScratchSize"),
+        ({"InstanceTypes": "optimal"}, "InstanceTypes without local disks need ScratchSize"),
+        ({"MaxVcpus": "100"}, "MaxVcpus"),
         ({"SubnetIds": "subnet-1, subnet-2"}, "and subnets, with `,` between them and no spaces"),
         ({"InstanceTypes": "c6id, m6id"}, "with `,` between them and no spaces"),
         ({"VpcId": "subnet-1"}, "must match"),
@@ -39,3 +41,29 @@ def test_the_deployments_of_the_gates_are_accepted(deployment: dict[str, str]) -
 def test_parameters_that_cannot_work_are_refused(overrides: dict[str, str], message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         check(**overrides)
+
+
+def test_the_vcpus_of_the_stack_are_divided_without_rest_as_the_documentation_says() -> None:
+    source = Source.parse((ROOT / "template.yaml").read_text()).source
+    divided = source["Mappings"]["Vcpus"]
+    assert [int(total) for total in divided] == source["Parameters"]["MaxVcpus"]["AllowedValues"]
+    documented = (ROOT / "docs/operations.md").read_text()
+    for total, parts in divided.items():
+        assert sum(parts.values()) == int(total)
+        assert f"| {total} | {parts['Spot']} | {parts['OnDemand']} |\n" in documented
+
+
+def test_nothing_is_archived_unless_a_parameter_asks_for_it() -> None:
+    default, archiving, *_ = Source.parse((ROOT / "template.yaml").read_text()).stacks
+    assert archive_rules(default) == []
+    assert archive_rules(archiving) == [("archive-fastqs", 365), ("archive-alignments", 180)]
+
+
+def archive_rules(stack: Stack) -> list[tuple[str, int]]:
+    return [
+        (rule["Id"], transition["TransitionInDays"])
+        for _, bucket in stack.of_type("AWS::S3::Bucket")
+        for rule in bucket["LifecycleConfiguration"]["Rules"]
+        for transition in rule.get("Transitions", [])
+        if transition["StorageClass"] in ARCHIVES
+    ]

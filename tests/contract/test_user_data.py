@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from seqdrop import signals
 from support.pipeline_parts import template
 
 
@@ -19,19 +20,31 @@ def script() -> str:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """Create fake programs that write down how the script calls them."""
+    """Create fake programs that write down how the script calls them, and two disks that can be joined."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "ecs.config").touch()
-    for name in ("mkfs.xfs", "mkdir", "mount", "chown", "mdadm", "iptables", "shutdown"):
-        write_program(tmp_path, name, 'echo "$(basename "$0") $*" >> "$CALLS"')
+    for name in ("mkfs.xfs", "mkdir", "mount", "chown", "vgcreate", "lvcreate", "iptables", "systemctl", "shutdown"):
+        write_program(tmp_path, name, RECORD)
     write_program(tmp_path, "findmnt", "echo /dev/nvme0n1p1")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "awk", "grep", "cat", "basename", "tee", "timeout", "wc"):
+        (tools / name).symlink_to(f"/usr/bin/{name}")
     return tmp_path
+
+
+RECORD = 'echo "$(basename "$0") $*" >> "$CALLS"'
 
 
 def write_program(machine: Path, name: str, body: str) -> None:
     program = machine / "bin" / name
     program.write_text(f"#!/bin/bash\n{body}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def fail_program(machine: Path, name: str, arguments: str = "") -> None:
+    """Let a fake program fail, always or if its arguments contain a text."""
+    write_program(machine, name, f'{RECORD}; [[ "$*" == *"{arguments}"* ]] && exit 1; exit 0')
 
 
 def attach_disks(machine: Path, *lines: str) -> None:
@@ -41,44 +54,55 @@ def attach_disks(machine: Path, *lines: str) -> None:
     )
 
 
-def run(machine: Path, *, mdadm: bool = True) -> list[str]:
-    if not mdadm:
-        (machine / "bin/mdadm").unlink()
-    text = script().replace("/etc/ecs/ecs.config", str(machine / "ecs.config"))
-    tools = machine / "tools"
-    tools.mkdir()
-    for name in ("bash", "awk", "grep", "head", "cat", "basename"):
-        (tools / name).symlink_to(f"/usr/bin/{name}")
-    environment = {"PATH": f"{machine}/bin:{tools}", "CALLS": str(machine / "calls")}
-    result = subprocess.run(["/bin/bash", "-c", text], env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    first, *rest = (machine / "calls").read_text().splitlines()
-    assert first == FIREWALL
-    return rest
+def run(machine: Path, *, exit_code: int = 0) -> list[str]:
+    """Run the start script; return the calls of the fake programs, without those that every instance makes."""
+    result = run_script(machine, script())
+    assert result.returncode == exit_code, result.stderr
+    calls = (machine / "calls").read_text().splitlines()
+    return [call for call in calls if call not in (FIREWALL, MAKE_FOLDER, OWN_FOLDER, SERVICE)]
+
+
+def run_script(machine: Path, text: str) -> subprocess.CompletedProcess[str]:
+    for path in ("/etc/ecs/", "/dev/console", "/usr/local/bin/", "/etc/systemd/system/"):
+        text = text.replace(path, f"{machine}/{'console' if path == '/dev/console' else ''}")
+    environment = {"PATH": f"{machine}/bin:{machine}/tools", "CALLS": str(machine / "calls")}
+    return subprocess.run(["/bin/bash", "-c", text], env=environment, capture_output=True, text=True, check=False)
+
+
+def console(machine: Path) -> list[str]:
+    path = machine / "console"
+    return path.read_text().splitlines() if path.exists() else []
 
 
 # Jobs run as user 1000: they cannot reach the credentials of the instance.
 FIREWALL = "iptables --insert OUTPUT --match owner --uid-owner 1000 --destination 169.254.169.254 --jump REJECT"
+SERVICE = "systemctl enable --now --no-block seqdrop-spot-watch.service"
+MAKE_FOLDER, OWN_FOLDER = "mkdir -p /scratch", "chown 1000:1000 /scratch"
 ROOT = "/dev/nvme0n1 Amazon Elastic Block Store"
 VOLUME = "/dev/nvme1n1 Amazon Elastic Block Store"
 INSTANCE_DISKS = [f"/dev/nvme{number}n1 Amazon EC2 NVMe Instance Storage" for number in (2, 3)]
-MOUNTED = ["mkdir -p /scratch", "mount -o noatime {disk} /scratch", "chown 1000:1000 /scratch"]
+JOIN = [
+    "vgcreate --yes scratch /dev/nvme2n1 /dev/nvme3n1",
+    "lvcreate --yes --wipesignatures y --name disk --stripes 2 --extents 100%FREE scratch",
+]
 
 
 def mount_calls(disk: str) -> list[str]:
-    return [f"mkfs.xfs -f {disk}", *(line.format(disk=disk) for line in MOUNTED)]
+    return [f"mkfs.xfs -f {disk}", f"mount -o noatime {disk} /scratch"]
 
 
 def test_the_script_passes_shellcheck(tmp_path: Path) -> None:
-    path = tmp_path / "user-data.sh"
-    path.write_text(script())
-    result = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False, env={**os.environ})
-    assert result.returncode == 0, result.stdout
+    for name, text in (("user-data", script()), ("spot-watch", spot_watch())):
+        path = tmp_path / f"{name}.sh"
+        path.write_text(text)
+        result = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False, env={**os.environ})
+        assert result.returncode == 0, result.stdout
 
 
 def test_an_instance_without_disks_of_its_own_uses_the_volume_and_never_the_root(machine: Path) -> None:
     attach_disks(machine, ROOT, VOLUME)
     assert run(machine) == mount_calls("/dev/nvme1n1")
+    assert console(machine) == []
 
 
 def test_an_instance_with_one_disk_uses_it_rather_than_the_volume(machine: Path) -> None:
@@ -86,18 +110,175 @@ def test_an_instance_with_one_disk_uses_it_rather_than_the_volume(machine: Path)
     assert run(machine) == mount_calls("/dev/nvme2n1")
 
 
+def test_jobs_own_the_scratch_directory(machine: Path) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    run(machine)
+    assert (machine / "calls").read_text().splitlines()[-1] == OWN_FOLDER
+
+
 def test_several_disks_are_combined_into_one(machine: Path) -> None:
     attach_disks(machine, ROOT, *INSTANCE_DISKS)
-    raid = "mdadm --create /dev/md0 --run --level=0 --raid-devices=2 /dev/nvme2n1 /dev/nvme3n1"
-    assert run(machine) == [raid, *mount_calls("/dev/md0")]
+    assert run(machine) == [*JOIN, *mount_calls("/dev/scratch/disk")]
+    assert console(machine) == []
 
 
-def test_without_mdadm_the_first_of_several_disks_is_used(machine: Path) -> None:
+def test_lvm_is_installed_where_the_image_lacks_it(machine: Path) -> None:
     attach_disks(machine, ROOT, *INSTANCE_DISKS)
-    assert run(machine, mdadm=False) == mount_calls("/dev/nvme2n1")
+    (machine / "bin/lvcreate").rename(machine / "lvcreate")
+    write_program(machine, "dnf", f'{RECORD}; /bin/mv "{machine}/lvcreate" "{machine}/bin/"')
+    install = "dnf install --assumeyes --quiet lvm2"
+    assert run(machine) == [install, *JOIN, *mount_calls("/dev/scratch/disk")]
+
+
+@pytest.mark.parametrize(("program", "arguments"), [("dnf", "lvm2"), ("vgcreate", ""), ("lvcreate", "")])
+def test_disks_that_cannot_be_joined_are_reported_and_one_is_used(machine: Path, program: str, arguments: str) -> None:
+    attach_disks(machine, ROOT, *INSTANCE_DISKS)
+    if program == "dnf":  # no route to the packages
+        (machine / "bin/lvcreate").unlink()
+    fail_program(machine, program, arguments)
+    assert run(machine)[-2:] == mount_calls("/dev/nvme2n1")
+    assert console(machine) == ["seqdrop: the local disks cannot be joined; using one of 2"]
+
+
+@pytest.mark.parametrize("program", ["mkfs.xfs", "mount"])
+def test_a_broken_disk_is_reported_and_the_next_one_is_used(machine: Path, program: str) -> None:
+    attach_disks(machine, ROOT, VOLUME, INSTANCE_DISKS[0])
+    fail_program(machine, program, "/dev/nvme2n1")
+    assert run(machine)[-2:] == mount_calls("/dev/nvme1n1")
+    assert console(machine) == ["seqdrop: /dev/nvme2n1 cannot be used as scratch disk"]
+
+
+def test_without_a_scratch_disk_the_root_volume_is_used_and_reported(machine: Path) -> None:
+    attach_disks(machine, ROOT)
+    assert run(machine) == []
+    assert (machine / "calls").read_text().splitlines()[-2:] == [MAKE_FOLDER, OWN_FOLDER]
+    assert console(machine) == ["seqdrop: no scratch disk: jobs use the root volume, which is small"]
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_without_iptables_nft_blocks_the_credentials_of_the_instance(machine: Path, missing: bool) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    (machine / "bin/iptables").unlink() if missing else fail_program(machine, "iptables")
+    write_program(machine, "nft", RECORD)
+    (rule, *mounts) = run(machine)
+    assert rule.startswith("nft add table ip seqdrop; ")
+    assert rule.endswith("rule ip seqdrop output meta skuid 1000 ip daddr 169.254.169.254 reject")
+    assert mounts == mount_calls("/dev/nvme1n1")
+    assert console(machine) == ["seqdrop: iptables failed; trying nft"]
+
+
+def test_an_instance_that_cannot_block_its_credentials_takes_no_job_and_says_why(machine: Path) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    fail_program(machine, "iptables")
+    assert run(machine, exit_code=1) == ["shutdown -h now"]
+    reason = "neither iptables nor nft can block the credentials of the instance role"
+    assert console(machine)[-1] == f"seqdrop: this instance cannot run jobs and shuts down: {reason}"
+
+
+def test_every_other_error_is_written_to_the_console_before_the_instance_ends(machine: Path) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    fail_program(machine, "chown")
+    assert run(machine, exit_code=1)[-1] == "shutdown -h now"
+    (line,) = console(machine)
+    assert line.startswith('seqdrop: this instance cannot run jobs and shuts down: "chown 1000:1000 /scratch" failed')
 
 
 def test_a_spot_instance_is_drained_before_it_is_reclaimed(machine: Path) -> None:
     attach_disks(machine, ROOT, VOLUME)
     run(machine)
     assert (machine / "ecs.config").read_text() == "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true\n"
+    assert SERVICE in (machine / "calls").read_text().splitlines()
+
+
+def test_the_spot_service_starts_the_installed_script(machine: Path) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    run(machine)
+    unit = (machine / "seqdrop-spot-watch.service").read_text()
+    assert f"\nExecStart=/bin/bash {machine}/seqdrop-spot-watch\n" in unit
+    assert "\nRestart=always\n" in unit
+    assert (machine / "seqdrop-spot-watch").read_text() == spot_watch().replace("/dev/console", f"{machine}/console")
+
+
+def test_jobs_run_even_if_the_spot_service_cannot_start(machine: Path) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    fail_program(machine, "systemctl")
+    assert run(machine) == mount_calls("/dev/nvme1n1")
+    assert console(machine) == ["seqdrop: jobs will not be stopped before a Spot interruption"]
+
+
+# --- the service that stops jobs -----------------------------------------------------------------------------------
+
+
+def spot_watch() -> str:
+    return script().split("seqdrop-spot-watch <<'END'\n")[1].split("END\n")[0]
+
+
+TOKEN = "AQAEAP="  # of the fake metadata service
+NOTICE = '{"action": "terminate", "time": "2026-03-02T09:32:00Z"}'
+STOP = "docker stop -t 60 4f2c 9a1b"
+
+
+@pytest.fixture
+def spot_host(machine: Path) -> Path:
+    """Create a metadata service that requires a token and has a notice at the third request, and two jobs."""
+    write_program(
+        machine,
+        "curl",
+        f"""{RECORD}
+        case "$*" in
+            *"--request PUT"*"X-aws-ec2-metadata-token-ttl-seconds: 60"*/latest/api/token) echo {TOKEN} ;;
+            *"X-aws-ec2-metadata-token: {TOKEN}"*/latest/meta-data/spot/instance-action)
+                echo >> "{machine}/asked"
+                [[ $(wc -l < "{machine}/asked") -ge 3 ]] || exit 22
+                echo '{NOTICE}' ;;
+            *) exit 22 ;;
+        esac""",
+    )
+    write_program(machine, "docker", f'{RECORD}; [[ $1 == ps ]] && printf "4f2c\\n9a1b\\n"; exit 0')
+    set_pauses(machine, 4)
+    return machine
+
+
+def set_pauses(machine: Path, pauses: int) -> None:
+    """Let `sleep` return at once, and fail after this many calls: the script ends."""
+    write_program(machine, "sleep", f'{RECORD}; [[ $(grep -c ^sleep "$CALLS") -le {pauses} ]]')
+
+
+def docker_calls(machine: Path) -> list[str]:
+    return [call for call in (machine / "calls").read_text().splitlines() if call.startswith("docker")]
+
+
+def test_no_job_is_stopped_before_the_notice(spot_host: Path) -> None:
+    set_pauses(spot_host, 1)
+    run_script(spot_host, spot_watch())
+    assert docker_calls(spot_host) == []
+    assert console(spot_host) == []
+
+
+def test_after_the_notice_the_jobs_alone_are_stopped_with_time_to_clean_up(spot_host: Path) -> None:
+    run_script(spot_host, spot_watch())
+    # the label is that of tasks: the ECS agent is a container without it
+    assert docker_calls(spot_host)[:2] == ["docker ps --quiet --filter label=com.amazonaws.ecs.task-arn", STOP]
+    assert console(spot_host) == ["seqdrop: EC2 reclaims this Spot instance; stopping its jobs"]
+
+
+def test_a_container_that_starts_after_the_notice_is_stopped_too(spot_host: Path) -> None:
+    run_script(spot_host, spot_watch())
+    assert docker_calls(spot_host).count(STOP) == 3
+
+
+def test_a_job_ends_before_docker_kills_it() -> None:
+    assert int(STOP.split()[3]) > signals.GRACE_PERIOD
+
+
+def test_a_host_without_jobs_stops_nothing(spot_host: Path) -> None:
+    write_program(spot_host, "docker", RECORD)
+    run_script(spot_host, spot_watch())
+    assert docker_calls(spot_host)
+    assert all(call.startswith("docker ps") for call in docker_calls(spot_host))
+
+
+def test_a_metadata_service_that_does_not_answer_stops_no_job(spot_host: Path) -> None:
+    fail_program(spot_host, "curl")
+    run_script(spot_host, spot_watch())
+    assert docker_calls(spot_host) == []

@@ -332,7 +332,7 @@ def timestamp(hit: dict[str, Any]) -> float:
     happens="The scratch disk of a host is full.",
     see="`FAILED`, `NO_SPACE`.",
     does="Retries the job once on an instance of its own, so that it shares the disk with no other job.",
-    do="Raise `ScratchSize` of the stack, then `seqdrop resume RUN`.",
+    do="Set `InstanceTypes` with larger local disks, or a larger `ScratchSize`, then `seqdrop resume RUN`.",
 )
 def test_a_job_on_a_full_scratch_disk_is_retried_once_on_an_instance_of_its_own(
     tmp_path_factory: pytest.TempPathFactory, sample: Sample

@@ -31,7 +31,7 @@ from moto.s3.responses import S3Response
 from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
 from seqdrop.log import logger
-from seqdrop.runs import executions, notify, table
+from seqdrop.runs import executions, notify, queues, table
 from seqdrop.storage import s3
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +162,7 @@ class Deployed:
         role = f"arn:aws:iam::{ACCOUNT}:role/seqdrop-StateMachineRole"
         definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})
         self.states.create_state_machine(name="seqdrop-pipeline", definition=definition, roleArn=role)
+        create_queues()
         topic = client("sns").create_topic(Name="seqdrop-RunTopic")["TopicArn"]
         self.inbox = self.sqs.create_queue(QueueName="inbox")["QueueUrl"]
         queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"
@@ -259,8 +260,23 @@ class Deployed:
         self.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(value).encode())
 
 
+def create_queues() -> None:
+    """Create the job queues, on a compute environment without instances."""
+    role = client("iam").create_role(RoleName="seqdrop-batch", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    environment = client("batch").create_compute_environment(
+        computeEnvironmentName="seqdrop", type="UNMANAGED", state="ENABLED", serviceRole=role
+    )["computeEnvironmentArn"]
+    for queue in (NORMAL_PRIORITY, HIGH_PRIORITY, LAST_RESORT):
+        client("batch").create_job_queue(
+            jobQueueName=queue.rpartition("/")[2],
+            state="ENABLED",
+            priority=1,
+            computeEnvironmentOrder=[{"order": 1, "computeEnvironment": environment}],
+        )
+
+
 def forget_clients() -> None:
-    for cached in (s3.store, table.run_table, notify.client, executions.client):
+    for cached in (s3.store, table.run_table, notify.client, executions.client, queues.client):
         cached.cache_clear()
 
 

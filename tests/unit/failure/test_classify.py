@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def test_json_that_is_nested_too_deep_is_kept_as_text() -> None:
     assert BatchCause.parse({"Error": "E", "Cause": "[" * 30_000}) == BatchCause(error="E", text="[" * 297 + "...")
 
 
-VERDICT = Verdict("TOOL_FAILED", "samtools ended with exit code 1", "samtools", 70, ("a", "b"), 512, "j")
+VERDICT = Verdict(
+    "TOOL_FAILED", "samtools ended with exit code 1", "samtools", 70, ("a", "b"), 512, "j", 3600.5, 32, 80_000
+)
 DOCUMENT = {
     "version": 1,
     "class": "TOOL_FAILED",
@@ -68,8 +71,19 @@ DOCUMENT = {
     "stderr_tail": ["a", "b"],
     "peak_memory": 512,
     "job_id": "j",
+    "seconds": 3600.5,
+    "vcpus": 32,
+    "memory": 80_000,
     "advice": "Check the tool's last lines and its log, correct the cause, then run `seqdrop resume RUN`.",
 }
+
+
+@pytest.mark.parametrize("value", [None, "7", -1, math.inf, math.nan, 1e300])
+def test_a_verdict_without_valid_amounts_is_valid_without_them(value: Any) -> None:
+    document = {**DOCUMENT, "seconds": value, "vcpus": value}
+    del document["memory"]
+    parsed = Verdict.from_json(document)
+    assert (parsed.seconds, parsed.vcpus, parsed.memory, parsed.message) == (0, 0, 0, VERDICT.message)
 
 
 def test_a_verdict_survives_a_round_trip_through_json() -> None:
@@ -79,7 +93,10 @@ def test_a_verdict_survives_a_round_trip_through_json() -> None:
     assert Verdict.from_json({**document, "called": {"lane1_R1.fastq.gz": "a"}}) == VERDICT
 
 
-@pytest.mark.parametrize("missing", [name for name in DOCUMENT if name != "advice"])
+OPTIONAL = ("advice", "seconds", "vcpus", "memory")
+
+
+@pytest.mark.parametrize("missing", [name for name in DOCUMENT if name not in OPTIONAL])
 def test_a_verdict_without_a_required_field_is_refused(missing: str) -> None:
     with pytest.raises(ValueError, match="not a verdict"):
         Verdict.from_json({name: value for name, value in DOCUMENT.items() if name != missing})

@@ -12,9 +12,20 @@ from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
-from seqdrop.runs import table
+from seqdrop.runs import queues, table
 from seqdrop.storage.uri import S3Uri
-from support.function_aws import MACHINE, RESULTS, ROOT, Deployed, allowed_actions, event, fail_next_call
+from support.function_aws import (
+    HIGH_PRIORITY,
+    LAST_RESORT,
+    MACHINE,
+    NORMAL_PRIORITY,
+    RESULTS,
+    ROOT,
+    Deployed,
+    allowed_actions,
+    event,
+    fail_next_call,
+)
 from support.run_results import WARNING, write_receipts
 
 PLAN = event("execution_input")
@@ -83,7 +94,7 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
         "reads_mapped": 398,
         "variants": 12,
         "warnings": ["align: 12 names come twice."],
-        "cost": "0.0945",
+        "cost": "0.0935",
     }
     ((subject, text),) = aws.messages()
     assert subject == f"seqdrop run {RUN}: done, 1 warning"
@@ -92,6 +103,23 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
         ["reads: 400", "reads mapped: 398", "variants (PASS): 12"],
     )
     assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
+
+
+@pytest.mark.parametrize(("share", "usd"), [("first", "0.0935"), ("never", "0.2310")])
+def test_a_stack_without_spot_instances_estimates_on_demand_prices(
+    aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch, share: str, usd: str
+) -> None:
+    monkeypatch.setenv("SPOT_SHARE", share)
+    write_receipts(aws, PLAN, steps.names())
+    record_run.call(event("record_run_succeeded"))
+    assert float(row(aws)["cost"]) == float(usd)
+
+
+def test_the_scratch_volume_is_in_the_estimate(aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH_SIZE", "7300")
+    write_receipts(aws, PLAN, steps.names())  # five hours
+    record_run.call(event("record_run_succeeded"))
+    assert float(row(aws)["cost"]) == pytest.approx(0.0935 + 5 * 0.95)
 
 
 def test_a_second_call_changes_nothing(aws: Deployed, record_run: Any) -> None:
@@ -292,6 +320,24 @@ def test_the_schedule_measures_how_long_the_oldest_mate_has_waited(
     record_run.call(SCHEDULE)
     (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "MateWaitingHours" in line]
     assert metrics["MateWaitingHours"] == [pytest.approx(5, abs=0.01)]
+
+
+def test_the_schedule_measures_how_long_jobs_wait_while_none_runs(
+    record_run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(queues, "longest_wait", lambda names: asked.append(names) or 2.5)
+    record_run.call(SCHEDULE)
+    (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "JobsBlockedHours" in line]
+    assert metrics["JobsBlockedHours"] == [2.5]
+    assert asked == [[NORMAL_PRIORITY, HIGH_PRIORITY, LAST_RESORT]]
+
+
+def test_an_error_of_batch_fails_the_schedule_after_the_repair(aws: Deployed, record_run: Any) -> None:
+    aws.end(RUN, "SUCCEEDED", output=json.dumps(PLAN))
+    with fail_next_call("batch.ListJobs", "no"), pytest.raises(ClientError):
+        record_run.call(SCHEDULE)
+    assert row(aws)["status"] != "RUNNING"
 
 
 def test_a_status_event_before_the_row_creates_it(aws: Deployed, record_run: Any) -> None:

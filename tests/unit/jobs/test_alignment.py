@@ -160,6 +160,13 @@ def test_alignments_become_a_sorted_published_bam(work: Workspace, mark_duplicat
     assert s3.store().head(work.args.bam).size == (work / "aligned.bam").stat().st_size
 
 
+def test_the_bam_alone_has_the_tag_by_which_it_can_be_archived(aws: Deployed, work: Workspace) -> None:
+    alignment.sort_and_publish(work, feed_of(work, SAM, 6), mark_duplicates=True)
+    uri: S3Uri = work.args.bam
+    for name, tags in ((uri.key, [{"Key": "seqdrop", "Value": "alignment"}]), (f"{uri.key}.bai", [])):
+        assert aws.s3.get_object_tagging(Bucket=uri.bucket, Key=name)["TagSet"] == tags
+
+
 def test_md5sum_verifies_a_downloaded_bam(work: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
     alignment.sort_and_publish(work, feed_of(work, SAM, 6), mark_duplicates=True)
     folder = tmp_path_factory.mktemp("downloaded")

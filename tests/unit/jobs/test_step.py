@@ -123,11 +123,22 @@ def test_every_failure_has_its_exit_code_and_verdict(
     assert list(batch.scratch.iterdir()) == []
 
 
+def test_an_input_that_was_archived_since_is_named_with_what_to_do(batch: Batch) -> None:
+    batch.s3.put_object(Bucket=RESULTS, Key="old.bam", Body=b"x", StorageClass="DEEP_ARCHIVE")
+    code, _ = batch.run(f"work.fetch(S3Uri('{RESULTS}', 'old.bam'))")
+    verdict = batch.verdict()
+    assert (code, verdict["class"]) == (65, "BAD_INPUT.ARCHIVED")
+    assert "old.bam is archived: restore it (`aws s3api restore-object`)" in verdict["message"]
+
+
 def test_a_verdict_is_complete(batch: Batch) -> None:
     batch.run("work.run('sh', '-c', 'echo reading NA12878.bam >&2; echo boom >&2; exit 3')", attempt="3")
     assert batch.written() == ["failures/align.3.2.json"]
     verdict = batch.read("failures/align.3.2.json")
+    assert 0 < verdict.pop("seconds") < 60
     assert verdict == {
+        "vcpus": 2,
+        "memory": 400,
         "version": 1,
         "class": "TOOL_FAILED",
         "message": "sh ended with exit code 3: boom",

@@ -6,7 +6,7 @@ from typing import Any
 
 from seqdrop import __version__
 from seqdrop.runs import manifest
-from seqdrop.runs.manifest import Prices
+from seqdrop.runs.cost import Prices, Rates, estimate
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
 from support.function_aws import FINGERPRINT, SOURCES, event
@@ -43,19 +43,16 @@ RECEIPTS = {
     "compose": receipt("compose", sources=5),
 }
 OBJECTS = {f"{FOLDER}/{step}": ("e", 7) for step in RECEIPTS}
-PRICES = Prices(vcpu_hour=0.017, gib_hour=0.0009)
+
+
+PRICES = Prices(Rates(0.017, 0.0009), Rates(0.017, 0.0009))
 
 
 def folder() -> ResultsFolder:
     return ResultsFolder(OBJECTS, RECEIPTS)
 
 
-COST = {
-    "usd": 0.094,
-    "vcpu_hours": 5.0,
-    "gib_hours": 10.0,
-    "assumed": {"usd_per_vcpu_hour": 0.017, "usd_per_gib_hour": 0.0009},
-}
+COST = estimate(succeeded(), folder(), PRICES)
 
 
 def test_a_complete_manifest() -> None:
@@ -111,11 +108,6 @@ def test_the_row_has_three_figures_of_the_receipts() -> None:
     assert manifest.figures({}) == {}
 
 
-def test_the_cost_is_vcpus_and_memory_times_hours_of_the_jobs() -> None:
-    assert manifest.job_cost(RECEIPTS, PRICES) == COST
-    assert manifest.job_cost({}, PRICES) == {**COST, "usd": 0.0, "vcpu_hours": 0.0, "gib_hours": 0.0}
-
-
 def test_the_message_of_a_succeeded_run() -> None:
     subject, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), folder(), COST)
     assert subject == f"seqdrop run {RUN}: done"
@@ -144,6 +136,12 @@ def test_warnings_of_all_steps_are_in_manifest_and_message() -> None:
     subject, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), ResultsFolder(receipts=receipts), COST)
     assert subject == f"seqdrop run {RUN}: done, 1 warning"
     assert lines[1] == "Warning (align): 12 names come twice in NA12878_R1.fastq.gz."
+
+
+def test_the_message_says_what_failed_attempts_cost() -> None:
+    cost = {**COST, "usd": 2.5, "failed_attempts": 2, "usd_failed": 0.75}
+    _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), folder(), cost)
+    assert "estimated cost of the jobs: 2.50 USD, 0.75 of it for 2 failed attempts" in lines
 
 
 def test_the_row_has_the_first_warnings() -> None:

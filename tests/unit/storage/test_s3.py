@@ -61,6 +61,19 @@ def test_an_upload_is_verified_and_described(folder: S3Uri, tmp_path: Path) -> N
     assert s3.store().head(folder / "check") == stored
 
 
+def test_an_upload_has_its_tag(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    s3.store().upload(tmp_path / "file", folder / "file", tagging="seqdrop=alignment")
+    tags = aws.s3.get_object_tagging(Bucket=folder.bucket, Key=f"{folder.key}/file")["TagSet"]
+    assert tags == [{"Key": "seqdrop", "Value": "alignment"}]
+
+
+def test_an_archived_object_is_not_downloaded(aws: Deployed, folder: S3Uri, tmp_path: Path) -> None:
+    put(aws, folder / "file", b"x", StorageClass="DEEP_ARCHIVE")
+    with pytest.raises(s3.ArchivedError, match=f"{folder / 'file'} is archived: restore it"):
+        s3.store().download(folder / "file", tmp_path / "file")
+
+
 def test_a_multipart_upload_has_the_checksum_of_the_whole_object(
     folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,8 +24,8 @@ ADVICE = {
     "BAD_INPUT.INTERVALS": "Upload a correct BED file to the address in the message, then <retry>.",
     "BAD_INPUT.SAME_FILE": "The same file was uploaded as R1 and as R2: upload the missing one.",
     "BAD_INPUT.SWAPPED": "R1 has the file name of R2 and R2 that of R1: rename both, then upload them again.",
-    "BAD_INPUT.ARCHIVED": "Restore the FASTQs (`aws s3api restore-object`), then copy each over itself with "
-    "`aws s3 cp S3_URI S3_URI --storage-class STANDARD`.",
+    "BAD_INPUT.ARCHIVED": "Restore the files (`aws s3api restore-object`), then <retry>. FASTQs that started no run: "
+    "then copy each over itself with `aws s3 cp S3_URI S3_URI --storage-class STANDARD`.",
     "BAD_INPUT.CHUNKS": "Concatenate the chunks of each mate in one order (`cat`), upload both, delete the chunks.",
     "BAD_INPUT.MISSING": "Upload the file again, and keep it until its run has ended.",
     "BAD_INPUT.PLAN": "Upload the reads to the bucket: a manual plan must look like events/execution_input.json.",
@@ -33,7 +33,7 @@ ADVICE = {
     "one (x-amz-meta-seqdrop-reference).",
     "NOT_READY": "Push the images (`make push`), deploy, then <retry>.",
     "OUT_OF_MEMORY": "Give this step more memory: raise <Step>Memory of the stack, then <retry>.",
-    "NO_SPACE": "Give jobs a larger scratch disk: raise ScratchSize of the stack, then <retry>.",
+    "NO_SPACE": "Give jobs a larger scratch disk: InstanceTypes with larger local disks, or ScratchSize; then <retry>.",
     "SPOT_RECLAIMED": "AWS reclaimed the Spot instance on every attempt: <retry>, or set SpotShare=never first.",
     "HOST_FAILED": "Instances could not start the job: <retry>; if it fails again, check the stack's instances.",
     "IMAGE_PULL": "Push the images of this stack (`make push`), then <retry>.",

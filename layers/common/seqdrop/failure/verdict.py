@@ -14,6 +14,7 @@ from seqdrop.plan.names import VERSION, is_readable
 USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT = 64, 65, 70, 75
 STOPPED_EXIT = signals.STOPPED_EXIT
 
+MAX_AMOUNT = 1e9  # seconds, vCPUs or MiB of one attempt
 BAD_INPUT_CLASS = re.compile(r"BAD_INPUT\.[A-Z_]{1,40}")
 
 
@@ -63,6 +64,9 @@ class Verdict:
     stderr_tail: tuple[str, ...] = ()
     peak_memory: int = 0  # MiB
     job_id: str = ""
+    seconds: float = 0.0  # of the attempt; 0, as vcpus and memory, in verdicts of version 0.2 and earlier
+    vcpus: int = 0
+    memory: int = 0  # MiB
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict document, with the advice for its class."""
@@ -89,5 +93,24 @@ class Verdict:
                 "job_id": str(job_id),
             } if is_readable(version) and (failure_class in advice.ADVICE or BAD_INPUT_CLASS.fullmatch(failure_class)):
                 lines = tuple(line for line in tail if isinstance(line, str))
-                return cls(failure_class, message, tool, exit_code, lines, peak_memory, job_id)
+                used = (_amount(value.get(name)) for name in ("seconds", "vcpus", "memory"))
+                seconds, vcpus, memory = used
+                return cls(
+                    failure_class,
+                    message,
+                    tool,
+                    exit_code,
+                    lines,
+                    peak_memory,
+                    job_id,
+                    seconds,
+                    int(vcpus),
+                    int(memory),
+                )
         raise ValueError("not a verdict")
+
+
+def _amount(value: Any) -> float:
+    """Return a finite number that is not negative as it is, and 0 for everything else."""
+    valid = isinstance(value, int | float) and 0 <= value < MAX_AMOUNT
+    return value if valid else 0.0

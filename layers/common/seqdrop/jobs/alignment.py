@@ -23,6 +23,7 @@ INTERFACE = ("sample", "reference", "reads", "bam")
 SORT_SHARE = 0.4  # of the memory of the job; the rest is for the index of the aligner
 MIN_SORT_MEMORY = 64  # MiB for each thread
 # For bytes.translate: 1 for each base or quality to count, 0 for the others.
+TAGGING = "seqdrop=alignment"  # AlignmentArchiveDays archives objects with this tag
 NO_N = bytes(byte not in b"Nn." for byte in range(256))
 ABOVE_0 = bytes(byte > ord("!") for byte in range(256))
 
@@ -124,7 +125,7 @@ def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Ite
     if bases != work.counts[kind]:
         raise JobError("TOOL_FAILED", f"{work.counts[kind]} bases went in but {bases} came out: the aligner cut reads")
     write_md5(bam, work.args.bam.name)
-    work.publish(bam, "bam", ".bai", ".md5", *name_companions(statistics, bam))
+    work.publish(bam, "bam", ".bai", ".md5", *name_companions(statistics, bam), tagging=TAGGING)
 
 
 def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -45,6 +46,7 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
     redactor = Redactor(address_check.sample_id(args))
     redactor.install(logger)
     signals.install_handlers()
+    started = time.time()
     space: scratch.Scratch | None = None
     work: Workspace | None = None
     try:
@@ -65,7 +67,8 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
     except (Exception, StoppedError) as error:  # noqa: BLE001  every failure becomes a verdict and an exit code here
         signals.ignore()
         _clean_up(work, space)  # again: a signal may have interrupted the first clean-up
-        _fail(error, name, args, redactor, work.original_names if work else {})
+        verdict = _verdict(error, args, work.original_names if work else {}, time.time() - started)
+        _fail(error, verdict, name, args, redactor)
 
 
 def _create_workspace(
@@ -84,11 +87,8 @@ def _clean_up(work: Workspace | None, space: scratch.Scratch | None) -> None:
         space.remove()
 
 
-def _fail(
-    error: BaseException, name: str, args: argparse.Namespace, redactor: Redactor, original_names: Mapping[str, str]
-) -> None:
+def _fail(error: BaseException, verdict: Verdict, name: str, args: argparse.Namespace, redactor: Redactor) -> None:
     """Abort uploads in progress if the job was stopped, write the verdict, and end the process."""
-    verdict = _verdict(error, args.results, original_names)
     if not isinstance(error, StoppedError):
         _write_verdict(verdict, name, args, redactor)
         sys.exit(verdict.exit_code)
@@ -113,8 +113,10 @@ def _is_done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
     return bool(receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()})
 
 
-def _verdict(error: BaseException, results: S3Uri, original_names: Mapping[str, str]) -> Verdict:
-    failure_class, message, exit_code = _classify(error, results)
+def _verdict(
+    error: BaseException, args: argparse.Namespace, original_names: Mapping[str, str], seconds: float
+) -> Verdict:
+    failure_class, message, exit_code = _classify(error, args.results)
     return Verdict(
         failure_class,
         plain_line(with_original_names(message, original_names), MAX_MESSAGE),
@@ -123,6 +125,9 @@ def _verdict(error: BaseException, results: S3Uri, original_names: Mapping[str, 
         stderr_tail=error.tail if isinstance(error, ToolError) else (),
         peak_memory=peak_memory(),
         job_id=os.environ.get("AWS_BATCH_JOB_ID", ""),
+        seconds=round(seconds, 1),
+        vcpus=int(args.vcpus),
+        memory=int(args.memory),
     )
 
 
@@ -132,12 +137,8 @@ def _classify(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         return "STOPPED", "The job was stopped.", STOPPED_EXIT
     if isinstance(error, JobError):
         return error.failure_class, str(error), error.exit_code
-    if isinstance(error, s3.ReplacedError):
-        return "RESULTS_CHANGED", f"{error}: a result of this run was replaced before the run ended.", BAD_DATA_EXIT
-    if isinstance(error, s3.MissingError) and error.uri.parent == results:
-        return "RESULTS_CHANGED", f"{error}: a result of this run was deleted before the run ended.", BAD_DATA_EXIT
-    if isinstance(error, s3.MissingError):
-        return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began.", BAD_DATA_EXIT
+    if isinstance(error, s3.ArchivedError | s3.MissingError | s3.ReplacedError):
+        return *_classify_object(error, results), BAD_DATA_EXIT
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "NO_SPACE", "The scratch disk is full.", INTERNAL_EXIT
     if isinstance(error, MemoryError):
@@ -148,6 +149,17 @@ def _classify(error: BaseException, results: S3Uri) -> tuple[str, str, int]:
         code = error.response["Error"]["Code"]
         return "DENIED", f"S3 refused {error.operation_name} to this job: {code}.", INTERNAL_EXIT
     return "INTERNAL", f"{type(error).__name__}: {error}", INTERNAL_EXIT
+
+
+def _classify_object(error: s3.ArchivedError | s3.MissingError | s3.ReplacedError, results: S3Uri) -> tuple[str, str]:
+    """Return the failure class and the message of an object that cannot be read."""
+    if isinstance(error, s3.ArchivedError):
+        return "BAD_INPUT.ARCHIVED", f"{error}."
+    if isinstance(error, s3.ReplacedError):
+        return "RESULTS_CHANGED", f"{error}: a result of this run was replaced before the run ended."
+    if error.uri.parent == results:
+        return "RESULTS_CHANGED", f"{error}: a result of this run was deleted before the run ended."
+    return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began."
 
 
 def _write_verdict(verdict: Verdict, name: str, args: argparse.Namespace, redactor: Redactor) -> None:

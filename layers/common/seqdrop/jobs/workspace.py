@@ -158,9 +158,10 @@ class Workspace:
         logger.warning("warning", warning=code)
         self.warnings.append({"warning": code, "message": with_original_names(message, self.original_names)})
 
-    def publish(self, path: Path, output: str, *companions: str, lane: int = 0) -> None:
+    def publish(self, path: Path, output: str, *companions: str, lane: int = 0, tagging: str = "") -> None:
         """Upload an output, companions first, to the address that the plan has for it (`--output`).
 
+        `tagging` (`key=value`) is for the output alone: by it, the lifecycle of the bucket archives large outputs.
         An output with one file for each lane has one address for each: `lane` counts from 1.
         """
         uri: S3Uri = getattr(self.args, output)[lane - 1] if lane else getattr(self.args, output)
@@ -168,15 +169,16 @@ class Workspace:
         output_check.check_directory(self.directory)
         for companion in companions:
             self._upload(f"{output}{companion}", companion_path(path, companion), uri.companion(companion))
-        self._upload(output, path, uri)
+        self._upload(output, path, uri, tagging)
 
     def publish_to(self, path: Path, uri: S3Uri) -> None:
         """Upload a file that announces an output to its readers; call it after the output is published."""
         output_check.check_directory(self.directory)
         self._upload(uri.name, path, uri)
 
-    def _upload(self, name: str, path: Path, uri: S3Uri) -> None:
-        stored = s3.store().upload(output_check.resolve_output(path, self.directory, name), uri)
+    def _upload(self, name: str, path: Path, uri: S3Uri, tagging: str = "") -> None:
+        file = output_check.resolve_output(path, self.directory, name)
+        stored = s3.store().upload(file, uri, tagging=tagging)
         self.outputs.append({"name": name, **stored.pin(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
 

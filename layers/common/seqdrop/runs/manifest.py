@@ -12,6 +12,7 @@ from seqdrop.failure import advice
 from seqdrop.plan import layout, steps
 from seqdrop.plan.names import VERSION
 from seqdrop.runs import outcome
+from seqdrop.runs.cost import Prices, estimate
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
@@ -22,14 +23,6 @@ FIGURES = ("reads", "reads_mapped", "variants", "variants_all")
 LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """Assumed prices in USD."""
-
-    vcpu_hour: float
-    gib_hour: float  # of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,7 @@ def record(
     `reported` is the ending that the state machine or its execution reports; the folder decides whether it is true.
     """
     ending = outcome.verify(reported, plan, folder)
-    cost = job_cost(folder.receipts, prices)
+    cost = estimate(plan, folder, prices)
     warned = [f"{warning['step']}: {warning['message']}" for warning in warnings(folder.receipts)[:MAX_WARNINGS]]
     row = {**ending.row(), **figures(folder.receipts), "cost": str(cost["usd"])}
     if warned:
@@ -109,19 +102,6 @@ def choices(plan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def job_cost(receipts: Receipts, prices: Prices) -> dict[str, Any]:
-    """Return an estimate of what the jobs cost. Failed attempts, storage and transfer are not included."""
-    hours = {step: receipt["seconds"] / 3600 for step, receipt in receipts.items()}
-    vcpu_hours = sum(hours[step] * receipt["vcpus"] for step, receipt in receipts.items())
-    gib_hours = sum(hours[step] * receipt["memory"] / 1024 for step, receipt in receipts.items())
-    return {
-        "usd": round(vcpu_hours * prices.vcpu_hour + gib_hours * prices.gib_hour, 4),
-        "vcpu_hours": round(vcpu_hours, 4),
-        "gib_hours": round(gib_hours, 4),
-        "assumed": {"usd_per_vcpu_hour": prices.vcpu_hour, "usd_per_gib_hour": prices.gib_hour},
-    }
-
-
 def figures(receipts: Receipts) -> dict[str, int]:
     """Return the counts that the run table shows."""
     counts = {name: value for receipt in receipts.values() for name, value in receipt["counts"].items()}
@@ -149,9 +129,15 @@ def message(
         f"{LABELS.get(name, name.replace('_', ' '))}: {value:,}" for name, value in figures(folder.receipts).items()
     ]
     files = [f"{word.replace('_', ' ')}: {plan[word]}" for word in FILES if word in plan]
-    price = f"estimated cost of the jobs: {cost['usd']:.2f} USD"
-    lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, price, *files]
+    lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, _price(cost), *files]
     return f"seqdrop run {run}: done{count_warnings(len(warned), ', ')}", lines
+
+
+def _price(cost: Mapping[str, Any]) -> str:
+    failed = cost["failed_attempts"]
+    attempts = "failed attempt" if failed == 1 else "failed attempts"
+    part = f", {cost['usd_failed']:.2f} of it for {failed} {attempts}" if failed else ""
+    return f"estimated cost of the jobs: {cost['usd']:.2f} USD{part}"
 
 
 def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ class ResultsFolder:
     receipts: Receipts = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # step -> its last verdict
     reference: Mapping[str, Any] = field(default_factory=dict)  # the pinned reference.json; empty for earlier runs
+    failures: Sequence[tuple[str, Verdict]] = ()  # step and verdict of every failed attempt, in the order of attempts
 
     @property
     def complete(self) -> Receipts:
@@ -44,7 +45,8 @@ def read_folder(folder: S3Uri, steps: Iterable[str]) -> ResultsFolder:
     receipts = _receipts(folder, steps)  # first: an output that it lists is older than the listing
     listing = s3.store().list_objects(folder.bucket, f"{folder.key}/")
     objects = {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in listing}
-    return ResultsFolder(objects, receipts, _verdicts(folder, objects), _reference(folder))
+    failures = list(_failures(folder, objects))
+    return ResultsFolder(objects, receipts, dict(failures), _reference(folder), failures)
 
 
 def _reference(folder: S3Uri) -> dict[str, Any]:
@@ -64,10 +66,8 @@ def _receipts(folder: S3Uri, steps: Iterable[str]) -> dict[str, Any]:
     return receipts
 
 
-def _verdicts(folder: S3Uri, addresses: Iterable[str]) -> dict[str, Verdict]:
-    verdicts = {}
+def _failures(folder: S3Uri, addresses: Iterable[str]) -> Iterator[tuple[str, Verdict]]:
     prefix = f"{folder / 'failures'}/"
     for uri in map(S3Uri.parse, sorted(address for address in addresses if address.startswith(prefix))):
         with contextlib.suppress(s3.MissingError, ValueError):
-            verdicts[uri.name.split(".")[0]] = Verdict.from_json(s3.store().read_json(uri))
-    return verdicts
+            yield uri.name.split(".")[0], Verdict.from_json(s3.store().read_json(uri))

@@ -68,6 +68,13 @@ class MissingError(Exception):
         self.uri = uri
 
 
+class ArchivedError(Exception):
+    """The object must be restored before it can be read."""
+
+    def __init__(self, uri: S3Uri) -> None:
+        super().__init__(f"{uri} is archived: restore it (`aws s3api restore-object`), which takes hours")
+
+
 class ReplacedError(Exception):
     """The object at the address is not the object that was pinned."""
 
@@ -159,7 +166,7 @@ class Store:
 
         Without a `checksum` in the result, only the size is verified here. Then the content is verified where it is
         read: gzipped FASTQs by the CRC of every member, BAM and VCF by that of every BGZF block. Plain text is not.
-        Raises MissingError, ReplacedError, IntegrityError.
+        Raises MissingError, ArchivedError, ReplacedError, IntegrityError.
         """
         current = self.head(uri, version_id)
         if etag and current.etag != etag:
@@ -195,16 +202,24 @@ class Store:
         return self.client.head_object(Bucket=uri.bucket, Key=uri.key, PartNumber=number, **version)["ContentLength"]
 
     def upload(
-        self, path: Path, uri: S3Uri, metadata: Mapping[str, str] | None = None, progress: Progress | None = None
+        self,
+        path: Path,
+        uri: S3Uri,
+        metadata: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
+        tagging: str = "",
     ) -> StoredObject:
-        """Upload a file and verify that S3 has the same bytes; raise IntegrityError."""
+        """Upload a file and verify that S3 has the same bytes; `tagging` is `key=value`. Raises IntegrityError."""
+        extra: dict[str, Any] = {"Metadata": dict(metadata)} if metadata else {}
+        if tagging:
+            extra["Tagging"] = tagging
         crc64nvme = checksum(path)
-        return _repeat(lambda: self._upload(path, uri, crc64nvme, dict(metadata or {}), progress))
+        return _repeat(lambda: self._upload(path, uri, crc64nvme, extra, progress))
 
     def _upload(
-        self, path: Path, uri: S3Uri, crc64nvme: str, metadata: Mapping[str, str], progress: Progress | None
+        self, path: Path, uri: S3Uri, crc64nvme: str, properties: Mapping[str, Any], progress: Progress | None
     ) -> StoredObject:
-        extra = {"ChecksumAlgorithm": "CRC64NVME", **({"Metadata": metadata} if metadata else {})}
+        extra = {"ChecksumAlgorithm": "CRC64NVME", **properties}
         subscribers = [transfers.Reporter(progress)] if progress else []
         self._transfer(uri, lambda manager: manager.upload(str(path), uri.bucket, uri.key, extra, subscribers))
         uploaded = self.head(uri)
@@ -220,6 +235,8 @@ class Store:
             code = error.response["Error"]["Code"]
             if code in NOT_FOUND:
                 raise MissingError(uri) from None
+            if code == "InvalidObjectState":
+                raise ArchivedError(uri) from None
             if code in DAMAGED:
                 raise IntegrityError(f"{uri}: S3 reports {code}") from error
             raise
