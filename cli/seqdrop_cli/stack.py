@@ -48,6 +48,11 @@ class Stack:
             raise CliError(f"Stack {self.name} has no output {output}: deploy it from this template.") from None
 
     @property
+    def default_tools(self) -> dict[str, str]:
+        """The aligner and the caller of runs that choose none."""
+        return {"aligner": self["Aligner"], "caller": self["Caller"]}
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the stack is on this machine."""
         return self.endpoint is not None

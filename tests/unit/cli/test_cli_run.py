@@ -25,7 +25,7 @@ from support import cli_aws
 @pytest.fixture
 def stack() -> Iterator[Stack]:
     with cli_aws.stack() as stack:
-        cli_aws.write_json(stack, "references", "hg/reference.json", {"contigs": []})
+        cli_aws.write_json(stack, "references", "hg/reference.json", {"contigs": [], "indexes": ["bwa_mem3"]})
         yield stack
 
 
