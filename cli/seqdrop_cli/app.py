@@ -16,6 +16,7 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
 from seqdrop_cli.errors import CliError, CommandGroup, interrupt_on_termination, warn
@@ -326,6 +327,22 @@ def demo_command(
         choices = Choices(aligner=aligner or "", caller=caller or "")
         preflight.check_tools(opened, choices.tools(opened.default_tools))
         demo.run_demo(opened, keep, seed, choices)
+
+
+@app.command("check")
+def check_command(
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Submit a job that prints its help and ends: about a cent on AWS.")
+    ] = False,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check that a stack can run the pipeline, and say what is missing.
+
+    Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
+    """
+    check.check(open_stack(stack, region), submit=submit, as_json=as_json)
 
 
 @contextmanager

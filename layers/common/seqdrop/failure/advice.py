@@ -74,7 +74,8 @@ def complete(text: str, run: str, stack: str) -> str:
     """
     option = f" --stack {stack}" if stack else ""
     text = re.sub(r"`seqdrop (why|resume) RUN`", rf"`seqdrop \1 {run}{option}`", text)
-    text = re.sub(r"`(seqdrop reference[^`]*)`", rf"`\1{option}`", text)
+    # a text that is complete already stays as it is
+    text = re.sub(r"`(seqdrop reference[^`]*?)( --stack [^ `]+)?`", rf"`\1{option}`", text)
     return text.replace("`make push`", f"`make push STACK={stack}`") if stack else text
 
 
