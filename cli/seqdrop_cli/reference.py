@@ -77,8 +77,12 @@ def _check(path: Path, suffixes: tuple[str, ...], kind: str) -> None:
         )
 
 
-def prepare(stack: Stack, source: Source, aligner: str) -> dict[str, Any]:
-    """Upload the files, prepare them for an aligner, follow that to its end; return reference.json. Raise CliError."""
+def prepare(stack: Stack, source: Source, aligner: str = "") -> dict[str, Any]:
+    """Upload the files, prepare them, follow that to its end; return reference.json. Raise CliError.
+
+    Without `aligner`, the index is that of the default aligner of the stack.
+    """
+    aligner = aligner or stack["Aligner"]
     folder = S3Uri(stack["ReferenceBucket"], f"{source.name}/source")
     fasta = _upload(stack, source.fasta, folder)
     genes = _upload(stack, source.genes, folder) if source.genes else None

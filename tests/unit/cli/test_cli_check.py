@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from embedded_aws.adapters import s3_event_bridge
+from moto.s3.responses import S3Response
 from moto.servicequotas.models import ServiceQuotasBackend
 from moto.sns.models import SNSBackend
 from seqdrop_cli import app as commands
@@ -19,6 +21,7 @@ from support import cli_aws
 from support.function_aws import client, parameters
 
 USED = ("bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference")
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 READY = {
     "vCPU quota, on-demand": Status.ok,
     "vCPU quota, Spot": Status.ok,
@@ -41,14 +44,18 @@ def quotas(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """The vCPU quotas of the account, which moto does not have."""
     values = {"L-1216C47A": 256.0, "L-34B43A08": 256.0}
     monkeypatch.setattr(
-        ServiceQuotasBackend, "get_service_quota", lambda _, service_code, quota_code: {"Value": values[quota_code]}
+        ServiceQuotasBackend, "get_service_quota", lambda _self, **request: {"Value": values[request["quota_code"]]}
     )
     return values
 
 
 @pytest.fixture
-def stack(quotas: dict[str, float]) -> Iterator[Stack]:
+def stack(quotas: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """A stack with everything that a run needs."""
+    monkeypatch.setattr(
+        S3Response, "get_bucket_notification", S3Response.get_bucket_notification
+    )  # restored at the end
+    s3_event_bridge.install()
     with cli_aws.stack() as stack:
         cli_aws.write_json(stack, "references", "hg/reference.json", {"indexes": ["bwa_mem3"]})
         stack.s3.put_bucket_notification_configuration(
@@ -59,9 +66,8 @@ def stack(quotas: dict[str, float]) -> Iterator[Stack]:
             client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="lab@example.org")
         for tool in USED:
             client("ecr").create_repository(repositoryName=f"seqdrop/{tool}")
-            client("ecr").put_image(
-                repositoryName=f"seqdrop/{tool}", imageManifest=json.dumps({"t": tool}), imageTag="1"
-            )
+            manifest = json.dumps({"mediaType": MANIFEST, "schemaVersion": 2, "config": {"digest": tool}, "layers": []})
+            client("ecr").put_image(repositoryName=f"seqdrop/{tool}", imageManifest=manifest, imageTag="1")
         values = {**parameters(), "ImageRegistry": "", "NotificationEmail": "lab@example.org", "MaxVcpus": "256"}
         object.__setattr__(stack, "parameters", values)
         object.__setattr__(stack, "outputs", {**stack.outputs, **topics, "JobQueues": create_queue()})
@@ -211,7 +217,7 @@ def test_queues_and_compute_environments_must_be_valid_and_enabled(stack: Stack)
     assert (one.check, one.status, one.finding) == (
         "compute environments",
         Status.failed,
-        "spot is VALID, DISABLED",
+        "spot is VALID, DISABLED: Compute environment is available",
     )
     missing = f"{stack['JobQueues']},{stack['JobQueues']}-gone"
     object.__setattr__(stack, "outputs", {**stack.outputs, "JobQueues": missing})
