@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
-from embedded_aws.aws import CREDENTIALS
+from embedded_aws.keys import AccessKey
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from samtranslator.yaml_helper import yaml_parse
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -78,7 +78,7 @@ def account() -> Iterator[dict[str, str]]:
     # `localhost`: moto reads templates from URLs of this host
     variables = {
         "AWS_ENDPOINT_URL": f"http://localhost:{server.server_port}",
-        **CREDENTIALS,
+        **AccessKey.create("test").variables(),
         "AWS_REGION": "eu-central-1",
         "AWS_DEFAULT_REGION": "eu-central-1",
     }
