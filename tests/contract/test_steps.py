@@ -25,8 +25,10 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.options import Option
 from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
 from seqdrop.storage.uri import S3Uri
+from support.function_aws import environment
 from support.pipeline_parts import MACHINES, ROOT, machine, references, states, template, wrapper_flags
 
+MAX_NAME = 71  # letters of a stack name, see containers/stack_config.py
 ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
 IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
 IMAGE_GROUP = "Images of the tools"
@@ -399,6 +401,12 @@ def test_the_state_machines_may_submit_the_job_definitions_of_this_stack_alone()
     subs = [resource["Fn::Sub"] for resource in statement["Resource"] if "Fn::Sub" in resource]
     allowed = {sub.rpartition("job-definition/")[2] for sub in subs if ":job-definition/" in sub}
     assert allowed == {f"${{AWS::StackName}}-{camel_case(tool.name)}:*" for _, tool in ROWS}
+
+
+def test_the_environment_of_start_run_fits_into_4_kib_with_the_longest_name_of_a_stack() -> None:
+    """Lambda refuses more; the job definition of each tool is a long ARN."""
+    variables = {name: text.replace("seqdrop", "s" * MAX_NAME) for name, text in environment("start_run").items()}
+    assert sum(len(name) + len(text) for name, text in variables.items()) < 4096
 
 
 def test_the_tools_of_a_step_share_one_interface() -> None:
