@@ -47,13 +47,13 @@ build: .venv/demo ## run `sam build`
 images: ## build one image for each tool, with the names that `seqdrop up` expects
 	bash containers/build
 
-config: .venv/demo ## write stacks/STACK.toml, the settings of one stack, unless the file exists
-	@[[ -n "$(STACK)" ]] || { echo "usage: make config STACK=NAME" >&2; exit 64; }
-	$(RUN) python containers/stack_config.py create $(STACK)
+config: .venv/demo ## write stacks/STACK.toml, the settings of one stack, unless the file exists; FOR=panel, exome, genome or original
+	@[[ -n "$(STACK)" ]] || { echo "usage: make config STACK=NAME [FOR=panel|exome|genome|original]" >&2; exit 64; }
+	$(RUN) python containers/stack_config.py create $(STACK) $(FOR)
 	@echo "stacks/$(STACK).toml has the settings of the stack: run \`sam deploy --guided --config-file stacks/$(STACK).toml\`"
 
-push: .venv/demo ## build and push the images that STACK uses and lacks (ALL=1: of every tool), write their tags to stacks/STACK.toml
-	$(RUN) bash containers/push $(STACK)
+push: .venv/demo ## build and push the images that STACK uses and lacks (and of TOOLS='bwa isaac'; ALL=1: of every tool), write their tags
+	$(RUN) bash containers/push $(STACK) $(TOOLS)
 
 invoke: .venv/demo build ## run `sam local invoke` on every function with its events, offline; needs a Docker engine
 	$(RUN) bash local/invoke_all

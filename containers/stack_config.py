@@ -3,7 +3,8 @@
 `samconfig.toml` has the settings for everybody. The file of a stack starts as a copy of its `[default]`; then
 `sam deploy --guided` writes the parameters, and `make push` the image tags.
 
-    stack_config.py create NAME                        write the file, if it is missing
+    stack_config.py create NAME [ENVIRONMENT]          write the file, if it is missing; with the parameters of one of
+                                                       the environments of samconfig.toml
     stack_config.py region NAME                        print the region of the file, or nothing
     stack_config.py tools NAME [PARAMETER VALUE ...]   print the tools in use; the pairs are those of the stack
     stack_config.py tags NAME BwaImageTag=<tag> ...    write these tags
@@ -26,7 +27,9 @@ SUFFIX = "ImageTag"
 # The name is a part of every repository (lower case; no `--`, no `-` at an end) and of a state machine (80 characters).
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_NAME = 80 - len("-pipeline")
+NO_ENVIRONMENT = ("version", "default", "local")  # parts of samconfig.toml; `seqdrop up` uses [local]
 NO_STEP = ("reference",)  # prepares references: every deployment uses it
+NO_TAG = (None, "", "none")
 USAGE_ERROR = 64
 
 
@@ -38,16 +41,33 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name!r} has {len(name)} characters: a stack name has at most {MAX_NAME}")
 
 
-def create(root: Path, name: str) -> None:
-    """Write the file of a stack from `[default]` of samconfig.toml; keep a file that exists."""
-    if not stack_file(root, name).exists():
-        common = SamConfig(root).document["default"]
+def create(root: Path, name: str, environment: str = "") -> None:
+    """Write the file of a stack from `[default]` of samconfig.toml and the parameters of an environment.
+
+    A file that exists is kept. Raise ValueError if an environment does not exist or cannot be applied any more.
+    """
+    path = stack_file(root, name)
+    if environment and path.exists():
+        raise ValueError(f"{path.relative_to(root)} exists: FOR={environment} would change it; edit it, or delete it")
+    if not path.exists():
+        document = SamConfig(root).document
+        common, words = document["default"], environment_parameters(document, environment) if environment else []
         config = open_config(root, name)
         for command, sections in common.items():
             for key, value in sections["parameters"].items():
                 config.put([command], "parameters", key, value)
         config.put(["global"], "parameters", "stack_name", name)
+        if words:
+            config.put(["deploy"], "parameters", "parameter_overrides", words)
         config.flush()
+
+
+def environment_parameters(document: Mapping[str, Any], environment: str) -> list[str]:
+    """Return the parameters of an environment of samconfig.toml; raise ValueError if there is none of this name."""
+    names = [name for name in document if name not in NO_ENVIRONMENT]
+    if environment not in names:
+        raise ValueError(f"samconfig.toml has no environment {environment}; it has {', '.join(names)}")
+    return list(document[environment]["deploy"]["parameters"]["parameter_overrides"])
 
 
 def region(root: Path, name: str) -> str:
@@ -58,10 +78,16 @@ def region(root: Path, name: str) -> str:
 
 
 def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
-    """Return the tools that the next deployment uses: the file of the stack counts before the deployed parameters."""
-    values = {**deployed, **overrides(open_config(root, name))}
-    selected = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
-    return [*selected, *NO_STEP]
+    """Return the tools whose images the next deployment needs, the defaults of runs first.
+
+    The file of the stack counts before the deployed parameters. A tool that was pushed once, for runs that choose it,
+    stays in use: its image must not become older than its job definition.
+    """
+    saved = overrides(open_config(root, name))
+    values = {**deployed, **saved}
+    defaults = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
+    pushed = [tool.name for step in STEPS for tool in step.tools if saved.get(tag_parameter(tool.name)) not in NO_TAG]
+    return list(dict.fromkeys([*defaults, *NO_STEP, *pushed]))
 
 
 def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:
@@ -116,7 +142,7 @@ def open_config(root: Path, name: str) -> SamConfig:
 def main(command: str, name: str, *words: str) -> None:
     """Run one command of the module's description."""
     if command == "create":
-        create(ROOT, name)
+        create(ROOT, name, *words)
     elif command == "region":
         print(region(ROOT, name))  # noqa: T201  # read by containers/push
     elif command == "tools":

@@ -256,8 +256,14 @@ def check_job(state: dict[str, Any]) -> Iterator[Problem]:
         yield "job-name", f"the job name must consist of step and run; set JobName.$ to {job_name}"
     if arguments.get("PropagateTags") is not True or "run.$" not in tags or not step:
         yield "job-tags", "the bill cannot be split by run and step; set both as tags and PropagateTags to true"
-    if not re.fullmatch(r"\$\{\w+JobDefinition\}", str(arguments.get("JobDefinition"))):
-        yield "job-definition", "the job definition is fixed; use a substitution such as ${BwaJobDefinition}"
+    if arguments.get("JobDefinition.$") != f"$.{step}.job_definition" and not re.fullmatch(
+        r"\$\{\w+JobDefinition\}", str(arguments.get("JobDefinition"))
+    ):
+        yield (
+            "job-definition",
+            f"the job definition is fixed; take JobDefinition.$ from $.{step}.job_definition of the plan, or use a "
+            "substitution such as ${ReferenceJobDefinition}",
+        )
     if not str(arguments.get("JobQueue.$", "")).endswith(".job_queue"):
         yield (
             "job-queue",

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from seqdrop.log import logger
 from seqdrop.plan import options, steps
+from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
 from seqdrop_cli.errors import CliError, CommandGroup, interrupt_on_termination, warn
@@ -54,6 +56,19 @@ def tool_options() -> str:
     return "\n\n".join(f"{step} ({tool.name}): {options.describe(tool.options)}" for step, tool in tools)
 
 
+def tool_option(choice: str, help_text: str) -> Any:
+    """Return the option that chooses the tool of a step: `aligner`, `caller`."""
+    [names] = [[tool.name for tool in step.tools] for step in steps.STEPS if step.choice == choice]
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in names:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(names)}")
+        return value
+
+    default = f"Default: {choice.title()} of the stack."
+    return typer.Option(metavar="|".join(names), callback=check, help=f"{help_text} {default}")
+
+
 def check_value(value: str | None) -> str | None:
     """Refuse an empty value, which `--reference "$REF"` has if the variable is not set: the default is not meant."""
     if value == "":
@@ -73,6 +88,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, f
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="K=V", help="A parameter of the template. Repeatable.")
 ]
+AlignerOption = Annotated[str | None, tool_option("aligner", "The tool that aligns reads.")]
+CallerOption = Annotated[str | None, tool_option("caller", "The tool that calls variants.")]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
@@ -110,7 +127,7 @@ def up_command(
     say(f"  export AWS_ACCESS_KEY_ID={server.access_key_id} AWS_SECRET_ACCESS_KEY={server.secret_access_key}")
     for mate in (1, 2):
         say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs}")
-    if server.executor == "process" and (missing := preflight.missing_programs(server.outputs)):
+    if server.executor == "process" and (missing := preflight.missing_programs(local(server).default_tools)):
         warn(preflight.describe_missing(missing))
 
 
@@ -143,14 +160,16 @@ def reference_command(
             metavar="FILE", help="Contigs or regions with another ploidy: CONTIG PLOIDY, or CONTIG START END PLOIDY."
         ),
     ] = None,
+    aligner: AlignerOption = None,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Prepare a genome: upload it, index it, build its gene database."""
     source = Source.of(fasta, genes, name, ploidy, ploidy_file)
     opened = open_stack(stack, region)
-    _check_tools(opened)
-    reference.show(source.name, reference.prepare(opened, source))
+    tools = Choices(aligner=aligner or "").tools(opened.default_tools)
+    preflight.check_tools(opened, tools)
+    reference.show(source.name, reference.prepare(opened, source, tools["aligner"]))
 
 
 @app.command("run")
@@ -178,6 +197,8 @@ def run_command(
             help="Call variants only in these regions: a BED file, or the name of one beside the reference.",
         ),
     ] = None,
+    aligner: AlignerOption = None,
+    caller: CallerOption = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     args: Annotated[
         list[str] | None,
@@ -206,9 +227,11 @@ def run_command(
         prefix=prefix,
         results=results,
         priority=priority.value,
+        aligner=aligner or "",
+        caller=caller or "",
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
-        _check_tools(opened)
+        preflight.check_tools(opened, request.choices.tools(opened.default_tools))
         run.run_pipeline(opened, request)
 
 
@@ -289,13 +312,37 @@ def demo_command(
         Path | None, typer.Option(metavar="DIR", help="Keep the simulated files and the results in this folder.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed gives another genome, sample and reads.")] = SEED,
+    aligner: AlignerOption = None,
+    caller: CallerOption = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    stack: StackName = None,
+    region: Region = None,
 ) -> None:
-    """Simulate known variants, run the pipeline, count what it finds."""
-    with _open_or_start(None, None, executor, parameter, needs_reference=False) as opened:
-        _check_tools(opened)
-        demo.run_demo(opened, keep, seed)
+    """Simulate known variants, run the pipeline, count what it finds.
+
+    With --stack, this is the acceptance test of a deployment.
+    """
+    with _open_or_start(stack, region, executor, parameter, needs_reference=False) as opened:
+        choices = Choices(aligner=aligner or "", caller=caller or "")
+        preflight.check_tools(opened, choices.tools(opened.default_tools))
+        demo.run_demo(opened, keep, seed, choices)
+
+
+@app.command("check")
+def check_command(
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Submit a job that prints its help and ends: about a cent on AWS.")
+    ] = False,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check that a stack can run the pipeline, and say what is missing.
+
+    Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
+    """
+    check.check(open_stack(stack, region), submit=submit, as_json=as_json)
 
 
 @contextmanager
@@ -318,11 +365,6 @@ def _open_or_start(
         )
     with embedded.temporary(parameters or (), executor) as started:
         yield local(started, is_temporary=True)
-
-
-def _check_tools(stack: Stack) -> None:
-    if stack.is_embedded and (server := embedded.running()):
-        preflight.check_tools(server)
 
 
 def main() -> None:

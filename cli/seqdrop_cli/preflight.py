@@ -11,20 +11,50 @@ from pathlib import Path
 from seqdrop.plan import steps
 from seqdrop.plan.steps import PREPARE, STEPS, Tool
 
-from seqdrop_cli.embedded import Embedded
+from seqdrop_cli import embedded
 from seqdrop_cli.errors import CliError
+from seqdrop_cli.stack import Stack
+
+NO_IMAGE = "none"  # the tag of an image that was not pushed yet
 
 
-def check_tools(embedded: Embedded) -> None:
-    """Raise CliError if jobs run as processes and programs of their tools are missing; images have all programs."""
-    if embedded.executor == "process" and (missing := missing_programs(embedded.outputs)):
+def check_tools(stack: Stack, tools: Mapping[str, str] | None = None) -> None:
+    """Raise CliError if jobs run as processes and programs of their tools are missing; images have all programs.
+
+    `tools` has the aligner and the caller of a run; by default those of the stack.
+    """
+    server = embedded.running() if stack.is_embedded else None
+    if server and server.executor == "process" and (missing := missing_programs(tools or stack.default_tools)):
         raise CliError(describe_missing(missing))
 
 
-def missing_programs(parameters: Mapping[str, str]) -> list[str]:
-    """Return the programs that the tools of a stack need and this machine lacks."""
-    programs = dict.fromkeys(program for tool in steps.selected_tools(parameters) for program in tool.programs)
-    return [program for program in programs if not _is_installed(program)]
+def missing_programs(tools: Mapping[str, str]) -> list[str]:
+    """Return the programs that this aligner and this caller, and the other steps, need and this machine lacks."""
+    return [program for program in steps.programs(tools) if not _is_installed(program)]
+
+
+def check_images(stack: Stack, tools: Mapping[str, str]) -> None:
+    """Raise CliError if the stack has no image of a tool of a run with this aligner and caller."""
+    if missing := missing_images(stack, tools):
+        raise CliError(f"Stack {stack.name} has no image of {', '.join(missing)} yet: {push_command(stack, missing)}.")
+
+
+def missing_images(stack: Stack, tools: Mapping[str, str]) -> list[str]:
+    """Return the tools, and that of preparations, whose image was not pushed when the stack was deployed."""
+    tags = image_tags(stack)
+    used = [tool.name for tool in (*steps.tools_of_run(tools).values(), *PREPARE.tools)]
+    return [name for name in used if tags.get(name) == NO_IMAGE]
+
+
+def image_tags(stack: Stack) -> dict[str, str]:
+    """Return the tag of the image of each tool."""
+    return dict(word.split(":", 1) for word in stack["ImageTags"].split())
+
+
+def push_command(stack: Stack, tools: Sequence[str]) -> str:
+    """Return the commands that push images and deploy their tags."""
+    push = f"`make push STACK={stack.name} TOOLS='{' '.join(tools)}'`"
+    return f"run {push} and `sam deploy --config-file stacks/{stack.name}.toml`"
 
 
 def _is_installed(program: str) -> bool:
@@ -52,7 +82,7 @@ def _describe_unpackaged(program: str) -> str:
     step = next((step for step in STEPS if any(program in tool.programs for tool in step.tools)), PREPARE)
     if not step.parameter:  # the only tool of its step: installed with the Python packages of the project
         return f"`uv sync --all-extras` installs {program} into the environment of the project."
-    others = " or ".join(f"`--parameter {step.parameter}={tool.name}`" for tool in _packaged_tools(step.tools))
+    others = " or ".join(f"`--{step.choice} {tool.name}`" for tool in _packaged_tools(step.tools))
     return f"{program} has no package: choose another tool with {others}."
 
 

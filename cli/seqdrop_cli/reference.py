@@ -14,7 +14,7 @@ from seqdrop.plan import ploidy as ploidies
 from seqdrop.plan.names import DIPLOID, NAME, REFERENCE_JSON, canonical
 from seqdrop.plan.ploidy import Region
 from seqdrop.runs import executions
-from seqdrop.runs.reference import prepared_names, read_summary
+from seqdrop.runs.reference import describe_missing_index, index_command, prepared_names, read_summary
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import count_warnings
@@ -77,12 +77,16 @@ def _check(path: Path, suffixes: tuple[str, ...], kind: str) -> None:
         )
 
 
-def prepare(stack: Stack, source: Source) -> dict[str, Any]:
-    """Upload the files, start the preparation and follow it; return reference.json. Raise CliError."""
+def prepare(stack: Stack, source: Source, aligner: str = "") -> dict[str, Any]:
+    """Upload the files, prepare them, follow that to its end; return reference.json. Raise CliError.
+
+    Without `aligner`, the index is that of the default aligner of the stack.
+    """
+    aligner = aligner or stack["Aligner"]
     folder = S3Uri(stack["ReferenceBucket"], f"{source.name}/source")
     fasta = _upload(stack, source.fasta, folder)
     genes = _upload(stack, source.genes, folder) if source.genes else None
-    run, execution = _find_or_start(stack, source, fasta, genes)
+    run, execution = _find_or_start(stack, source, aligner, fasta, genes)
     try:
         status, _ = follow(stack, execution, run)
     except KeyboardInterrupt:
@@ -105,18 +109,20 @@ def _upload(stack: Stack, path: Path, folder: S3Uri) -> StoredObject:
     return upload.upload_files(stack, [(path, uri)], {})[0]
 
 
-def _find_or_start(stack: Stack, source: Source, fasta: StoredObject, genes: StoredObject | None) -> tuple[str, str]:
+def _find_or_start(
+    stack: Stack, source: Source, aligner: str, fasta: StoredObject, genes: StoredObject | None
+) -> tuple[str, str]:
     """Return run and execution. The same files are prepared once; after a failure again, under the next number."""
     pins = [fasta.version_id or fasta.etag, genes and (genes.version_id or genes.etag)]
-    name, args = source.name, source.args
-    identity = [name, stack["Aligner"], *pins, *args]
+    name = source.name
+    identity = [name, aligner, *pins, *source.args]
     first = f"reference-{hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]}"
     for number in range(1, MAX_PREPARATIONS):
         run = first if number == 1 else f"{first}-{number}"
         execution = executions.arn(run, stack["PrepareReferenceStateMachine"])
         status = stack.status_of(execution)
         if status is None:
-            _start(stack, run, name, fasta, genes, args)
+            _start(stack, run, source, aligner, fasta, genes)
             return run, execution
         if status == "RUNNING" or (status == "SUCCEEDED" and _is_prepared_from(_summary(stack, name), fasta, genes)):
             return run, execution
@@ -133,12 +139,19 @@ def _is_prepared_from(summary: Mapping[str, Any] | None, fasta: StoredObject, ge
 
 
 def _start(
-    stack: Stack, run: str, name: str, fasta: StoredObject, genes: StoredObject | None, args: Sequence[str]
+    stack: Stack, run: str, source: Source, aligner: str, fasta: StoredObject, genes: StoredObject | None
 ) -> None:
     bucket = stack["ReferenceBucket"]
     sources = {kind: stored.source() for kind, stored in (("fasta", fasta), ("genes", genes)) if stored}
     plan = layout.preparation(
-        run, name, fasta.uri, genes.uri if genes else None, reference_bucket=bucket, sources=sources, args=args
+        run,
+        source.name,
+        fasta.uri,
+        genes.uri if genes else None,
+        reference_bucket=bucket,
+        aligner=aligner,
+        sources=sources,
+        args=source.args,
     )
     state_machine = stack["PrepareReferenceAlias"]
     stack.stepfunctions.start_execution(stateMachineArn=state_machine, name=run, input=json.dumps(plan))
@@ -164,11 +177,17 @@ def fingerprint(stack: Stack, name: str) -> str:
     return str((_summary(stack, name) or {}).get("fingerprint", ""))
 
 
-def resolve(stack: Stack, name: str | None) -> str:
-    """Return the reference that a run will use; raise CliError if it is not prepared."""
+def resolve(stack: Stack, name: str | None, aligner: str) -> str:
+    """Return the reference that a run will use; raise CliError unless it is prepared for its aligner."""
     name = name or stack.outputs.get("DefaultReference", "")
-    if name and _summary(stack, name):
-        return name
+    if name and (summary := _summary(stack, name)):
+        if aligner in summary["indexes"]:
+            return name
+        command = f"`{index_command(name, summary, aligner)}{stack.option}`"
+        problem = describe_missing_index(name, summary, aligner)
+        raise CliError(
+            f"R{problem[1:]}: {command}, with the files that the reference was prepared from, adds the index."
+        )
     problem = f"Reference {name!r} is not prepared" if name else "No reference was chosen"
     names = ", ".join(prepared_names(stack.store, stack["ReferenceBucket"])) or "none"
     raise CliError(

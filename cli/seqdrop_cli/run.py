@@ -15,7 +15,7 @@ from seqdrop.runs import executions
 from seqdrop.runs.table import IGNORED, RUNNING, Row
 from seqdrop.text import count_warnings
 
-from seqdrop_cli import download, intervals, reference, run_table, upload, why
+from seqdrop_cli import download, intervals, preflight, reference, run_table, upload, why
 from seqdrop_cli.errors import KNOWN_ERRORS, CliError, ResultsNotFetchedError, describe_error
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.follow import StepState, follow, interrupted_following
@@ -45,12 +45,15 @@ class RunRequest:
     prefix: str = ""
     results: Path | None = None
     priority: str = "normal"
+    aligner: str = ""  # "": the default of the stack
+    caller: str = ""
 
     @property
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority)
+        lanes = len(self.fastqs.pairs)
+        return Choices(name, self.intervals, self.args or {}, lanes, self.priority, self.aligner, self.caller)
 
     @property
     def folder(self) -> Path:
@@ -70,6 +73,7 @@ class RunResult:
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
     check_options(stack, request)
+    preflight.check_images(stack, request.choices.tools(stack.default_tools))
     download.create_folder(request.folder)  # before hours of work that would have no place for its results
     name = _prepared_reference(stack, request)
     bed_name, regions = intervals.resolve(stack, request.intervals, name)
@@ -83,7 +87,7 @@ def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
 def check_options(stack: Stack, request: RunRequest) -> None:
     """Raise CliError unless the tools of the stack allow the options, before anything is uploaded."""
     try:
-        request.choices.check_options({name: stack[name] for name in ("Aligner", "Caller")})
+        request.choices.check_options(stack.default_tools)
     except ChoiceError as error:
         raise CliError(f"--args: {error}.") from None
 
@@ -101,10 +105,11 @@ def follow_run(stack: Stack, run_id: str, execution: str) -> tuple[Row, list[Ste
 
 def _prepared_reference(stack: Stack, request: RunRequest) -> str:
     """Return the name of the reference, after its preparation if the request has its source."""
+    aligner = request.choices.tools(stack.default_tools)["aligner"]
     if request.source is None:
-        return reference.resolve(stack, request.reference)
+        return reference.resolve(stack, request.reference, aligner)
     say(f"Preparing reference {request.source.name}")
-    reference.show(request.source.name, reference.prepare(stack, request.source))
+    reference.show(request.source.name, reference.prepare(stack, request.source, aligner))
     return request.source.name
 
 

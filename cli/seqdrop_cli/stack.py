@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Stack:
     session: boto3.Session
     endpoint: str | None = None  # None: AWS
     is_temporary: bool = False  # started by this command, which stops it at its end
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the template
 
     def __getitem__(self, output: str) -> str:
         """Return an output of the stack; raise CliError."""
@@ -46,6 +47,11 @@ class Stack:
             return self.outputs[output]
         except KeyError:
             raise CliError(f"Stack {self.name} has no output {output}: deploy it from this template.") from None
+
+    @property
+    def default_tools(self) -> dict[str, str]:
+        """The aligner and the caller of runs that choose none."""
+        return {"aligner": self["Aligner"], "caller": self["Caller"]}
 
     @property
     def is_embedded(self) -> bool:
@@ -61,6 +67,11 @@ class Stack:
     def option(self) -> str:
         """The option that a command needs for this stack, to be appended to it."""
         return "" if self.is_embedded else f" --stack {self.name}"
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service that one command alone uses."""
+        session: Any = self.session  # typed for the literal names of services only
+        return session.client(service, **self._settings)
 
     @cached_property
     def s3(self) -> S3Client:
@@ -126,7 +137,10 @@ def open_stack(name: str | None, region: str | None) -> Stack:
 def local(server: Embedded, *, is_temporary: bool = False) -> Stack:
     """Return the stack on an embedded AWS."""
     session = boto3.Session(server.access_key_id, server.secret_access_key, region_name=server.region)
-    return Stack(embedded.NAME, server.outputs, session, server.endpoint, is_temporary)
+    parameters = {
+        name: ",".join(value) if isinstance(value, list) else str(value) for name, value in server.parameters.items()
+    }
+    return Stack(embedded.NAME, server.outputs, session, server.endpoint, is_temporary, parameters)
 
 
 def deployed(name: str, region: str | None) -> Stack:
@@ -142,4 +156,5 @@ def deployed(name: str, region: str | None) -> Stack:
             f"There is no stack {name} in {session.region_name}: check --stack, --region and AWS_PROFILE."
         ) from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
-    return Stack(name, outputs, session)
+    parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in description.get("Parameters", [])}
+    return Stack(name, outputs, session, parameters=parameters)

@@ -98,5 +98,5 @@ def run_id(
 ) -> str:
     """Return the id of the run of these objects, which start_run computes from the same values."""
     entries = [Pair("", r1, r2).entry() for r1, r2 in zip(stored[::2], stored[1::2], strict=True)]
-    tools = {"aligner": stack["Aligner"], "caller": stack["Caller"]}
+    tools = choices.tools(stack.default_tools)
     return layout.run_id(fastqs.sample, entries, choices, genome=genome, regions=regions, **tools)

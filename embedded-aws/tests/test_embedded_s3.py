@@ -157,3 +157,8 @@ def test_a_range_returns_only_its_bytes(aws: Server) -> None:
     assert aws.s3.get_object(**where, Range="bytes=1000000-1000009")["Body"].read() == body[1_000_000:1_000_010]
     assert aws.s3.get_object(**where, Range="bytes=-7")["Body"].read() == body[-7:]
     assert aws.s3.get_object(**where)["Body"].read() == body
+
+
+def test_a_bucket_says_that_its_events_are_sent_to_eventbridge(aws: Server) -> None:
+    configuration = aws.s3.get_bucket_notification_configuration(Bucket=aws.output("Bridge"))
+    assert configuration["EventBridgeConfiguration"] == {}

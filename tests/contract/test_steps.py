@@ -25,8 +25,10 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.options import Option
 from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
 from seqdrop.storage.uri import S3Uri
+from support.function_aws import environment
 from support.pipeline_parts import MACHINES, ROOT, machine, references, states, template, wrapper_flags
 
+MAX_NAME = 71  # letters of a stack name, see containers/stack_config.py
 ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
 IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
 IMAGE_GROUP = "Images of the tools"
@@ -80,21 +82,31 @@ def step_parts(step: Step, sources: Sources) -> dict[str, bool]:
     name, state = step.name.capitalize(), sources.states.get(step.state, {}).get("Parameters", {})
     words = {word.removesuffix(".$") for word in state.get("Parameters", {})}
     sizes = {f"{name}Vcpus", f"{name}Memory"}
-    substituted = substituted_definitions(state.get("JobDefinition", ""), sources)
     size = {"vcpus": f"${{{name}Vcpus}}", "memory": f"${{{name}Memory}}"}
-    definitions = {f"{camel_case(tool.name)}JobDefinition" for tool in step.tools}
     in_sizes = step is PREPARE or step.optional or sources.environment("SIZES").get(step.name) == size
     overridden = {override.split("=")[0] for override in sources.local_overrides}
     return {
         f"state {step.state}": state.get("Tags", {}).get("step") == step.name,
         f"words of state {step.state}": words == {*step.reads, *step.writes, *COMMON},
-        f"job definitions of state {step.state}": substituted == definitions,
+        f"job definitions of state {step.state}": has_job_definitions(step, state, sources),
         f"parameters {name}Vcpus and {name}Memory": sizes <= set(sources.template["Parameters"]),
         f"{step.name} in SIZES of StartRunFunction": in_sizes,
         f"{name}Vcpus and {name}Memory in samconfig.toml [local]": sizes <= overridden,
         f"values of parameter {step.parameter}": not step.parameter or parameter_values(step, sources),
         f"{step.name} in docs/tools.md": f"| {step.name} |" in sources.tools_document,
     }  # fmt: skip
+
+
+def has_job_definitions(step: Step, state: dict[str, Any], sources: Sources) -> bool:
+    """Whether the plan gets the job definition of every tool, and the state takes it from the plan.
+
+    A preparation has one tool, whose definition is substituted.
+    """
+    if step is PREPARE:
+        return substituted_definitions(state.get("JobDefinition", ""), sources) == {"ReferenceJobDefinition"}
+    arns = {tool.name: f"${{{camel_case(tool.name)}JobDefinition.JobDefinitionArn}}" for tool in step.tools}
+    from_plan = state.get("JobDefinition.$") == f"$.{step.name}.job_definition"
+    return from_plan and sources.environment("JOB_DEFINITIONS").get(step.name) == arns
 
 
 def substituted_definitions(reference: str, sources: Sources) -> set[str]:
@@ -326,10 +338,10 @@ def test_a_renamed_word_is_found_in_the_state_and_in_the_job_definition(where: s
         words["bim.$"] = words.pop("bam.$")
         expected = "words of state AlignReads"
     else:
-        command = sources.resources["IsaacJobDefinition"]["Properties"]["ContainerProperties"]["Command"]
+        command = sources.resources["BwaMem3JobDefinition"]["Properties"]["ContainerProperties"]["Command"]
         old, new = ("--bam", "--bim") if where == "flag" else ("Ref::bam", "Ref::bim")
         command[command.index(old)] = new
-        expected = "words of IsaacJobDefinition"
+        expected = "words of BwaMem3JobDefinition"
     assert missing_parts(align, align.tools[0], sources) == [expected]
 
 
@@ -370,11 +382,31 @@ def test_every_path_that_a_state_reads_is_in_the_plan() -> None:
 
 
 def test_every_path_that_the_preparation_reads_is_in_its_input() -> None:
-    given = layout.preparation("r", "hg", S3Uri("b", "k"), None, reference_bucket="refs")
+    given = layout.preparation("r", "hg", S3Uri("b", "k"), None, reference_bucket="refs", aligner="bwa")
     sized = machine("prepare_reference")["States"]["SizePreparation"]["Result"]
     state = machine("prepare_reference")["States"]["PrepareReference"]
     paths = [path for word, path in state["Parameters"]["Parameters"].items() if word.endswith(".$")]
     assert set(paths) <= {f"$.{word}" for word in given} | {f"$.prepare.{word}" for word in sized}
+
+
+def test_the_state_machines_may_submit_the_job_definitions_of_this_stack_alone() -> None:
+    """A plan names its job definitions: IAM decides which ones it may name."""
+    policies = Sources().resources["StateMachineRole"]["Properties"]["Policies"]
+    [statement] = [
+        statement
+        for policy in policies
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "batch:SubmitJob" in statement["Action"]
+    ]
+    subs = [resource["Fn::Sub"] for resource in statement["Resource"] if "Fn::Sub" in resource]
+    allowed = {sub.rpartition("job-definition/")[2] for sub in subs if ":job-definition/" in sub}
+    assert allowed == {f"${{AWS::StackName}}-{camel_case(tool.name)}:*" for _, tool in ROWS}
+
+
+def test_the_environment_of_start_run_fits_into_4_kib_with_the_longest_name_of_a_stack() -> None:
+    """Lambda refuses more; the job definition of each tool is a long ARN."""
+    variables = {name: text.replace("seqdrop", "s" * MAX_NAME) for name, text in environment("start_run").items()}
+    assert sum(len(name) + len(text) for name, text in variables.items()) < 4096
 
 
 def test_the_tools_of_a_step_share_one_interface() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from support.catalogue import case
-from support.function_aws import REFERENCES, Deployed
+from support.function_aws import REFERENCES, Deployed, environment
 from support.made_reads import fastq
 
 REFUSES = "Refuses the pair before an instance starts: one row and one message, however many events arrive."
@@ -43,7 +44,7 @@ def refused(
         (
             {"flavour": "mild"},
             None,
-            "unknown choice seqdrop-flavour; known: reference, intervals, args, lanes, priority",
+            "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, args, lanes, priority",
         ),
         ({"priority": "urgent"}, None, "seqdrop-priority must be one of normal, high"),
         ({"lanes": "four"}, None, "seqdrop-lanes must be a number from 1 to 99"),
@@ -92,8 +93,8 @@ def test_intervals_that_do_not_fit_are_refused(functions: Deployed, bed: str | N
 
 
 @case(
-    happens="The reference of a run is not prepared, or has no index for the aligner of the stack.",
-    see="`REFERENCE`, and the names of the prepared references.",
+    happens="The reference of a run is not prepared, or has no index for the aligner of the run.",
+    see="`REFERENCE`, and the names of the prepared references, or the command that adds the index.",
     does=REFUSES,
     do="Prepare it with `seqdrop reference`, or upload the FASTQs with the name of a prepared one.",
 )
@@ -101,7 +102,7 @@ def test_intervals_that_do_not_fit_are_refused(functions: Deployed, bed: str | N
     ("reference", "message"),
     [
         ("hg83", "reference hg83 is not prepared; prepared are: hg38"),
-        ("hg38", "reference hg38 has no index for bwa_mem3 (it has: bwa); prepare it again"),
+        ("hg38", "reference hg38 has no index for bwa_mem3 (it has: bwa)"),
     ],
 )
 def test_an_unprepared_reference_is_refused(functions: Deployed, reference: str, message: str) -> None:
@@ -118,6 +119,26 @@ def test_an_unprepared_reference_is_refused(functions: Deployed, reference: str,
 )
 def test_reads_before_the_first_push_of_images_are_refused(functions: Deployed) -> None:
     functions.prepare()
-    row = refused(functions, {}, IMAGE_TAGS='{"annotate": {"snpeff": "none"}}')
+    tags = json.loads(environment("start_run")["IMAGE_TAGS"])
+    row = refused(functions, {}, IMAGE_TAGS=json.dumps({**tags, "annotate": {"snpeff": "none"}}))
     assert row["class"] == "NOT_READY"
-    assert "the stack has no image of snpeff yet: run `make push STACK=seqdrop`" in row["message"]
+    assert "the stack has no image of snpeff yet: run `make push STACK=seqdrop TOOLS='snpeff'`" in row["message"]
+
+
+@case(
+    happens="A run chooses an aligner or a caller that does not exist.",
+    see="`BAD_INPUT.CHOICES`, and the tools that exist.",
+    does=REFUSES,
+    do="Correct the metadata (`x-amz-meta-seqdrop-aligner`, `-caller`) and upload both mates again.",
+)
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"aligner": "minimap2"}, "seqdrop-aligner must be one of bwa_mem3, bwa, isaac"),
+        ({"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
+    ],
+)
+def test_a_tool_that_does_not_exist_is_refused(functions: Deployed, choices: dict[str, str], message: str) -> None:
+    functions.prepare()
+    row = refused(functions, choices)
+    assert (row["class"], row["message"]) == ("BAD_INPUT.CHOICES", message)

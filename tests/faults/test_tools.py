@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from support.catalogue import case, more
 from support.function_aws import REFERENCES, RESULTS, Deployed
 from support.job_runs import FOLDER, PUBLISH, Batch, in_this_process
 from support.made_reads import FLOWCELL, bases, records, text, to_gzip
-from support.pipeline_parts import batch_states, job_definitions
+from support.pipeline_parts import batch_states, job_definitions, template
 
 from containers.isaac import run as isaac
 
@@ -166,19 +165,31 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 @case(
     happens="A person with permission to start the state machine writes an image, a role or a command into the plan.",
     see="These values have no effect.",
-    does="Uses only the name, queue, size and arguments of a job from a plan. Images, roles and commands are those "
-    "of the deployment.",
+    does="Uses only the name, queue, size, arguments and job definition of a job from a plan. The role of the state "
+    "machines may submit the job definitions of the stack alone, which have its images, roles and commands.",
 )
 def test_a_plan_cannot_set_an_image_role_or_command() -> None:
     from_plan = {path.partition(".")[2] for path, _ in state_settings() if path.endswith(".$")}
     sizes = {f"ContainerOverrides.ResourceRequirements.{place}.Value.$" for place in (0, 1)}
-    assert from_plan == {"JobName.$", "JobQueue.$", *sizes}
+    assert from_plan == {"JobName.$", "JobDefinition.$", "JobQueue.$", *sizes}
     from_stack = {path.partition(".")[2] for path, _ in state_settings()} - from_plan
     kinds = {f"ContainerOverrides.ResourceRequirements.{place}.Type" for place in (0, 1)}
     assert from_stack == {"JobDefinition", "PropagateTags", *kinds}
     definitions = [value for path, value in state_settings() if path.endswith(".JobDefinition")]
-    assert all(re.fullmatch(r"\$\{[A-Za-z]+JobDefinition\}", value) for value in definitions)
+    assert definitions == ["${PrepareJobDefinition}"]
+    assert set(submitted_definitions()) == {
+        f"job-definition/${{AWS::StackName}}-{name.removesuffix('JobDefinition')}:*" for name in job_definitions()
+    }
     assert not any("jobRoleArn" in str(path) or "Ref::" in str(value) for path, value in definition_settings())
+
+
+def submitted_definitions() -> Iterator[str]:
+    """Yield the job definitions that the role of the state machines may submit, in every revision."""
+    [policy] = template()["Resources"]["StateMachineRole"]["Properties"]["Policies"]
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if "batch:SubmitJob" in statement["Action"]:
+            subs = [resource["Fn::Sub"] for resource in statement["Resource"] if "Fn::Sub" in resource]
+            yield from (sub.rpartition("AccountId}:")[2] for sub in subs if "job-definition" in sub)
 
 
 def definition_settings() -> list[tuple[str, Any]]:

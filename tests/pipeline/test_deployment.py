@@ -136,18 +136,20 @@ def saved_parameters(checkout: Checkout) -> dict[str, str]:
 def test_the_page_leads_from_guided_answers_to_the_second_deployment_and_to_removal(checkout: Checkout) -> None:
     commit(checkout)
     first, again = commands("# From an account"), commands("## Update")
-    assert first.index("make config STACK=seqdrop") == 4
+    assert first.index("make config STACK=seqdrop FOR=exome") == 4
     config, guided, push, deploy = first[4:8]
 
     checkout.run(config)
     checkout.run(guided, ENTER * (len(template()["Parameters"]) + GUIDED_QUESTIONS) + "y\n")
     defaults = {name: str(parameter["Default"]) for name, parameter in template()["Parameters"].items()}
+    exome = tomllib.loads((ROOT / "samconfig.toml").read_text())["exome"]["deploy"]["parameters"]
+    defaults |= dict(word.split("=", 1) for word in exome["parameter_overrides"])  # Enter keeps them
     assert checkout.deployed() == defaults
     assert checkout.pushed() == []
     resources = checkout.resources()
 
     checkout.run(push)
-    used = ["isaac", "strelka", "snpeff", "samtools_stats", "multiqc", "reference"]
+    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference"]
     assert [image.partition(":")[0].rpartition("/")[2] for image in checkout.pushed()] == used
     tags = {name: value for name, value in saved_parameters(checkout).items() if name.endswith("Tag")}
     assert checkout.deployed() == defaults
@@ -155,9 +157,9 @@ def test_the_page_leads_from_guided_answers_to_the_second_deployment_and_to_remo
     checkout.run(deploy, "y\n")
     assert checkout.deployed() == {**defaults, **tags}
     assert {name for name, tag in tags.items() if tag == "none"} == {
-        "BwaMem3ImageTag",
         "BwaImageTag",
-        "BcftoolsImageTag",
+        "IsaacImageTag",
+        "StrelkaImageTag",
     }
 
     assert again == [f"git pull && make build && {push} && {deploy}"]

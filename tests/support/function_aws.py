@@ -55,8 +55,13 @@ SOURCES = {
         ("genes", "gtf", "pTx7vLk2mWcR9eYd", "9e107d9d372bb6826bd81d3542a419d6", 4_102, "5ZpIH3p3Wbg="),
     )
 }
+TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Multiqc")
 # The values of `Ref` and `Fn::Sub` in the environment of a function.
 RESOURCES = {
+    **{
+        f"{tool}JobDefinition.JobDefinitionArn": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/seqdrop-{tool}:1"
+        for tool in TOOLS
+    },
     "AWS::StackName": "seqdrop",
     "PipelineStateMachine": MACHINE,
     "PipelineStateMachineAliaslive": f"{MACHINE}:live",
@@ -100,7 +105,7 @@ def environment(name: str) -> dict[str, str]:
         if isinstance(value, dict) and "Ref" in value:
             return values[value["Ref"]]
         if isinstance(value, dict) and "Fn::Sub" in value:
-            return re.sub(r"\$\{(\w+)}", lambda match: values[match[1]], value["Fn::Sub"])
+            return re.sub(r"\$\{([\w.]+)}", lambda match: values[match[1]], value["Fn::Sub"])
         return str(value)
 
     return {variable: resolve(value) for variable, value in {**shared, **own}.items()}

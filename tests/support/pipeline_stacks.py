@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from seqdrop.plan.steps import STEPS
 from seqdrop_cli import preflight, project
 from seqdrop_cli.stack import Stack
 
@@ -16,7 +17,8 @@ from support.pipeline_runs import Sample, deploy, make_sample, prepare
 def _tools() -> None:
     """Fail at once, with the command that helps, where a program of the local deployment is missing."""
     parameters = dict(parameter.split("=", 1) for parameter in project.local_parameters())
-    missing = preflight.missing_programs(parameters)
+    tools = {step.choice: parameters.get(step.parameter, step.tools[0].name) for step in STEPS if step.choice}
+    missing = preflight.missing_programs(tools)
     assert not missing, f"not installed: {', '.join(missing)}; `make tools` installs them"
 
 
@@ -43,7 +45,7 @@ def bwa_stack(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Itera
 
 @pytest.fixture(scope="session")
 def original_stack(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Iterator[Stack]:
-    """Deploy with fake programs for Isaac and Strelka, the defaults of the template."""
+    """Deploy with fake programs for Isaac and Strelka, the tools of the original pipeline."""
     stand_ins = Path(__file__).parent / "stand_ins"
     sizes = ("Aligner=isaac", "Caller=strelka", "AlignMemory=4096", "CallMemory=5120")
     with deploy(tmp_path_factory.mktemp("aws"), *sizes, path=stand_ins) as stack:

@@ -7,9 +7,11 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
+from seqdrop.plan.choices import Choices
 
 from seqdrop_cli.demo import files, truth
 from seqdrop_cli.demo.files import DemoFiles
@@ -25,19 +27,22 @@ THRESHOLD = 0.95  # of recall, precision and effects; 30x of simulated reads giv
 MAX_DETAILS = 10  # of each kind of difference
 
 
-def run_demo(stack: Stack, keep: Path | None, seed: int) -> None:
-    """Run the demo; raise CliError if the run fails or finds too few variants."""
+def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> None:
+    """Run the demo with an aligner and a caller; raise CliError if the run fails or finds too few variants."""
     started = time.monotonic()
     with _folder(keep) as folder:
         simulated = files.make_files(folder, seed)
         simulation_time = time.monotonic() - started
-        result = run_pipeline(stack, _request(simulated, keep / "results" if keep else None))
+        request = _request(simulated, _sample(stack), keep / "results" if keep else None, choices)
+        result = run_pipeline(stack, request)
     comparison = truth.compare(simulated.variants, truth.read_calls(_annotated_variants(result)))
     console().print(_table(comparison))
     _show_differences(comparison)
     _show_times(simulation_time, result, time.monotonic() - started)
     if report := next((file for file in result.files if file.name.endswith(".report.html")), None):
         say(f"Report: {report.resolve()}", style="bold")
+    if not stack.is_embedded:
+        say(f"The stack keeps this run ({result.row['results']}), its FASTQs and the reference {simulated.fasta.stem}.")
     _check(comparison)
 
 
@@ -51,9 +56,18 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _request(simulated: DemoFiles, results: Path | None) -> RunRequest:
+def _sample(stack: Stack) -> str | None:
+    """Return the sample id; on AWS another one each time.
+
+    There, the demo tests the deployment: the results of an earlier run would say nothing about the present one.
+    """
+    return None if stack.is_embedded else f"{files.SAMPLE}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def _request(simulated: DemoFiles, sample: str | None, results: Path | None, choices: Choices) -> RunRequest:
     source = Source.of(simulated.fasta, simulated.genes, simulated.fasta.stem)
-    return RunRequest(Fastqs.of(simulated.fastqs, None), None, source, results=results)
+    fastqs = Fastqs.of(simulated.fastqs, sample)
+    return RunRequest(fastqs, None, source, results=results, aligner=choices.aligner, caller=choices.caller)
 
 
 def _annotated_variants(result: RunResult) -> Path:

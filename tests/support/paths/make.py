@@ -30,8 +30,8 @@ DIAGNOSE_STATES = {
 }
 
 
-def size(vcpus: str, memory: str) -> dict[str, str]:
-    return {"job_queue": "default", "vcpus": vcpus, "memory": memory}
+def size(vcpus: str, memory: str, tool: str) -> dict[str, str]:
+    return {"job_queue": "default", "job_definition": tool, "vcpus": vcpus, "memory": memory}
 
 
 PLAN = layout.plan(
@@ -42,28 +42,30 @@ PLAN = layout.plan(
     reference_bucket="references",
     genome="",
     jobs={
-        "align": size("8", "16000"),
-        "call": size("8", "12000"),
-        "annotate": size("2", "8000"),
-        "collect": size("2", "4000"),
-        "compose": size("1", "2000"),
+        "align": size("8", "16000", "bwa"),
+        "call": size("8", "12000", "bcftools"),
+        "annotate": size("2", "8000", "snpeff"),
+        "collect": size("2", "4000", "samtools_stats"),
+        "compose": size("1", "2000", "multiqc"),
     },
 )
 PREPARATION_INPUT = layout.preparation(
-    "5b0c2f7d9e1a", "hg38", S3Uri("references", "hg38.fa"), None, reference_bucket="references"
+    "5b0c2f7d9e1a", "hg38", S3Uri("references", "hg38.fa"), None, reference_bucket="references", aligner="bwa"
 )
 # The values that CloudFormation substitutes; prepare_reference puts the sizes into its input.
 SUBSTITUTIONS = {
     "Partition": "aws",
     "JobQueue": "default",
-    "Aligner": "bwa",
     "PrepareVcpus": "8",
     "PrepareMemory": "24000",
     "DiagnoseFunction": "diagnose",
     "RecordRunFunction": "record_run",
-    **{f"{name}JobDefinition": name.lower() for name in ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")},
+    "PrepareJobDefinition": "reference",
 }
-PREPARATION_PLAN = {**PREPARATION_INPUT, "prepare": {**size("8", "24000"), "attempt": "1"}}
+PREPARATION_PLAN = {
+    **PREPARATION_INPUT,
+    "prepare": {"job_queue": "default", "vcpus": "8", "memory": "24000", "attempt": "1"},
+}
 
 Answers = dict[str, list[dict[str, Any]]]  # state -> the answers of its calls
 

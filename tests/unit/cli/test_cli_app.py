@@ -12,7 +12,7 @@ from seqdrop_cli.app import app
 from support.cli_aws import seqdrop
 from typer.testing import CliRunner
 
-COMMANDS = ("up", "down", "reference", "run", "status", "why", "stop", "resume", "redrive", "logs", "demo")
+COMMANDS = ("up", "down", "reference", "run", "status", "why", "stop", "resume", "redrive", "logs", "demo", "check")
 
 
 def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -62,6 +62,14 @@ def test_an_error_that_a_user_can_correct_is_one_sentence(
     assert exit_code == code
     assert output.startswith(message)
     assert output.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "reference"])
+def test_a_tool_that_cannot_do_the_step_is_refused_with_those_that_can(command: str) -> None:
+    files = {"run": ["a_R1.fastq", "a_R2.fastq"], "demo": [], "reference": ["hg.fa"]}[command]
+    code, output = seqdrop(command, *files, "--aligner", "bcftools")
+    assert code == 2
+    assert "'bcftools' is not one of bwa_mem3, bwa, isaac" in " ".join(output.replace("│", " ").split())
 
 
 def test_an_error_in_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

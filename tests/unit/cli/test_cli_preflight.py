@@ -9,9 +9,11 @@ import pytest
 from seqdrop.plan import steps
 from seqdrop.plan.steps import PREPARE, SNPEFF_JAR, STEPS, Step, Tool
 from seqdrop_cli import preflight
+from seqdrop_cli.errors import CliError
+from support import cli_aws
 
 ROOT = Path(__file__).parents[3]
-PARAMETERS = {"Aligner": "bwa", "Caller": "bcftools"}
+TOOLS = {"aligner": "bwa", "caller": "bcftools"}
 
 
 @pytest.fixture
@@ -23,17 +25,17 @@ def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_program_of_the_selected_tools_must_be_on_path(empty_path: Path) -> None:
-    programs = {program for tool in steps.selected_tools(PARAMETERS) for program in tool.programs}
+    programs = set(steps.programs(TOOLS))
     assert {"samtools", "bcftools", "bwa", "bgzip", "java", "multiqc"} <= programs
-    assert set(preflight.missing_programs(PARAMETERS)) | {SNPEFF_JAR} == programs | {SNPEFF_JAR}
+    assert set(preflight.missing_programs(TOOLS)) | {SNPEFF_JAR} == programs | {SNPEFF_JAR}
     assert "isaac-align" not in programs
     (empty_path / "bwa").touch(mode=0o755)
-    assert "bwa" not in preflight.missing_programs(PARAMETERS)
+    assert "bwa" not in preflight.missing_programs(TOOLS)
 
 
 def test_a_program_with_a_path_must_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jar = tmp_path / "tool.jar"
-    monkeypatch.setattr(steps, "selected_tools", lambda _: [Tool("jar", (), (str(jar),))])
+    monkeypatch.setattr(steps, "programs", lambda _: [str(jar)])
     assert preflight.missing_programs({}) == [str(jar)]
     jar.touch()
     assert preflight.missing_programs({}) == []
@@ -55,8 +57,8 @@ def test_the_command_has_the_packages_of_every_tool_with_a_missing_program() -> 
 @pytest.mark.parametrize(
     ("program", "tools"),
     [
-        ("isaac-align", "`--parameter Aligner=bwa_mem3` or `--parameter Aligner=bwa`"),
-        ("configureStrelkaGermlineWorkflow.py", "`--parameter Caller=bcftools`"),
+        ("isaac-align", "`--aligner bwa_mem3` or `--aligner bwa`"),
+        ("configureStrelkaGermlineWorkflow.py", "`--caller bcftools`"),
     ],
 )
 def test_a_program_without_a_package_has_the_tools_that_can_replace_it(program: str, tools: str) -> None:
@@ -83,3 +85,16 @@ def test_the_script_installs_the_packages_of_all_tools() -> None:
     tools = [tool for step in (*STEPS, PREPARE) for tool in step.tools]
     assert sorted(packages) == sorted({package for tool in tools for package in tool.packages})
     assert "-m seqdrop.plan.steps" in (ROOT / "local/install_tools").read_text()
+
+
+def test_a_run_needs_the_images_of_its_own_tools() -> None:
+    with cli_aws.stack() as stack:
+        tags = stack["ImageTags"].replace("bwa:1", "bwa:none").replace("strelka:1", "strelka:none")
+        object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": tags})
+        preflight.check_images(stack, {**TOOLS, "aligner": "bwa_mem3"})
+        with pytest.raises(CliError) as raised:
+            preflight.check_images(stack, {"aligner": "bwa", "caller": "strelka"})
+    assert str(raised.value) == (
+        "Stack seqdrop has no image of bwa, strelka yet: run `make push STACK=seqdrop TOOLS='bwa strelka'` and "
+        "`sam deploy --config-file stacks/seqdrop.toml`."
+    )

@@ -25,12 +25,38 @@ def stack() -> Iterator[Stack]:
 
 
 def test_the_default_reference_of_the_stack_is_used_if_none_is_chosen(stack: Stack) -> None:
-    assert reference.resolve(stack, None) == "hg"
+    assert reference.resolve(stack, None, "bwa") == "hg"
 
 
 def test_an_unknown_reference_is_refused_with_the_names_of_the_prepared_ones(stack: Stack) -> None:
     with pytest.raises(CliError, match=r"Reference 'mm' is not prepared \(prepared: hg\)"):
-        reference.resolve(stack, "mm")
+        reference.resolve(stack, "mm", "bwa")
+
+
+def test_a_reference_without_the_index_of_the_aligner_is_refused_with_the_command_that_adds_it(stack: Stack) -> None:
+    haploid = {**SUMMARY, "sources": {"fasta": {}, "genes": {}}, "ploidy": 1, "ploidy_regions": [["chr1", 0, 9, 2, 2]]}
+    cli_aws.write_json(stack, "references", "virus/reference.json", haploid)
+    for name, options in (("hg", ""), ("virus", " --genes GENES --ploidy 1 --ploidy-file FILE")):
+        with pytest.raises(CliError) as raised:
+            reference.resolve(stack, name, "bwa_mem3")
+        assert str(raised.value) == (
+            f"Reference {name} has no index for bwa_mem3 (it has: bwa): `seqdrop reference GENOME.fa{options} --name "
+            f"{name} --aligner bwa_mem3 --stack seqdrop`, with the files that the reference was prepared from, adds "
+            "the index."
+        )
+
+
+def test_another_aligner_is_another_preparation(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: dict[str, str] = {}
+    (tmp_path / "hg.fa").write_text(">chr1\nACGT\n")
+    monkeypatch.setattr(
+        stack.stepfunctions, "start_execution", lambda **request: started.update({request["name"]: request["input"]})
+    )
+    monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
+    object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
+    for aligner in ("bwa", "bwa_mem3"):
+        reference.prepare(stack, Source.of(tmp_path / "hg.fa", None, None), aligner)
+    assert [json.loads(plan)["aligner"] for plan in started.values()] == ["bwa", "bwa_mem3"]
 
 
 def test_the_fingerprint_is_that_in_reference_json(stack: Stack) -> None:
@@ -68,6 +94,7 @@ def test_the_same_files_are_prepared_once(
     def start(**request: Any) -> None:
         started.append(request["name"])
         plan = json.loads(request["input"])
+        assert plan["aligner"] == "bwa"
         assert plan["fasta"] == "s3://references/hg/source/hg.fa"
         head = stack.s3.head_object(Bucket="references", Key="hg/source/hg.fa", ChecksumMode="ENABLED")
         assert json.loads(plan["sources"]) == {
@@ -85,9 +112,9 @@ def test_the_same_files_are_prepared_once(
     monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
     object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
     source = Source.of(tmp_path / "hg.fa", None, None)
-    assert reference.prepare(stack, source) == SUMMARY
+    assert reference.prepare(stack, source, "bwa") == SUMMARY
     monkeypatch.setattr(Stack, "status_of", lambda *_: "SUCCEEDED")
-    assert reference.prepare(stack, source) == SUMMARY
+    assert reference.prepare(stack, source, "bwa") == SUMMARY
     assert len(started) == 1
     assert len(stack.s3.list_object_versions(Bucket="references", Prefix="hg/source/")["Versions"]) == 1
     reference.show("hg", SUMMARY)
@@ -105,11 +132,11 @@ def test_files_are_prepared_again_if_the_reference_was_made_of_others_since(
     monkeypatch.setattr(Stack, "status_of", lambda _, arn: "SUCCEEDED" if arn.split(":")[-1] in started else None)
     object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
     source = Source.of(tmp_path / "hg.fa", None, None)
-    reference.prepare(stack, source)
+    reference.prepare(stack, source, "bwa")
     stored = stack.s3.head_object(Bucket="references", Key="hg/source/hg.fa")["ETag"].strip('"')
     summary = {**SUMMARY, "sources": {"fasta": {"etag": etag or stored}}}
     cli_aws.write_json(stack, "references", "hg/reference.json", summary)
-    reference.prepare(stack, source)
+    reference.prepare(stack, source, "bwa")
     assert len(started) == number
 
 
@@ -122,7 +149,7 @@ def test_another_ploidy_is_another_preparation(stack: Stack, tmp_path: Path, mon
     monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
     object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
     for ploidy in (1, 2):
-        reference.prepare(stack, Source.of(tmp_path / "hg.fa", None, None, ploidy))
+        reference.prepare(stack, Source.of(tmp_path / "hg.fa", None, None, ploidy), "bwa")
     assert [json.loads(plan)["args"] for plan in started.values()] == ['["--ploidy","1"]', "[]"]
 
 

@@ -25,7 +25,7 @@ from support import cli_aws
 @pytest.fixture
 def stack() -> Iterator[Stack]:
     with cli_aws.stack() as stack:
-        cli_aws.write_json(stack, "references", "hg/reference.json", {"contigs": []})
+        cli_aws.write_json(stack, "references", "hg/reference.json", {"contigs": [], "indexes": ["bwa_mem3"]})
         yield stack
 
 
@@ -198,3 +198,32 @@ def test_options_that_a_tool_does_not_allow_are_refused_before_the_upload(
 def test_options_without_a_step_are_refused(text: str) -> None:
     with pytest.raises(CliError, match="expected STEP=OPTIONS, with a STEP of align, call"):
         run.parse_args([text])
+
+
+@pytest.mark.parametrize(
+    ("tags", "aligner", "args", "message"),
+    [
+        ("bwa:none", "bwa", None, "Stack seqdrop has no image of bwa yet"),
+        ("", "bwa", None, "Reference hg has no index for bwa"),
+        ("", "bwa", {"align": ["--seed-length", "12"]}, "--args: options of align: bwa has no option --seed-length"),
+    ],
+)
+def test_a_tool_that_the_run_cannot_use_is_refused_before_the_upload(
+    stack: Stack, request_s1: RunRequest, tags: str, aligner: str, args: dict[str, list[str]] | None, message: str
+) -> None:
+    outputs = {**stack.outputs, "ImageTags": f"{stack['ImageTags']} {tags}"}
+    object.__setattr__(stack, "outputs", outputs)
+    with pytest.raises(CliError, match=message):
+        run.run_pipeline(stack, replace(request_s1, aligner=aligner, args=args))
+    assert uploaded_versions(stack) == 0
+
+
+def test_the_files_of_a_run_carry_its_tools_and_its_id_has_them(stack: Stack, request_s1: RunRequest) -> None:
+    stored = next(upload.destinations(stack, request_s1.fastqs, "", {})).upload_missing(stack, {})
+    ids = {
+        upload.run_id(stack, request_s1.fastqs, stored, Choices(reference="hg", aligner=aligner), genome="")
+        for aligner in ("", "bwa_mem3", "bwa")
+    }
+    assert len(ids) == 2, "the default of the stack, chosen or not, is the same run"
+    request = replace(request_s1, aligner="bwa", caller="strelka")
+    assert request.choices.to_metadata() == {"seqdrop-aligner": "bwa", "seqdrop-caller": "strelka"}

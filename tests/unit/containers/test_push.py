@@ -73,12 +73,12 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def push(checkout: Path, stack: str = "lab", **variables: str) -> Pushed:
+def push(checkout: Path, *words: str, **variables: str) -> Pushed:
     calls = checkout / "calls"
     calls.write_text("")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     environment |= {"PATH": f"{checkout / 'bin'}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls), "PUSHED": ""}
-    command = ["bash", str(checkout / "containers/push"), stack]
+    command = ["bash", str(checkout / "containers/push"), *(words or ["lab"])]
     done = subprocess.run(
         command, env=environment | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -184,3 +184,17 @@ def test_a_stack_that_is_not_deployed_is_reported(checkout: Path) -> None:
     done = push(checkout, "other", AWS_REGION="eu-west-1")
     assert (done.code, done.calls) == (66, [])
     assert "no stack other in eu-west-1: deploy it first" in done.output
+
+
+def test_the_image_of_a_tool_that_some_runs_choose_is_pushed_on_request_and_kept_up_to_date(checkout: Path) -> None:
+    used = ["bwa_mem3", "bcftools", *OTHERS]
+    done = push(checkout, "lab", "bwa", "bcftools", AWS_REGION="eu-west-1")
+    assert (done.code, done.tools) == (0, [*used, "bwa"])
+    assert done.parameters == expected_parameters(checkout, [*used, "bwa"])
+    assert push(checkout, AWS_REGION="eu-west-1").tools == [*used, "bwa"]
+
+
+def test_an_unknown_tool_is_refused_before_any_build(checkout: Path) -> None:
+    done = push(checkout, "lab", "minimap2", AWS_REGION="eu-west-1")
+    assert (done.code, done.calls) == (64, [])
+    assert "there is no tool minimap2; there are " in done.output

@@ -11,6 +11,8 @@ import pytest
 from samcli.cli.types import CfnParameterOverridesType
 from samcli.commands.deploy.command import cli as deploy
 from samcli.commands.deploy.guided_config import GuidedConfig
+from seqdrop.jobs.alignment import SORT_SHARE
+from support.function_aws import template
 
 from containers import stack_config
 
@@ -23,6 +25,7 @@ resolve_s3 = true
 [local.deploy.parameters]
 parameter_overrides = ["Aligner=bwa_mem3"]
 """
+HUMAN_INDEX = 27_000  # MiB of memory, see docs/tools.md
 TAGS = ["BwaImageTag=new1", "MultiqcImageTag=new2"]
 
 
@@ -163,3 +166,45 @@ def test_a_good_stack_name_is_accepted(name: str) -> None:
 def test_a_stack_name_that_a_service_refuses_is_refused_before(checkout: Path, name: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         stack_config.create(checkout, name)
+
+
+ENVIRONMENTS = ("panel", "exome", "genome", "original")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_file_of_a_stack_starts_with_the_parameters_of_an_environment(tmp_path: Path, environment: str) -> None:
+    (tmp_path / "samconfig.toml").write_text((stack_config.ROOT / "samconfig.toml").read_text())
+    stack_config.create(tmp_path, "lab", environment)
+    parameters = read_by_sam(tmp_path)
+    known = template()["Parameters"]
+    values = {name: str(known[name]["Default"]) for name in known} | parameters
+    assert parameters.keys() <= known.keys()
+    assert settings(tmp_path)["default"]["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
+    vcpus = [int(values[name]) for name in values if name.endswith("Vcpus") and name != "MaxVcpus"]
+    assert int(values["MaxVcpus"]) >= max(vcpus)
+    tools = {"aligner": values["Aligner"], "caller": values["Caller"]}
+    original = {"aligner": "isaac", "caller": "strelka"}
+    assert tools == (original if environment == "original" else {"aligner": "bwa_mem3", "caller": "bcftools"})
+    assert float(values["AlignMemory"]) * (1 - SORT_SHARE) > HUMAN_INDEX
+
+
+def test_an_unknown_environment_is_refused_with_the_names_of_the_others(tmp_path: Path) -> None:
+    (tmp_path / "samconfig.toml").write_text((stack_config.ROOT / "samconfig.toml").read_text())
+    with pytest.raises(ValueError, match="no environment exon; it has panel, exome, genome, original"):
+        stack_config.create(tmp_path, "lab", "exon")
+    assert not (tmp_path / "stacks/lab.toml").exists()
+
+
+def test_an_environment_changes_no_file_that_exists(checkout: Path) -> None:
+    before = settings(checkout)
+    with pytest.raises(ValueError, match=r"stacks/lab\.toml exists: FOR=exome would change it"):
+        stack_config.create(checkout, "lab", "exome")
+    assert settings(checkout) == before
+
+
+def test_a_tool_that_was_pushed_once_stays_in_use(checkout: Path) -> None:
+    save_guided(checkout, Aligner="bwa_mem3", BwaImageTag="none", IsaacImageTag="none")
+    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference"]
+    assert stack_config.tools(checkout, "lab", {}) == used
+    stack_config.write_tags(checkout, "lab", ["BwaImageTag=old"])
+    assert stack_config.tools(checkout, "lab", {}) == [*used, "bwa"]

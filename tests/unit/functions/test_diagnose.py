@@ -111,7 +111,7 @@ def test_the_failed_step_is_the_one_with_an_error(diagnose: Any) -> None:
 
 def test_a_preparation_is_diagnosed(aws: Deployed, diagnose: Any) -> None:
     fasta = S3Uri(REFERENCES, "in/demo.fa")
-    preparation = layout.preparation("r", "demo", fasta, None, reference_bucket=REFERENCES)
+    preparation = layout.preparation("r", "demo", fasta, None, reference_bucket=REFERENCES, aligner="bwa")
     error = {"Error": "Batch.TooManyRequestsException", "Cause": "Rate exceeded"}
     sizes = {"job_queue": "q", "vcpus": "2", "memory": "2048", "attempt": "1", "args": "[]"}
     answer = diagnose.call({**preparation, "prepare": {**sizes, "error": error}})

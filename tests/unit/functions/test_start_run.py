@@ -316,7 +316,7 @@ def test_a_run_is_refused_while_the_stack_has_no_images(
     remove_images(monkeypatch, "bwa_mem3", "multiqc")
     one, _ = upload_pair(aws)
     outcome = outcome_of(start_run.call(one))
-    commands = "`make push STACK=seqdrop` and `sam deploy --config-file stacks/seqdrop.toml`"
+    commands = "`make push STACK=seqdrop TOOLS='bwa_mem3 multiqc'` and `sam deploy --config-file stacks/seqdrop.toml`"
     reason = f"the stack has no image of bwa_mem3, multiqc yet: run {commands}"
     refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": reason}
     assert outcome == refusal
@@ -364,8 +364,9 @@ REFUSALS = [
     (
         {"flavour": "mild"},
         {"flavour": "mild"},
-        "unknown choice seqdrop-flavour; known: reference, intervals, args, lanes, priority",
+        "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, args, lanes, priority",
     ),
+    ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),
     (
         {"reference": "../secrets"},
@@ -539,12 +540,51 @@ def test_a_reference_without_an_index_for_the_aligner_is_refused(aws: Deployed) 
     aws.prepare("demo", "bwa", "snpeff")
     start_run = aws.load("start_run")
     one, _ = upload_pair(aws)
-    reason = "reference demo has no index for bwa_mem3 (it has: bwa, snpeff); prepare it again"
+    reason = "reference demo has no index for bwa_mem3 (it has: bwa, snpeff)"
     outcome = outcome_of(start_run.call(one))
     assert (outcome["outcome"], outcome["reason"]) == ("refused", reason)
     row = aws.row(outcome["run"])
     assert row
     assert (row["class"], row["message"]) == ("REFERENCE", reason)
+    command = "`seqdrop reference GENOME.fa --genes GENES --name demo --aligner bwa_mem3 --stack seqdrop`"
+    assert row["advice"] == (
+        f"Run {command} with the files that the reference was prepared from, then run "
+        f"`seqdrop resume {outcome['run']} --stack seqdrop`."
+    )
+
+
+def test_a_run_has_the_tools_that_it_chooses(aws: Deployed, start_run: Any) -> None:
+    aws.prepare("demo", "bwa", "bwa_mem3", "snpeff")
+    args = {"call": ["--exome"]}
+    one, _ = upload_pair(aws, aligner="bwa", caller="strelka", args=json.dumps(args))
+    outcome = outcome_of(start_run.call(one))
+    plan, row = plan_of(aws, outcome["run"]), aws.row(outcome["run"]) or {}
+    assert [(given["aligner"], given["caller"]) for given in (plan, row)] == [("bwa", "strelka")] * 2
+    prefix = "arn:aws:batch:us-east-1:123456789012:job-definition/seqdrop"
+    assert {step: plan[step]["job_definition"] for step in steps.names()} == {
+        "align": f"{prefix}-Bwa:1",
+        "call": f"{prefix}-Strelka:1",
+        "annotate": f"{prefix}-Snpeff:1",
+        "collect": f"{prefix}-SamtoolsStats:1",
+        "compose": f"{prefix}-Multiqc:1",
+    }
+
+
+def test_a_chosen_tool_needs_its_image_and_its_index(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = upload_pair(aws, aligner="bwa")
+    outcome = outcome_of(start_run.call(one))
+    assert (outcome["failure_class"], outcome["reason"]) == (
+        "REFERENCE",
+        "reference demo has no index for bwa (it has: bwa_mem3, snpeff)",
+    )
+    aws.prepare("demo", "bwa", "bwa_mem3", "snpeff")
+    remove_images(monkeypatch, "bwa")
+    outcome = outcome_of(start_run.call(one))
+    assert outcome["failure_class"] == "NOT_READY"
+    assert outcome["reason"].startswith("the stack has no image of bwa yet: run `make push STACK=seqdrop TOOLS='bwa'`")
+    assert aws.executions() == []
 
 
 def test_the_refusal_of_an_unknown_reference_names_the_prepared_ones(aws: Deployed, start_run: Any) -> None:

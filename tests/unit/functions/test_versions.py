@@ -49,10 +49,12 @@ def add_step(aws: Deployed, kind: str = "essential") -> None:
 
 
 def load_start_run(aws: Deployed) -> Any:
-    """Load start_run with the sizes of a deployment that has the added step."""
+    """Load start_run with the environment of a deployment that has the added step."""
     start_run = aws.load("start_run")
-    sizes = json.loads(start_run.os.environ["SIZES"])
-    aws.monkeypatch.setenv("SIZES", json.dumps({**sizes, "depth": DEPTH}))
+    added = {"SIZES": DEPTH, "IMAGE_TAGS": {"mosdepth": "1"}, "JOB_DEFINITIONS": {"mosdepth": "arn:mosdepth:1"}}
+    for variable, value in added.items():
+        before = json.loads(start_run.os.environ[variable])
+        aws.monkeypatch.setenv(variable, json.dumps({**before, "depth": value}))
     return start_run
 
 
@@ -178,7 +180,13 @@ def test_a_resumed_run_gets_the_added_step(aws: Deployed, run: str, kind: str) -
         "steps": ["align", "call", "annotate", "depth", "collect", "compose"],
         "depths": f"{plan['results']}/NA12878.depths.txt",
         "lane_depths": canonical([f"{plan['results']}/NA12878.1.depths.txt"]),
-        "depth": {"job_queue": plan["align"]["job_queue"], **DEPTH, "attempt": "1", "args": "[]"},
+        "depth": {
+            "job_queue": plan["align"]["job_queue"],
+            "job_definition": "arn:mosdepth:1",
+            **DEPTH,
+            "attempt": "1",
+            "args": "[]",
+        },
     }
     assert plan_of(aws, f"{run}-2") == (plan if kind == "optional" else {**plan, **added})
     resumed = aws.row(run) or {}

@@ -9,7 +9,7 @@ from seqdrop.plan.choices import CHOICES, LANES, ChoiceError, Choices
 
 
 def test_choices_are_read_from_the_metadata_that_they_write() -> None:
-    choices = Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high")
+    choices = Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high", "bwa", "strelka")
     metadata = choices.to_metadata()
     assert metadata == {
         "seqdrop-reference": "viral",
@@ -17,8 +17,11 @@ def test_choices_are_read_from_the_metadata_that_they_write() -> None:
         "seqdrop-args": '{"call":["--ploidy","1"]}',
         "seqdrop-lanes": "4",
         "seqdrop-priority": "high",
+        "seqdrop-aligner": "bwa",
+        "seqdrop-caller": "strelka",
     }
-    assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"]}, 4, "high")
+    args = {"call": ["--ploidy", "1"]}
+    assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", args, 4, "high", "bwa", "strelka")
 
 
 def test_default_choices_need_no_metadata() -> None:
@@ -31,9 +34,9 @@ def test_default_choices_need_no_metadata() -> None:
     [
         (
             {"seqdrop-refrence": "hg38"},
-            "unknown choice seqdrop-refrence; known: reference, intervals, args, lanes, priority",
+            "unknown choice seqdrop-refrence; known: reference, intervals, aligner, caller, args, lanes, priority",
         ),
-        ({"seqdrop_reference": "hg38"}, "unknown choice seqdrop_reference; known: reference, intervals, args, lanes"),
+        ({"seqdrop_reference": "hg38"}, "unknown choice seqdrop_reference; known: reference, intervals, aligner, "),
         ({"seqdrop-reference": ""}, "seqdrop-reference is empty: leave it out for its default"),
         ({"seqdrop-lanes": " "}, "seqdrop-lanes is empty: leave it out for its default"),
         ({"seqdrop-reference": "a/b"}, "seqdrop-reference must be a name of letters, digits, '.', '_' and '-'"),
@@ -48,6 +51,10 @@ def test_default_choices_need_no_metadata() -> None:
         ({"seqdrop-lanes": "100"}, "seqdrop-lanes must be a number from 1 to 99"),
         ({"seqdrop-lanes": "04"}, "seqdrop-lanes must be a number from 1 to 99"),
         ({"seqdrop-lanes": "two"}, "seqdrop-lanes must be a number from 1 to 99"),
+        ({"seqdrop-aligner": "minimap2"}, "seqdrop-aligner must be one of bwa_mem3, bwa, isaac"),
+        ({"seqdrop-aligner": "bcftools"}, "seqdrop-aligner must be one of bwa_mem3, bwa, isaac"),
+        ({"seqdrop-caller": "freebayes"}, "seqdrop-caller must be one of bcftools, strelka"),
+        ({"seqdrop-caller": ""}, "seqdrop-caller is empty: leave it out for its default"),
         ({"seqdrop-priority": "low"}, "seqdrop-priority must be one of normal, high"),
     ],
 )
@@ -65,3 +72,14 @@ def test_any_metadata_is_read_or_refused(metadata: dict[str, str]) -> None:
         return
     assert Choices.from_metadata(choices.to_metadata()).to_metadata() == choices.to_metadata()
     assert LANES.fullmatch(str(choices.lanes))
+
+
+def test_the_options_are_those_of_the_chosen_tool() -> None:
+    defaults = {"aligner": "bwa_mem3", "caller": "bcftools"}
+    exome = Choices(args={"call": ["--exome"]}, caller="strelka")
+    exome.check_options(defaults)
+    assert exome.tools(defaults) == {"aligner": "bwa_mem3", "caller": "strelka"}
+    with pytest.raises(ChoiceError, match="options of call: bcftools has no option --exome"):
+        Choices(args={"call": ["--exome"]}).check_options(defaults)
+    with pytest.raises(ChoiceError, match="options of align: bwa has no option --seed-length"):
+        Choices(args={"align": ["--seed-length", "12"]}, aligner="bwa").check_options({**defaults, "aligner": "isaac"})

@@ -57,8 +57,16 @@ def test_a_run_id_does_not_change_with_anything_else() -> None:
 
 def test_a_complete_plan() -> None:
     choices = Choices("demo", "exome.bed", {"call": ["--ploidy", "1"]}, lanes=2)
-    jobs = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
-    settings = {"job_queue": "queue", "vcpus": "2", "memory": "2048", "attempt": "1", "args": "[]"}
+    job = {"job_queue": "queue", "job_definition": "arn:bwa:1", "vcpus": "2", "memory": "2048"}
+    jobs = dict.fromkeys(steps.names(), job)
+    settings = {
+        "job_queue": "queue",
+        "job_definition": "arn:bwa:1",
+        "vcpus": "2",
+        "memory": "2048",
+        "attempt": "1",
+        "args": "[]",
+    }
     buckets, pins = {"results_bucket": "results", "reference_bucket": "refs"}, {"genome": "5f0c", "regions": "9a1b"}
     sources = {"fasta": {"uri": "s3://refs/demo/source/demo.fa", "version_id": "v"}}
     tools = {"aligner": "bwa", "caller": "bcftools"}
@@ -96,23 +104,25 @@ def test_a_complete_plan() -> None:
 
 def test_the_complete_input_of_a_preparation() -> None:
     fasta, genes = S3Uri("refs", "in/hg.fa"), S3Uri("refs", "in/hg.gtf")
-    preparation = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs")
+    given = {"reference_bucket": "refs", "aligner": "bwa"}
+    preparation = layout.preparation("r", "hg", fasta, genes, **given)
     assert preparation == {
         "version": 1,
         "run": "r",
         "fasta": "s3://refs/in/hg.fa",
         "genes": "s3://refs/in/hg.gtf",
         "sources": "{}",
+        "aligner": "bwa",
         "reference": "s3://refs/hg/genome.fa",
         "results": "s3://refs/hg/preparation/r",
         "args": "[]",
     }
     sources = {"fasta": {"version_id": "v", "etag": "e"}}
-    pinned = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs", sources=sources)
+    pinned = layout.preparation("r", "hg", fasta, genes, **given, sources=sources)
     assert pinned == {**preparation, "sources": '{"fasta":{"etag":"e","version_id":"v"}}'}
-    haploid = layout.preparation("r", "hg", fasta, genes, reference_bucket="refs", args=["--ploidy", "1"])
+    haploid = layout.preparation("r", "hg", fasta, genes, **given, args=["--ploidy", "1"])
     assert haploid == {**preparation, "args": '["--ploidy","1"]'}
-    assert layout.preparation("r", "hg", fasta, None, reference_bucket="refs") == {**preparation, "genes": "none"}
+    assert layout.preparation("r", "hg", fasta, None, **given) == {**preparation, "genes": "none"}
 
 
 def test_the_addresses_of_manifest_receipts_and_verdicts() -> None:
@@ -125,7 +135,13 @@ def test_the_addresses_of_manifest_receipts_and_verdicts() -> None:
 def test_execution_input_json_is_a_plan_of_the_template() -> None:
     variables, plan = environment("start_run"), event("execution_input")
     sizes = json.loads(variables["SIZES"])
-    jobs = {step: {"job_queue": variables["NORMAL_QUEUE"], **size} for step, size in sizes.items()}
+    definitions = json.loads(variables["JOB_DEFINITIONS"])
+    queue, used = variables["NORMAL_QUEUE"], {"align": "bwa_mem3", "call": "bcftools"}
+    jobs = {
+        step: {"job_queue": queue, "job_definition": definitions[step][used.get(step, next(iter(definitions[step])))]}
+        | size
+        for step, size in sizes.items()
+    }
     buckets = {"results_bucket": RESULTS, "reference_bucket": REFERENCES}
     tools = {"aligner": variables["ALIGNER"], "caller": variables["CALLER"]}
     assert plan == layout.plan(

@@ -14,7 +14,8 @@ from seqdrop.storage.uri import S3Uri
 FOLDER = "s3://results/S/r"
 SIZES = {step: {"vcpus": "2", "memory": "2048"} for step in steps.names()}
 DEPTH_SIZE = {"vcpus": "4", "memory": "512"}
-LOCAL = {"Aligner": "bwa_mem3", "Caller": "bcftools"}
+TOOLS = {"aligner": "bwa_mem3", "caller": "bcftools"}
+DEFINITIONS = {step: f"arn:{step}:1" for step in (*steps.names(), "depth")}
 
 
 def depth(writes: dict[str, str] | None = None, *, essential: bool = True, optional: bool = False) -> Step:
@@ -28,9 +29,17 @@ def add(monkeypatch: pytest.MonkeyPatch, *rows: Step) -> None:
 
 
 def plan(lanes: int = 1, args: dict[str, list[str]] | None = None, **sizes: dict[str, str]) -> dict[str, Any]:
-    jobs = {step: {"job_queue": "queue", **size} for step, size in {**SIZES, **sizes}.items()}
+    jobs = {
+        step: {"job_queue": "queue", "job_definition": DEFINITIONS[step], **size}
+        for step, size in {**SIZES, **sizes}.items()
+    }
     choices = Choices("demo", args=args or {}, lanes=lanes)
-    return layout.plan("S", "r", choices, results_bucket="results", reference_bucket="refs", genome="", jobs=jobs)
+    buckets = {"results_bucket": "results", "reference_bucket": "refs"}
+    return layout.plan("S", "r", choices, **buckets, **TOOLS, genome="", jobs=jobs)
+
+
+def resumed(old: dict[str, Any], sizes: dict[str, dict[str, str]]) -> dict[str, Any]:
+    return layout.resumed_plan(old, sizes, TOOLS, DEFINITIONS)
 
 
 def test_a_step_has_the_state_and_the_tools_of_its_row() -> None:
@@ -52,13 +61,21 @@ def test_statistics_and_report_are_not_essential() -> None:
     assert steps.is_essential("a step that was removed")
 
 
-def test_the_parameters_of_a_deployment_select_its_tools() -> None:
-    tools = [tool.name for tool in steps.selected_tools(LOCAL)]
-    assert tools == ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference"]
-    others = [tool.name for tool in steps.selected_tools({"Aligner": "isaac", "Caller": "strelka"})]
-    assert others == ["isaac", "strelka", *tools[2:]]
+def test_a_run_has_the_tools_that_were_chosen() -> None:
+    tools = {step: tool.name for step, tool in steps.tools_of_run(TOOLS).items()}
+    others = {"annotate": "snpeff", "collect": "samtools_stats", "compose": "multiqc"}
+    assert tools == {"align": "bwa_mem3", "call": "bcftools", **others}
+    original = steps.tools_of_run({"aligner": "isaac", "caller": "strelka"})
+    assert {step: tool.name for step, tool in original.items()} == {"align": "isaac", "call": "strelka", **others}
     with pytest.raises(KeyError):
-        steps.selected_tools({**LOCAL, "Caller": "freebayes"})
+        steps.tools_of_run({**TOOLS, "caller": "freebayes"})
+
+
+def test_the_programs_are_those_of_the_chosen_tools_and_of_the_preparation() -> None:
+    assert "isaac-align" not in steps.programs(TOOLS)
+    programs = steps.programs({**TOOLS, "aligner": "isaac"})
+    assert {"isaac-align", "bcftools", "multiqc", "bwa"} <= set(programs)
+    assert len(programs) == len(set(programs))
 
 
 def test_every_word_of_a_plan_has_one_meaning() -> None:
@@ -106,7 +123,13 @@ def test_a_plan_has_an_optional_step_with_settings(monkeypatch: pytest.MonkeyPat
     with_depth = plan(depth=DEPTH_SIZE)
     assert with_depth["steps"] == [*(step.name for step in STEPS), "depth"]
     assert with_depth["depths"] == f"{FOLDER}/S.depths.txt"
-    assert with_depth["depth"] == {"job_queue": "queue", **DEPTH_SIZE, "attempt": "1", "args": "[]"}
+    assert with_depth["depth"] == {
+        "job_queue": "queue",
+        "job_definition": "arn:depth:1",
+        **DEPTH_SIZE,
+        "attempt": "1",
+        "args": "[]",
+    }
     assert steps.of_plan(with_depth) == (*(step.name for step in STEPS), "depth")
 
 
@@ -119,9 +142,17 @@ def test_a_plan_without_the_settings_of_another_step_cannot_be_made(monkeypatch:
 def test_resuming_a_plan_of_today_changes_its_sizes_only() -> None:
     old = plan(2, {"call": ["--ploidy", "1"]})
     sizes = {step: {"vcpus": "9", "memory": "99999"} for step in steps.names()}
-    resumed = layout.resumed_plan(old, sizes)
-    assert resumed == {**old, **{step: {**old[step], **sizes[step]} for step in steps.names()}}
-    assert layout.resumed_plan(resumed, sizes) == resumed
+    again = resumed(old, sizes)
+    assert again == {**old, **{step: {**old[step], **sizes[step]} for step in steps.names()}}
+    assert resumed(again, sizes) == again
+
+
+def test_resuming_a_plan_without_job_definitions_adds_those_of_its_tools() -> None:
+    today = plan()
+    old = {word: value for word, value in today.items() if word not in {"aligner", "caller"}}
+    for step in steps.names():
+        old[step] = {word: value for word, value in old[step].items() if word != "job_definition"}
+    assert resumed(old, SIZES) == today
 
 
 @pytest.mark.parametrize("essential", [True, False])
@@ -130,12 +161,12 @@ def test_a_resumed_plan_has_the_steps_that_were_added_since(monkeypatch: pytest.
     add(
         monkeypatch, depth({"depths": "{sample}.depths.txt", "lane_depths": "{sample}.{lane}.txt"}, essential=essential)
     )
-    assert layout.resumed_plan(old, {**SIZES, "depth": DEPTH_SIZE}) == {
+    assert resumed(old, {**SIZES, "depth": DEPTH_SIZE}) == {
         **old,
         "steps": [*old["steps"], "depth"],
         "depths": f"{FOLDER}/S.depths.txt",
         "lane_depths": f'["{FOLDER}/S.1.txt","{FOLDER}/S.2.txt"]',
-        "depth": {"job_queue": "queue", **DEPTH_SIZE, "attempt": "1", "args": "[]"},
+        "depth": {"job_queue": "queue", "job_definition": "arn:depth:1", **DEPTH_SIZE, "attempt": "1", "args": "[]"},
     }
 
 
@@ -143,12 +174,12 @@ def test_a_resumed_plan_keeps_its_optional_steps(monkeypatch: pytest.MonkeyPatch
     without = plan()
     add(monkeypatch, depth(optional=True))
     with_depth, sizes = plan(depth=DEPTH_SIZE), {**SIZES, "depth": DEPTH_SIZE}
-    assert layout.resumed_plan(without, sizes) == without
-    assert layout.resumed_plan(with_depth, sizes) == with_depth
-    assert layout.resumed_plan(with_depth, SIZES) == with_depth  # this deployment starts no new run with it
+    assert resumed(without, sizes) == without
+    assert resumed(with_depth, sizes) == with_depth
+    assert resumed(with_depth, SIZES) == with_depth  # this deployment starts no new run with it
 
 
 def test_a_resumed_plan_does_not_run_steps_that_were_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     old = plan()
     monkeypatch.setattr(steps, "STEPS", STEPS[:-1])
-    assert layout.resumed_plan(old, SIZES) == {**old, "steps": old["steps"][:-1]}
+    assert resumed(old, SIZES) == {**old, "steps": old["steps"][:-1]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -169,7 +170,8 @@ def test_a_running_execution_is_not_resumed_even_if_its_row_is_closed(
 
 
 def test_a_stack_without_images_resumes_no_run(start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMAGE_TAGS", '{"compose": {"multiqc": "none"}}')
+    tags = {**json.loads(os.environ["IMAGE_TAGS"]), "compose": {"multiqc": "none"}}
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps(tags))
     assert refusal(start_run, failed).startswith("the stack has no image of multiqc yet")
 
 
@@ -214,3 +216,49 @@ def test_a_resumed_run_keeps_its_folder_and_its_results(aws: Deployed, start_run
 
 def test_the_arn_of_an_execution_does_not_have_the_alias(start_run: Any) -> None:
     assert executions.arn("x") == f"{EXECUTION}:x"
+
+
+def test_a_resumed_run_keeps_its_tools_when_the_stack_has_others(
+    aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALIGNER", "bwa")
+    monkeypatch.setenv("CALLER", "strelka")
+    before = json.loads(aws.input_of(failed))
+    assert resume(start_run, failed)["outcome"] == "resumed"
+    assert json.loads(aws.input_of(f"{failed}-2")) == before
+
+
+def test_a_resumed_run_needs_the_images_of_its_own_tools(
+    start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALIGNER", "bwa")
+    tags = json.loads(os.environ["IMAGE_TAGS"])
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps({**tags, "align": {**tags["align"], "bwa_mem3": "none"}}))
+    assert refusal(start_run, failed).startswith("the stack has no image of bwa_mem3 yet: run `make push STACK=seqdrop")
+
+
+def rewrite_plan(aws: Deployed, monkeypatch: pytest.MonkeyPatch, run: str, plan: dict[str, Any]) -> None:
+    """Let the execution of a run have the plan of another version of seqdrop."""
+    described = executions.describe(executions.arn(run))
+    assert described
+    monkeypatch.setattr(executions, "describe", lambda *_: {**described, "input": json.dumps(plan)})
+
+
+def test_a_plan_without_tools_and_job_definitions_is_resumed_with_those_of_its_row(
+    aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = json.loads(aws.input_of(failed))
+    old = {word: value for word, value in plan.items() if word not in {"aligner", "caller"}}
+    for step in steps.names():
+        old[step] = {word: value for word, value in old[step].items() if word != "job_definition"}
+    monkeypatch.setenv("ALIGNER", "bwa")
+    rewrite_plan(aws, monkeypatch, failed, old)
+    assert resume(start_run, failed)["outcome"] == "resumed"
+    assert json.loads(aws.input_of(f"{failed}-2")) == plan
+
+
+def test_a_run_with_a_tool_that_no_longer_exists_is_not_resumed(
+    aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite_plan(aws, monkeypatch, failed, {**json.loads(aws.input_of(failed)), "aligner": "bwa_mem2"})
+    assert refusal(start_run, failed) == "this version of seqdrop has no tool bwa_mem2"

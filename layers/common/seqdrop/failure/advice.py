@@ -18,7 +18,8 @@ ADVICE = {
     "BAD_INPUT.MATE_NAMES": "Upload two files of one run, in the same order, with names that differ in /1 and /2 only.",
     "BAD_INPUT.MATE_LENGTHS": "Upload the two mates: with a UMI or barcode as R2, the mate often came as R3.",
     "BAD_INPUT.LIMIT": "No sequencer writes such a file: check where it comes from, then upload the correct file.",
-    "BAD_INPUT.ALIGNER": "The reads are valid, but not for this aligner: deploy another one (parameter Aligner).",
+    "BAD_INPUT.ALIGNER": "The reads are valid, but not for this aligner: upload them with another one "
+    "(x-amz-meta-seqdrop-aligner).",
     "BAD_INPUT.ARGS": "Correct the options chosen for this step, then upload the reads again.",
     "BAD_INPUT.CHOICES": "Correct the x-amz-meta-seqdrop-* metadata of the FASTQs, then upload them again.",
     "BAD_INPUT.INTERVALS": "Upload a correct BED file to the address in the message, then <retry>.",
@@ -73,7 +74,8 @@ def complete(text: str, run: str, stack: str) -> str:
     """
     option = f" --stack {stack}" if stack else ""
     text = re.sub(r"`seqdrop (why|resume) RUN`", rf"`seqdrop \1 {run}{option}`", text)
-    text = text.replace("`seqdrop reference`", f"`seqdrop reference{option}`")
+    # a text that is complete already stays as it is
+    text = re.sub(r"`(seqdrop reference[^`]*?)( --stack [^ `]+)?`", rf"`\1{option}`", text)
     return text.replace("`make push`", f"`make push STACK={stack}`") if stack else text
 
 

@@ -11,7 +11,7 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.names import NAME, canonical
 from seqdrop.plan.options import OptionError
 
-CHOICES = {"reference", "intervals", "args", "lanes", "priority"}
+CHOICES = ("reference", "intervals", "aligner", "caller", "args", "lanes", "priority")
 PRIORITIES = ("normal", "high")
 LANES = re.compile(r"[1-9][0-9]?")
 MAX_LANES = 99
@@ -30,6 +30,8 @@ class Choices:
     args: Mapping[str, Sequence[str]] = field(default_factory=dict)  # step -> options of its tool
     lanes: int = 1  # pairs of the sample in this run
     priority: str = "normal"  # or "high": selects the queue; not part of the run id, since results are the same
+    aligner: str = ""  # a tool of the step; "" is the default of the deployment
+    caller: str = ""
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -38,12 +40,14 @@ class Choices:
         ours = [key for key in metadata if key.startswith("seqdrop")]  # `seqdrop_reference` is meant for us too
         unknown = sorted(key for key in ours if key.removeprefix("seqdrop-") not in CHOICES)
         if unknown:
-            raise ChoiceError(f"unknown choice {unknown[0]}; known: reference, intervals, args, lanes, priority")
+            raise ChoiceError(f"unknown choice {unknown[0]}; known: {', '.join(CHOICES)}")
         if empty := sorted(name for name, value in values.items() if not value.strip()):
             raise ChoiceError(f"seqdrop-{empty[0]} is empty: leave it out for its default")
         for name in ("reference", "intervals"):
             if values.get(name) and not NAME.fullmatch(values[name]):
                 raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
+        for step in steps.STEPS:
+            _check_tool(step, values.get(step.choice, ""))
         priority = values.get("priority", "normal")
         if priority not in PRIORITIES:
             raise ChoiceError(f"seqdrop-priority must be one of {', '.join(PRIORITIES)}")
@@ -53,11 +57,17 @@ class Choices:
             _parse_args(values.get("args") or "{}"),
             _parse_lanes(values.get("lanes") or "1"),
             priority,
+            values.get("aligner", ""),
+            values.get("caller", ""),
         )
 
-    def check_options(self, parameters: Mapping[str, str]) -> None:
-        """Raise ChoiceError unless the tools of a deployment, selected by its parameters, allow all options."""
-        tools = steps.tools_of_run(parameters)
+    def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
+        """Return the aligner and the caller of the run; `defaults` has those of the deployment."""
+        return {"aligner": self.aligner or defaults["aligner"], "caller": self.caller or defaults["caller"]}
+
+    def check_options(self, defaults: Mapping[str, str]) -> None:
+        """Raise ChoiceError unless the tools of the run allow all options. `defaults` as for `tools`."""
+        tools = steps.tools_of_run(self.tools(defaults))
         for step, words in self.args.items():
             try:
                 options.parse(tools[step].name, tools[step].options, list(words))
@@ -70,11 +80,19 @@ class Choices:
         values = {
             "reference": self.reference,
             "intervals": self.intervals,
+            "aligner": self.aligner,
+            "caller": self.caller,
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
             "priority": self.priority if self.priority != "normal" else "",
         }
         return {f"seqdrop-{name}": value for name, value in values.items() if value}
+
+
+def _check_tool(step: steps.Step, name: str) -> None:
+    """Raise ChoiceError unless the tool, if one is chosen, can do the step."""
+    if name and name not in (known := [tool.name for tool in step.tools]):
+        raise ChoiceError(f"seqdrop-{step.choice} must be one of {', '.join(known)}")
 
 
 def _parse_args(text: str) -> dict[str, list[str]]:

@@ -60,8 +60,8 @@ def plan(
 
     `genome`, `regions`, `aligner` and `caller` are those of the run id. The regions themselves are in the folder of the
     run. `sources` has the versions and checksums of the files that the reference was prepared from.
-    `jobs` has job_queue, vcpus and memory (MiB) of each step as text, as Batch takes them. An optional step that is
-    not in `jobs` is left out.
+    `jobs` has job_queue, job_definition (of the tool of the run), vcpus and memory (MiB) of each step as text, as Batch
+    takes them. An optional step that is not in `jobs` is left out.
     """
     selected = [step for step in steps.STEPS if not step.optional or step.name in jobs]
     results = S3Uri(results_bucket, f"{sample}/{run}")
@@ -108,10 +108,13 @@ def outputs(results: S3Uri, sample: str, lanes: int, selected: Sequence[steps.St
     return addresses
 
 
-def resumed_plan(plan: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+def resumed_plan(
+    plan: Mapping[str, Any], sizes: Sizes, tools: Mapping[str, str], definitions: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the plan of an earlier execution for another one: today's steps and sizes, the run's own choices.
 
-    The state machine of today runs it. Steps that were added since the plan was made are added to it, with their
+    `tools` has its aligner and caller, which old plans lack; `definitions` the job definition of each step with these
+    tools. The state machine of today runs it. Steps that were added since the plan was made are added to it, with their
     addresses in the folder of the run; steps that were removed stay in it and are not run. Optional steps are neither
     added nor removed.
     """
@@ -124,9 +127,18 @@ def resumed_plan(plan: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
     return {
         **plan,
         "version": VERSION,
+        **tools,
         "steps": [step.name for step in selected],
         **{word: plan.get(word, uri) for word, uri in outputs(results, plan["sample"], lanes, selected).items()},
-        **{step.name: {**new, **plan.get(step.name, {}), **_size(step, sizes)} for step in selected},
+        **{
+            step.name: {
+                **new,
+                **plan.get(step.name, {}),
+                "job_definition": definitions[step.name],
+                **_size(step, sizes),
+            }
+            for step in selected
+        },
     }
 
 
@@ -142,11 +154,13 @@ def preparation(
     genes: S3Uri | None,
     *,
     reference_bucket: str,
+    aligner: str,
     sources: Mapping[str, Mapping[str, Any]] | None = None,
     args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the input of prepare_reference; the state machine adds nothing but its own sizes.
 
+    `aligner` is the tool whose index is built; a reference can have those of several.
     `sources` has the version and the checksum of `fasta` and of `genes`: they can be replaced before the job
     reads them.
     """
@@ -156,6 +170,7 @@ def preparation(
         "fasta": str(fasta),
         "genes": str(genes) if genes else NO_GENES,
         "sources": canonical(sources or {}),
+        "aligner": aligner,
         "reference": str(reference_uri(reference_bucket, name)),
         "results": str(S3Uri(reference_bucket, f"{name}/preparation/{run}")),
         "args": canonical(list(args)),

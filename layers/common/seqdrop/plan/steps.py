@@ -36,9 +36,14 @@ class Step:
     tools: tuple[Tool, ...]  # the first one is the default
     reads: tuple[str, ...]
     writes: Mapping[str, str] = field(default_factory=dict)  # word -> file name; {lane}: one file for each lane
-    parameter: str = ""  # of the template, that selects the tool; "" with one tool
+    parameter: str = ""  # of the template, with the tool of runs that choose none; "" with one tool
     essential: bool = True  # without its results a run publishes nothing
     optional: bool = False  # a plan may leave it out
+
+    @property
+    def choice(self) -> str:
+        """The name of the tool in plans, rows and `x-amz-meta-seqdrop-*`: aligner, caller; "" with one tool."""
+        return self.parameter.lower()
 
 
 SNPEFF_JAR = "/usr/share/java/snpeff.jar"  # where Debian installs it; a path among the programs must exist
@@ -51,6 +56,8 @@ STEPS = (
     Step(
         "align", "AlignReads",
         tools=(
+            Tool("bwa_mem3", (UNMARKED,), SAMTOOLS, SAMTOOLS),
+            BWA,
             Tool(
                 "isaac",
                 (
@@ -60,8 +67,6 @@ STEPS = (
                 ),
                 ("isaac-align", *SAMTOOLS),
             ),
-            Tool("bwa_mem3", (UNMARKED,), SAMTOOLS, SAMTOOLS),
-            BWA,
         ),
         reads=("sample", "reference", "reads"),
         writes={"bam": "{sample}.bam"},
@@ -70,10 +75,6 @@ STEPS = (
     Step(
         "call", "CallVariants",
         tools=(
-            Tool(
-                "strelka", (Option("--exome"),),
-                ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"),
-            ),
             Tool(
                 "bcftools",
                 (  # the minima are Phred: mapping quality, base quality, quality of a call
@@ -85,6 +86,10 @@ STEPS = (
                     Option("--min-depth", Number(0, 1, decimal=True)),  # share of the typical depth of the run
                 ),
                 ("bcftools",), ("bcftools",),
+            ),
+            Tool(
+                "strelka", (Option("--exome"),),
+                ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"),
             ),
         ),
         reads=("sample", "reference", "intervals", "bam"),
@@ -157,14 +162,15 @@ def tool(name: str) -> Tool:
     return {tool.name: tool for step in (*STEPS, PREPARE) for tool in step.tools}[name]
 
 
-def tools_of_run(parameters: Mapping[str, str]) -> dict[str, Tool]:
-    """Return the tool of each step of a run by the parameters of a deployment (Aligner, Caller)."""
-    return {step.name: tool(parameters[step.parameter]) if step.parameter else step.tools[0] for step in STEPS}
+def tools_of_run(chosen: Mapping[str, str]) -> dict[str, Tool]:
+    """Return the tool of each step of a run; `chosen` has its aligner and its caller. Raise KeyError."""
+    return {step.name: tool(chosen[step.choice]) if step.choice else step.tools[0] for step in STEPS}
 
 
-def selected_tools(parameters: Mapping[str, str]) -> list[Tool]:
-    """Return the tools of a deployment by the values of its parameters (Aligner, Caller)."""
-    return [*tools_of_run(parameters).values(), *PREPARE.tools]
+def programs(chosen: Mapping[str, str]) -> list[str]:
+    """Return the programs that a run and the preparation of its reference need, each once."""
+    tools = [*tools_of_run(chosen).values(), *PREPARE.tools]
+    return list(dict.fromkeys(program for tool in tools for program in tool.programs))
 
 
 def packages() -> tuple[str, ...]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from seqdrop.plan import layout
-from seqdrop.plan.layout import Sizes
 from seqdrop.plan.names import canonical, is_readable
 from seqdrop.runs import table
 from seqdrop.storage.s3 import RETRIES
@@ -21,6 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 RESUMED_SUFFIX = re.compile(r"-([1-9]\d{0,3})")  # after the run id, in the name of an execution that resumed it
+
+
+Renew = Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]]  # plan, row of the run -> its next plan
 
 
 class NotResumableError(Exception):
@@ -66,8 +67,8 @@ def stop(execution: str, cause: str) -> bool:
     return True
 
 
-def resume(run: str, sizes: Sizes) -> str:
-    """Start the plan of an ended run again under the next name; return the ARN. Raises NotResumableError.
+def resume(run: str, renew: Renew) -> str:
+    """Start the renewed plan of an ended run under the next name; return the ARN. Raises NotResumableError.
 
     The row is reopened first, so that of two callers one wins. After a crash in between, resuming again starts the
     execution.
@@ -84,20 +85,20 @@ def resume(run: str, sizes: Sizes) -> str:
     last = describe(str(row["execution"]))
     if last and last["status"] == "RUNNING":  # the row may say otherwise
         raise NotResumableError("it is still running")
-    plan = _resumed_plan(last or describe(arn(run)), sizes)
+    plan = renew(_last_plan(last or describe(arn(run))), row)
     execution = _reopen(run, row, last)
     start(execution, plan)
     return execution
 
 
-def _resumed_plan(execution: Mapping[str, Any] | None, sizes: Sizes) -> dict[str, Any]:
-    """Return the plan of an execution with the steps and sizes of today: more memory may be what it needs."""
+def _last_plan(execution: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the plan of an execution; raise NotResumableError if it is gone or cannot be read."""
     if execution is None:
         raise NotResumableError("its plan was deleted 90 days after its end: upload the reads again")
     plan: dict[str, Any] = json.loads(execution["input"])
     if not is_readable(plan.get("version")):
         raise NotResumableError("its plan is from another version of seqdrop: upload the reads again")
-    return layout.resumed_plan(plan, sizes)
+    return plan
 
 
 def _reopen(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:

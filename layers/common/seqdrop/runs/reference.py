@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from seqdrop.plan import bed, layout
+from seqdrop.plan import bed, layout, ploidy
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.names import REFERENCE_JSON
+from seqdrop.plan.names import DIPLOID, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import Store
 from seqdrop.storage.uri import S3Uri
@@ -20,7 +20,12 @@ class IntervalsError(Exception):
 
 
 class UnpreparedError(Exception):
-    """The reference does not exist, or has no index for the aligner of this deployment."""
+    """The reference does not exist, or has no index for the aligner of the run."""
+
+    def __init__(self, message: str, what_to_do: str = "") -> None:
+        """Create the error; without `what_to_do`, the advice of its class holds."""
+        super().__init__(message)
+        self.what_to_do = what_to_do
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,26 @@ def check_reference(bucket: str, choices: Choices, aligner: str) -> dict[str, An
         others = f"prepared are: {', '.join(names)}" if names else "none is prepared yet"
         raise UnpreparedError(f"reference {choices.reference} is not prepared; {others}")
     if aligner not in summary["indexes"]:
-        indexes = ", ".join(summary["indexes"])
+        command = index_command(choices.reference, summary, aligner)
         raise UnpreparedError(
-            f"reference {choices.reference} has no index for {aligner} (it has: {indexes}); prepare it again"
+            describe_missing_index(choices.reference, summary, aligner),
+            f"Run `{command}` with the files that the reference was prepared from, then run `seqdrop resume RUN`.",
         )
     return summary
+
+
+def describe_missing_index(name: str, summary: Mapping[str, Any], aligner: str) -> str:
+    """Say that a reference has no index for an aligner, and which ones it has."""
+    return f"reference {name} has no index for {aligner} (it has: {', '.join(summary['indexes'])})"
+
+
+def index_command(name: str, summary: Mapping[str, Any], aligner: str) -> str:
+    """Return the command that adds the index of an aligner: it needs the files and options of the preparation."""
+    genes = " --genes GENES" if "genes" in summary.get("sources", {}) or "snpeff" in summary["indexes"] else ""
+    copies = summary.get("ploidy", DIPLOID)
+    number = f" --ploidy {copies}" if copies != DIPLOID else ""
+    regions = " --ploidy-file FILE" if summary.get(ploidy.REGIONS) else ""
+    return f"seqdrop reference GENOME.fa{genes}{number}{regions} --name {name} --aligner {aligner}"
 
 
 def read_intervals(store: Store, bucket: str, choices: Choices, summary: Mapping[str, Any]) -> bytes:

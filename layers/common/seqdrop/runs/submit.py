@@ -10,7 +10,7 @@ from typing import Any
 
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import fastq_names, layout
+from seqdrop.plan import fastq_names, layout, steps
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
@@ -26,7 +26,7 @@ Result = dict[str, str]  # `outcome` is one word; then the run and the reason
 
 
 class NotReadyError(Exception):
-    """The stack is deployed without the images of its tools."""
+    """The stack is deployed without an image of a tool of the run."""
 
 
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
@@ -45,8 +45,8 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
         choices = pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
-        choices.check_options({name.title(): tool for name, tool in tools().items()})
-        check_images()
+        choices.check_options(default_tools())
+        check_images(choices.tools(default_tools()))
         run = run_id(sample, entries, choices, pinned)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
@@ -67,13 +67,14 @@ def pin_first(choices: Choices) -> PinnedReference:
     try:
         return pin_reference(choices)
     except UnpreparedError:
-        check_images()
+        check_images(choices.tools(default_tools()))
         raise
 
 
 def pin_reference(choices: Choices) -> PinnedReference:
     """Read the reference of a run and its regions; raise UnpreparedError, IntervalsError."""
-    return reference.pin(s3.store(), os.environ["REFERENCE_BUCKET"], choices, os.environ["ALIGNER"])
+    aligner = choices.tools(default_tools())["aligner"]
+    return reference.pin(s3.store(), os.environ["REFERENCE_BUCKET"], choices, aligner)
 
 
 def has_ended(run: str) -> bool:
@@ -118,20 +119,21 @@ def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Res
     return {"outcome": "ignored", "run": run, "reason": f"a copy of the FASTQs of run {first}"}
 
 
-def check_images() -> None:
-    """Raise NotReadyError if a tool of this deployment has no image."""
-    missing = [tool for tool, tag in image_tags().items() if tag == "none"]
-    if missing:
+def check_images(tools: Mapping[str, str]) -> None:
+    """Raise NotReadyError if a tool of a run with this aligner and caller has no image."""
+    tags = json.loads(os.environ["IMAGE_TAGS"])
+    used = steps.tools_of_run(tools)
+    if missing := [tool.name for step, tool in used.items() if tags[step][tool.name] == "none"]:
         stack = os.environ["STACK"]
-        commands = f"`make push STACK={stack}` and `sam deploy --config-file stacks/{stack}.toml`"
-        raise NotReadyError(f"the stack has no image of {', '.join(missing)} yet: run {commands}")
+        push = f"`make push STACK={stack} TOOLS='{' '.join(missing)}'`"
+        deploy = f"`sam deploy --config-file stacks/{stack}.toml`"
+        raise NotReadyError(f"the stack has no image of {', '.join(missing)} yet: run {push} and {deploy}")
 
 
-def image_tags() -> dict[str, str]:
-    """Return the image tag of every tool that this deployment uses."""
-    selected = {"align": os.environ["ALIGNER"], "call": os.environ["CALLER"]}
-    tags: dict[str, dict[str, str]] = json.loads(os.environ["IMAGE_TAGS"])
-    return {tool: tag for step, row in tags.items() for tool, tag in row.items() if selected.get(step, tool) == tool}
+def job_definitions(tools: Mapping[str, str]) -> dict[str, str]:
+    """Return the ARN of the job definition of each step of a run with this aligner and caller."""
+    definitions = json.loads(os.environ["JOB_DEFINITIONS"])
+    return {step: definitions[step][tool.name] for step, tool in steps.tools_of_run(tools).items()}
 
 
 def start(
@@ -151,7 +153,7 @@ def start(
         genome=pinned.fingerprint,
         regions=pinned.checksum,
         sources=pinned.sources,
-        **tools(),
+        **choices.tools(default_tools()),
         jobs=job_settings(choices),
     )
     write_inputs(plan, reads, pinned)
@@ -181,11 +183,24 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
 def resume(run: str) -> Result:
     """Start an ended run again; steps that have a receipt end at once."""
     try:
-        check_images()
-        execution = executions.resume(run, job_sizes())
+        execution = executions.resume(run, renew_plan)
     except (NotResumableError, NotReadyError) as error:
         return {"outcome": "refused", "run": run, "reason": str(error)}
     return {"outcome": "resumed", "run": run, "execution": execution}
+
+
+def renew_plan(plan: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plan of an ended run for another execution: its own tools, with their images and sizes of today.
+
+    More memory may be what it needs. Plans of older versions have no tools; the row of the run has them.
+    """
+    tools = {word: plan.get(word) or row.get(word) or default for word, default in default_tools().items()}
+    try:
+        steps.tools_of_run(tools)
+    except KeyError as error:
+        raise NotResumableError(f"this version of seqdrop has no tool {error.args[0]}") from None
+    check_images(tools)
+    return layout.resumed_plan(plan, job_sizes(), tools, job_definitions(tools))
 
 
 def update_waiting(bucket: str, sample: str, found: Pairing) -> None:
@@ -226,9 +241,12 @@ def _started_run(sample: str, pair: Pair) -> str:
 
 
 def job_settings(choices: Choices) -> dict[str, dict[str, str]]:
-    """Return the queue and size of each step."""
+    """Return the queue, job definition and size of each step."""
     queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
-    return {step: {"job_queue": queue, **size} for step, size in job_sizes().items()}
+    definitions = job_definitions(choices.tools(default_tools()))
+    return {
+        step: {"job_queue": queue, "job_definition": definitions[step], **size} for step, size in job_sizes().items()
+    }
 
 
 def job_sizes() -> Mapping[str, Mapping[str, str]]:
@@ -238,12 +256,13 @@ def job_sizes() -> Mapping[str, Mapping[str, str]]:
 
 
 def run_id(sample: str, entries: Sequence[Entry], choices: Choices, pinned: PinnedReference) -> str:
-    """Return the id of a run with the tools of this deployment."""
-    return layout.run_id(sample, entries, choices, genome=pinned.fingerprint, regions=pinned.checksum, **tools())
+    """Return the id of a run with the tools that it chose, else those of this deployment."""
+    tools = choices.tools(default_tools())
+    return layout.run_id(sample, entries, choices, genome=pinned.fingerprint, regions=pinned.checksum, **tools)
 
 
-def tools() -> dict[str, str]:
-    """Return the aligner and the caller of this deployment."""
+def default_tools() -> dict[str, str]:
+    """Return the aligner and the caller of this deployment, for runs that choose none."""
     return {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
 
 
@@ -267,4 +286,4 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: st
 
 def row_of(sample: str, run: str, choices: Choices) -> dict[str, str]:
     """Return the attributes that every row of a run has."""
-    return {"run": run, "sample": sample, "reference": choices.reference, **tools()}
+    return {"run": run, "sample": sample, "reference": choices.reference, **choices.tools(default_tools())}
