@@ -6,27 +6,30 @@ from collections.abc import Iterator
 
 from seqdrop.plan.steps import PREPARE, STEPS
 
+from seqdrop_cli.check import compute
 from seqdrop_cli.check.finding import Finding, Status
 from seqdrop_cli.stack import Stack
 
-QUOTAS = {"on-demand": "L-1216C47A", "Spot": "L-34B43A08"}  # vCPUs of standard instances
+# Quota of the vCPUs of standard instances, and the type of the compute environments that use it.
+QUOTAS = {"on-demand": ("L-1216C47A", "EC2"), "Spot": ("L-34B43A08", "SPOT")}
 TOPICS = {"RunTopic": ("NotificationEmail",), "AlarmTopic": ("AlarmEmail", "NotificationEmail")}
 
 
 def check_quotas(stack: Stack) -> Iterator[Finding]:
-    """Compare the vCPU quotas of the account with the largest job and with MaxVcpus."""
+    """Compare the vCPU quotas of the account with the largest job and with the share of MaxVcpus that each is for."""
     if stack.is_embedded:
         yield Finding("vCPU quotas", Status.skipped, "this machine has no quotas")
         return
     sizes = {step.name: int(stack.parameters[f"{step.name.title()}Vcpus"]) for step in (*STEPS, PREPARE)}
     largest = max(sizes, key=lambda name: sizes[name])
-    for kind, code in QUOTAS.items():
-        if kind == "Spot" and stack.parameters["SpotShare"] == "never":
-            yield Finding("vCPU quota, Spot", Status.skipped, "SpotShare=never")
+    for kind, (code, environment) in QUOTAS.items():
+        maximum = compute.max_vcpus(stack, environment)
+        if not maximum:
+            yield Finding(f"vCPU quota, {kind}", Status.skipped, "no compute environment uses it")
             continue
         quota = stack.client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)
         value = int(quota["Quota"]["Value"])
-        yield _compare(kind, code, value, f"the job {largest}", sizes[largest], int(stack.parameters["MaxVcpus"]))
+        yield _compare(kind, code, value, f"the job {largest}", sizes[largest], maximum)
 
 
 def _compare(kind: str, code: str, value: int, largest: str, needed: int, maximum: int) -> Finding:
@@ -35,8 +38,8 @@ def _compare(kind: str, code: str, value: int, largest: str, needed: int, maximu
     if value < needed:
         return Finding(name, Status.failed, f"{value}, but {largest} needs {needed}: it would wait for ever", ask)
     if value < maximum:
-        return Finding(name, Status.warning, f"{value} of MaxVcpus={maximum}: fewer jobs at a time", ask)
-    return Finding(name, Status.ok, f"{value}, MaxVcpus is {maximum}")
+        return Finding(name, Status.warning, f"{value} of the {maximum} vCPUs of the stack: fewer jobs at a time", ask)
+    return Finding(name, Status.ok, f"{value}, the stack uses at most {maximum}")
 
 
 def check_subscriptions(stack: Stack) -> Iterator[Finding]:

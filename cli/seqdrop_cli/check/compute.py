@@ -20,12 +20,22 @@ def check_queues(stack: Stack) -> Iterator[Finding]:
     """Check that every job queue and compute environment is VALID and ENABLED."""
     arns = _queues(stack)
     queues = stack.batch.describe_job_queues(jobQueues=arns)["jobQueues"]
-    environments = {order["computeEnvironment"] for queue in queues for order in queue["computeEnvironmentOrder"]}
-    described = stack.batch.describe_compute_environments(computeEnvironments=sorted(environments))
+    names = _environments(queues)
+    environments = stack.batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
     yield _describe("job queues", queues, len(arns), "jobQueueName")
-    yield _describe(
-        "compute environments", described["computeEnvironments"], len(environments), "computeEnvironmentName"
-    )
+    yield _describe("compute environments", environments, len(names), "computeEnvironmentName")
+
+
+def max_vcpus(stack: Stack, kind: str) -> int:
+    """Return how many vCPUs all compute environments of a kind (EC2, SPOT) may have together."""
+    names = _environments(stack.batch.describe_job_queues(jobQueues=_queues(stack))["jobQueues"])
+    environments = stack.batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+    resources = [environment["computeResources"] for environment in environments]
+    return sum(one["maxvCpus"] for one in resources if one["type"] == kind)
+
+
+def _environments(queues: Any) -> list[str]:
+    return sorted({order["computeEnvironment"] for queue in queues for order in queue["computeEnvironmentOrder"]})
 
 
 def _describe(check: str, found: Any, expected: int, name: str) -> Finding:
