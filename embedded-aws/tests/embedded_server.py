@@ -132,9 +132,8 @@ class Server:
             FunctionName=name,
             Runtime="python3.11",
             Handler="app.handler",
-            Role=self.output("Role"),
             Code={"ZipFile": packed_source(source)},
-            **more,
+            **{"Role": self.output("Role"), **more},
         )
 
     def machine(self, states: dict[str, Any], name: str | None = None, **more: Any) -> str:
