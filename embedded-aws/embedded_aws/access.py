@@ -24,7 +24,7 @@ CONTROL_PATHS = ("/_faults", "/moto-api")  # signed, or with the access key as u
 # Paths that moto serves whatever service the signature names.
 SERVED_FIRST = (*CONTROL_PATHS, "/favicon.ico", "/latest/", "/v20180820/")
 
-# What a container may do: read, list and write objects. Every other parameter is refused: it may name another operation.
+# What a container may do: read, list and write objects. Another parameter is refused: it may name another operation.
 OBJECT_PARAMETERS = re.compile("attributes|partNumber|tagging|uploadId|uploads|versionId|x-id")
 LIST_PARAMETERS = re.compile(
     "continuation-token|delimiter|encoding-type|fetch-owner|list-type|location|marker|max-keys|prefix|start-after|x-id"

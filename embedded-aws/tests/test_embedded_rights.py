@@ -63,7 +63,7 @@ NEEDS: dict[str, tuple[str, Call, list[tuple[str, str]]]] = {
     "delete many": (
         "s3",
         lambda s3: s3.delete_objects(Bucket="b", Delete={"Objects": [{"Key": "a/k.txt"}, {"Key": "x"}]}),
-        [("s3:DeleteObject", OBJECT), ("s3:DeleteObject", f"{BUCKET}/x")],
+        [("s3:DeleteObject", f"{BUCKET}/*")],
     ),
     "list": ("s3", lambda s3: s3.list_objects_v2(Bucket="b", Prefix="a/"), [("s3:ListBucket", BUCKET)]),
     "head bucket": ("s3", lambda s3: s3.head_bucket(Bucket="b"), [("s3:ListBucket", BUCKET)]),
@@ -92,7 +92,11 @@ NEEDS: dict[str, tuple[str, Call, list[tuple[str, str]]]] = {
         lambda states: states.start_execution(stateMachineArn=MACHINE),
         [("states:StartExecution", MACHINE)],
     ),
-    "publish": ("sns", lambda sns: sns.publish(TopicArn="arn:aws:sns:t", Message="x"), [("sns:Publish", "arn:aws:sns:t")]),
+    "publish": (
+        "sns",
+        lambda sns: sns.publish(TopicArn="arn:aws:sns:t", Message="x"),
+        [("sns:Publish", "arn:aws:sns:t")],
+    ),
     "send": (
         "sqs",
         lambda sqs: sqs.send_message(QueueUrl="http://x/123456789012/q", MessageBody="x"),
@@ -148,7 +152,7 @@ def needed() -> Iterator[Callable[[str, Call], list[tuple[str, str]]]]:
             aws_secret_access_key="x",  # pragma: allowlist secret: any
             config=config,
         )
-        with pytest.raises(Exception, match="403|Forbidden|parse"):
+        with pytest.raises(Exception, match=r"403|Forbidden|parse"):
             work(client)
         assert signing_names.get(service, service) == client.meta.service_model.signing_name
         return found.pop()
@@ -182,7 +186,9 @@ def test_only_stars_and_question_marks_are_wildcards(pattern: str, value: str, e
 def decision(statements: Any, action: str = "s3:GetObject", resource: str = OBJECT, **context: str) -> bool:
     found = Roles()
     found.add(ROLE, "Role", [{"Statement": statements}])
-    return found.may(ROLE, Need(action, resource, tuple((key.replace("_", ":"), value) for key, value in context.items())))
+    return found.may(
+        ROLE, Need(action, resource, tuple((key.replace("_", ":"), value) for key, value in context.items()))
+    )
 
 
 READ = {"Effect": "Allow", "Action": "s3:getobject", "Resource": f"{BUCKET}/a/*"}
@@ -217,7 +223,10 @@ def test_conditions_on_known_keys_are_evaluated_and_others_are_ignored_for_the_c
 
 def test_policies_of_sam_allow_what_they_say_and_other_managed_policies_nothing() -> None:
     found = Roles()
-    managed = ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole", "arn:aws:iam::aws:policy/AdministratorAccess"]
+    managed = [
+        "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
+        "arn:aws:iam::aws:policy/AdministratorAccess",
+    ]
     found.add(ROLE, "Role", [], managed)
     assert found.may(ROLE, Need("logs:PutLogEvents", "*"))
     assert not found.may(ROLE, Need("s3:GetObject", OBJECT))
@@ -297,7 +306,10 @@ def test_a_function_may_do_what_its_role_allows(aws: Server, bucket: str) -> Non
 
 def test_a_missing_object_is_404_for_a_role_that_may_list_the_bucket(aws: Server, bucket: str) -> None:
     missing = {"Bucket": bucket, "Key": "none"}
-    assert calls(aws, "Role", ("s3", "get_object", missing), ("s3", "head_object", missing)) == ["404 NoSuchKey", "404 404"]
+    assert calls(aws, "Role", ("s3", "get_object", missing), ("s3", "head_object", missing)) == [
+        "404 NoSuchKey",
+        "404 404",
+    ]
 
 
 def test_a_job_has_the_rights_of_its_own_role(aws: Server, bucket: str) -> None:
@@ -311,7 +323,11 @@ except ClientError as error:
     print(error.response["Error"]["Message"])
 """
     found = aws.batch.describe_job_definitions(jobDefinitions=[aws.output("Shell")])["jobDefinitions"][0]
-    properties = {**found["containerProperties"], "jobRoleArn": aws.output("ReaderRole"), "command": ["python", "-c", program]}
+    properties = {
+        **found["containerProperties"],
+        "jobRoleArn": aws.output("ReaderRole"),
+        "command": ["python", "-c", program],
+    }
     definition = aws.batch.register_job_definition(
         jobDefinitionName="reader", type="container", containerProperties=properties
     )["jobDefinitionArn"]
@@ -327,9 +343,7 @@ except ClientError as error:
     assert aws.run("", jobDefinition=definition)["status"] == "FAILED"  # the first call is denied
 
 
-def test_used_rights_are_recorded_once(
-    start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_used_rights_are_recorded_once(start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = tmp_path / "rights"
     monkeypatch.setenv("EMBEDDED_AWS_RIGHTS", str(record))
     server = start_server(tmp_path / "state", "--executor", "process")
@@ -339,5 +353,5 @@ def test_used_rights_are_recorded_once(
     assert calls(server, "ReaderRole", ("s3", "put_object", out), ("s3", "put_object", out), denied)[:2] == ["done"] * 2
     stop(server)
     assert [json.loads(line) for line in record.read_text().splitlines()] == [
-        {"role": "ReaderRole", "policy": 0, "statement": 1, "action": 0, "resource": 0, "call": "s3:PutObject"}
+        {"role": "ReaderRole", "action": "s3:PutObject", "resource": "arn:aws:s3:::rights-test/out/*.txt"}
     ]

@@ -2,5 +2,6 @@
 
 from .needs import needs_of
 from .roles import Roles, roles
+from .statements import Need
 
-__all__ = ["Roles", "needs_of", "roles"]
+__all__ = ["Need", "Roles", "needs_of", "roles"]

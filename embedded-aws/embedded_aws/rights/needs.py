@@ -19,7 +19,13 @@ from .statements import Need
 Fields = dict[str, Any]
 REST = {"batch", "lambda"}  # the path names the operation
 PREFIXES = {"monitoring": "cloudwatch"}  # of actions, where it is not the service of the signature
-TRANSACTIONS = {"Get": "GetItem", "Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+TRANSACTIONS = {
+    "Get": "GetItem",
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 
 
 def needs_of(service: str, environ: Fields) -> list[Need]:
@@ -63,7 +69,11 @@ Calls = Iterable[tuple[str, str]]  # action, resource
 
 def _arn(service: str, resource: str) -> str:
     """Return the ARN of a resource that may be named by its ARN."""
-    return resource if resource.startswith("arn:") else f"arn:{aws.PARTITION}:{service}:{aws.REGION}:{aws.ACCOUNT}:{resource}"
+    return (
+        resource
+        if resource.startswith("arn:")
+        else f"arn:{aws.PARTITION}:{service}:{aws.REGION}:{aws.ACCOUNT}:{resource}"
+    )
 
 
 def _of_anything(operation: str, _: Fields) -> Calls:
@@ -72,9 +82,7 @@ def _of_anything(operation: str, _: Fields) -> Calls:
 
 def _of_dynamodb(operation: str, fields: Fields) -> Calls:
     if operation in ("TransactGetItems", "TransactWriteItems"):
-        return [
-            (TRANSACTIONS[kind], _table(item)) for each in fields["TransactItems"] for kind, item in each.items()
-        ]
+        return [(TRANSACTIONS[kind], _table(item)) for each in fields["TransactItems"] for kind, item in each.items()]
     if tables := fields.get("RequestItems"):
         return [(operation, _table({"TableName": name})) for name in tables]
     return [(operation, _table(fields) if "TableName" in fields else "*")]
@@ -110,7 +118,9 @@ def _of_lambda(operation: str, fields: Fields) -> Calls:
     name = fields["path"].partition("/functions/")[2].partition("/")[0]
     qualifier = f":{fields['Qualifier']}" if "Qualifier" in fields else ""
     action = "InvokeFunction" if operation in ("Invoke", "InvokeAsync", "InvokeWithResponseStream") else operation
-    return [(action, (name if name.startswith("arn:") else _arn("lambda", f"function:{name}")) + qualifier if name else "*")]
+    return [
+        (action, (name if name.startswith("arn:") else _arn("lambda", f"function:{name}")) + qualifier if name else "*")
+    ]
 
 
 def _of_batch(operation: str, fields: Fields) -> Calls:

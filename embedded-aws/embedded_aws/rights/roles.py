@@ -51,19 +51,18 @@ class Role:
         matching = [(statement, grant) for statement in self.statements if (grant := statement.match(need))]
         if not matching or not all(statement.allows for statement, _ in matching):
             return need.action in ALWAYS
-        self._record({grant: need.action for _, grant in matching})
+        self._record({grant for _, grant in matching})
         return True
 
-    def _record(self, grants: dict[Grant, str]) -> None:
-        """Append each part of a policy that is used for the first time to the file of EMBEDDED_AWS_RIGHTS."""
+    def _record(self, grants: set[Grant]) -> None:
+        """Append the patterns that are used for the first time to the file of EMBEDDED_AWS_RIGHTS."""
         if not (path := os.environ.get(RECORD)):
             return
         with self._lock:
-            new = {grant: action for grant, action in grants.items() if grant not in self._used}
-            self._used.update(new)
-        lines = [json.dumps({"role": self.name, **vars(grant), "call": action}) + "\n" for grant, action in new.items()]
+            new = grants - self._used
+            self._used |= new
         with Path(path).open("a") as file:
-            file.write("".join(lines))
+            file.writelines(json.dumps({"role": self.name, **vars(grant)}) + "\n" for grant in new)
 
 
 class Roles:

@@ -23,20 +23,16 @@ class Need:
 
 @dataclass(frozen=True)
 class Grant:
-    """Which parts of a policy match a call, by their numbers from 0."""
+    """The patterns of a statement that match a call."""
 
-    policy: int
-    statement: int
-    action: int
-    resource: int
+    action: str
+    resource: str
 
 
 @dataclass(frozen=True)
 class Statement:
     """One statement of a policy."""
 
-    policy: int
-    number: int
     body: Mapping[str, Any]
 
     @property
@@ -45,12 +41,12 @@ class Statement:
         return bool(self.body["Effect"] == "Allow")
 
     def match(self, need: Need) -> Grant | None:
-        """Return the parts that match; None if the statement is not about this call."""
-        action = _place(self.body, "Action", need.action.lower(), str.lower)
-        resource = _place(self.body, "Resource", need.resource, str)
+        """Return the patterns that match; None if the statement is not about this call."""
+        action = _pattern(self.body, "Action", need.action.lower(), str.lower)
+        resource = _pattern(self.body, "Resource", need.resource, str)
         if action is None or resource is None or not self._condition_holds(dict(need.context)):
             return None
-        return Grant(self.policy, self.number, action, resource)
+        return Grant(action, resource)
 
     def _condition_holds(self, context: Context) -> bool:
         """Evaluate the conditions. Those of other operators and keys are ignored, in favour of the caller."""
@@ -67,9 +63,8 @@ class Statement:
 
 def statements(documents: list[dict[str, Any]]) -> Iterator[Statement]:
     """Yield every statement of policies."""
-    for policy, document in enumerate(documents):
-        for number, body in enumerate(as_list(document.get("Statement", []))):
-            yield Statement(policy, number, body)
+    for document in documents:
+        yield from map(Statement, as_list(document.get("Statement", [])))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -77,13 +72,12 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _place(body: Mapping[str, Any], element: str, value: str, normal: Callable[[str], str]) -> int | None:
-    """Return the number of the first pattern that matches; 0 where `NotAction` or `NotResource` does not."""
+def _pattern(body: Mapping[str, Any], element: str, value: str, normal: Callable[[str], str]) -> str | None:
+    """Return the first pattern that matches; where there is only `NotAction` or `NotResource`, its name."""
     if element not in body:
-        inverse = as_list(body.get(f"Not{element}", "*"))
-        return None if any(matches(normal(pattern), value) for pattern in inverse) else 0
-    patterns = as_list(body[element])
-    return next((number for number, pattern in enumerate(patterns) if matches(normal(pattern), value)), None)
+        excluded = as_list(body.get(f"Not{element}", "*"))
+        return None if any(matches(normal(pattern), value) for pattern in excluded) else f"Not{element}"
+    return next((pattern for pattern in as_list(body[element]) if matches(normal(pattern), value)), None)
 
 
 def matches(pattern: str, value: str) -> bool:
