@@ -140,7 +140,9 @@ class Server:
         """Create a machine that starts with the first of `states`."""
         definition = json.dumps({"StartAt": next(iter(states)), "States": states, **more})
         name = name or f"test-{uuid.uuid4().hex[:8]}"
-        response = self.states.create_state_machine(name=name, definition=definition, roleArn=self.output("Role"))
+        response = self.states.create_state_machine(
+            name=name, definition=definition, roleArn=self.output("MachineRole")
+        )
         return str(response["stateMachineArn"])
 
     def start(self, machine: str, execution_input: Any = None) -> str:

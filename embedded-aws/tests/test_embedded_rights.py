@@ -109,10 +109,11 @@ NEEDS: dict[str, tuple[str, Call, list[tuple[str, str]]]] = {
     ),
     "job": (
         "batch",
-        lambda batch: batch.submit_job(jobName="j", jobQueue="q", jobDefinition="d:1"),
+        lambda batch: batch.submit_job(jobName="j", jobQueue="q", jobDefinition="d:1", tags={"a": "b"}),
         [
             ("batch:SubmitJob", "arn:aws:batch:us-east-1:123456789012:job-definition/d:1"),
             ("batch:SubmitJob", "arn:aws:batch:us-east-1:123456789012:job-queue/q"),
+            ("batch:TagResource", "arn:aws:batch:us-east-1:123456789012:job/new"),
         ],
     ),
     "metric": (

@@ -15,6 +15,7 @@ from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
 from seqdrop.storage.uri import S3Uri
 from support import rights
 from support.pipeline_parts import ROOT, template
+from support.rights import Right
 
 from containers.multiqc.run import SOURCES
 from containers.reference.run import GENE_INDEXES, INDEXES
@@ -48,8 +49,16 @@ READ_COMPANIONS = {
 }
 WRITE = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")  # GetObject: HEAD after the upload, and receipts
 # Rights that no run of `make rights` uses, and why they stay.
+BUCKET, MACHINE = "arn:aws:s3:::seqdrop-", "arn:aws:states:*:stateMachine:seqdrop-pipeline"
 ONLY_ON_AWS = {
-    rights.Right("*", "kms:*", "*"): "objects, rows and messages are encrypted on AWS; the embedded AWS has no KMS",
+    Right("*", "kms:*", "*"): "objects, rows and messages are encrypted on AWS; the embedded AWS has no KMS",
+    Right("StateMachineRole", "logs:*", "*"): "the log of the state machine; the embedded AWS writes none",
+    Right("StateMachineRole", "xray:*", "*"): "tracing; the embedded AWS has none",
+    Right("StateMachineRole", "events:*", "*StepFunctionsGetEventsForBatchJobsRule"): "the rule behind `.sync` on AWS",
+    Right("*JobRole", "s3:AbortMultipartUpload", "*"): "only large files are uploaded in parts, and few uploads fail",
+    Right("*JobRole", "s3:ListBucket", f"{BUCKET}*"): "404, not 403, for an input that is deleted during a run",
+    Right("PrepareJobRole", "s3:GetObject", f"{BUCKET}*/source/*"): "an execution started by hand may pin no versions",
+    Right("StartRunFunctionRole", "states:StartExecution", MACHINE): "not tried on AWS: whether the alias is enough",
 }
 
 
@@ -191,7 +200,7 @@ def test_a_right_that_is_taken_away_is_missed(
         assert missed
 
 
-def is_exception(right: rights.Right, exception: rights.Right) -> bool:
+def is_exception(right: Right, exception: Right) -> bool:
     """Return whether a right is an exception: its role, all its actions, all its resources match."""
     return (
         fnmatchcase(right.role, exception.role)
@@ -211,10 +220,35 @@ def test_every_exception_is_of_a_right_that_no_run_uses() -> None:
     assert [each for each in ONLY_ON_AWS if not any(is_exception(right, each) for right in unused)] == []
 
 
+def test_every_right_that_a_run_used_is_still_there() -> None:
+    assert rights.lost(template()) == []
+
+
+OTHERS = ("DiagnoseFunction", "RecordRunFunction", "StartRunFunction", "StateMachineRole")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_right_that_is_taken_from_a_function_or_a_state_machine_is_missed(name: str) -> None:
+    """A planted fault in each statement: without any one action, a run that used it fails."""
+    places = range(len(statements(template(), name)))
+    for number in places:
+        stack = copy.deepcopy(template())
+        removed = statements(stack, name).pop(number)
+        actions = removed["Action"] if isinstance(removed["Action"], list) else [removed["Action"]]
+        if not any(fnmatchcase(action, each.action) for each in ONLY_ON_AWS for action in actions):
+            assert rights.lost(stack), removed
+
+
+def statements(stack: dict[str, Any], name: str) -> list[Any]:
+    [policy] = stack["Resources"][name]["Properties"]["Policies"]
+    found: list[Any] = policy.get("PolicyDocument", policy)["Statement"]
+    return found
+
+
 def test_a_right_that_nothing_uses_is_named() -> None:
     stack = copy.deepcopy(template())
     [policy] = stack["Resources"]["AlignJobRole"]["Properties"]["Policies"]
     policy["PolicyDocument"]["Statement"].append({"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "*"})
-    named = rights.Right("AlignJobRole", "s3:DeleteObject", "*")
+    named = Right("AlignJobRole", "s3:DeleteObject", "*")
     assert named in rights.unused(stack)
     assert named not in rights.unused(template())

@@ -1,4 +1,4 @@
-"""The rights of the roles of functions and jobs: those in the template, and those that runs used.
+"""The rights of the roles of functions, jobs and state machines: those in the template, and those that runs used.
 
 `make rights` runs the pipeline in every way and writes the used ones to used_rights.jsonl.
 """
@@ -16,6 +16,8 @@ from embedded_aws.intrinsics import Resolver
 from embedded_aws.rights import Need, Roles
 from seqdrop.plan.steps import Tool
 
+from support.pipeline_parts import template
+
 USED = Path(__file__).with_name("used_rights.jsonl")
 STACK, PLACE = "seqdrop", "us-east-1:123456789012"  # as in the stacks of the tests
 
@@ -32,8 +34,8 @@ class Right:
 class Names:
     """The names that a stack has on the embedded AWS."""
 
-    def __init__(self, template: dict[str, Any]) -> None:
-        self._template = template
+    def __init__(self, stack: dict[str, Any]) -> None:
+        self._template = stack
 
     def ref(self, name: str) -> Any:
         pseudo = {
@@ -56,6 +58,10 @@ class Names:
                 return f"arn:aws:s3:::{STACK}-{name.lower()}"
             case "AWS::DynamoDB::Table":
                 return f"arn:aws:dynamodb:{PLACE}:table/{STACK}-{name}"
+            case "AWS::Batch::JobQueue":
+                return f"arn:aws:batch:{PLACE}:job-queue/{STACK}-{name}"
+            case "AWS::Serverless::Function":
+                return f"arn:aws:lambda:{PLACE}:function:{STACK}-{name}"
             case "AWS::Serverless::StateMachine":
                 own = resource["Properties"].get("Name", {"Fn::Sub": f"{STACK}-{name}"})["Fn::Sub"]
                 return f"arn:aws:states:{PLACE}:stateMachine:{own.replace('${AWS::StackName}', STACK)}"
@@ -68,28 +74,28 @@ class Names:
         return self._template["Mappings"][name][first][second]
 
 
-def job_role(template: dict[str, Any], tool: Tool) -> str:
+def job_role(stack: dict[str, Any], tool: Tool) -> str:
     """Return the role of the job definition of a tool."""
     name = "".join(word.capitalize() for word in tool.name.split("_"))
-    container = template["Resources"][f"{name}JobDefinition"]["Properties"]["ContainerProperties"]
+    container = stack["Resources"][f"{name}JobDefinition"]["Properties"]["ContainerProperties"]
     return str(container["JobRoleArn"]["Fn::GetAtt"][0])
 
 
-def policies(template: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the policies of the roles of functions and jobs, with the names that they have on the embedded AWS."""
-    resolver, found = Resolver(Names(template)), {}
-    for name, resource in template["Resources"].items():
+def policies(stack: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the policies of each role, with the names that its resources have on the embedded AWS."""
+    resolver, found = Resolver(Names(stack)), {}
+    for name, resource in stack["Resources"].items():
         own = resource.get("Properties", {}).get("Policies", [])
         if resource["Type"] == "AWS::Serverless::Function":
             found[f"{name}Role"] = resolver.value(own)
-        elif resource["Type"] == "AWS::IAM::Role" and name.endswith("JobRole"):
+        elif resource["Type"] == "AWS::IAM::Role" and name.endswith(("JobRole", "StateMachineRole")):
             found[name] = resolver.value([policy["PolicyDocument"] for policy in own])
     return found
 
 
-def allowed(template: dict[str, Any]) -> Iterator[tuple[str, list[str], list[str]]]:
+def allowed(stack: dict[str, Any]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield role, actions and resources of every statement that allows something."""
-    for role, documents in policies(template).items():
+    for role, documents in policies(stack).items():
         for document in documents:
             for statement in document["Statement"]:
                 if statement["Effect"] == "Allow":
@@ -100,10 +106,10 @@ def as_list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def roles(template: dict[str, Any]) -> Roles:
+def roles(stack: dict[str, Any]) -> Roles:
     """Return the roles, by name, as the embedded AWS enforces them."""
     found = Roles()
-    for name, documents in policies(template).items():
+    for name, documents in policies(stack).items():
         found.add(name, name, documents)
     return found
 
@@ -118,12 +124,12 @@ def used() -> set[Right]:
     return {Right(**json.loads(line)) for line in USED.read_text().splitlines()}
 
 
-def unused(template: dict[str, Any]) -> list[Right]:
+def unused(stack: dict[str, Any]) -> list[Right]:
     """Return the parts of statements that no run used: an action with all its resources, or the other way round."""
     known = used()
     return [
         right
-        for role, actions, resources in allowed(template)
+        for role, actions, resources in allowed(stack)
         for right in (
             *(Right(role, action, " ".join(resources)) for action in actions),
             *(Right(role, " ".join(actions), resource) for resource in resources),
@@ -132,14 +138,29 @@ def unused(template: dict[str, Any]) -> list[Right]:
     ]
 
 
+def lost(stack: dict[str, Any]) -> list[Right]:
+    """Return the rights that a run used and that no statement has any more."""
+    return sorted(used() - each_right(stack))
+
+
+def each_right(stack: dict[str, Any]) -> set[Right]:
+    """Return every action of every statement with each of its resources."""
+    return {
+        Right(role, action, resource)
+        for role, actions, resources in allowed(stack)
+        for action in actions
+        for resource in resources
+    }
+
+
 def _is_part(one: Right, right: Right) -> bool:
     return one.role == right.role and one.action in right.action.split() and one.resource in right.resource.split()
 
 
 def main(record: Path) -> None:
-    """Write the rights of a record of the embedded AWS, each once, in order."""
-    rights = {Right(**json.loads(line)) for line in record.read_text().splitlines()}
-    own = {right for right in rights if right.resource != "NotResource"}
+    """Write the rights of the template that are in a record of the embedded AWS, each once, in order."""
+    recorded = {Right(**json.loads(line)) for line in record.read_text().splitlines()}
+    own = recorded & each_right(template())
     USED.write_text("".join(json.dumps(vars(right)) + "\n" for right in sorted(own)))
 
 

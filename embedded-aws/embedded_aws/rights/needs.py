@@ -127,7 +127,7 @@ def _of_batch(operation: str, fields: Fields) -> Calls:
     if operation == "SubmitJob":
         kinds = {"jobDefinition": "job-definition", "jobQueue": "job-queue"}
         resources = [_arn("batch", _typed(kind, fields.get(name, ""))) for name, kind in kinds.items()]
-        tagging = [("TagResource", resource) for resource in resources] if fields.get("tags") else []
+        tagging = [("TagResource", _arn("batch", "job/new"))] if fields.get("tags") else []
         return [*((operation, resource) for resource in resources), *tagging]
     job = fields.get("jobId")
     return [(operation, _arn("batch", f"job/{job}") if job else "*")]

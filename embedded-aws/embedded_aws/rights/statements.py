@@ -103,4 +103,4 @@ OPERATORS: dict[str, Test] = {
     "ArnEquals": _like,
     "ArnLike": _like,
 }
-KEYS = frozenset({"aws:principalaccount", "aws:requestedregion", "aws:resourceaccount", "s3:prefix"})
+KEYS = frozenset({"s3:prefix"})
