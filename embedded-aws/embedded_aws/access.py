@@ -58,7 +58,7 @@ class AccessControl:
         except DeniedError as error:
             return deny(error.service, environ, str(error), start)
         except RefusedError as error:
-            return refuse(environ, error.code, str(error), start)
+            return refuse(environ, 403, error.code, str(error), start)
         application = hide_missing(self.application, role) if role else self.application
         return application(environ, start)
 

@@ -47,6 +47,7 @@ READ_COMPANIONS = {
     "vcf": (".tbi",),
     "reference": (".fai", *MORE_COMPANIONS["reference", "reference"]),
 }
+TAGGED = {"bam"}  # the lifecycle of the bucket archives them
 WRITE = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")  # GetObject: HEAD after the upload, and receipts
 # Rights that no run of `make rights` uses, and why they stay.
 BUCKET, MACHINE = "arn:aws:s3:::seqdrop-", "arn:aws:states:*:stateMachine:seqdrop-pipeline"
@@ -58,6 +59,7 @@ ONLY_ON_AWS = {
     Right("*JobRole", "s3:AbortMultipartUpload", "*"): "only large files are uploaded in parts, and few uploads fail",
     Right("*JobRole", "s3:ListBucket", f"{BUCKET}*"): "404, not 403, for an input that is deleted during a run",
     Right("PrepareJobRole", "s3:GetObject", f"{BUCKET}*/source/*"): "an execution started by hand may pin no versions",
+    Right("AlignJobRole", "s3:PutObjectTagging", f"{BUCKET}results*.bam"): "until alignments have their tag",
     Right("AnnotateJobRole", "*", f"{BUCKET}results*/failures/annotate.*"): "no run of the tests fails in this step",
     Right("DiagnoseFunctionRole", "s3:ListBucket", f"{BUCKET}referencebucket"): "a preparation that left no verdict",
     Right("StartRunFunctionRole", "states:StartExecution", MACHINE): "not tried on AWS: whether the alias is enough",
@@ -115,6 +117,7 @@ def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
     needed += [(action, uri) for uri in inputs(step) for action in ("s3:GetObject", "s3:GetObjectVersion")]
     verdict = str(layout.verdict_uri(results_of(step), step.name, "2", "3"))
     needed += [("s3:PutObject", verdict), ("s3:PutObjectTagging", verdict)]
+    needed += [("s3:PutObjectTagging", plan()[word]) for word in step.writes if word in TAGGED]
     buckets = {S3Uri.parse(uri).bucket for _, uri in needed}  # missing objects are 403 without this right
     needed += [("s3:ListBucket", f"s3://{bucket}") for bucket in sorted(buckets)]
     return [f"{action} {uri}" for action, uri in needed if not rights.may(roles, role, action, uri)]
@@ -142,7 +145,8 @@ def test_a_job_may_write_nothing_else(step: Step, tool: Tool) -> None:
     everything = [
         (action, uri) for uri in sorted(others | own) for action in ("s3:DeleteObject", "s3:DeleteObjectVersion")
     ]
-    tags = [("s3:PutObjectTagging", uri) for uri in sorted(own)]  # a tagged result expires
+    tagged = {plan()[word] for word in step.writes if word in TAGGED}
+    tags = [("s3:PutObjectTagging", uri) for uri in sorted(own - tagged)]  # a result with the tag of verdicts expires
     writes = [("s3:PutObject", uri) for uri in sorted(others)]
     assert [pair for pair in writes + tags + everything if rights.may(roles, role, *pair)] == []
 

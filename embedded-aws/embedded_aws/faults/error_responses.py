@@ -58,11 +58,11 @@ def deny(service: str, environ: dict[str, Any], message: str, start: Callable[..
     return _respond(protocol, f"{status} {code}", message, environ["REQUEST_METHOD"] == "HEAD", start)
 
 
-def refuse(environ: dict[str, Any], code: str, message: str, start: Callable[..., Any]) -> Iterable[bytes]:
-    """Respond with 403, in the protocol that the request seems to be in."""
+def refuse(environ: dict[str, Any], status: int, code: str, message: str, start: Callable[..., Any]) -> Iterable[bytes]:
+    """Respond with an error in the protocol that the request seems to be in."""
     service = "s3" if "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request") else ""
     head = environ["REQUEST_METHOD"] == "HEAD"
-    return _respond(_protocol(service, environ), f"403 {code}", message, head, start)
+    return _respond(_protocol(service, environ), f"{status} {code}", message, head, start)
 
 
 def _protocol(service: str, environ: dict[str, Any]) -> str:
