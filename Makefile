@@ -11,6 +11,8 @@ UNUSED := kaleido pyarrow polars-runtime-32
 SAM_LINT := cfn-lint sympy mpmath
 # Three processes keep two cores busy: tests of whole runs wait for a part of their time. A file stays in one process.
 TEST_PROCESSES ?= 3
+# The tests whose runs use the rights of the roles.
+RUNS := tests/pipeline/test_runs.py $(addprefix tests/faults/test_,events.py hosts.py references.py resume.py runs_that_fail.py verdicts.py)
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
 # Packages come with the certificates of the system, which has those of a company whose proxy inspects TLS.
@@ -20,7 +22,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz build images config push invoke mocks failures tools picture clean
+.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools picture clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -67,11 +69,16 @@ mocks: .venv/ready ## write the mock file of the state machine tests from the co
 failures: .venv/ready ## write docs/failures.md from tests/faults
 	$(RUN) python tests/support/catalogue.py
 
+rights: .venv/ready tools build ## write tests/support/used_rights.jsonl: the rights of roles that runs use, also of tests that fail
+	rm -f .rights.jsonl
+	-EMBEDDED_AWS_RIGHTS=$(CURDIR)/.rights.jsonl $(RUN) pytest --quiet --numprocesses $(TEST_PROCESSES) --dist loadfile $(RUNS)
+	PYTHONPATH=tests $(RUN) python -m support.rights .rights.jsonl
+
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
 
 clean: ## delete every environment and everything built
-	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop build dist
+	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop .rights.jsonl build dist
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.
 .venv/demo: $(PINS) | $(UV)

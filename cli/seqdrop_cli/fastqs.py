@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seqdrop.plan import fastq_names
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.plan.names import SAMPLE
+from seqdrop.plan.names import RESERVED, SAMPLE
 
 from seqdrop_cli.errors import CliError
 
@@ -57,7 +57,7 @@ def _renamed(sample: str, pairs: Sequence[Pair]) -> tuple[tuple[str, str], ...]:
     if not SAMPLE.fullmatch(sample):
         raise CliError(
             f"{sample!r} is not a valid sample id: use at most 64 letters, digits, '.', '_' and '-', "
-            "and begin with a letter or digit."
+            f"begin with a letter or digit, and do not end with '{RESERVED}'."
         )
     names = []
     for number, (r1, r2) in enumerate(pairs, start=1):

@@ -1,6 +1,7 @@
 """Refuse every request that is not from the owner of this server, in front of all other applications.
 
-A request must name this server in `Host`, come from no web page, and be signed with an access key of this server.
+A request must name this server in `Host`, come from no web page, and be signed with an access key of this server. The
+key of a role has the rights of the role, the key of the owner has all.
 """
 
 import base64
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from .faults.error_responses import refuse
+from .faults.error_responses import deny, refuse
 from .keys import AccessKey, Keys
 from .request_body import read_body
+from .rights.enforcement import DeniedError, check_rights, hide_missing
 from .signatures import RefusedError, Signer, verify
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -22,12 +24,12 @@ CONTROL_PATHS = ("/_faults", "/moto-api")  # signed, or with the access key as u
 # Paths that moto serves whatever service the signature names.
 SERVED_FIRST = (*CONTROL_PATHS, "/favicon.ico", "/latest/", "/v20180820/")
 
-# What a job may do: read, list and write objects. Every other parameter is refused: it may name another operation.
+# What a container may do: read, list and write objects. Another parameter is refused: it may name another operation.
 OBJECT_PARAMETERS = re.compile("attributes|partNumber|tagging|uploadId|uploads|versionId|x-id")
 LIST_PARAMETERS = re.compile(
     "continuation-token|delimiter|encoding-type|fetch-owner|list-type|location|marker|max-keys|prefix|start-after|x-id"
 )
-# What a function in a container may do besides.
+# And what a function needs besides.
 FUNCTION_OPERATIONS = {
     "dynamodb": re.compile("(Batch|Transact)(Get|Write)Items?|(Get|Put|Update|Delete)Item|Query|Scan|DescribeTable"),
     "sns": re.compile("Publish"),
@@ -41,7 +43,7 @@ FUNCTION_OPERATIONS = {
 class AccessControl:
     """The checks of one listener: the loopback address, or the bridge of a Docker engine.
 
-    Every container reaches the bridge. There a request may do only what a job or a function does.
+    Every container reaches the bridge. There a request may do only what jobs and functions do, whatever its key allows.
     """
 
     application: Wsgi
@@ -52,23 +54,30 @@ class AccessControl:
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         """Pass the request on, or answer 403."""
         try:
-            self._check(environ)
+            role = self._check(environ)
+        except DeniedError as error:
+            return deny(error.service, environ, str(error), start)
         except RefusedError as error:
             return refuse(environ, 403, error.code, str(error), start)
-        return self.application(environ, start)
+        application = hide_missing(self.application, role) if role else self.application
+        return application(environ, start)
 
-    def _check(self, environ: dict[str, Any]) -> None:
+    def _check(self, environ: dict[str, Any]) -> str:
+        """Return the role that sent the request, "" for the owner; raise RefusedError."""
         if host_name(environ.get("HTTP_HOST", "")) not in self.hosts:
             raise RefusedError("AccessDenied", f"Host must be one of {', '.join(sorted(self.hosts))}.")
         if "HTTP_ORIGIN" in environ:
             raise RefusedError("AccessDenied", "Web pages are not served: the request has the header Origin.")
         if not self.is_bridge and _has_password(environ, self.keys.server):
-            return
+            return ""
         signer = verify(environ, lambda: read_body(environ), self.keys.find)
-        if signer.key is self.keys.jobs:
-            _allow_only(environ, signer, {})
-        elif self.is_bridge:
+        if self.is_bridge:
             _allow_only(environ, signer, FUNCTION_OPERATIONS)
+        if signer.key.role:
+            if signer.is_presigned or environ["PATH_INFO"].startswith(SERVED_FIRST):
+                raise RefusedError("AccessDenied", "The access key of a role may not do that here.")
+            check_rights(environ, signer)
+        return signer.key.role
 
 
 def host_name(host: str) -> str:

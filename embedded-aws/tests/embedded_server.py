@@ -132,16 +132,17 @@ class Server:
             FunctionName=name,
             Runtime="python3.11",
             Handler="app.handler",
-            Role=self.output("Role"),
             Code={"ZipFile": packed_source(source)},
-            **more,
+            **{"Role": self.output("Role"), **more},
         )
 
     def machine(self, states: dict[str, Any], name: str | None = None, **more: Any) -> str:
         """Create a machine that starts with the first of `states`."""
         definition = json.dumps({"StartAt": next(iter(states)), "States": states, **more})
         name = name or f"test-{uuid.uuid4().hex[:8]}"
-        response = self.states.create_state_machine(name=name, definition=definition, roleArn=self.output("Role"))
+        response = self.states.create_state_machine(
+            name=name, definition=definition, roleArn=self.output("MachineRole")
+        )
         return str(response["stateMachineArn"])
 
     def start(self, machine: str, execution_input: Any = None) -> str:

@@ -337,14 +337,8 @@ def test_a_malicious_job_reaches_objects_alone(aws: Server, bucket: str) -> None
     *attempts, objects = aws.lines(job)
     assert (job["status"], objects) == ("SUCCEEDED", "objects ['from-job']")
     assert len(attempts) == MALICIOUS.count("\nattempt(")
-    assert {line.rpartition(" ")[2] for line in attempts} == {"403"}
+    assert {line.rpartition(" ")[2] for line in attempts} == {"400", "403"}  # 400: of services with a JSON protocol
     aws.s3.delete_object(Bucket=bucket, Key="from-job")
-
-
-def test_a_function_has_the_rights_of_the_user(aws: Server) -> None:
-    source = "import boto3\ndef handler(*_): return len(boto3.client('lambda').list_functions()['Functions'])"
-    aws.create_function("lists-functions", source)
-    assert json.load(aws.functions.invoke(FunctionName="lists-functions")["Payload"]) > 1
 
 
 def test_a_refusal_is_in_the_words_of_each_sdk(aws: Server) -> None:

@@ -11,10 +11,11 @@ import pytest
 from botocore.config import Config
 from embedded_aws.access import AccessControl
 from embedded_aws.keys import AccessKey, Keys
+from embedded_aws.rights import roles
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
-KEYS = Keys(AccessKey.create("local"), AccessKey.create("job"))
+KEYS = Keys(AccessKey.create("local"))
 ROLE = "arn:aws:iam::123456789012:role/x"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:x"
 OBJECT = {"Bucket": "bucket", "Key": "sample/a b+c.txt"}
@@ -106,16 +107,22 @@ def bridge() -> Iterator[Bridge]:
     server.server_close()
 
 
-def test_jobs_read_list_and_write_objects_and_nothing_else(bridge: Bridge) -> None:
-    assert bridge.served(KEYS.jobs, OBJECTS) == OBJECTS.keys()
-    assert bridge.served(KEYS.jobs, FUNCTIONS | OTHERS) == set()
+def test_containers_use_objects_rows_executions_and_topics_and_nothing_else(bridge: Bridge) -> None:
+    roles().add(ROLE, "Any", [{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}])
+    for key in (KEYS.server, KEYS.of_role(ROLE)):
+        assert bridge.served(key, OBJECTS | FUNCTIONS) == (OBJECTS | FUNCTIONS).keys()
+        assert bridge.served(key, OTHERS) == set()
 
 
-def test_functions_also_use_rows_executions_and_topics(bridge: Bridge) -> None:
-    assert bridge.served(KEYS.server, OBJECTS | FUNCTIONS) == (OBJECTS | FUNCTIONS).keys()
-    assert bridge.served(KEYS.server, OTHERS) == set()
+def test_a_role_has_the_rights_of_its_policies_alone(bridge: Bridge) -> None:
+    policy = {"Effect": "Allow", "Action": ["s3:Get*", "dynamodb:Query"], "Resource": "*"}
+    roles().add(f"{ROLE}/reader", "Reader", [{"Statement": [policy]}])
+    assert bridge.served(KEYS.of_role(f"{ROLE}/reader"), OBJECTS | FUNCTIONS | OTHERS) == {"get", "head", "query"}
+    for role in (None, f"{ROLE}/unknown"):
+        assert bridge.served(KEYS.of_role(role), OBJECTS | FUNCTIONS | OTHERS) == set()
 
 
 def test_other_keys_are_served_nothing(bridge: Bridge) -> None:
-    for key in (AccessKey("local", "local"), AccessKey(KEYS.jobs.id, KEYS.server.secret), AccessKey.create("job")):
+    job = KEYS.of_role(ROLE)
+    for key in (AccessKey("local", "local"), AccessKey(job.id, KEYS.server.secret), AccessKey.create("role")):
         assert bridge.served(key, OBJECTS | FUNCTIONS | OTHERS) == set()

@@ -13,7 +13,6 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -349,25 +348,6 @@ def example_plan() -> dict[str, Any]:
     jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "1"} for step in steps.names()}
     buckets = {"results_bucket": "results", "reference_bucket": "refs"}
     return layout.plan("S", "r", Choices("hg", "panel.bed"), **buckets, genome="", jobs=jobs)
-
-
-@pytest.mark.parametrize(("step", "tool"), [row for row in ROWS if row[0] is not PREPARE], ids=IDS[:-1])
-def test_the_role_of_a_job_can_read_its_inputs(step: Step, tool: Tool) -> None:
-    resources, plan = Sources().resources, example_plan()
-    container = resources[f"{camel_case(tool.name)}JobDefinition"]["Properties"]["ContainerProperties"]
-    [name] = references_in(container["JobRoleArn"])
-    statements = [
-        statement
-        for policy in resources[name]["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-        if "s3:GetObject" in statement["Action"]
-    ]
-    readable = [resource["Fn::Sub"] for statement in statements for resource in statement["Resource"]]
-    for word in step.reads:
-        bucket, _, key = plan[word].removeprefix("s3://").partition("/")
-        address = f"${{{'ResultsBucket' if bucket == 'results' else 'ReferenceBucket'}.Arn}}/{key}"
-        names = [f"{address}{companion}" for companion in ("", ".stats", ".csv")]  # the report reads companions alone
-        assert word == "sample" or any(fnmatchcase(name, pattern) for name in names for pattern in readable), word
 
 
 def test_every_path_that_a_state_reads_is_in_the_plan() -> None:

@@ -14,6 +14,7 @@ from seqdrop_cli import reference
 from seqdrop_cli.demo import truth
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack
+from support.pipeline_parts import ROOT
 from support.pipeline_runs import (
     SMALL_RUN,
     Sample,
@@ -268,3 +269,17 @@ def test_a_run_with_high_priority_uses_the_high_priority_queue(stack: Stack, sam
     plan = json.loads(execution(stack, run_pair(stack, sample.small_pair, "SOON", priority="high"))["input"])
     queues = {plan[step]["job_queue"].rsplit("-", 1)[-1] for step in steps.names()}
     assert queues == {"HighPriorityJobQueue"}
+
+
+def test_the_hourly_repair_records_a_run_whose_end_was_lost(stack: Stack, sample: Sample) -> None:
+    run = run_pair(stack, sample.small_pair, "LOST")["run"]
+    stack.table.update_item(
+        Key={"run": run},
+        UpdateExpression="SET #status = :running",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":running": "RUNNING"},
+    )
+    schedule = (ROOT / "events/schedule.json").read_bytes()
+    answer = stack.functions.invoke(FunctionName="seqdrop-RecordRunFunction", Payload=schedule)
+    assert json.load(answer["Payload"])["repaired"] >= 1
+    assert wait_for_end(stack, "LOST")["status"] == "SUCCEEDED"

@@ -13,11 +13,12 @@ DEFAULTS = {"VCPU": "1", "MEMORY": "2048"}
 def job_spec(job: Any, attempt: int, host: str, volumes: Path) -> JobSpec:
     """Return the spec of one attempt."""
     properties = job.job_definition.container_properties
+    key = keys().of_role(properties.get("jobRoleArn"))
     return JobSpec(
         name=f"{job.job_name[:60]}-{job.job_id.replace(':', '-')}-{attempt}",
         image=properties["image"],
         command=command(properties, job.container_overrides, job.parameters),
-        environment={**aws.variables(keys().jobs, host), **environment(job), **_batch_variables(job, attempt)},
+        environment={**aws.variables(key, host), **environment(job), **_batch_variables(job, attempt)},
         vcpus=float(requirement(job, "VCPU")),
         memory=int(float(requirement(job, "MEMORY"))),
         mounts=_mounts(properties, volumes),

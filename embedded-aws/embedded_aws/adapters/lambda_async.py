@@ -13,12 +13,20 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 
 from embedded_aws.patches import patch
+from embedded_aws.rights import Need, roles
 
 from .events_targets import deliver, send_to_queue
 from .lambda_invocations import FUNCTION_PARTS, invoked_arn, invoked_as
 
 RETRIES = 2
 PAUSE = 0.2  # seconds before the first retry; AWS waits a minute
+# Service of a destination -> the action that the role of the function needs.
+SENDING = {
+    "sqs": "sqs:SendMessage",
+    "sns": "sns:Publish",
+    "lambda": "lambda:InvokeFunction",
+    "events": "events:PutEvents",
+}
 
 _invoke = LambdaFunction.invoke
 _init = LambdaFunction.__init__
@@ -49,12 +57,18 @@ def _run(function: Any, body: Any, arn: str) -> None:
 def _report(function: Any, arn: str, config: dict[str, Any], event: Any, result: Any, failed: bool, count: int) -> None:
     destinations = config.get("DestinationConfig", {})
     destination = destinations.get("OnFailure" if failed else "OnSuccess", {}).get("Destination")
-    if destination:
+    if destination and _may_send(function, destination):
         deliver(function.function_arn, {"Arn": destination}, _record(function, arn, event, result, failed, count))
     dead_letters = function.dead_letter_config if failed else None
-    if dead_letters and ":sqs:" in dead_letters:
+    if dead_letters and ":sqs:" in dead_letters and _may_send(function, dead_letters):
         attributes = {"ERROR_CODE": "200", "ERROR_MESSAGE": str(result.get("errorMessage", ""))[:1024]}
         send_to_queue(dead_letters, json.dumps(event), attributes)
+
+
+def _may_send(function: Any, destination: str) -> bool:
+    """Return whether the role of the function allows to send to a destination; AWS drops the record if not."""
+    action = SENDING.get(destination.split(":")[2])
+    return action is None or not roles().denial(function.role, [Need(action, destination)])
 
 
 def _record(function: Any, arn: str, event: Any, result: Any, failed: bool, count: int) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _environment(function: Any, path: list[Path], stream: str) -> dict[str, str]
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
         "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-        **aws.variables(keys().server),
+        **aws.variables(keys().of_role(function.role)),
         **{name: str(value) for name, value in function.environment_vars.items()},
     }
 

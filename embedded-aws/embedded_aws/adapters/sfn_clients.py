@@ -1,7 +1,8 @@
 """Clients of the interpreter, each created once under a lock.
 
 moto creates one for each task, in the thread of the branch, from boto3's default session, which is not thread-safe, and
-with an access key that this server refuses (stepfunctions/parser/asl/utils/boto_client.py).
+with an access key that this server refuses (stepfunctions/parser/asl/utils/boto_client.py). These have the key of the
+role of the state machine.
 """
 
 import threading
@@ -13,28 +14,33 @@ from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import Time
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from embedded_aws import aws
-from embedded_aws.keys import keys
+from embedded_aws.keys import AccessKey, keys
 from embedded_aws.patches import patch_imports
 
-_clients: dict[tuple[str, str], Any] = {}
+_clients: dict[tuple[str, str, str], Any] = {}
 _lock = threading.Lock()
 
 
-def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:  # noqa: ARG001  moto passes it
+def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+    return client_of(state_credentials.role_arn if state_credentials else "", service, region)
+
+
+def client_of(role: str, service: str, region: str = aws.REGION) -> Any:
+    """Return the client of a service with the rights of a role."""
     with _lock:
-        if (region, service) not in _clients:
-            _clients[region, service] = _create(region, service)
-        return _clients[region, service]
+        if (region, service, role) not in _clients:
+            _clients[region, service, role] = _create(region, service, keys().of_role(role))
+        return _clients[region, service, role]
 
 
-def _create(region: str, service: str) -> Any:
+def _create(region: str, service: str, key: AccessKey) -> Any:
     create: Any = boto3.client
     return create(
         service,
         region_name=region,
         endpoint_url=aws.endpoint(),
-        aws_access_key_id=keys().server.id,
-        aws_secret_access_key=keys().server.secret,
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret,
         config=Config(
             parameter_validation=False,
             retries={"total_max_attempts": 1},

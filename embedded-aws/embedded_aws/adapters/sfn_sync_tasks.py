@@ -23,6 +23,8 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from embedded_aws import aws
 from embedded_aws.patches import patch
 
+from . import sfn_clients
+
 log = logging.getLogger(__name__)
 POLL = 0.05  # seconds between two checks whether the execution was stopped, after WAIT
 WAIT = 0.25  # seconds for the end of a job: it is noticed at once, and hundreds of waiting states cost little
@@ -64,12 +66,13 @@ def _wait(self: Any, sync_resolver: Callable[[], Any], **kwargs: Any) -> Any:
     finally:
         # Stopped, timed out, or another branch failed: moto leaves the job running.
         if result is None and isinstance(sync_resolver, _JobResolver):
-            _terminate(sync_resolver.job_id)
+            _terminate(sync_resolver.job_id, kwargs["env"].aws_execution_details.role_arn)
 
 
-def _terminate(job_id: str) -> None:
+def _terminate(job_id: str, role: str) -> None:
     try:
-        aws.client("batch").terminate_job(jobId=job_id, reason="Terminated by AWS Step Functions")
+        client = sfn_clients.client_of(role, "batch")
+        client.terminate_job(jobId=job_id, reason="Terminated by AWS Step Functions")
     except (BotoCoreError, ClientError):
         log.exception("could not terminate job %s", job_id)
 

@@ -36,6 +36,9 @@ THROTTLING = {
     "sns": (400, "Throttling"),
 }
 
+# Codes of a denied call that are not those of the protocol.
+DENIALS = {"s3": "AccessDenied", "sns": "AuthorizationError"}
+
 
 def error_response(service: str, fault: str, head: bool, start: Callable[..., Any]) -> Iterable[bytes]:
     """Respond with the error of a fault; without a body to a HEAD request, as HTTP requires."""
@@ -47,13 +50,25 @@ def error_response(service: str, fault: str, head: bool, start: Callable[..., An
     return _respond(service_model(service).protocol, f"{status} {code}", message, head, start)
 
 
+def deny(service: str, environ: dict[str, Any], message: str, start: Callable[..., Any]) -> Iterable[bytes]:
+    """Respond as a service does to a caller without the right; `service` is the name in signatures."""
+    protocol = _protocol(service, environ)
+    code = DENIALS.get(service, "AccessDenied" if protocol == "query" else "AccessDeniedException")
+    status = 400 if "HTTP_X_AMZ_TARGET" in environ else 403
+    return _respond(protocol, f"{status} {code}", message, environ["REQUEST_METHOD"] == "HEAD", start)
+
+
 def refuse(environ: dict[str, Any], status: int, code: str, message: str, start: Callable[..., Any]) -> Iterable[bytes]:
     """Respond with an error in the protocol that the request seems to be in."""
-    if "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request"):
-        protocol = "rest-xml"
-    else:
-        protocol = "query" if "form" in environ.get("CONTENT_TYPE", "") else "json"
-    return _respond(protocol, f"{status} {code}", message, environ["REQUEST_METHOD"] == "HEAD", start)
+    service = "s3" if "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request") else ""
+    head = environ["REQUEST_METHOD"] == "HEAD"
+    return _respond(_protocol(service, environ), f"{status} {code}", message, head, start)
+
+
+def _protocol(service: str, environ: dict[str, Any]) -> str:
+    if service == "s3":
+        return "rest-xml"
+    return "query" if "form" in environ.get("CONTENT_TYPE", "") else "json"
 
 
 def _respond(protocol: str, status: str, message: str, head: bool, start: Callable[..., Any]) -> Iterable[bytes]:

@@ -1,9 +1,10 @@
-"""Log groups and roles. A role is only a name: no policy is enforced."""
+"""Log groups, and roles with the policies that are enforced for functions and jobs."""
 
 import json
 
 from embedded_aws import aws
 from embedded_aws.api_requests import request
+from embedded_aws.rights import roles
 from embedded_aws.stack import CreatedResource, ResourceSpec
 
 
@@ -25,4 +26,6 @@ def role(spec: ResourceSpec) -> CreatedResource:
         Path=spec.properties.get("Path", "/"),
         AssumeRolePolicyDocument=json.dumps(spec.properties["AssumeRolePolicyDocument"]),
     )["Role"]
+    policies = [policy["PolicyDocument"] for policy in spec.properties.get("Policies", [])]
+    roles().add(response["Arn"], spec.logical_id, policies, spec.properties.get("ManagedPolicyArns", []))
     return CreatedResource(response["RoleName"], {"Arn": response["Arn"], "RoleId": response["RoleId"]})

@@ -63,6 +63,7 @@ def test_a_sample_option_numbers_the_lanes(tmp_path: Path) -> None:
         (["A_R1.fastq.gz", "A_R2.fastq.gz", "B_R1.fastq.gz", "B_R2.fastq.gz"], None, "not lanes of one sample"),
         (["A_R1.fastq.gz", "A_R2.fastq.gz"], "no/slash", "not a valid sample id"),
         (["A_R1.fastq.gz", "A_R2.fastq.gz"], "NA1_L001", "choose another --sample"),
+        (["A_R1.fastq.gz", "A_R2.fastq.gz"], "A.annotated", "do not end with '.annotated'"),
         (["a.bam", "b.bam"], "A", "not named like a FASTQ"),
     ],
 )

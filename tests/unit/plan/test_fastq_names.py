@@ -28,6 +28,8 @@ NAMES = [
     ("patient 7_R1.fastq.gz", "patient_7", "", 1),
     ("Müller_R1.fastq.gz", "M_ller", "", 1),
     ("..hidden_R1.fastq.gz", "hidden", "", 1),
+    ("S.annotated_R1.fastq.gz", "S_annotated", "", 1),  # its calls would be named as annotated ones
+    ("S.annotated.2_R1.fastq.gz", "S.annotated.2", "", 1),
     ("S1_L001_R1_001.fastq.gz", "S1", "L001", 1),
     ("Patient_S1_R1.fastq.gz", "Patient_S1", "", 1),
     ("Patient_S2_1.fq.gz", "Patient_S2", "", 1),

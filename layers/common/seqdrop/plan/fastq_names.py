@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from seqdrop.plan.names import SAMPLE, printable
+from seqdrop.plan.names import RESERVED, SAMPLE, printable
 
 MAX_SAMPLE = 64  # letters of a sample id
 _FASTQ = re.compile(
@@ -145,7 +145,8 @@ def _without_sample_number(stem: str, match: re.Match[str]) -> str:
 
 def harmless(text: str) -> str:
     """Return a text with `_` for the characters that a sample id cannot have, beginning with a letter or digit."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")
+    return f"{name.removesuffix(RESERVED)}_{RESERVED[1:]}" if name.endswith(RESERVED) else name
 
 
 # --- why a file is ignored ----------------------------------------------------------------------------------------

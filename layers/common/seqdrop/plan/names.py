@@ -18,7 +18,8 @@ NO_GENES = "none"  # the value of `genes` without a file of genes, for the same 
 DIPLOID = MAX_PLOIDY = 2  # `ploidy` of a reference without one; bcftools and Strelka call haploid and diploid genotypes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, or of a BED beside it
-SAMPLE = NAME
+RESERVED = ".annotated"  # the end of no sample id: with it, the VCF of the calls would be named as an annotated one
+SAMPLE = re.compile(rf"(?!.*{re.escape(RESERVED)}\Z){NAME.pattern}")
 
 
 def is_readable(version: Any) -> bool:
