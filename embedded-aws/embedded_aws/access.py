@@ -31,12 +31,15 @@ LIST_PARAMETERS = re.compile(
 )
 # And what a function needs besides.
 FUNCTION_OPERATIONS = {
+    "batch": re.compile("ListJobs|DescribeJobs"),
     "dynamodb": re.compile("(Batch|Transact)(Get|Write)Items?|(Get|Put|Update|Delete)Item|Query|Scan|DescribeTable"),
     "sns": re.compile("Publish"),
     "sqs": re.compile("GetQueueUrl|SendMessage"),
     "states": re.compile("(Start|Stop|Describe)Execution|GetExecutionHistory|SendTask(Success|Failure|Heartbeat)"),
     "sts": re.compile("GetCallerIdentity"),
 }
+# Those that the path of a request names.
+PATHS = {"/v1/listjobs": "ListJobs", "/v1/describejobs": "DescribeJobs"}
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,10 @@ def _is_for_objects(environ: dict[str, Any]) -> bool:
 
 def _operation(environ: dict[str, Any]) -> str:
     """Return the operation of a request to a service other than S3, or "" for a form that jobs do not use."""
-    if environ["PATH_INFO"] != "/" or environ.get("QUERY_STRING"):
+    if environ.get("QUERY_STRING"):
         return ""
+    if environ["PATH_INFO"] != "/":
+        return PATHS.get(environ["PATH_INFO"], "")
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return str(target).rpartition(".")[2]
     actions = parse_qs(read_body(environ).decode(errors="replace")).get("Action", [])

@@ -39,6 +39,8 @@ FUNCTIONS: dict[str, Call] = {
     "query": lambda aws: aws("dynamodb").query(TableName="t"),
     "start": lambda aws: aws("stepfunctions").start_execution(stateMachineArn=MACHINE),
     "describe": lambda aws: aws("stepfunctions").describe_execution(executionArn=MACHINE),
+    "list jobs": lambda aws: aws("batch").list_jobs(jobQueue="q", jobStatus="RUNNABLE"),
+    "describe jobs": lambda aws: aws("batch").describe_jobs(jobs=["j"]),
     "publish": lambda aws: aws("sns").publish(TopicArn="t", Message="Action=x&y"),
 }
 OTHERS: dict[str, Call] = {

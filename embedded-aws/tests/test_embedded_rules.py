@@ -196,7 +196,7 @@ def test_a_function_with_a_slow_import_answers_its_first_call(monkeypatch: pytes
     monkeypatch.setenv("MOTO_PORT", "1")
     monkeypatch.setattr(lambda_worker, "INIT_WAIT", 0.0)
     monkeypatch.setattr(lambda_worker, "unpack", lambda *_: [tmp_path])
-    named = dict.fromkeys(("function_name", "function_arn", "version", "run_time", "logs_group_name"), "f")
+    named = dict.fromkeys(("function_name", "function_arn", "version", "run_time", "logs_group_name", "role"), "f")
     function = SimpleNamespace(handler="app.handler", timeout=60, memory_size=128, environment_vars={}, **named)
     worker = lambda_worker.Worker(function, tmp_path)
     try:

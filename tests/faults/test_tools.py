@@ -220,7 +220,7 @@ def test_no_cell_of_the_sample_sheet_is_a_formula(
     plan = json.loads(functions.input_of(run))
     values = {name: plan[name] for name in ("sample", "reference", "reads", "bam", "results", "run")} | plan["align"]
     values["args"] = SMALL_TABLE
-    isaac.main([word for name, value in values.items() if name != "job_queue" for word in (f"--{name}", value)])
+    isaac.main([word for name, value in values.items() if not name.startswith("job_") for word in (f"--{name}", value)])
     cells = [cell for row in csv.reader(sheet.open()) for cell in row]
     assert "1_1_A1" in cells
     assert [cell for cell in cells if cell.startswith(FORMULA)] == []
