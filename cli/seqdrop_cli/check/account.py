@@ -22,8 +22,9 @@ def check_quotas(stack: Stack) -> Iterator[Finding]:
         return
     sizes = {step.name: int(stack.parameters[f"{step.name.title()}Vcpus"]) for step in (*STEPS, PREPARE)}
     largest = max(sizes, key=lambda name: sizes[name])
+    vcpus = compute.max_vcpus(stack)
     for kind, (code, environment) in QUOTAS.items():
-        maximum = compute.max_vcpus(stack, environment)
+        maximum = vcpus[environment]
         if not maximum:
             yield Finding(f"vCPU quota, {kind}", Status.skipped, "no compute environment uses it")
             continue
@@ -64,5 +65,5 @@ def _describe_topic(
         return Finding(name, Status.failed, "the address has no subscription", what)
     if not number:
         what = f"Set {' or '.join(parameters)} for messages by mail."
-        return Finding(name, Status.warning, "nobody is told: there is no subscription", what)
+        return Finding(name, Status.warning, "no messages are sent: there is no subscription", what)
     return Finding(name, Status.ok, f"{number} confirmed")

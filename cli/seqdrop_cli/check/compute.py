@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,22 +21,24 @@ def check_queues(stack: Stack) -> Iterator[Finding]:
     """Check that every job queue and compute environment is VALID and ENABLED."""
     arns = _queues(stack)
     queues = stack.batch.describe_job_queues(jobQueues=arns)["jobQueues"]
-    names = _environments(queues)
-    environments = stack.batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+    names, environments = _environments(stack, queues)
     yield _describe("job queues", queues, len(arns), "jobQueueName")
     yield _describe("compute environments", environments, len(names), "computeEnvironmentName")
 
 
-def max_vcpus(stack: Stack, kind: str) -> int:
-    """Return how many vCPUs all compute environments of a kind (EC2, SPOT) may have together."""
-    names = _environments(stack.batch.describe_job_queues(jobQueues=_queues(stack))["jobQueues"])
-    environments = stack.batch.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
-    resources = [environment["computeResources"] for environment in environments]
-    return sum(one["maxvCpus"] for one in resources if one["type"] == kind)
+def max_vcpus(stack: Stack) -> Counter[str]:
+    """Return how many vCPUs the compute environments of each kind (EC2, SPOT) may have together."""
+    _, environments = _environments(stack, stack.batch.describe_job_queues(jobQueues=_queues(stack))["jobQueues"])
+    vcpus = Counter[str]()
+    for resources in (environment["computeResources"] for environment in environments):
+        vcpus[resources["type"]] += resources["maxvCpus"]
+    return vcpus
 
 
-def _environments(queues: Any) -> list[str]:
-    return sorted({order["computeEnvironment"] for queue in queues for order in queue["computeEnvironmentOrder"]})
+def _environments(stack: Stack, queues: Any) -> tuple[list[str], Any]:
+    """Return the ARNs of the compute environments of some queues, and the descriptions of those that exist."""
+    arns = sorted({order["computeEnvironment"] for queue in queues for order in queue["computeEnvironmentOrder"]})
+    return arns, stack.batch.describe_compute_environments(computeEnvironments=arns)["computeEnvironments"]
 
 
 def _describe(check: str, found: Any, expected: int, name: str) -> Finding:
