@@ -46,14 +46,20 @@ def test_a_reference_without_the_index_of_the_aligner_is_refused_with_the_comman
         )
 
 
-def test_another_aligner_is_another_preparation(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: dict[str, str] = {}
+@pytest.fixture
+def started(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The inputs of the preparations that a test starts, by name; all succeed. The genome is hg.fa."""
+    found: dict[str, str] = {}
     (tmp_path / "hg.fa").write_text(">chr1\nACGT\n")
     monkeypatch.setattr(
-        stack.stepfunctions, "start_execution", lambda **request: started.update({request["name"]: request["input"]})
+        stack.stepfunctions, "start_execution", lambda **request: found.update({request["name"]: request["input"]})
     )
     monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
     object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
+    return found
+
+
+def test_another_aligner_is_another_preparation(stack: Stack, tmp_path: Path, started: dict[str, str]) -> None:
     for aligner in ("bwa", "bwa_mem3"):
         reference.prepare(stack, Source.of(tmp_path / "hg.fa", None, None), aligner)
     assert [json.loads(plan)["aligner"] for plan in started.values()] == ["bwa", "bwa_mem3"]
@@ -140,14 +146,7 @@ def test_files_are_prepared_again_if_the_reference_was_made_of_others_since(
     assert len(started) == number
 
 
-def test_another_ploidy_is_another_preparation(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: dict[str, str] = {}
-    (tmp_path / "hg.fa").write_text(">chr1\nACGT\n")
-    monkeypatch.setattr(
-        stack.stepfunctions, "start_execution", lambda **request: started.update({request["name"]: request["input"]})
-    )
-    monkeypatch.setattr(reference, "follow", lambda *_: ("SUCCEEDED", []))
-    object.__setattr__(stack, "outputs", {**stack.outputs, "PrepareReferenceAlias": "arn"})
+def test_another_ploidy_is_another_preparation(stack: Stack, tmp_path: Path, started: dict[str, str]) -> None:
     for ploidy in (1, 2):
         reference.prepare(stack, Source.of(tmp_path / "hg.fa", None, None, ploidy), "bwa")
     assert [json.loads(plan)["args"] for plan in started.values()] == ['["--ploidy","1"]', "[]"]
