@@ -14,8 +14,9 @@ PIPE_WIDTH = 240  # columns: a pipe has no width, and tables must not be cut the
 
 
 class Screen(Console):
-    """A console that prints names and the output of tools as they are: `[M::mem]` is no markup, `:x:` no emoji.
+    """A console that prints names and the output of tools unchanged.
 
+    `[M::mem]` is text, not markup, and `:x:` is not an emoji.
     Non-printable characters are shown as Python writes them: a file name must not control the terminal.
     """
 

@@ -19,8 +19,8 @@ class Capacity:
     def hold(self, vcpus: float, cancelled: Callable[[], bool], wake: threading.Event) -> Iterator[bool]:
         """Hold vCPUs for the block; yield False if the job was cancelled while it waited.
 
-        `wake` is an event of this job alone: whoever cancels the job sets it. A job that asks for more than there are
-        gets all of them.
+        Each job has its own `wake` event; set it to cancel the job. A job that requests more vCPUs than exist gets
+        all of them.
         """
         share = min(vcpus, self._total)
         if not self._take(share, cancelled, wake):
