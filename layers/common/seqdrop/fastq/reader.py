@@ -10,10 +10,12 @@ from collections.abc import Generator
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import records
 from seqdrop.fastq.gunzip import GzipReader
-from seqdrop.fastq.records import LINES_PER_READ, MAX_LINE, Batch
+from seqdrop.fastq.read_errors import MAX_LINE
+from seqdrop.fastq.records import LINES_PER_READ, Batch
 
 BATCH_SIZE = 10_000  # pairs; fixed, so that results computed from a batch do not depend on the number of threads
 MAX_BATCH_BYTES = 32 << 20  # reads of 1,500 bases: this pipeline is for short reads, and its memory use stays flat
+NO_READ = "it is not of a FASTQ of short reads"
 MAX_BLANK_LINES = 1_000  # at the end of a file
 
 
@@ -21,7 +23,7 @@ def read_batches(file: GzipReader) -> Generator[Batch]:
     """Yield the reads of one file, BATCH_SIZE at a time; raise BadInputError."""
     names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
     mate: bytes | None = None
-    batch_start = 0
+    batch_start = done = 0  # bytes and reads before this batch
     try:
         for reads in _parse_blocks(file):
             mate = reads.mate if mate is None and reads else mate
@@ -29,11 +31,12 @@ def read_batches(file: GzipReader) -> Generator[Batch]:
             sequences += reads.sequences
             qualities += reads.qualities
             if len(names) < BATCH_SIZE and file.bytes_out - batch_start > MAX_BATCH_BYTES:
-                raise BadInputError("LIMIT", f"{file.name} contains long reads; this pipeline is for short reads")
+                use = "use a pipeline for long reads, this one is for short ones"
+                raise BadInputError("LIMIT", f"{file.name} has long reads from read {done + 1:,} on: {use}")
             while len(names) >= BATCH_SIZE:
                 yield Batch(names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE], mate or b"")
                 del names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE]
-                batch_start = file.bytes_out
+                batch_start, done = file.bytes_out, done + BATCH_SIZE
     except BadInputError:
         file.verify_checksum()  # report damaged gzip data as such, not as the invalid reads it looks like
         raise
@@ -56,6 +59,7 @@ def _read_lines(file: GzipReader) -> Generator[list[bytes]]:
         raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is not a gzip file")
     lines: list[bytes] = []
     rest = b""  # the start of a line that the next block continues
+    done = 0  # lines
     for block in file:
         text = rest + block
         if b"\r" in text:
@@ -63,12 +67,15 @@ def _read_lines(file: GzipReader) -> Generator[list[bytes]]:
         more = text.split(b"\n")
         rest = more.pop()
         if len(rest) > MAX_LINE:
-            raise BadInputError("LIMIT", f"{file.name} has a line longer than {MAX_LINE:,} bytes")
+            number = done + len(lines) + len(more) + 1
+            raise BadInputError("LIMIT", f"{file.name}: line {number:,} is longer than {MAX_LINE:,} bytes: {NO_READ}")
         lines += more
         end = len(lines)
         # Hold back blank lines: they may be the last lines of the file.
         while end and not lines[end - 1] and len(lines) - end < MAX_BLANK_LINES:
             end -= 1
-        yield lines[: end - end % LINES_PER_READ]
-        del lines[: end - end % LINES_PER_READ]
+        end -= end % LINES_PER_READ
+        yield lines[:end]
+        del lines[:end]
+        done += end
     yield records.strip_trailing_blanks([*lines, rest.removesuffix(b"\r")])
