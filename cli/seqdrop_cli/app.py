@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from seqdrop import __version__
 from seqdrop.log import logger
 from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, usage, why
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -28,9 +29,9 @@ from seqdrop_cli.stack import Stack, local, open_stack
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="FASTQs in, variants out: run the pipeline on this machine, or with --stack NAME on AWS.",
+    epilog=usage.EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -78,7 +79,7 @@ def check_value(value: str | None) -> str | None:
 
 StackName = Annotated[
     str | None,
-    typer.Option("--stack", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
+    typer.Option("--stack", metavar="NAME", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
 ]
 Region = Annotated[
     str | None, typer.Option(callback=check_value, help="Region of the deployed stack. Default: AWS_REGION.")
@@ -94,6 +95,22 @@ ExecutorOption = Annotated[
     Executor,
     typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
 ]
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        say(f"seqdrop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def seqdrop(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """FASTQs in, variants out: run the pipeline on this machine, or with --stack NAME on AWS."""
 
 
 @app.command("up")
@@ -295,7 +312,9 @@ def logs_command(
     run_name: RunName,
     step: Annotated[
         str | None,
-        typer.Argument(metavar="STEP", help=f"One of {', '.join(steps.names())}. Default: all steps."),
+        typer.Argument(
+            metavar="STEP", autocompletion=steps.names, help=f"One of {', '.join(steps.names())}. Default: all steps."
+        ),
     ] = None,
     raw: Annotated[bool, typer.Option("--json", help="Print the JSON lines unchanged.")] = False,
     stack: StackName = None,
