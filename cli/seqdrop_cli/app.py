@@ -84,7 +84,9 @@ StackName = Annotated[
 Region = Annotated[
     str | None, typer.Option(callback=check_value, help="Region of the deployed stack. Default: AWS_REGION.")
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, or 'latest'.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, 'latest', or a sample: its newest run.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="K=V", help="A parameter of the template. Repeatable.")
@@ -256,20 +258,29 @@ def run_command(
 def status_command(
     run_name: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="A run id, the beginning of one, or 'latest'. Default: all runs."),
+        typer.Argument(
+            metavar="RUN|SAMPLE",
+            help="A run id, the beginning of one, or 'latest': shows it. A sample: lists its runs. Default: all runs.",
+        ),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", callback=check_value, help="Only runs since then: 2d, 3h, 30m ago, or a date (UTC)."
+        ),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that lack results.")] = False,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """List all runs, or show one."""
+    """List the runs, the newest first, or show one."""
     opened = open_stack(stack, region)
-    if run_name is None:
-        rows = run_table.rows(opened)
-        say_json([*rows]) if as_json else status.show_list(rows)
-        return
-    row = run_table.find(opened, run_name)
-    say_json(row) if as_json else status.show_run(row)
+    selected = run_table.select(opened, run_name or "", since or "", failed=failed)
+    if isinstance(selected, dict):
+        say_json(selected) if as_json else status.show_run(selected)
+    else:
+        say_json([*selected]) if as_json else status.show_list(selected)
 
 
 @app.command("why")

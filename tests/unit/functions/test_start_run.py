@@ -158,6 +158,7 @@ def test_the_second_mate_starts_one_run_with_the_current_versions(aws: Deployed,
         "results": f"s3://{RESULTS}/NA12878/{run}",
         "content": row["content"],  # with `place`, tells a copy of these bytes under other keys
         "place": row["place"],
+        "lanes": 1,
         "status": "RUNNING",
         "started": row["started"],
     }

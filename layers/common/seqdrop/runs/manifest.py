@@ -16,10 +16,10 @@ from seqdrop.runs.cost import Prices, estimate
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import count_warnings
+from seqdrop.text import count_warnings, format_usd
 
 # Of the receipts' counts, in the row and in the message. `variants` are those with PASS.
-FIGURES = ("reads", "reads_mapped", "variants", "variants_all")
+FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
 LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
@@ -136,8 +136,8 @@ def message(
 def _price(cost: Mapping[str, Any]) -> str:
     failed = cost["failed_attempts"]
     attempts = "failed attempt" if failed == 1 else "failed attempts"
-    part = f", {cost['usd_failed']:.2f} of it for {failed} {attempts}" if failed else ""
-    return f"estimated cost of the jobs: {cost['usd']:.2f} USD{part}"
+    part = f", {format_usd(cost['usd_failed'])} of it for {failed} {attempts}" if failed else ""
+    return f"estimated cost of the jobs: {format_usd(cost['usd'])}{part}"
 
 
 def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def start(
     write_inputs(plan, reads, pinned)
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
-    row = {**row_of(reads["sample"], run, choices), **content}
+    row = {**row_of(reads["sample"], run, choices), **content, "lanes": len(reads["lanes"])}
     table.create({**row, "execution": execution, "results": plan["results"]})
     return {"outcome": "started" if is_new else "duplicate", "run": run}
 
