@@ -22,7 +22,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools picture clean
+.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools weakenings picture clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -73,6 +73,9 @@ rights: .venv/ready tools build ## write tests/support/used_rights.jsonl: the ri
 	rm -f .rights.jsonl
 	-EMBEDDED_AWS_RIGHTS=$(CURDIR)/.rights.jsonl $(RUN) pytest --quiet --numprocesses $(TEST_PROCESSES) --dist loadfile $(RUNS)
 	PYTHONPATH=tests $(RUN) python -m support.rights .rights.jsonl
+
+weakenings: .venv/ready ## change every key of the template, one at a time, and count what gates and contract tests notice: minutes
+	PYTHONPATH=tests:embedded-aws/tests $(RUN) python -m support.detectors
 
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py

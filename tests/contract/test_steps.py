@@ -163,10 +163,20 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
         f"resource {name}JobDefinition": image == f"${{Registry}}/{tool.name}:{tag}",
         f"command of {name}JobDefinition": words[0] == command,
         f"words of {name}JobDefinition": dict(references(words)) == {f"--{word}": word for word in words_of_step},
+        f"role and sizes of {name}JobDefinition": has_role_and_sizes(step, container),
         f"SEQDROP_IMAGE of {name}JobDefinition": environment.get("SEQDROP_IMAGE") == {"Fn::Sub": f"{tool.name}:{tag}"},
         f"{tool.name} in IMAGE_TAGS of StartRunFunction": step is PREPARE or pushed.get(tool.name) == tag,
         f"{tool.name} in docs/tools.md, with its options": documented,
     }  # fmt: skip
+
+
+def has_role_and_sizes(step: Step, container: dict[str, Any]) -> bool:
+    """Whether the jobs of a tool have the role of their step and, unless a run has other ones, its sizes."""
+    name = step.name.capitalize()
+    types = {"VCPU": f"{name}Vcpus", "MEMORY": f"{name}Memory"}
+    sizes = [{"Type": kind, "Value": {"Ref": parameter}} for kind, parameter in types.items()]
+    role = {"Fn::GetAtt": [f"{name}JobRole", "Arn"]}
+    return container.get("JobRoleArn") == role and container.get("ResourceRequirements") == sizes
 
 
 def parameter_group(sources: Sources) -> list[str]:
@@ -274,6 +284,7 @@ def test_every_part_of_a_new_tool_is_asked_for() -> None:
         "resource NewCallerJobDefinition",
         "command of NewCallerJobDefinition",
         "words of NewCallerJobDefinition",
+        "role and sizes of NewCallerJobDefinition",
         "SEQDROP_IMAGE of NewCallerJobDefinition",
         "new_caller in IMAGE_TAGS of StartRunFunction",
         "new_caller in docs/tools.md, with its options",
