@@ -11,7 +11,7 @@ import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import gunzip, reader
 from seqdrop.fastq.pairs import Pairs, interleave
-from seqdrop.fastq.records import MIN_SAME, Batch, read_group
+from seqdrop.fastq.records import MIN_SAME, MIN_SHIFTED, Batch, read_group
 from support.made_reads import bgzf, edit_read, fastq, flip_byte, records, text, to_gzip, write_pair
 
 COUNT = 50
@@ -401,6 +401,18 @@ def test_a_file_that_begins_with_a_later_read_of_its_mate_is_refused(tmp_path: P
     message = f"R{2 - later} begins with read {shift + 1} of R{1 + later}"
     with pytest.raises(BadInputError, match=message):
         count_pairs(write_pair(tmp_path, files[later], files[1 - later], ".fastq"))
+
+
+@pytest.mark.parametrize("same", [MIN_SHIFTED - 1, MIN_SHIFTED, 200])
+def test_files_that_begin_with_the_same_reads_are_refused(tmp_path: Path, same: int) -> None:
+    one, two = records(1, 300), records(2, 300)
+    copied = [(head, seq, qual) for (head, _, _), (_, seq, qual) in zip(two, one[:same], strict=False)]
+    paths = write_pair(tmp_path, text(one), text([*copied, *two[same:]]), ".fastq")
+    if same < MIN_SHIFTED:
+        assert count_pairs(paths) == 300
+        return
+    with pytest.raises(BadInputError, match="contain the same reads: R2 begins with read 1 of R1"):
+        count_pairs(paths)
 
 
 @pytest.mark.parametrize("later", [0, 1])
