@@ -403,6 +403,15 @@ def test_a_file_that_begins_with_a_later_read_of_its_mate_is_refused(tmp_path: P
         count_pairs(write_pair(tmp_path, files[later], files[1 - later], ".fastq"))
 
 
+@pytest.mark.parametrize("number", [1_500, 9_999, 10_000, 10_001, 12_345])
+def test_a_wrong_mate_is_found_anywhere_in_a_batch(tmp_path: Path, number: int) -> None:
+    one, two = records(1, 12_345), records(2, 12_345)
+    two[number - 1] = ("another", *two[number - 1][1:])
+    with pytest.raises(BadInputError, match=f"read {number} has different names in") as raised:
+        count_pairs(write_pair(tmp_path, text(one), text(two), ".fastq"))
+    assert raised.value.failure_class == "BAD_INPUT.MATE_NAMES"
+
+
 @pytest.mark.parametrize("same", [MIN_SHIFTED - 1, MIN_SHIFTED, 200])
 def test_files_that_begin_with_the_same_reads_are_refused(tmp_path: Path, same: int) -> None:
     one, two = records(1, 300), records(2, 300)
