@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import (
     asl,
+    asl_scope,
     cfn,
     checkov,
     cycles,
@@ -43,7 +44,7 @@ def load_gates() -> dict[str, Callable[[], list[Finding]]]:
         checkov.GATE: lambda: checkov.check(template),  # first: it runs in its own process
         cfn.GATE: lambda: cfn.check(template),
         cycles.GATE: lambda: cycles.check(template),
-        asl.GATE: lambda: asl.check_all(machines),
+        asl_scope.GATE: lambda: asl.check_all(machines),
         iam.GATE: lambda: iam.check(template),
         jobs.GATE: lambda: jobs.check(template),
         storage.GATE: lambda: storage.check(template),

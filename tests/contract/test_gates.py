@@ -17,6 +17,9 @@ from support.planted import load_faults, plant, replace_text
 
 from gates import (
     asl,
+    asl_data,
+    asl_routes,
+    asl_scope,
     cfn,
     checkov,
     cycles,
@@ -196,10 +199,12 @@ def test_every_parameter_has_two_values_in_the_deployments() -> None:
 
 def test_every_rule_has_a_planted_fault() -> None:
     planted_rules = {
-        (fault.get("gate", asl.GATE), fault["rule"]) for fault in TEMPLATE_FAULTS + MACHINE_FAULTS + FILE_FAULTS
+        (fault.get("gate", asl_scope.GATE), fault["rule"]) for fault in TEMPLATE_FAULTS + MACHINE_FAULTS + FILE_FAULTS
     }
-    for gate in (asl, dockerfiles, events, expected, iam, jobs, rights, storage, suppressions):
-        assert {rule for rule in rules_of_module(gate) if (gate.GATE, rule) not in planted_rules} == set()
+    modules = {gate.GATE: [gate] for gate in (dockerfiles, events, expected, iam, jobs, rights, storage, suppressions)}
+    for name, parts in {**modules, asl_scope.GATE: [asl, asl_data, asl_routes]}.items():
+        rules = {rule for part in parts for rule in rules_of_module(part)}
+        assert {rule for rule in rules if (name, rule) not in planted_rules} == set()
 
 
 def rules_of_module(gate: ModuleType) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 import textwrap
 import threading
@@ -12,7 +13,7 @@ import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import gunzip, reader
 from seqdrop.fastq.pairs import Pairs, interleave
-from seqdrop.fastq.records import MIN_SAME, Batch, read_group
+from seqdrop.fastq.records import MIN_SAME, MIN_SHIFTED, Batch, may_be_phred64, median_length, read_group
 from support.made_reads import Record, bgzf, edit_read, fastq, flip_byte, records, text, to_gzip, write_pair
 
 COUNT = 50
@@ -431,6 +432,51 @@ def test_a_truncated_bgzf_file_is_always_refused(tmp_path: Path) -> None:
             count_pairs(write_pair(tmp_path, data[:end], WHOLE_2))
 
 
+@pytest.mark.parametrize(("qualities", "possible"), [
+    ([], False),
+    ([b";Ph"], True),
+    ([b":Ph"], False),  # ';' is the lowest one
+    ([b";P", b"i"], True),
+    ([b";P", b"j"], False),
+    ([b";P"], True),
+    ([b";O"], False),
+])  # fmt: skip
+def test_qualities_from_semicolon_to_i_are_possible_in_phred64(qualities: list[bytes], possible: bool) -> None:
+    assert may_be_phred64(qualities) is possible
+
+
+@pytest.mark.parametrize("quality", ["!", '"', "~"])
+def test_the_lowest_and_the_highest_quality_of_sam_are_valid(tmp_path: Path, quality: str) -> None:
+    pairs = [[(head, seq, quality + "I" * (len(seq) - 1)) for head, seq, _ in reads] for reads in (ONE, TWO)]
+    assert count_pairs(write_pair(tmp_path, *(text(reads) for reads in pairs), ".fastq")) == COUNT
+
+
+@pytest.mark.parametrize("quality", [" ", "\x7f"])
+def test_other_qualities_are_refused(tmp_path: Path, quality: str) -> None:
+    one = [(head, seq, f"I{quality}{'I' * (len(seq) - 2)}") for head, seq, _ in ONE]
+    with pytest.raises(BadInputError, match=r"read 1 .*has a quality that SAM does not allow"):
+        count_pairs(write_pair(tmp_path, text(one), text(TWO), ".fastq"))
+
+
+def test_the_median_length_of_no_reads_is_zero() -> None:
+    assert median_length(Batch([], [], [], b"")) == 0
+    assert median_length(Batch([b"a", b"b", b"c"], [b"A", b"ACG", b"ACGTA"], [b"I"] * 3, b"")) == 3
+
+
+@pytest.mark.parametrize("data", [WHOLE_1, text(ONE)], ids=["gzip", "plain"])
+def test_a_file_is_closed_when_the_reading_ends(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "reads"
+    path.write_bytes(data)
+    with gunzip.GzipReader(path) as file:
+        next(iter(file))
+        assert is_open(path)
+    assert not is_open(path)
+
+
+def is_open(path: Path) -> bool:
+    return str(path) in {os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()}
+
+
 @pytest.mark.parametrize("best", ["I", "~"], ids=["of old sequencers", "of long accurate reads"])
 def test_high_phred33_qualities_are_not_mistaken_for_phred64(tmp_path: Path, best: str) -> None:
     pairs = [[(head, seq, best * len(seq)) for head, seq, _ in reads] for reads in (ONE, TWO)]
@@ -502,6 +548,27 @@ def test_a_file_that_begins_with_a_later_read_of_its_mate_is_refused(tmp_path: P
     message = f"R{2 - later} begins with read {shift + 1} of R{1 + later}"
     with pytest.raises(BadInputError, match=message):
         count_pairs(write_pair(tmp_path, files[later], files[1 - later], ".fastq"))
+
+
+@pytest.mark.parametrize("number", [1_500, 9_999, 10_000, 10_001, 12_345])
+def test_a_wrong_mate_is_found_anywhere_in_a_batch(tmp_path: Path, number: int) -> None:
+    one, two = records(1, 12_345), records(2, 12_345)
+    two[number - 1] = ("another", *two[number - 1][1:])
+    with pytest.raises(BadInputError, match=f"read {number} has different names in") as raised:
+        count_pairs(write_pair(tmp_path, text(one), text(two), ".fastq"))
+    assert raised.value.failure_class == "BAD_INPUT.MATE_NAMES"
+
+
+@pytest.mark.parametrize("same", [MIN_SHIFTED - 1, MIN_SHIFTED, 200])
+def test_files_that_begin_with_the_same_reads_are_refused(tmp_path: Path, same: int) -> None:
+    one, two = records(1, 300), records(2, 300)
+    copied = [(head, seq, qual) for (head, _, _), (_, seq, qual) in zip(two, one[:same], strict=False)]
+    paths = write_pair(tmp_path, text(one), text([*copied, *two[same:]]), ".fastq")
+    if same < MIN_SHIFTED:
+        assert count_pairs(paths) == 300
+        return
+    with pytest.raises(BadInputError, match="contain the same reads: R2 begins with read 1 of R1"):
+        count_pairs(paths)
 
 
 @pytest.mark.parametrize("later", [0, 1])

@@ -201,6 +201,14 @@ def test_a_lost_read_is_an_error(work: Workspace) -> None:
         s3.store().head(work.args.bam)
 
 
+def test_a_read_that_came_out_twice_is_an_error(work: Workspace) -> None:
+    sam = SAM + pair("a", 100)
+    with pytest.raises(JobError, match="6 reads went in but 8 came out") as raised:
+        alignment.sort_and_publish(work, feed_of(work, sam, 6), mark_duplicates=False)
+    assert raised.value.failure_class == "TOOL_FAILED"
+    assert s3.store().find(work.args.bam) is None
+
+
 def test_nothing_is_published_if_the_aligner_fails(work: Workspace) -> None:
     def feed(out: BinaryIO) -> None:
         out.write(SAM.encode())
