@@ -314,7 +314,9 @@ def cram_work(bucket: str, tmp_path: Path) -> Workspace:
     work = Workspace("align", parse_arguments(bucket, ".cram"), tmp_path, Processes(tmp_path))
     write_genome(work / "genome.fa", {CONTIG: GENOME})
     subprocess.run(["samtools", "faidx", work / "genome.fa"], check=True)
-    contigs = [{"name": CONTIG, "length": LENGTH, "md5": hashlib.md5(GENOME.encode()).hexdigest()}]
+    contigs = [
+        {"name": CONTIG, "length": LENGTH, "md5": hashlib.md5(GENOME.encode(), usedforsecurity=False).hexdigest()}
+    ]
     s3.store().write_json(work.args.reference.parent / "reference.json", {"contigs": contigs})
     return work
 

@@ -106,7 +106,7 @@ def test_a_complete_plan() -> None:
 
 
 def test_the_address_of_the_aligned_reads_has_their_format() -> None:
-    jobs = dict.fromkeys(steps.names(), {"job_queue": "queue", "vcpus": "2", "memory": "2048"})
+    jobs = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
     choices = Choices("demo", alignment_format="cram")
     buckets = {"results_bucket": "results", "reference_bucket": "refs"}
     plan = layout.plan("S", "r", choices, **buckets, genome="", jobs=jobs)
