@@ -130,7 +130,7 @@ def test_reads_before_the_first_push_of_images_are_refused(functions: Deployed) 
     happens="A run chooses an aligner, a caller or a format of the aligned reads that does not exist.",
     see="`BAD_INPUT.CHOICES`, and those that exist.",
     does=REFUSES,
-    do="Correct the metadata (`x-amz-meta-seqdrop-aligner`, `-caller`, `-alignment-format`) and upload both mates again.",
+    do="Correct the metadata (`x-amz-meta-seqdrop-aligner`, `-caller`, `-alignment-format`); upload both mates again.",
 )
 @pytest.mark.parametrize(
     ("choices", "message"),
