@@ -43,6 +43,13 @@ class Priority(StrEnum):
     high = "high"
 
 
+class AlignmentFormat(StrEnum):
+    """The format of the aligned reads of a run."""
+
+    bam = "bam"
+    cram = "cram"
+
+
 class Executor(StrEnum):
     """How the embedded AWS runs jobs."""
 
@@ -93,6 +100,10 @@ Parameters = Annotated[
 ]
 AlignerOption = Annotated[str | None, tool_option("aligner", "The tool that aligns reads.")]
 CallerOption = Annotated[str | None, tool_option("caller", "The tool that calls variants.")]
+AlignmentFormatOption = Annotated[
+    AlignmentFormat | None,
+    typer.Option(help="The format of the aligned reads. Default: AlignmentFormat of the stack."),
+]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
@@ -218,6 +229,7 @@ def run_command(
     ] = None,
     aligner: AlignerOption = None,
     caller: CallerOption = None,
+    alignment_format: AlignmentFormatOption = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     args: Annotated[
         list[str] | None,
@@ -248,6 +260,7 @@ def run_command(
         priority=priority.value,
         aligner=aligner or "",
         caller=caller or "",
+        alignment_format=alignment_format or "",
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
@@ -344,6 +357,7 @@ def demo_command(
     seed: Annotated[int, typer.Option(help="Another seed gives another genome, sample and reads.")] = SEED,
     aligner: AlignerOption = None,
     caller: CallerOption = None,
+    alignment_format: AlignmentFormatOption = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     stack: StackName = None,
@@ -354,7 +368,7 @@ def demo_command(
     With --stack, this is the acceptance test of a deployment.
     """
     with _open_or_start(stack, region, executor, parameter, needs_reference=False) as opened:
-        choices = Choices(aligner=aligner or "", caller=caller or "")
+        choices = Choices(aligner=aligner or "", caller=caller or "", alignment_format=alignment_format or "")
         preflight.check_tools(opened, choices.tools(opened.default_tools))
         demo.run_demo(opened, keep, seed, choices)
 

@@ -7,7 +7,7 @@ from math import floor
 from pathlib import Path
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import arguments, regions
+from seqdrop.jobs import alignment_file, arguments, regions
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step("collect", args) as work:
         arguments.parse_options(args.args, "samtools_stats")
         reference = work.fetch_reference(".fai")
-        bam = work.fetch(args.bam, ".bai", name="sorted.bam")
+        bam = alignment_file.fetch(work)
         stats = work / "stats.txt"
         work.version("samtools")
         work.run("samtools", "stats", "-@", work.vcpus, "--reference", reference, bam, stdout=stats)
@@ -73,9 +73,9 @@ def depth_of_genome(counts: Mapping[str, int], summary: Mapping[str, str], refer
 
 
 def depth_of_intervals(work: Workspace, reference: Path, bam: Path) -> float:
-    """Return the mean depth of the intervals of a run without duplicates; no other part of the BAM is read."""
+    """Return the mean depth of the intervals of a run without duplicates; no other reads are decoded."""
     targets, depths = regions.fetch_intervals(work, reference), work / "depths.tsv"
-    work.run("samtools", "bedcov", targets, bam, stdout=depths)
+    work.run("samtools", "bedcov", "--reference", reference, targets, bam, stdout=depths)
     rows = [list(map(int, line.split("\t")[1:])) for line in depths.read_text().splitlines()]
     return sum(bases for _, _, bases in rows) / sum(end - start for start, end, _ in rows)
 

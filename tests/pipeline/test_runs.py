@@ -35,9 +35,10 @@ from support.pipeline_runs import (
 )
 
 
-def expected_keys(sample: str) -> set[str]:
+def expected_keys(sample: str, alignments: str = "bam", index: str = "bai") -> set[str]:
     """Return the keys of a complete run, relative to its results folder."""
-    outputs = ["bam", "bam.bai", "bam.md5", "vcf.gz", "vcf.gz.tbi", "vcf.gz.stats", "vcf.gz.all.stats"]
+    outputs = [alignments, f"{alignments}.{index}", f"{alignments}.md5"]
+    outputs += ["vcf.gz", "vcf.gz.tbi", "vcf.gz.stats", "vcf.gz.all.stats"]
     outputs += ["g.vcf.gz", "g.vcf.gz.tbi", "annotated.vcf.gz"]
     outputs += ["annotated.vcf.gz.tbi", "annotated.vcf.gz.csv", "stats.txt", "stats.txt.flagstat", "stats.txt.idxstats"]
     outputs += ["report.html", "report.html.json"]
@@ -233,6 +234,47 @@ def test_bwa_and_bwa_mem3_give_the_same_variants(
     site = "%CHROM %POS %REF %ALT [%GT]\n"
     other = run_tool("bcftools", "query", "-f", site, fetch(bwa_stack, row, "WHOLE.vcf.gz", tmp_path))
     assert other == run_tool("bcftools", "query", "-f", site, fetch(stack, full_run, "WHOLE.vcf.gz", tmp_path))
+
+
+def test_a_run_with_cram_gives_the_records_and_the_variants_of_one_with_bam(
+    stack: Stack, sample: Sample, full_run: dict[str, Any], tmp_path: Path
+) -> None:
+    row = run_pair(stack, sample.material.fastqs, "CRAM", **{"alignment-format": "cram"})
+    assert row["status"] == "SUCCEEDED", row
+    assert keys(stack, row) == expected_keys("CRAM", "cram", "crai")
+    manifest = fetch_json(stack, row, "manifest.json")
+    assert manifest["choices"]["alignment_format"] == "cram"
+    (tmp_path / "genome.fa").symlink_to(sample.material.fasta)
+    cram, bam = fetch(stack, row, "CRAM.cram", tmp_path), fetch(stack, full_run, "WHOLE.bam", tmp_path)
+    assert cram.stat().st_size < 0.6 * bam.stat().st_size
+    found, expected = (
+        [sorted(line.split("\t")) for line in run_tool("samtools", "view", *options, file).splitlines()]
+        for file, options in ((cram, ["-T", tmp_path / "genome.fa"]), (bam, []))
+    )
+    assert len(expected) > 2 * SMALL_RUN
+    assert found == expected  # tags in another order
+    for name in ("vcf.gz", "g.vcf.gz", "annotated.vcf.gz"):
+        files = (fetch(stack, each, f"{each['sample']}.{name}", tmp_path) for each in (row, full_run))
+        one, two = (run_tool("bcftools", "view", "-H", file) for file in files)
+        assert one == two
+        assert one
+    calls = truth.read_calls(fetch(stack, row, "CRAM.annotated.vcf.gz", tmp_path))
+    comparison = truth.compare(sample.material.variants, calls)
+    assert (comparison.matches, comparison.expected, comparison.extra) == (120, 120, [])
+    assert {name: row[name] for name in ("reads", "reads_mapped")} == {
+        name: full_run[name] for name in ("reads", "reads_mapped")
+    }
+    tags = stack.s3.get_object_tagging(Bucket=stack["ResultsBucket"], Key=f"CRAM/{row['run']}/CRAM.cram")["TagSet"]
+    assert tags == [{"Key": "seqdrop", "Value": "alignment"}]
+
+
+def test_isaac_and_strelka_write_and_read_cram(original_stack: Stack, sample: Sample) -> None:
+    args = '{"align":["--seed-length","12"]}'
+    row = run_pair(original_stack, sample.small_pair, "CRAM", args=args, **{"alignment-format": "cram"})
+    assert row["status"] == "SUCCEEDED", row
+    own = {"CRAM.vcf.gz.runStats.xml", "CRAM.vcf.gz.runStats.tsv"}
+    own |= {"CRAM.cram.BuildStats.xml", "CRAM.cram.DemultiplexingStats.xml"}
+    assert keys(original_stack, row) == expected_keys("CRAM", "cram", "crai") | own
 
 
 def test_isaac_and_strelka_give_the_same_outputs(original_stack: Stack, sample: Sample, tmp_path: Path) -> None:

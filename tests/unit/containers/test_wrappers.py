@@ -87,6 +87,13 @@ class Run:
         subprocess.run(["samtools", "index", bam], check=True)
         return self.put(bam, self.results / "NA12878.bam", ".bai")
 
+    def put_cram(self) -> S3Uri:
+        """Store the BAM of `put_bam` as CRAM."""
+        bam, cram = self.folder / "aligned.bam", self.folder / "aligned.cram"
+        subprocess.run(["samtools", "view", "-C", "-T", self.folder / "genome.fa", "-o", cram, bam], check=True)
+        subprocess.run(["samtools", "index", cram], check=True)
+        return self.put(cram, self.results / "NA12878.cram", ".crai")
+
     def call(self, caller: Any, bam: S3Uri, bed: str = "", **more: Any) -> None:
         """Call the variants of a BAM, within a BED if there is one."""
         intervals: S3Uri | str = "all"
@@ -437,6 +444,47 @@ def edited_read(sample: str, start: int, edits: list[Edit]) -> tuple[str, str]:
             change = f"{longer}I" if longer > 0 else f"{-longer}D"
             cigar = f"{before}M{change}{after}M" if longer else cigar
     return text, cigar
+
+
+@pytest.mark.parametrize("bed", ["", "chr1\t50\t250\n"], ids=["genome", "intervals"])
+@pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
+def test_a_caller_writes_the_same_records_from_bam_and_cram(run: Run, caller: Any, bed: str) -> None:
+    bam = put_reads_with_variants(run, "chr1", [100, 200, 300])
+    found = []
+    for uri in (bam, run.put_cram()):
+        run.call(caller, uri, bed)
+        found.append([run.query(f"NA12878.{name}", "%LINE") for name in ("vcf.gz", "g.vcf.gz")])
+        s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/jobs/call.json")
+    assert len(found[0][0]) == (2 if bed else 3)
+    assert found[1] == found[0]
+
+
+@pytest.mark.parametrize("bed", ["", "chr1\t50\t250\n"], ids=["genome", "intervals"])
+def test_the_statistics_of_bam_and_cram_are_the_same(run: Run, bed: str) -> None:
+    bam = put_reads_with_variants(run, "chr1", [100, 200, 300])
+    files = [run.folder / name for name in ("aligned.bam", "genome.fa")]
+    tagged = subprocess.run(["samtools", "calmd", "-b", *files], capture_output=True, check=True).stdout
+    files[0].write_bytes(tagged)  # with NM and MD, as aligners write them
+    subprocess.run(["samtools", "index", files[0]], check=True)
+    run.put(files[0], bam, ".bai")
+    intervals: S3Uri | str = "all"
+    if bed:
+        intervals = run.results / "intervals.bed"
+        s3.store().write(intervals, bed.encode())
+    found = []
+    for uri in (bam, run.put_cram()):
+        stats = run.results / "NA12878.stats.txt"
+        samtools_stats.main(run.argv(bam=uri, intervals=intervals, stats=stats))
+        receipt = s3.store().read_json(run.results / "jobs/collect.json")
+        texts = [
+            s3.store().read_start(stats.companion(suffix), 1 << 20).decode()
+            for suffix in ("", ".flagstat", ".idxstats")
+        ]
+        lines = [line for line in texts[0].splitlines() if not line.startswith("# The command line")]
+        found.append((lines, texts[1:], receipt["counts"], receipt["warnings"]))
+        s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/jobs/collect.json")
+    assert found[0][2]["reads_mapped"] == 62
+    assert found[1] == found[0]
 
 
 @pytest.mark.parametrize("caller", [bcftools], ids=["bcftools"])

@@ -336,6 +336,20 @@ def test_a_stack_without_images_and_references_lacks_its_images_first(
     assert outcome_of(start_run.call(one))["failure_class"] == "NOT_READY"
 
 
+@pytest.mark.parametrize(
+    ("default", "chosen", "suffix"), [("bam", "cram", ".cram"), ("cram", "", ".cram"), ("cram", "bam", ".bam")]
+)
+def test_the_format_of_the_aligned_reads_is_that_of_the_deployment_or_of_the_run(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, default: str, chosen: str, suffix: str
+) -> None:
+    monkeypatch.setenv("ALIGNMENT_FORMAT", default)
+    one, two = upload_pair(aws, **({"alignment-format": chosen} if chosen else {}))
+    outcome_of(start_run.call(one))
+    started = outcome_of(start_run.call(two))
+    [plan] = [json.loads(execution["input"]) for execution in aws.executions()]
+    assert (plan["run"], plan["bam"]) == (started["run"], f"{plan['results']}/NA12878{suffix}")
+
+
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
     tags = json.loads(os.environ["IMAGE_TAGS"])
     remaining = {
@@ -365,7 +379,8 @@ REFUSALS = [
     (
         {"flavour": "mild"},
         {"flavour": "mild"},
-        "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, args, lanes, priority",
+        "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
+        "alignment-format, args, lanes, priority",
     ),
     ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),

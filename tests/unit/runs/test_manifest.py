@@ -76,6 +76,7 @@ def test_a_complete_manifest() -> None:
             "lanes": 1,
             "aligner": "bwa_mem3",
             "caller": "bcftools",
+            "alignment_format": "bam",
             "args": {"call": ["--ploidy", "1"]},
         },
         "reference": "s3://seqdrop-referencebucket/demo/genome.fa",
@@ -119,7 +120,7 @@ def test_the_message_of_a_succeeded_run() -> None:
         "variants (all): 15",
         "estimated cost of the jobs: $0.09",
         f"annotated vcf: {FOLDER}/NA12878.annotated.vcf.gz",
-        f"bam: {FOLDER}/NA12878.bam",
+        f"aligned reads: {FOLDER}/NA12878.bam",
         f"report: {FOLDER}/NA12878.report.html",
         f"manifest: {FOLDER}/manifest.json",
     ]

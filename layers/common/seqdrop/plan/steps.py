@@ -69,7 +69,7 @@ STEPS = (
             ),
         ),
         reads=("sample", "reference", "reads"),
-        writes={"bam": "{sample}.bam"},
+        writes={"bam": "{sample}.{alignment_format}"},  # aligned reads, as BAM or CRAM
         parameter="Aligner",
     ),
     Step(
