@@ -5,8 +5,6 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests bench/check_reads
 FUZZ_SECONDS ?= 60
-# Required by MultiQC and never loaded by seqdrop: image export, Arrow, and a second build of polars (MultiQC loads "compat").
-UNUSED := kaleido pyarrow polars-runtime-32
 # Required by sam for `sam validate --lint` alone, which only `make check` runs.
 SAM_LINT := cfn-lint sympy mpmath
 # Three processes keep two cores busy: tests of whole runs wait for a part of their time. A file stays in one process.
@@ -85,12 +83,12 @@ clean: ## delete every environment and everything built
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.
 .venv/demo: $(PINS) | $(UV)
-	$(UV) sync --quiet --frozen --inexact --all-extras $(addprefix --no-install-package ,$(UNUSED) $(SAM_LINT))
+	$(UV) sync --quiet --frozen --inexact --all-extras $(addprefix --no-install-package ,$(SAM_LINT))
 	@touch $@
 
 # The same and the development tools.
 .venv/ready: $(PINS) | $(UV)
-	$(UV) sync --quiet --frozen --all-extras --group dev $(addprefix --no-install-package ,$(UNUSED))
+	$(UV) sync --quiet --frozen --all-extras --group dev
 	@touch .venv/demo $@
 
 .uv/bin/uv:

@@ -18,8 +18,9 @@ from support import rights
 from support.pipeline_parts import ROOT, template
 from support.rights import Right
 
-from containers.multiqc.run import SOURCES
 from containers.reference.run import GENE_INDEXES, INDEXES
+from containers.report.run import SOURCES
+from containers.report.sources import MOSDEPTH
 from containers.strelka.workflow import STATISTICS
 
 ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
@@ -32,7 +33,7 @@ COMPANIONS = {
     "vcf": (".tbi", ".stats", ".all.stats"),
     "gvcf": (".tbi",),
     "annotated_vcf": (".tbi", ".csv"),
-    "stats": (".flagstat", ".idxstats"),
+    "stats": (".flagstat", ".idxstats", *MOSDEPTH),
     "report": (".json",),
     "reference": (".dict",),
 }
@@ -105,7 +106,8 @@ def inputs(step: Step) -> Iterator[str]:
     if step is PREPARE:
         yield from (f"s3://{REFERENCES}/hg/source/{name}" for name in ("genome.fa.gz", "genes.gtf"))
         return
-    if step.name == "compose":  # the companions of its inputs alone, and the receipts of the other steps
+    if step.name == "compose":  # outputs of other steps alone
+        yield str(FOLDER / "reference.json")
         yield from (f"{plan()[word]}{suffix}" for word, suffix, _ in SOURCES)
         yield from (str(layout.receipt_uri(FOLDER, name)) for name in steps.names())
         return

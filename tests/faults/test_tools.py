@@ -69,7 +69,7 @@ def arguments(wrapper: str, **changes: str) -> dict[str, str]:
         ("bcftools", {"vcpus": "-1"}),
         ("bwa", {"reads": f"{OTHER}/reads.json"}),
         ("samtools_stats", {"stats": f"{OTHER}/x.stats.txt"}),
-        ("multiqc", {"report": f"{OTHER}/x.report.html"}),
+        ("report", {"report": f"{OTHER}/x.report.html"}),
         ("reference", {"reference": f"s3://{RESULTS}/hg38/genome.fa"}),
         ("reference", {"aligner": "$(touch {canary})"}),
     ],

@@ -1,4 +1,4 @@
-"""The wrappers of callers, snpEff, samtools stats and MultiQC with real tools; snpEff and Strelka are stand-ins."""
+"""The wrappers of callers, snpEff and samtools stats with real tools; snpEff and Strelka are stand-ins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from support.made_reads import bases, write_genome
 from support.waiting import eventually
 
 from containers.bcftools import run as bcftools
-from containers.multiqc import run as multiqc
 from containers.samtools_stats import run as samtools_stats
 from containers.snpeff import run as snpeff
 from containers.strelka import run as strelka
@@ -40,12 +39,6 @@ HEADER += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tNA12878\n"
 CALLS = [(1, "A", "C", "0/1"), (2, "A", "C,G", "1/2"), (3, "A", "C", "1/1")]
 ALLELES = 4
 STAND_INS = Path(__file__).parents[2] / "support/stand_ins"
-REPORT_FILES = {
-    "stats": "stats.txt",
-    "vcf": "vcf.gz",
-    "annotated_vcf": "annotated.vcf.gz",
-    "report": "report.html",
-}
 # Prints the VCF without its last lines, and writes its statistics to the file after -csvStats.
 JAVA = r"""#!/bin/sh
 case "$*" in *-version) echo SnpEff 5.1d; exit;; esac
@@ -369,26 +362,6 @@ def test_a_low_mean_depth_of_the_genome_or_of_the_intervals_is_a_warning(
 ) -> None:
     message = f"the mean depth of the {place} is {depth} without duplicates, under 10: variants may be missing"
     assert collect(run, counts, bed=bed).get("LOW_DEPTH") == (message if depth else None)
-
-
-@pytest.mark.parametrize("sample", ["HG002.trimmed-10-reads.v2", "S1_R1_001.fastq.gz.flagstat"])
-def test_the_report_has_the_whole_name_of_the_sample_and_the_warnings_of_all_steps(run: Run, sample: str) -> None:
-    run.results = S3Uri(run.results.bucket, f"{sample}/r")
-    sam = "@SQ\tSN:chr1\tLN:2000\nr1\t0\tchr1\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
-    figures = subprocess.run(["samtools", "flagstat", "-"], input=sam.encode(), check=True, capture_output=True).stdout
-    outputs = {output: run.results / f"{sample}.{ending}" for output, ending in REPORT_FILES.items()}
-    (run.folder / "flagstat").write_bytes(figures)
-    run.put(run.folder / "flagstat", outputs["stats"].companion(".flagstat"))
-    warning = {"warning": "FEW_MAPPED", "message": "only 1 of <b>20</b> reads align"}
-    s3.store().write_json(run.results / "jobs/collect.json", {"version": 1, "warnings": [warning]})
-    argv = run.argv(sample=sample, **outputs)
-    option = argv.index("--reference")
-    multiqc.main([*argv[:option], *argv[option + 2 :]])
-    [names] = s3.store().read_json(outputs["report"].companion(".json"))["report_general_stats_data"].values()
-    assert list(names) == [sample]
-    text = s3.store().read_start(outputs["report"], 64 << 20).decode()
-    assert "Read before you use the results: 1 warning." in text
-    assert "collect: only 1 of &lt;b&gt;20&lt;/b&gt; reads align" in text
 
 
 def put_reads_with_variants(run: Run, contig: str, positions: list[int], **summary: Any) -> S3Uri:

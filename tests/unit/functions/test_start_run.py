@@ -314,11 +314,11 @@ def test_the_priority_of_a_run_selects_its_queue(aws: Deployed, start_run: Any, 
 def test_a_run_is_refused_while_the_stack_has_no_images(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove_images(monkeypatch, "bwa_mem3", "multiqc")
+    remove_images(monkeypatch, "bwa_mem3", "report")
     one, _ = upload_pair(aws)
     outcome = outcome_of(start_run.call(one))
-    commands = "`make push STACK=seqdrop TOOLS='bwa_mem3 multiqc'` and `sam deploy --config-file stacks/seqdrop.toml`"
-    reason = f"the stack has no image of bwa_mem3, multiqc yet: run {commands}"
+    commands = "`make push STACK=seqdrop TOOLS='bwa_mem3 report'` and `sam deploy --config-file stacks/seqdrop.toml`"
+    reason = f"the stack has no image of bwa_mem3, report yet: run {commands}"
     refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": reason}
     assert outcome == refusal
     row = aws.row(outcome["run"])
@@ -515,7 +515,7 @@ def test_a_run_without_images_starts_under_its_id_when_it_is_resumed(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tags = os.environ["IMAGE_TAGS"]
-    remove_images(monkeypatch, "multiqc")
+    remove_images(monkeypatch, "report")
     one, _ = upload_pair(aws)
     run = outcome_of(start_run.call(one))["run"]
     monkeypatch.setenv("IMAGE_TAGS", tags)
@@ -582,7 +582,7 @@ def test_a_run_has_the_tools_that_it_chooses(aws: Deployed, start_run: Any) -> N
         "call": f"{prefix}-Strelka:1",
         "annotate": f"{prefix}-Snpeff:1",
         "collect": f"{prefix}-SamtoolsStats:1",
-        "compose": f"{prefix}-Multiqc:1",
+        "compose": f"{prefix}-Report:1",
     }
 
 
