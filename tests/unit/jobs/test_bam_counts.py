@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import bam_counts
@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bams")
 
 
+@settings(deadline=None)  # each example starts samtools
 @given(
     st.lists(st.tuples(st.sampled_from(FLAGS), st.text("ACGTNRacgtn=", min_size=1, max_size=40)), max_size=30),
     st.integers(1, 300),
@@ -46,6 +47,8 @@ def test_every_primary_record_and_its_bases_are_counted(
         patch.setattr(bam_counts, "CHUNK_SIZE", chunk_size)
         assert bam_counts.count_primary(bam) == Counts(len(primary), bases, 0)
         assert bam_counts.count_primary(bam, known=True) == Counts(len(primary), bases, bases - unknown)
+        with bam.open("rb") as stream:
+            assert bam_counts.count_stream(stream, known=True) == Counts(len(primary), bases, bases - unknown)
 
 
 def test_a_bam_of_many_blocks_and_contigs_is_counted(folder: Path) -> None:
@@ -69,3 +72,12 @@ def test_a_damaged_bam_is_refused(folder: Path, damage: str) -> None:
     with pytest.raises(JobError) as raised:
         bam_counts.count_primary(bam)
     assert raised.value.failure_class == "TOOL_FAILED"
+
+
+def test_a_header_that_is_cut_in_its_last_contig_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records begin after it, wherever a part of the file ends."""
+    bam = write_bam(folder / "cut.bam", [(0, "ACGTN", "5M")], contigs=3, level=0)
+    for size in range(1, 200):
+        monkeypatch.setattr(bam_counts, "CHUNK_SIZE", size)
+        with bam.open("rb") as stream:
+            assert bam_counts.count_stream(stream, known=True) == Counts(1, 5, 4), size
