@@ -327,13 +327,18 @@ def logs_command(
             metavar="STEP", autocompletion=steps.names, help=f"One of {', '.join(steps.names())}. Default: all steps."
         ),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Print the lines as they come, with the progress, until the run ends."),
+    ] = False,
     raw: Annotated[bool, typer.Option("--json", help="Print the JSON lines unchanged.")] = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Print the logs of a run's jobs."""
     opened = open_stack(stack, region)
-    logs.show_logs(opened, run_table.find(opened, run_name), step, raw=raw)
+    show = logs.follow_logs if follow else logs.show_logs
+    show(opened, run_table.find(opened, run_name), step, raw=raw)
 
 
 @app.command("demo")

@@ -21,7 +21,7 @@ EXAMPLES = {
     "stop": ("seqdrop stop latest",),
     "resume": ("seqdrop resume 01ab23", "seqdrop resume latest --detach --stack prod"),
     "redrive": ("seqdrop redrive --stack prod",),
-    "logs": ("seqdrop logs latest", "seqdrop logs 01ab23 align --stack prod"),
+    "logs": ("seqdrop logs latest --follow", "seqdrop logs 01ab23 align --stack prod"),
     "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
     "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
 }
