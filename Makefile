@@ -77,7 +77,8 @@ rights: .venv/ready tools build ## write tests/support/used_rights.jsonl: the ri
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
 
-clean: ## delete every environment and everything built
+clean: ## stop the embedded AWS, delete every environment and everything built
+	if [[ -e .seqdrop/seqdrop.json && -x .venv/bin/seqdrop ]]; then .venv/bin/seqdrop down; fi
 	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop .rights.jsonl build dist
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.

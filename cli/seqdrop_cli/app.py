@@ -138,14 +138,7 @@ def up_command(
         return
     how = "in Docker" if server.executor == "docker" else "as processes of this machine"
     say(f"The embedded AWS {'was already' if was_up else 'is'} up at {server.endpoint}; jobs run {how}.", style="green")
-    fastqs, results = (f"s3://{server.outputs.get(name)}/" for name in ("FastqBucket", "ResultsBucket"))
-    say(f"  FASTQs   {fastqs}")
-    say(f"  results  {results}")
-    say("Prepare a genome with `seqdrop reference`, then upload FASTQs with `seqdrop run` or any S3 client:")
-    say(f"  export AWS_ENDPOINT_URL={server.endpoint} AWS_DEFAULT_REGION={server.region}")
-    say(f"  export AWS_ACCESS_KEY_ID={server.access_key_id} AWS_SECRET_ACCESS_KEY={server.secret_access_key}")
-    for mate in (1, 2):
-        say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs}")
+    embedded.show_addresses(server)
     if server.executor == "process" and (missing := preflight.missing_programs(local(server).default_tools)):
         warn(preflight.describe_missing(missing))
 
@@ -154,10 +147,14 @@ def up_command(
 def down_command() -> None:
     """Stop the embedded AWS; deletes everything, references too."""
     server = embedded.running()
-    if server is None:
+    if server:
+        embedded.stop(server)
+        say("The embedded AWS is down. Everything in it was deleted.")
+    elif embedded.state_file().exists():
+        embedded.clean_up()
+        say("The embedded AWS had ended by itself: what it left is removed.")
+    else:
         raise CliError("No embedded AWS is up: there is nothing to stop.")
-    embedded.stop(server)
-    say("The embedded AWS is down. Everything in it was deleted.")
 
 
 @app.command("reference")

@@ -104,10 +104,9 @@ def _show_failure(stack: Stack, row: Mapping[str, Any]) -> None:
     if row.get("status") == "INCOMPLETE":
         _show_lines("Warnings:", _warnings(stack, row))
     step = _show_verdict(stack, row)
-    if row.get("log"):
-        say(f"\nLog stream: {row['log']}")
     if row.get("execution"):
-        say(f"\nComplete logs: seqdrop logs {row['run']}{f' {step}' if step else ''}{stack.option}")
+        stream = f"  (log stream {row['log']})" if row.get("log") else ""
+        say(f"\nComplete logs: seqdrop logs {row['run']}{f' {step}' if step else ''}{stack.option}{stream}")
     elif row.get("status") == "FAILED" and row.get("run"):
         again = f" It was started as run {row['restarted']}." if "restarted" in row else ""
         say(f"\nNo job was started.{again}")

@@ -93,7 +93,7 @@ def test_up_prints_the_address_the_buckets_and_the_missing_programs(
     assert code == 0
     assert "The embedded AWS is up at http://127.0.0.1:9; jobs run as processes of this machine." in output
     assert "  FASTQs   s3://fastq/\n  results  s3://results/\n" in output
-    assert "  aws s3 cp NA12878_R1.fastq.gz s3://fastq/\n" in output
+    assert "  aws s3 cp NA12878_R1.fastq.gz s3://fastq/ --metadata seqdrop-reference=hg\n" in output
     assert "(or `make tools`) installs what is missing." in output
 
 
@@ -247,6 +247,30 @@ def test_a_server_that_does_not_end_is_killed_and_what_it_left_is_removed(
     )
     assert not is_alive(server.pid)
     assert Path("cleaned").read_text() == f"--state {checkout / '.seqdrop'} --stack seqdrop"
+
+
+def test_down_removes_what_a_server_that_was_killed_has_left(checkout: Path) -> None:
+    clean_up = checkout / "fake" / "embedded_aws" / "clean_up.py"
+    clean_up.write_text("import pathlib, sys; pathlib.Path('cleaned').write_text(' '.join(sys.argv[1:]))")
+    server = embedded.start()
+    os.kill(server.pid, signal.SIGKILL)
+    os.waitpid(server.pid, 0)
+    assert seqdrop("down") == (0, "The embedded AWS had ended by itself: what it left is removed.\n")
+    assert Path("cleaned").read_text() == f"--state {checkout / '.seqdrop'} --stack seqdrop"
+    assert seqdrop("down")[0] == 1
+
+
+def test_make_clean_stops_the_server_before_it_deletes_its_folder(checkout: Path) -> None:
+    (checkout / "Makefile").write_text((Path(__file__).parents[3] / "Makefile").read_text())
+    command = checkout / ".venv" / "bin" / "seqdrop"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m seqdrop_cli "$@"\n')
+    command.chmod(0o755)
+    server = embedded.start()
+    subprocess.run(["make", "clean"], check=True, capture_output=True)
+    assert not is_alive(server.pid)
+    assert not (checkout / ".seqdrop").exists()
+    subprocess.run(["make", "clean"], check=True, capture_output=True)  # without a server, and without a command
 
 
 def test_down_without_a_server_is_refused(checkout: Path) -> None:
