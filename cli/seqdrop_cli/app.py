@@ -24,7 +24,7 @@ from seqdrop_cli.errors import CliError, CommandGroup, interrupt_on_termination,
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.reference import Source
 from seqdrop_cli.run import RunRequest
-from seqdrop_cli.screen import say, say_json
+from seqdrop_cli.screen import messages_on_stderr, say, say_json
 from seqdrop_cli.stack import Stack, local, open_stack
 
 app = typer.Typer(
@@ -77,6 +77,13 @@ def check_value(value: str | None) -> str | None:
     return value
 
 
+def move_messages(context: typer.Context, as_json: bool) -> bool:
+    """Print the messages of this command to standard error if it prints JSON."""
+    if as_json:
+        context.with_resource(messages_on_stderr())
+    return as_json
+
+
 StackName = Annotated[
     str | None,
     typer.Option("--stack", metavar="NAME", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
@@ -87,7 +94,12 @@ Region = Annotated[
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, 'latest', or a sample: its newest run.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=move_messages, help="Print one JSON document, for programs; messages go to standard error."
+    ),
+]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="K=V", help="A parameter of the template. Repeatable.")
 ]
@@ -144,7 +156,7 @@ def up_command(
 
 
 @app.command("down")
-def down_command() -> None:
+def down_command(as_json: AsJson = False) -> None:
     """Stop the embedded AWS; deletes everything, references too."""
     server = embedded.running()
     if server:
@@ -155,6 +167,8 @@ def down_command() -> None:
         say("The embedded AWS had ended by itself: what it left is removed.")
     else:
         raise CliError("No embedded AWS is up: there is nothing to stop.")
+    if as_json:
+        say_json({"endpoint": server.endpoint if server else None})
 
 
 @app.command("reference")
@@ -177,6 +191,7 @@ def reference_command(
         ),
     ] = None,
     aligner: AlignerOption = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -185,7 +200,10 @@ def reference_command(
     opened = open_stack(stack, region)
     tools = Choices(aligner=aligner or "").tools(opened.default_tools)
     preflight.check_tools(opened, tools)
-    reference.show(source.name, reference.prepare(opened, source, tools["aligner"]))
+    summary = reference.prepare(opened, source, tools["aligner"])
+    reference.show(source.name, summary)
+    if as_json:
+        say_json({"name": source.name, **summary})
 
 
 @app.command("run")
@@ -226,6 +244,7 @@ def run_command(
     ] = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -248,7 +267,9 @@ def run_command(
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
-        run.run_pipeline(opened, request)
+        result = run.run_pipeline(opened, request)
+    if as_json:
+        say_json(result.to_json())
 
 
 @app.command("status")
@@ -281,23 +302,27 @@ def status_command(
 
 
 @app.command("why")
-def why_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
+def why_command(run_name: RunName, as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Explain why a run failed, and what to do."""
     opened = open_stack(stack, region)
-    why.explain(opened, run_table.find(opened, run_name))
+    row = run_table.find(opened, run_name)
+    say_json(why.to_json(opened, row)) if as_json else why.explain(opened, row)
 
 
 @app.command("stop")
-def stop_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
+def stop_command(run_name: RunName, as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Stop a run and its jobs."""
     opened = open_stack(stack, region)
-    stop.stop(opened, run_table.find(opened, run_name))
+    stopped = stop.stop(opened, run_table.find(opened, run_name))
+    if as_json:
+        say_json(stopped)
 
 
 @app.command("resume")
 def resume_command(
     run_name: RunName,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -306,13 +331,17 @@ def resume_command(
     Steps that are done are not repeated.
     """
     opened = open_stack(stack, region)
-    resume.resume(opened, run_table.find(opened, run_name), detach=detach)
+    row = resume.resume(opened, run_table.find(opened, run_name), detach=detach)
+    if as_json:
+        say_json(row)
 
 
 @app.command("redrive")
-def redrive_command(stack: StackName = None, region: Region = None) -> None:
+def redrive_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Send events in the dead letter queue to their functions again."""
-    redrive.redrive(open_stack(stack, region))
+    sent = redrive.redrive(open_stack(stack, region))
+    if as_json:
+        say_json(sent)
 
 
 @app.command("logs")
@@ -328,7 +357,9 @@ def logs_command(
         bool,
         typer.Option("--follow", "-f", help="Print the lines as they come, with the progress, until the run ends."),
     ] = False,
-    raw: Annotated[bool, typer.Option("--json", help="Print the JSON lines unchanged.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--json", callback=move_messages, help="Print the JSON lines of the jobs unchanged.")
+    ] = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -348,6 +379,7 @@ def demo_command(
     caller: CallerOption = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -358,7 +390,9 @@ def demo_command(
     with _open_or_start(stack, region, executor, parameter, needs_reference=False) as opened:
         choices = Choices(aligner=aligner or "", caller=caller or "")
         preflight.check_tools(opened, choices.tools(opened.default_tools))
-        demo.run_demo(opened, keep, seed, choices)
+        figures = demo.run_demo(opened, keep, seed, choices)
+    if as_json:
+        say_json(figures)
 
 
 @app.command("check")

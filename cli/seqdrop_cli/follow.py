@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.live import Live
 from seqdrop.plan import steps
 from seqdrop.runs import executions
 
 from seqdrop_cli import progress
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
 from seqdrop_cli.progress import Job, StepState
-from seqdrop_cli.screen import console, format_seconds, say
+from seqdrop_cli.screen import console, format_seconds, live_table, say
 from seqdrop_cli.stack import Stack
 
 if TYPE_CHECKING:
@@ -126,8 +124,7 @@ class Moment:
 
 def watch(stack: Stack, execution: str, run: str) -> Iterator[Moment]:
     """Yield an execution as it is now, again and again until it ends; show its progress live on a terminal."""
-    terminal = console()
-    with Live(console=terminal, refresh_per_second=8) if terminal.is_terminal else nullcontext() as live:
+    with live_table() as live:
         while True:
             moment = _observe(stack, execution, run)
             if live:

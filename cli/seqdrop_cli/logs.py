@@ -14,7 +14,7 @@ from seqdrop_cli import run_table
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.follow import describe_jobs, run_steps, submitted_jobs, watch
 from seqdrop_cli.progress import Job
-from seqdrop_cli.screen import say
+from seqdrop_cli.screen import say, say_output
 from seqdrop_cli.stack import Stack
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bo
             continue
         try:
             for line in _lines(stack, stream):
-                say(line if raw else format_line(line))
+                _print(line, raw=raw)
         except MissingStreamError:
             say("(no log: its stream does not exist, or not yet)")
 
@@ -63,7 +63,14 @@ def follow_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: 
                 say(_heading(job), style="bold")
                 last = job.job_id
             for line in lines:
-                say(line if raw else format_line(line))
+                _print(line, raw=raw)
+
+
+def _print(line: str, *, raw: bool) -> None:
+    if raw:
+        say_output(line)
+    else:
+        say(format_line(line))
 
 
 def _new_lines(stack: Stack, stream: str, tokens: dict[str, str]) -> list[str]:

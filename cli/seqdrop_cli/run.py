@@ -70,6 +70,10 @@ class RunResult:
     steps: list[StepState]
     files: list[Path]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of the run with the paths of its results."""
+        return {**self.row, "files": [str(file) for file in self.files]}
+
 
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
