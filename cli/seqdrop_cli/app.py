@@ -16,7 +16,22 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, usage, why
+from seqdrop_cli import (
+    embedded,
+    logs,
+    preflight,
+    redrive,
+    reference,
+    reference_list,
+    resume,
+    run,
+    run_table,
+    saved_references,
+    status,
+    stop,
+    usage,
+    why,
+)
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -145,6 +160,7 @@ def up_command(
     else:
         options = ["--inject", str(inject.resolve())] if inject else ()
         server = embedded.start(port, executor, parameter or (), options)
+        saved_references.restore(local(server))
     if as_json:
         say_json({**asdict(server), "stack": embedded.NAME})
         return
@@ -156,19 +172,26 @@ def up_command(
 
 
 @app.command("down")
-def down_command(as_json: AsJson = False) -> None:
-    """Stop the embedded AWS; deletes everything, references too."""
+def down_command(
+    everything: Annotated[bool, typer.Option("--all", help="Delete the references too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop the embedded AWS and delete all runs; references are kept."""
     server = embedded.running()
+    kept = [] if everything or not server else saved_references.save(local(server))
+    if everything:
+        saved_references.forget()
     if server:
         embedded.stop(server)
-        say("The embedded AWS is down. Everything in it was deleted.")
+        but = f" but {', '.join(kept)}, which the next `seqdrop up` has" if kept else ""
+        say(f"The embedded AWS is down. Everything in it was deleted{but}.")
     elif embedded.state_file().exists():
         embedded.clean_up()
         say("The embedded AWS had ended by itself: what it left is removed.")
     else:
         raise CliError("No embedded AWS is up: there is nothing to stop.")
     if as_json:
-        say_json({"endpoint": server.endpoint if server else None})
+        say_json({"endpoint": server.endpoint if server else None, "kept": kept})
 
 
 @app.command("reference")
@@ -204,6 +227,14 @@ def reference_command(
     reference.show(source.name, summary)
     if as_json:
         say_json({"name": source.name, **summary})
+
+
+@app.command("references")
+def references_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
+    """List the prepared references: size, indexes, genes, BED files."""
+    opened = open_stack(stack, region)
+    references = reference_list.read_all(opened)
+    say_json(references) if as_json else reference_list.show(references, opened.option)
 
 
 @app.command("run")
@@ -404,7 +435,7 @@ def check_command(
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Check that a stack can run the pipeline, and say what is missing.
+    """Check that a stack can run the pipeline; say what is missing.
 
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """

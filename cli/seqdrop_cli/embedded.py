@@ -87,7 +87,7 @@ def check_same(
 def _differs(current: str, asked: str) -> CliError:
     return CliError(
         f"The embedded AWS that is up {current}, not {asked}: leave out this option, or run `seqdrop down`, which "
-        "deletes everything in it, and then the same command again."
+        "deletes all runs in it, and then the same command again."
     )
 
 
@@ -192,7 +192,7 @@ def show_addresses(server: Embedded) -> None:
     ):
         say(f"  export {name}={value}")
     for mate in (1, 2):
-        say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs} --metadata seqdrop-reference=hg")
+        say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs} \\\n    --metadata seqdrop-reference=hg")
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -250,7 +250,7 @@ def temporary(parameters: Sequence[str] = (), executor: str = "auto") -> Iterato
                 raise
             undo.pop_all()
             raise ResultsNotFetchedError(
-                f"{error} The embedded AWS stays up for that: `seqdrop down` stops it and deletes everything in it."
+                f"{error} The embedded AWS stays up for that: `seqdrop down` stops it and deletes all runs in it."
             ) from None
 
 

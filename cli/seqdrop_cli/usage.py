@@ -6,11 +6,12 @@ from typing import Any
 
 EXAMPLES = {
     "up": ("seqdrop up", "seqdrop up --executor process --parameter Caller=bcftools"),
-    "down": ("seqdrop down",),
+    "down": ("seqdrop down", "seqdrop down --all"),
     "reference": (
         "seqdrop reference genome.fa --genes genes.gtf --name hg",
         "seqdrop reference virus.fa --ploidy 1 --stack prod",
     ),
+    "references": ("seqdrop references", "seqdrop references --stack prod"),
     "run": (
         "seqdrop run NA1_R1.fastq.gz NA1_R2.fastq.gz --reference hg",
         "seqdrop run A_1.fq.gz A_2.fq.gz --intervals panel.bed --stack prod",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from seqdrop.failure.verdict import Verdict
 from seqdrop_cli import app as commands
-from seqdrop_cli import embedded, reference, run
+from seqdrop_cli import embedded, reference, run, saved_references
 from seqdrop_cli.app import app
 from seqdrop_cli.run import RunResult
 from seqdrop_cli.screen import say
@@ -122,7 +122,10 @@ def test_demo_has_its_figures(stack: Stack, server: str, monkeypatch: pytest.Mon
 
 def test_down_has_the_address_that_is_gone(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "stop", lambda _: None)
-    assert call("down") == ({"endpoint": server}, "The embedded AWS is down. Everything in it was deleted.\n")
+    monkeypatch.setattr(saved_references, "save", lambda _: ["hg"])
+    document, messages = call("down")
+    assert document == {"endpoint": server, "kept": ["hg"]}
+    assert "Everything in it was deleted but hg, which the next `seqdrop up` has." in messages
 
 
 def test_an_error_leaves_standard_output_empty_and_the_next_command_prints_there(stack: Stack) -> None:
