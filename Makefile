@@ -78,7 +78,8 @@ weakenings: .venv/ready ## change every key of the template, one at a time, and 
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
 
-clean: ## delete every environment and everything built
+clean: ## stop the embedded AWS, delete every environment and everything built
+	if [[ -e .seqdrop/seqdrop.json && -x .venv/bin/seqdrop ]]; then .venv/bin/seqdrop down --all; fi
 	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop .rights.jsonl build dist
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.

@@ -16,7 +16,22 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, usage, why
+from seqdrop_cli import (
+    embedded,
+    logs,
+    preflight,
+    redrive,
+    reference,
+    reference_list,
+    resume,
+    run,
+    run_table,
+    saved_references,
+    status,
+    stop,
+    usage,
+    why,
+)
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -24,7 +39,7 @@ from seqdrop_cli.errors import CliError, CommandGroup, interrupt_on_termination,
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.reference import Source
 from seqdrop_cli.run import RunRequest
-from seqdrop_cli.screen import say, say_json
+from seqdrop_cli.screen import messages_on_stderr, say, say_json
 from seqdrop_cli.stack import Stack, local, open_stack
 
 app = typer.Typer(
@@ -84,6 +99,13 @@ def check_value(value: str | None) -> str | None:
     return value
 
 
+def move_messages(context: typer.Context, as_json: bool) -> bool:
+    """Print the messages of this command to standard error if it prints JSON."""
+    if as_json:
+        context.with_resource(messages_on_stderr())
+    return as_json
+
+
 StackName = Annotated[
     str | None,
     typer.Option("--stack", metavar="NAME", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
@@ -94,7 +116,12 @@ Region = Annotated[
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, 'latest', or a sample: its newest run.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=move_messages, help="Print one JSON document, for programs; messages go to standard error."
+    ),
+]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="K=V", help="A parameter of the template. Repeatable.")
 ]
@@ -144,31 +171,38 @@ def up_command(
     else:
         options = ["--inject", str(inject.resolve())] if inject else ()
         server = embedded.start(port, executor, parameter or (), options)
+        saved_references.restore(local(server))
     if as_json:
         say_json({**asdict(server), "stack": embedded.NAME})
         return
     how = "in Docker" if server.executor == "docker" else "as processes of this machine"
     say(f"The embedded AWS {'was already' if was_up else 'is'} up at {server.endpoint}; jobs run {how}.", style="green")
-    fastqs, results = (f"s3://{server.outputs.get(name)}/" for name in ("FastqBucket", "ResultsBucket"))
-    say(f"  FASTQs   {fastqs}")
-    say(f"  results  {results}")
-    say("Prepare a genome with `seqdrop reference`, then upload FASTQs with `seqdrop run` or any S3 client:")
-    say(f"  export AWS_ENDPOINT_URL={server.endpoint} AWS_DEFAULT_REGION={server.region}")
-    say(f"  export AWS_ACCESS_KEY_ID={server.access_key_id} AWS_SECRET_ACCESS_KEY={server.secret_access_key}")
-    for mate in (1, 2):
-        say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs}")
+    embedded.show_addresses(server)
     if server.executor == "process" and (missing := preflight.missing_programs(local(server).default_tools)):
         warn(preflight.describe_missing(missing))
 
 
 @app.command("down")
-def down_command() -> None:
-    """Stop the embedded AWS; deletes everything, references too."""
+def down_command(
+    everything: Annotated[bool, typer.Option("--all", help="Delete the references too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop the embedded AWS and delete all runs; references are kept."""
     server = embedded.running()
-    if server is None:
+    kept = [] if everything or not server else saved_references.save(local(server))
+    if everything:
+        saved_references.forget()
+    if server:
+        embedded.stop(server)
+        but = f" but {', '.join(kept)}, which the next `seqdrop up` has" if kept else ""
+        say(f"The embedded AWS is down. Everything in it was deleted{but}.")
+    elif embedded.state_file().exists():
+        embedded.clean_up()
+        say("The embedded AWS had ended by itself: what it left is removed.")
+    else:
         raise CliError("No embedded AWS is up: there is nothing to stop.")
-    embedded.stop(server)
-    say("The embedded AWS is down. Everything in it was deleted.")
+    if as_json:
+        say_json({"endpoint": server.endpoint if server else None, "kept": kept})
 
 
 @app.command("reference")
@@ -191,6 +225,7 @@ def reference_command(
         ),
     ] = None,
     aligner: AlignerOption = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -199,7 +234,18 @@ def reference_command(
     opened = open_stack(stack, region)
     tools = Choices(aligner=aligner or "").tools(opened.default_tools)
     preflight.check_tools(opened, tools)
-    reference.show(source.name, reference.prepare(opened, source, tools["aligner"]))
+    summary = reference.prepare(opened, source, tools["aligner"])
+    reference.show(source.name, summary)
+    if as_json:
+        say_json({"name": source.name, **summary})
+
+
+@app.command("references")
+def references_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
+    """List the prepared references: size, indexes, genes, BED files."""
+    opened = open_stack(stack, region)
+    references = reference_list.read_all(opened)
+    say_json(references) if as_json else reference_list.show(references, opened.option)
 
 
 @app.command("run")
@@ -241,6 +287,7 @@ def run_command(
     ] = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -264,7 +311,9 @@ def run_command(
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
-        run.run_pipeline(opened, request)
+        result = run.run_pipeline(opened, request)
+    if as_json:
+        say_json(result.to_json())
 
 
 @app.command("status")
@@ -297,23 +346,27 @@ def status_command(
 
 
 @app.command("why")
-def why_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
+def why_command(run_name: RunName, as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Explain why a run failed, and what to do."""
     opened = open_stack(stack, region)
-    why.explain(opened, run_table.find(opened, run_name))
+    row = run_table.find(opened, run_name)
+    say_json(why.to_json(opened, row)) if as_json else why.explain(opened, row)
 
 
 @app.command("stop")
-def stop_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
+def stop_command(run_name: RunName, as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Stop a run and its jobs."""
     opened = open_stack(stack, region)
-    stop.stop(opened, run_table.find(opened, run_name))
+    stopped = stop.stop(opened, run_table.find(opened, run_name))
+    if as_json:
+        say_json(stopped)
 
 
 @app.command("resume")
 def resume_command(
     run_name: RunName,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -322,13 +375,17 @@ def resume_command(
     Steps that are done are not repeated.
     """
     opened = open_stack(stack, region)
-    resume.resume(opened, run_table.find(opened, run_name), detach=detach)
+    row = resume.resume(opened, run_table.find(opened, run_name), detach=detach)
+    if as_json:
+        say_json(row)
 
 
 @app.command("redrive")
-def redrive_command(stack: StackName = None, region: Region = None) -> None:
+def redrive_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Send events in the dead letter queue to their functions again."""
-    redrive.redrive(open_stack(stack, region))
+    sent = redrive.redrive(open_stack(stack, region))
+    if as_json:
+        say_json(sent)
 
 
 @app.command("logs")
@@ -340,13 +397,20 @@ def logs_command(
             metavar="STEP", autocompletion=steps.names, help=f"One of {', '.join(steps.names())}. Default: all steps."
         ),
     ] = None,
-    raw: Annotated[bool, typer.Option("--json", help="Print the JSON lines unchanged.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Print the lines as they come, with the progress, until the run ends."),
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--json", callback=move_messages, help="Print the JSON lines of the jobs unchanged.")
+    ] = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Print the logs of a run's jobs."""
     opened = open_stack(stack, region)
-    logs.show_logs(opened, run_table.find(opened, run_name), step, raw=raw)
+    show = logs.follow_logs if follow else logs.show_logs
+    show(opened, run_table.find(opened, run_name), step, raw=raw)
 
 
 @app.command("demo")
@@ -360,6 +424,7 @@ def demo_command(
     alignment_format: AlignmentFormatOption = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -370,7 +435,9 @@ def demo_command(
     with _open_or_start(stack, region, executor, parameter, needs_reference=False) as opened:
         choices = Choices(aligner=aligner or "", caller=caller or "", alignment_format=alignment_format or "")
         preflight.check_tools(opened, choices.tools(opened.default_tools))
-        demo.run_demo(opened, keep, seed, choices)
+        figures = demo.run_demo(opened, keep, seed, choices)
+    if as_json:
+        say_json(figures)
 
 
 @app.command("check")
@@ -382,7 +449,7 @@ def check_command(
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Check that a stack can run the pipeline, and say what is missing.
+    """Check that a stack can run the pipeline; say what is missing.
 
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """

@@ -22,8 +22,11 @@ class UnreadableError(Exception):
     """A message cannot be sent to a function."""
 
 
-def redrive(stack: Stack) -> None:
-    """Empty the dead letter queue. Messages that cannot be sent again stay in it; raise CliError that lists them."""
+def redrive(stack: Stack) -> dict[str, int]:
+    """Empty the dead letter queue; return the number of events by function.
+
+    Messages that cannot be sent again stay in the queue; raise CliError that lists them.
+    """
     events: set[tuple[str, str]] = set()
     counts: Counter[str] = Counter()  # function -> events
     remaining: list[tuple[Message, str]] = []
@@ -42,6 +45,7 @@ def redrive(stack: Stack) -> None:
         for message, _ in remaining:  # at the end, or this command would receive them again
             _release(stack, message)
     _report(counts, [f"\n  {message['MessageId']}: {reason}" for message, reason in remaining if reason])
+    return dict(counts)
 
 
 def _send(stack: Stack, message: Message, function: str, event: str) -> str:

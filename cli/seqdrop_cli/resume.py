@@ -12,8 +12,11 @@ from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
-    """Resume a run and, unless `detach`, follow it to its end; raise CliError if it fails again."""
+def resume(stack: Stack, row: Row, *, detach: bool = False) -> Row:
+    """Resume a run and, unless `detach`, follow it to its end; return its row. Raise CliError if it fails again.
+
+    The row of a run that is not followed has the run and its execution alone.
+    """
     run_id = str(row["run"])
     try:
         started, execution = _request_resume(stack, run_id)
@@ -27,11 +30,12 @@ def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
     run_id = started
     if detach:
         say(f"`seqdrop status {run_id}{stack.option}` shows it.")
-        return
+        return {"run": run_id, "execution": execution}
     row, _ = run.follow_run(stack, run_id, execution)
     say(f"Run {run_id} {str(row['status']).lower()}: {row.get('results', '')}", style="green")
     if row["status"] == "INCOMPLETE":
         why.explain(stack, row)
+    return row
 
 
 def _request_resume(stack: Stack, run_id: str) -> tuple[str, str]:

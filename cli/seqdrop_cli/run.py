@@ -18,7 +18,8 @@ from seqdrop.text import count_warnings
 from seqdrop_cli import download, intervals, preflight, reference, run_table, upload, why
 from seqdrop_cli.errors import KNOWN_ERRORS, CliError, ResultsNotFetchedError, describe_error
 from seqdrop_cli.fastqs import Fastqs
-from seqdrop_cli.follow import StepState, follow, interrupted_following
+from seqdrop_cli.follow import follow, interrupted_following
+from seqdrop_cli.progress import StepState
 from seqdrop_cli.reference import Source
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
@@ -69,6 +70,10 @@ class RunResult:
     row: Row
     steps: list[StepState]
     files: list[Path]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of the run with the paths of its results."""
+        return {**self.row, "files": [str(file) for file in self.files]}
 
 
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:

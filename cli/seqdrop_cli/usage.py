@@ -6,11 +6,12 @@ from typing import Any
 
 EXAMPLES = {
     "up": ("seqdrop up", "seqdrop up --executor process --parameter Caller=bcftools"),
-    "down": ("seqdrop down",),
+    "down": ("seqdrop down", "seqdrop down --all"),
     "reference": (
         "seqdrop reference genome.fa --genes genes.gtf --name hg",
         "seqdrop reference virus.fa --ploidy 1 --stack prod",
     ),
+    "references": ("seqdrop references", "seqdrop references --stack prod"),
     "run": (
         "seqdrop run NA1_R1.fastq.gz NA1_R2.fastq.gz --reference hg",
         "seqdrop run A_1.fq.gz A_2.fq.gz --intervals panel.bed --stack prod",
@@ -21,7 +22,7 @@ EXAMPLES = {
     "stop": ("seqdrop stop latest",),
     "resume": ("seqdrop resume 01ab23", "seqdrop resume latest --detach --stack prod"),
     "redrive": ("seqdrop redrive --stack prod",),
-    "logs": ("seqdrop logs latest", "seqdrop logs 01ab23 align --stack prod"),
+    "logs": ("seqdrop logs latest --follow", "seqdrop logs 01ab23 align --stack prod"),
     "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
     "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
 }

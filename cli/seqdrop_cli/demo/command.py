@@ -7,8 +7,10 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from seqdrop.plan.choices import Choices
@@ -27,8 +29,11 @@ THRESHOLD = 0.95  # of recall, precision and effects; 30x of simulated reads giv
 MAX_DETAILS = 10  # of each kind of difference
 
 
-def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> None:
-    """Run the demo with an aligner and a caller; raise CliError if the run fails or finds too few variants."""
+def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> dict[str, Any]:
+    """Run the demo with an aligner and a caller; return its figures, for JSON.
+
+    Raises CliError if the run fails or finds too few variants.
+    """
     started = time.monotonic()
     with _folder(keep) as folder:
         simulated = files.make_files(folder, seed)
@@ -44,6 +49,8 @@ def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> No
     if not stack.is_embedded:
         say(f"The stack keeps this run ({result.row['results']}), its FASTQs and the reference {simulated.fasta.stem}.")
     _check(comparison)
+    shares = {"recall": comparison.recall, "precision": comparison.precision}
+    return {"run": result.row["run"], **asdict(comparison), **shares}
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from support.cli_aws import seqdrop
 from typer.main import get_command
 from typer.testing import CliRunner
 
-COMMANDS = ("up", "down", "reference", "run", "status", "why", "stop", "resume", "redrive", "logs", "demo", "check")
+COMMANDS = ("up", "down", "reference", "references", "run", "status", "why", "stop", "resume", "redrive", "logs",
+            "demo", "check")  # fmt: skip
 
 
 def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

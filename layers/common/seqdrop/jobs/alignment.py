@@ -135,7 +135,9 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
     """Verify and yield the reads of a lane, for aligners that read from a pipe; count them and their bases."""
     pairs = Pairs(lane.fastq_1, lane.fastq_2)
     with contextlib.closing(pairs.batches()) as batches:
-        yield from batches
+        for one, two in batches:
+            yield one, two
+            work.read_rate.add(len(one) + len(two))
     work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
     for code, message in pairs.warnings:
         work.warn(code, message)

@@ -148,6 +148,12 @@ def of_plan(plan: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(plan["steps"])
 
 
+def needed_by(name: str) -> list[str]:
+    """Return the steps whose outputs a step reads; none for a step that no longer exists."""
+    reads = next((step.reads for step in STEPS if step.name == name), ())
+    return [step.name for step in STEPS if set(step.writes) & set(reads)]
+
+
 def is_essential(name: str) -> bool:
     """Return whether a run publishes nothing without this step; a step that no longer exists counts as essential."""
     return next((step.essential for step in STEPS if step.name == name), True)
