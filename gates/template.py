@@ -53,6 +53,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "Aligner": "bwa",
         "Caller": "strelka",
     },
+    {"Network": "private", "FlowLogs": "REJECT"},
     {
         "Network": "existing",
         "AlarmEmail": "operator@example.org",
