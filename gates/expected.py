@@ -162,13 +162,9 @@ def check_conditions(template: Template) -> Iterator[LocatedProblem]:
 
 
 def check_outputs(source: dict[str, Any]) -> Iterator[LocatedProblem]:
-    """Check that each output has the value of its name, or that of its table: the CLI finds a stack by its outputs."""
+    """Compare the outputs with their table: the CLI finds the resources of a stack by its outputs."""
     outputs = {name: output["Value"] for name, output in source["Outputs"].items()}
     for name in sorted({*outputs, *output_values()}):
-        expected = output_values().get(name, {"Ref": name})
-        if outputs.get(name) != expected:
-            yield (
-                "output",
-                name,
-                f"is {shown(outputs.get(name))}; set it to {shown(expected)}, or change {OUTPUTS}.yaml",
-            )
+        actual, expected = outputs.get(name, NO_VALUE), output_values().get(name, NO_VALUE)
+        if actual != expected:
+            yield "output", name, f"is {shown(actual)}, but {OUTPUTS}.yaml has {shown(expected)}; correct one of them"

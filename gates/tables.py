@@ -92,8 +92,9 @@ def condition_cases() -> dict[str, dict[bool, list[dict[str, str]]]]:
 
 @cache
 def output_values() -> dict[str, Any]:
-    """Return the value of each output that has another name than the resource or parameter whose value it is."""
-    return {name: row["is"] for name, row in yaml_parse((FOLDER / f"{OUTPUTS}.yaml").read_text()).items()}
+    """Return the value of each output: that of its name unless its table has another one."""
+    table = yaml_parse((FOLDER / f"{OUTPUTS}.yaml").read_text())
+    return {name: row.get("is", {"Ref": name}) for names, row in table.items() for name in names.split(", ")}
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -10,10 +10,11 @@ from typing import Any
 
 Path = tuple[Any, ...]
 Kinds = dict[str, list[str]]
-SECTIONS = ("Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs")
+SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules", "Globals", "Resources", "Outputs")
 # Texts for people, and names that nothing refers to: another text changes no behaviour.
 TEXTS = {
     "AlarmDescription",
+    "AssertDescription",
     "ConstraintDescription",
     "Description",
     "GroupDescription",
