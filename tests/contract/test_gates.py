@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -188,6 +188,25 @@ def test_every_condition_is_true_in_one_deployment_and_false_in_another() -> Non
     stacks = template().stacks
     for name in template().source["Conditions"]:
         assert {stack.condition(name) for stack in stacks} == {True, False}, name
+
+
+def test_both_branches_of_every_condition_in_a_resource_are_deployed() -> None:
+    for name, resource in template().resources.items():
+        stacks = [stack for stack in template().stacks if name in stack.resources]
+        for condition in conditions_in(resource.get("Properties", {})):
+            assert {stack.condition(condition) for stack in stacks} == {True, False}, (name, condition)
+
+
+def conditions_in(value: Any) -> Iterator[str]:
+    """Yield the condition of each `Fn::If`."""
+    if isinstance(value, list):
+        for item in value:
+            yield from conditions_in(item)
+    elif isinstance(value, dict):
+        if "Fn::If" in value:
+            yield value["Fn::If"][0]
+        for item in value.values():
+            yield from conditions_in(item)
 
 
 def test_every_parameter_has_two_values_in_the_deployments() -> None:

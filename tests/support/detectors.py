@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 import yaml
 
 from gates import cycles, events, expected, iam, jobs, rights, storage
@@ -36,6 +37,7 @@ CONTRACT_TESTS = {
         "test_a_job_may_write_nothing_else",
         "test_every_right_was_used_by_a_run_or_is_needed_on_aws_alone",
         "test_every_right_that_a_run_used_is_still_there",
+        "test_every_exception_is_of_a_right_that_no_run_uses",
     ),
     "test_steps": (
         "test_a_row_of_the_table_has_all_its_parts",
@@ -47,11 +49,15 @@ CONTRACT_TESTS = {
         "test_the_time_limit_of_a_state_machine_exceeds_its_longest_path",
         "test_the_time_limit_of_a_job_state_is_that_of_all_attempts_and_a_week_in_the_queue",
     ),
+    "test_rules": (
+        "test_parameters_that_work_are_accepted",
+        "test_parameters_that_cannot_work_are_refused",
+    ),
     "test_dashboard": (
         "test_every_metric_of_the_stack_is_written_by_its_function",
         "test_every_other_metric_of_the_dashboard_has_an_alarm",
         "test_the_dashboard_shows_every_metric_of_the_stack_that_an_alarm_watches",
-        "test_every_widget_shows_the_region_of_the_stack",
+        "test_every_widget_shows_the_stack_with_the_statistic_of_its_title",
     ),
 }
 ROOT = Path(__file__).parents[2]
@@ -125,6 +131,8 @@ def problems_of_part(original: Template, changed: Template, weakening: Weakening
         yield from expected.check_parameters(changed.source["Parameters"])
     elif section == "Conditions":
         yield from expected.check_conditions(changed)
+    elif section == "Outputs":
+        yield from expected.check_outputs(changed.source)
     elif section == "Resources" and name in changed.transformed["Resources"] and "transformed" in vars(changed):
         body = changed.transformed
         for stack in original.stacks:
@@ -149,7 +157,7 @@ def noticed_by_contract_test(source: dict[str, Any], weakening: Weakening) -> st
                 for case in arguments(function):
                     try:
                         function(**case)
-                    except Exception as error:  # noqa: BLE001 - as in pytest, every error is a failed test
+                    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - as in pytest, every error fails
                         return f"{name}.{test}: {type(error).__name__}"
     return ""
 
