@@ -31,7 +31,7 @@ def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> No
     """Run the demo with an aligner and a caller; raise CliError if the run fails or finds too few variants."""
     started = time.monotonic()
     with _folder(keep) as folder:
-        simulated = files.make_files(folder, seed)
+        simulated = _simulate(folder, seed)
         simulation_time = time.monotonic() - started
         request = _request(simulated, _sample(stack), keep / "results" if keep else None, choices)
         result = run_pipeline(stack, request)
@@ -44,6 +44,17 @@ def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> No
     if not stack.is_embedded:
         say(f"The stack keeps this run ({result.row['results']}), its FASTQs and the reference {simulated.fasta.stem}.")
     _check(comparison)
+
+
+def _simulate(folder: Path, seed: int) -> DemoFiles:
+    """Write the simulated files; raise CliError if the folder cannot have them."""
+    try:
+        return files.make_files(folder, seed)
+    except OSError as error:
+        message = (
+            f"The simulated files cannot be written to {folder}: {error.strerror}. Give another folder with --keep DIR."
+        )
+        raise CliError(message) from None
 
 
 @contextmanager
