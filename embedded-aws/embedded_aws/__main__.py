@@ -1,6 +1,7 @@
 """`python -m embedded_aws`: deploy a built SAM template on this machine and serve it until a signal ends it."""
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from . import server
+from . import full_disk, server
 from .adapters.lambda_pool import Limits
 from .faults import FaultsError, FaultsFile, read
 from .lifecycle import Options, serve
@@ -39,6 +40,11 @@ def main(argv: list[str] | None = None) -> int:
             wait(stop, keep, args.with_parent)
     except ERRORS as error:
         print(f"embedded_aws: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"embedded_aws: {full_disk.message()}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

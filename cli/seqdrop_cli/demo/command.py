@@ -36,7 +36,7 @@ def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> di
     """
     started = time.monotonic()
     with _folder(keep) as folder:
-        simulated = files.make_files(folder, seed)
+        simulated = _simulate(folder, seed)
         simulation_time = time.monotonic() - started
         request = _request(simulated, _sample(stack), keep / "results" if keep else None, choices)
         result = run_pipeline(stack, request)
@@ -51,6 +51,17 @@ def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> di
     _check(comparison)
     shares = {"recall": comparison.recall, "precision": comparison.precision}
     return {"run": result.row["run"], **asdict(comparison), **shares}
+
+
+def _simulate(folder: Path, seed: int) -> DemoFiles:
+    """Write the simulated files; raise CliError if the folder cannot have them."""
+    try:
+        return files.make_files(folder, seed)
+    except OSError as error:
+        message = (
+            f"The simulated files cannot be written to {folder}: {error.strerror}. Give another folder with --keep DIR."
+        )
+        raise CliError(message) from None
 
 
 @contextmanager

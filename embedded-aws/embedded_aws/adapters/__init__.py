@@ -12,6 +12,7 @@ from . import (
     events_schedules,
     lambda_async,
     lambda_invocations,
+    lambda_packages,
     lambda_pool,
     s3_checksums,
     s3_event_bridge,
@@ -71,6 +72,11 @@ def patch_moto() -> None:
     """Install every adapter; raise PatchError if the source of moto has changed."""
     for adapter in ADAPTERS:
         adapter.install()
+
+
+def unpack_functions(scratch: Path) -> None:
+    """Unpack the code of all functions, so that a disk without space for it is reported before the first call."""
+    lambda_packages.unpack_all(scratch)
 
 
 def close() -> None:
