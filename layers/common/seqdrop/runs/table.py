@@ -5,21 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
-from boto3.dynamodb.conditions import ConditionBase, Key
-
+from seqdrop import aws
 from seqdrop.failure import advice
 from seqdrop.plan.names import VERSION
 from seqdrop.runs import commands
-from seqdrop.storage.s3 import RETRIES
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.service_resource import Table
+from seqdrop.runs.dynamodb import Table
 
 RUNNING, WAITING, IGNORED = "RUNNING", "WAITING", "IGNORED"
 OF_FILES = frozenset({WAITING, IGNORED})  # the status of rows that are about files, not about runs
@@ -35,7 +30,7 @@ _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_line
 @cache
 def run_table() -> Table:
     """Return the table of this deployment."""
-    return boto3.resource("dynamodb", config=RETRIES).Table(os.environ["RUN_TABLE"])
+    return Table(aws.client("dynamodb"), os.environ["RUN_TABLE"])
 
 
 def now() -> str:
@@ -51,12 +46,12 @@ def hours_since(time_text: str) -> float:
 
 def get(run: str, table: Table | None = None) -> Row | None:
     """Return the row of a run, by default from the table of this deployment; None if there is none."""
-    return (table or run_table()).get_item(Key={"run": run}, ConsistentRead=True).get("Item")
+    return (table or run_table()).call("get_item", Key={"run": run}, ConsistentRead=True).get("Item")
 
 
 def every(table: Table) -> Iterator[Row]:
     """Yield every row of a table, in no order."""
-    yield from _pages(table.scan)
+    yield from _pages(table, "scan")
 
 
 def create(row: Mapping[str, Any]) -> bool:
@@ -95,7 +90,8 @@ def update_refused(run: str, failure_class: str, message: str) -> None:
 def set_restarted(run: str, other: str) -> None:
     """Write into the row of a refused run that it was started as another one: what it reads has changed since."""
     expression = "SET restarted = :other REMOVE upload"
-    run_table().update_item(Key={"run": run}, UpdateExpression=expression, ExpressionAttributeValues={":other": other})
+    values = {":other": other}
+    run_table().call("update_item", Key={"run": run}, UpdateExpression=expression, ExpressionAttributeValues=values)
 
 
 def _claim_notification(run: str) -> bool:
@@ -107,7 +103,7 @@ def _claim_notification(run: str) -> bool:
 
 def release_notification(run: str) -> None:
     """Give up the reservation: the notification could not be sent, and the next caller sends it."""
-    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_claimed")
+    run_table().call("update_item", Key={"run": run}, UpdateExpression="REMOVE notify_claimed")
 
 
 def close(run: str, execution: str, ending: Mapping[str, Any], **expected: str) -> bool:
@@ -129,7 +125,7 @@ def is_notify_pending(run: str, **expected: str) -> bool:
 
 def clear_notify_pending(run: str) -> None:
     """Record that the notification was sent."""
-    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_pending, notify_claimed")
+    run_table().call("update_item", Key={"run": run}, UpdateExpression="REMOVE notify_pending, notify_claimed")
 
 
 def reopen(run: str, row: Mapping[str, Any], execution: str) -> bool:
@@ -155,17 +151,17 @@ def renew_resumed(row: Mapping[str, Any]) -> bool:
 
 def with_status(status: str) -> Iterator[Row]:
     """Yield every row with this status."""
-    yield from _query("by_status", Key("status").eq(status))
+    yield from _query("status", status)
 
 
 def with_notify_pending() -> Iterator[Row]:
     """Yield every row whose notification is still pending."""
-    yield from _query("by_notify_pending", Key("notify_pending").eq(PENDING))
+    yield from _query("notify_pending", PENDING)
 
 
 def with_content(content: str) -> Iterator[Row]:
     """Yield the row of every run that reads this content (`submit.content_id`) from any place."""
-    yield from _query("by_content", Key("content").eq(content))
+    yield from _query("content", content)
 
 
 def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
@@ -178,7 +174,7 @@ def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str)
 
 def delete_waiting(bucket: str, names: Sequence[str]) -> None:
     """Delete the row of files that waited."""
-    run_table().delete_item(Key={"run": file_id("waiting", bucket, names)})
+    run_table().call("delete_item", Key={"run": file_id("waiting", bucket, names)})
 
 
 def create_ignored(run: str, sample: str, message: str) -> None:
@@ -196,13 +192,21 @@ def _expiry() -> int:
     return int(time.time()) + FILES_TTL
 
 
-def _query(index: str, condition: ConditionBase) -> Iterator[Row]:
-    yield from _pages(run_table().query, IndexName=index, KeyConditionExpression=condition)
+def _query(attribute: str, value: str) -> Iterator[Row]:
+    """Yield every row with this value of an attribute, which has an index with its name."""
+    yield from _pages(
+        run_table(),
+        "query",
+        IndexName=f"by_{attribute}",
+        KeyConditionExpression="#attribute = :value",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":value": value},
+    )
 
 
-def _pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
+def _pages(table: Table, operation: str, **request: Any) -> Iterator[Row]:
     while True:
-        page = read(**request)
+        page = table.call(operation, **request)
         yield from page["Items"]
         if "LastEvaluatedKey" not in page:
             return
@@ -225,21 +229,23 @@ def _try_update(
 ) -> bool:
     request: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
     try:
-        run_table().update_item(
+        run_table().call(
+            "update_item",
             Key={"run": run},
             UpdateExpression=expression,
             ConditionExpression=condition,
             ExpressionAttributeValues=dict(values),
             **request,
         )
-    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
+    except run_table().client.exceptions.ConditionalCheckFailedException:
         return False
     return True
 
 
 def _put(row: Mapping[str, Any], condition: str) -> bool:
     try:
-        run_table().put_item(Item=dict(row), ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
-    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
+        names = {"#run": "run"}
+        run_table().call("put_item", Item=row, ConditionExpression=condition, ExpressionAttributeNames=names)
+    except run_table().client.exceptions.ConditionalCheckFailedException:
         return False
     return True
