@@ -44,7 +44,7 @@ def table() -> tuple[Table, Client]:
 
 def test_values_are_stored_as_boto3_stores_them() -> None:
     rows, client = table()
-    rows.call("put_item", Item=ROW, ExpressionAttributeValues={":pair": ("a", 1)}, ConditionExpression="x")
+    rows.put_item(Item=ROW, ExpressionAttributeValues={":pair": ("a", 1)}, ConditionExpression="x")
     assert client.requests == [
         {
             "operation": "put_item",
@@ -59,12 +59,12 @@ def test_values_are_stored_as_boto3_stores_them() -> None:
 def test_values_are_read_as_boto3_reads_them() -> None:
     rows, _ = table()
     expected = {name: TypeDeserializer().deserialize(value) for name, value in STORED.items()}
-    assert rows.call("get_item", Key={"run": "r"})["Item"] == expected
+    assert rows.get_item(Key={"run": "r"})["Item"] == expected
     assert isinstance(expected["expires"], Decimal)
-    assert rows.call("scan") == {"Items": [expected], "LastEvaluatedKey": {"run": {}}}
+    assert rows.scan() == {"Items": [expected], "LastEvaluatedKey": {"run": {}}}
 
 
 @pytest.mark.parametrize("value", [0.5, {"a"}, b"x"])
 def test_a_value_of_another_type_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match=f"no {type(value).__name__}"):
-        table()[0].call("put_item", Item={"run": value})
+        table()[0].put_item(Item={"run": value})

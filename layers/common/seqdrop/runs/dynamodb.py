@@ -10,22 +10,47 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ENCODED = ("Key", "Item", "ExpressionAttributeValues")  # parts of a request that have values
+Answer = dict[str, Any]
 
 
 class Table:
-    """A table whose values are texts, whole numbers, booleans, None, lists and mappings."""
+    """A table whose values are texts, numbers, booleans, None, lists and mappings.
+
+    The methods are those of the Table of boto3. Numbers of an answer are Decimal. A value of another type in a request
+    raises TypeError.
+    """
 
     def __init__(self, client: DynamoDBClient, name: str) -> None:
         """Use a table through a client."""
         self.client, self.name = client, name
 
-    def call(self, operation: str, **request: Any) -> dict[str, Any]:
-        """Call an operation of DynamoDB on this table, such as `get_item`; return its answer.
+    def get_item(self, **request: Any) -> Answer:
+        """Return the answer to GetItem."""
+        return self._call("get_item", request)
 
-        Numbers of the answer are Decimal. Raises TypeError for a value of another type.
-        """
+    def put_item(self, **request: Any) -> Answer:
+        """Return the answer to PutItem."""
+        return self._call("put_item", request)
+
+    def update_item(self, **request: Any) -> Answer:
+        """Return the answer to UpdateItem."""
+        return self._call("update_item", request)
+
+    def delete_item(self, **request: Any) -> Answer:
+        """Return the answer to DeleteItem."""
+        return self._call("delete_item", request)
+
+    def query(self, **request: Any) -> Answer:
+        """Return the answer to Query."""
+        return self._call("query", request)
+
+    def scan(self, **request: Any) -> Answer:
+        """Return the answer to Scan."""
+        return self._call("scan", request)
+
+    def _call(self, operation: str, request: Mapping[str, Any]) -> Answer:
         encoded = {name: _encode_all(part) if name in ENCODED else part for name, part in request.items()}
-        answer: dict[str, Any] = getattr(self.client, operation)(TableName=self.name, **encoded)
+        answer: Answer = getattr(self.client, operation)(TableName=self.name, **encoded)
         if "Item" in answer:
             answer["Item"] = _decode_all(answer["Item"])
         if "Items" in answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -46,12 +46,12 @@ def hours_since(time_text: str) -> float:
 
 def get(run: str, table: Table | None = None) -> Row | None:
     """Return the row of a run, by default from the table of this deployment; None if there is none."""
-    return (table or run_table()).call("get_item", Key={"run": run}, ConsistentRead=True).get("Item")
+    return (table or run_table()).get_item(Key={"run": run}, ConsistentRead=True).get("Item")
 
 
 def every(table: Table) -> Iterator[Row]:
     """Yield every row of a table, in no order."""
-    yield from _pages(table, "scan")
+    yield from _pages(table.scan)
 
 
 def create(row: Mapping[str, Any]) -> bool:
@@ -90,8 +90,7 @@ def update_refused(run: str, failure_class: str, message: str) -> None:
 def set_restarted(run: str, other: str) -> None:
     """Write into the row of a refused run that it was started as another one: what it reads has changed since."""
     expression = "SET restarted = :other REMOVE upload"
-    values = {":other": other}
-    run_table().call("update_item", Key={"run": run}, UpdateExpression=expression, ExpressionAttributeValues=values)
+    run_table().update_item(Key={"run": run}, UpdateExpression=expression, ExpressionAttributeValues={":other": other})
 
 
 def _claim_notification(run: str) -> bool:
@@ -103,7 +102,7 @@ def _claim_notification(run: str) -> bool:
 
 def release_notification(run: str) -> None:
     """Give up the reservation: the notification could not be sent, and the next caller sends it."""
-    run_table().call("update_item", Key={"run": run}, UpdateExpression="REMOVE notify_claimed")
+    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_claimed")
 
 
 def close(run: str, execution: str, ending: Mapping[str, Any], **expected: str) -> bool:
@@ -125,7 +124,7 @@ def is_notify_pending(run: str, **expected: str) -> bool:
 
 def clear_notify_pending(run: str) -> None:
     """Record that the notification was sent."""
-    run_table().call("update_item", Key={"run": run}, UpdateExpression="REMOVE notify_pending, notify_claimed")
+    run_table().update_item(Key={"run": run}, UpdateExpression="REMOVE notify_pending, notify_claimed")
 
 
 def reopen(run: str, row: Mapping[str, Any], execution: str) -> bool:
@@ -174,7 +173,7 @@ def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str)
 
 def delete_waiting(bucket: str, names: Sequence[str]) -> None:
     """Delete the row of files that waited."""
-    run_table().call("delete_item", Key={"run": file_id("waiting", bucket, names)})
+    run_table().delete_item(Key={"run": file_id("waiting", bucket, names)})
 
 
 def create_ignored(run: str, sample: str, message: str) -> None:
@@ -195,8 +194,7 @@ def _expiry() -> int:
 def _query(attribute: str, value: str) -> Iterator[Row]:
     """Yield every row with this value of an attribute, which has an index with its name."""
     yield from _pages(
-        run_table(),
-        "query",
+        run_table().query,
         IndexName=f"by_{attribute}",
         KeyConditionExpression="#attribute = :value",
         ExpressionAttributeNames={"#attribute": attribute},
@@ -204,9 +202,9 @@ def _query(attribute: str, value: str) -> Iterator[Row]:
     )
 
 
-def _pages(table: Table, operation: str, **request: Any) -> Iterator[Row]:
+def _pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
     while True:
-        page = table.call(operation, **request)
+        page = read(**request)
         yield from page["Items"]
         if "LastEvaluatedKey" not in page:
             return
@@ -229,8 +227,7 @@ def _try_update(
 ) -> bool:
     request: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
     try:
-        run_table().call(
-            "update_item",
+        run_table().update_item(
             Key={"run": run},
             UpdateExpression=expression,
             ConditionExpression=condition,
@@ -244,8 +241,7 @@ def _try_update(
 
 def _put(row: Mapping[str, Any], condition: str) -> bool:
     try:
-        names = {"#run": "run"}
-        run_table().call("put_item", Item=row, ConditionExpression=condition, ExpressionAttributeNames=names)
+        run_table().put_item(Item=row, ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
     except run_table().client.exceptions.ConditionalCheckFailedException:
         return False
     return True
