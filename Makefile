@@ -13,6 +13,8 @@ TEST_PROCESSES ?= 3
 RUNS := tests/pipeline/test_runs.py $(addprefix tests/faults/test_,events.py hosts.py references.py resume.py runs_that_fail.py verdicts.py)
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
+# Some images of CI set it. Then each of the thousand Python processes of `make test` compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # Packages come with the certificates of the system, which has those of a company whose proxy inspects TLS.
 export UV_SYSTEM_CERTS ?= true
 CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boto3.dynamodb.conditions import Attr
+from seqdrop.runs import table
 from seqdrop_cli import project
 from seqdrop_cli.stack import Stack
 from support.catalogue import case
@@ -76,15 +76,14 @@ def upload_with_second_event(stack: Stack, key: str) -> None:
 
 
 def rows(stack: Stack) -> list[dict[str, Any]]:
-    pages = stack.table.meta.client.get_paginator("scan").paginate(TableName=stack.table.name)
-    return [row for page in pages for row in page["Items"]]
+    return list(table.every(stack.table))
 
 
 def all_recorded(stack: Stack) -> list[dict[str, Any]]:
     """Return all rows if every run is recorded, else none."""
     time.sleep(2)
     # Only a number: the rows of all runs, read again and again, would take a fifth of the time of the server.
-    recorded = Attr("finished").exists() & Attr("notify_pending").not_exists()
+    recorded = "attribute_exists(finished) AND attribute_not_exists(notify_pending)"
     number = stack.table.scan(Select="COUNT", FilterExpression=recorded)["Count"]
     return [row for row in rows(stack) if is_recorded(row)] if number >= PAIRS else []
 

@@ -30,6 +30,7 @@ from moto.s3 import models as s3_models
 from moto.s3.responses import S3Response
 from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
+from seqdrop import aws
 from seqdrop.log import logger
 from seqdrop.runs import executions, notify, queues, table
 from seqdrop.storage import s3
@@ -372,7 +373,7 @@ def keep_checksums(patch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     with empty_aws():
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
+        monkeypatch.setattr(aws, "session", lambda: session()._session)  # of botocore
         stack = Deployed(monkeypatch)
         session().events.register("before-call", stack.record_call)
         yield stack

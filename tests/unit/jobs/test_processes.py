@@ -136,6 +136,7 @@ def test_only_the_last_twenty_lines_are_kept(processes: Processes) -> None:
         ("echo 'write failed: No space left on device' >&2; exit 1", "NO_SPACE", None),
         ("echo 'Failed to write into temp/bin-1.dat: iostream error' >&2; exit 1", "NO_SPACE", None),
         ("echo boost::thread_resource_error >&2; exit 2", "OUT_OF_MEMORY", None),
+        ("ulimit -v 300000; echo '@CO' | samtools sort -m 2G -", "OUT_OF_MEMORY", None),
         ("exec no-such-interpreter", "INTERNAL", None),
         ("exit 1", "TOOL_FAILED", "sh ended with exit code 1"),
     ],

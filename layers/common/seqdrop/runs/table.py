@@ -9,18 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
-from boto3.dynamodb.conditions import ConditionBase, Key
-
+from seqdrop import aws
 from seqdrop.failure import advice
 from seqdrop.plan.names import VERSION
 from seqdrop.runs import commands
-from seqdrop.storage.s3 import RETRIES
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.service_resource import Table
+from seqdrop.runs.dynamodb import Table
 
 RUNNING, WAITING, IGNORED = "RUNNING", "WAITING", "IGNORED"
 OF_FILES = frozenset({WAITING, IGNORED})  # the status of rows that are about files, not about runs
@@ -39,7 +34,7 @@ _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_line
 @cache
 def run_table() -> Table:
     """Return the table of this deployment."""
-    return boto3.resource("dynamodb", config=RETRIES).Table(os.environ["RUN_TABLE"])
+    return Table(aws.client("dynamodb"), os.environ["RUN_TABLE"])
 
 
 def now() -> str:
@@ -174,17 +169,17 @@ def renew_resumed(row: Mapping[str, Any]) -> bool:
 
 def with_status(status: str) -> Iterator[Row]:
     """Yield every row with this status."""
-    yield from _query("by_status", Key("status").eq(status))
+    yield from _query("status", status)
 
 
 def with_notify_pending() -> Iterator[Row]:
     """Yield every row whose notification is still pending."""
-    yield from _query("by_notify_pending", Key("notify_pending").eq(PENDING))
+    yield from _query("notify_pending", PENDING)
 
 
 def with_content(content: str) -> Iterator[Row]:
     """Yield the row of every run that reads this content (`submit.content_id`) from any place."""
-    yield from _query("by_content", Key("content").eq(content))
+    yield from _query("content", content)
 
 
 def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
@@ -215,8 +210,15 @@ def _expiry() -> int:
     return int(time.time()) + FILES_TTL
 
 
-def _query(index: str, condition: ConditionBase) -> Iterator[Row]:
-    yield from _pages(run_table().query, IndexName=index, KeyConditionExpression=condition)
+def _query(attribute: str, value: str) -> Iterator[Row]:
+    """Yield every row with this value of an attribute, which has an index with its name."""
+    yield from _pages(
+        run_table().query,
+        IndexName=f"by_{attribute}",
+        KeyConditionExpression="#attribute = :value",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":value": value},
+    )
 
 
 def _pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
@@ -251,14 +253,14 @@ def _try_update(
             ExpressionAttributeValues=dict(values),
             **request,
         )
-    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
+    except run_table().client.exceptions.ConditionalCheckFailedException:
         return False
     return True
 
 
 def _put(row: Mapping[str, Any], condition: str) -> bool:
     try:
-        run_table().put_item(Item=dict(row), ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
-    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
+        run_table().put_item(Item=row, ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
+    except run_table().client.exceptions.ConditionalCheckFailedException:
         return False
     return True

@@ -12,9 +12,6 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     ConnectionError,  # noqa: A004  botocore's: the connection to S3
@@ -24,8 +21,8 @@ from botocore.exceptions import (
     IncompleteReadError,
     MetadataRetrievalError,
 )
-from s3transfer.exceptions import RetriesExceededError
 
+from seqdrop import aws
 from seqdrop.log import logger
 from seqdrop.storage import checksums, transfers
 from seqdrop.storage.checksums import Checksum
@@ -37,10 +34,7 @@ if TYPE_CHECKING:
     from s3transfer.futures import TransferFuture
     from s3transfer.manager import TransferManager
 
-# The three attempts that boto3 makes by default give up on a throttled bucket within a second.
-RETRIES = Config(retries={"mode": "standard", "max_attempts": 10})
-# "classic": the CRT client, which boto3 prefers when awscrt is installed, ignores AWS_ENDPOINT_URL.
-TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20, max_concurrency=10)
+TRANSFER = transfers.Settings()
 ATTEMPTS = 3  # of a transfer whose bytes arrive damaged
 NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion"}
 ARCHIVES = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}  # GLACIER_IR can be read at once
@@ -105,13 +99,12 @@ class StoredObject:
 @cache
 def store() -> Store:
     """Return the store of this process: one client with the credentials of its environment."""
-    return Store(boto3.client("s3", config=RETRIES))
+    return Store(aws.client("s3"))
 
 
 def urgent_store() -> Store:
     """Return a store that gives up quickly, for a stopped job: half a minute later the container is killed."""
-    limits = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
-    return Store(boto3.client("s3", config=limits))
+    return Store(aws.client("s3", connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 class Store:
@@ -220,7 +213,7 @@ class Store:
         self, path: Path, uri: S3Uri, crc64nvme: str, properties: Mapping[str, Any], progress: Progress | None
     ) -> StoredObject:
         extra = {"ChecksumAlgorithm": "CRC64NVME", **properties}
-        subscribers = [transfers.Reporter(progress)] if progress else []
+        subscribers: list[Any] = [transfers.Reporter(progress)] if progress else []  # Any: s3transfer has a class
         self._transfer(uri, lambda manager: manager.upload(str(path), uri.bucket, uri.key, extra, subscribers))
         uploaded = self.head(uri)
         if uploaded.crc64nvme != crc64nvme or uploaded.size != path.stat().st_size:
@@ -240,7 +233,7 @@ class Store:
             if code in DAMAGED:
                 raise IntegrityError(f"{uri}: S3 reports {code}") from error
             raise
-        except (FlexibleChecksumError, RetriesExceededError) as error:
+        except (FlexibleChecksumError, transfers.IncompleteError) as error:
             raise IntegrityError(f"{uri} did not arrive complete: {error}") from error
 
     def abort_uploads(self, client: S3Client) -> None:

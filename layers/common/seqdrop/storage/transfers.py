@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.exceptions import BotoCoreError, ClientError
-from s3transfer.subscribers import BaseSubscriber
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -19,16 +18,33 @@ if TYPE_CHECKING:
 START_TIMEOUT = 5.0  # seconds to wait for the answer to CreateMultipartUpload
 
 
-def transfer(client: S3Client, config: TransferConfig, begin: Callable[[TransferManager], TransferFuture]) -> None:
-    """Run one transfer to its end; raise the error that S3 answered.
+class IncompleteError(Exception):
+    """Parts of an object did not arrive, however often they were requested."""
+
+
+@dataclass
+class Settings:
+    """How files are transferred."""
+
+    multipart_threshold: int = 8 << 20  # bytes; a smaller file is transferred in one part
+    multipart_chunksize: int = 32 << 20  # bytes
+    max_concurrency: int = 10  # parts at a time
+
+
+def transfer(client: S3Client, settings: Settings, begin: Callable[[TransferManager], TransferFuture]) -> None:
+    """Run one transfer to its end; raise the error that S3 answered, or IncompleteError.
 
     When it is interrupted, `upload_file` of boto3 waits for the parts in progress. On a slow connection that takes
     longer than a job has between SIGTERM and SIGKILL.
     """
-    manager = create_transfer_manager(client, config)
+    from s3transfer.exceptions import RetriesExceededError  # noqa: PLC0415  functions transfer no files
+
+    manager = _manager(client, settings)
     future = begin(manager)
     try:
         future.result()
+    except RetriesExceededError as error:
+        raise IncompleteError(str(error)) from error
     finally:
         if future.done():
             manager.shutdown()
@@ -36,8 +52,20 @@ def transfer(client: S3Client, config: TransferConfig, begin: Callable[[Transfer
             future.cancel()
 
 
-class Reporter(BaseSubscriber):
-    """Report the progress of a transfer to a function."""
+def _manager(client: S3Client, settings: Settings) -> TransferManager:
+    from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415  functions transfer no files
+
+    config = TransferConfig(
+        multipart_threshold=settings.multipart_threshold,
+        multipart_chunksize=settings.multipart_chunksize,
+        max_request_concurrency=settings.max_concurrency,
+        max_io_queue_size=100,  # blocks of 256 KiB that wait for the disk
+    )
+    return TransferManager(client, config)
+
+
+class Reporter:
+    """Report the progress of a transfer to a function: a subscriber of s3transfer."""
 
     def __init__(self, report: Callable[[int], None]) -> None:
         self._report = report
