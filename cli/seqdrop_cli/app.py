@@ -15,7 +15,7 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli import embedded, logs, preflight, qc, redrive, reference, resume, run, run_table, status, stop, why
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -33,6 +33,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+policies = typer.Typer(help="Check QC policies.", no_args_is_help=True)
+app.add_typer(policies, name="qc")
 
 
 class Priority(StrEnum):
@@ -343,6 +347,22 @@ def check_command(
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """
     check.check(open_stack(stack, region), submit=submit, as_json=as_json)
+
+
+@policies.command("check")
+def qc_check_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A QC policy in YAML: limits for the figures of a run.")],
+    upload_to: Annotated[
+        str | None,
+        typer.Option("--reference", callback=check_value, help="Upload it beside this reference, for all its runs."),
+    ] = None,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check a QC policy; with --reference, upload it there: runs that fail it end as QC_FAILED."""
+    qc.check(file)
+    if upload_to:
+        qc.upload(open_stack(stack, region), file, upload_to)
 
 
 @contextmanager
