@@ -15,7 +15,21 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, qc, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli import (
+    embedded,
+    logs,
+    many_report,
+    preflight,
+    qc,
+    redrive,
+    reference,
+    resume,
+    run,
+    run_table,
+    status,
+    stop,
+    why,
+)
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -347,6 +361,22 @@ def check_command(
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """
     check.check(open_stack(stack, region), submit=submit, as_json=as_json)
+
+
+@app.command("report")
+def report_command(
+    samples: Annotated[list[str] | None, typer.Argument(metavar="SAMPLE", help="Sample ids.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs.")] = False,
+    since: Annotated[str, typer.Option(metavar="DATE", help="The runs since this day: 2026-03-31.")] = "",
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the page.")] = Path("seqdrop-report"),
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Build one MultiQC page for many runs, with a table of them."""
+    opened = open_stack(stack, region)
+    chosen = many_report.select(run_table.rows(opened), samples or (), since, every=every)
+    page = many_report.build(opened, chosen, output)
+    say(f"{page} has {len(chosen):,} run{'' if len(chosen) == 1 else 's'}.", style="green")
 
 
 @policies.command("check")
