@@ -20,7 +20,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools picture clean
+.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools picture screenshots clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -74,6 +74,11 @@ rights: .venv/ready tools build ## write tests/support/used_rights.jsonl: the ri
 
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
+
+screenshots: .venv/ready tools ## take the screenshots of the README from the report of the demo; needs chromium
+	rm -rf build/demo
+	$(RUN) seqdrop demo --keep build/demo
+	$(RUN) python docs/take_screenshots.py build/demo/results/DEMO.report.html
 
 clean: ## delete every environment and everything built
 	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop .rights.jsonl build dist

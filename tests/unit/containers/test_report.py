@@ -181,14 +181,14 @@ def test_calls_are_listed_by_filter_impact_and_quality() -> None:
         line(1, "0/1", (5, 5)),
         line(2, "0/1", (5, 5), "LowQual", ann.format("HIGH")),
         line(3, "0/1", (5, 5), ann=ann.format("MODERATE")),
-        line(4, "1/1", (0, 9), ann=ann.format("HIGH"), ref="AT", alt="A", bcsq="stop|GENE|T1|coding|+|9K>9*|4A>G"),
+        line(4, "1/1", (0, 9), ann=ann.format("HIGH"), ref="AT", alt="A", bcsq="stop|GENE|T1|coding|+|9K>9*|4A>G+5C>T"),
     ]
     found = calls.read(lines)
     assert [(one.position, one.impact, one.change) for one in found.listed] == [
-        (4, "HIGH", "9K>9* (haplotype)"),
-        (3, "MODERATE", "p.Lys1Arg"),
+        (4, "HIGH", "c.1A>G p.Lys1Arg with its neighbours 9K>9*"),
+        (3, "MODERATE", "c.1A>G p.Lys1Arg"),
         (1, "", ""),
-        (2, "HIGH", "p.Lys1Arg"),
+        (2, "HIGH", "c.1A>G p.Lys1Arg"),
     ]
     assert found.listed[1].effect == "missense variant, splice region variant"
     assert (found.kinds["SNV"], found.kinds["deletion"], found.zygosity["het"], found.zygosity["hom"]) == (2, 1, 2, 1)
