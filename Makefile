@@ -22,7 +22,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools weakenings picture clean
+.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools weakenings picture screenshots clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -79,6 +79,11 @@ weakenings: .venv/ready ## change every key of the template, one at a time, and 
 
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
+
+screenshots: .venv/ready tools ## take the screenshots of the README from the report of the demo; needs chromium
+	rm -rf build/demo
+	$(RUN) seqdrop demo --keep build/demo
+	$(RUN) python docs/take_screenshots.py build/demo/results/DEMO.report.html
 
 clean: ## stop the embedded AWS, delete every environment and everything built
 	if [[ -e .seqdrop/seqdrop.json && -x .venv/bin/seqdrop ]]; then .venv/bin/seqdrop down --all; fi

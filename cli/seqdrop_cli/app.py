@@ -19,7 +19,9 @@ from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 from seqdrop_cli import (
     embedded,
     logs,
+    many_report,
     preflight,
+    qc,
     redrive,
     reference,
     reference_list,
@@ -49,6 +51,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+policies = typer.Typer(help="Check QC policies.", no_args_is_help=True)
+app.add_typer(policies, name="qc")
 
 
 class Priority(StrEnum):
@@ -454,6 +460,44 @@ def check_command(
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """
     check.check(open_stack(stack, region), submit=submit, as_json=as_json)
+
+
+@app.command("report")
+def report_command(
+    samples: Annotated[list[str] | None, typer.Argument(metavar="SAMPLE", help="Sample ids.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs.")] = False,
+    since: Annotated[str, typer.Option(metavar="TIME", help="The runs since: 2d, 3h (ago), 2026-03-31.")] = "",
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the page.")] = Path("seqdrop-report"),
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Build one MultiQC page for many runs, with a table of them."""
+    opened = open_stack(stack, region)
+    chosen = many_report.select(run_table.rows(opened), samples or (), since, every=every)
+    page = many_report.build(opened, chosen, output)
+    say(f"{page} has {len(chosen):,} run{'' if len(chosen) == 1 else 's'}.", style="green")
+    if as_json:
+        say_json({"page": str(page), "runs": [row["run"] for row in chosen]})
+
+
+@policies.command("check")
+def qc_check_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A QC policy in YAML: limits for the figures of a run.")],
+    upload_to: Annotated[
+        str | None,
+        typer.Option("--reference", callback=check_value, help="Upload it beside this reference, for all its runs."),
+    ] = None,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check a QC policy; with --reference, upload it there: runs that fail it end as QC_FAILED."""
+    rules = qc.check(file)
+    if upload_to:
+        qc.upload(open_stack(stack, region), file, upload_to)
+    if as_json:
+        say_json(rules)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from seqdrop.plan.names import MANIFEST
+from seqdrop.runs.outcome import QC_FAILED
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.errors import CliError
@@ -23,7 +24,7 @@ MAIN_SUFFIXES = (".bam", ".cram", ".annotated.vcf.gz", ".vcf.gz", ".report.html"
 def download_results(stack: Stack, row: Mapping[str, Any], folder: Path) -> list[Path]:
     """Download the results of a run and verify each file; return the paths."""
     results = S3Uri.parse(str(row["results"]))
-    sizes = _sizes(stack, results)
+    sizes = _without_held(stack, row, results, _sizes(stack, results))
     _check_free_space(folder, sum(sizes.values()))
     files = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
@@ -44,6 +45,14 @@ def _sizes(stack: Stack, results: S3Uri) -> dict[str, int]:
     objects = stack.store.list_objects(results.bucket, prefix)
     sizes = {entry["Key"].removeprefix(prefix): entry["Size"] for entry in objects}
     return {name: size for name, size in sizes.items() if not name.startswith(RECORDS)}
+
+
+def _without_held(stack: Stack, row: Mapping[str, Any], results: S3Uri, sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the results without the VCFs that the manifest of a run does not name since it failed its QC policy."""
+    if row.get("status") != QC_FAILED or MANIFEST not in sizes:
+        return sizes
+    named = {S3Uri.parse(output["uri"]).name for output in stack.store.read_json(results / MANIFEST)["outputs"]}
+    return {name: size for name, size in sizes.items() if name in named or ".vcf.gz" not in name}
 
 
 def create_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from seqdrop.runs.outcome import QC_FAILED
 from seqdrop.runs.table import Row
 
 from seqdrop_cli import run, why
@@ -32,9 +33,13 @@ def resume(stack: Stack, row: Row, *, detach: bool = False) -> Row:
         say(f"`seqdrop status {run_id}{stack.option}` shows it.")
         return {"run": run_id, "execution": execution}
     row, _ = run.follow_run(stack, run_id, execution)
-    say(f"Run {run_id} {str(row['status']).lower()}: {row.get('results', '')}", style="green")
-    if row["status"] == "INCOMPLETE":
+    failed = row["status"] == QC_FAILED
+    ending = str(row["status"]).lower().replace("_", " ")
+    say(f"Run {run_id} {ending}: {row.get('results', '')}", style="bold red" if failed else "green")
+    if row["status"] != "SUCCEEDED":
         why.explain(stack, row)
+    if failed:
+        raise CliError(f"\nRun {run_id} failed its quality control.", run.QC_EXIT)
     return row
 
 

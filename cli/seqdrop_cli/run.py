@@ -12,6 +12,7 @@ from typing import Any
 from seqdrop.plan import steps
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.runs import executions
+from seqdrop.runs.outcome import QC_FAILED
 from seqdrop.runs.table import IGNORED, RUNNING, Row
 from seqdrop.text import count_warnings
 
@@ -31,7 +32,8 @@ FETCH_ADVICE = (
     "Free some space there or choose another folder (`--results DIR`; of `seqdrop demo`: `--keep DIR`), then run the "
     "same command again: it downloads the results and computes nothing again."
 )
-WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE"}
+WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE", QC_FAILED}
+QC_EXIT = 3  # of a run with results that its QC policy refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,9 @@ def _closed_row(stack: Stack, run_id: str, execution: str, status: str) -> Row:
 def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
     folder = request.results or request.folder / str(row["run"])
     time_taken = duration(row)
-    ending = f"Run {row['run']} {str(row['status']).lower()}{f' in {time_taken}' if time_taken else ''}"
+    ending = (
+        f"Run {row['run']} {str(row['status']).lower().replace('_', ' ')}{f' in {time_taken}' if time_taken else ''}"
+    )
     try:
         files = download.download_results(stack, row, folder)
     except KNOWN_ERRORS as error:
@@ -201,12 +205,15 @@ def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
         raise ResultsNotFetchedError(f"{where}. {describe_error(error)} {FETCH_ADVICE}") from None
     warnings = row.get("warnings", ())
     doubts = count_warnings(len(warnings), " with ")
-    say(f"{ending}{doubts}:", style="yellow" if warnings else "green")
+    failed = row["status"] == QC_FAILED
+    say(f"{ending}{doubts}:", style="bold red" if failed else "yellow" if warnings else "green")
     download.show_files(files)
     for warning in warnings:
         say(f"Warning from {warning}", style="yellow")
-    if row["status"] == "INCOMPLETE":
+    if row["status"] != "SUCCEEDED":
         why.explain(stack, row)
+    if failed:
+        raise CliError(f"\nRun {row['run']} of {row.get('sample', '?')} failed its quality control.", QC_EXIT)
     return files
 
 

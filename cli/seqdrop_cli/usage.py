@@ -24,11 +24,12 @@ EXAMPLES = {
     "redrive": ("seqdrop redrive --stack prod",),
     "logs": ("seqdrop logs latest --follow", "seqdrop logs 01ab23 align --stack prod"),
     "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
+    "report": ("seqdrop report --since 7d", "seqdrop report NA12878 NA12891 --output trio --stack prod"),
     "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
 }
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 130 interrupted "
-    "(Ctrl-C, SIGTERM, SIGHUP)."
+    "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 3 the run has "
+    "results that its QC policy refuses; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP)."
 )
 
 

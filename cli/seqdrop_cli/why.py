@@ -112,7 +112,7 @@ def _show_success(stack: Stack, row: Mapping[str, Any]) -> None:
 
 
 def _show_failure(stack: Stack, row: Mapping[str, Any]) -> None:
-    if row.get("status") == "INCOMPLETE":
+    if row.get("status") in {"INCOMPLETE", "QC_FAILED"}:
         _show_lines("Warnings:", _warnings(stack, row))
     step = _show_verdict(stack, row)
     if row.get("execution"):

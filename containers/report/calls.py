@@ -12,7 +12,7 @@ from typing import NamedTuple
 from containers.report.figures import Figure, percent
 
 MAX_VARIANTS = 1_000  # listed; a row takes some 400 bytes of the page
-MAX_TEXT = 60  # characters of an allele, a gene or a change in the list
+MAX_TEXT = 80  # characters of an allele, a gene or a change in the list
 IMPACTS = ("HIGH", "MODERATE", "LOW", "MODIFIER", "")  # of snpEff, worst first; "" without an annotation
 COLUMNS = "%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t%INFO/SITE\t%INFO/ANN\t%INFO/BCSQ[\t%GT\t%DP\t%AD\t%VAF]\n"
 MIN_SITES = 20  # for a share of them
@@ -37,7 +37,7 @@ class Variant(NamedTuple):
     impact: str
     effect: str
     gene: str
-    change: str  # of the protein, else of the transcript
+    change: str  # of the transcript and of the protein
     genotype: str
     depth: int | None
     share: float | None  # of the reads, that have the allele
@@ -152,15 +152,19 @@ def parse(line: str) -> Variant:
     return Variant(
         contig, int(position), clip(ref), clip(alt), number(quality), filters, site != ".",
         impact if impact in IMPACTS else "", clip(effect.replace("&", ", ").replace("_", " ")), clip(gene),
-        clip(haplotype_change(bcsq) or protein or transcript), genotype,
+        clip(" ".join(filter(None, (transcript, protein, haplotype_change(bcsq))))), genotype,
         int(depth) if depth.isdigit() else None, allele_share(counts, vaf),
     )  # fmt: skip
 
 
 def haplotype_change(bcsq: str) -> str:
-    """Return the change of the protein by `bcftools csq`, "" without one: `missense|GENE|tr|coding|+|12D>12L|...`."""
+    """Return the change of the protein by several variants of one codon, by `bcftools csq`; "" for one variant alone.
+
+    The form is `missense|GENE|T1|coding|+|12D>12L|34G>C+35A>T`; `@POS` points to the record that has it.
+    """
     fields = bcsq.split(",", 1)[0].split("|")
-    return f"{fields[5]} (haplotype)" if len(fields) > 5 and fields[5] and not bcsq.startswith("@") else ""
+    protein, dna = fields[5:7] if len(fields) > 6 else ("", "")
+    return f"with its neighbours {protein}" if "+" in dna else ""
 
 
 def allele_share(counts: str, vaf: str) -> float | None:

@@ -23,7 +23,7 @@ from seqdrop.storage.uri import S3Uri
 
 from containers.report import charts, depth, reads
 from containers.report.calls import IMPACTS, KINDS, MAX_VARIANTS, SHARE_BINS, Calls
-from containers.report.charts import Chart
+from containers.report.charts import Chart, Points
 from containers.report.depth import Depth, Sum
 from containers.report.figures import show
 from containers.report.policy import FAIL, PASS, WARN, Verdict
@@ -32,7 +32,7 @@ from containers.report.sources import Measured
 
 FOLDER = Path(__file__).parent
 MAX_CONTIGS = 50  # listed
-MAX_DEPTH = 200  # bars of the histogram of depths
+MAX_DEPTHS, MAX_INSERTS = 150, 100  # bars of the histograms
 TILES = ("mean_depth", "breadth_20", "mapped", "duplicates", "variants", "contamination")
 SECTIONS = (("checks", "Checks"), ("depth", "Depth"), ("reads", "Reads"), ("variants", "Variants"), ("run", "Run"),
             ("files", "Files"))  # fmt: skip
@@ -107,21 +107,21 @@ def charts_of_depth(measured: Depth) -> list[Chart]:
     if measured.curve:
         found.append(charts.along(measured.curve, measured.starts, measured.total.mean, targets=measured.targets))
     if measured.histogram:
-        points = bins(measured.histogram, int(max(3 * measured.total.mean, 10)))
+        points = bins(measured.histogram, int(max(3 * measured.total.mean, 10)), MAX_DEPTHS)
         at_20 = measured.total.breadths[depth.THRESHOLDS.index(20)]
         text = f"Share of the bases with each depth. {at_20:.1f}% have a depth of 20 or more."
         found.append(charts.bars("depths", f"Depths of the {place}", text, ("depth", "bases"), points, unit="%"))
     return found
 
 
-def bins(histogram: list[tuple[int, float]], highest: int) -> list[tuple[float, float]]:
-    """Return a histogram of depths with at most MAX_DEPTH bars; the last one has all higher depths too."""
-    step = max(1, -(-highest // MAX_DEPTH))
-    last = min(highest, histogram[-1][0]) // step
-    shares = [0.0] * (last + 1)
-    for at, share in histogram:
-        shares[min(at // step, last)] += share
-    return [(place * step, round(share, 3)) for place, share in enumerate(shares)]
+def bins(histogram: Points, highest: int, most: int) -> list[tuple[float, float]]:
+    """Return a histogram with at most about `most` bars; the last one has all higher values too."""
+    step = max(1, -(-highest // most))
+    last = int(min(highest, histogram[-1][0])) // step
+    sums = [0.0] * (last + 1)
+    for value, number in histogram:
+        sums[min(int(value) // step, last)] += number
+    return [(place * step, round(number, 3)) for place, number in enumerate(sums)]
 
 
 def charts_of_reads(measured: Reads) -> list[Chart]:
@@ -137,8 +137,8 @@ def charts_of_reads(measured: Reads) -> list[Chart]:
     size = reads.median(measured.inserts)
     if size is not None:
         text = f"Number of pairs with each size. The median is {size:,.0f} bases; the largest 0.5 % are not shown."
-        chart = charts.line("inserts", "Insert size", text, ("bases", "pairs"), {"pairs": inserts}, filled=True)
-        found.append(chart)
+        points = bins(inserts, int(inserts[-1][0]), MAX_INSERTS)
+        found.append(charts.bars("inserts", "Insert size", text, ("bases", "pairs"), points))
     return found
 
 

@@ -108,6 +108,7 @@ def inputs(step: Step) -> Iterator[str]:
         return
     if step.name == "compose":  # outputs of other steps alone
         yield str(FOLDER / "reference.json")
+        yield f"s3://{REFERENCES}/hg/qc.yaml"
         yield from (f"{plan()[word]}{suffix}" for word, suffix, _ in SOURCES)
         yield from (str(layout.receipt_uri(FOLDER, name)) for name in steps.names())
         return

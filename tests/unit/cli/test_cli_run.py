@@ -76,6 +76,22 @@ def test_files_of_a_run_with_results_are_not_uploaded_again(
     assert f"These files were uploaded before: run {run_id}, succeeded." in capsys.readouterr().out
 
 
+def test_a_run_that_failed_its_quality_control_ends_with_its_own_exit_code(
+    stack: Stack, request_s1: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = "The figures of this run are beyond the limits of its QC policy (p): Mean depth: 3x, under 10x."
+    failure = {"class": "QC", "step": "compose", "message": message, "advice": "Read the report."}
+    run_id = earlier_run(stack, request_s1, status="QC_FAILED", **failure)
+    with pytest.raises(CliError, match="failed its quality control") as raised:
+        run.run_pipeline(stack, request_s1)
+    assert raised.value.code == run.QC_EXIT == 3
+    output = capsys.readouterr().out
+    assert f"Run {run_id} qc failed" in output
+    assert "succeeded" not in output
+    assert message in output.replace("\n", " ")
+    assert "Read the report." in output
+
+
 def test_files_of_a_failed_run_are_uploaded_again(
     stack: Stack, request_s1: RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ ADVICE = {
     "BAD_INPUT.CHUNKS": "Concatenate the chunks of each mate in one order (`cat`), upload both, delete the chunks.",
     "BAD_INPUT.MISSING": "Upload the file again, and keep it until its run has ended.",
     "BAD_INPUT.PLAN": "Upload the reads to the bucket: a manual plan must look like events/execution_input.json.",
+    "BAD_INPUT.QC": "Correct the QC policy (seqdrop qc check FILE --reference NAME uploads it), then <retry>.",
+    "QC": "Read the report: all files are kept. Sequence the sample again, or correct the QC policy, then <retry>.",
     "REFERENCE": "Prepare it with `seqdrop reference`, then <retry>; or upload the reads with the name of a prepared "
     "one (x-amz-meta-seqdrop-reference).",
     "NOT_READY": "Push the images (`make push`), deploy, then <retry>.",

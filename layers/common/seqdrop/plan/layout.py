@@ -8,7 +8,18 @@ from typing import Any
 
 from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.names import BAM, GENOME, INTERVALS, MANIFEST, NO_GENES, READS, VERSION, WHOLE_GENOME, canonical
+from seqdrop.plan.names import (
+    BAM,
+    GENOME,
+    INTERVALS,
+    MANIFEST,
+    NO_GENES,
+    QC_POLICY,
+    READS,
+    VERSION,
+    WHOLE_GENOME,
+    canonical,
+)
 from seqdrop.storage.uri import S3Uri
 
 ANNOTATOR = "snpeff"  # part of the identity of a run, since another annotator would give other results
@@ -43,6 +54,11 @@ def run_id(
 def reference_uri(bucket: str, name: str) -> S3Uri:
     """Return the address of a prepared genome; its indexes and its reference.json are beside it."""
     return S3Uri(bucket, f"{name}/{GENOME}")
+
+
+def policy_uri(reference: S3Uri) -> S3Uri:
+    """Return the address of the QC policy of a genome: the report reads it when it is built, if it exists."""
+    return reference.parent / QC_POLICY
 
 
 def plan(

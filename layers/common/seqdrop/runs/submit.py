@@ -117,7 +117,7 @@ def find_copied(content: Mapping[str, str]) -> str:
     rows = list(table.with_content(content["content"]))
     if any(row["place"] == content["place"] for row in rows):
         return ""
-    done = {table.RUNNING, "SUCCEEDED", "INCOMPLETE"}
+    done = {table.RUNNING, "SUCCEEDED", "INCOMPLETE", "QC_FAILED"}
     return next((str(row["run"]) for row in rows if row["status"] in done), "")
 
 

@@ -14,12 +14,13 @@ from typing import Any
 from seqdrop import aws
 from seqdrop.failure import advice
 from seqdrop.plan.names import VERSION
-from seqdrop.runs import commands
+from seqdrop.runs import commands, outcome
 from seqdrop.runs.dynamodb import Table
 
 RUNNING, WAITING, IGNORED = "RUNNING", "WAITING", "IGNORED"
 OF_FILES = frozenset({WAITING, IGNORED})  # the status of rows that are about files, not about runs
-FAILED = frozenset({"FAILED", "ABORTED", "TIMED_OUT", "INCOMPLETE"})  # of runs that lack results
+# Of runs that lack results, or whose results are not fit for use.
+FAILED = frozenset({"FAILED", "ABORTED", "TIMED_OUT", "INCOMPLETE", outcome.QC_FAILED})
 OF_RUNS = FAILED | {RUNNING, "SUCCEEDED"}
 PAGE = 25  # rows of one answer to `newest`
 PENDING = "yes"  # the value of `notify_pending`; the index of this attribute has only rows with it
@@ -58,19 +59,25 @@ def newest(statuses: Iterable[str], table: Table, since: str = "") -> Iterator[R
 
     Only as many pages are read as rows are used.
     """
-    queries = [_newest(table, "by_status", Key("status").eq(status) & Key("started").gte(since or "0"))
-               for status in sorted(statuses)]  # fmt: skip
+    queries = [_newest(table, "status", status, since) for status in sorted(statuses)]
     yield from heapq.merge(*queries, key=lambda row: str(row["started"]), reverse=True)
 
 
 def of_sample(sample: str, table: Table, since: str = "") -> Iterator[Row]:
     """Yield the rows of a sample that are as new as the time `since`, the newest first."""
-    yield from _newest(table, "by_sample", Key("sample").eq(sample) & Key("started").gte(since or "0"))
+    yield from _newest(table, "sample", sample, since)
 
 
-def _newest(table: Table, index: str, condition: ConditionBase) -> Iterator[Row]:
-    request = {"IndexName": index, "KeyConditionExpression": condition, "ScanIndexForward": False, "Limit": PAGE}
-    yield from _pages(table.query, **request)
+def _newest(table: Table, attribute: str, value: str, since: str) -> Iterator[Row]:
+    return _pages(
+        table.query,
+        IndexName=f"by_{attribute}",
+        KeyConditionExpression="#attribute = :value AND started >= :since",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":value": value, ":since": since or "0"},
+        ScanIndexForward=False,
+        Limit=PAGE,
+    )
 
 
 def create(row: Mapping[str, Any]) -> bool:
