@@ -63,8 +63,7 @@ def in_progress(uri: S3Uri) -> list[str]:
 def test_the_progress_of_an_upload_adds_up_to_its_size(
     uri: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 * MIB)
-    monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 * MIB)
+    monkeypatch.setattr(transfers, "PART_SIZE", 5 * MIB)
     (tmp_path / "large").write_bytes(bytes(11 * MIB))
     steps: list[int] = []
     s3.store().upload(tmp_path / "large", uri, progress=steps.append)
