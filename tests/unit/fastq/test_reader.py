@@ -234,7 +234,7 @@ BAD = {
         to_gzip(b"@r\n%b\n+\n%b\n" % (b"A" * (1 << 21), b"F" * (1 << 21))),
         WHOLE_2,
         "LIMIT",
-        "longer than 1,048,576",
+        "more than 1,048,576",
     ),
     "reads too long": (to_gzip(LONG * 200), WHOLE_2, "LIMIT", "contains long reads"),
 }

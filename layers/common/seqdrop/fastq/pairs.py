@@ -16,6 +16,7 @@ from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import reader, records
 from seqdrop.fastq.gunzip import GzipReader
 from seqdrop.fastq.prefetch import prefetch
+from seqdrop.fastq.reader import Text
 from seqdrop.fastq.records import LINES_PER_READ, Batch
 
 
@@ -61,7 +62,7 @@ class Pairs:
                     yield one, two
 
     @contextmanager
-    def texts(self) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+    def texts(self) -> Iterator[Iterator[tuple[Text, Text]]]:
         """Read the texts of batches of both mates, which `check` verifies; `add` what it returns, in order.
 
         If BadInputError is raised in the block, the checksums of the files are verified first: damaged gzip data looks
@@ -75,7 +76,7 @@ class Pairs:
             closing(prefetch(reader.divide(two))) as texts_2,
         ):
             try:
-                yield zip_longest(texts_1, texts_2, fillvalue=b"")
+                yield zip_longest(texts_1, texts_2, fillvalue=())
                 if self.count == 0:
                     raise BadInputError("EMPTY", f"{' and '.join(self.files)} contain no reads")
             except BadInputError:
@@ -99,7 +100,7 @@ def first(one: Batch, two: Batch) -> Start:
 
 
 def check(
-    files: tuple[str, str], texts: tuple[bytes, bytes], pairs_before: int, start: Start | None
+    files: tuple[str, str], texts: tuple[Text, Text], pairs_before: int, start: Start | None
 ) -> tuple[Batch, Batch, Facts]:
     """Verify the texts of a pair of batches; raise BadInputError. `start` is that of their lane, None for the first."""
     one, two = (reader.parse(text, file, pairs_before) for text, file in zip(texts, files, strict=True))

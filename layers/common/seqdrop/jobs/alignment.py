@@ -133,6 +133,11 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
     pairs = Pairs(lane.fastq_1, lane.fastq_2)
     with contextlib.closing(pairs.batches()) as batches:
         yield from batches
+    count(work, lane, pairs)
+
+
+def count(work: Workspace, lane: Lane, pairs: Pairs) -> None:
+    """Add the reads and bases of a lane, after all of them are verified, to the counts of the job; repeat warnings."""
     work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
     for code, message in pairs.warnings:
         work.warn(code, message)
