@@ -5,8 +5,6 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests bench/check_reads
 FUZZ_SECONDS ?= 60
-# Required by MultiQC and never loaded by seqdrop: image export, Arrow, and a second build of polars (MultiQC loads "compat").
-UNUSED := kaleido pyarrow polars-runtime-32
 # Required by sam for `sam validate --lint` alone, which only `make check` runs.
 SAM_LINT := cfn-lint sympy mpmath
 # Three processes keep two cores busy: tests of whole runs wait for a part of their time. A file stays in one process.
@@ -22,7 +20,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools picture clean
+.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools weakenings picture clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -74,6 +72,9 @@ rights: .venv/ready tools build ## write tests/support/used_rights.jsonl: the ri
 	-EMBEDDED_AWS_RIGHTS=$(CURDIR)/.rights.jsonl $(RUN) pytest --quiet --numprocesses $(TEST_PROCESSES) --dist loadfile $(RUNS)
 	PYTHONPATH=tests $(RUN) python -m support.rights .rights.jsonl
 
+weakenings: .venv/ready ## change every key of the template, one at a time, and count what gates and contract tests notice: minutes
+	PYTHONPATH=tests:embedded-aws/tests $(RUN) python -m support.detectors
+
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
 
@@ -82,12 +83,12 @@ clean: ## delete every environment and everything built
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.
 .venv/demo: $(PINS) | $(UV)
-	$(UV) sync --quiet --frozen --inexact --all-extras $(addprefix --no-install-package ,$(UNUSED) $(SAM_LINT))
+	$(UV) sync --quiet --frozen --inexact --all-extras $(addprefix --no-install-package ,$(SAM_LINT))
 	@touch $@
 
 # The same and the development tools.
 .venv/ready: $(PINS) | $(UV)
-	$(UV) sync --quiet --frozen --all-extras --group dev $(addprefix --no-install-package ,$(UNUSED))
+	$(UV) sync --quiet --frozen --all-extras --group dev
 	@touch .venv/demo $@
 
 .uv/bin/uv:

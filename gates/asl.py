@@ -12,15 +12,27 @@ from typing import Any
 import botocore.session
 from statelint.linter import Linter
 
+from .asl_data import check_data
+from .asl_routes import check_route, check_routes
+from .asl_scope import CAUGHT_BY_ALL, FUNCTION, GATE, JOB, Scope
 from .finding import Finding, LocatedProblem, Problem
 
-GATE = "asl"
-JOB = "arn:${Partition}:states:::batch:submitJob.sync"
-FUNCTION = "arn:${Partition}:states:::lambda:invoke"
 OPERATIONS = {JOB: ("batch", "SubmitJob"), FUNCTION: ("lambda", "Invoke")}
 JSONATA_FIELDS = {"Assign", "QueryLanguage", "Arguments", "Output"}
+MAX_RUN_SECONDS = 90 * 86400  # Step Functions keeps the history of an execution for 90 days after its end
 MAX_DELAY_SECONDS = 300
 MAX_ATTEMPTS = 20
+# Errors of the APIs that another call may not have; errors of jobs and of functions themselves are diagnosed.
+RETRIED_ERRORS = {
+    JOB: {
+        *(f"Batch.{name}" for name in ("ServerException", "TooManyRequestsException", "SdkClientException")),
+        *(f"Batch.{name}" for name in ("AWSBatchException", "BatchException")),  # other spellings of the same errors
+    },
+    FUNCTION: {
+        *(f"Lambda.{name}" for name in ("ServiceException", "AWSLambdaException", "SdkClientException")),
+        *("Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout"),
+    },
+}
 BROAD_ERRORS = {"States.ALL", "States.TaskFailed", "States.Timeout"}
 KEY_ORDER = (
     "Type",
@@ -80,6 +92,11 @@ def check(machine: Machine) -> list[Finding]:
         *check_query_language(definition),
         *check_retries_are_equal(definition),
     ]
+    for scope in Scope.read(definition):
+        problems += check_routes(scope)
+        for name in scope.states:
+            found = (*check_data(scope, name), *check_route(scope, name))
+            problems += [(rule, name, message) for rule, message in found]
     for name, state in states(definition):
         problems += [(rule, name, message) for rule, message in check_state(state)]
     return findings + [
@@ -110,14 +127,6 @@ def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(branch)
 
 
-def scopes(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the machine and each branch: `Next` cannot leave its scope."""
-    yield definition
-    for state in definition["States"].values():
-        for branch in state.get("Branches", []):
-            yield from scopes(branch)
-
-
 def check_substitutions(machine: Machine) -> Iterator[LocatedProblem]:
     """Check that the definition uses exactly the substitutions that the template declares."""
     used = set(re.findall(r"\$\{(\w+)\}", machine.text))
@@ -129,8 +138,10 @@ def check_substitutions(machine: Machine) -> Iterator[LocatedProblem]:
 
 def check_time_limit(definition: dict[str, Any]) -> Iterator[LocatedProblem]:
     """Check that the machine has a time limit."""
-    if not isinstance(definition.get("TimeoutSeconds"), int):
-        yield "time-limit", "machine", "a lost job would keep the run open for a year; set TimeoutSeconds"
+    limit = definition.get("TimeoutSeconds")
+    if not isinstance(limit, int) or limit > MAX_RUN_SECONDS:
+        message = f"a lost job would keep the run open for months; set TimeoutSeconds to at most {MAX_RUN_SECONDS}"
+        yield "time-limit", "machine", message
 
 
 def next_states(state: dict[str, Any]) -> list[str]:
@@ -142,10 +153,10 @@ def next_states(state: dict[str, Any]) -> list[str]:
 
 def check_transitions(definition: dict[str, Any]) -> Iterator[LocatedProblem]:
     """Check that every transition leads to a state of its scope, and that every state is reachable and can end."""
-    for scope in scopes(definition):
-        scope_states = scope["States"]
+    for scope in Scope.read(definition):
+        scope_states = scope.states
         reached: set[str] = set()
-        pending = [scope.get("StartAt", "")]
+        pending = [scope.start]
         while pending:
             name = pending.pop()
             if name not in scope_states:
@@ -213,11 +224,19 @@ def check_task(state: dict[str, Any]) -> Iterator[Problem]:
         for message in parameter_problems(state):
             yield "parameters", message
     yield from check_retriers(state.get("Retry", []))
-    catchers = state.get("Catch", [])
-    if not catchers or catchers[-1].get("ErrorEquals") != ["States.ALL"]:
-        yield "catch", f"{UNCAUGHT}; end Catch with a catcher for States.ALL"
+    retried = {error for retrier in state.get("Retry", []) for error in retrier.get("ErrorEquals", [])}
+    if missing := RETRIED_ERRORS.get(str(state.get("Resource")), set()) - retried:
+        yield "retry-errors", f"a call that would succeed later fails the run; retry {', '.join(sorted(missing))} too"
+    yield from check_catch(state)
     if set(state) <= set(KEY_ORDER) and list(state) != sorted(state, key=KEY_ORDER.index):
         yield "key-order", f"its keys are out of order; sort them as {', '.join(KEY_ORDER)}"
+
+
+def check_catch(state: dict[str, Any]) -> Iterator[Problem]:
+    """Check that every error of a state is caught."""
+    catchers = state.get("Catch", [])
+    if not catchers or catchers[-1].get("ErrorEquals") != CAUGHT_BY_ALL:
+        yield "catch", f"{UNCAUGHT}; end Catch with a catcher for States.ALL"
 
 
 def check_retriers(retriers: list[dict[str, Any]]) -> Iterator[Problem]:
@@ -254,24 +273,21 @@ def check_job(state: dict[str, Any]) -> Iterator[Problem]:
     job_name = f"States.Format('{step}-{{}}', $.run)"
     if arguments.get("JobName.$") != job_name:
         yield "job-name", f"the job name must consist of step and run; set JobName.$ to {job_name}"
-    if arguments.get("PropagateTags") is not True or "run.$" not in tags or not step:
+    if arguments.get("PropagateTags") is not True or tags != {"run.$": "$.run", "step": step} or not step:
         yield "job-tags", "the bill cannot be split by run and step; set both as tags and PropagateTags to true"
-    if arguments.get("JobDefinition.$") != f"$.{step}.job_definition" and not re.fullmatch(
-        r"\$\{\w+JobDefinition\}", str(arguments.get("JobDefinition"))
-    ):
+    substitution = f"${{{str(step).capitalize()}JobDefinition}}"
+    planned = arguments.get("JobDefinition.$") == f"$.{step}.job_definition"
+    if not planned and arguments.get("JobDefinition") != substitution:
         yield (
             "job-definition",
-            f"the job definition is fixed; take JobDefinition.$ from $.{step}.job_definition of the plan, or use a "
-            "substitution such as ${ReferenceJobDefinition}",
+            f"the job definition is not that of the step; take JobDefinition.$ from $.{step}.job_definition of the "
+            f"plan, or set JobDefinition to {substitution}",
         )
-    if not str(arguments.get("JobQueue.$", "")).endswith(".job_queue"):
+    if arguments.get("JobQueue.$") != f"$.{step}.job_queue":
         yield (
             "job-queue",
-            "the doctor cannot move the job to another queue; take JobQueue.$ from .job_queue of the plan",
+            f"the doctor cannot move the job to another queue; set JobQueue.$ to $.{step}.job_queue",
         )
-    parameters = arguments.get("Parameters", {})
-    if computed := [name for name, value in parameters.items() if name.endswith(".$") and "States." in str(value)]:
-        yield "job-parameters", f"computes {', '.join(computed)}; compute these values in the plan"
 
 
 def check_parallel(state: dict[str, Any]) -> Iterator[Problem]:
@@ -288,8 +304,7 @@ def check_parallel(state: dict[str, Any]) -> Iterator[Problem]:
             "whole plans of both branches would leave the state; "
             "select the job objects with ResultSelector and name them with ResultPath",
         )
-    if not state.get("Catch"):
-        yield "catch", f"{UNCAUGHT}; add Catch"
+    yield from check_catch(state)
 
 
 def parameter_problems(state: dict[str, Any]) -> list[str]:

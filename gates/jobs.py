@@ -20,6 +20,7 @@ MAX_EXIT_RULES = 5  # the limit of Batch
 MAX_CAPACITY_SECONDS = 7200  # a job that gets no instance blocks the jobs behind it
 MAX_INSTANCE = 16  # of <family>.<n>xlarge: the jobs of an instance share its disk
 MIN_STOP_SECONDS = 30  # a stopped job deletes its uploads and writes its verdict: seqdrop.signals.GRACE_PERIOD
+LARGEST_JOB_VCPUS = 64  # the default of WholeInstanceVcpus: the last-resort queue can place such a job
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
 # The reasons on which a queue can act, all that the documentation of Batch gives ("Automatic remediation with
 # jobStateTimeLimitActions"). For a reason that the queue does not list, a job waits for ever in RUNNABLE.
@@ -51,8 +52,22 @@ def check(template: Template) -> list[Finding]:
         if resource["Type"] in checks
         for rule, message in checks[resource["Type"]](resource)
     ]
+    findings += [Finding(GATE, "vcpus-divided", "Vcpus", message) for message in check_vcpus(template.source)]
     findings += [Finding(GATE, "definition-arn", name, message) for name, message in check_references(template)]
     return check_stacks(template, GATE, check_stack) + drop_suppressed(findings, template.resources)
+
+
+def check_vcpus(source: dict[str, Any]) -> Iterator[str]:
+    """Check how each value of MaxVcpus is divided: on-demand instances get a quarter, and at least 64 or half."""
+    divided = source["Mappings"]["Vcpus"]
+    totals = source["Parameters"]["MaxVcpus"].get("AllowedValues", [])
+    if [int(total) for total in divided] != totals:
+        yield f"divides {', '.join(divided)}; divide each of the allowed values of MaxVcpus: {totals}"
+    for total, parts in divided.items():
+        on_demand = max(int(total) // 4, min(LARGEST_JOB_VCPUS, int(total) // 2))
+        expected = {"Spot": int(total) - on_demand, "OnDemand": on_demand}
+        if parts != expected:
+            yield f"divides {total} into {dict(parts)}; set {expected}"
 
 
 def check_references(template: Template) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +19,11 @@ from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_sup
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
+TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Multiqc", "Reference")
+STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
-# Each condition of the template is true in one of these deployments and false in another; a test checks it.
+# Each condition of the template is true in one of these deployments and false in another, and each parameter has two
+# values, so that a fixed value in its place is noticed; tests check it.
 DEPLOYMENTS: tuple[dict[str, str], ...] = (
     {},
     {
@@ -33,11 +37,21 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "FastqArchiveDays": "365",
         "AlignmentArchiveDays": "180",
         "InstanceTypes": "c6id.8xlarge,m6id.8xlarge",
+        "InstanceRefresh": "2",
+        "MaxVcpus": "512",
+        "WholeInstanceVcpus": "32",
+        "RetentionDays": "30",
+        "VersionDays": "7",
         "ReservedConcurrency": "1",
+        **{f"{tool}ImageTag": "0123456789ab" for tool in TOOLS},
+        **{f"{step}Vcpus": "3" for step in STEPS},
+        **{f"{step}Memory": "3000" for step in STEPS},
+        **{f"{name}Price{unit}": "0.3" for name in ("Spot", "OnDemand") for unit in ("PerVcpuHour", "PerGibHour")},
+        "PricePerScratchGibMonth": "0.3",
+        "DefaultReference": "chm13",
         "ImageRegistry": "registry.example.org",
-        "BwaImageTag": "0123456789ab",
         "Aligner": "bwa",
-        "Caller": "bcftools",
+        "Caller": "strelka",
     },
     {
         "Network": "existing",
@@ -46,6 +60,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "SubnetIds": "subnet-1,subnet-2",
         "InstanceTypes": "c6i.8xlarge,m6i.8xlarge",
         "ScratchSize": "1000",
+        "ScratchThroughput": "250",
         "Aligner": "bwa_mem3",
     },
 )
@@ -60,6 +75,7 @@ TYPES_WITH_ARN_AS_REF = {
     "AWS::StepFunctions::StateMachineAlias",
     "AWS::StepFunctions::StateMachineVersion",
 }
+HASHED_ID = re.compile(r'(Layer|FunctionVersion)[0-9a-f]{10}"')  # SAM ends these logical IDs with a hash of the content
 MANAGED_POLICIES = ("service-role/AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess")
 
 
@@ -90,7 +106,9 @@ class Template:
             for key in CODE_PROPERTIES:
                 if isinstance(properties.get(key), str):  # SAM requires an S3 location
                     properties[key] = {"Bucket": "code", "Key": name}
-        transformed: dict[str, Any] = transform(body, {}, _ManagedPolicies())
+        transformed: dict[str, Any] = json.loads(
+            HASHED_ID.sub(r'\1"', json.dumps(transform(body, {}, _ManagedPolicies())))
+        )
         return transformed
 
     @property
@@ -112,11 +130,22 @@ class Stack:
         self._body = body
         self._parameters = parameters
         self._resolver = Resolver(self)
-        self.resources: dict[str, dict[str, Any]] = {
-            name: {**resource, "Properties": self._resolver.value(resource.get("Properties", {}))}
-            for name, resource in body["Resources"].items()
+        self.resources = self._resolve_resources(body["Resources"])
+
+    def _resolve_resources(self, resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return {
+            name: {**resource, "Properties": self.resolve(resource.get("Properties", {}))}
+            for name, resource in resources.items()
             if "Condition" not in resource or self.condition(resource["Condition"])
         }
+
+    def with_body(self, body: dict[str, Any], name: str) -> Stack:
+        """Return the stack of another template that differs in one resource; only this one is resolved."""
+        changed = copy.copy(self)
+        changed._body, changed._resolver = body, Resolver(changed)
+        others = {key: resource for key, resource in self.resources.items() if key != name}
+        changed.resources = {**others, **changed._resolve_resources({name: body["Resources"][name]})}
+        return changed
 
     def of_type(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the logical ID and the resolved properties of each resource of this type."""
@@ -137,6 +166,10 @@ class Stack:
             return self._parameter(name)
         kind = self._body["Resources"].get(name, {}).get("Type")
         return self.arn(name) if kind in TYPES_WITH_ARN_AS_REF else name
+
+    def resolve(self, part: Any) -> Any:
+        """Return a part of a template with every function replaced."""
+        return self._resolver.value(part)
 
     def attribute(self, name: str, attribute: str) -> Any:
         """Return the value of `Fn::GetAtt`; cfn-lint reports a resource that does not exist."""

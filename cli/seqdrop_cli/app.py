@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from seqdrop import __version__
 from seqdrop.log import logger
 from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, usage, why
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -28,9 +29,9 @@ from seqdrop_cli.stack import Stack, local, open_stack
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="FASTQs in, variants out: run the pipeline on this machine, or with --stack NAME on AWS.",
+    epilog=usage.EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -40,6 +41,13 @@ class Priority(StrEnum):
 
     normal = "normal"
     high = "high"
+
+
+class AlignmentFormat(StrEnum):
+    """The format of the aligned reads of a run."""
+
+    bam = "bam"
+    cram = "cram"
 
 
 class Executor(StrEnum):
@@ -78,22 +86,44 @@ def check_value(value: str | None) -> str | None:
 
 StackName = Annotated[
     str | None,
-    typer.Option("--stack", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
+    typer.Option("--stack", metavar="NAME", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
 ]
 Region = Annotated[
     str | None, typer.Option(callback=check_value, help="Region of the deployed stack. Default: AWS_REGION.")
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, or 'latest'.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, 'latest', or a sample: its newest run.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="K=V", help="A parameter of the template. Repeatable.")
 ]
 AlignerOption = Annotated[str | None, tool_option("aligner", "The tool that aligns reads.")]
 CallerOption = Annotated[str | None, tool_option("caller", "The tool that calls variants.")]
+AlignmentFormatOption = Annotated[
+    AlignmentFormat | None,
+    typer.Option(help="The format of the aligned reads. Default: AlignmentFormat of the stack."),
+]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
 ]
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        say(f"seqdrop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def seqdrop(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """FASTQs in, variants out: run the pipeline on this machine, or with --stack NAME on AWS."""
 
 
 @app.command("up")
@@ -199,6 +229,7 @@ def run_command(
     ] = None,
     aligner: AlignerOption = None,
     caller: CallerOption = None,
+    alignment_format: AlignmentFormatOption = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     args: Annotated[
         list[str] | None,
@@ -229,6 +260,7 @@ def run_command(
         priority=priority.value,
         aligner=aligner or "",
         caller=caller or "",
+        alignment_format=alignment_format or "",
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
@@ -239,20 +271,29 @@ def run_command(
 def status_command(
     run_name: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="A run id, the beginning of one, or 'latest'. Default: all runs."),
+        typer.Argument(
+            metavar="RUN|SAMPLE",
+            help="A run id, the beginning of one, or 'latest': shows it. A sample: lists its runs. Default: all runs.",
+        ),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", callback=check_value, help="Only runs since then: 2d, 3h, 30m ago, or a date (UTC)."
+        ),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that lack results.")] = False,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """List all runs, or show one."""
+    """List the runs, the newest first, or show one."""
     opened = open_stack(stack, region)
-    if run_name is None:
-        rows = run_table.rows(opened)
-        say_json([*rows]) if as_json else status.show_list(rows)
-        return
-    row = run_table.find(opened, run_name)
-    say_json(row) if as_json else status.show_run(row)
+    selected = run_table.select(opened, run_name or "", since or "", failed=failed)
+    if isinstance(selected, dict):
+        say_json(selected) if as_json else status.show_run(selected)
+    else:
+        say_json([*selected]) if as_json else status.show_list(selected)
 
 
 @app.command("why")
@@ -295,7 +336,9 @@ def logs_command(
     run_name: RunName,
     step: Annotated[
         str | None,
-        typer.Argument(metavar="STEP", help=f"One of {', '.join(steps.names())}. Default: all steps."),
+        typer.Argument(
+            metavar="STEP", autocompletion=steps.names, help=f"One of {', '.join(steps.names())}. Default: all steps."
+        ),
     ] = None,
     raw: Annotated[bool, typer.Option("--json", help="Print the JSON lines unchanged.")] = False,
     stack: StackName = None,
@@ -314,6 +357,7 @@ def demo_command(
     seed: Annotated[int, typer.Option(help="Another seed gives another genome, sample and reads.")] = SEED,
     aligner: AlignerOption = None,
     caller: CallerOption = None,
+    alignment_format: AlignmentFormatOption = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     stack: StackName = None,
@@ -324,7 +368,7 @@ def demo_command(
     With --stack, this is the acceptance test of a deployment.
     """
     with _open_or_start(stack, region, executor, parameter, needs_reference=False) as opened:
-        choices = Choices(aligner=aligner or "", caller=caller or "")
+        choices = Choices(aligner=aligner or "", caller=caller or "", alignment_format=alignment_format or "")
         preflight.check_tools(opened, choices.tools(opened.default_tools))
         demo.run_demo(opened, keep, seed, choices)
 

@@ -17,7 +17,7 @@ from seqdrop_cli.screen import console, say
 from seqdrop_cli.stack import Stack
 
 RECORDS = ("jobs/", "failures/")  # receipts and verdicts, which the manifest summarizes
-MAIN_SUFFIXES = (".bam", ".annotated.vcf.gz", ".vcf.gz", ".report.html", MANIFEST)
+MAIN_SUFFIXES = (".bam", ".cram", ".annotated.vcf.gz", ".vcf.gz", ".report.html", MANIFEST)
 
 
 def download_results(stack: Stack, row: Mapping[str, Any], folder: Path) -> list[Path]:

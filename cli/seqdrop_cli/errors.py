@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from seqdrop.storage.s3 import ArchivedError, IntegrityError, MissingError
 from typer.core import TyperGroup
 
+from seqdrop_cli import usage
 from seqdrop_cli.screen import Screen, visible
 
 INTERRUPTED_EXIT = 130  # the exit code that shells expect after Ctrl-C
@@ -45,6 +46,19 @@ KNOWN_ERRORS = (ArchivedError, CliError, BotoCoreError, ClientError, IntegrityEr
 
 class CommandGroup(TyperGroup):
     """The commands of `seqdrop`. Errors that a user can correct end them with a sentence and an exit code."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command with complete help; None if there is none of this name."""
+        command = super().get_command(ctx, cmd_name)
+        if command:
+            usage.complete(command, cmd_name, command.get_help_option(ctx))
+        return command
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options of `seqdrop` itself."""
+        params = super().get_params(ctx)
+        usage.name_values(params)
+        return params
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was typed."""

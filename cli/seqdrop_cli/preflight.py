@@ -79,9 +79,7 @@ def describe_missing(programs: Sequence[str]) -> str:
 
 def _describe_unpackaged(program: str) -> str:
     """Return a sentence on a program without a Debian package."""
-    step = next((step for step in STEPS if any(program in tool.programs for tool in step.tools)), PREPARE)
-    if not step.parameter:  # the only tool of its step: installed with the Python packages of the project
-        return f"`uv sync --all-extras` installs {program} into the environment of the project."
+    step = next(step for step in STEPS if any(program in tool.programs for tool in step.tools))
     others = " or ".join(f"`--{step.choice} {tool.name}`" for tool in _packaged_tools(step.tools))
     return f"{program} has no package: choose another tool with {others}."
 

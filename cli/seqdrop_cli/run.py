@@ -47,13 +47,14 @@ class RunRequest:
     priority: str = "normal"
     aligner: str = ""  # "": the default of the stack
     caller: str = ""
+    alignment_format: str = ""
 
     @property
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        lanes = len(self.fastqs.pairs)
-        return Choices(name, self.intervals, self.args or {}, lanes, self.priority, self.aligner, self.caller)
+        chosen = self.aligner, self.caller, self.alignment_format
+        return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property
     def folder(self) -> Path:

@@ -56,6 +56,24 @@ def _number(value: Any) -> int | float:
     return int(value) if value == int(value) else float(value)
 
 
+def short_number(value: Any) -> str:
+    """Format a count in three digits: `950`, `1.23k`, `42.1M`."""
+    number = float(value)
+    for unit in ("", "k", "M", "G"):
+        if number < 999.5 or unit == "G":
+            break
+        number /= 1000
+    return f"{number:.3g}{unit}"
+
+
+def short_seconds(value: float) -> str:
+    """Format a duration or an age in a table, with one unit as in `--since`: `8s`, `12m`, `2.5h`, `3d`, `20w`."""
+    for unit, seconds, end in (("s", 1, 60), ("m", 60, 3600), ("h", 3600, 48 * 3600), ("d", 86400, 100 * 86400)):
+        if value < end:
+            return f"{value / seconds:.{int(unit == 'h' and value < 10 * 3600)}f}{unit}"
+    return f"{value / (7 * 86400):.0f}w"
+
+
 def format_seconds(value: float) -> str:
     """Format a duration: `8 s`, `3 min 05 s`, `2 h 10 min`."""
     seconds = round(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from seqdrop.plan.names import BAM
 from seqdrop.runs import executions
 from seqdrop.storage.s3 import Store
 
@@ -52,6 +53,11 @@ class Stack:
     def default_tools(self) -> dict[str, str]:
         """The aligner and the caller of runs that choose none."""
         return {"aligner": self["Aligner"], "caller": self["Caller"]}
+
+    @property
+    def default_alignment_format(self) -> str:
+        """The format of the aligned reads of runs that choose none; a stack without this output knows BAM only."""
+        return self.outputs.get("AlignmentFormat", BAM)
 
     @property
     def is_embedded(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -99,4 +99,5 @@ def run_id(
     """Return the id of the run of these objects, which start_run computes from the same values."""
     entries = [Pair("", r1, r2).entry() for r1, r2 in zip(stored[::2], stored[1::2], strict=True)]
     tools = choices.tools(stack.default_tools)
+    choices = replace(choices, alignment_format=choices.alignment_format or stack.default_alignment_format)
     return layout.run_id(fastqs.sample, entries, choices, genome=genome, regions=regions, **tools)

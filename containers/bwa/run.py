@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
         options = arguments.parse_options(args.args, "bwa")
-        reference = work.fetch_reference(*INDEX)
+        reference = work.fetch_reference(".fai", *INDEX)
         lanes = alignment.fetch_lanes(work)
         work.tools["bwa"] = version(work)
         header = alignment.sam_header(work, lanes, "bwa")

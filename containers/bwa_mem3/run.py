@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = alignment.parse_arguments(argv, __doc__)  # --sample --reference --reads in, --bam out
     with step("align", args) as work:
         options = arguments.parse_options(args.args, "bwa_mem3")
-        reference = work.fetch_reference(*bwa_mem3.INDEX)
+        reference = work.fetch_reference(".fai", *bwa_mem3.INDEX)
         lanes = alignment.fetch_lanes(work)
         work.tools["bwa-mem3"] = version("bwa-mem3")
         header = alignment.sam_header(work, lanes, "bwa-mem3")

@@ -25,12 +25,13 @@ def main() -> None:
     if not args.state.exists():
         sys.exit(f"{args.state} does not exist: `python -m embedded_aws` writes it when the stack is ready.")
     state = json.loads(args.state.read_text())
+    function = physical_ids(state)[args.function]
     template = args.template.with_name(INVOKE_TEMPLATE)
     template.write_text(json.dumps(with_environment(yaml_parse(args.template.read_text()), state)))
     command = [str(Path(sys.executable).with_name("sam")), "local", "invoke", args.function]
     command += ["--template", str(template), "--event", str(args.event), "--skip-pull-image"]
     command += ["--add-host", "host.docker.internal:host-gateway"]
-    sys.exit(subprocess.run(command, env=environment(state), check=False).returncode)
+    sys.exit(subprocess.run(command, env=environment(state, function), check=False).returncode)
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,11 +80,14 @@ def container_endpoint(state: dict[str, Any]) -> str:
     return f"http://host.docker.internal:{state['port']}"
 
 
-def environment(state: dict[str, Any]) -> dict[str, str]:
-    """Return the environment of the sam command."""
+def environment(state: dict[str, Any], function: str) -> dict[str, str]:
+    """Return the environment of the sam command, which gives the function its credentials: those of its role."""
+    role = client("lambda", state).get_function_configuration(FunctionName=function)["Role"]
+    answer = client("sts", state).assume_role(RoleArn=role, RoleSessionName="local")["Credentials"]
     credentials = {
-        "AWS_ACCESS_KEY_ID": state["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": state["secret_access_key"],
+        "AWS_ACCESS_KEY_ID": answer["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": answer["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": answer["SessionToken"],
         "AWS_DEFAULT_REGION": state["region"],
         # sam asks STS for the account: without an answer it retries for ten seconds.
         "AWS_ENDPOINT_URL_STS": state["endpoint"],

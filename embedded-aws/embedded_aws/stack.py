@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from . import aws, parameters, rules
 from .intrinsics import NO_VALUE, Resolver
+from .rights.conditions import UnknownConditionError
 from .template import Template, TemplateError
 
 
@@ -127,7 +128,7 @@ class Stack:
         properties = self._resolver.value(declared.get("Properties", {}))
         try:
             return creator(ResourceSpec(self.name, name, properties, self._template.sources.__getitem__))
-        except (ClientError, ParamValidationError) as error:
+        except (ClientError, ParamValidationError, UnknownConditionError) as error:
             raise TemplateError(f"could not create {name} ({declared['Type']}): {error}") from error
 
     def _skip(self, name: str, declared: dict[str, Any]) -> CreatedResource:

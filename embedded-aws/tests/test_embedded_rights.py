@@ -9,10 +9,16 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
+from embedded_aws import invoke
 from embedded_aws.rights import needs_of
+from embedded_aws.rights.conditions import UnknownConditionError
+from embedded_aws.rights.patterns import matches
 from embedded_aws.rights.roles import Roles
-from embedded_aws.rights.statements import Need, matches
+from embedded_aws.rights.statements import Need
 from embedded_aws.signatures import RefusedError
+from embedded_aws.stack import CreatedResource, ResourceSpec, Stack
+from embedded_aws.template import Template, TemplateError
 from embedded_server import Server, Start, stop
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
@@ -206,20 +212,72 @@ def test_an_allow_statement_must_match_and_no_deny_statement() -> None:
     assert not decision({"Effect": "Allow", "NotAction": "s3:Get*", "Resource": "*"})
 
 
-def test_conditions_on_known_keys_are_evaluated_and_others_are_ignored_for_the_caller() -> None:
-    listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET}
-    for operator, value, expected in (
-        ("StringEquals", "a/", True),
-        ("StringEquals", ["b/", "c/"], False),
-        ("StringLike", "a*", True),
-        ("StringNotLike", "a*", False),
-        ("Bool", "false", True),  # this operator is not evaluated
-    ):
-        statement = {**listing, "Condition": {operator: {"S3:prefix": value}}}
-        assert decision(statement, "s3:ListBucket", BUCKET, s3_prefix="a/") == expected, operator
-    other = {"StringEquals": {"aws:SourceVpc": "vpc-1"}}
-    assert decision({**READ, "Condition": other})
-    assert decision([READ, {**READ, "Effect": "Deny", "Condition": other}])
+LISTING = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET}
+
+
+@pytest.mark.parametrize(("operator", "key", "value", "expected"), [
+    ("StringEquals", "S3:prefix", "a/", True),
+    ("StringEquals", "s3:prefix", ["b/", "c/"], False),
+    ("StringEquals", "s3:prefix", ["b/", "a/"], True),
+    ("StringNotEquals", "s3:prefix", "a/", False),
+    ("StringNotEquals", "s3:prefix", ["b/", "c/"], True),
+    ("StringEqualsIgnoreCase", "s3:prefix", "A/", True),
+    ("StringNotEqualsIgnoreCase", "s3:prefix", "A/", False),
+    ("StringLike", "s3:prefix", "a*", True),
+    ("StringLike", "s3:prefix", "b*", False),
+    ("StringNotLike", "s3:prefix", "a*", False),
+    ("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/x", True),
+    ("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/y", False),
+    ("ArnEquals", "aws:PrincipalArn", ROLE, True),
+    ("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::*:role/x", False),
+    ("ArnNotEquals", "aws:PrincipalArn", ROLE, False),
+    ("StringEquals", "aws:PrincipalAccount", "123456789012", True),
+    ("StringEquals", "aws:ResourceAccount", "210987654321", False),
+    ("StringEquals", "aws:RequestedRegion", ["eu-west-1", "us-east-1"], True),
+    ("Bool", "aws:SecureTransport", "true", True),
+    ("Bool", "aws:SecureTransport", False, False),
+    ("BoolIfExists", "aws:SecureTransport", "false", False),
+    ("Null", "s3:prefix", "false", True),
+    ("Null", "s3:prefix", True, False),
+])  # fmt: skip
+def test_a_condition_is_evaluated(operator: str, key: str, value: Any, expected: bool) -> None:
+    condition = {"Condition": {operator: {key: value}}}
+    assert decision({**LISTING, **condition}, "s3:ListBucket", BUCKET, s3_prefix="a/") is expected
+    denied = [LISTING, {**LISTING, **condition, "Effect": "Deny"}]
+    assert decision(denied, "s3:ListBucket", BUCKET, s3_prefix="a/") is not expected
+
+
+@pytest.mark.parametrize(("operator", "expected"), [
+    ("StringEquals", False),
+    ("StringLike", False),
+    ("StringNotEquals", True),
+    ("StringNotLike", True),
+    ("StringEqualsIfExists", True),
+    ("StringLikeIfExists", True),
+    ("Null", False),
+])  # fmt: skip
+def test_a_condition_on_a_key_that_a_request_does_not_have(operator: str, expected: bool) -> None:
+    statement = {**READ, "Condition": {operator: {"s3:prefix": "false"}}}
+    assert decision(statement) is expected
+
+
+def test_every_condition_of_a_statement_must_hold() -> None:
+    both = {"StringLike": {"s3:prefix": "a*"}, "StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    assert not decision({**LISTING, "Condition": both}, "s3:ListBucket", BUCKET, s3_prefix="a/")
+
+
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+@pytest.mark.parametrize(("operator", "key", "named"), [
+    ("StringEquals", "aws:SourceVpc", "the condition key aws:SourceVpc is not known"),
+    ("NumericLessThan", "s3:max-keys", "the condition operator NumericLessThan is not known"),
+    ("ForAllValues:StringEquals", "s3:prefix", "the condition operator ForAllValues:StringEquals is not known"),
+    ("NullIfExists", "s3:prefix", "the condition operator NullIfExists is not known"),
+    ("IpAddress", "aws:SourceIp", "the condition operator IpAddress is not known"),
+])  # fmt: skip
+def test_a_condition_that_cannot_be_evaluated_is_refused(effect: str, operator: str, key: str, named: str) -> None:
+    statement = {**READ, "Effect": effect, "Condition": {operator: {key: "x"}}}
+    with pytest.raises(UnknownConditionError, match=named):
+        decision(statement)
 
 
 def test_policies_of_sam_allow_what_they_say_and_other_managed_policies_nothing() -> None:
@@ -342,6 +400,51 @@ except ClientError as error:
         jobDefinitionName="no-role", type="container", containerProperties=properties
     )["jobDefinitionArn"]
     assert aws.run("", jobDefinition=definition)["status"] == "FAILED"  # the first call is denied
+
+
+def assume(server: Server, role: str, **more: str) -> dict[str, str]:
+    answer: dict[str, str] = server.client("sts").assume_role(RoleArn=role, RoleSessionName="test", **more)[
+        "Credentials"
+    ]
+    return answer
+
+
+def test_the_owner_can_assume_a_role_and_has_its_rights_only(aws: Server, bucket: str) -> None:
+    key = assume(aws, aws.output("ReaderRole"))
+    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"], "us-east-1")
+    s3, sts = (session.client(name, endpoint_url=aws.state["endpoint"]) for name in ("s3", "sts"))
+    assert s3.get_object(Bucket=bucket, Key="in/data.txt")["Body"].read() == b"x"
+    with pytest.raises(ClientError, match="not authorized to perform: s3:GetObject"):
+        s3.get_object(Bucket=bucket, Key="secret")
+    with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
+        sts.assume_role(RoleArn=aws.output("Role"), RoleSessionName="test")
+
+
+def test_a_session_policy_is_refused(aws: Server) -> None:
+    with pytest.raises(ClientError, match="does not enforce session policies"):
+        assume(aws, aws.output("ReaderRole"), Policy='{"Statement": []}')
+
+
+def test_sam_local_invoke_gives_a_function_the_key_of_its_role(aws: Server) -> None:
+    name = invoke.physical_ids(aws.state)["EchoFunction"]
+    given = invoke.environment(aws.state, name)
+    key = assume(aws, aws.functions.get_function_configuration(FunctionName=name)["Role"])
+    assert (given["AWS_ACCESS_KEY_ID"], given["AWS_SECRET_ACCESS_KEY"]) == (key["AccessKeyId"], key["SecretAccessKey"])
+    assert given["AWS_ACCESS_KEY_ID"] != aws.state["access_key_id"]
+
+
+def test_a_stack_whose_role_has_an_unknown_condition_is_not_created() -> None:
+    statement = {**READ, "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}}
+    policies = [{"PolicyName": "p", "PolicyDocument": {"Statement": statement}}]
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}, "Policies": policies}}
+    template = Template({"Resources": {"JobRole": role}}, {})
+
+    def create(spec: ResourceSpec) -> CreatedResource:
+        Roles().add(ROLE, spec.logical_id, [policy["PolicyDocument"] for policy in spec.properties["Policies"]])
+        raise AssertionError("the role was created")
+
+    with pytest.raises(TemplateError, match=r"could not create JobRole .*the condition key aws:SourceVpc is not known"):
+        Stack("t", template, {}, {"AWS::IAM::Role": create}).deploy()
 
 
 def test_used_rights_are_recorded_once(start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

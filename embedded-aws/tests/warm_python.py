@@ -167,7 +167,7 @@ def _warm_up(modules: Sequence[str]) -> None:
         from botocore.loaders import JSONFileLoader
 
         JSONFileLoader.load_file = cache(JSONFileLoader.load_file)  # type: ignore[method-assign]
-        for module in ("aws_lambda_powertools", "boto3.s3.transfer", "s3transfer.manager"):
+        for module in ("aws_lambda_powertools", "boto3.s3.transfer", "s3transfer.manager", "jinja2", "yaml"):
             importlib.import_module(module)
         import boto3
 

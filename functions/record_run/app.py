@@ -113,7 +113,7 @@ def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[
     folder: ResultsFolder = receipts.read_folder(S3Uri.parse(plan["results"]), steps.of_plan(plan))
     run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, prices())
     # This row is missing after a crash between StartExecution and its first write.
-    row = {"run": plan["run"], "sample": plan["sample"], "execution": execution, "results": plan["results"]}
+    row = {name: plan[name] for name in ("run", "sample", "results", "lanes")} | {"execution": execution}
     table.create(row)
     write(plan["run"], execution, plan["results"], run_record)
     return commands.complete_all(run_record.ending.answer(), plan["run"])

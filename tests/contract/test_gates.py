@@ -15,13 +15,32 @@ from typing import Any
 import pytest
 from support.planted import load_faults, plant, replace_text
 
-from gates import asl, cfn, checkov, cycles, dockerfiles, events, iam, jobs, lock, secrets, shell, storage, suppressions
+from gates import (
+    asl,
+    asl_data,
+    asl_routes,
+    asl_scope,
+    cfn,
+    checkov,
+    cycles,
+    dockerfiles,
+    events,
+    expected,
+    iam,
+    jobs,
+    lock,
+    rights,
+    secrets,
+    shell,
+    storage,
+    suppressions,
+)
 from gates.finding import Finding, drop_suppressed
 from gates.template import Template, as_list
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE_GATES: dict[str, Callable[[Template], list[Finding]]] = {
-    gate.GATE: gate.check for gate in (cfn, checkov, cycles, events, iam, jobs, storage)
+    gate.GATE: gate.check for gate in (cfn, checkov, cycles, events, expected, iam, jobs, rights, storage)
 }
 FILE_GATES: dict[str, Callable[[dict[str, str]], list[Finding]]] = {
     gate.GATE: gate.check for gate in (dockerfiles, secrets, shell, suppressions)
@@ -49,8 +68,8 @@ def machines() -> list[asl.Machine]:
 
 
 def template_with(fault: dict[str, Any]) -> Template:
-    source = template().source
-    return Template.from_source({**source, "Resources": plant(source["Resources"], fault)})
+    source, section = template().source, fault.get("section", "Resources")
+    return Template.from_source({**source, section: plant(source[section], fault)})
 
 
 def rules(findings: list[Finding]) -> set[str]:
@@ -171,12 +190,21 @@ def test_every_condition_is_true_in_one_deployment_and_false_in_another() -> Non
         assert {stack.condition(name) for stack in stacks} == {True, False}, name
 
 
+def test_every_parameter_has_two_values_in_the_deployments() -> None:
+    """Otherwise a fixed value in the place of a parameter looks the same."""
+    stacks = template().stacks
+    for name in template().source["Parameters"]:
+        assert len({str(stack.ref(name)) for stack in stacks}) > 1, name
+
+
 def test_every_rule_has_a_planted_fault() -> None:
     planted_rules = {
-        (fault.get("gate", asl.GATE), fault["rule"]) for fault in TEMPLATE_FAULTS + MACHINE_FAULTS + FILE_FAULTS
+        (fault.get("gate", asl_scope.GATE), fault["rule"]) for fault in TEMPLATE_FAULTS + MACHINE_FAULTS + FILE_FAULTS
     }
-    for gate in (asl, dockerfiles, events, iam, jobs, storage, suppressions):
-        assert {rule for rule in rules_of_module(gate) if (gate.GATE, rule) not in planted_rules} == set()
+    modules = {gate.GATE: [gate] for gate in (dockerfiles, events, expected, iam, jobs, rights, storage, suppressions)}
+    for name, parts in {**modules, asl_scope.GATE: [asl, asl_data, asl_routes]}.items():
+        rules = {rule for part in parts for rule in rules_of_module(part)}
+        assert {rule for rule in rules if (name, rule) not in planted_rules} == set()
 
 
 def rules_of_module(gate: ModuleType) -> set[str]:

@@ -39,6 +39,7 @@ from support.paths.routes import (
     GOOD_PREPARATION,
     NOT_DIAGNOSED,
     OTHERS,
+    PREPARATION_NOT_DIAGNOSED,
     REPAIRED,
     SECOND_TRY,
     TOO_LITTLE_MEMORY,
@@ -217,7 +218,7 @@ def test_the_cause_explains_the_failure_completely(execute: Executor, step: str,
 @pytest.mark.parametrize("step", STEPS)
 def test_a_failure_of_diagnose_ends_the_step_and_the_run_is_recorded(execute: Executor, step: str) -> None:
     execution = execution_of(execute, step, "Undiagnosed")
-    message = "The job failed and the function diagnose did too; see its log." if step == "prepare" else NOT_DIAGNOSED
+    message = PREPARATION_NOT_DIAGNOSED if step == "prepare" else NOT_DIAGNOSED
     assert (execution.ending, route(execution)) == (("FAILED", "INTERNAL", message), UNDIAGNOSED[step])
     if step != "prepare":
         status = {"collect": "INCOMPLETE", "compose": "INCOMPLETE"}.get(step, "FAILED")

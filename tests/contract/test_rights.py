@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.names import ALIGNMENT_FORMATS
 from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
 from seqdrop.storage.uri import S3Uri
 from support import rights
 from support.pipeline_parts import ROOT, template
 from support.rights import Right
 
-from containers.multiqc.run import SOURCES
 from containers.reference.run import GENE_INDEXES, INDEXES
+from containers.report.run import SOURCES
+from containers.report.sources import MOSDEPTH
 from containers.strelka.workflow import STATISTICS
 
 ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
@@ -27,15 +29,16 @@ FASTQS, RESULTS, REFERENCES = (f"seqdrop-{name}bucket" for name in ("fastq", "re
 FOLDER = S3Uri(RESULTS, "S.1/0123456789abcdef0123")
 # The suffixes in the calls of `publish` in wrappers and shared code: a test compares both.
 COMPANIONS = {
-    "bam": (".bai", ".md5"),
+    "bam": (".md5",),
     "vcf": (".tbi", ".stats", ".all.stats"),
     "gvcf": (".tbi",),
     "annotated_vcf": (".tbi", ".csv"),
-    "stats": (".flagstat", ".idxstats"),
+    "stats": (".flagstat", ".idxstats", *MOSDEPTH),
     "report": (".json",),
     "reference": (".dict",),
 }
-# What those calls publish besides, under names that are not written there.
+# What those calls publish besides, under names that are not written there. Aligned reads are BAM or CRAM.
+ALIGNMENT_INDEXES = {".bam": ".bai", ".cram": ".crai"}
 MORE_COMPANIONS = {
     ("isaac", "bam"): (".BuildStats.xml", ".DemultiplexingStats.xml"),
     ("strelka", "vcf"): tuple(f".{name}" for name in STATISTICS),
@@ -43,7 +46,6 @@ MORE_COMPANIONS = {
     ("reference", "reference of genes"): tuple(GENE_INDEXES.values()),
 }
 READ_COMPANIONS = {
-    "bam": (".bai",),
     "vcf": (".tbi",),
     "reference": (".fai", *MORE_COMPANIONS["reference", "reference"]),
 }
@@ -66,10 +68,18 @@ ONLY_ON_AWS = {
 }
 
 
-def plan() -> dict[str, Any]:
+def plan(alignment_format: str = "") -> dict[str, Any]:
     jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "1"} for step in steps.names()}
     buckets = {"results_bucket": RESULTS, "reference_bucket": REFERENCES}
-    return layout.plan("S.1", FOLDER.name, Choices("hg", "panel.bed"), **buckets, genome="", jobs=jobs)
+    choices = Choices("hg", "panel.bed", alignment_format=alignment_format)
+    return layout.plan("S.1", FOLDER.name, choices, **buckets, genome="", jobs=jobs)
+
+
+def addresses(word: str, *suffixes: str) -> Iterator[str]:
+    """Yield the addresses of an input or output with its companions, aligned reads in both formats."""
+    for uri in dict.fromkeys(plan(form)[word] for form in ALIGNMENT_FORMATS):
+        index = [ALIGNMENT_INDEXES[f".{uri.rpartition('.')[2]}"]] if word == "bam" else []
+        yield from (f"{uri}{suffix}" for suffix in ("", *index, *suffixes))
 
 
 def results_of(step: Step) -> S3Uri:
@@ -85,7 +95,7 @@ def outputs(step: Step, tool: Tool) -> Iterator[str]:
             if (name, kind.split()[0]) == (tool.name, word)
             for suffix in suffixes
         ]
-        yield from (f"{plan()[word]}{suffix}" for suffix in ("", *COMPANIONS[word], *more))
+        yield from addresses(word, *COMPANIONS[word], *more)
     if step is PREPARE:
         yield f"s3://{REFERENCES}/hg/reference.json"
     yield str(layout.receipt_uri(results_of(step), step.name))
@@ -96,18 +106,24 @@ def inputs(step: Step) -> Iterator[str]:
     if step is PREPARE:
         yield from (f"s3://{REFERENCES}/hg/source/{name}" for name in ("genome.fa.gz", "genes.gtf"))
         return
-    if step.name == "compose":  # the companions of its inputs alone, and the receipts of the other steps
+    if step.name == "compose":  # outputs of other steps alone
+        yield str(FOLDER / "reference.json")
         yield from (f"{plan()[word]}{suffix}" for word, suffix, _ in SOURCES)
         yield from (str(layout.receipt_uri(FOLDER, name)) for name in steps.names())
         return
     for word in step.reads:
         if word != "sample":
-            yield from (f"{plan()[word]}{suffix}" for suffix in ("", *READ_COMPANIONS.get(word, ())))
+            yield from addresses(word, *READ_COMPANIONS.get(word, ()))
     yield str(FOLDER / "reference.json")
     if "reads" in step.reads:
         yield f"s3://{FASTQS}/folder/S.1_R1.fastq.gz"
     if step.name == "annotate":
         yield from (f"{plan()['reference']}{suffix}" for suffix in GENE_INDEXES.values())
+
+
+def tagged(step: Step) -> set[str]:
+    """Return the outputs of a step that get a tag."""
+    return {plan(form)[word] for form in ALIGNMENT_FORMATS for word in step.writes if word in TAGGED}
 
 
 def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
@@ -117,7 +133,7 @@ def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
     needed += [(action, uri) for uri in inputs(step) for action in ("s3:GetObject", "s3:GetObjectVersion")]
     verdict = str(layout.verdict_uri(results_of(step), step.name, "2", "3"))
     needed += [("s3:PutObject", verdict), ("s3:PutObjectTagging", verdict)]
-    needed += [("s3:PutObjectTagging", plan()[word]) for word in step.writes if word in TAGGED]
+    needed += [("s3:PutObjectTagging", uri) for uri in tagged(step)]
     buckets = {S3Uri.parse(uri).bucket for _, uri in needed}  # missing objects are 403 without this right
     needed += [("s3:ListBucket", f"s3://{bucket}") for bucket in sorted(buckets)]
     return [f"{action} {uri}" for action, uri in needed if not rights.may(roles, role, action, uri)]
@@ -145,8 +161,9 @@ def test_a_job_may_write_nothing_else(step: Step, tool: Tool) -> None:
     everything = [
         (action, uri) for uri in sorted(others | own) for action in ("s3:DeleteObject", "s3:DeleteObjectVersion")
     ]
-    tagged = {plan()[word] for word in step.writes if word in TAGGED}
-    tags = [("s3:PutObjectTagging", uri) for uri in sorted(own - tagged)]  # a result with the tag of verdicts expires
+    tags = [
+        ("s3:PutObjectTagging", uri) for uri in sorted(own - tagged(step))
+    ]  # a result with the tag of verdicts expires
     writes = [("s3:PutObject", uri) for uri in sorted(others)]
     assert [pair for pair in writes + tags + everything if rights.may(roles, role, *pair)] == []
 

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pytest
-from seqdrop.runs.diagnosis import MAX_TRIES
-from support.pipeline_parts import (
-    MACHINES,
-    ROOT,
-    batch_states,
-    definitions_of,
-    job_definitions,
-    machine,
-    states,
-    template,
-)
+from support import machine_contract
+from support.machine_weakenings import is_found, read_machine, survivors, without_error
+from support.pipeline_parts import MACHINES, ROOT, machine
 
-from gates import asl
+from gates import asl, asl_scope
 
-
-def read_machine(name: str) -> asl.Machine:
-    path = f"statemachine/{name}.asl.json"
-    [machine] = asl.read_machines(template(), {path: (ROOT / path).read_text()})
-    return machine
+SAMPLE = 600  # weakenings of each machine
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -36,37 +23,23 @@ def test_the_state_machines_are_consistent_with_each_other() -> None:
     assert asl.check_all([read_machine(name) for name in MACHINES]) == []
 
 
-def test_the_time_limit_of_a_state_machine_exceeds_its_longest_path() -> None:
-    waits = [
-        action["MaxTimeSeconds"]
-        for resource in template()["Resources"].values()
-        if resource["Type"] == "AWS::Batch::JobQueue"
-        for action in resource["Properties"]["JobStateTimeLimitActions"]
-    ]
-    for name in MACHINES:
-        total = 0
-        for state_name, state in batch_states():
-            if state_name in dict(states(machine(name))):
-                total += max(longest(job_definitions()[tool], max(waits)) for tool in definitions_of(state))
-        assert machine(name)["TimeoutSeconds"] > total
+def test_the_state_machines_agree_with_the_code_that_they_call() -> None:
+    machines = {name: machine(name) for name in MACHINES}
+    assert machine_contract.problems(machines) == []
+    assert not is_found(machines)
 
 
-QUEUE_PATIENCE = 7 * 86400  # seconds: docs/operations.md, "Jobs that wait"
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_weakening_of_a_state_machine_is_found(name: str) -> None:
+    """A sample with a fixed seed; `python -m support.machine_weakenings` tries all of them."""
+    assert survivors(name, SAMPLE) == []
 
 
-def test_the_time_limit_of_a_job_state_is_that_of_all_attempts_and_a_week_in_the_queue() -> None:
-    for name, state in batch_states():
-        limits = [
-            int(definition["RetryStrategy"]["Attempts"]) * int(definition["Timeout"]["AttemptDurationSeconds"])
-            for definition in (job_definitions()[tool] for tool in definitions_of(state))
-        ]
-        assert state["TimeoutSeconds"] == max(limits) + QUEUE_PATIENCE, name
-
-
-def longest(definition: dict[str, Any], wait: int) -> int:
-    """Return the longest time in seconds that all attempts of all tries of a job can take."""
-    attempts = int(definition["RetryStrategy"]["Attempts"])
-    return MAX_TRIES * attempts * (wait + int(definition["Timeout"]["AttemptDurationSeconds"]))
+@pytest.mark.parametrize("resource", [asl_scope.JOB, asl_scope.FUNCTION])
+def test_an_error_that_no_state_retries_is_found(resource: str) -> None:
+    for error in asl.RETRIED_ERRORS[resource]:
+        machines = {name: without_error(machine(name), error) for name in MACHINES}
+        assert is_found(machines), error
 
 
 def test_the_picture_shows_the_current_state_machine() -> None:

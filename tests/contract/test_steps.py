@@ -19,20 +19,17 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from seqdrop.plan import layout, steps
-from seqdrop.plan.choices import Choices
+from seqdrop.plan import steps
 from seqdrop.plan.options import Option
 from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
-from seqdrop.storage.uri import S3Uri
 from support.function_aws import environment
+from support.machine_contract import COMMON
 from support.pipeline_parts import MACHINES, ROOT, machine, references, states, template, wrapper_flags
 
 MAX_NAME = 71  # letters of a stack name, see containers/stack_config.py
 ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
 IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
 IMAGE_GROUP = "Images of the tools"
-# Every job gets these words besides its inputs and outputs.
-COMMON = {"results", "run", "attempt", "vcpus", "memory", "args"}
 
 
 def camel_case(name: str) -> str:
@@ -163,10 +160,20 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
         f"resource {name}JobDefinition": image == f"${{Registry}}/{tool.name}:{tag}",
         f"command of {name}JobDefinition": words[0] == command,
         f"words of {name}JobDefinition": dict(references(words)) == {f"--{word}": word for word in words_of_step},
+        f"role and sizes of {name}JobDefinition": has_role_and_sizes(step, container),
         f"SEQDROP_IMAGE of {name}JobDefinition": environment.get("SEQDROP_IMAGE") == {"Fn::Sub": f"{tool.name}:{tag}"},
         f"{tool.name} in IMAGE_TAGS of StartRunFunction": step is PREPARE or pushed.get(tool.name) == tag,
         f"{tool.name} in docs/tools.md, with its options": documented,
     }  # fmt: skip
+
+
+def has_role_and_sizes(step: Step, container: dict[str, Any]) -> bool:
+    """Whether the jobs of a tool have the role of their step and, unless a run has other ones, its sizes."""
+    name = step.name.capitalize()
+    types = {"VCPU": f"{name}Vcpus", "MEMORY": f"{name}Memory"}
+    sizes = [{"Type": kind, "Value": {"Ref": parameter}} for kind, parameter in types.items()]
+    role = {"Fn::GetAtt": [f"{name}JobRole", "Arn"]}
+    return container.get("JobRoleArn") == role and container.get("ResourceRequirements") == sizes
 
 
 def parameter_group(sources: Sources) -> list[str]:
@@ -274,6 +281,7 @@ def test_every_part_of_a_new_tool_is_asked_for() -> None:
         "resource NewCallerJobDefinition",
         "command of NewCallerJobDefinition",
         "words of NewCallerJobDefinition",
+        "role and sizes of NewCallerJobDefinition",
         "SEQDROP_IMAGE of NewCallerJobDefinition",
         "new_caller in IMAGE_TAGS of StartRunFunction",
         "new_caller in docs/tools.md, with its options",
@@ -342,31 +350,6 @@ def test_a_renamed_word_is_found_in_the_state_and_in_the_job_definition(where: s
         command[command.index(old)] = new
         expected = "words of BwaMem3JobDefinition"
     assert missing_parts(align, align.tools[0], sources) == [expected]
-
-
-def example_plan() -> dict[str, Any]:
-    jobs = {step: {"job_queue": "q", "vcpus": "1", "memory": "1"} for step in steps.names()}
-    buckets = {"results_bucket": "results", "reference_bucket": "refs"}
-    return layout.plan("S", "r", Choices("hg", "panel.bed"), **buckets, genome="", jobs=jobs)
-
-
-def test_every_path_that_a_state_reads_is_in_the_plan() -> None:
-    plan = example_plan()
-    for step in STEPS:
-        for word, path in Sources().states[step.state]["Parameters"]["Parameters"].items():
-            value: Any = plan
-            for part in path.removeprefix("$.").split("."):
-                assert part in value, f"{step.state} reads {path}, which is not in the plan"
-                value = value[part]
-            assert isinstance(value, str), f"{step.state}: {word} is not text"
-
-
-def test_every_path_that_the_preparation_reads_is_in_its_input() -> None:
-    given = layout.preparation("r", "hg", S3Uri("b", "k"), None, reference_bucket="refs", aligner="bwa")
-    sized = machine("prepare_reference")["States"]["SizePreparation"]["Result"]
-    state = machine("prepare_reference")["States"]["PrepareReference"]
-    paths = [path for word, path in state["Parameters"]["Parameters"].items() if word.endswith(".$")]
-    assert set(paths) <= {f"$.{word}" for word in given} | {f"$.prepare.{word}" for word in sized}
 
 
 def test_the_state_machines_may_submit_the_job_definitions_of_this_stack_alone() -> None:

@@ -24,7 +24,7 @@ from support.pipeline_runs import deploy, eventually, invoke_start_run, is_recor
 
 PAIRS = 200
 TIMEOUT = 1800.0  # seconds; a thousand jobs take two to five minutes on an idle machine
-JOBS = ("bwa-mem3", "bcftools", "snpeff", "samtools-stats", "multiqc")
+JOBS = ("bwa-mem3", "bcftools", "snpeff", "samtools-stats", "report")
 FAKE_JOB = Path(__file__).parent / "stand_ins/quick_job"
 
 

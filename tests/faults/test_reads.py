@@ -142,6 +142,37 @@ def test_swapped_mates_are_refused(tmp_path: Path, header: str) -> None:
 
 
 @case(
+    happens="R2 and R3 were uploaded as a pair: R2 may be an index, a barcode or a UMI.",
+    see="`BAD_INPUT.MATE_NAMES`, and which mates the reads of both files are.",
+    does=FIRST,
+    do="Upload R1 with its mate as R2: if R2 of the sequencer is an index, a barcode or a UMI, the mate is R3.",
+)
+@pytest.mark.parametrize("ending", ["/{}", " {}:N:0:ACGT"])
+def test_r2_and_r3_are_no_pair(functions: Deployed, ending: str) -> None:
+    pair = [to_gzip(text([(head.split()[0] + ending.format(mate), *rest) for head, *rest in reads]))
+            for mate, reads in ((2, ONE), (3, TWO))]  # fmt: skip
+    failure_class, message = upload_invalid(functions, *pair)
+    assert failure_class == "BAD_INPUT.MATE_NAMES"
+    assert message == "NA12878_R1.fastq.gz contains R2 reads and NA12878_R2.fastq.gz contains R3 reads: R1 is missing"
+    assert functions.rows()[0]["advice"].endswith("the mate is R3.")
+
+
+@case(
+    happens="A FASTQ has sequences of several lines.",
+    see="`BAD_INPUT.MALFORMED`, the number of the read and the command that writes each sequence on one line.",
+    does=FIRST,
+    do="Write each sequence on one line: `seqtk seq in.fastq.gz | gzip > out.fastq.gz`, for both mates.",
+)
+def test_sequences_of_several_lines_are_refused(functions: Deployed) -> None:
+    wrapped = "".join(f"@{head}\n{seq[:20]}\n{seq[20:]}\n+\n{qual[:20]}\n{qual[20:]}\n" for head, seq, qual in ONE)
+    failure_class, message = upload_invalid(functions, to_gzip(wrapped.encode()), VALID_2)
+    assert failure_class == "BAD_INPUT.MALFORMED"
+    assert message.startswith(
+        "NA12878_R1.fastq.gz: read 1 has a sequence of several lines: write each on one line with"
+    )
+
+
+@case(
     happens="The files contain no reads: 0 bytes, or an empty gzip file.",
     see="`BAD_INPUT.EMPTY`.",
     does=FIRST,
@@ -234,10 +265,13 @@ def test_names_of_readids_are_refused_with_their_advice(functions: Deployed) -> 
     ("one", "message"),
     [
         (edit_read(ONE, 30, qual="F"), "read 31 has 30 bases but 1 qualities"),
-        (edit_read(ONE, 30, seq="", qual=""), "read 31 has no bases"),
-        (edit_read(ONE, 30, head="a\0b"), "read 31 has a name with a character that SAM does not allow"),
-        (edit_read(ONE, 30, head="@ME"), "read 31 has a name with a character that SAM does not allow"),
-        (edit_read(ONE, 30, seq="AC\t" * 10), "read 31 has a character that is not a base"),
+        (
+            edit_read(ONE, 30, seq="", qual=""),
+            "read 31 has no bases: trim again with a minimum length (`cutadapt -m`, `fastp -l`), both mates together",
+        ),
+        (edit_read(ONE, 30, head="a\0b"), r"read 31 has '\x00' in its name, which SAM does not allow"),
+        (edit_read(ONE, 30, head="@ME"), "read 31 has '@' in its name, which SAM does not allow"),
+        (edit_read(ONE, 30, seq="AC\t" * 10), r"read 31 has '\t' in its sequence, which is not a base"),
     ],
 )
 def test_a_malformed_read_is_reported_with_its_number(tmp_path: Path, one: bytes, message: str) -> None:
@@ -329,7 +363,8 @@ def test_a_line_of_300_mb_is_refused_without_much_memory(tmp_path: Path) -> None
     line = to_gzip(b"@r\n") + to_gzip(b"A" * 10_000_000) * 30
     failure_class, memory, message = check_in_process(*write_pair(tmp_path, line, VALID_2))
     assert (failure_class, message.strip()) == (
-        "BAD_INPUT.LIMIT", "lane1_R1.fastq.gz has a line longer than 1,048,576 bytes"
+        "BAD_INPUT.LIMIT",
+        "lane1_R1.fastq.gz: line 2 is longer than 1,048,576 bytes: it is not of a FASTQ of short reads",
     )  # fmt: skip
     assert memory < MAX_MEMORY, memory
 

@@ -44,7 +44,8 @@ def refused(
         (
             {"flavour": "mild"},
             None,
-            "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, args, lanes, priority",
+            "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
+            "alignment-format, args, lanes, priority",
         ),
         ({"priority": "urgent"}, None, "seqdrop-priority must be one of normal, high"),
         ({"lanes": "four"}, None, "seqdrop-lanes must be a number from 1 to 99"),
@@ -126,19 +127,22 @@ def test_reads_before_the_first_push_of_images_are_refused(functions: Deployed) 
 
 
 @case(
-    happens="A run chooses an aligner or a caller that does not exist.",
-    see="`BAD_INPUT.CHOICES`, and the tools that exist.",
+    happens="A run chooses an aligner, a caller or a format of the aligned reads that does not exist.",
+    see="`BAD_INPUT.CHOICES`, and those that exist.",
     does=REFUSES,
-    do="Correct the metadata (`x-amz-meta-seqdrop-aligner`, `-caller`) and upload both mates again.",
+    do="Correct the metadata (`x-amz-meta-seqdrop-aligner`, `-caller`, `-alignment-format`); upload both mates again.",
 )
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
         ({"aligner": "minimap2"}, "seqdrop-aligner must be one of bwa_mem3, bwa, isaac"),
         ({"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
+        ({"alignment-format": "sam"}, "seqdrop-alignment-format must be one of bam, cram"),
     ],
 )
-def test_a_tool_that_does_not_exist_is_refused(functions: Deployed, choices: dict[str, str], message: str) -> None:
+def test_a_tool_or_a_format_that_does_not_exist_is_refused(
+    functions: Deployed, choices: dict[str, str], message: str
+) -> None:
     functions.prepare()
     row = refused(functions, choices)
     assert (row["class"], row["message"]) == ("BAD_INPUT.CHOICES", message)

@@ -69,7 +69,7 @@ def arguments(wrapper: str, **changes: str) -> dict[str, str]:
         ("bcftools", {"vcpus": "-1"}),
         ("bwa", {"reads": f"{OTHER}/reads.json"}),
         ("samtools_stats", {"stats": f"{OTHER}/x.stats.txt"}),
-        ("multiqc", {"report": f"{OTHER}/x.report.html"}),
+        ("report", {"report": f"{OTHER}/x.report.html"}),
         ("reference", {"reference": f"s3://{RESULTS}/hg38/genome.fa"}),
         ("reference", {"aligner": "$(touch {canary})"}),
     ],
@@ -301,6 +301,47 @@ def test_an_aligner_that_cuts_reads_is_a_failure(batch: Batch) -> None:
     verdict = batch.verdict()
     assert (code, verdict["class"]) == (70, "TOOL_FAILED"), log
     assert verdict["message"] == "148 bases went in but 35 came out: the aligner cut reads"
+    assert batch.written() == ["failures/align.1.2.json"]
+
+
+DAMAGED_CRAM = """
+from seqdrop.jobs import alignment
+(work / "genome.fa").write_text(">c\\n" + 99 * "A" + "\\n")
+sam = "@HD\\tVN:1.6\\tSO:coordinate\\n@SQ\\tSN:c\\tLN:99\\n"
+sam += "r\\t0\\tc\\t1\\t60\\t35M\\t*\\t0\\t0\\t" + 35 * "A" + "\\t*\\n"
+(work / "aligned.sam").write_text(sam)
+out = work / "aligned.cram"
+work.run("samtools", "view", "-C", "-T", work / "genome.fa", "-o", out, work / "aligned.sam")
+work.run("samtools", "index", out)
+work.counts |= {"reads": 1, "bases": 35}
+DAMAGE
+alignment.publish(work, out)
+"""
+
+
+@case(
+    happens="A CRAM is truncated, or its index does not list all of it; `samtools view` reads both with exit code 0.",
+    see="`FAILED`, `TOOL_FAILED`, and what is wrong.",
+    does="Looks for the last block, and compares the index with a new one; publishes nothing.",
+    do="`seqdrop resume RUN`; if it fails again, report the failure.",
+)
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("os.truncate(out, out.stat().st_size - 38)", "samtools ended with exit code"),
+        (
+            "import gzip; Path(f'{out}.crai').write_bytes(gzip.compress(b''))",
+            "the index of the CRAM does not list its slices",
+        ),
+    ],
+    ids=["truncated", "index"],
+)
+def test_a_truncated_cram_or_an_incomplete_index_is_not_published(batch: Batch, damage: str, message: str) -> None:
+    batch.arguments["bam"] = batch.arguments["bam"].replace(".bam", ".cram")
+    code, log = batch.run(DAMAGED_CRAM.replace("DAMAGE", damage))
+    verdict = batch.verdict()
+    assert (code, verdict["class"]) == (70, "TOOL_FAILED"), log
+    assert verdict["message"].startswith(message)
     assert batch.written() == ["failures/align.1.2.json"]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import intervals
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.stack import Stack
@@ -18,15 +21,19 @@ from support.pipeline_runs import (
     fetch_json,
     invoke_start_run,
     is_recorded,
+    keys,
     rows,
     run_pair,
     run_tool,
     upload,
+    upload_pair,
+    wait_for_end,
 )
 
 DATA = Path(os.environ.get("SEQDROP_DATA", "/nonexistent"))
 CASES = DATA / "cases"
 pytestmark = pytest.mark.skipif(not CASES.is_dir(), reason="SEQDROP_DATA has no folder `cases`")
+COMMON = CASES / "common/t_R1.fastq.gz", CASES / "common/t_R2.fastq.gz"
 NOWHERE = "nowhere"  # a reference that is not prepared: a complete pair is refused before a job starts
 
 
@@ -95,6 +102,40 @@ def test_05_names_handed(stack: Stack) -> None:
     assert {row["status"] for row in rows_since(stack, before)} <= {"FAILED", "IGNORED"}
 
 
+def split_pair(files: tuple[Path, Path], folder: Path) -> tuple[list[tuple[Path, Path]], int]:
+    """Cut a pair into two chunks, as bcl2fastq before 2.0 does; return them and the number of reads of both mates."""
+    texts = [gzip.decompress(path.read_bytes()).splitlines(keepends=True) for path in files]
+    half = len(texts[0]) // 8 * 4
+    chunks = []
+    for number, part in enumerate((slice(half), slice(half, None))):
+        paths = folder / f"{number}_R1.fastq.gz", folder / f"{number}_R2.fastq.gz"
+        for path, lines in zip(paths, texts, strict=True):
+            path.write_bytes(gzip.compress(b"".join(lines[part])))
+        chunks.append(paths)
+    return chunks, sum(map(len, texts)) // 4
+
+
+@pytest.mark.parametrize("lanes", ["2", ""])
+def test_06_chunk_002(stack: Stack, tmp_path: Path, lanes: str) -> None:
+    """A run reads both chunks, or there is none and a row says so: the number of pairs makes the difference."""
+    sample = f"PAT{lanes or 'F'}_GAAACC"
+    chunks, reads = split_pair(COMMON, tmp_path)
+    choices = {"lanes": lanes} if lanes else {}
+    for number, files in enumerate(chunks, 1):
+        upload_pair(stack, files, f"{sample}_L001_R{{mate}}_00{number}.fastq.gz", **choices)
+
+    def is_decided() -> bool:
+        found = rows(stack, sample)
+        decisive = [row for row in found if row["status"] == "SUCCEEDED" or row.get("class") == "BAD_INPUT.CHUNKS"]
+        return bool(decisive) and all(map(is_recorded, found))
+
+    eventually(is_decided, "a run of both chunks, or a row about them")
+    assert [row["reads"] for row in rows(stack, sample) if row["status"] == "SUCCEEDED"] in ([], [reads])
+    if lanes:
+        [row] = rows(stack, sample)
+        assert row["status"] == "SUCCEEDED"
+
+
 def test_07_umi_in_r2(stack: Stack) -> None:
     row = run_pair(stack, case_pair("07-umi-in-r2"), "CASE07")
     assert (row["status"], row["class"]) == ("FAILED", "BAD_INPUT.MATE_LENGTHS")
@@ -121,6 +162,55 @@ def test_11_intervals_not_there(stack: Stack) -> None:
         intervals.resolve(stack, "my.bed", "demo")
     name, checksum = intervals.resolve(stack, str(CASES / "11-intervals-not-there/my.bed"), "demo")
     assert (name, intervals.resolve(stack, "my.bed", "demo")) == ("my.bed", ("my.bed", checksum))
+
+
+def test_13_multiqc_name(stack: Stack) -> None:
+    name = "HG002.trimmed-10-reads.v2"
+    row = run_pair(stack, COMMON, name)
+    assert (row["status"], row["sample"]) == ("SUCCEEDED", name)
+    reports = [key for key in keys(stack, row) if ".report." in key]
+    assert f"{name}.report.html" in reports
+    for key in reports:
+        text = re.sub("<title>.*?</title>", "", read_text(stack, row, key), flags=re.DOTALL)
+        mentions = re.findall(r"HG002[\w.-]*", text)
+        assert mentions, key
+        assert [mention for mention in mentions if not mention.startswith(name)] == []
+
+
+def read_text(stack: Stack, row: dict[str, Any], name: str) -> str:
+    uri = S3Uri.parse(row["results"]) / name
+    return stack.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read().decode()
+
+
+def test_14_undetermined(stack: Stack) -> None:
+    before = {row["run"] for row in rows_since(stack, set())}
+    upload_pair(stack, COMMON, "Undetermined_S0_L001_R{mate}_001.fastq.gz")
+    eventually(lambda: len(rows_since(stack, before)) == 2, "a row of each file")
+    found = rows_since(stack, before)
+    assert [(row["status"], "execution" in row) for row in found] == [("IGNORED", False)] * 2
+    assert all("its reads are of no sample: their barcodes are unknown" in row["message"] for row in found)
+
+
+def test_15_archived_class(stack: Stack) -> None:
+    keys = "CASE15_R1.fastq.gz", "CASE15_R2.fastq.gz"
+    for path, key in zip(COMMON, keys, strict=True):
+        stack.s3.upload_file(str(path), stack["FastqBucket"], key, ExtraArgs={"StorageClass": "GLACIER"})
+    row = wait_for_end(stack, "CASE15")
+    assert (row["status"], row["class"], "execution" in row) == ("FAILED", "BAD_INPUT.ARCHIVED", False)
+    assert all(f"{key} (GLACIER)" in row["message"] for key in keys)
+    assert row["advice"].startswith("Restore the files (`aws s3api restore-object`)")
+
+
+def test_16_moved_in_bucket(stack: Stack) -> None:
+    first, bucket = run_pair(stack, COMMON, "CASE16"), stack["FastqBucket"]
+    for mate in (1, 2):
+        key = f"CASE16_R{mate}.fastq.gz"
+        stack.s3.copy_object(Bucket=bucket, Key=f"archive/{key}", CopySource={"Bucket": bucket, "Key": key})
+        stack.s3.delete_object(Bucket=bucket, Key=key)
+    eventually(lambda: len(rows(stack, "CASE16")) == 2, "the row of the copy")
+    [copy] = [row for row in rows(stack, "CASE16") if row["run"] != first["run"]]
+    assert (first["status"], copy["status"], "execution" in copy) == ("SUCCEEDED", "IGNORED", False)
+    assert copy["message"].endswith(f"have the same bytes and choices as the FASTQs of run {first['run']}")
 
 
 def test_18_readids(stack: Stack) -> None:

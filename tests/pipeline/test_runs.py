@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,14 @@ from support.pipeline_runs import (
 )
 
 
-def expected_keys(sample: str) -> set[str]:
+def expected_keys(sample: str, alignments: str = "bam", index: str = "bai") -> set[str]:
     """Return the keys of a complete run, relative to its results folder."""
-    outputs = ["bam", "bam.bai", "bam.md5", "vcf.gz", "vcf.gz.tbi", "vcf.gz.stats", "vcf.gz.all.stats"]
+    outputs = [alignments, f"{alignments}.{index}", f"{alignments}.md5"]
+    outputs += ["vcf.gz", "vcf.gz.tbi", "vcf.gz.stats", "vcf.gz.all.stats"]
     outputs += ["g.vcf.gz", "g.vcf.gz.tbi", "annotated.vcf.gz"]
     outputs += ["annotated.vcf.gz.tbi", "annotated.vcf.gz.csv", "stats.txt", "stats.txt.flagstat", "stats.txt.idxstats"]
-    outputs += ["report.html", "report.html.json"]
+    outputs += [f"stats.txt.mosdepth.{name}.txt" for name in ("summary", "global.dist", "region.dist")]
+    outputs += ["stats.txt.regions.bed.gz", "stats.txt.thresholds.bed.gz", "report.html", "report.html.json"]
     receipts = {f"jobs/{step}.json" for step in steps.names()}
     return {f"{sample}.{output}" for output in outputs} | receipts | {"reads.json", "reference.json", "manifest.json"}
 
@@ -154,18 +155,24 @@ def test_every_read_is_in_the_bam_once_with_its_read_group(
     assert run_tool("md5sum", bam).split()[0] == checksum
 
 
-def test_the_report_has_figures_of_every_step(stack: Stack, full_run: dict[str, Any]) -> None:
+def test_the_report_has_figures_of_every_step(stack: Stack, full_run: dict[str, Any], tmp_path: Path) -> None:
     data = fetch_json(stack, full_run, "WHOLE.report.html.json")
-    modules = {source.split("_", 1)[0].lower() for source in data["report_data_sources"]}
-    assert {"samtools", "bcftools", "snpeff"} <= modules
-    assert {"WHOLE", "WHOLE_all_calls"} == set(data["report_general_stats_data"]["bcftools"])
+    assert (data["sample"], data["verdict"], data["reasons"]) == ("WHOLE", "PASS", [])
+    figures = data["figures"]
+    assert {"mean_depth", "breadth_20", "mapped", "q30", "variants", "contamination"} <= figures.keys()
+    assert 25 < figures["mean_depth"] < 32
+    assert figures["variants"] == full_run["variants"]
+    page = fetch(stack, full_run, "WHOLE.report.html", tmp_path).read_text()
+    assert "Sample WHOLE" in page
+    assert len(page) < 1_500_000
 
 
 def test_the_manifest_has_tools_times_and_memory(stack: Stack, full_run: dict[str, Any]) -> None:
     jobs = {job["step"]: job for job in fetch_json(stack, full_run, "manifest.json")["jobs"]}
     assert jobs["align"]["tools"]["bwa-mem3"] == "0.4.4"
     assert {"bcftools", "snpEff"} <= jobs["annotate"]["tools"].keys()
-    assert jobs["compose"]["tools"] == {"multiqc": metadata.version("multiqc")}
+    assert jobs["collect"]["tools"] == {"samtools": "1.16.1", "mosdepth": "0.3.3"}
+    assert jobs["compose"]["tools"].keys() == {"bcftools"}
     assert all(job["seconds"] > 0 and job["peak_memory"] > 0 and job["bytes_in"] > 0 for job in jobs.values())
 
 
@@ -235,6 +242,47 @@ def test_bwa_and_bwa_mem3_give_the_same_variants(
     assert other == run_tool("bcftools", "query", "-f", site, fetch(stack, full_run, "WHOLE.vcf.gz", tmp_path))
 
 
+def test_a_run_with_cram_gives_the_records_and_the_variants_of_one_with_bam(
+    stack: Stack, sample: Sample, full_run: dict[str, Any], tmp_path: Path
+) -> None:
+    row = run_pair(stack, sample.material.fastqs, "CRAM", **{"alignment-format": "cram"})
+    assert row["status"] == "SUCCEEDED", row
+    assert keys(stack, row) == expected_keys("CRAM", "cram", "crai")
+    manifest = fetch_json(stack, row, "manifest.json")
+    assert manifest["choices"]["alignment_format"] == "cram"
+    (tmp_path / "genome.fa").symlink_to(sample.material.fasta)
+    cram, bam = fetch(stack, row, "CRAM.cram", tmp_path), fetch(stack, full_run, "WHOLE.bam", tmp_path)
+    assert cram.stat().st_size < 0.6 * bam.stat().st_size
+    found, expected = (
+        [sorted(line.split("\t")) for line in run_tool("samtools", "view", *options, file).splitlines()]
+        for file, options in ((cram, ["-T", tmp_path / "genome.fa"]), (bam, []))
+    )
+    assert len(expected) > 2 * SMALL_RUN
+    assert found == expected  # tags in another order
+    for name in ("vcf.gz", "g.vcf.gz", "annotated.vcf.gz"):
+        files = (fetch(stack, each, f"{each['sample']}.{name}", tmp_path) for each in (row, full_run))
+        one, two = (run_tool("bcftools", "view", "-H", file) for file in files)
+        assert one == two
+        assert one
+    calls = truth.read_calls(fetch(stack, row, "CRAM.annotated.vcf.gz", tmp_path))
+    comparison = truth.compare(sample.material.variants, calls)
+    assert (comparison.matches, comparison.expected, comparison.extra) == (120, 120, [])
+    assert {name: row[name] for name in ("reads", "reads_mapped")} == {
+        name: full_run[name] for name in ("reads", "reads_mapped")
+    }
+    tags = stack.s3.get_object_tagging(Bucket=stack["ResultsBucket"], Key=f"CRAM/{row['run']}/CRAM.cram")["TagSet"]
+    assert tags == [{"Key": "seqdrop", "Value": "alignment"}]
+
+
+def test_isaac_and_strelka_write_and_read_cram(original_stack: Stack, sample: Sample) -> None:
+    args = '{"align":["--seed-length","12"]}'
+    row = run_pair(original_stack, sample.small_pair, "CRAM", args=args, **{"alignment-format": "cram"})
+    assert row["status"] == "SUCCEEDED", row
+    own = {"CRAM.vcf.gz.runStats.xml", "CRAM.vcf.gz.runStats.tsv"}
+    own |= {"CRAM.cram.BuildStats.xml", "CRAM.cram.DemultiplexingStats.xml"}
+    assert keys(original_stack, row) == expected_keys("CRAM", "cram", "crai") | own
+
+
 def test_isaac_and_strelka_give_the_same_outputs(original_stack: Stack, sample: Sample, tmp_path: Path) -> None:
     """Fake programs have the options, the errors and the output files of Isaac and Strelka."""
     args = '{"align":["--seed-length","12"]}'  # the table of the default needs 17 GB
@@ -258,7 +306,7 @@ def test_a_pair_for_an_unprepared_reference_is_refused(stack: Stack, sample: Sam
 def test_a_run_before_the_first_push_of_images_is_not_ready(
     tmp_path_factory: pytest.TempPathFactory, sample: Sample
 ) -> None:
-    with deploy(tmp_path_factory.mktemp("aws"), "MultiqcImageTag=none") as stack:
+    with deploy(tmp_path_factory.mktemp("aws"), "ReportImageTag=none") as stack:
         row = run_pair(stack, sample.small_pair, "EARLY")
     assert (row["status"], row["class"]) == ("FAILED", "NOT_READY")
     assert "make push STACK=seqdrop" in row["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -51,7 +52,13 @@ class AlignerRun:
         self.reference = S3Uri(bucket, "demo/genome.fa")
         for path in genome.parent.iterdir():
             s3.store().upload(path, self.reference.parent / path.name)
-        contigs = [{"name": CONTIG, "length": len(GENOME), "md5": "x"}]
+        contigs = [
+            {
+                "name": CONTIG,
+                "length": len(GENOME),
+                "md5": hashlib.md5(GENOME.encode(), usedforsecurity=False).hexdigest(),
+            }
+        ]
         s3.store().write_json(self.reference.parent / "reference.json", {"contigs": contigs})
 
     def put(self, aws: Deployed, one: bytes, two: bytes, *more: tuple[bytes, bytes]) -> None:
@@ -96,8 +103,8 @@ def trim(reads: list[Record], *lengths: int) -> list[Record]:
 
 
 def alignments(folder: Path, uri: S3Uri) -> list[list[str]]:
-    """Return the columns of the records of a BAM."""
+    """Return the columns of the records of a BAM, or of a CRAM whose genome is in the folder."""
     path = folder / "found.bam"
     s3.store().download(uri, path)
-    sam = subprocess.run(["samtools", "view", path], capture_output=True, check=True).stdout.decode()
+    sam = subprocess.run(["samtools", "view", path], capture_output=True, check=True, cwd=folder).stdout.decode()
     return [line.split("\t") for line in sam.splitlines()]

@@ -13,7 +13,7 @@ from seqdrop_cli.app import app
 from seqdrop_cli.stack import Stack
 from typer.testing import CliRunner
 
-from support.function_aws import client, empty_aws, keep_checksums, session
+from support.function_aws import client, create_run_table, empty_aws, keep_checksums, session
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:pipeline"
 IMAGE_TAGS = " ".join(f"{tool.name}:1" for step in (*STEPS, PREPARE) for tool in step.tools)
@@ -30,12 +30,7 @@ def stack() -> Iterator[Stack]:
         for bucket in ("fastq", "results", "references"):
             s3.create_bucket(Bucket=bucket)
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        client("dynamodb").create_table(
-            TableName="runs",
-            AttributeDefinitions=[{"AttributeName": "run", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "run", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_run_table("runs")
         outputs = {
             "FastqBucket": "fastq",
             "ResultsBucket": "results",

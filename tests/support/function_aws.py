@@ -55,7 +55,7 @@ SOURCES = {
         ("genes", "gtf", "pTx7vLk2mWcR9eYd", "9e107d9d372bb6826bd81d3542a419d6", 4_102, "5ZpIH3p3Wbg="),
     )
 }
-TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Multiqc")
+TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report")
 # The values of `Ref` and `Fn::Sub` in the environment of a function.
 RESOURCES = {
     **{
@@ -147,6 +147,13 @@ def s3_put(key: str, version_id: str) -> dict[str, Any]:
     return message
 
 
+def create_run_table(name: str) -> None:
+    """Create the run table of the template."""
+    described = template()["Resources"]["RunTable"]["Properties"]
+    same = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    client("dynamodb").create_table(TableName=name, **{word: described[word] for word in same})
+
+
 @dataclass
 class Deployed:
     """The stack, and the calls that tests make often."""
@@ -160,9 +167,7 @@ class Deployed:
         for bucket in (FASTQS, RESULTS, REFERENCES):
             self.s3.create_bucket(Bucket=bucket)
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        described = template()["Resources"]["RunTable"]["Properties"]
-        same = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-        client("dynamodb").create_table(TableName=RESOURCES["RunTable"], **{name: described[name] for name in same})
+        create_run_table(RESOURCES["RunTable"])
         self.table = run_table()
         role = f"arn:aws:iam::{ACCOUNT}:role/seqdrop-StateMachineRole"
         definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})

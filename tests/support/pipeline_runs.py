@@ -98,7 +98,7 @@ def deploy(
 
 @cache
 def warm_programs() -> Path:
-    """Return a folder of programs that start wrappers and MultiQC in processes that have imported their libraries.
+    """Return a folder of programs that start wrappers in processes that have imported their libraries.
 
     A server whose `sys.executable` is in this folder prefers its programs, as it prefers those of its environment.
     The imports take two thirds of the CPU time of a run of few reads.
@@ -112,7 +112,6 @@ def warm_programs() -> Path:
         elif program.name.startswith("run-"):
             module = re.findall(r"from (containers\.\w+\.run) import main", program.read_text())
             write_client(folder / program.name, *module, wrappers)
-    write_client(folder / "multiqc", "multiqc", listen(folder / "multiqc.socket", "multiqc"))
     return folder
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from seqdrop.text import plain_line
+from seqdrop.text import format_usd, plain_line
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0.0, "$0.00"), (0.0001, "< $0.01"), (0.0099, "< $0.01"), (0.01, "$0.01"), (1.5, "$1.50"), (1234.5, "$1,234.50")],
+)
+def test_a_price_under_a_cent_is_not_shown_as_zero(amount: float, text: str) -> None:
+    assert format_usd(amount) == text
 
 
 @pytest.mark.parametrize(

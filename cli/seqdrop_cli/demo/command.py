@@ -67,7 +67,8 @@ def _sample(stack: Stack) -> str | None:
 def _request(simulated: DemoFiles, sample: str | None, results: Path | None, choices: Choices) -> RunRequest:
     source = Source.of(simulated.fasta, simulated.genes, simulated.fasta.stem)
     fastqs = Fastqs.of(simulated.fastqs, sample)
-    return RunRequest(fastqs, None, source, results=results, aligner=choices.aligner, caller=choices.caller)
+    chosen = {word: getattr(choices, word) for word in ("aligner", "caller", "alignment_format")}
+    return RunRequest(fastqs, None, source, results=results, **chosen)
 
 
 def _annotated_variants(result: RunResult) -> Path:

@@ -28,6 +28,7 @@ from . import (
     sfn_retries,
     sfn_status_events,
     sfn_sync_tasks,
+    sts_roles,
 )
 
 ADAPTERS = (
@@ -53,6 +54,7 @@ ADAPTERS = (
     sfn_mock_config,
     sfn_executions,
     sfn_status_events,
+    sts_roles,
 )
 
 

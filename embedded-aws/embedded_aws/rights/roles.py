@@ -12,6 +12,7 @@ from typing import Any
 
 from embedded_aws import aws
 
+from .conditions import Context, context_of
 from .statements import Grant, Need, Statement, statements
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Role:
 
     name: str  # its logical id in the template
     statements: tuple[Statement, ...]
+    context: Context  # condition keys of all its requests
     _decisions: dict[Need, bool] = field(default_factory=dict)
     _used: set[Grant] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -48,7 +50,9 @@ class Role:
         return decision
 
     def _decide(self, need: Need) -> bool:
-        matching = [(statement, grant) for statement in self.statements if (grant := statement.match(need))]
+        matching = [
+            (statement, grant) for statement in self.statements if (grant := statement.match(need, self.context))
+        ]
         if not matching or not all(statement.allows for statement, _ in matching):
             return need.action in ALWAYS
         self._record({grant for _, grant in matching})
@@ -73,11 +77,14 @@ class Roles:
         self._roles: dict[str, Role] = {}
 
     def add(self, arn: str, name: str, policies: list[dict[str, Any]], managed: Iterable[str] = ()) -> None:
-        """Add a role: its inline policy documents, and the ARNs of its managed policies."""
+        """Add a role: its inline policy documents, and the ARNs of its managed policies.
+
+        Raises UnknownConditionError: a condition that is ignored would allow what AWS denies.
+        """
         names = [arn.rpartition("/")[2] for arn in managed]
         actions = [action for policy in names for action in MANAGED.get(policy, ())]
         known = [{"Statement": {"Effect": "Allow", "Action": actions, "Resource": "*"}}] if actions else []
-        self._roles[arn] = Role(name, tuple(statements([*policies, *known])))
+        self._roles[arn] = Role(name, tuple(statements([*policies, *known])), context_of(arn))
 
     def may(self, arn: str, need: Need) -> bool:
         """Return whether a role allows a call. A role that does not exist allows nothing."""

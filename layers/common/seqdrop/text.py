@@ -6,12 +6,18 @@ import re
 
 MAX_LINE = 2000  # characters of a result
 MAX_INPUT = 10_000  # characters read of the input: a tool may write a megabyte without a line end
+CENT = 0.01  # USD
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")  # terminal escapes
 
 
 def count_warnings(number: int, before: str = "") -> str:
     """Return `1 warning` or `2 warnings` after the text `before`; "" without warnings."""
     return f"{before}{number:,} warning{'' if number == 1 else 's'}" if number else ""
+
+
+def format_usd(amount: float) -> str:
+    """Return a price in US dollars: `$1.20`, and `< $0.01` where two digits would show nothing."""
+    return "< $0.01" if 0 < amount < CENT else f"${amount:,.2f}"
 
 
 def plain_line(text: str, max_length: int = MAX_LINE) -> str:

@@ -46,7 +46,7 @@ PLAN = layout.plan(
         "call": size("8", "12000", "bcftools"),
         "annotate": size("2", "8000", "snpeff"),
         "collect": size("2", "4000", "samtools_stats"),
-        "compose": size("1", "2000", "multiqc"),
+        "compose": size("1", "2000", "report"),
     },
 )
 PREPARATION_INPUT = layout.preparation(

@@ -171,6 +171,7 @@ CAUSES = {
     ],
 }
 NOT_DIAGNOSED = "The job failed, and the function diagnose failed too; see its log."
+PREPARATION_NOT_DIAGNOSED = "The job failed and the function diagnose did too; see its log."
 NOT_RECORDED = "The run could not be recorded; see the log of the function record_run."
 # failures that another try or Retry alone repairs: submissions of the first try, changes of the second
 REPAIRED: dict[str, tuple[int, Callable[[str], dict[str, str]] | None]] = {

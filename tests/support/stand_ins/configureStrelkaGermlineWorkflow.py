@@ -38,7 +38,7 @@ parser.add_argument("--exome", action="store_true")
 parser.add_argument("--ploidy", type=Path)
 parser.add_argument("--runDir", type=Path, required=True)
 args = parser.parse_args()
-if not Path(f"{args.bam}.bai").exists():
+if not Path(f"{args.bam}{'.crai' if args.bam.suffix == '.cram' else '.bai'}").exists():
     parser.error(f"Can't find any expected BAM/CRAM index files for: '{args.bam}'")
 index = Path(f"{args.referenceFasta}.fai")
 if not index.exists():

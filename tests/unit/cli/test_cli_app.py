@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import errno
+import re
+import shlex
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from seqdrop import __version__
 from seqdrop.plan import steps
 from seqdrop.storage.s3 import IntegrityError
 from seqdrop_cli import app as commands
 from seqdrop_cli.app import app
+from seqdrop_cli.usage import EXAMPLES
 from support.cli_aws import seqdrop
+from typer.main import get_command
 from typer.testing import CliRunner
 
 COMMANDS = ("up", "down", "reference", "run", "status", "why", "stop", "resume", "redrive", "logs", "demo", "check")
@@ -37,6 +42,49 @@ def test_the_help_of_args_and_logs_has_every_step_and_every_option_of_its_tools(
         for tool in step.tools:
             assert not tool.options or f"{step.name} ({tool.name})" in run
             assert all(option.name in run for option in tool.options)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_examples_that_it_accepts(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    help_text = seqdrop(command, "-h")[1]
+    assert (0, help_text) == seqdrop(command, "--help")
+    assert not re.search(r"<[a-zA-Z\[]", help_text)  # a type of Python in place of a name
+    lines = [line.strip() for line in help_text.split("Examples:")[1].splitlines() if line.strip()]
+    assert lines == list(EXAMPLES[command])
+    for line in lines:
+        _, name, *words = shlex.split(line)
+        assert name == command
+        group = get_command(app)
+        context = group.make_context("seqdrop", [name, *words])
+        group.get_command(context, name).make_context(name, words, parent=context)  # type: ignore[attr-defined]  it is a group
+
+
+def test_the_version_is_that_of_the_product() -> None:
+    assert seqdrop("--version") == (0, f"seqdrop {__version__}\n")
+
+
+def test_the_help_has_every_exit_code() -> None:
+    help_text = " ".join(seqdrop("--help")[1].split())
+    assert (
+        "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 130 inter"
+        in help_text
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "completions"),
+    [("st", ["status", "stop"]), ("logs latest a", ["align", "annotate"]), ("run --inter", ["--intervals"])],
+)
+def test_the_shell_completes_commands_options_and_steps(typed: str, completions: list[str]) -> None:
+    words = f"seqdrop {typed}"
+    environment = {
+        "_SEQDROP_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    result = CliRunner().invoke(app, [], env=environment, prog_name="seqdrop")
+    assert result.output.split() == completions
 
 
 @pytest.mark.parametrize(

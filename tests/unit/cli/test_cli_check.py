@@ -20,7 +20,7 @@ from seqdrop_cli.stack import Stack
 from support import cli_aws
 from support.function_aws import client, parameters
 
-USED = ("bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference")
+USED = ("bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report", "reference")
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 READY = {
     "vCPU quota, on-demand": Status.ok,
@@ -177,7 +177,7 @@ def test_an_image_that_was_not_pushed_and_one_that_is_gone(stack: Stack) -> None
     assert gone.what_to_do == (
         "Run `make push STACK=seqdrop TOOLS='snpeff'` and `sam deploy --config-file stacks/seqdrop.toml`."
     )
-    object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": "bwa_mem3:none multiqc:1"})
+    object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": "bwa_mem3:none report:1"})
     assert changed(stack)["images"].finding == "no image of bwa_mem3"
 
 

@@ -33,7 +33,7 @@ from seqdrop.storage.uri import S3Uri
 endpoint, fastq = sys.argv[1:]
 stack = Stack("seqdrop", {"FastqBucket": "fastq"}, boto3.Session("a", "b", region_name="us-east-1"), endpoint)
 app.open_stack = lambda *_: stack
-app.run_table.rows = lambda _: upload.upload_files(stack, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
+app.run_table.select = lambda *_, **__: upload.upload_files(stack, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
 sys.argv = ["seqdrop", "status"]
 app.main()
 """

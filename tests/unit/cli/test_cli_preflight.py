@@ -26,7 +26,7 @@ def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_program_of_the_selected_tools_must_be_on_path(empty_path: Path) -> None:
     programs = set(steps.programs(TOOLS))
-    assert {"samtools", "bcftools", "bwa", "bgzip", "java", "multiqc"} <= programs
+    assert {"samtools", "bcftools", "bwa", "bgzip", "java", "mosdepth"} <= programs
     assert set(preflight.missing_programs(TOOLS)) | {SNPEFF_JAR} == programs | {SNPEFF_JAR}
     assert "isaac-align" not in programs
     (empty_path / "bwa").touch(mode=0o755)
@@ -43,8 +43,8 @@ def test_a_program_with_a_path_must_be_a_file(tmp_path: Path, monkeypatch: pytes
 
 def test_missing_programs_have_the_command_that_installs_them() -> None:
     assert preflight.describe_missing(["samtools"]) == (
-        "samtools is not installed. `sudo apt-get install samtools bwa libsnpeff-java default-jre-headless` "
-        "(or `make tools`) installs what is missing."
+        "samtools is not installed. `sudo apt-get install samtools bwa mosdepth libhts-dev libsnpeff-java "
+        "default-jre-headless` (or `make tools`) installs what is missing."
     )
 
 
@@ -64,12 +64,6 @@ def test_the_command_has_the_packages_of_every_tool_with_a_missing_program() -> 
 def test_a_program_without_a_package_has_the_tools_that_can_replace_it(program: str, tools: str) -> None:
     sentence = preflight.describe_missing([program])
     assert sentence == f"{program} is not installed. {program} has no package: choose another tool with {tools}."
-
-
-def test_a_program_of_the_environment_has_the_command_that_installs_it() -> None:
-    assert preflight.describe_missing(["multiqc"]) == (
-        "multiqc is not installed. `uv sync --all-extras` installs multiqc into the environment of the project."
-    )
 
 
 def test_a_new_tool_needs_a_row_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,3 +227,20 @@ def test_the_files_of_a_run_carry_its_tools_and_its_id_has_them(stack: Stack, re
     assert len(ids) == 2, "the default of the stack, chosen or not, is the same run"
     request = replace(request_s1, aligner="bwa", caller="strelka")
     assert request.choices.to_metadata() == {"seqdrop-aligner": "bwa", "seqdrop-caller": "strelka"}
+
+
+@pytest.mark.parametrize("default", ["", "bam", "cram"])
+def test_the_id_of_a_run_has_the_format_of_its_aligned_reads(
+    stack: Stack, request_s1: RunRequest, default: str
+) -> None:
+    if default:  # else a stack of a version without this output
+        object.__setattr__(stack, "outputs", {**stack.outputs, "AlignmentFormat": default})
+    stored = next(upload.destinations(stack, request_s1.fastqs, "", {})).upload_missing(stack, {})
+    ids = {
+        form: upload.run_id(stack, request_s1.fastqs, stored, Choices("hg", alignment_format=form), genome="")
+        for form in ("", "bam", "cram")
+    }
+    assert ids["bam"] != ids["cram"]
+    assert ids[""] == ids[default or "bam"]
+    request = replace(request_s1, alignment_format="cram")
+    assert request.choices.to_metadata() == {"seqdrop-alignment-format": "cram"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.table import Table
 from seqdrop.storage.uri import S3Uri
-from seqdrop_cli import status, upload
+from seqdrop_cli import screen, status, upload
 from seqdrop_cli.errors import CliError, warn
 from seqdrop_cli.screen import Screen, say, visible
 from support import cli_aws
@@ -61,3 +61,19 @@ def test_the_progress_of_an_upload_shows_the_name_as_it_is(tmp_path: Path, monke
         upload.upload_files(stack, [(file, S3Uri("fastq", HOSTILE.replace("/", "-")))], {})
     assert SHOWN.replace("/", "-") in terminal.getvalue()
     assert not any(text in terminal.getvalue() for text in ("\x1b]", "\x9b", "\x07"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(8.4, "8s"), (720, "12m"), (9000, "2.5h"), (50_000, "14h"), (260_000, "3d"), (12_096_000, "20w")],
+)
+def test_a_duration_in_a_table_has_one_unit(seconds: float, text: str) -> None:
+    assert screen.short_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (950, "950"), (999.6, "1k"), (1_234, "1.23k"), (42_123_456, "42.1M"), (2.5e9, "2.5G")],
+)
+def test_a_count_in_a_table_has_three_digits(number: float, text: str) -> None:
+    assert screen.short_number(number) == text

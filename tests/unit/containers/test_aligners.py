@@ -35,6 +35,33 @@ def test_all_reads_of_a_good_pair_are_in_the_bam(
 
 
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
+def test_the_cram_of_every_aligner_has_the_records_of_its_bam(
+    aws: Deployed,
+    aligner_run: AlignerRun,
+    aligner_genome: Path,
+    tmp_path: Path,
+    main: Callable[[Sequence[str]], None],
+) -> None:
+    aligner_run.put(aws, *(to_gzip(text(trim(reads, 100, 60))) for reads in (ONE, TWO)))
+    (tmp_path / "genome.fa").write_bytes(aligner_genome.read_bytes())
+    found, counts = {}, {}
+    for suffix in ("bam", "cram"):
+        main(aligner_run.argv(bam=aligner_run.results / f"NA12878.{suffix}", attempt=len(found) + 1))
+        records = alignments(tmp_path, aligner_run.results / f"NA12878.{suffix}")
+        found[suffix] = [(record[:11], sorted(record[11:])) for record in records]
+        counts[suffix] = aligner_run.counts()
+        s3.store().client.delete_object(
+            Bucket=aligner_run.results.bucket, Key=f"{aligner_run.results.key}/jobs/align.json"
+        )
+    assert len(found["bam"]) >= 2 * PAIRS
+    assert found["cram"] == found["bam"]
+    assert counts["cram"] == counts["bam"]
+    names = set(s3.store().list_names(aligner_run.results))
+    assert {"NA12878.cram", "NA12878.cram.crai", "NA12878.cram.md5"} <= names
+    assert ("NA12878.cram.BuildStats.xml" in names) == (main is run_isaac)
+
+
+@pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)
 def test_reads_of_all_lengths_keep_all_their_bases(
     aws: Deployed, aligner_run: AlignerRun, main: Callable[[Sequence[str]], None]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The wrappers of callers, snpEff, samtools stats and MultiQC with real tools; snpEff and Strelka are stand-ins."""
+"""The wrappers of callers, snpEff and samtools stats with real tools; snpEff and Strelka are stand-ins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from support.made_reads import bases, write_genome
 from support.waiting import eventually
 
 from containers.bcftools import run as bcftools
-from containers.multiqc import run as multiqc
 from containers.samtools_stats import run as samtools_stats
 from containers.snpeff import run as snpeff
 from containers.strelka import run as strelka
@@ -40,12 +39,6 @@ HEADER += "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tNA12878\n"
 CALLS = [(1, "A", "C", "0/1"), (2, "A", "C,G", "1/2"), (3, "A", "C", "1/1")]
 ALLELES = 4
 STAND_INS = Path(__file__).parents[2] / "support/stand_ins"
-REPORT_FILES = {
-    "stats": "stats.txt",
-    "vcf": "vcf.gz",
-    "annotated_vcf": "annotated.vcf.gz",
-    "report": "report.html",
-}
 # Prints the VCF without its last lines, and writes its statistics to the file after -csvStats.
 JAVA = r"""#!/bin/sh
 case "$*" in *-version) echo SnpEff 5.1d; exit;; esac
@@ -86,6 +79,13 @@ class Run:
         subprocess.run(["samtools", "view", "-b", "-o", bam, "-"], input=sam.encode(), check=True)
         subprocess.run(["samtools", "index", bam], check=True)
         return self.put(bam, self.results / "NA12878.bam", ".bai")
+
+    def put_cram(self) -> S3Uri:
+        """Store the BAM of `put_bam` as CRAM."""
+        bam, cram = self.folder / "aligned.bam", self.folder / "aligned.cram"
+        subprocess.run(["samtools", "view", "-C", "-T", self.folder / "genome.fa", "-o", cram, bam], check=True)
+        subprocess.run(["samtools", "index", cram], check=True)
+        return self.put(cram, self.results / "NA12878.cram", ".crai")
 
     def call(self, caller: Any, bam: S3Uri, bed: str = "", **more: Any) -> None:
         """Call the variants of a BAM, within a BED if there is one."""
@@ -364,26 +364,6 @@ def test_a_low_mean_depth_of_the_genome_or_of_the_intervals_is_a_warning(
     assert collect(run, counts, bed=bed).get("LOW_DEPTH") == (message if depth else None)
 
 
-@pytest.mark.parametrize("sample", ["HG002.trimmed-10-reads.v2", "S1_R1_001.fastq.gz.flagstat"])
-def test_the_report_has_the_whole_name_of_the_sample_and_the_warnings_of_all_steps(run: Run, sample: str) -> None:
-    run.results = S3Uri(run.results.bucket, f"{sample}/r")
-    sam = "@SQ\tSN:chr1\tLN:2000\nr1\t0\tchr1\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n"
-    figures = subprocess.run(["samtools", "flagstat", "-"], input=sam.encode(), check=True, capture_output=True).stdout
-    outputs = {output: run.results / f"{sample}.{ending}" for output, ending in REPORT_FILES.items()}
-    (run.folder / "flagstat").write_bytes(figures)
-    run.put(run.folder / "flagstat", outputs["stats"].companion(".flagstat"))
-    warning = {"warning": "FEW_MAPPED", "message": "only 1 of <b>20</b> reads align"}
-    s3.store().write_json(run.results / "jobs/collect.json", {"version": 1, "warnings": [warning]})
-    argv = run.argv(sample=sample, **outputs)
-    option = argv.index("--reference")
-    multiqc.main([*argv[:option], *argv[option + 2 :]])
-    [names] = s3.store().read_json(outputs["report"].companion(".json"))["report_general_stats_data"].values()
-    assert list(names) == [sample]
-    text = s3.store().read_start(outputs["report"], 64 << 20).decode()
-    assert "Read before you use the results: 1 warning." in text
-    assert "collect: only 1 of &lt;b&gt;20&lt;/b&gt; reads align" in text
-
-
 def put_reads_with_variants(run: Run, contig: str, positions: list[int], **summary: Any) -> S3Uri:
     """Store a genome of one contig, and a BAM with a homozygous variant at each of the positions (from 0)."""
     reference = bases(400, seed=5)
@@ -437,6 +417,47 @@ def edited_read(sample: str, start: int, edits: list[Edit]) -> tuple[str, str]:
             change = f"{longer}I" if longer > 0 else f"{-longer}D"
             cigar = f"{before}M{change}{after}M" if longer else cigar
     return text, cigar
+
+
+@pytest.mark.parametrize("bed", ["", "chr1\t50\t250\n"], ids=["genome", "intervals"])
+@pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
+def test_a_caller_writes_the_same_records_from_bam_and_cram(run: Run, caller: Any, bed: str) -> None:
+    bam = put_reads_with_variants(run, "chr1", [100, 200, 300])
+    found = []
+    for uri in (bam, run.put_cram()):
+        run.call(caller, uri, bed)
+        found.append([run.query(f"NA12878.{name}", "%LINE") for name in ("vcf.gz", "g.vcf.gz")])
+        s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/jobs/call.json")
+    assert len(found[0][0]) == (2 if bed else 3)
+    assert found[1] == found[0]
+
+
+@pytest.mark.parametrize("bed", ["", "chr1\t50\t250\n"], ids=["genome", "intervals"])
+def test_the_statistics_of_bam_and_cram_are_the_same(run: Run, bed: str) -> None:
+    bam = put_reads_with_variants(run, "chr1", [100, 200, 300])
+    files = [run.folder / name for name in ("aligned.bam", "genome.fa")]
+    tagged = subprocess.run(["samtools", "calmd", "-b", *files], capture_output=True, check=True).stdout
+    files[0].write_bytes(tagged)  # with NM and MD, as aligners write them
+    subprocess.run(["samtools", "index", files[0]], check=True)
+    run.put(files[0], bam, ".bai")
+    intervals: S3Uri | str = "all"
+    if bed:
+        intervals = run.results / "intervals.bed"
+        s3.store().write(intervals, bed.encode())
+    found = []
+    for uri in (bam, run.put_cram()):
+        stats = run.results / "NA12878.stats.txt"
+        samtools_stats.main(run.argv(bam=uri, intervals=intervals, stats=stats))
+        receipt = s3.store().read_json(run.results / "jobs/collect.json")
+        texts = [
+            s3.store().read_start(stats.companion(suffix), 1 << 20).decode()
+            for suffix in ("", ".flagstat", ".idxstats")
+        ]
+        lines = [line for line in texts[0].splitlines() if not line.startswith("# The command line")]
+        found.append((lines, texts[1:], receipt["counts"], receipt["warnings"]))
+        s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/jobs/collect.json")
+    assert found[0][2]["reads_mapped"] == 62
+    assert found[1] == found[0]
 
 
 @pytest.mark.parametrize("caller", [bcftools], ids=["bcftools"])

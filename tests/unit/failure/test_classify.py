@@ -40,6 +40,19 @@ def test_the_exit_code_of_an_earlier_attempt_is_ignored() -> None:
     assert (cause.attempt, cause.exit_code) == (2, None)
 
 
+@pytest.mark.parametrize(("reason", "is_of_host"), [
+    ("The ECS agent was disconnected", True),
+    ("Agent lost", True),
+    ("The agent is not connected", True),
+    ("The agent sent the exit code 3", False),
+    ("The tool lost its input", False),
+])  # fmt: skip
+def test_only_a_lost_agent_is_a_failure_of_the_host(reason: str, is_of_host: bool) -> None:
+    job = {"JobId": "j", "Attempts": [{"Container": {}}], "Container": {}, "StatusReason": reason}
+    cause = BatchCause.parse({"Error": "States.TaskFailed", "Cause": json.dumps(job)})
+    assert (classify.classify(cause, None)[0] == "HOST_FAILED") is is_of_host
+
+
 @pytest.mark.parametrize(
     ("name", "attempt", "exit_code"), [("out_of_memory", 1, 137), ("spot_reclaimed", 3, None), ("bad_data", 1, 65)]
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
+import textwrap
 import threading
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import gunzip, reader
 from seqdrop.fastq.pairs import Pairs, interleave
-from seqdrop.fastq.records import MIN_SAME, Batch, read_group
-from support.made_reads import bgzf, edit_read, fastq, flip_byte, records, text, to_gzip, write_pair
+from seqdrop.fastq.records import MIN_SAME, MIN_SHIFTED, Batch, may_be_phred64, median_length, read_group
+from support.made_reads import Record, bgzf, edit_read, fastq, flip_byte, records, text, to_gzip, write_pair
 
 COUNT = 50
 ONE, TWO = records(1, COUNT), records(2, COUNT)
@@ -78,6 +80,41 @@ def test_a_blank_line_after_a_full_batch_is_ignored(tmp_path: Path) -> None:
     read = "@r\n{}\n+\nFFFF\n"
     one, two = (read.format(bases) * 10_000 for bases in ("ACGT", "CCCC"))
     assert count_pairs(write_pair(tmp_path, f"{one}\n".encode(), two.encode(), ".fastq")) == 10_000
+
+
+def with_endings(reads: list[Record], ending: str) -> bytes:
+    """Return a gzip file of the reads, their names with this ending in place of the comment."""
+    return to_gzip(text([(head.split()[0] + ending, seq, qual) for head, seq, qual in reads]))
+
+
+def wrap(reads: list[Record], length: int) -> bytes:
+    """Return a gzip file whose sequences and qualities are wrapped after `length` letters."""
+    lines = [
+        line
+        for head, seq, qual in reads
+        for line in (
+            f"@{head}",
+            *textwrap.wrap(seq, length),
+            "+",
+            *(qual[i : i + length] for i in range(0, len(qual), length)),
+        )
+    ]
+    return to_gzip("\n".join([*lines, ""]).encode())
+
+
+@pytest.mark.parametrize("endings", [("/1", "/3"), ("/1", "/4"), (" 1:N:0:A", " 3:N:0:A"), ("", "/3")])
+def test_r3_is_read_as_the_mate_of_r1(tmp_path: Path, endings: tuple[str, str]) -> None:
+    """With a barcode or a UMI as R2, the mate is R3, and its reads say so."""
+    one, two = (with_endings(reads, ending) for reads, ending in zip((ONE, TWO), endings, strict=True))
+    assert count_pairs(write_pair(tmp_path, one, two)) == COUNT
+
+
+def test_numbers_at_the_end_of_names_stay_if_they_are_no_mates(tmp_path: Path) -> None:
+    one, two = (
+        to_gzip(text([(f"r/{n}", seq, qual) for n, (_, seq, qual) in enumerate(reads, 3)])) for reads in (ONE, TWO)
+    )
+    ((batch, _),) = Pairs(*write_pair(tmp_path, one, two)).batches()
+    assert batch.names[:2] == [b"r/3", b"r/4"]
 
 
 def to_stored_gzip(data: bytes) -> bytes:
@@ -158,12 +195,62 @@ BAD = {
     ),
     "the same file twice": (WHOLE_1, WHOLE_1, "SAME_FILE", "contain the same reads"),
     "the same reads, compressed differently": (WHOLE_1, text(ONE), "SAME_FILE", "contain the same reads"),
-    "swapped": (WHOLE_2, WHOLE_1, "SWAPPED", "lane1_R1.fastq.gz contains R2 reads"),
+    "swapped": (WHOLE_2, WHOLE_1, "SWAPPED", "lane1_R1.fastq.gz contains R2 reads and "),
+    "R2 and R3": (
+        with_endings(ONE, " 2:N:0:A"),
+        with_endings(TWO, " 3:N:0:A"),
+        "MATE_NAMES",
+        "lane1_R1.fastq.gz contains R2 reads and lane1_R2.fastq.gz contains R3 reads: R1 is missing",
+    ),
+    "R2 and R3 in the names": (with_endings(ONE, "/2"), with_endings(TWO, "/3"), "MATE_NAMES", "R1 is missing"),
+    "R3 and a mate without a number": (
+        with_endings(ONE, "/3"),
+        with_endings(TWO, ""),
+        "MATE_NAMES",
+        "lane1_R1.fastq.gz contains R3 reads: R1 is missing",
+    ),
+    "R3 and R1": (with_endings(ONE, "/3"), with_endings(TWO, "/1"), "SWAPPED", "lane1_R2.fastq.gz contains R1 reads"),
+    "R2 alone says its number": (
+        with_endings(ONE, "/2"),
+        with_endings(TWO, ""),
+        "SWAPPED",
+        "lane1_R1.fastq.gz contains R2 reads: it is swapped with lane1_R2.fastq.gz",
+    ),
+    "R1 alone says its number": (
+        with_endings(ONE, ""),
+        with_endings(TWO, "/1"),
+        "SWAPPED",
+        "lane1_R2.fastq.gz contains R1 reads: it is swapped with lane1_R1.fastq.gz",
+    ),
+    "wrapped in two lines": (
+        wrap(ONE, 20),
+        WHOLE_2,
+        "MALFORMED",
+        "lane1_R1.fastq.gz: read 1 has a sequence of several lines: write each on one line with `seqtk seq`",
+    ),
+    "wrapped in three lines": (wrap(ONE, 10), WHOLE_2, "MALFORMED", "read 1 has a sequence of several lines"),
+    "later reads wrapped": (
+        wrap([*ONE[:2], (ONE[2][0], ONE[2][1] * 2, ONE[2][2] * 2)], 30),
+        WHOLE_2,
+        "MALFORMED",
+        "read 3 has a sequence of several lines",
+    ),
+    "a '+' line is missing": (
+        to_gzip(b"@r1\nACGT\nFFFF\n@r2\nACGT\nFFFF\n"),
+        WHOLE_2,
+        "MALFORMED",
+        "read 1 has no '+' line",
+    ),
     "gzip of nothing": (to_gzip(b""), to_gzip(b""), "EMPTY", "contain no reads"),
     "empty files": (b"", b"", "EMPTY", "contain no reads"),
     "only blank lines": (to_gzip(b"\n" * 5), to_gzip(b""), "EMPTY", "contain no reads"),
     "not gzip": (b"PK\x03\x04" + bytes(99), WHOLE_2, "NOT_GZIP", "lane1_R1.fastq.gz is named .gz but is not a gzip"),
-    "a FASTA": (to_gzip(b">chr1\nACGT\n>chr2\nACGT\n"), WHOLE_2, "MALFORMED", "has no '@' at the start of its header"),
+    "a FASTA": (
+        to_gzip(b">chr1\nACGT\n>chr2\nACGT\n"),
+        WHOLE_2,
+        "MALFORMED",
+        "read 1 begins with '>': this is FASTA, which has no qualities; upload the FASTQ",
+    ),
     "an extra line": (
         to_gzip(b"\n" + text(ONE)),
         WHOLE_2,
@@ -189,32 +276,42 @@ BAD = {
         edit_read(ONE, 3, head="@a"),
         WHOLE_2,
         "MALFORMED",
-        "read 4 has a name with a character that SAM does not allow",
+        "read 4 has '@' in its name, which SAM does not allow",
     ),
     "an umlaut in a name": (
         edit_read(ONE, 3, head="rä"),
         WHOLE_2,
         "MALFORMED",
-        "a name with a character that SAM does not",
+        "read 4 has byte 0xc3 in its name, which SAM does not allow",
     ),
-    "NUL in a name": (edit_read(ONE, 3, head="r\0"), WHOLE_2, "MALFORMED", "a name with a character that SAM does not"),
+    "NUL in a name": (edit_read(ONE, 3, head="r\0"), WHOLE_2, "MALFORMED", "read 4 has '\\x00' in its name, which SAM"),
     "no '+' line": (to_gzip(text(ONE).replace(b"\n+\n", b"\n-\n", 1)), WHOLE_2, "MALFORMED", "read 1 has no '+' line"),
     "qualities too short": (edit_read(ONE, 3, qual="F"), WHOLE_2, "MALFORMED", "read 4 has 30 bases but 1 qualities"),
-    "no bases": (edit_read(ONE, 3, seq="", qual=""), WHOLE_2, "MALFORMED", "read 4 has no bases"),
+    "no bases": (
+        edit_read(ONE, 3, seq="", qual=""),
+        WHOLE_2,
+        "MALFORMED",
+        "read 4 has no bases: trim again with a minimum length",
+    ),
     "no bases in the last read": (edit_read(ONE, 49, seq="", qual=""), WHOLE_2, "MALFORMED", "read 50 has no bases"),
     "a digit among bases": (
         edit_read(ONE, 3, seq="A1" * 15),
         WHOLE_2,
         "MALFORMED",
-        "read 4 has a character that is not a base",
+        "read 4 has '1' in its sequence, which is not a base",
     ),
     "a blank among qualities": (
         edit_read(ONE, 3, qual="F " * 15),
         WHOLE_2,
         "MALFORMED",
-        "read 4 has a quality that SAM does not allow",
+        "read 4 has ' ' in its qualities, which SAM does not allow",
     ),
-    "Phred+64": (to_gzip(text(PHRED_64)), WHOLE_2, "MALFORMED", "has Phred+64 qualities (old Illumina)"),
+    "Phred+64": (
+        to_gzip(text(PHRED_64)),
+        WHOLE_2,
+        "MALFORMED",
+        "has Phred+64 qualities (old Illumina): convert them to Phred+33",
+    ),
     "other text after the reads": (
         to_gzip(text(ONE) + b"done: exit 0\n"),
         WHOLE_2,
@@ -229,14 +326,19 @@ BAD = {
         "lane1_R2.fastq.gz has Phred+64 qualities",
     ),
     "a name too long": (edit_read(ONE, 3, head="n" * 255), WHOLE_2, "LIMIT", "read 4 has a name longer than 254 bytes"),
-    "a line too long": (to_gzip(b"@r\n" + b"A" * 3_000_000), WHOLE_2, "LIMIT", "a line longer than 1,048,576 bytes"),
+    "a line too long": (to_gzip(b"@r\n" + b"A" * 3_000_000), WHOLE_2, "LIMIT", "line 2 is longer than 1,048,576 bytes"),
     "a read too long": (
         to_gzip(b"@r\n%b\n+\n%b\n" % (b"A" * (1 << 21), b"F" * (1 << 21))),
         WHOLE_2,
         "LIMIT",
         "more than 1,048,576",
     ),
-    "reads too long": (to_gzip(LONG * 200), WHOLE_2, "LIMIT", "contains long reads"),
+    "reads too long": (
+        to_gzip(LONG * 200),
+        WHOLE_2,
+        "LIMIT",
+        "lane1_R1.fastq.gz has long reads from read 1 on: use a pipeline for long reads, this one is for short ones",
+    ),
 }
 
 
@@ -330,6 +432,51 @@ def test_a_truncated_bgzf_file_is_always_refused(tmp_path: Path) -> None:
             count_pairs(write_pair(tmp_path, data[:end], WHOLE_2))
 
 
+@pytest.mark.parametrize(("qualities", "possible"), [
+    ([], False),
+    ([b";Ph"], True),
+    ([b":Ph"], False),  # ';' is the lowest one
+    ([b";P", b"i"], True),
+    ([b";P", b"j"], False),
+    ([b";P"], True),
+    ([b";O"], False),
+])  # fmt: skip
+def test_qualities_from_semicolon_to_i_are_possible_in_phred64(qualities: list[bytes], possible: bool) -> None:
+    assert may_be_phred64(qualities) is possible
+
+
+@pytest.mark.parametrize("quality", ["!", '"', "~"])
+def test_the_lowest_and_the_highest_quality_of_sam_are_valid(tmp_path: Path, quality: str) -> None:
+    pairs = [[(head, seq, quality + "I" * (len(seq) - 1)) for head, seq, _ in reads] for reads in (ONE, TWO)]
+    assert count_pairs(write_pair(tmp_path, *(text(reads) for reads in pairs), ".fastq")) == COUNT
+
+
+@pytest.mark.parametrize("quality", [" ", "\x7f"])
+def test_other_qualities_are_refused(tmp_path: Path, quality: str) -> None:
+    one = [(head, seq, f"I{quality}{'I' * (len(seq) - 2)}") for head, seq, _ in ONE]
+    with pytest.raises(BadInputError, match=r"read 1 .*has a quality that SAM does not allow"):
+        count_pairs(write_pair(tmp_path, text(one), text(TWO), ".fastq"))
+
+
+def test_the_median_length_of_no_reads_is_zero() -> None:
+    assert median_length(Batch([], [], [], b"")) == 0
+    assert median_length(Batch([b"a", b"b", b"c"], [b"A", b"ACG", b"ACGTA"], [b"I"] * 3, b"")) == 3
+
+
+@pytest.mark.parametrize("data", [WHOLE_1, text(ONE)], ids=["gzip", "plain"])
+def test_a_file_is_closed_when_the_reading_ends(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "reads"
+    path.write_bytes(data)
+    with gunzip.GzipReader(path) as file:
+        next(iter(file))
+        assert is_open(path)
+    assert not is_open(path)
+
+
+def is_open(path: Path) -> bool:
+    return str(path) in {os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()}
+
+
 @pytest.mark.parametrize("best", ["I", "~"], ids=["of old sequencers", "of long accurate reads"])
 def test_high_phred33_qualities_are_not_mistaken_for_phred64(tmp_path: Path, best: str) -> None:
     pairs = [[(head, seq, best * len(seq)) for head, seq, _ in reads] for reads in (ONE, TWO)]
@@ -401,6 +548,27 @@ def test_a_file_that_begins_with_a_later_read_of_its_mate_is_refused(tmp_path: P
     message = f"R{2 - later} begins with read {shift + 1} of R{1 + later}"
     with pytest.raises(BadInputError, match=message):
         count_pairs(write_pair(tmp_path, files[later], files[1 - later], ".fastq"))
+
+
+@pytest.mark.parametrize("number", [1_500, 9_999, 10_000, 10_001, 12_345])
+def test_a_wrong_mate_is_found_anywhere_in_a_batch(tmp_path: Path, number: int) -> None:
+    one, two = records(1, 12_345), records(2, 12_345)
+    two[number - 1] = ("another", *two[number - 1][1:])
+    with pytest.raises(BadInputError, match=f"read {number} has different names in") as raised:
+        count_pairs(write_pair(tmp_path, text(one), text(two), ".fastq"))
+    assert raised.value.failure_class == "BAD_INPUT.MATE_NAMES"
+
+
+@pytest.mark.parametrize("same", [MIN_SHIFTED - 1, MIN_SHIFTED, 200])
+def test_files_that_begin_with_the_same_reads_are_refused(tmp_path: Path, same: int) -> None:
+    one, two = records(1, 300), records(2, 300)
+    copied = [(head, seq, qual) for (head, _, _), (_, seq, qual) in zip(two, one[:same], strict=False)]
+    paths = write_pair(tmp_path, text(one), text([*copied, *two[same:]]), ".fastq")
+    if same < MIN_SHIFTED:
+        assert count_pairs(paths) == 300
+        return
+    with pytest.raises(BadInputError, match="contain the same reads: R2 begins with read 1 of R1"):
+        count_pairs(paths)
 
 
 @pytest.mark.parametrize("later", [0, 1])

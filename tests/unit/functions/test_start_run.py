@@ -158,6 +158,7 @@ def test_the_second_mate_starts_one_run_with_the_current_versions(aws: Deployed,
         "results": f"s3://{RESULTS}/NA12878/{run}",
         "content": row["content"],  # with `place`, tells a copy of these bytes under other keys
         "place": row["place"],
+        "lanes": 1,
         "status": "RUNNING",
         "started": row["started"],
     }
@@ -313,11 +314,11 @@ def test_the_priority_of_a_run_selects_its_queue(aws: Deployed, start_run: Any, 
 def test_a_run_is_refused_while_the_stack_has_no_images(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove_images(monkeypatch, "bwa_mem3", "multiqc")
+    remove_images(monkeypatch, "bwa_mem3", "report")
     one, _ = upload_pair(aws)
     outcome = outcome_of(start_run.call(one))
-    commands = "`make push STACK=seqdrop TOOLS='bwa_mem3 multiqc'` and `sam deploy --config-file stacks/seqdrop.toml`"
-    reason = f"the stack has no image of bwa_mem3, multiqc yet: run {commands}"
+    commands = "`make push STACK=seqdrop TOOLS='bwa_mem3 report'` and `sam deploy --config-file stacks/seqdrop.toml`"
+    reason = f"the stack has no image of bwa_mem3, report yet: run {commands}"
     refusal = {"outcome": "refused", "run": outcome["run"], "failure_class": "NOT_READY", "reason": reason}
     assert outcome == refusal
     row = aws.row(outcome["run"])
@@ -333,6 +334,20 @@ def test_a_stack_without_images_and_references_lacks_its_images_first(
     remove_images(monkeypatch, "bwa_mem3")
     one, _ = upload_pair(aws, reference="hg99")
     assert outcome_of(start_run.call(one))["failure_class"] == "NOT_READY"
+
+
+@pytest.mark.parametrize(
+    ("default", "chosen", "suffix"), [("bam", "cram", ".cram"), ("cram", "", ".cram"), ("cram", "bam", ".bam")]
+)
+def test_the_format_of_the_aligned_reads_is_that_of_the_deployment_or_of_the_run(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, default: str, chosen: str, suffix: str
+) -> None:
+    monkeypatch.setenv("ALIGNMENT_FORMAT", default)
+    one, two = upload_pair(aws, **({"alignment-format": chosen} if chosen else {}))
+    outcome_of(start_run.call(one))
+    started = outcome_of(start_run.call(two))
+    [plan] = [json.loads(execution["input"]) for execution in aws.executions()]
+    assert (plan["run"], plan["bam"]) == (started["run"], f"{plan['results']}/NA12878{suffix}")
 
 
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
@@ -364,7 +379,8 @@ REFUSALS = [
     (
         {"flavour": "mild"},
         {"flavour": "mild"},
-        "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, args, lanes, priority",
+        "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
+        "alignment-format, args, lanes, priority",
     ),
     ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),
@@ -499,7 +515,7 @@ def test_a_run_without_images_starts_under_its_id_when_it_is_resumed(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tags = os.environ["IMAGE_TAGS"]
-    remove_images(monkeypatch, "multiqc")
+    remove_images(monkeypatch, "report")
     one, _ = upload_pair(aws)
     run = outcome_of(start_run.call(one))["run"]
     monkeypatch.setenv("IMAGE_TAGS", tags)
@@ -566,7 +582,7 @@ def test_a_run_has_the_tools_that_it_chooses(aws: Deployed, start_run: Any) -> N
         "call": f"{prefix}-Strelka:1",
         "annotate": f"{prefix}-Snpeff:1",
         "collect": f"{prefix}-SamtoolsStats:1",
-        "compose": f"{prefix}-Multiqc:1",
+        "compose": f"{prefix}-Report:1",
     }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,21 +17,21 @@ from seqdrop.jobs import alignment
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.redaction import Redactor
-from seqdrop.jobs.workspace import Workspace
+from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import ACCOUNT, FASTQS, Deployed
-from support.made_reads import fastq, records, text, to_gzip
+from support.made_reads import bases, fastq, records, text, to_gzip, write_genome
 
 READ_LENGTH = len(records(1, 1)[0][1])
 CONTIG, LENGTH = "chr1", 1_000
 SAM_HEADER = f"@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:{CONTIG}\tLN:{LENGTH}\n"
 
 
-def parse_arguments(bucket: str) -> argparse.Namespace:
+def parse_arguments(bucket: str, suffix: str = ".bam") -> argparse.Namespace:
     folder = f"s3://{bucket}/NA12878/r"
     addresses = {"reference": f"s3://{bucket}/demo/genome.fa", "reads": f"{folder}/reads.json", "results": folder}
-    values = {"sample": "NA12878", **addresses, "bam": f"{folder}/NA12878.bam", "run": "r", "attempt": "1"}
+    values = {"sample": "NA12878", **addresses, "bam": f"{folder}/NA12878{suffix}", "run": "r", "attempt": "1"}
     values |= {"vcpus": "2", "memory": "400", "args": "[]"}
     return alignment.parse_arguments([arg for name, value in values.items() for arg in (f"--{name}", value)], None)
 
@@ -201,6 +203,14 @@ def test_a_lost_read_is_an_error(work: Workspace) -> None:
         s3.store().head(work.args.bam)
 
 
+def test_a_read_that_came_out_twice_is_an_error(work: Workspace) -> None:
+    sam = SAM + pair("a", 100)
+    with pytest.raises(JobError, match="6 reads went in but 8 came out") as raised:
+        alignment.sort_and_publish(work, feed_of(work, sam, 6), mark_duplicates=False)
+    assert raised.value.failure_class == "TOOL_FAILED"
+    assert s3.store().find(work.args.bam) is None
+
+
 def test_nothing_is_published_if_the_aligner_fails(work: Workspace) -> None:
     def feed(out: BinaryIO) -> None:
         out.write(SAM.encode())
@@ -300,3 +310,148 @@ def test_reads_that_were_replaced_after_pinning_are_not_aligned(aws: Deployed, w
     s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
     with pytest.raises((BadInputError, s3.IntegrityError)):
         alignment.fetch_lanes(work)
+
+
+GENOME = bases(LENGTH, seed=21)
+ONE, TWO = GENOME[99:149], GENOME[199:249]
+
+
+@pytest.fixture
+def cram_work(bucket: str, tmp_path: Path) -> Workspace:
+    """Return the directory of a job that writes CRAM, with its reference."""
+    work = Workspace("align", parse_arguments(bucket, ".cram"), tmp_path, Processes(tmp_path))
+    write_genome(work / "genome.fa", {CONTIG: GENOME})
+    subprocess.run(["samtools", "faidx", work / "genome.fa"], check=True)
+    contigs = [
+        {"name": CONTIG, "length": LENGTH, "md5": hashlib.md5(GENOME.encode(), usedforsecurity=False).hexdigest()}
+    ]
+    s3.store().write_json(work.args.reference.parent / "reference.json", {"contigs": contigs})
+    return work
+
+
+def sam_of_pairs(work: Workspace, pairs: int = 3) -> str:
+    """Return alignments with all that a CRAM stores in another way: MD and NM, right and wrong ones, and an N."""
+    md5 = work.reference["contigs"][0]["md5"]
+    lines = [f"@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:{CONTIG}\tLN:{LENGTH}\tM5:{md5}\n@RG\tID:g\tSM:s\n"]
+    for number in range(pairs):
+        quality = "".join(chr(35 + (number + place) % 38) for place in range(50))
+        tags = f"NM:i:{number}\tMD:Z:50\tAS:i:50\tXA:Z:x,+1,50M,0;\tRG:Z:g"
+        lines.append(f"r{number}\t99\t{CONTIG}\t100\t60\t50M\t=\t200\t150\t{ONE}\t{quality}\t{tags}\n")
+        lines.append(
+            f"r{number}\t147\t{CONTIG}\t200\t60\t49M1S\t=\t100\t-150\t{TWO[:-1]}N\t{quality}\tNM:i:0\tRG:Z:g\n"
+        )
+    lines += [f"u\t{flag}\t*\t0\t0\t*\t*\t0\t0\t{ONE[::-1]}\t{'!' * 50}\tRG:Z:g\n" for flag in (77, 141)]
+    return "".join(lines)
+
+
+def records_of(path: Path) -> list[tuple[list[str], list[str]]]:
+    """Return the records of a BAM or CRAM: the columns, and the sorted tags (CRAM has another order)."""
+    done = subprocess.run(["samtools", "view", path], capture_output=True, check=True, cwd=path.parent)
+    rows = [line.split("\t") for line in done.stdout.decode().splitlines()]
+    return [(row[:11], sorted(row[11:])) for row in rows]
+
+
+@pytest.mark.parametrize("mark_duplicates", [True, False])
+def test_a_cram_has_the_records_of_the_bam(bucket: str, cram_work: Workspace, mark_duplicates: bool) -> None:
+    sam = sam_of_pairs(cram_work)
+    alignment.sort_and_publish(cram_work, feed_of(cram_work, sam, 8), mark_duplicates=mark_duplicates)
+    assert [output["name"] for output in cram_work.outputs] == ["bam.crai", "bam.md5", "bam"]
+    assert s3.store().head(cram_work.args.bam).size == (cram_work / "aligned.cram").stat().st_size
+    assert cram_work.counts == {"reads": 8, "primary_records": 8, "bases": 400, "primary_bases": 400}
+    directory = cram_work.directory
+    bam_work = Workspace("align", parse_arguments(bucket), directory, Processes(directory))
+    alignment.sort_and_publish(bam_work, feed_of(bam_work, sam, 8), mark_duplicates=mark_duplicates)
+    records = records_of(directory / "aligned.cram")
+    assert len(records) == 8
+    # samtools writes MD and NM for every mapped read of a CRAM, also for those that had none.
+    added = {"MD:Z:49"}
+    expected = [
+        (row, sorted([*tags, *added]) if row[1] == "147" or row[1] == "1171" else tags)
+        for row, tags in records_of(directory / "aligned.bam")
+    ]
+    assert records == expected
+
+
+def test_a_cram_is_of_version_3_0_and_has_no_path_of_its_job(cram_work: Workspace) -> None:
+    """Strelka cannot read 3.1, which samtools writes since 1.22."""
+    alignment.sort_and_publish(cram_work, feed_of(cram_work, sam_of_pairs(cram_work), 8), mark_duplicates=True)
+    cram = cram_work / "aligned.cram"
+    assert cram.read_bytes()[:6] == b"CRAM\x03\x00"
+    header = subprocess.run(["samtools", "view", "-H", cram], capture_output=True, check=True, cwd="/").stdout.decode()
+    [contig] = [line.split("\t") for line in header.splitlines() if line.startswith("@SQ")]
+    assert contig[-1] == "UR:/proc/self/cwd/genome.fa"
+    assert str(cram_work.directory) not in header.replace(str(cram), "")
+
+
+def write_cram(work: Workspace, sam: str, name: str = "aligned") -> Path:
+    """Write a sorted CRAM of two slices and its index."""
+    cram = work / f"{name}.cram"
+    command = ["samtools", "sort", "-O", "cram,version=3.0,seqs_per_slice=4", "--reference", work / "genome.fa"]
+    command += ["--write-index", "-o", f"{cram}##idx##{cram}.crai", "-"]
+    subprocess.run(command, input=sam.encode(), capture_output=True, check=True)
+    return cram
+
+
+CRAM_END = 38  # bytes of the last block of CRAM 3.0
+CRAM_DEFECTS = {
+    "no end": "samtools",
+    "no index": "samtools",
+    "a damaged index": "samtools",
+    "an index without a slice": "the index of the CRAM does not list its slices",
+    "a flipped bit": "samtools",
+}
+
+
+@pytest.mark.parametrize("defect", CRAM_DEFECTS)
+def test_a_truncated_cram_or_a_bad_index_is_not_published(cram_work: Workspace, defect: str) -> None:
+    cram = write_cram(cram_work, sam_of_pairs(cram_work))
+    index = companion_path(cram, ".crai")
+    cram_work.counts |= {"reads": 8, "bases": 400}
+    data, lines = bytearray(cram.read_bytes()), gzip.decompress(index.read_bytes()).splitlines(keepends=True)
+    match defect:
+        case "no end":
+            del data[-CRAM_END:]
+        case "a flipped bit":
+            data[-CRAM_END - 60] ^= 1
+        case _:
+            index.write_bytes(
+                {"no index": b"", "a damaged index": bytes(range(96))}.get(defect, gzip.compress(lines[0]))
+            )
+    cram.write_bytes(data)
+    with pytest.raises(JobError, match=CRAM_DEFECTS[defect]):
+        alignment.publish(cram_work, cram)
+    assert s3.store().find(cram_work.args.bam) is None
+
+
+def test_a_sound_cram_of_two_slices_is_published(cram_work: Workspace) -> None:
+    """The planted defects above are of this file."""
+    cram = write_cram(cram_work, sam_of_pairs(cram_work))
+    cram_work.counts |= {"reads": 8, "bases": 400}
+    alignment.publish(cram_work, cram)
+    assert s3.store().find(cram_work.args.bam)
+
+
+def test_a_cram_of_other_contigs_than_the_reference_is_not_published(cram_work: Workspace) -> None:
+    cram = write_cram(cram_work, sam_of_pairs(cram_work).replace("\tM5:", "\tM5:f"))
+    cram_work.counts |= {"reads": 8, "bases": 400}
+    with pytest.raises(JobError, match=f"the contigs in the CRAM are not those of the reference: {CONTIG} has MD5 f"):
+        alignment.publish(cram_work, cram)
+    assert s3.store().find(cram_work.args.bam) is None
+
+
+def test_a_lost_read_is_missed_in_a_cram(cram_work: Workspace) -> None:
+    with pytest.raises(JobError, match="10 reads went in but 8 came out"):
+        alignment.sort_and_publish(cram_work, feed_of(cram_work, sam_of_pairs(cram_work), 10), mark_duplicates=True)
+    assert s3.store().find(cram_work.args.bam) is None
+
+
+def test_no_tool_asks_a_server_for_the_reference_of_a_cram(cram_work: Workspace) -> None:
+    """Without the genome in the directory of the job, reading ends at once: htslib looks nowhere else."""
+    cram = write_cram(cram_work, sam_of_pairs(cram_work))
+    renamed = cram_work / "other.cram"
+    cram_work.run("samtools", "view", "-h", "--no-PG", "-C", "-O", "cram,version=3.0", "-o", renamed, cram)
+    (cram_work / "genome.fa").unlink()
+    with pytest.raises(ToolError, match="samtools"):
+        cram_work.processes.output("samtools", "view", renamed)
+    environment = cram_work.processes.output("env").splitlines()
+    assert {f"REF_PATH={cram_work.directory}", "REF_CACHE="} <= set(environment)

@@ -81,3 +81,20 @@ def test_no_variants_at_a_good_depth_are_a_warning(
     for warning in work.warnings:
         assert warning["message"].startswith("no variant has PASS (3 others were called), although 10,000 bases have")
         assert "right for a sample that equals its reference, such as a control" in warning["message"]
+
+
+def test_calls_are_published_with_indexes_statistics_and_the_version_of_bcftools(work: Workspace) -> None:
+    results = S3Uri(work.args.intervals.bucket, "NA12878/r")
+    work.args.vcf, work.args.gvcf = results / "NA12878.vcf.gz", results / "NA12878.g.vcf.gz"
+    calling.publish(work, write_vcf(work / "calls.vcf.gz", 3), write_vcf(work / "all.vcf.gz", 9))
+    assert [output["name"] for output in work.outputs] == [
+        "gvcf.tbi",
+        "gvcf",
+        "vcf.tbi",
+        "vcf.stats",
+        "vcf.all.stats",
+        "vcf",
+    ]
+    version = subprocess.run(["bcftools", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    assert work.tools == {"bcftools": version.partition("+")[0]}
+    assert work.counts == {"variants_all": 3, "variants": 0}  # none has the filter PASS

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from seqdrop.failure.verdict import BadInputError
+from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import workspace
 from seqdrop.jobs.processes import Processes
-from seqdrop.jobs.workspace import Workspace
+from seqdrop.jobs.workspace import Workspace, write_md5
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import Deployed
@@ -97,6 +98,27 @@ def test_a_run_of_an_earlier_version_reads_the_present_reference(aws: Deployed, 
     assert work.fetch_reference().read_bytes() == b">chr1"
     assert work.reference == {"ploidy": 1}
     assert work.has_reference_file(work.args.reference)
+
+
+@pytest.mark.parametrize("how", ["publish", "publish_to"])
+def test_nothing_is_published_beside_a_pipe(aws: Deployed, work: Workspace, how: str) -> None:
+    work.args.vcf = work.args.results / "NA12878.vcf.gz"
+    (work / "calls.vcf.gz").write_bytes(b"calls")
+    os.mkfifo(work / "pipe")
+    with pytest.raises(JobError, match="a pipe"):
+        work.publish(work / "calls.vcf.gz", "vcf") if how == "publish" else work.publish_to(
+            work / "calls.vcf.gz", work.args.vcf
+        )
+    assert s3.store().list_names(work.args.results) == []
+    assert work.outputs == []
+
+
+def test_a_checksum_file_is_that_of_md5sum(tmp_path: Path) -> None:
+    (tmp_path / "sorted.bam").write_bytes(BAM)
+    write_md5(tmp_path / "sorted.bam", "sorted.bam")
+    assert (
+        subprocess.run(["md5sum", "--check", "--strict", "sorted.bam.md5"], cwd=tmp_path, check=False).returncode == 0
+    )
 
 
 def test_the_peak_memory_is_that_of_the_container_in_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,9 @@ from seqdrop.plan.choices import CHOICES, LANES, ChoiceError, Choices
 
 
 def test_choices_are_read_from_the_metadata_that_they_write() -> None:
-    choices = Choices("viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high", "bwa", "strelka")
+    choices = Choices(
+        "viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high", "bwa", "strelka", "cram"
+    )
     metadata = choices.to_metadata()
     assert metadata == {
         "seqdrop-reference": "viral",
@@ -19,9 +21,10 @@ def test_choices_are_read_from_the_metadata_that_they_write() -> None:
         "seqdrop-priority": "high",
         "seqdrop-aligner": "bwa",
         "seqdrop-caller": "strelka",
+        "seqdrop-alignment-format": "cram",
     }
-    args = {"call": ["--ploidy", "1"]}
-    assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", args, 4, "high", "bwa", "strelka")
+    args, chosen = {"call": ["--ploidy", "1"]}, ("high", "bwa", "strelka", "cram")
+    assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", args, 4, *chosen)
 
 
 def test_default_choices_need_no_metadata() -> None:
@@ -34,7 +37,8 @@ def test_default_choices_need_no_metadata() -> None:
     [
         (
             {"seqdrop-refrence": "hg38"},
-            "unknown choice seqdrop-refrence; known: reference, intervals, aligner, caller, args, lanes, priority",
+            "unknown choice seqdrop-refrence; known: reference, intervals, aligner, caller, "
+            "alignment-format, args, lanes, priority",
         ),
         ({"seqdrop_reference": "hg38"}, "unknown choice seqdrop_reference; known: reference, intervals, aligner, "),
         ({"seqdrop-reference": ""}, "seqdrop-reference is empty: leave it out for its default"),
@@ -55,6 +59,8 @@ def test_default_choices_need_no_metadata() -> None:
         ({"seqdrop-aligner": "bcftools"}, "seqdrop-aligner must be one of bwa_mem3, bwa, isaac"),
         ({"seqdrop-caller": "freebayes"}, "seqdrop-caller must be one of bcftools, strelka"),
         ({"seqdrop-caller": ""}, "seqdrop-caller is empty: leave it out for its default"),
+        ({"seqdrop-alignment-format": "sam"}, "seqdrop-alignment-format must be one of bam, cram"),
+        ({"seqdrop-alignment-format": "CRAM"}, "seqdrop-alignment-format must be one of bam, cram"),
         ({"seqdrop-priority": "low"}, "seqdrop-priority must be one of normal, high"),
     ],
 )

@@ -55,6 +55,18 @@ NAMES = [
 ]
 
 
+@pytest.mark.parametrize(("key", "group"), [
+    ("a/NA12878_L002_R1.fastq.gz", "a/NA12878"),
+    ("NA12878_2.fq.gz", "NA12878"),
+    ("a/V350_L01_23_2.fq.gz", "a/V350_23"),
+    ("V350_L02_UDB-23_1.fq.gz", "V350_UDB-23"),
+])  # fmt: skip
+def test_the_group_of_all_lanes_has_the_barcode_of_mgi(key: str, group: str) -> None:
+    name = fastq_names.parse(key)
+    assert name
+    assert name.group == group
+
+
 def parse(key: str) -> FastqName:
     name = fastq_names.parse(key)
     assert name

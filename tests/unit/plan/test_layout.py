@@ -41,6 +41,7 @@ def test_a_run_id_changes_with_everything_that_changes_the_results() -> None:
         run_id(genome="other"),
         run_id(aligner="bwa"),
         run_id(caller="strelka"),
+        run_id(choices=Choices("demo", alignment_format="cram")),
     ]
     assert len({run_id(), *others}) == 1 + len(others)
     assert all(len(run) == 20 and run.isalnum() for run in others)
@@ -53,6 +54,7 @@ def test_a_run_id_does_not_change_with_anything_else() -> None:
     assert run_id(pairs=[same_reads]) == run_id()
     assert run_id(pairs=lanes[::-1]) == run_id(pairs=lanes)
     assert run_id(choices=Choices("demo", args={"call": []}, lanes=2, priority="high")) == run_id()
+    assert run_id(choices=Choices("demo", alignment_format="bam")) == run_id()
 
 
 def test_a_complete_plan() -> None:
@@ -82,6 +84,7 @@ def test_a_complete_plan() -> None:
         "sources": sources,
         "aligner": "bwa",
         "caller": "bcftools",
+        "alignment_format": "bam",
         "intervals": "s3://results/S/r/intervals.bed",
         "intervals_name": "exome.bed",
         "intervals_sha256": "9a1b",
@@ -100,6 +103,19 @@ def test_a_complete_plan() -> None:
         "collect": settings,
         "compose": settings,
     }
+
+
+def test_the_address_of_the_aligned_reads_has_their_format() -> None:
+    jobs = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
+    choices = Choices("demo", alignment_format="cram")
+    buckets = {"results_bucket": "results", "reference_bucket": "refs"}
+    plan = layout.plan("S", "r", choices, **buckets, genome="", jobs=jobs)
+    assert (plan["alignment_format"], plan["bam"]) == ("cram", "s3://results/S/r/S.cram")
+    definitions = dict.fromkeys(steps.names(), "arn:x:1")
+    assert layout.resumed_plan(plan, jobs, {}, definitions)["bam"] == plan["bam"]
+    del plan["alignment_format"]  # of a run that an earlier version started
+    plan["bam"] = "s3://results/S/r/S.bam"
+    assert layout.resumed_plan(plan, jobs, {}, definitions)["bam"] == plan["bam"]
 
 
 def test_the_complete_input_of_a_preparation() -> None:

@@ -63,7 +63,7 @@ def test_statistics_and_report_are_not_essential() -> None:
 
 def test_a_run_has_the_tools_that_were_chosen() -> None:
     tools = {step: tool.name for step, tool in steps.tools_of_run(TOOLS).items()}
-    others = {"annotate": "snpeff", "collect": "samtools_stats", "compose": "multiqc"}
+    others = {"annotate": "snpeff", "collect": "samtools_stats", "compose": "report"}
     assert tools == {"align": "bwa_mem3", "call": "bcftools", **others}
     original = steps.tools_of_run({"aligner": "isaac", "caller": "strelka"})
     assert {step: tool.name for step, tool in original.items()} == {"align": "isaac", "call": "strelka", **others}
@@ -74,14 +74,15 @@ def test_a_run_has_the_tools_that_were_chosen() -> None:
 def test_the_programs_are_those_of_the_chosen_tools_and_of_the_preparation() -> None:
     assert "isaac-align" not in steps.programs(TOOLS)
     programs = steps.programs({**TOOLS, "aligner": "isaac"})
-    assert {"isaac-align", "bcftools", "multiqc", "bwa"} <= set(programs)
+    assert {"isaac-align", "bcftools", "mosdepth", "bwa"} <= set(programs)
     assert len(programs) == len(set(programs))
 
 
 def test_every_word_of_a_plan_has_one_meaning() -> None:
     """Steps, outputs and the other values of a plan share one JSON object."""
     others = {"version", "sample", "run", "lanes", "steps", "reference", "results", "reads", "manifest"}
-    others |= {"fingerprint", "sources", "aligner", "caller", "intervals", "intervals_name", "intervals_sha256"}
+    others |= {"fingerprint", "sources", "aligner", "caller", "alignment_format"}
+    others |= {"intervals", "intervals_name", "intervals_sha256"}
     added_by_the_state_machine = {"analysis", "next", "record", "undiagnosed"}
     words = [*others, *added_by_the_state_machine, *steps.names(), *(word for step in STEPS for word in step.writes)]
     assert len(words) == len(set(words))

@@ -134,6 +134,11 @@ def test_a_step_with_different_failures_has_at_most_three_tries() -> None:
     ]
 
 
+@pytest.mark.parametrize(("attempt", "next_state"), [("2", "CallVariants"), ("3", "give_up"), ("4", "give_up")])
+def test_there_is_no_fourth_try(attempt: str, next_state: str) -> None:
+    assert diagnose({**CALL, "attempt": attempt}, error_of("image_unknown"))["next"] == next_state
+
+
 def test_the_plan_of_another_try_has_neither_error_nor_cause() -> None:
     plan = event("diagnose_spot_reclaimed")
     answer = diagnosis.diagnose(plan, "align", None, "last")

@@ -170,9 +170,9 @@ def test_a_running_execution_is_not_resumed_even_if_its_row_is_closed(
 
 
 def test_a_stack_without_images_resumes_no_run(start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tags = {**json.loads(os.environ["IMAGE_TAGS"]), "compose": {"multiqc": "none"}}
+    tags = {**json.loads(os.environ["IMAGE_TAGS"]), "compose": {"report": "none"}}
     monkeypatch.setenv("IMAGE_TAGS", json.dumps(tags))
-    assert refusal(start_run, failed).startswith("the stack has no image of multiqc yet")
+    assert refusal(start_run, failed).startswith("the stack has no image of report yet")
 
 
 def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(aws: Deployed, start_run: Any, failed: str) -> None:

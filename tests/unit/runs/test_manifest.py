@@ -76,6 +76,7 @@ def test_a_complete_manifest() -> None:
             "lanes": 1,
             "aligner": "bwa_mem3",
             "caller": "bcftools",
+            "alignment_format": "bam",
             "args": {"call": ["--ploidy", "1"]},
         },
         "reference": "s3://seqdrop-referencebucket/demo/genome.fa",
@@ -103,7 +104,7 @@ def test_the_manifest_of_an_earlier_plan_lacks_what_that_plan_lacks() -> None:
     assert (found["sources"], found["contigs"], found["choices"]["aligner"]) == ({}, [], "")
 
 
-def test_the_row_has_three_figures_of_the_receipts() -> None:
+def test_the_row_has_the_figures_of_the_receipts() -> None:
     assert manifest.figures(RECEIPTS) == {"reads": 400, "reads_mapped": 398, "variants": 12, "variants_all": 15}
     assert manifest.figures({}) == {}
 
@@ -117,9 +118,9 @@ def test_the_message_of_a_succeeded_run() -> None:
         "reads mapped: 398",
         "variants (PASS): 12",
         "variants (all): 15",
-        "estimated cost of the jobs: 0.09 USD",
+        "estimated cost of the jobs: $0.09",
         f"annotated vcf: {FOLDER}/NA12878.annotated.vcf.gz",
-        f"bam: {FOLDER}/NA12878.bam",
+        f"aligned reads: {FOLDER}/NA12878.bam",
         f"report: {FOLDER}/NA12878.report.html",
         f"manifest: {FOLDER}/manifest.json",
     ]
@@ -141,7 +142,7 @@ def test_warnings_of_all_steps_are_in_manifest_and_message() -> None:
 def test_the_message_says_what_failed_attempts_cost() -> None:
     cost = {**COST, "usd": 2.5, "failed_attempts": 2, "usd_failed": 0.75}
     _, lines = manifest.message(succeeded(), RunEnding("SUCCEEDED"), folder(), cost)
-    assert "estimated cost of the jobs: 2.50 USD, 0.75 of it for 2 failed attempts" in lines
+    assert "estimated cost of the jobs: $2.50, $0.75 of it for 2 failed attempts" in lines
 
 
 def test_the_row_has_the_first_warnings() -> None:

@@ -161,6 +161,8 @@ def test_a_plan_without_an_address_that_every_plan_has_is_refused(word: str) -> 
         ({**succeeded(), "run": "a/b"}, "It has no valid sample and run."),
         ({**succeeded(), "lanes": 10**9}, "It has no valid number of lanes."),
         ({**succeeded(), "lanes": True}, "It has no valid number of lanes."),
+        ({**succeeded(), "alignment_format": ["bam"]}, "It has no valid format of the aligned reads."),
+        ({**succeeded(), "alignment_format": "cram"}, "These addresses are not its own: bam."),
         ({**succeeded(), "steps": []}, "It has no settings for its steps."),
         ({**succeeded(), "steps": ["align", "sample"]}, "It has no settings for its steps."),
         ({**succeeded(), "steps": ["align", ["call"]]}, "It has no settings for its steps."),

@@ -100,7 +100,7 @@ def test_phred64_qualities_of_old_sequencers_are_refused(tail: int) -> None:
     two = text([(f"r{n}", "TTTTT" * 6, "F" * 30) for n in range(200)])
     assert refusal(one, two) == (
         "MALFORMED",
-        "S_R1.fastq.gz has Phred+64 qualities (old Illumina); convert them to Phred+33",
+        "S_R1.fastq.gz has Phred+64 qualities (old Illumina): convert them to Phred+33 (`seqtk seq -VQ64`)",
     )
 
 
@@ -123,7 +123,7 @@ REFUSED = {
         "read 1 has different names in S_R1.fastq.gz and S_R2",
     ),
     "the same reads": (to_gzip(ONE), ONE, "SAME_FILE", "S_R1.fastq.gz and S_R2.fastq.gz contain the same reads"),
-    "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz contains R2 reads or S_R2.fastq.gz contains R1"),
+    "swapped": (TWO, ONE, "SWAPPED", "S_R1.fastq.gz contains R2 reads and S_R2.fastq.gz contains R1"),
     "swapped, with slashes": (
         text(records(2, 4, header="slash")),
         text(records(1, 4, header="slash")),

@@ -74,6 +74,35 @@ def test_an_archived_object_is_not_downloaded(aws: Deployed, folder: S3Uri, tmp_
         s3.store().download(folder / "file", tmp_path / "file")
 
 
+@pytest.mark.parametrize(("answer", "archived"), [
+    ({}, ""),
+    ({"StorageClass": "STANDARD_IA"}, ""),
+    ({"StorageClass": "GLACIER_IR"}, ""),
+    ({"StorageClass": "GLACIER"}, "GLACIER"),
+    ({"StorageClass": "DEEP_ARCHIVE", "Restore": 'ongoing-request="true"'}, "DEEP_ARCHIVE"),
+    ({"StorageClass": "DEEP_ARCHIVE", "Restore": 'ongoing-request="false", expiry-date="Fri, 1 May 2026"'}, ""),
+    ({"StorageClass": "INTELLIGENT_TIERING"}, ""),
+    ({"StorageClass": "INTELLIGENT_TIERING", "ArchiveStatus": "ARCHIVE_ACCESS"}, "ARCHIVE_ACCESS"),
+])  # fmt: skip
+def test_an_object_can_be_read_unless_it_is_archived_and_not_restored(
+    credentials: None, answer: dict[str, Any], archived: str
+) -> None:
+    client = boto3.client("s3")
+    with Stubber(client) as stub:
+        stub.add_response("head_object", {"ETag": '"e"', "ContentLength": 1, "Metadata": {}, **answer})
+        assert s3.Store(client).head(S3Uri("bucket", "file")).archived == archived
+
+
+@pytest.mark.parametrize(("kind", "whole"), [("FULL_OBJECT", CHECK_VALUE), ("COMPOSITE", ""), (None, "")])
+def test_the_checksum_of_parts_is_not_that_of_the_object(credentials: None, kind: str | None, whole: str) -> None:
+    client = boto3.client("s3")
+    value = CHECK_VALUE if kind == "FULL_OBJECT" else f"{CHECK_VALUE}-2"
+    answer = {"ETag": '"e-2"', "ContentLength": 9, "Metadata": {}, "ChecksumCRC64NVME": value}
+    with Stubber(client) as stub:
+        stub.add_response("head_object", {**answer, **({"ChecksumType": kind} if kind else {})})
+        assert s3.Store(client).head(S3Uri("bucket", "file")).crc64nvme == whole
+
+
 def test_a_multipart_upload_has_the_checksum_of_the_whole_object(
     folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,12 @@ ADVICE = {
     "BAD_INPUT.CORRUPT_GZIP": "A copy damaged the file: copy it again, check it with `gzip -t`, then upload it again.",
     "BAD_INPUT.NOT_GZIP": "Decompress the file, compress it with gzip or bgzip, then upload it again.",
     "BAD_INPUT.EMPTY": "Check that the sequencer wrote reads for this sample, then upload files that contain reads.",
-    "BAD_INPUT.MALFORMED": "Convert the sequencer's data to FASTQ again: this file is not valid FASTQ.",
+    "BAD_INPUT.MALFORMED": "Correct the file as the message says, or convert the sequencer's data to FASTQ again; then "
+    "upload it.",
     "BAD_INPUT.MATE_COUNT": "One file lost reads: copy both again, or trim both together, then upload both.",
     "BAD_INPUT.MATE_NAMES": "Upload two files of one run, in the same order, with names that differ in /1 and /2 only.",
     "BAD_INPUT.MATE_LENGTHS": "Upload the two mates: with a UMI or barcode as R2, the mate often came as R3.",
-    "BAD_INPUT.LIMIT": "No sequencer writes such a file: check where it comes from, then upload the correct file.",
+    "BAD_INPUT.LIMIT": "The message names the limit: check which program wrote the file, then upload the correct file.",
     "BAD_INPUT.ALIGNER": "The reads are valid, but not for this aligner: upload them with another one "
     "(x-amz-meta-seqdrop-aligner).",
     "BAD_INPUT.ARGS": "Correct the options chosen for this step, then upload the reads again.",

@@ -11,10 +11,12 @@ from collections.abc import Generator, Sequence
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import records
 from seqdrop.fastq.gunzip import GzipReader
-from seqdrop.fastq.records import LINES_PER_READ, MAX_LINE, Batch
+from seqdrop.fastq.read_errors import MAX_LINE
+from seqdrop.fastq.records import LINES_PER_READ, Batch
 
 BATCH_SIZE = 10_000  # pairs; fixed, so that results computed from a batch do not depend on the number of threads
 MAX_BATCH_BYTES = 32 << 20  # reads of 1,500 bases: this pipeline is for short reads, and its memory use stays flat
+NO_READ = "it is not of a FASTQ of short reads"
 MAX_BLANK_LINES = 1_000  # at the end of a file
 BLANK_ENDS = (b"\n\n", b"\n\r\n")
 # In blocks, since joining them takes longer than counting their lines. A block is parsed while it is in the processor's
@@ -80,18 +82,19 @@ def parse(text: Text, name: str, reads_before: int) -> Batch:
     """Verify the reads of a text that `divide` made; raise BadInputError, with the name of the file."""
     names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
     mate = b""
-    for lines in _read_lines(text, name):
+    for lines in _read_lines(text, name, LINES_PER_READ * reads_before):
         reads = records.parse_reads(lines, name, reads_before + len(names))
         mate = mate if names else reads.mate
         names += reads.names
         sequences += reads.sequences
         qualities += reads.qualities
     if sum(map(len, text)) > MAX_BATCH_BYTES and len(names) < BATCH_SIZE:
-        raise BadInputError("LIMIT", f"{name} contains long reads; this pipeline is for short reads")
+        use = "use a pipeline for long reads, this one is for short ones"
+        raise BadInputError("LIMIT", f"{name} has long reads from read {reads_before + 1:,} on: {use}")
     return Batch(names, sequences, qualities, mate)
 
 
-def _read_lines(text: Text, name: str) -> Generator[list[bytes]]:
+def _read_lines(text: Text, name: str, lines_before: int) -> Generator[list[bytes]]:
     """Yield lines without line ends, only complete records until the end of the text."""
     lines: list[bytes] = []
     rest = b""  # the start of a line that the next block continues
@@ -102,12 +105,15 @@ def _read_lines(text: Text, name: str) -> Generator[list[bytes]]:
         more = joined.split(b"\n")
         rest = more.pop()
         if len(rest) > MAX_LINE:
-            raise BadInputError("LIMIT", f"{name} has a line longer than {MAX_LINE:,} bytes")
+            number = lines_before + len(lines) + len(more) + 1
+            raise BadInputError("LIMIT", f"{name}: line {number:,} is longer than {MAX_LINE:,} bytes: {NO_READ}")
         lines += more
         end = len(lines)
         # Hold back blank lines: they may be the last lines of the file.
         while end and not lines[end - 1] and len(lines) - end < MAX_BLANK_LINES:
             end -= 1
-        yield lines[: end - end % LINES_PER_READ]
-        del lines[: end - end % LINES_PER_READ]
+        end -= end % LINES_PER_READ
+        yield lines[:end]
+        del lines[:end]
+        lines_before += end
     yield records.strip_trailing_blanks([*lines, rest.removesuffix(b"\r")])

@@ -11,22 +11,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seqdrop.failure.verdict import BadInputError
+from seqdrop.fastq.read_errors import (
+    BASE_BYTES,
+    MAX_LINE,
+    MAX_NAME,
+    NAME_BYTES,
+    NO_HEADER,
+    QUALITY_BYTES,
+    describe_error,
+)
 
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_LINE = 1 << 20  # bytes
-MAX_NAME = 254  # bytes: the limit of a BAM record
 LINES_PER_READ = 4
 MATE_SUFFIXES = (b"/1", b"/2")  # of read names
+LATER_SUFFIXES = (b"/3", b"/4")  # of mates whose R2 is a barcode or a UMI
+_MATE = re.compile(rb"[^ ]*/([1-4])(?: |\Z)|[^ ]* ([1-4]):")  # `name/2`, or CASAVA 1.8's `name 2:N:0:...`
 READ_IDS = {(separator + b"1", separator + b"2") for separator in (b".", b"_", b":", b"-")}  # instead of them
 MIN_SAME = 1_000  # pairs at the end of a batch: fewer may be the same by chance, such as reads of N alone
 MIN_SHIFTED = 20  # reads of one file that begin the other one
 MAX_LENGTH_RATIO = 3  # of the mates' median lengths
 MAX_LOW_SHARE = 0.25  # of the bases of a sequencer's reads, below Q20
-# The characters that SAM allows in names, bases and qualities.
-NAME_BYTES = bytes(byte for byte in range(33, 127) if byte != ord("@"))
-BASE_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.="
-QUALITY_BYTES = bytes(range(33, 127))
-NO_HEADER = "has no '@' at the start of its header line"
 # Illumina read names: `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`. The flowcell is written to @RG header lines and to
 # sample sheets, so only harmless characters are accepted.
 _ILLUMINA = re.compile(rb"[^:\s]+:[^:\s]+:(?P<flowcell>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<lane>\d{1,3}):\d+:\d+:\d+")
@@ -39,7 +43,7 @@ class Batch:
     names: list[bytes]
     sequences: list[bytes]
     qualities: list[bytes]
-    mate: bytes  # b"1" or b"2" if the header of the first read states it, else b""
+    mate: bytes  # b"1" to b"4" if the header of the first read states it, else b""
 
     def __len__(self) -> int:
         """Return the number of reads."""
@@ -98,6 +102,8 @@ def _parse_names(headers: list[bytes]) -> list[bytes]:
 def _strip_mates(names: list[bytes]) -> list[bytes]:
     if b"/" not in b"".join(names):
         return names
+    if names[0].endswith(LATER_SUFFIXES) and all(name.endswith(names[0][-2:]) for name in names):
+        return [name[:-2] for name in names]
     return [name[:-2] if name.endswith(MATE_SUFFIXES) else name for name in names]
 
 
@@ -120,36 +126,16 @@ def _all_valid(names: list[bytes], sequences: list[bytes], pluses: list[bytes], 
 
 def _find_error(records: Iterable[tuple[bytes, ...]], file: str, reads_before: int) -> BadInputError:
     for number, record in enumerate(records, start=reads_before + 1):
-        if error := _describe_error(*record):
+        if error := describe_error(*record):
             kind, description = error
             return BadInputError(kind, f"{file}: read {number} {description}")
     raise AssertionError("a batch is invalid, but each of its reads is valid")
 
 
-def _describe_error(header: bytes, sequence: bytes, plus: bytes, quality: bytes) -> tuple[str, str] | None:
-    """Return the kind and the description of a read's error; checks the same rules as `_all_valid`."""
-    name = header[1:].replace(b"\t", b" ").partition(b" ")[0]
-    rules = [
-        (header[:1] != b"@", "MALFORMED", NO_HEADER),
-        (not name, "MALFORMED", "has no name"),
-        (len(name) > MAX_NAME, "LIMIT", f"has a name longer than {MAX_NAME} bytes"),
-        (name.translate(None, NAME_BYTES), "MALFORMED", "has a name with a character that SAM does not allow"),
-        (plus[:1] != b"+", "MALFORMED", "has no '+' line"),
-        (not sequence, "MALFORMED", "has no bases"),
-        (len(sequence) > MAX_LINE, "LIMIT", f"has more than {MAX_LINE:,} bases"),
-        (len(sequence) != len(quality), "MALFORMED", f"has {len(sequence)} bases but {len(quality)} qualities"),
-        (sequence.translate(None, BASE_BYTES), "MALFORMED", "has a character that is not a base"),
-        (quality.translate(None, QUALITY_BYTES), "MALFORMED", "has a quality that SAM does not allow"),
-    ]
-    return next(((kind, description) for broken, kind, description in rules if broken), None)
-
-
 def _parse_mate(header: bytes) -> bytes:
-    """Return the mate that a header states, as `name/2` or as CASAVA 1.8's `name 2:N:0:...`; b"" if neither."""
-    name, _, comment = header.partition(b" ")
-    if name.endswith(MATE_SUFFIXES):
-        return name[-1:]
-    return comment[:1] if comment.startswith((b"1:", b"2:")) else b""
+    """Return the mate that a header states; b"" if it states none."""
+    match = _MATE.match(header)
+    return (match[1] or match[2]) if match else b""
 
 
 def check_mates(one: Batch, two: Batch, name_1: str, name_2: str, pairs_before: int) -> None:
@@ -159,13 +145,31 @@ def check_mates(one: Batch, two: Batch, name_1: str, name_2: str, pairs_before: 
     """
     if same := _find_same_reads(one, two, pairs_before):
         raise BadInputError("SAME_FILE", f"{name_1} and {name_2} contain the same reads{same.rstrip('.')}")
-    if pairs_before == 0 and (one.mate, two.mate) in {(b"2", b"1"), (b"2", b""), (b"", b"1")}:
-        raise BadInputError("SWAPPED", f"{name_1} contains R2 reads or {name_2} contains R1 reads: they are swapped")
+    if pairs_before == 0 and (error := _find_other_mates(one.mate, two.mate, name_1, name_2)):
+        raise error
     both = min(len(one), len(two))
     if one.names[:both] != two.names[:both]:
         names = enumerate(zip(one.names, two.names, strict=False), start=pairs_before + 1)
         number, name, mate = next((number, name, mate) for number, (name, mate) in names if name != mate)
         raise _name_error(number, name, mate, name_1, name_2)
+
+
+def _find_other_mates(mate_1: bytes, mate_2: bytes, name_1: str, name_2: str) -> BadInputError | None:
+    """Return the error of files whose reads state other mates than their names; None if there is none.
+
+    R3 or R4 as R2 is none: R2 of the sequencer may be a barcode or a UMI.
+    """
+    if mate_1 == mate_2 or (mate_1 in {b"", b"1"} and mate_2 != b"1"):
+        return None
+    found = " and ".join(
+        f"{name} contains R{mate.decode()} reads" for name, mate in ((name_1, mate_1), (name_2, mate_2)) if mate
+    )
+    if mate_2 == b"1" and mate_1:
+        return BadInputError("SWAPPED", f"{found}: they are swapped")
+    if (mate_1, mate_2) in {(b"", b"1"), (b"2", b"")}:
+        return BadInputError("SWAPPED", f"{found}: it is swapped with {name_2 if mate_1 else name_1}")
+    advice = "Upload R1 with its mate as R2: if the sequencer's R2 is an index, a barcode or a UMI, the mate is R3."
+    return BadInputError("MATE_NAMES", f"{found}: R1 is missing", advice)
 
 
 def _name_error(number: int, name: bytes, mate: bytes, name_1: str, name_2: str) -> BadInputError:
@@ -240,7 +244,9 @@ def have_different_lengths(one: Batch, two: Batch) -> bool:
 def check_phred33(qualities: Sequence[bytes], file: str) -> None:
     """Raise BadInputError if the qualities are encoded as Phred+64."""
     if may_be_phred64(qualities) and _are_of_sequencer(qualities):
-        raise BadInputError("MALFORMED", f"{file} has Phred+64 qualities (old Illumina); convert them to Phred+33")
+        raise BadInputError(
+            "MALFORMED", f"{file} has Phred+64 qualities (old Illumina): convert them to Phred+33 (`seqtk seq -VQ64`)"
+        )
 
 
 def may_be_phred64(qualities: Sequence[bytes]) -> bool:

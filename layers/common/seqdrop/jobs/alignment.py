@@ -1,4 +1,4 @@
-"""Fetch the lanes of a run, verify its reads, and publish one sorted, indexed BAM: for every aligner."""
+"""Fetch the lanes of a run, verify its reads, and publish one sorted, indexed BAM or CRAM: for every aligner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqdrop.failure.verdict import JobError
 from seqdrop.fastq.gunzip import is_gzip
 from seqdrop.fastq.pairs import Pairs
 from seqdrop.fastq.records import Batch
-from seqdrop.jobs import arguments, bam_counts
+from seqdrop.jobs import alignment_file, arguments
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions, write_md5
 from seqdrop.storage import s3
@@ -88,35 +88,37 @@ def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
 
 
 def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_duplicates: bool) -> None:
-    """Add mate fields, sort, mark duplicates and index in one pipe, and publish the BAM.
+    """Add mate fields, sort, mark duplicates and index in one pipe, and publish the BAM or CRAM.
 
     `feed` writes SAM or BAM with the mates of a pair next to each other, and counts the reads (`verified_batches`).
     """
-    bam = work / "aligned.bam"
+    path = alignment_file.new(work)
     memory = max(MIN_SORT_MEMORY, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is per thread
-    out = f"{bam}##idx##{bam}.bai"  # --write-index writes the index to the second path
+    output = [*alignment_file.OUTPUT[alignment_file.format_of(work.args.bam)], "--write-index"]
+    out = alignment_file.with_index(path)
     fixmate: Command = ["samtools", "fixmate", "-u", "-m", "-", "-"]
     sort: Command = ["samtools", "sort", "-@", work.vcpus, "-m", f"{memory}M", "-T", work / "sort"]
     if mark_duplicates:
         work.processes.pipe(
             feed, fixmate, [*sort, "-u", "-"],
-            ["samtools", "markdup", "-@", work.vcpus, "--write-index", "-O", "bam,level=1", "-", out],
+            ["samtools", "markdup", "-@", work.vcpus, *output, "-", out],
         )  # fmt: skip
     else:
-        work.processes.pipe(feed, fixmate, [*sort, "--write-index", "-l", "1", "-o", out, "-"])
-    publish(work, bam)
+        work.processes.pipe(feed, fixmate, [*sort, *output, "-o", out, "-"])
+    publish(work, path)
 
 
 def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Iterable[Path] = ()) -> None:
-    """Verify that the BAM has every read once with all its bases, then publish it with its index and checksum.
+    """Verify that a file has every read once with all its bases, then publish it with its index and checksum.
+
+    It is converted if the plan has another format than that of the aligner, which is BAM.
 
     `padded`: the aligner adds N to short reads, so the known bases are compared: the sum of `count_known`.
     """
     work.version("samtools")
-    work.run("samtools", "quickcheck", bam)
-    # "*", the unplaced reads, are found by the index: this fails without a valid one, idxstats would not
-    work.run("samtools", "view", "-c", bam, "*")
-    found = bam_counts.count_primary(bam, known=padded)
+    path = alignment_file.convert(work, bam)
+    alignment_file.verify(work, path)
+    found = alignment_file.count_primary(work, path, known=padded)
     work.counts["primary_records"] = found.records
     if found.records != work.counts["reads"]:
         raise JobError("TOOL_FAILED", "{reads} reads went in but {primary_records} came out".format(**work.counts))
@@ -124,8 +126,9 @@ def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Ite
     work.counts["primary_bases"] = bases
     if bases != work.counts[kind]:
         raise JobError("TOOL_FAILED", f"{work.counts[kind]} bases went in but {bases} came out: the aligner cut reads")
-    write_md5(bam, work.args.bam.name)
-    work.publish(bam, "bam", ".bai", ".md5", *name_companions(statistics, bam), tagging=TAGGING)
+    write_md5(path, work.args.bam.name)
+    index = alignment_file.index_of(work.args.bam)
+    work.publish(path, "bam", index, ".md5", *name_companions(statistics, path), tagging=TAGGING)
 
 
 def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator
+import zlib
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.inflate import inflate
 from seqdrop.fastq.prefetch import prefetch
 
 CHUNK_SIZE = 1 << 20  # bytes after decompression
@@ -41,9 +43,18 @@ def count_primary(bam: Path, *, known: bool = False) -> Counts:
         raise JobError("TOOL_FAILED", str(error)) from None
 
 
-def _chunks(file: GzipReader) -> Generator[bytes]:
+def count_stream(stream: BinaryIO, *, known: bool = False) -> Counts:
+    """Count as `count_primary` does in the uncompressed BAM that a program writes (`samtools view -u`)."""
+    blocks = (text for text, _ in inflate(iter(lambda: stream.read(CHUNK_SIZE), b""), CHUNK_SIZE))
+    try:
+        return _count(_chunks(blocks), known=known)
+    except zlib.error as error:
+        raise JobError("TOOL_FAILED", f"the aligned reads cannot be read: {error}") from None
+
+
+def _chunks(parts: Iterable[bytes]) -> Generator[bytes]:
     blocks, size = list[bytes](), 0
-    for block in file:
+    for block in parts:
         blocks.append(block)
         size += len(block)
         if size >= CHUNK_SIZE:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import arguments, regions, vcf_header
+from seqdrop.jobs import alignment_file, arguments, regions, vcf_header
 from seqdrop.jobs.gvcf import Depth, measure_depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.regions import Piece
@@ -29,7 +29,7 @@ class Inputs:
     """The local files that a caller reads."""
 
     reference: Path
-    bam: Path
+    bam: Path  # or a CRAM
     targets: Path | None  # BED file of the intervals of the run; None for the whole genome
 
 
@@ -54,9 +54,9 @@ def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argp
 
 
 def fetch_inputs(work: Workspace) -> Inputs:
-    """Download the reference, the BAM and the intervals of a run."""
+    """Download the reference, the aligned reads and the intervals of a run."""
     reference = work.fetch_reference(".fai")
-    bam = work.fetch(work.args.bam, ".bai", name="sorted.bam")
+    bam = alignment_file.fetch(work)
     return Inputs(reference, bam, regions.fetch_intervals(work, reference) if work.args.intervals else None)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seqdrop.failure.verdict import JobError
 
-MAX_FILES = 100_000  # of a step; Strelka and MultiQC write some thousands
+MAX_FILES = 100_000  # of a step; Strelka writes some thousands
 MAX_DEPTH = 64  # nested folders
 KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 

@@ -66,11 +66,22 @@ class Processes:
 
     def output(self, *command: Argument) -> str:
         """Return the output of a program that prints little, such as a version or a count; raise ToolError."""
+        return self.read(lambda stream: stream.read().decode(errors="replace"), *command)
+
+    def read(self, reader: Callable[[BinaryIO], Result], *command: Argument) -> Result:
+        """Return what `reader` makes of the output of a program; raise ToolError if the program fails."""
         self._record(list(command))
         program = self.start(*command, stdout=subprocess.PIPE)
-        text = cast(IO[bytes], program.popen.stdout).read().decode(errors="replace")
+        stream = cast(BinaryIO, program.popen.stdout)
+        try:
+            result = reader(stream)
+        except JobError:
+            while stream.read(1 << 20):
+                pass  # else the program would fail too, as it cannot write
+            self.wait(program)  # its own failure is the reason for what the reader could not read
+            raise
         self.wait(program)
-        return text
+        return result
 
     def pipe(
         self, feed: Callable[[BinaryIO], None] | None, *commands: Command, stdout: Path | BinaryIO | None = None
@@ -177,6 +188,8 @@ class Processes:
 
     def _popen(self, arguments: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE_PREFIXES)}
+        # htslib looks here for the reference of a CRAM that a tool does not get; its default is the server of EBI.
+        environment |= {"REF_PATH": str(self._cwd), "REF_CACHE": ""}
         return subprocess.Popen(
             arguments,
             cwd=self._cwd,

@@ -235,15 +235,13 @@ def name_companions(files: Iterable[Path], path: Path) -> list[str]:
     return list(suffixes.values())
 
 
-def write_md5(path: Path, name: str) -> Path:
+def write_md5(path: Path, name: str) -> None:
     """Write `<path>.md5` as `md5sum` does; `name` is the file name in S3, which a download has."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(8 << 20):
             digest.update(block)
-    target = companion_path(path, ".md5")
-    target.write_text(f"{digest.hexdigest()}  {name}\n")
-    return target
+    companion_path(path, ".md5").write_text(f"{digest.hexdigest()}  {name}\n")
 
 
 def peak_memory() -> int:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seqdrop.plan import options, steps
-from seqdrop.plan.names import NAME, canonical
+from seqdrop.plan.names import ALIGNMENT_FORMATS, NAME, canonical
 from seqdrop.plan.options import OptionError
 
-CHOICES = ("reference", "intervals", "aligner", "caller", "args", "lanes", "priority")
+CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority")
 PRIORITIES = ("normal", "high")
 LANES = re.compile(r"[1-9][0-9]?")
 MAX_LANES = 99
@@ -32,6 +32,7 @@ class Choices:
     priority: str = "normal"  # or "high": selects the queue; not part of the run id, since results are the same
     aligner: str = ""  # a tool of the step; "" is the default of the deployment
     caller: str = ""
+    alignment_format: str = ""  # of the file of aligned reads; "" is the default of the deployment
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -48,17 +49,18 @@ class Choices:
                 raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
         for step in steps.STEPS:
             _check_tool(step, values.get(step.choice, ""))
-        priority = values.get("priority", "normal")
-        if priority not in PRIORITIES:
-            raise ChoiceError(f"seqdrop-priority must be one of {', '.join(PRIORITIES)}")
+        for name, known in (("priority", PRIORITIES), ("alignment-format", ALIGNMENT_FORMATS)):
+            if values.get(name, known[0]) not in known:
+                raise ChoiceError(f"seqdrop-{name} must be one of {', '.join(known)}")
         return cls(
             values.get("reference", ""),
             values.get("intervals", ""),
             _parse_args(values.get("args") or "{}"),
             _parse_lanes(values.get("lanes") or "1"),
-            priority,
+            values.get("priority", "normal"),
             values.get("aligner", ""),
             values.get("caller", ""),
+            values.get("alignment-format", ""),
         )
 
     def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -82,6 +84,7 @@ class Choices:
             "intervals": self.intervals,
             "aligner": self.aligner,
             "caller": self.caller,
+            "alignment-format": self.alignment_format,
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
             "priority": self.priority if self.priority != "normal" else "",

@@ -8,7 +8,7 @@ from typing import Any
 
 from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.names import GENOME, INTERVALS, MANIFEST, NO_GENES, READS, VERSION, WHOLE_GENOME, canonical
+from seqdrop.plan.names import BAM, GENOME, INTERVALS, MANIFEST, NO_GENES, READS, VERSION, WHOLE_GENOME, canonical
 from seqdrop.storage.uri import S3Uri
 
 ANNOTATOR = "snpeff"  # part of the identity of a run, since another annotator would give other results
@@ -28,12 +28,15 @@ def run_id(
     """Return the id of a run: the hash of everything that changes its results, and of nothing else.
 
     `pairs` are the entries of reads.json. `genome` is the fingerprint in reference.json: a reference can be prepared
-    again under the same name. `regions` is the checksum of the BED file, which can be replaced; "" without one.
+    again under the same name. `regions` is the checksum of the BED file, which can be replaced; "" without one. Runs
+    with BAM have the id that they had before there was another format.
     """
     pins = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
     intervals = f"{choices.intervals}:{regions}" if choices.intervals else ""
     identity = [sample, sorted(pins), choices.reference, genome, intervals, args, aligner, caller, ANNOTATOR]
+    if (alignment_format := choices.alignment_format or BAM) != BAM:
+        identity.append(alignment_format)
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
 
 
@@ -66,6 +69,7 @@ def plan(
     selected = [step for step in steps.STEPS if not step.optional or step.name in jobs]
     results = S3Uri(results_bucket, f"{sample}/{run}")
     reference = reference_uri(reference_bucket, choices.reference)
+    alignment_format = choices.alignment_format or BAM
     settings = {
         step.name: {**jobs[step.name], "attempt": "1", "args": canonical(list(choices.args.get(step.name, ())))}
         for step in selected
@@ -81,18 +85,21 @@ def plan(
         "sources": dict(sources or {}),
         "aligner": aligner,
         "caller": caller,
+        "alignment_format": alignment_format,
         "intervals": str(results / INTERVALS) if choices.intervals else WHOLE_GENOME,
         "intervals_name": choices.intervals,
         "intervals_sha256": regions,
         "results": str(results),
         "reads": str(results / READS),
-        **outputs(results, sample, choices.lanes, selected),
+        **outputs(results, sample, choices.lanes, selected, alignment_format),
         "manifest": str(manifest_uri(results)),
         **settings,
     }
 
 
-def outputs(results: S3Uri, sample: str, lanes: int, selected: Sequence[steps.Step]) -> dict[str, str]:
+def outputs(
+    results: S3Uri, sample: str, lanes: int, selected: Sequence[steps.Step], alignment_format: str = BAM
+) -> dict[str, str]:
     """Return the address of every output of these steps, by its word in the plan.
 
     A step that writes one file for each lane has a JSON list of addresses: Batch parameters are text.
@@ -100,11 +107,12 @@ def outputs(results: S3Uri, sample: str, lanes: int, selected: Sequence[steps.St
     addresses = {}
     for step in selected:
         for word, name in step.writes.items():
+            names = {"sample": sample, "alignment_format": alignment_format}
             if "{lane}" in name:
-                files = [results / name.format(sample=sample, lane=lane) for lane in range(1, lanes + 1)]
+                files = [results / name.format(**names, lane=lane) for lane in range(1, lanes + 1)]
                 addresses[word] = canonical([str(file) for file in files])
             else:
-                addresses[word] = str(results / name.format(sample=sample))
+                addresses[word] = str(results / name.format(**names))
     return addresses
 
 
@@ -123,13 +131,13 @@ def resumed_plan(
     selected = [step for step in steps.STEPS if step.name in known or not step.optional]
     queue = next(iter(plan[step]["job_queue"] for step in known))
     new = {"job_queue": queue, "attempt": "1", "args": canonical([])}
-    lanes = plan["lanes"]
+    addresses = outputs(results, plan["sample"], plan["lanes"], selected, plan.get("alignment_format", BAM))
     return {
         **plan,
         "version": VERSION,
         **tools,
         "steps": [step.name for step in selected],
-        **{word: plan.get(word, uri) for word, uri in outputs(results, plan["sample"], lanes, selected).items()},
+        **{word: plan.get(word, uri) for word, uri in addresses.items()},
         **{
             step.name: {
                 **new,

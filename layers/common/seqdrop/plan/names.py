@@ -15,6 +15,7 @@ INTERVALS_CHECKSUM = "intervals_sha256"  # in the plan, the manifest, and refere
 REFERENCE_JSON = "reference.json"  # beside the genome: its contigs and indexes; written last
 WHOLE_GENOME = "all"  # the value of `intervals` without a BED: Batch parameters are never empty
 NO_GENES = "none"  # the value of `genes` without a file of genes, for the same reason
+BAM, CRAM = ALIGNMENT_FORMATS = ("bam", "cram")  # also the ending of the file; the first one is the default
 DIPLOID = MAX_PLOIDY = 2  # `ploidy` of a reference without one; bcftools and Strelka call haploid and diploid genotypes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, or of a BED beside it

@@ -69,7 +69,7 @@ STEPS = (
             ),
         ),
         reads=("sample", "reference", "reads"),
-        writes={"bam": "{sample}.bam"},
+        writes={"bam": "{sample}.{alignment_format}"},  # aligned reads, as BAM or CRAM
         parameter="Aligner",
     ),
     Step(
@@ -110,15 +110,16 @@ STEPS = (
     ),
     Step(
         "collect", "CollectStats",
-        tools=(Tool("samtools_stats", (), SAMTOOLS, SAMTOOLS),),
+        # mosdepth loads libhts.so, a file of libhts-dev on which its package does not depend
+        tools=(Tool("samtools_stats", (), (*SAMTOOLS, "mosdepth"), (*SAMTOOLS, "mosdepth", "libhts-dev")),),
         reads=("reference", "intervals", "bam"),
         writes={"stats": "{sample}.stats.txt"},
         essential=False,
     ),
     Step(
         "compose", "BuildReport",
-        tools=(Tool("multiqc", (), ("multiqc",)),),  # a wheel of the Python environment
-        reads=("sample", "stats", "vcf", "annotated_vcf"),
+        tools=(Tool("report", (), ("bcftools",), ("bcftools",)),),
+        reads=("sample", "reference", "intervals", "stats", "vcf", "annotated_vcf"),
         writes={"report": "{sample}.report.html"},
         essential=False,
     ),

@@ -10,17 +10,17 @@ from typing import Any
 from seqdrop import __version__
 from seqdrop.failure import advice
 from seqdrop.plan import layout, steps
-from seqdrop.plan.names import VERSION
+from seqdrop.plan.names import BAM, VERSION
 from seqdrop.runs import outcome
 from seqdrop.runs.cost import Prices, estimate
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import count_warnings
+from seqdrop.text import count_warnings, format_usd
 
 # Of the receipts' counts, in the row and in the message. `variants` are those with PASS.
-FIGURES = ("reads", "reads_mapped", "variants", "variants_all")
-LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)"}  # in the message
+FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
+LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)", "bam": "aligned reads"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
 
@@ -98,6 +98,7 @@ def choices(plan: Mapping[str, Any]) -> dict[str, Any]:
         "lanes": plan["lanes"],
         "aligner": plan.get("aligner", ""),
         "caller": plan.get("caller", ""),
+        "alignment_format": plan.get("alignment_format", BAM),
         "args": {step: words for step in steps.of_plan(plan) if (words := json.loads(plan[step].get("args", "[]")))},
     }
 
@@ -125,19 +126,21 @@ def message(
     missing = [f"One step is missing ({ending.step}): {explanation[0]}", *explanation[1:]] if explanation else []
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
-    numbers = [
-        f"{LABELS.get(name, name.replace('_', ' '))}: {value:,}" for name, value in figures(folder.receipts).items()
-    ]
-    files = [f"{word.replace('_', ' ')}: {plan[word]}" for word in FILES if word in plan]
+    numbers = [f"{_label(name)}: {value:,}" for name, value in figures(folder.receipts).items()]
+    files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in plan]
     lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, _price(cost), *files]
     return f"seqdrop run {run}: done{count_warnings(len(warned), ', ')}", lines
+
+
+def _label(word: str) -> str:
+    return LABELS.get(word, word.replace("_", " "))
 
 
 def _price(cost: Mapping[str, Any]) -> str:
     failed = cost["failed_attempts"]
     attempts = "failed attempt" if failed == 1 else "failed attempts"
-    part = f", {cost['usd_failed']:.2f} of it for {failed} {attempts}" if failed else ""
-    return f"estimated cost of the jobs: {cost['usd']:.2f} USD{part}"
+    part = f", {format_usd(cost['usd_failed'])} of it for {failed} {attempts}" if failed else ""
+    return f"estimated cost of the jobs: {format_usd(cost['usd'])}{part}"
 
 
 def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

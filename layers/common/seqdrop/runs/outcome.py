@@ -10,7 +10,7 @@ from seqdrop.failure import advice, classify
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import MAX_LANES
-from seqdrop.plan.names import MANIFEST, NAME, READS, VERSION, is_readable
+from seqdrop.plan.names import ALIGNMENT_FORMATS, BAM, MANIFEST, NAME, READS, VERSION, is_readable
 from seqdrop.runs.diagnosis import MAX_LINE, MAX_LINES, describe_tries
 from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.storage.uri import S3Uri
@@ -82,6 +82,8 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
         return "It has no valid sample and run."
     if type(plan.get("lanes")) is not int or plan["lanes"] not in range(1, MAX_LANES + 1):
         return "It has no valid number of lanes."
+    if (alignment_format := plan.get("alignment_format", BAM)) not in ALIGNMENT_FORMATS:
+        return "It has no valid format of the aligned reads."
     names = plan.get("steps")
     if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in names):
         return "It has no settings for its steps."
@@ -89,7 +91,7 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
     own = {"results": str(folder), "reads": str(folder / READS), "manifest": str(folder / MANIFEST)}
     wrong = [word for word, uri in own.items() if plan.get(word) != uri]
     # An output that a step has gained since the plan was made is not in it.
-    outputs = layout.outputs(folder, plan["sample"], plan["lanes"], steps.STEPS)
+    outputs = layout.outputs(folder, plan["sample"], plan["lanes"], steps.STEPS, alignment_format)
     wrong += [word for word, uri in outputs.items() if plan.get(word, uri) != uri]
     return f"These addresses are not its own: {', '.join(wrong)}." if wrong else None
 

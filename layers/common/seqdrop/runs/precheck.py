@@ -45,7 +45,7 @@ class Beginning:
         if not is_gzip and not data.startswith(b"@"):
             if name.lower().endswith(".gz"):
                 raise BadInputError("NOT_GZIP", f"{name} is not a gzip file")
-            raise BadInputError("MALFORMED", f"{name} is not a FASTQ")
+            raise BadInputError("MALFORMED", f"{name} is not a FASTQ: it does not begin with '@'")
         text, at_end = _unzip(name, data) if is_gzip else (data, True)
         at_end = at_end and len(data) >= size
         if at_end and not text.strip():

@@ -43,7 +43,7 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
     entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
         choices = pairing.common_choices(pairs)
-        choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
+        choices = with_defaults(choices)
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices.check_options(default_tools())
         check_images(choices.tools(default_tools()))
@@ -60,6 +60,15 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
         return start(run, reads, choices, pinned, content)
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
         return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, str(pairs[0].fastq_1.uri))
+
+
+def with_defaults(choices: Choices) -> Choices:
+    """Return the choices with the reference and the format of this deployment where the FASTQs choose none."""
+    return replace(
+        choices,
+        reference=choices.reference or os.environ["DEFAULT_REFERENCE"],
+        alignment_format=choices.alignment_format or os.environ["ALIGNMENT_FORMAT"],
+    )
 
 
 def pin_first(choices: Choices) -> PinnedReference:
@@ -159,7 +168,7 @@ def start(
     write_inputs(plan, reads, pinned)
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
-    row = {**row_of(reads["sample"], run, choices), **content}
+    row = {**row_of(reads["sample"], run, choices), **content, "lanes": len(reads["lanes"])}
     table.create({**row, "execution": execution, "results": plan["results"]})
     return {"outcome": "started" if is_new else "duplicate", "run": run}
 
@@ -232,7 +241,7 @@ def _started_run(sample: str, pair: Pair) -> str:
     """Return the run that a pair has started; "" if there is none."""
     try:
         choices = pairing.common_choices([pair])
-        choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
+        choices = with_defaults(choices)
         pinned = pin_reference(choices)
     except (ChoiceError, UnpreparedError, IntervalsError):
         return ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 RUNNING, WAITING, IGNORED = "RUNNING", "WAITING", "IGNORED"
 OF_FILES = frozenset({WAITING, IGNORED})  # the status of rows that are about files, not about runs
+FAILED = frozenset({"FAILED", "ABORTED", "TIMED_OUT", "INCOMPLETE"})  # of runs that lack results
+OF_RUNS = FAILED | {RUNNING, "SUCCEEDED"}
+PAGE = 25  # rows of one answer to `newest`
 PENDING = "yes"  # the value of `notify_pending`; the index of this attribute has only rows with it
 FILES_TTL = 14 * 24 * 3600  # seconds; after this time the file was most likely deleted
 MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time limit of start_run
@@ -54,9 +58,24 @@ def get(run: str, table: Table | None = None) -> Row | None:
     return (table or run_table()).get_item(Key={"run": run}, ConsistentRead=True).get("Item")
 
 
-def every(table: Table) -> Iterator[Row]:
-    """Yield every row of a table, in no order."""
-    yield from _pages(table.scan)
+def newest(statuses: Iterable[str], table: Table, since: str = "") -> Iterator[Row]:
+    """Yield the rows with one of these statuses that are as new as the time `since`, the newest first.
+
+    Only as many pages are read as rows are used.
+    """
+    queries = [_newest(table, "by_status", Key("status").eq(status) & Key("started").gte(since or "0"))
+               for status in sorted(statuses)]  # fmt: skip
+    yield from heapq.merge(*queries, key=lambda row: str(row["started"]), reverse=True)
+
+
+def of_sample(sample: str, table: Table, since: str = "") -> Iterator[Row]:
+    """Yield the rows of a sample that are as new as the time `since`, the newest first."""
+    yield from _newest(table, "by_sample", Key("sample").eq(sample) & Key("started").gte(since or "0"))
+
+
+def _newest(table: Table, index: str, condition: ConditionBase) -> Iterator[Row]:
+    request = {"IndexName": index, "KeyConditionExpression": condition, "ScanIndexForward": False, "Limit": PAGE}
+    yield from _pages(table.query, **request)
 
 
 def create(row: Mapping[str, Any]) -> bool:

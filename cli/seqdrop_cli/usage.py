@@ -1,0 +1,56 @@
+"""Complete the help of every command: examples that can be copied, and plain names for values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXAMPLES = {
+    "up": ("seqdrop up", "seqdrop up --executor process --parameter Caller=bcftools"),
+    "down": ("seqdrop down",),
+    "reference": (
+        "seqdrop reference genome.fa --genes genes.gtf --name hg",
+        "seqdrop reference virus.fa --ploidy 1 --stack prod",
+    ),
+    "run": (
+        "seqdrop run NA1_R1.fastq.gz NA1_R2.fastq.gz --reference hg",
+        "seqdrop run A_1.fq.gz A_2.fq.gz --intervals panel.bed --stack prod",
+        "seqdrop run A_1.fq.gz A_2.fq.gz --args align=--no-mark-duplicates",
+    ),
+    "status": ("seqdrop status", "seqdrop status NA12878", "seqdrop status --failed --since 2d --stack prod"),
+    "why": ("seqdrop why latest", "seqdrop why NA12878", "seqdrop why 01ab23 --stack prod"),
+    "stop": ("seqdrop stop latest",),
+    "resume": ("seqdrop resume 01ab23", "seqdrop resume latest --detach --stack prod"),
+    "redrive": ("seqdrop redrive --stack prod",),
+    "logs": ("seqdrop logs latest", "seqdrop logs 01ab23 align --stack prod"),
+    "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
+    "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
+}
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 130 interrupted "
+    "(Ctrl-C, SIGTERM, SIGHUP)."
+)
+
+
+def complete(command: Any, name: str, help_option: Any) -> None:
+    """Add its examples to the help of a command, and plain names to the values of its options."""
+    command.epilog = "\n".join(["Examples:", *(f"  {line}" for line in EXAMPLES.get(name, ()))])
+    name_values([*command.params, help_option])
+
+
+def name_values(params: list[Any]) -> None:
+    """Name the value of each option as manuals do: `NAME`, `N`, `FILE`, `a|b`; a flag has none.
+
+    Arguments have a name already; typer also shows their Python type, as `<list[Path]>`.
+    """
+    for param in params:
+        if param.param_type_name == "argument":
+            param.display_type_rich = lambda ctx: None  # noqa: ARG005  the signature is that of typer
+        elif param.metavar is None:
+            param.metavar = "" if param.is_flag else _name_value(param)
+
+
+def _name_value(param: Any) -> str:
+    kind = param.type_descriptor
+    if kind.is_choice:
+        return "|".join(map(str, kind.choices))
+    return {int: "N", float: "X"}.get(kind.annotation, str(param.name).upper())

@@ -1,1 +1,0 @@
-"""The wrapper of MultiQC, and its image."""

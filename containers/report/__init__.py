@@ -1,0 +1,1 @@
+"""The wrapper that builds the report of a run, and its image."""

@@ -1,0 +1,165 @@
+"""Judge the figures of a run by a QC policy: a YAML file with limits."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from containers.report.figures import Figure, show
+
+FOLDER = Path(__file__).parent / "policies"
+ASSAYS = ("genome", "exome", "amplicon", "virus")
+PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
+ORDER = (PASS, WARN, FAIL)
+MAX_BYTES = 20_000
+ADVICE = {
+    "mean_depth": "sequence the library more deeply, or check the amount of DNA and the number of reads",
+    "breadth": "variants in the bases without enough reads are missed: look at the regions with the lowest depth",
+    "reads": "check that all lanes were uploaded",
+    "mapped": "check that the reference is the right one, and look for DNA of other species",
+    "properly_paired": "check that R1 and R2 are mates of one library, and the size of its fragments",
+    "duplicates": "the library has few molecules; for amplicons, use `--args align=--no-mark-duplicates`",
+    "insert_size": "check the fragmentation of the library",
+    "base_quality": "look at the quality by cycle, and at the report of the sequencer",
+    "q30": "look at the quality by cycle, and at the report of the sequencer",
+    "gc": "check the species, and look for contamination",
+    "error_rate": "check the reference (species, strain, build) and the qualities of the reads",
+    "variants": "check the reference, the regions and the sample",
+    "ti_tv": "many calls may be false: check the qualities of the reads and the options of the caller",
+    "het_hom": "a high ratio hints at a mixture of samples, a low one at related parents or lost alleles",
+    "contamination": "do not use the variants before a mixture with another sample is excluded",
+    "low_share": "do not use the variants before a mixture with another sample is excluded",
+}
+
+
+class PolicyError(ValueError):
+    """A file is no QC policy. The message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A figure with its limits and its result."""
+
+    figure: Figure
+    limits: Mapping[str, float]
+    result: str  # PASS WARN FAIL, or "" if there are too few data for the figure
+
+    @property
+    def crossed(self) -> str:
+        """The limit that decided, as people read it: `under 10x`; "" without one."""
+        word = crossed(self.figure.value, self.limits)
+        return (
+            f"{'under' if word.endswith('below') else 'over'} {show(self.figure.name, self.limits[word])}"
+            if word
+            else ""
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why the figure has this result, and what to do."""
+        name = self.figure.name
+        advice = ADVICE["breadth" if name.startswith("breadth") else name]
+        return f"{self.figure.label}: {self.figure.text}, {self.crossed}; {advice}"
+
+    @property
+    def allowed(self) -> list[str]:
+        """The limits as people read them: `fail under 10x`."""
+        words = {word: word.replace("_below", " under").replace("_above", " over") for word in self.limits}
+        return [f"{words[word]} {show(self.figure.name, limit)}" for word, limit in self.limits.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict on a run."""
+
+    result: str  # PASS WARN FAIL
+    policy: str
+    checks: Sequence[Check]
+    missing: Sequence[str]  # figures with limits that were not measured
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the verdict is not PASS, failures first."""
+        bad = sorted((check for check in self.checks if check.result in {WARN, FAIL}), key=lambda check: check.result)
+        return [*(check.reason for check in bad), *(f"{name} was not measured" for name in self.missing)]
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Return a policy from YAML; raise PolicyError."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  # 0.1 s, for files of users alone
+
+    if len(text) > MAX_BYTES:
+        raise PolicyError(f"a QC policy has at most {MAX_BYTES:,} characters")
+    try:
+        policy = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise PolicyError(f"not YAML: {' '.join(str(error).split())}") from None
+    errors = sorted(Draft202012Validator(_schema()).iter_errors(policy), key=lambda error: list(map(str, error.path)))
+    if errors:
+        place = ".".join(map(str, errors[0].absolute_path))
+        raise PolicyError(f"{place or 'the file'}: {errors[0].message}")
+    check_limits(policy["checks"])
+    return dict(policy)
+
+
+def check_limits(checks: Mapping[str, Mapping[str, float]]) -> None:
+    """Raise PolicyError for limits that contradict each other, or are no numbers."""
+    for name, limits in checks.items():
+        if not all(map(math.isfinite, limits.values())):
+            raise PolicyError(f"checks.{name}: a limit is not a finite number")
+        warn, fail = limits.get("warn_below", math.inf), limits.get("fail_below", -math.inf)
+        if fail > warn:
+            raise PolicyError(f"checks.{name}: fail_below {fail:g} is over warn_below {warn:g}")
+        warn, fail = limits.get("warn_above", -math.inf), limits.get("fail_above", math.inf)
+        if fail < warn:
+            raise PolicyError(f"checks.{name}: fail_above {fail:g} is under warn_above {warn:g}")
+
+
+@cache
+def _schema() -> Any:
+    return json.loads((FOLDER / "schema.json").read_text())
+
+
+def default(assay: str) -> dict[str, Any]:
+    """Return the policy of seqdrop for an assay."""
+    policy: dict[str, Any] = yaml.safe_load((FOLDER / f"{assay}.yaml").read_text())
+    return policy
+
+
+def crossed(value: float | None, limits: Mapping[str, float]) -> str:
+    """Return the name of the limit that a value crosses, failures first; "" if it crosses none."""
+    for word in ("fail_below", "fail_above", "warn_below", "warn_above"):
+        limit = limits.get(word)
+        if value is not None and limit is not None and (value < limit if word.endswith("below") else value > limit):
+            return word
+    return ""
+
+
+def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, warned: bool) -> Verdict:
+    """Return the verdict on figures by a policy. A figure that was not measured is a warning.
+
+    A run that has warnings (`warned`) does not pass either.
+    """
+    measured = {figure.name: figure for figure in figures}
+    checks = [
+        Check(measured[key], limits, _result(measured[key].value, limits))
+        for key, limits in policy["checks"].items()
+        if key in measured
+    ]
+    missing = [key for key in policy["checks"] if key not in measured]
+    results = [check.result for check in checks if check.result] + [WARN] * (len(missing) + warned)
+    return Verdict(max(results, key=ORDER.index, default=PASS), name, checks, missing)
+
+
+def _result(value: float | None, limits: Mapping[str, float]) -> str:
+    if value is None:
+        return ""
+    word = crossed(value, limits)
+    return word.split("_")[0].upper() if word else PASS

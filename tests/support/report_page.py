@@ -1,0 +1,96 @@
+"""Write a page of the report from made figures: every section, every chart, and names that mean harm."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from seqdrop.storage.uri import S3Uri
+
+from containers.report import calls, depth, page, reads, run
+from containers.report.calls import Calls
+from containers.report.depth import Depth, Region
+from containers.report.sources import Measured
+
+SCRIPT = "<script>window.hostile=1</script><img src=x onerror=window.hostile=1>"
+STATS = """SN\traw total sequences:\t1000
+SN\treads mapped:\t990
+SN\treads properly paired:\t980
+SN\treads duplicated:\t99
+SN\taverage quality:\t36.1
+SN\terror rate:\t1.5e-03
+IS\t300\t4\t4\t0\t0
+IS\t310\t5\t5\t0\t0
+FFQ\t1\t0\t0\t2\t8
+FFQ\t2\t0\t0\t0\t10
+LFQ\t1\t0\t0\t0\t10
+LFQ\t2\t0\t0\t0\t10
+FTC\t30\t20\t30\t20\t0
+"""
+
+
+def write_page(path: Path, sample: str = "S") -> Path:
+    """Write the page of a run with one warning and with hostile names; return its path."""
+    (path.parent / "stats").write_text(STATS)
+    found = Measured(made_depth(), reads.read(path.parent / "stats"), made_calls())
+    assert found.calls
+    found.call_figures = found.calls.figures()
+    found.summary = {"contigs": [{"name": "chr1", "length": 5_000}], "fingerprint": "abc"}
+    warning = {"warning": "X", "message": f"a warning {SCRIPT}"}
+    output = {"name": "bam", "uri": f"s3://b/S/r/{sample}.bam", "size": 5_000_000}
+    receipt = {"step": f"align{SCRIPT}", "tools": {"bwa": "1.0"}, "commands": ["bwa mem | samtools sort"], "seconds": 5}
+    found.receipts = [{**receipt, "warnings": [warning], "outputs": [output]}]
+    verdict, reason = run.judge(found, targets=True)
+    args = argparse.Namespace(sample=sample, run="r", reference=S3Uri("refs", "hg/genome.fa"), intervals="panel.bed")
+    path.write_text(page.render(args, found, verdict, reason))
+    return path
+
+
+def made_depth() -> Depth:
+    """Return the depths of 40 targets on 20 contigs."""
+    regions = [
+        Region(
+            f"chr{number % 20}{SCRIPT * (number == 3)}",
+            100 * number,
+            100 * number + 80,
+            20.0 + number,
+            (80, 80, 60, 40),
+        )
+        for number in range(40)
+    ]
+    total, contigs = depth.Sum(), dict[str, depth.Sum]()
+    for region in regions:
+        total.add(region)
+        contigs.setdefault(region.contig, depth.Sum()).add(region)
+    curve = [(80.0 * number, region.mean) for number, region in enumerate(regions)]
+    starts = {name: 160 * number for number, name in enumerate(contigs)}
+    histogram = [(at, 100 / 60) for at in range(60)]
+    return Depth(True, total, contigs, regions[:15], curve, starts, histogram, len(regions))
+
+
+def made_calls() -> Calls:
+    """Return 60 calls with PASS and one without."""
+    lines = []
+    for number in range(1, 61):
+        impact = ("HIGH", "MODERATE", "LOW", "MODIFIER")[number % 4]
+        gene = f"GENE{number}{SCRIPT * (number == 5)}"
+        ann = f"G|missense_variant|{impact}|{gene}|i|transcript|t|coding||c.{number}A>G|p.Lys{number}Arg|"
+        genotype, counts = ("1/1", f"0,{number + 20}") if number % 3 == 0 else ("0/1", f"{number + 10},{number + 9}")
+        values = [
+            "chr1",
+            str(100 * number),
+            "A",
+            "G",
+            "50",
+            "PASS",
+            ".",
+            ann,
+            ".",
+            genotype,
+            str(2 * number),
+            counts,
+            ".",
+        ]
+        lines.append("\t".join(values) + "\n")
+    lines.append(lines[0].replace("PASS", "LowQual"))
+    return calls.read(lines)

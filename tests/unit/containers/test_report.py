@@ -1,0 +1,474 @@
+"""The report: its figures, its verdict and its page, from small files as the tools write them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import itertools
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
+from support.job_runs import in_this_process
+
+from containers.report import calls, charts, depth, page, policy, reads, run
+from containers.report.figures import UNITS, Figure, show
+
+HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
+VCF = """##fileformat=VCFv4.2
+##contig=<ID=chr1,length=2000>
+##INFO=<ID=ANN,Number=.,Type=String,Description="Effects">
+##INFO=<ID=SITE,Number=1,Type=String,Description="Site">
+##FILTER=<ID=LowQual,Description="low">
+##FORMAT=<ID=GT,Number=1,Type=String,Description="g">
+##FORMAT=<ID=DP,Number=1,Type=Integer,Description="d">
+##FORMAT=<ID=AD,Number=R,Type=Integer,Description="a">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS
+"""
+STATS = """SN\traw total sequences:\t1000\t# excluding
+SN\treads mapped:\t990
+SN\treads properly paired:\t980
+SN\treads duplicated:\t99
+SN\taverage quality:\t36.1
+SN\terror rate:\t1.5e-03\t# mismatches
+FFQ\t1\t0\t0\t2\t8
+FFQ\t2\t0\t0\t0\t10
+LFQ\t1\t0\t0\t0\t0
+IS\t0\t0\t0\t0\t0
+IS\t300\t4\t4\t0\t0
+IS\t310\t5\t5\t0\t0
+IS\t9000\t1\t1\t0\t0
+FTC\t30\t20\t30\t20\t0
+LTC\t30\t20\t30\t20\t0
+"""
+ENDINGS = {"stats": "stats.txt", "vcf": "vcf.gz", "annotated_vcf": "annotated.vcf.gz", "report": "report.html"}
+
+
+def call(at: int, genotype: str, reads: tuple[int, int], *, filters: str = "PASS", info: str = ".", **more: str) -> str:
+    """Return a line of a VCF."""
+    ref, alt, contig = more.get("ref", "A"), more.get("alt", "G"), more.get("contig", "chr1")
+    sample = f"{genotype}:{sum(reads)}:{reads[0]},{reads[1]}"
+    return f"{contig}\t{at}\t.\t{ref}\t{alt}\t50\t{filters}\t{info}\tGT:DP:AD\t{sample}\n"
+
+
+def line(at: int, genotype: str, reads: tuple[int, int], filters: str = "PASS", ann: str = ".", **more: str) -> str:
+    """Return a line as `bcftools query` writes it."""
+    ref, alt, site = more.get("ref", "A"), more.get("alt", "G"), more.get("site", ".")
+    counts = f"{sum(reads)}\t{reads[0]},{reads[1]}\t{more.get('vaf', '.')}"
+    fields = ["chr1", str(at), ref, alt, "50", filters, site, ann, more.get("bcsq", "."), genotype, counts]
+    return "\t".join(fields) + "\n"
+
+
+def values(figures: list[Figure]) -> dict[str, float | None]:
+    return {figure.name: figure.value for figure in figures}
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_the_reads(tmp_path: Path) -> None:
+    (tmp_path / "stats").write_text(STATS)
+    found = values(reads.read(tmp_path / "stats").figures())
+    assert found == {
+        "reads": 1000,
+        "mapped": 99,
+        "properly_paired": 98,
+        "duplicates": 10,
+        "insert_size": 310,
+        "base_quality": 36.1,
+        "q30": 0,
+        "gc": 50,
+        "error_rate": 0.15,
+    }
+
+
+def test_a_run_without_reads_has_figures_without_values(tmp_path: Path) -> None:
+    text = re.sub(r"^(SN\t.*:\t)[\d.e-]+", r"\g<1>0", STATS, flags=re.MULTILINE)
+    (tmp_path / "stats").write_text("".join(row for row in text.splitlines(keepends=True) if row.startswith("SN")))
+    found = values(reads.read(tmp_path / "stats").figures())
+    assert (found["reads"], found["mapped"], found["duplicates"], found["q30"], found["gc"]) == (
+        0,
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+def write_mosdepth(folder: Path, regions: list[tuple[str, int, int, float, tuple[int, ...]]]) -> None:
+    """Write the files of mosdepth for these regions."""
+    with gzip.open(folder / "s.regions.bed.gz", "wt") as file:
+        file.writelines(f"{name}\t{start}\t{end}\t{mean}\n" for name, start, end, mean, _ in regions)
+    with gzip.open(folder / "s.thresholds.bed.gz", "wt") as file:
+        file.write("#chrom\tstart\tend\tregion\t1X\t10X\t20X\t30X\n")
+        for name, start, end, _, covered in regions:
+            file.write("\t".join([name, str(start), str(end), "unknown", *map(str, covered)]) + "\n")
+    for scope in ("global", "region"):
+        (folder / f"s.mosdepth.{scope}.dist.txt").write_text("c\t20\t0.5\nc\t0\t1\ntotal\t20\t0.5\ntotal\t0\t1.0\n")
+
+
+def test_contigs_without_reads_count_in_the_depth_of_a_genome(tmp_path: Path) -> None:
+    """mosdepth leaves them out: the mean of this genome would be 10, and half of it would have a depth of 20."""
+    write_mosdepth(tmp_path, [("c", 0, 100, 10.0, (50, 50, 50, 0))])
+    found = depth.read(tmp_path, "s", {"c": 100, "empty": 300}, targets=False)
+    assert values(found.figures()) == {"mean_depth": 2.5, "breadth_1": 12.5, "breadth_10": 12.5, "breadth_20": 12.5,
+                                       "breadth_30": 0}  # fmt: skip
+    assert {name: one.mean for name, one in found.contigs.items()} == {"c": 10, "empty": 0}
+    assert found.histogram == [(0, 87.5), (20, 12.5)]
+
+
+def test_the_depth_of_targets_is_of_the_targets_alone_and_the_worst_are_first(tmp_path: Path) -> None:
+    regions = [("c", 0, 10, 30.0, (10, 10, 10, 10)), ("c", 50, 60, 2.0, (10, 0, 0, 0)), ("d", 0, 20, 0.0, (0, 0, 0, 0))]
+    write_mosdepth(tmp_path, regions)
+    found = depth.read(tmp_path, "s", {"c": 100, "d": 300}, targets=True)
+    assert values(found.figures()) == {"mean_depth": 8, "breadth_1": 50, "breadth_10": 25, "breadth_20": 25,
+                                       "breadth_30": 25}  # fmt: skip
+    assert [(region.contig, region.start) for region in found.worst] == [("d", 0), ("c", 50), ("c", 0)]
+
+
+def genome(x: float, y: float, *, autosomes: int = 22) -> depth.Depth:
+    """Return the depth of a genome with this depth of X and Y."""
+    means = {**{f"chr{number}": 30.0 for number in range(1, autosomes + 1)}, "chrX": x, "chrY": y, "chrM": 2000.0}
+    contigs = {name: depth.Sum(100, 100 * mean) for name, mean in means.items()}
+    return depth.Depth(False, depth.Sum(), contigs, [], [], {}, [])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "start"),
+    [(29.5, 0.1, "As of two X"), (15.2, 12.0, "As of one X"), (29.0, 14.0, "Unclear"), (15.0, 0.0, "Unclear")],
+)
+def test_the_sex_follows_from_the_depth_of_x_and_y(x: float, y: float, start: str) -> None:
+    shares = depth.sexes(genome(x, y))
+    assert page.sex_of(shares["X"], shares["Y"]).startswith(start)
+
+
+def test_a_genome_without_autosomes_has_no_sex() -> None:
+    assert depth.sexes(genome(30, 0, autosomes=1)) == {}
+
+
+def test_reads_of_another_sample_show_at_homozygous_snps() -> None:
+    """Of 10 % from another person, about half have the other allele at a homozygous SNP."""
+    clean = calls.read(line(at, "1/1", (0, 30)) for at in range(1, 101))
+    mixed = calls.read(line(at, "1/1", (3 * (at % 2), 27)) for at in range(1, 101))
+    assert values(clean.figures())["contamination"] == 0
+    assert values(mixed.figures())["contamination"] == pytest.approx(5)
+    few = calls.read(line(at, "1/1", (3, 27)) for at in range(1, 10))
+    assert values(few.figures())["contamination"] is None
+
+
+def test_heterozygous_snps_with_a_low_share_count_whatever_their_filter() -> None:
+    lines = [line(at, "0/1", (15, 15)) for at in range(30)]
+    lines += [line(100 + at, "0/1", (27, 3), "LowShare") for at in range(10)]
+    lines += [line(200 + at, "0/1", (2, 1)) for at in range(50)]  # too few reads
+    found = calls.read(lines)
+    assert values(found.figures())["low_share"] == 25
+    assert (found.all, found.passed) == (90, 80)
+
+
+def test_calls_are_listed_by_filter_impact_and_quality() -> None:
+    ann = "G|missense_variant&splice_region_variant|{}|GENE|id|transcript|T1|coding||c.1A>G|p.Lys1Arg|"
+    lines = [
+        line(1, "0/1", (5, 5)),
+        line(2, "0/1", (5, 5), "LowQual", ann.format("HIGH")),
+        line(3, "0/1", (5, 5), ann=ann.format("MODERATE")),
+        line(4, "1/1", (0, 9), ann=ann.format("HIGH"), ref="AT", alt="A", bcsq="stop|GENE|T1|coding|+|9K>9*|4A>G"),
+    ]
+    found = calls.read(lines)
+    assert [(one.position, one.impact, one.change) for one in found.listed] == [
+        (4, "HIGH", "9K>9* (haplotype)"),
+        (3, "MODERATE", "p.Lys1Arg"),
+        (1, "", ""),
+        (2, "HIGH", "p.Lys1Arg"),
+    ]
+    assert found.listed[1].effect == "missense variant, splice region variant"
+    assert (found.kinds["SNV"], found.kinds["deletion"], found.zygosity["het"], found.zygosity["hom"]) == (2, 1, 2, 1)
+
+
+def test_only_the_first_variants_are_listed_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "MAX_VARIANTS", 5)
+    monkeypatch.setattr(page, "MAX_VARIANTS", 5)
+    found = calls.read(line(at, "0/1", (5, 5)) for at in range(8))
+    assert len(found.listed) == 5
+    assert page.describe_list(found).endswith(
+        "first 5 by PASS, impact and quality; 3 are left out: they are in the VCF."
+    )
+
+
+@pytest.mark.parametrize(
+    ("genotype", "kind"), [("0/1", "het"), ("1|0", "het"), ("1/1", "hom"), ("1", "hom"), ("./1", ""), ("0/0", "")]
+)
+def test_the_zygosity_of_a_genotype(genotype: str, kind: str) -> None:
+    assert calls.parse(line(1, genotype, (5, 5))).zygosity == kind
+
+
+def test_an_allele_of_a_split_site_has_no_zygosity() -> None:
+    assert calls.parse(line(1, "1/0", (0, 5), site="chr1|1|A|G,T|1")).zygosity == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("mean_depth", 29.56, "29.6x"),
+        ("breadth_20", 99.99, "99.9%"),
+        ("breadth_20", 100.0, "100%"),
+        ("mapped", 0.004, "0.00%"),
+        ("reads", 1234567.0, "1,234,567"),
+        ("insert_size", 349.0, "349 bp"),
+    ],
+)
+def test_a_share_is_never_rounded_up_to_all(name: str, value: float, text: str) -> None:
+    assert show(name, value) == text
+
+
+# --- verdict ----------------------------------------------------------------------------------------------------------
+
+GOOD = {"mean_depth": 31.0, "breadth_10": 98.0, "mapped": 99.5, "properly_paired": 98.0, "duplicates": 8.0, "q30": 92.0,
+        "error_rate": 0.4, "contamination": 0.2, "low_share": 3.0, "ti_tv": 2.05, "het_hom": 1.6}  # fmt: skip
+
+
+def judge(assay: str = "genome", *, warned: bool = False, **changed: float | None) -> policy.Verdict:
+    figures = [Figure(name, name, value) for name, value in {**GOOD, **changed}.items()]
+    return policy.judge(policy.default(assay), figures, assay, warned=warned)
+
+
+def test_a_good_genome_passes() -> None:
+    verdict = judge()
+    assert (verdict.result, verdict.reasons, verdict.missing) == ("PASS", [], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "result", "limit"),
+    [
+        ("mean_depth", 3.0, "FAIL", "under 10x"),
+        ("mean_depth", 20.0, "WARN", "under 25x"),
+        ("contamination", 5.0, "FAIL", "over 3%"),
+        ("contamination", 2.0, "WARN", "over 1.50%"),
+        ("mapped", 40.0, "FAIL", "under 70%"),
+        ("error_rate", 7.0, "FAIL", "over 6%"),
+        ("ti_tv", 1.2, "WARN", "under 1.80"),
+    ],
+)
+def test_a_figure_beyond_its_limit_decides_and_is_named(name: str, value: float, result: str, limit: str) -> None:
+    verdict = judge(**{name: value})
+    assert verdict.result == result
+    [reason] = verdict.reasons
+    assert reason.startswith(f"{name}: {show(name, value)}, {limit}; ")
+
+
+def test_failures_are_named_before_warnings() -> None:
+    assert [reason.split(":")[0] for reason in judge(mean_depth=20.0, contamination=9.0).reasons] == [
+        "contamination",
+        "mean_depth",
+    ]
+
+
+def test_a_figure_of_too_few_data_is_not_judged_and_a_missing_one_is_a_warning() -> None:
+    assert judge(ti_tv=None).result == "PASS"
+    figures = [Figure(name, name, value) for name, value in GOOD.items() if name != "mean_depth"]
+    verdict = policy.judge(policy.default("genome"), figures, "genome", warned=False)
+    assert (verdict.result, verdict.reasons) == ("WARN", ["mean_depth was not measured"])
+
+
+def test_a_run_with_warnings_does_not_pass() -> None:
+    assert (judge(warned=True).result, judge(warned=True, mean_depth=1.0).result) == ("WARN", "FAIL")
+
+
+@pytest.mark.parametrize("assay", policy.ASSAYS)
+def test_the_policies_of_seqdrop_are_valid(assay: str) -> None:
+    text = (policy.FOLDER / f"{assay}.yaml").read_text()
+    assert policy.parse(text) == policy.default(assay)
+    assert policy.default(assay)["assay"] == assay
+
+
+def test_a_policy_may_limit_every_figure() -> None:
+    for name in UNITS:
+        policy.parse(json.dumps({"version": 1, "assay": "exome", "checks": {name: {"fail_below": 1}}}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("version: 1\nassay: genome\nchecks: {depth: {fail_below: 1}}", "checks: 'depth' does not match"),
+        ("version: 1\nassay: ship\nchecks: {q30: {fail_below: 1}}", "assay: 'ship' is not one of"),
+        (
+            "version: 1\nassay: genome\nchecks: {q30: {fail_below: often}}",
+            "checks.q30.fail_below: 'often' is not of type",
+        ),
+        (
+            "version: 1\nassay: genome\nchecks: {q30: {fail_below: 9, warn_below: 3}}",
+            "checks.q30: fail_below 9 is over",
+        ),
+        (
+            "version: 1\nassay: genome\nchecks: {q30: {fail_above: 3, warn_above: 9}}",
+            "checks.q30: fail_above 3 is under",
+        ),
+        ("version: 1\nassay: genome\nchecks: {q30: {fail_below: .nan}}", "checks.q30: a limit is not a finite number"),
+        ("!!python/object/apply:os.system ['touch canary']", "not YAML"),
+        ("a: [", "not YAML"),
+        ("[" * 2000, "not YAML"),
+        ("x", "the file: 'x' is not of type 'object'"),
+        ("#" * 20_001, "a QC policy has at most"),
+    ],
+)
+def test_a_file_that_is_no_policy_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(policy.PolicyError) as raised:
+        policy.parse(text)
+    assert str(raised.value).startswith(message)
+
+
+# --- page -------------------------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """The elements and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+
+class Run:
+    """The folder of a run in a bucket, and the job of its report."""
+
+    def __init__(self, bucket: str, folder: Path, sample: str = "S") -> None:
+        self.results, self.folder, self.sample = S3Uri(bucket, f"{sample}/r"), folder, sample
+        self.outputs = {output: self.results / f"{sample}.{ending}" for output, ending in ENDINGS.items()}
+
+    def put(self, uri: S3Uri, content: bytes | str) -> None:
+        s3.store().write(uri, content.encode() if isinstance(content, str) else content)
+
+    def put_calls(self, lines: str) -> None:
+        """Store annotated calls, and the statistics that the step call has left."""
+        vcf = self.folder / "calls.vcf"
+        vcf.write_text(VCF + lines)
+        compressed = subprocess.run(["bgzip", "-c", vcf], check=True, capture_output=True).stdout
+        self.put(self.outputs["annotated_vcf"], compressed)
+        statistics = subprocess.run(["bcftools", "stats", "-f", "PASS", vcf], check=True, capture_output=True).stdout
+        self.put(self.outputs["vcf"].companion(".stats"), statistics)
+
+    def build(self, intervals: str = "all") -> tuple[str, dict[str, Any]]:
+        """Build the report; return the page and the document for programs."""
+        words = {"sample": self.sample, "reference": "s3://refs/hg/genome.fa", "intervals": intervals, **self.outputs}
+        words |= {"results": self.results, "run": "r", "attempt": "1", "vcpus": 1, "memory": 1000, "args": "[]"}
+        run.main([word for name, value in words.items() for word in (f"--{name}", str(value))])
+        text = s3.store().read_start(self.outputs["report"], 64 << 20).decode()
+        return text, s3.store().read_json(self.outputs["report"].companion(".json"))
+
+
+@pytest.fixture
+def report(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    in_this_process(monkeypatch, tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    return Run(bucket, tmp_path)
+
+
+def test_a_run_without_any_result_has_a_page_that_says_what_is_missing(report: Run) -> None:
+    text, document = report.build()
+    assert document["verdict"] == "WARN"
+    assert "mean_depth was not measured" in document["reasons"]
+    assert text.count("Not measured: ") == 3
+
+
+@pytest.mark.parametrize("sample", ["HG002.trimmed-10-reads.v2", "S1_R1_001.fastq.gz.flagstat"])
+def test_the_page_has_the_whole_name_of_the_sample_the_warnings_and_the_links(
+    bucket: str, report: Run, tmp_path: Path, sample: str
+) -> None:
+    report = Run(bucket, tmp_path, sample)
+    report.put(report.outputs["stats"], STATS)
+    report.put_calls(call(5, "0/1", (10, 12)))
+    warning = {"warning": "FEW_MAPPED", "message": "only 1 of <b>20</b> reads align"}
+    outputs = [{"name": "bam", "uri": str(report.results / f"{sample}.bam"), "size": 2_000_000}]
+    receipt = {
+        "version": 1,
+        "step": "collect",
+        "warnings": [warning],
+        "outputs": outputs,
+        "tools": {"samtools": "1.16"},
+    }
+    s3.store().write_json(report.results / "jobs/collect.json", receipt)
+    text, document = report.build()
+    assert (document["sample"], document["verdict"]) == (sample, "WARN")
+    assert f"Sample {sample}" in text
+    assert "Warning of the step collect: only 1 of &lt;b&gt;20&lt;/b&gt; reads align." in text
+    links = [attributes["href"] for tag, attributes in Page(text).elements if tag == "a"]
+    assert {f"{sample}.bam", "manifest.json"} <= set(links)
+    assert all(link and (link.startswith("#") or "/" not in link) for link in links)
+
+
+def test_hostile_values_are_text_in_the_page(report: Run) -> None:
+    """Names of contigs and genes, filters and messages of tools come from files of strangers."""
+    ann = f"G|{HOSTILE}|HIGH|{HOSTILE}|i|transcript|t|c||c.1A>G|{HOSTILE}|".replace(";", "").replace("=", "")
+    report.put_calls(call(5, "0/1", (10, 12), info=f"ANN={ann}"))
+    report.put(report.outputs["stats"], STATS)
+    receipt = {
+        "version": 1,
+        "step": HOSTILE,
+        "tools": {HOSTILE: HOSTILE},
+        "commands": [HOSTILE],
+        "outputs": [{"name": "x", "uri": f"s3://b/k/{HOSTILE.replace('/', '')}", "size": 1}],
+        "warnings": [{"warning": "X", "message": HOSTILE}],
+    }
+    s3.store().write_json(report.results / "jobs/align.json", receipt)
+    contigs = [{"name": HOSTILE, "length": 10}]
+    s3.store().write_json(report.results / "reference.json", {"contigs": contigs, "fingerprint": HOSTILE})
+    text, _ = report.build()
+    elements = Page(text).elements
+    assert [tag for tag, _ in elements].count("script") == 1
+    assert not [name for _, attributes in elements for name in attributes if name.startswith("on")]
+    assert "<script>alert" not in text
+    assert "49" not in re.findall(r"&#39;&amp;(\d*)", text)  # {{7*7}} was not evaluated
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_the_page_needs_no_network_and_allows_its_own_script_alone(report: Run) -> None:
+    text, _ = report.build()
+    elements = Page(text).elements
+    [rules] = [attributes["content"] for _, attributes in elements if "http-equiv" in attributes]
+    for tag in ("style", "script"):
+        content = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in content]
+        assert [f"{tag}-src 'sha256-{digest}'" in str(rules) for digest in digests] == [True]
+    assert str(rules).startswith("default-src 'none';")
+    assert not [attributes for _, attributes in elements if "style" in attributes or "src" in attributes]
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL))
+
+
+def test_the_policy_follows_from_the_reference_and_the_regions(report: Run) -> None:
+    assert report.build()[1]["policy"] == "genome of seqdrop"
+    assert run.guess_assay({"ploidy": 2}, targets=True)[0] == "exome"
+    assert run.guess_assay({"ploidy": 1}, targets=False)[0] == "virus"
+
+
+def test_a_chart_has_a_title_and_a_description_and_stays_within_its_drawing() -> None:
+    points = [(float(number), float(number % 7)) for number in range(100)]
+    for chart in (
+        charts.line("a", "T", "D", ("x", "y"), {"R1": points, "R2": points}),
+        charts.bars("b", "T", "D", ("x", "y"), points),
+        charts.classes("c", "T", "D", "y", {"SNV": 5, "other": 0}),
+        charts.along(points, {"c1": 0, "c2": 60}, 3.0, targets=False),
+    ):
+        places = [x for x, _ in chart.x_ticks] + [x + width for x, _, width, _, _ in chart.bars]
+        assert all(0 <= x <= chart.width for x in places)
+        assert all(0 <= y <= chart.height for y, _ in chart.y_ticks)
+        assert (chart.title, chart.description != "") == (chart.title, True)
+
+
+def test_the_names_of_many_contigs_do_not_overlap() -> None:
+    starts = {f"contig{number}": number * 10 for number in range(1_000)}
+    curve = [(float(10 * number), 5.0) for number in range(1_000)]
+    chart = charts.along(curve, starts, 5.0, targets=False)
+    places = [x for x, _ in chart.x_ticks]
+    assert all(after - before >= charts.MIN_NAME for before, after in itertools.pairwise(places))
+    assert len(chart.borders) <= charts.MAX_BORDERS
