@@ -51,7 +51,7 @@ def compute(path: Path, algorithm: str, part_sizes: Sequence[int] = ()) -> str:
     return f"{base64.b64encode(_digest(digests, algorithm)).decode()}-{len(part_sizes)}"
 
 
-def update(algorithm: str, block: bytes, value: int) -> int:
+def update(algorithm: str, block: bytes | bytearray, value: int) -> int:
     """Return the CRC of what has the CRC `value`, followed by a block; 0 for algorithms that are no CRC."""
     return _crc(algorithm)(block, value) if algorithm in CRC_SIZES else 0
 
@@ -90,10 +90,10 @@ def _digest(blocks: Iterator[bytes] | Sequence[bytes], algorithm: str) -> bytes:
 
 
 @cache
-def _crc(algorithm: str) -> Callable[[bytes, int], int]:
+def _crc(algorithm: str) -> Callable[[bytes | bytearray, int], int]:
     from awscrt import checksums  # noqa: PLC0415  compiled: in images, never in the layer
 
-    update: Callable[[bytes, int], int] = getattr(checksums, algorithm.lower())
+    update: Callable[[bytes | bytearray, int], int] = getattr(checksums, algorithm.lower())
     return update
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -223,11 +224,18 @@ class Store:
         metadata: Mapping[str, str] | None = None,
         progress: transfers.Progress | None = None,
         tagging: str = "",
+        growing: transfers.GrowingUpload | None = None,
     ) -> StoredObject:
-        """Upload a file and verify that S3 has the same bytes; `tagging` is `key=value`. Raises IntegrityError."""
+        """Upload a file and verify that S3 has the same bytes; `tagging` is `key=value`. Raises IntegrityError.
+
+        `growing` has sent the file, or the beginning of it, while it was written.
+        """
         extra: dict[str, Any] = {"Metadata": dict(metadata)} if metadata else {}
         if tagging:
             extra["Tagging"] = tagging
+        if growing and (sent := growing.complete(path.stat().st_size)):
+            with contextlib.suppress(IntegrityError):
+                return self._verify(path, uri, sent)
         return _repeat(lambda: self._upload(path, uri, extra, progress))
 
     def _upload(
@@ -235,6 +243,15 @@ class Store:
     ) -> StoredObject:
         with _errors_of(uri):
             sent = self._transfers.upload(path, {"Bucket": uri.bucket, "Key": uri.key}, properties, progress)
+        return self._verify(path, uri, sent)
+
+    def grow(self, uri: S3Uri, tagging: str = "") -> AbstractContextManager[transfers.GrowingUpload]:
+        """Upload a file while it is written: `upload` makes it an object, else nothing is left of it."""
+        properties = {"Tagging": tagging} if tagging else {}
+        return self._transfers.grow({"Bucket": uri.bucket, "Key": uri.key}, properties)
+
+    def _verify(self, path: Path, uri: S3Uri, sent: str) -> StoredObject:
+        """Return the object if it is what was sent; raise IntegrityError."""
         uploaded = self.head(uri)
         if uploaded.crc64nvme != sent or uploaded.size != path.stat().st_size:
             has = uploaded.crc64nvme or "none"

@@ -174,19 +174,34 @@ class Transfers:
 
     @contextlib.contextmanager
     def begin_upload(self, request: Request, properties: Request) -> Iterator[Upload]:
-        """Begin a multipart upload; abort it unless it is completed in the block.
-
-        After a stop signal it is left to `Uploads.abort`: S3 may not answer in the time that a stopped job has.
-        """
+        """Begin a multipart upload; abort it unless it is completed in the block."""
         upload = Upload(self._client, self._threads, request, properties)
-        try:
+        with _ended(upload):
             yield upload
-        except (Exception, KeyboardInterrupt):
-            upload.abort()
-            raise
-        except BaseException:
-            upload.stop()
-            raise
+
+    @contextlib.contextmanager
+    def grow(self, request: Request, properties: Request) -> Iterator[GrowingUpload]:
+        """Upload a file while it is written; abort that unless it is completed in the block."""
+        growing = GrowingUpload(partial(Upload, self._client, self._threads, request, properties))
+        with _ended(growing):
+            yield growing
+            growing.abort()
+
+
+@contextlib.contextmanager
+def _ended(upload: Upload | GrowingUpload) -> Iterator[None]:
+    """Abort an upload after an error in the block.
+
+    After a stop signal it is left to `Uploads.abort`: S3 may not answer in the time that a stopped job has.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        upload.abort()
+        raise
+    except BaseException:
+        upload.stop()
+        raise
 
 
 class Upload:
@@ -200,7 +215,7 @@ class Upload:
         self._start = threads.submit(partial(client.create_multipart_upload, **request, **properties, **whole))
         self._parts = list[Future[Part]]()
 
-    def add(self, read: Callable[[], bytes], progress: Progress | None = None) -> None:
+    def add(self, read: Callable[[], bytes | bytearray], progress: Progress | None = None) -> None:
         """Send the bytes that `read` returns as the next part; wait while CONNECTIONS parts are in memory."""
         self._start.result()
         if len(self._parts) >= CONNECTIONS:
@@ -208,7 +223,7 @@ class Upload:
         self._parts.append(self._threads.submit(self._send, len(self._parts) + 1, read, progress))
 
     def _send(
-        self, number: int, read: Callable[[], bytes], progress: Progress | None
+        self, number: int, read: Callable[[], bytes | bytearray], progress: Progress | None
     ) -> tuple[int, int, dict[str, Any]]:
         data = read()
         crc = checksums.update("CRC64NVME", data, 0)
@@ -254,10 +269,62 @@ class Upload:
                 self._client.abort_multipart_upload(**self._request, **self._id)
 
 
+class GrowingUpload:
+    """Send a file while it is written. A failure has no effect: the whole file can be uploaded later."""
+
+    def __init__(self, begin: Callable[[], Upload]) -> None:
+        """Begin a multipart upload with the first full part: smaller files need none."""
+        self._begin = begin
+        self._upload: Upload | None = None
+        self._part = bytearray()
+        self._size = 0
+        self._failed = False
+
+    def write(self, data: bytes) -> None:
+        """Send the next bytes; wait while CONNECTIONS parts are in memory."""
+        self._part += data
+        self._size += len(data)
+        if len(self._part) >= PART_SIZE:
+            self._send()
+
+    def _send(self) -> None:
+        part, self._part = self._part, bytearray()
+        if self._failed:
+            return
+        try:
+            self._upload = self._upload or self._begin()
+            self._upload.add(lambda: part)
+        except (BotoCoreError, ClientError):
+            self._failed = True
+
+    def complete(self, size: int) -> str:
+        """Make the bytes an object if they are `size`; return its CRC64NVME, or "" if the file must be uploaded."""
+        if self._upload and self._part:
+            self._send()
+        if not self._upload or self._failed or self._size != size:
+            return ""
+        try:
+            crc64nvme = self._upload.complete()
+        except (BotoCoreError, ClientError):
+            return ""
+        self._upload = None  # nothing is left to abort
+        return crc64nvme
+
+    def abort(self) -> None:
+        """Let S3 delete the parts that it has, unless they are an object."""
+        if self._upload:
+            self._upload.abort()
+
+    def stop(self) -> None:
+        """Send no more."""
+        if self._upload:
+            self._upload.stop()
+
+
 class Body:
     """Bytes as the body of a request: http.client asks for 16 KiB at a time, and gets more, without a copy."""
 
-    def __init__(self, data: bytes, stopped: threading.Event | None = None) -> None:
+    def __init__(self, data: bytes | bytearray, stopped: threading.Event | None = None) -> None:
         """Send `data`, unless `stopped` is set meanwhile."""
         self._data, self._at, self._stopped = memoryview(data), 0, stopped
 
