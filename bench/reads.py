@@ -1,8 +1,7 @@
-"""Make a genome and reads, and the lines about reading them: prove and feed."""
+"""Make a genome and reads, and the line `prove`."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -115,21 +114,10 @@ def prove_line(scratch: Path, one: Path, two: Path, log: Path) -> Line:
     return Line("prove", [ours, *found])
 
 
-def feed(fasta: str, one: str, two: str, processes: str) -> None:
-    """Feed an aligner of no cost; print the seconds, and the CPU seconds of the busiest thread of this process."""
-    import time
-
-    import feeding
-
-    begin = time.perf_counter()
-    busiest = feeding.run(Path(fasta), Path(one), Path(two), int(processes))
-    sys.stdout.write(json.dumps([time.perf_counter() - begin, busiest]) + "\n")
-
-
 def lines(scratch: Path, log: Path) -> Iterator[Line]:
     """Yield the line `prove`."""
     yield prove_line(scratch, *make(scratch), log)
 
 
 if __name__ == "__main__":
-    {"make": make_here, "prove": prove, "feed": feed}[sys.argv[1]](*sys.argv[2:])
+    {"make": make_here, "prove": prove}[sys.argv[1]](*sys.argv[2:])

@@ -5,6 +5,7 @@ Each line is measured only while its gate holds: all sides have the same, right 
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,12 @@ def main(wanted: str = "", repeats: str = "3") -> None:
         if line.name.startswith(wanted):
             rows += compare(line, log, int(repeats))
             sys.stderr.write(f"{line.name}: done\n")
-    write_table(rows)
+    if rows:
+        write_table(rows)
+    if "feed".startswith(wanted):
+        fastqs = reads.make(scratch)
+        for _ in range(int(repeats)):
+            subprocess.run([sys.executable, Path(__file__).with_name("feeding.py"), *fastqs, "2"], check=True)
 
 
 if __name__ == "__main__":

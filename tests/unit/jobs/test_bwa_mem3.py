@@ -190,9 +190,12 @@ def test_the_counts_and_warnings_of_a_lane_are_those_of_one_process(
     )
 
 
+@pytest.mark.parametrize("batch_size", [100, 10_000])
 def test_an_aligner_that_is_killed_is_reported_as_out_of_memory(
-    genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+    genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch, batch_size: int
 ) -> None:
+    """Of many batches, each kills a process, until none is left."""
+    monkeypatch.setattr(reader, "BATCH_SIZE", batch_size)
     monkeypatch.setattr("bwa_mem3.align_batch", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ToolError, match="bwa-mem3 was killed, most likely for using too much memory") as raised:
         align(genome, [lane], 2)

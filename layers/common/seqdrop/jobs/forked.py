@@ -99,7 +99,8 @@ class Forked(Generic[Result]):
             succeeded, answer = _receive(connection)
         except (EOFError, OSError):
             raise ToolError(self._name, self._exit_code(process), []) from None
-        self._idle.put(process)
+        finally:
+            self._idle.put(process)  # also a dead one: the next call of it fails, and does not wait for ever
         if not succeeded:
             raise answer
         result: Result = answer
@@ -108,8 +109,9 @@ class Forked(Generic[Result]):
     def _exit_code(self, process: int) -> int:
         """Wait for a process; return how it ended as subprocess does: the negative number of a signal."""
         if process not in self._ended:
-            self._ended[process] = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        return self._ended[process]
+            with contextlib.suppress(ChildProcessError):  # a stopped job waits for all its children elsewhere
+                self._ended[process] = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        return self._ended.get(process, -signal.SIGKILL)
 
 
 def _serve(connection: socket.socket, function: Callable[..., Any]) -> None:
