@@ -3,7 +3,7 @@ SHELL := /bin/bash
 UV := $(shell command -v uv || echo .uv/bin/uv)
 # The targets `.venv/demo` and `.venv/ready` install packages; a command never does.
 RUN := $(UV) run --no-sync
-PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests bench/check_reads
+PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests bench
 FUZZ_SECONDS ?= 60
 # Required by sam for `sam validate --lint` alone, which only `make check` runs.
 SAM_LINT := cfn-lint sympy mpmath
@@ -22,7 +22,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz build images config push invoke mocks failures rights tools weakenings picture screenshots clean
+.PHONY: demo test lint check fuzz bench build images config push invoke mocks failures rights tools weakenings picture screenshots clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -41,6 +41,9 @@ check: lint ## lint, and every gate
 
 fuzz: .venv/ready ## random read pairs against the FASTQ checker, for FUZZ_SECONDS
 	$(RUN) python tests/fuzz/check_reads.py $(FUZZ_SECONDS)
+
+bench: .venv/ready tools ## compare with what users have today (bench/README.md); LINE=stage-get: the lines so named
+	PYTHONPATH=bench:. $(RUN) --with obstore==0.12.1 python bench/run.py $(LINE)
 
 build: .venv/demo ## run `sam build`
 	$(RUN) sam build --build-dir .aws-sam/build > .aws-sam.log 2>&1 || { cat .aws-sam.log; exit 1; }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from importlib.metadata import version
 from typing import BinaryIO
 
+from seqdrop.fastq.pairs import Pairs
 from seqdrop.jobs import alignment, arguments, bwa_mem3
 from seqdrop.jobs.step import step
 
@@ -21,13 +21,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.tools["bwa-mem3"] = version("bwa-mem3")
         header = alignment.sam_header(work, lanes, "bwa-mem3")
 
-        def feed(out: BinaryIO) -> None:
-            with ExitStack() as stack:
-                batches = [stack.enter_context(closing(alignment.verified_batches(work, lane))) for lane in lanes]
-                reads = list(zip([lane.read_group for lane in lanes], batches, strict=True))
-                bwa_mem3.align(reference, reads, header, work.vcpus, out)
+        pairs = [Pairs(lane.fastq_1, lane.fastq_2) for lane in lanes]
 
-        alignment.sort_and_publish(work, feed, mark_duplicates=not options.no_mark_duplicates)
+        # Forked before there are other programs and threads.
+        with bwa_mem3.Aligner(reference, work.vcpus) as aligner:
+
+            def feed(out: BinaryIO) -> None:
+                reads = list(zip([lane.read_group for lane in lanes], pairs, strict=True))
+                aligner.align(reads, header, out, work.read_rate.add)
+                for lane, each in zip(lanes, pairs, strict=True):
+                    alignment.count(work, lane, each)
+
+            alignment.sort_and_publish(work, feed, mark_duplicates=not options.no_mark_duplicates)
 
 
 if __name__ == "__main__":

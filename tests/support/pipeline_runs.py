@@ -37,6 +37,8 @@ from support import waiting
 TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20)
 TIMEOUT = 300.0  # seconds of every wait; a run takes about ten on an idle machine
 Fault = dict[str, Any]
+# "classic": the CRT client, which boto3 prefers when awscrt is installed, ignores the endpoint.
+TRANSFER = TransferConfig(preferred_transfer_client="classic")
 SMALL_RUN = 3000  # read pairs: a depth of about 3x, enough work for every tool
 
 

@@ -18,7 +18,7 @@ from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.redaction import Redactor
 from seqdrop.jobs.workspace import Workspace, companion_path
-from seqdrop.storage import s3
+from seqdrop.storage import s3, transfers
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import ACCOUNT, FASTQS, Deployed
 from support.made_reads import bases, fastq, records, text, to_gzip, write_genome
@@ -186,6 +186,44 @@ def test_the_same_reads_give_the_same_bam(work: Workspace, tmp_path_factory: pyt
     for each in (work, other):
         alignment.sort_and_publish(each, feed_of(each, SAM, 6), mark_duplicates=True)
     assert (work / "aligned.bam").read_bytes() == (other / "aligned.bam").read_bytes()
+
+
+def send_every_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send each BAM of these tests in parts, while it is written."""
+    monkeypatch.setattr(transfers, "PART_SIZE", 1)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+
+
+@pytest.mark.parametrize("mark_duplicates", [True, False])
+def test_a_bam_is_uploaded_while_it_is_written(
+    aws: Deployed, work: Workspace, monkeypatch: pytest.MonkeyPatch, mark_duplicates: bool
+) -> None:
+    """It is an object only when it is verified, and after its companions."""
+    send_every_byte(monkeypatch)
+    alignment.sort_and_publish(work, feed_of(work, SAM, 6), mark_duplicates=mark_duplicates)
+    uri: S3Uri = work.args.bam
+    assert "-" in s3.store().head(uri).etag  # so it really was in parts
+    stored = aws.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
+    assert stored == (work / "aligned.bam").read_bytes()
+    assert [output["name"] for output in work.outputs] == ["bam.bai", "bam.md5", "bam"]
+
+
+def test_nothing_is_left_of_a_bam_that_lost_a_read(
+    aws: Deployed, work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_every_byte(monkeypatch)
+    with pytest.raises(JobError, match="8 reads went in but 6 came out"):
+        alignment.sort_and_publish(work, feed_of(work, SAM, 8), mark_duplicates=True)
+    uri: S3Uri = work.args.bam
+    assert aws.s3.list_multipart_uploads(Bucket=uri.bucket).get("Uploads", []) == []
+    assert s3.store().find(uri) is None
+
+
+def test_a_full_disk_is_noticed_while_the_bam_is_written(work: Workspace) -> None:
+    (work / "aligned.bam").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        alignment.sort_and_publish(work, feed_of(work, SAM, 6), mark_duplicates=True)
+    assert work.outputs == []
 
 
 def test_secondary_and_supplementary_alignments_do_not_count_as_reads(work: Workspace) -> None:

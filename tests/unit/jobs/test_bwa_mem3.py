@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import subprocess
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import reader
 from seqdrop.fastq.pairs import Pairs
-from seqdrop.fastq.records import Batch
 from seqdrop.jobs import bwa_mem3
 from seqdrop.jobs.alignment import Lane
+from seqdrop.jobs.child import ToolError
+from seqdrop.jobs.process_tree import list_descendants
 from support.made_reads import bases, pairs_of, text, write_genome
-from support.waiting import eventually
 
 from containers.reference import bwa_mem3_index
 
@@ -53,12 +50,13 @@ def lane(genome: Path) -> Lane:
 
 def align(genome: Path, lanes: list[Lane], threads: int) -> bytes:
     out = io.BytesIO()
-    bwa_mem3.align(genome, reads_of(lanes), HEADER, threads, out)
+    with bwa_mem3.Aligner(genome, threads) as aligner:
+        aligner.align(reads_of(lanes), HEADER, out)
     return out.getvalue()
 
 
-def reads_of(lanes: list[Lane]) -> list[tuple[str, bwa_mem3.Batches]]:
-    return [(lane.read_group, Pairs(lane.fastq_1, lane.fastq_2).batches()) for lane in lanes]
+def reads_of(lanes: list[Lane]) -> list[tuple[str, Pairs]]:
+    return [(lane.read_group, Pairs(lane.fastq_1, lane.fastq_2)) for lane in lanes]
 
 
 def records(bam: bytes) -> list[list[str]]:
@@ -98,7 +96,8 @@ def test_the_index_of_a_genome_of_any_length_is_right(tmp_path: Path) -> None:
         for fastq_path, reads in zip(paths, (one, two), strict=True):
             fastq_path.write_bytes(text(reads))
         out = io.BytesIO()
-        bwa_mem3.align(path, reads_of([Lane("S", "g", "", *paths)]), f"@SQ\tSN:c\tLN:{length}\n", 1, out)
+        with bwa_mem3.Aligner(path, 1) as aligner:
+            aligner.align(reads_of([Lane("S", "g", "", *paths)]), f"@SQ\tSN:c\tLN:{length}\n", out)
         found = [
             (name, int(position), cigar) for name, _, _, position, _, cigar in map(first_six, records(out.getvalue()))
         ]
@@ -148,35 +147,68 @@ def test_truncated_reads_end_the_alignment(genome: Path, lane: Lane, tmp_path: P
     cut = tmp_path / "lane1_R2.fastq"
     cut.write_bytes(lane.fastq_2.read_bytes()[:-150])
     with pytest.raises(BadInputError, match="ends in the middle of read 1500"):
-        bwa_mem3.align(genome, reads_of([Lane("S", "g", "", lane.fastq_1, cut)]), HEADER, 2, io.BytesIO())
+        align(genome, [Lane("S", "g", "", lane.fastq_1, cut)], 2)
 
 
-def test_waiting_batches_are_not_aligned_after_an_error_in_the_reads(
-    genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("batch", [0, 1, 6, 14])
+def test_a_bad_read_of_any_batch_is_reported_with_its_number(
+    genome: Path, lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
+    """The first batches are read for the insert size too, the others in other processes alone."""
     monkeypatch.setattr(reader, "BATCH_SIZE", 100)
-    batches = []
-    release = threading.Event()
+    lines = lane.fastq_2.read_bytes().split(b"\n")
+    lines[4 * (100 * batch + 7) + 1] = b"A!"
+    bad = tmp_path / "lane1_R2.fastq"
+    bad.write_bytes(b"\n".join(lines))
+    out = io.BytesIO()
+    with (
+        bwa_mem3.Aligner(genome, 3) as aligner,
+        pytest.raises(BadInputError, match=f"read {100 * batch + 8} ") as raised,
+    ):
+        aligner.align(reads_of([Lane("S", "g", "", lane.fastq_1, bad)]), HEADER, out)
+    assert raised.value.failure_class == "BAD_INPUT.MALFORMED"
 
-    def slow_align(*_: object) -> tuple[list[bytes], None]:
-        batches.append(1)
-        release.wait(60)
-        return [], None
 
-    def fail_after_seven() -> Iterator[tuple[Batch, Batch]]:
-        yield from islice(Pairs(lane.fastq_1, lane.fastq_2).batches(), 7)
-        eventually(lambda: len(batches) == 4, "a batch in every thread")
-        raise BadInputError("MATE_NAMES", "bad")
+@pytest.mark.parametrize("batch_size", [100, 10_000])
+def test_the_counts_and_warnings_of_a_lane_are_those_of_one_process(
+    genome: Path, lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    """A file concatenated to itself has each name twice; qualities of Q30 alone may be Phred+64."""
+    monkeypatch.setattr(reader, "BATCH_SIZE", batch_size)
+    paths = tmp_path / "a_R1.fastq", tmp_path / "a_R2.fastq"
+    for source, path in zip((lane.fastq_1, lane.fastq_2), paths, strict=True):
+        path.write_bytes(source.read_bytes() * 2)
+    expected, found = Pairs(*paths), Pairs(*paths)
+    for _ in expected.batches():
+        pass
+    with bwa_mem3.Aligner(genome, 3) as aligner:
+        aligner.align([("g", found)], HEADER, io.BytesIO())
+    for pairs in (expected, found):
+        assert (pairs.count, pairs.duplicate_names > 0) == (2 * PAIRS, True)
+    assert (found.bases, found.duplicate_names, found.warnings) == (
+        expected.bases,
+        expected.duplicate_names,
+        expected.warnings,
+    )
 
-    class Pool(ThreadPoolExecutor):
-        def shutdown(self, *args: Any, **more: Any) -> None:
-            if more.get("cancel_futures"):
-                super().shutdown(*args, **more)
-                release.set()  # threads can take waiting batches only from now on
-            super().shutdown()
 
-    monkeypatch.setattr(bwa_mem3, "ThreadPoolExecutor", Pool)
-    monkeypatch.setattr("bwa_mem3.align_batch", slow_align)
+@pytest.mark.parametrize("batch_size", [100, 10_000])
+def test_an_aligner_that_is_killed_is_reported_as_out_of_memory(
+    genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    """Of many batches, each kills a process, until none is left."""
+    monkeypatch.setattr(reader, "BATCH_SIZE", batch_size)
+    monkeypatch.setattr("bwa_mem3.align_batch", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(ToolError, match="bwa-mem3 was killed, most likely for using too much memory") as raised:
+        align(genome, [lane], 2)
+    assert raised.value.failure_class == "OUT_OF_MEMORY"
+
+
+def test_no_process_is_left_after_an_error_in_the_reads(genome: Path, tmp_path: Path, lane: Lane) -> None:
+    """An aligner that hangs is ended too."""
+    before = list_descendants()
+    cut = tmp_path / "lane1_R2.fastq"
+    cut.write_bytes(lane.fastq_2.read_bytes()[:-150])
     with pytest.raises(BadInputError):
-        bwa_mem3.align(genome, [("g", fail_after_seven())], HEADER, 4, io.BytesIO())
-    assert len(batches) == 4  # of seven, one in each thread
+        align(genome, [Lane("S", "g", "", lane.fastq_1, cut)], 3)
+    assert list_descendants() == before

@@ -378,3 +378,31 @@ Processes(Path({str(tmp_path)!r})).run("sh", "-c", "echo hello >&2")
         ("command", None, "sh -c echo hello >&2"),
         ("hello", "sh", None),
     ]
+
+
+def test_the_reader_of_a_pipe_gets_all_output(processes: Processes) -> None:
+    found = []
+    processes.pipe(
+        lambda pipe: pipe.write(DATA) and None, ["cat"], ["cat"], reader=lambda out: found.append(out.read())
+    )
+    assert found == [DATA]
+
+
+def test_an_error_of_the_reader_of_a_pipe_ends_its_programs(processes: Processes) -> None:
+    def fail(_: BinaryIO) -> None:
+        raise OSError("full")
+
+    begin = time.monotonic()
+    with pytest.raises(OSError, match="full"):
+        processes.pipe(None, ["cat", "/dev/zero"], ["cat"], reader=fail)
+    assert time.monotonic() - begin < LONG
+
+
+def test_the_failure_of_a_program_comes_before_that_of_the_reader_of_its_output(processes: Processes) -> None:
+    def refuse(out: BinaryIO) -> None:
+        raise JobError("TOOL_FAILED", f"{len(out.read())} bytes are no BAM")
+
+    with pytest.raises(ToolError, match="sh ended with exit code 3: broken"):
+        processes.pipe(None, sh("echo half; echo broken >&2; exit 3"), reader=refuse)
+    with pytest.raises(JobError, match="5 bytes are no BAM"):
+        processes.pipe(None, sh("echo half"), reader=refuse)

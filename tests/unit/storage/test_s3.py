@@ -106,8 +106,7 @@ def test_the_checksum_of_parts_is_not_that_of_the_object(credentials: None, kind
 def test_a_multipart_upload_has_the_checksum_of_the_whole_object(
     folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 << 20)
-    monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 << 20)
+    monkeypatch.setattr(transfers, "PART_SIZE", 5 << 20)
     (tmp_path / "large").write_bytes(bytes(range(256)) * (11 << 12))  # 11 MiB: three parts
     stored = s3.store().upload(tmp_path / "large", folder / "large")
     assert stored.crc64nvme == s3.checksum(tmp_path / "large")
@@ -121,13 +120,14 @@ def test_an_upload_that_another_writer_overwrote_is_refused(
 ) -> None:
     """Another writer replaces the object after the upload."""
     (tmp_path / "ours").write_bytes(b"ours")
-    whole, times = transfers.transfer, []
+    whole, times = transfers.Transfers.upload, []
 
-    def upload_and_lose(*args: Any) -> None:
-        whole(*args)
+    def upload_and_lose(*args: Any) -> str:
+        sent = whole(*args)
         times.append(s3.store().client.put_object(Bucket=folder.bucket, Key="folder/ours", Body=b"gone"))
+        return sent
 
-    monkeypatch.setattr(transfers, "transfer", upload_and_lose)
+    monkeypatch.setattr(transfers.Transfers, "upload", upload_and_lose)
     with pytest.raises(s3.IntegrityError, match="is not the uploaded file"):
         s3.store().upload(tmp_path / "ours", folder / "ours")
     assert len(times) == 3
@@ -341,12 +341,13 @@ def test_an_object_without_a_checksum_is_downloaded_completely(
     aws: Deployed, folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(aws, folder / "file", b"123456789", ChecksumAlgorithm="SHA256")
-    whole = transfers.transfer
+    whole = transfers.Transfers.download
 
-    def transfer_and_lose(*args: Any) -> None:
-        whole(*args)
+    def download_and_lose(*args: Any) -> int:
+        crc = whole(*args)
         (tmp_path / "file").write_bytes(b"12345678")
+        return crc
 
-    monkeypatch.setattr(transfers, "transfer", transfer_and_lose)
+    monkeypatch.setattr(transfers.Transfers, "download", download_and_lose)
     with pytest.raises(s3.IntegrityError, match="8 of 9 bytes arrived"):
         s3.store().download(folder / "file", tmp_path / "file")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -63,8 +65,7 @@ def in_progress(uri: S3Uri) -> list[str]:
 def test_the_progress_of_an_upload_adds_up_to_its_size(
     uri: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3.TRANSFER, "multipart_threshold", 5 * MIB)
-    monkeypatch.setattr(s3.TRANSFER, "multipart_chunksize", 5 * MIB)
+    monkeypatch.setattr(transfers, "PART_SIZE", 5 * MIB)
     (tmp_path / "large").write_bytes(bytes(11 * MIB))
     steps: list[int] = []
     s3.store().upload(tmp_path / "large", uri, progress=steps.append)
@@ -140,3 +141,74 @@ def test_uploads_are_aborted_even_if_one_of_them_cannot_be(client: Any, uploads:
     assert second not in in_progress(uri)
     with pytest.raises(RuntimeError, match="the job is ending"):
         start(client, uri)
+
+
+def grow(uri: S3Uri, path: Path, data: bytes) -> s3.StoredObject:
+    """Write a file and upload it meanwhile, 1 MiB at a time."""
+    with s3.store().grow(uri, "seqdrop=alignment") as growing, path.open("wb") as file:
+        for start in range(0, len(data), MIB):
+            file.write(data[start : start + MIB])
+            growing.write(data[start : start + MIB])
+        file.close()
+        return s3.store().upload(path, uri, tagging="seqdrop=alignment", growing=growing)
+
+
+def refuse_whole_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def upload(*_: Any) -> str:
+        raise AssertionError("the file is read again")
+
+    monkeypatch.setattr(transfers.Transfers, "upload", upload)
+
+
+@pytest.mark.parametrize("size", [10 * MIB, 12 * MIB + 7])
+def test_a_file_that_was_sent_while_it_was_written_is_not_read_again(
+    uri: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(transfers, "PART_SIZE", 5 * MIB)
+    refuse_whole_files(monkeypatch)
+    data = os.urandom(size)
+    stored = grow(uri, tmp_path / "file", data)
+    client = s3.store().client
+    assert client.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read() == data
+    assert (stored.size, stored.crc64nvme) == (size, s3.checksum(tmp_path / "file"))
+    tags = client.get_object_tagging(Bucket=uri.bucket, Key=uri.key)["TagSet"]
+    assert tags == [{"Key": "seqdrop", "Value": "alignment"}]
+    assert in_progress(uri) == []
+
+
+def test_a_small_file_is_uploaded_when_it_is_complete(uri: S3Uri, tmp_path: Path) -> None:
+    assert grow(uri, tmp_path / "file", b"small").size == 5
+
+
+@pytest.mark.parametrize("call", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+def test_a_file_that_could_not_be_sent_while_it_was_written_is_uploaded_later(
+    uri: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(transfers, "PART_SIZE", 5 * MIB)
+    refused = []
+
+    def refuse_once(**_: Any) -> None:
+        if not refused:
+            refused.append(call)
+            raise ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, call)  # type: ignore[arg-type,typeddict-item]  # as little of an answer as is read
+
+    event = f"before-call.s3.{call}"
+    s3.store().client.meta.events.register(event, refuse_once)
+    data = os.urandom(12 * MIB)
+    assert grow(uri, tmp_path / "file", data).size == len(data)
+    assert (refused, in_progress(uri)) == ([call], [])
+
+
+@pytest.mark.parametrize("end", ["an error", "no upload", "other bytes"])
+def test_nothing_is_left_of_a_file_that_is_not_published(
+    uri: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(transfers, "PART_SIZE", 5 * MIB)
+    with contextlib.suppress(KeyError), s3.store().grow(uri) as growing:
+        growing.write(bytes(11 * MIB))
+        if end == "an error":
+            raise KeyError
+        if end == "other bytes":
+            assert growing.complete(11 * MIB - 1) == ""
+    assert in_progress(uri) == []
+    assert s3.store().find(uri) is None

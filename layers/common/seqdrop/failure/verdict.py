@@ -28,6 +28,10 @@ class JobError(Exception):
         super().__init__(message)
         self.failure_class = failure_class
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the error as it is: subclasses have other arguments."""
+        return Exception.__new__, (type(self), *self.args), vars(self)
+
 
 class BadInputError(JobError):
     """Report invalid reads or an invalid reference. A retry fails too: it reads the same bytes."""

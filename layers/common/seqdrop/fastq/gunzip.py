@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from seqdrop import signals
 from seqdrop.failure.verdict import BadInputError
@@ -25,19 +25,45 @@ def is_gzip(path: Path) -> bool:
         return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
+class Source(Protocol):
+    """What a GzipReader reads: a file, or bytes on their way."""
+
+    name: str
+
+    @property
+    def size(self) -> int:
+        """The number of bytes, or of those so far."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes; fewer than `size` only at the end."""
+
+    def tell(self) -> int:
+        """Return the number of bytes read."""
+
+    def close(self) -> None:
+        """End the reading."""
+
+
+class _File:
+    def __init__(self, path: Path) -> None:
+        self.name, self.size = path.name, path.stat().st_size
+        file = path.open("rb")
+        self.read, self.tell, self.close = file.read, file.tell, file.close
+
+
 class GzipReader:
     """Read the bytes of a file: plain, or gzip with any number of members (BGZF included).
 
     Iterating yields decompressed blocks and raises BadInputError.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file at `path` and detect whether it is gzip."""
-        self.name, self.size = path.name, path.stat().st_size
-        self._file = path.open("rb")
-        self.first_bytes = self._file.read(len(GZIP_MAGIC))
+    def __init__(self, source: Path | Source) -> None:
+        """Open a file, or a source, and detect whether it is gzip."""
+        self._file: Source = _File(source) if isinstance(source, Path) else source
+        self.name = self._file.name
+        self._start = self._file.read(BLOCK_SIZE)
+        self.first_bytes = self._start[: len(GZIP_MAGIC)]
         self.is_gzip = self.first_bytes == GZIP_MAGIC
-        self._file.seek(0)
         self.bytes_out = 0  # decompressed bytes so far
         self._member_verified = True  # False between the start of a member and its checksum
         # Kept for verify_checksum: the iteration may fail in a thread whose result is never fetched.
@@ -74,14 +100,16 @@ class GzipReader:
             raise
 
     def _read_plain(self) -> Generator[bytes]:
-        while block := self._file.read(PLAIN_BLOCK_SIZE):
+        block = self._start
+        while block:
             self.bytes_out += len(block)
             yield block
+            block = self._file.read(PLAIN_BLOCK_SIZE)
 
     def _read_members(self) -> Generator[bytes]:
         from isal import isal_zlib  # noqa: PLC0415  compiled: installed in the images, not in the layer
 
-        data = self._file.read(BLOCK_SIZE)
+        data, self._start = self._start, b""
         while data:
             start, self._member_verified = self._file.tell() - len(data), False
             if data[3:4] and data[3] & _RESERVED_FLAGS:
@@ -115,14 +143,14 @@ class GzipReader:
             only_zeros = not data.strip(b"\0")
             data = self._file.read(BLOCK_SIZE)
         if not only_zeros:
-            extra = self.size - end
+            extra = self._file.size - end
             raise BadInputError("CORRUPT_GZIP", f"{self.name} has {extra:,} extra bytes after the end of the gzip data")
         return b""
 
     def _damage_error(self, start: int) -> BadInputError:
         end = self._file.tell()
         return BadInputError(
-            "CORRUPT_GZIP", f"{self.name} is damaged between byte {start:,} and {end:,} of {self.size:,}"
+            "CORRUPT_GZIP", f"{self.name} is damaged between byte {start:,} and {end:,} of {self._file.size:,}"
         )
 
     def _check_ratio(self) -> None:

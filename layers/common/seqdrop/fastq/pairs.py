@@ -6,101 +6,159 @@ every gzip member, the format of every record, equal read counts and equal names
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import reader, records
 from seqdrop.fastq.gunzip import GzipReader
 from seqdrop.fastq.prefetch import prefetch
+from seqdrop.fastq.reader import Text
 from seqdrop.fastq.records import LINES_PER_READ, Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What later batches of a lane are compared with: the first ones."""
+
+    names: frozenset[bytes]  # of all pairs of the first batch
+    beginnings: tuple[Batch, Batch]  # the first reads of R1 and R2
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one verified pair of batches adds to its lane."""
+
+    pairs: int
+    bases: int  # of both mates
+    duplicate_names: int  # pairs whose name occurs earlier in this batch, or in the first batch
+    warnings: list[tuple[str, str]]  # code and message of what the first batch shows
 
 
 class Pairs:
     """Read the pairs of one lane, once; its counts and warnings are final when all batches are read."""
 
     def __init__(self, fastq_1: Path, fastq_2: Path) -> None:
-        """Set the files of a lane; they are opened by `batches`."""
+        """Set the files of a lane; they are opened by `batches` or `texts`."""
         self._paths = fastq_1, fastq_2
-        self._label = f"{fastq_1.name} and {fastq_2.name}"
+        self.files = fastq_1.name, fastq_2.name
         self.count = 0
         self.bases = 0  # of both mates
-        self.duplicate_names = 0  # pairs whose name occurs earlier in their own batch, or in the first batch
-        self.warnings: list[tuple[str, str]] = []  # code and message of what the first batch shows
-        self._first_names: frozenset[bytes] = frozenset()
-        self._beginnings: tuple[Batch, Batch] | None = None  # of R1 and R2
+        self.duplicate_names = 0
+        self.warnings: list[tuple[str, str]] = []
 
     def batches(self) -> Generator[tuple[Batch, Batch]]:
         """Yield verified batches of both mates; raise BadInputError."""
-        with GzipReader(self._paths[0]) as one, GzipReader(self._paths[1]) as two:
+        start: Start | None = None
+        with self.texts() as texts:
+            for pair in texts:
+                one, two, facts = check(self.files, pair, self.count, start)
+                start = start or first(one, two)
+                self.add(facts)
+                if one:
+                    yield one, two
+
+    @contextmanager
+    def texts(self) -> Iterator[Iterator[tuple[Text, Text]]]:
+        """Read the texts of batches of both mates, which `check` verifies; `add` what it returns, in order.
+
+        If BadInputError is raised in the block, the checksums of the files are verified first: damaged gzip data looks
+        like invalid reads.
+        """
+        # One thread for each mate: decompression releases the GIL.
+        with (
+            GzipReader(self._paths[0]) as one,
+            GzipReader(self._paths[1]) as two,
+            closing(prefetch(reader.divide(one))) as texts_1,
+            closing(prefetch(reader.divide(two))) as texts_2,
+        ):
             try:
-                yield from self._read_checked(one, two)
+                yield zip_longest(texts_1, texts_2, fillvalue=())
+                if self.count == 0:
+                    raise BadInputError("EMPTY", f"{' and '.join(self.files)} contain no reads")
             except BadInputError:
+                texts_1.close()  # its thread reads the file
+                texts_2.close()
                 one.verify_checksum()
                 two.verify_checksum()
                 raise
-        if self.count == 0:
-            raise BadInputError("EMPTY", f"{self._label} contain no reads")
 
-    def _read_checked(self, file_1: GzipReader, file_2: GzipReader) -> Generator[tuple[Batch, Batch]]:
-        # One thread for each mate: decompression releases the GIL.
-        batches_1, batches_2 = prefetch(reader.read_batches(file_1)), prefetch(reader.read_batches(file_2))
-        with closing(batches_1), closing(batches_2):
-            while True:
-                one, two = next(batches_1, None), next(batches_2, None)
-                if one is None and two is None:
-                    return
-                if one is None or two is None or len(one) != len(two):
-                    raise self._count_error(one, two)
-                self._check_mates(one, two)
-                self._count_duplicates(one.names)
-                self.count += len(one)
-                self.bases += sum(map(len, one.sequences)) + sum(map(len, two.sequences))
-                yield one, two
+    def add(self, facts: Facts) -> None:
+        """Add a pair of batches to the counts of the lane."""
+        self.count += facts.pairs
+        self.bases += facts.bases
+        self.duplicate_names += facts.duplicate_names
+        self.warnings += facts.warnings
 
-    def _count_error(self, *mates: Batch | None) -> BadInputError:
-        """State both read counts; "at least" marks a file that is not read to its end."""
-        counts = []
-        for batch in mates:
-            at_least = "at least " if batch is not None and len(batch) == reader.BATCH_SIZE else ""
-            counts.append(f"{at_least}{self.count + len(batch or ()):,}")
-        return BadInputError("MATE_COUNT", f"{self._label} contain different numbers of reads: {' and '.join(counts)}")
 
-    def _check_mates(self, one: Batch, two: Batch) -> None:
-        name_1, name_2 = (path.name for path in self._paths)
-        if self.count == 0:
-            self._check_qualities(one, name_1)
-            self._check_qualities(two, name_2)
-        records.check_mates(one, two, name_1, name_2, self.count)
-        self._check_beginnings(one, two)
-        if self.count == 0 and records.have_different_lengths(one, two):
-            bases = f"{records.median_length(one)} and {records.median_length(two)} bases"
-            doubt = f"half of the reads of {self._label} have at most {bases}: is one of them a barcode or a UMI?"
-            self.warnings.append(("MATE_LENGTHS", doubt))
+def first(one: Batch, two: Batch) -> Start:
+    """Return what later batches are compared with."""
+    return Start(frozenset(one.names), (records.first_reads(one), records.first_reads(two)))
 
-    def _check_beginnings(self, *mates: Batch) -> None:
-        """Raise BadInputError if one file begins with reads that the other one has later on, after the first batch."""
-        if self._beginnings is None:
-            self._beginnings = records.first_reads(mates[0]), records.first_reads(mates[1])
-            return
-        for batch, beginning, later, earlier in zip(mates, self._beginnings[::-1], (1, 2), (2, 1), strict=True):
-            if (start := records.find_beginning(beginning, batch)) >= 0:
-                read = f"R{earlier} begins with read {self.count + start + 1:,} of R{later}"
-                raise BadInputError("SAME_FILE", f"{self._label} contain the same reads: {read}")
 
-    def _check_qualities(self, batch: Batch, name: str) -> None:
+def check(
+    files: tuple[str, str], texts: tuple[Text, Text], pairs_before: int, start: Start | None
+) -> tuple[Batch, Batch, Facts]:
+    """Verify the texts of a pair of batches; raise BadInputError. `start` is that of their lane, None for the first."""
+    one, two = (reader.parse(text, file, pairs_before) for text, file in zip(texts, files, strict=True))
+    if len(one) != len(two):
+        raise _count_error(files, pairs_before, one, two)
+    if not one:
+        return one, two, Facts(0, 0, 0, [])
+    warnings = [] if start else _warnings(files, one, two)
+    records.check_mates(one, two, *files, pairs_before)
+    if start:
+        _check_beginnings(files, start, pairs_before, one, two)
+    warnings += [] if start else _length_warnings(files, one, two)
+    bases = sum(map(len, one.sequences)) + sum(map(len, two.sequences))
+    return one, two, Facts(len(one), bases, _count_duplicates(one.names, start), warnings)
+
+
+def _count_error(files: tuple[str, str], pairs_before: int, *mates: Batch) -> BadInputError:
+    """State both read counts; "at least" marks a file that is not read to its end."""
+    counts = []
+    for batch in mates:
+        at_least = "at least " if len(batch) == reader.BATCH_SIZE else ""
+        counts.append(f"{at_least}{pairs_before + len(batch):,}")
+    label = " and ".join(files)
+    return BadInputError("MATE_COUNT", f"{label} contain different numbers of reads: {' and '.join(counts)}")
+
+
+def _warnings(files: tuple[str, str], *mates: Batch) -> list[tuple[str, str]]:
+    """Return warnings about the qualities of the first batches; raise BadInputError if they are Phred+64."""
+    warnings = []
+    for name, batch in zip(files, mates, strict=True):
         records.check_phred33(batch.qualities, name)
         if records.may_be_phred64(batch.qualities):
             lowest = min(map(min, batch.qualities)) - 33
             doubt = f"{name} has no quality below Q{lowest}: convert it if it is Phred+64 and not of consensus reads"
-            self.warnings.append(("QUALITY_OFFSET", doubt))
+            warnings.append(("QUALITY_OFFSET", doubt))
+    return warnings
 
-    def _count_duplicates(self, names: list[bytes]) -> None:
-        """Count repeated names: Illumina and the archives never repeat one, a file concatenated to itself does."""
-        unique = frozenset(names)
-        self.duplicate_names += len(names) - len(unique) + len(unique & self._first_names)
-        self._first_names = self._first_names or unique
+
+def _length_warnings(files: tuple[str, str], one: Batch, two: Batch) -> list[tuple[str, str]]:
+    if not records.have_different_lengths(one, two):
+        return []
+    bases = f"{records.median_length(one)} and {records.median_length(two)} bases"
+    doubt = f"half of the reads of {' and '.join(files)} have at most {bases}: is one of them a barcode or a UMI?"
+    return [("MATE_LENGTHS", doubt)]
+
+
+def _check_beginnings(files: tuple[str, str], start: Start, pairs_before: int, *mates: Batch) -> None:
+    """Raise BadInputError if one file begins with reads that the other one has later on, after the first batch."""
+    for batch, beginning, later, earlier in zip(mates, start.beginnings[::-1], (1, 2), (2, 1), strict=True):
+        if (place := records.find_beginning(beginning, batch)) >= 0:
+            read = f"R{earlier} begins with read {pairs_before + place + 1:,} of R{later}"
+            raise BadInputError("SAME_FILE", f"{' and '.join(files)} contain the same reads: {read}")
+
+
+def _count_duplicates(names: list[bytes], start: Start | None) -> int:
+    """Count repeated names: Illumina and the archives never repeat one, a file concatenated to itself does."""
+    unique = frozenset(names)
+    return len(names) - len(unique) + (len(unique & start.names) if start else 0)
 
 
 def interleave(*mates: Batch) -> bytes:

@@ -1,11 +1,12 @@
-"""Read FASTQ files in batches and verify every record.
+"""Divide FASTQ files into texts of a batch, and verify every record of a text.
 
+Dividing is cheap and needs the order of the file; verifying takes most of the time and can be done anywhere.
 Accepted variants: gzip, BGZF or plain text, LF or CRLF line ends, blank lines at the end of the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import records
@@ -17,58 +18,95 @@ BATCH_SIZE = 10_000  # pairs; fixed, so that results computed from a batch do no
 MAX_BATCH_BYTES = 32 << 20  # reads of 1,500 bases: this pipeline is for short reads, and its memory use stays flat
 NO_READ = "it is not of a FASTQ of short reads"
 MAX_BLANK_LINES = 1_000  # at the end of a file
+BLANK_ENDS = (b"\n\n", b"\n\r\n")
+# In blocks, since joining them takes longer than counting their lines. A block is parsed while it is in the processor's
+# cache, which takes half the time.
+Text = Sequence[bytes | memoryview]
 
 
 def read_batches(file: GzipReader) -> Generator[Batch]:
     """Yield the reads of one file, BATCH_SIZE at a time; raise BadInputError."""
-    names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
-    mate: bytes | None = None
-    batch_start = done = 0  # bytes and reads before this batch
+    count = 0
     try:
-        for reads in _parse_blocks(file):
-            mate = reads.mate if mate is None and reads else mate
-            names += reads.names
-            sequences += reads.sequences
-            qualities += reads.qualities
-            if len(names) < BATCH_SIZE and file.bytes_out - batch_start > MAX_BATCH_BYTES:
-                use = "use a pipeline for long reads, this one is for short ones"
-                raise BadInputError("LIMIT", f"{file.name} has long reads from read {done + 1:,} on: {use}")
-            while len(names) >= BATCH_SIZE:
-                yield Batch(names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE], mate or b"")
-                del names[:BATCH_SIZE], sequences[:BATCH_SIZE], qualities[:BATCH_SIZE]
-                batch_start, done = file.bytes_out, done + BATCH_SIZE
+        for text in divide(file):
+            batch = parse(text, file.name, count)
+            count += len(batch)
+            if batch:
+                yield batch
     except BadInputError:
         file.verify_checksum()  # report damaged gzip data as such, not as the invalid reads it looks like
         raise
-    if names:
-        yield Batch(names, sequences, qualities, mate or b"")
 
 
-def _parse_blocks(file: GzipReader) -> Generator[Batch]:
-    """Parse block by block: checking reads while they are in the processor's cache takes half the time."""
-    number = 0
-    for lines in _read_lines(file):
-        reads = records.parse_reads(lines, file.name, number)
-        number += len(reads)
-        yield reads
+def divide(file: GzipReader) -> Generator[list[bytes]]:
+    """Yield the text of BATCH_SIZE reads, or all that is left at the end of the file; raise BadInputError.
 
-
-def _read_lines(file: GzipReader) -> Generator[list[bytes]]:
-    """Yield lines without line ends, only complete records until the end of the file."""
+    A text does not end with a blank line, except at the end of the file: blank lines are allowed only there, and
+    `parse` takes the end of a text for that of the file. A text of more than MAX_BATCH_BYTES is the last one: `parse`
+    says what is wrong with it.
+    """
     if not file.is_gzip and file.name.endswith(".gz") and file.first_bytes[:1] not in (b"@", b""):
         raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is not a gzip file")
+    blocks, lines, size = list[bytes](), 0, 0
+    wanted = LINES_PER_READ * BATCH_SIZE
+    for block in file:
+        rest = block
+        count = rest.count(b"\n")
+        while lines + count >= wanted:
+            end = _end_of_line(rest, wanted - lines)
+            blocks.append(rest[:end])
+            rest, count, lines = rest[end:], count - (wanted - lines), wanted
+            if b"".join(blocks[-3:])[-3:].endswith(BLANK_ENDS):
+                wanted += LINES_PER_READ
+                continue
+            yield blocks
+            blocks, lines, size = [], 0, 0
+            wanted = LINES_PER_READ * BATCH_SIZE
+        if rest:
+            blocks.append(rest)
+        lines, size = lines + count, size + len(rest)
+        if size > MAX_BATCH_BYTES:
+            break
+    yield blocks
+
+
+def _end_of_line(text: bytes, number: int) -> int:
+    """Return the offset behind a line, by its number in the text, from 1."""
+    end = -1
+    for _ in range(number):
+        end = text.index(b"\n", end + 1)
+    return end + 1
+
+
+def parse(text: Text, name: str, reads_before: int) -> Batch:
+    """Verify the reads of a text that `divide` made; raise BadInputError, with the name of the file."""
+    names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
+    mate = b""
+    for lines in _read_lines(text, name, LINES_PER_READ * reads_before):
+        reads = records.parse_reads(lines, name, reads_before + len(names))
+        mate = mate if names else reads.mate
+        names += reads.names
+        sequences += reads.sequences
+        qualities += reads.qualities
+    if sum(map(len, text)) > MAX_BATCH_BYTES and len(names) < BATCH_SIZE:
+        use = "use a pipeline for long reads, this one is for short ones"
+        raise BadInputError("LIMIT", f"{name} has long reads from read {reads_before + 1:,} on: {use}")
+    return Batch(names, sequences, qualities, mate)
+
+
+def _read_lines(text: Text, name: str, lines_before: int) -> Generator[list[bytes]]:
+    """Yield lines without line ends, only complete records until the end of the text."""
     lines: list[bytes] = []
     rest = b""  # the start of a line that the next block continues
-    done = 0  # lines
-    for block in file:
-        text = rest + block
-        if b"\r" in text:
-            text = text.replace(b"\r\n", b"\n")
-        more = text.split(b"\n")
+    for block in text:
+        joined = rest + block
+        if b"\r" in joined:
+            joined = joined.replace(b"\r\n", b"\n")
+        more = joined.split(b"\n")
         rest = more.pop()
         if len(rest) > MAX_LINE:
-            number = done + len(lines) + len(more) + 1
-            raise BadInputError("LIMIT", f"{file.name}: line {number:,} is longer than {MAX_LINE:,} bytes: {NO_READ}")
+            number = lines_before + len(lines) + len(more) + 1
+            raise BadInputError("LIMIT", f"{name}: line {number:,} is longer than {MAX_LINE:,} bytes: {NO_READ}")
         lines += more
         end = len(lines)
         # Hold back blank lines: they may be the last lines of the file.
@@ -77,5 +115,5 @@ def _read_lines(file: GzipReader) -> Generator[list[bytes]]:
         end -= end % LINES_PER_READ
         yield lines[:end]
         del lines[:end]
-        done += end
+        lines_before += end
     yield records.strip_trailing_blanks([*lines, rest.removesuffix(b"\r")])

@@ -14,8 +14,10 @@ from seqdrop.fastq.gunzip import is_gzip
 from seqdrop.fastq.pairs import Pairs
 from seqdrop.fastq.records import Batch
 from seqdrop.jobs import alignment_file, arguments
+from seqdrop.jobs.bam_counts import Counts
 from seqdrop.jobs.processes import Command
-from seqdrop.jobs.workspace import Workspace, name_companions, write_md5
+from seqdrop.jobs.workspace import Workspace, name_companions, note_md5, write_md5
+from seqdrop.jobs.written import Written
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -95,17 +97,20 @@ def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_
     path = alignment_file.new(work)
     memory = max(MIN_SORT_MEMORY, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is per thread
     output = [*alignment_file.OUTPUT[alignment_file.format_of(work.args.bam)], "--write-index"]
-    out = alignment_file.with_index(path)
+    out = alignment_file.with_index(path, "-")
     fixmate: Command = ["samtools", "fixmate", "-u", "-m", "-", "-"]
     sort: Command = ["samtools", "sort", "-@", work.vcpus, "-m", f"{memory}M", "-T", work / "sort"]
-    if mark_duplicates:
-        work.processes.pipe(
-            feed, fixmate, [*sort, "-u", "-"],
-            ["samtools", "markdup", "-@", work.vcpus, *output, "-", out],
-        )  # fmt: skip
-    else:
-        work.processes.pipe(feed, fixmate, [*sort, *output, "-o", out, "-"])
-    publish(work, path)
+    commands: list[Command] = [fixmate, [*sort, *output, "-o", out, "-"]]
+    if mark_duplicates:  # --: the name of its output begins with "-"
+        commands = [fixmate, [*sort, "-u", "-"], ["samtools", "markdup", "-@", work.vcpus, *output, "--", "-", out]]
+    with s3.store().grow(work.args.bam, TAGGING) as growing:
+        written = Written(path, growing)
+        work.processes.pipe(feed, *commands, reader=written.read_from)
+        work.version("samtools")
+        alignment_file.verify(work, path)
+        compare(work, written.counts or alignment_file.count_primary(work, path, known=False))
+        note_md5(path, written.md5, work.args.bam.name)
+        work.publish(path, "bam", alignment_file.index_of(work.args.bam), ".md5", tagging=TAGGING, growing=growing)
 
 
 def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Iterable[Path] = ()) -> None:
@@ -118,7 +123,14 @@ def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Ite
     work.version("samtools")
     path = alignment_file.convert(work, bam)
     alignment_file.verify(work, path)
-    found = alignment_file.count_primary(work, path, known=padded)
+    compare(work, alignment_file.count_primary(work, path, known=padded), padded=padded)
+    write_md5(path, work.args.bam.name)
+    index = alignment_file.index_of(work.args.bam)
+    work.publish(path, "bam", index, ".md5", *name_companions(statistics, path), tagging=TAGGING)
+
+
+def compare(work: Workspace, found: Counts, *, padded: bool = False) -> None:
+    """Raise JobError unless the records have every read once with all its bases, or all known ones (`padded`)."""
     work.counts["primary_records"] = found.records
     if found.records != work.counts["reads"]:
         raise JobError("TOOL_FAILED", "{reads} reads went in but {primary_records} came out".format(**work.counts))
@@ -126,9 +138,6 @@ def publish(work: Workspace, bam: Path, *, padded: bool = False, statistics: Ite
     work.counts["primary_bases"] = bases
     if bases != work.counts[kind]:
         raise JobError("TOOL_FAILED", f"{work.counts[kind]} bases went in but {bases} came out: the aligner cut reads")
-    write_md5(path, work.args.bam.name)
-    index = alignment_file.index_of(work.args.bam)
-    work.publish(path, "bam", index, ".md5", *name_companions(statistics, path), tagging=TAGGING)
 
 
 def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:
@@ -138,6 +147,11 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
         for one, two in batches:
             yield one, two
             work.read_rate.add(len(one) + len(two))
+    count(work, lane, pairs)
+
+
+def count(work: Workspace, lane: Lane, pairs: Pairs) -> None:
+    """Add the reads and bases of a lane, after all of them are verified, to the counts of the job; repeat warnings."""
     work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
     for code, message in pairs.warnings:
         work.warn(code, message)

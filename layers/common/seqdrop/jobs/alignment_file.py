@@ -45,10 +45,10 @@ def new(work: Workspace) -> Path:
     return work / f"aligned.{format_of(work.args.bam)}"
 
 
-def with_index(path: Path) -> str:
-    """Return the output argument of `samtools --write-index`, with the path of the index."""
+def with_index(path: Path, output: str = "") -> str:
+    """Return the output argument of `samtools --write-index`, with the path of the index; `output` may be `-`."""
     form = path.suffix.removeprefix(".")
-    return f"{path}##idx##{path}{INDEXES[form]}"
+    return f"{output or path}##idx##{path}{INDEXES[form]}"
 
 
 def convert(work: Workspace, bam: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
-from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.gunzip import GzipReader, Source
 from seqdrop.fastq.inflate import inflate
 from seqdrop.fastq.prefetch import prefetch
 
@@ -31,7 +31,7 @@ class Counts(NamedTuple):
     known_bases: int  # without those that are N; 0 unless asked for
 
 
-def count_primary(bam: Path, *, known: bool = False) -> Counts:
+def count_primary(bam: Path | Source, *, known: bool = False) -> Counts:
     """Count the primary records of a BAM and their bases; raise JobError if the BAM is damaged.
 
     `known`: count the bases that are not N too, which takes longer.

@@ -3,37 +3,106 @@
 from __future__ import annotations
 
 import struct
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from pickle import PickleBuffer
+from typing import Any, BinaryIO, Self
 
+from seqdrop.fastq import reader
+from seqdrop.fastq.pairs import Facts, Pairs, Start, check, first
+from seqdrop.fastq.reader import Text
 from seqdrop.fastq.records import Batch
+from seqdrop.jobs.forked import Forked
 
-Batches = Iterable[tuple[Batch, Batch]]
+Files = tuple[str, str]  # the names of R1 and R2
+Progress = Callable[[int], None]
+Texts = tuple[Text, Text]  # of a batch of R1 and R2
+Orientation = tuple[int, int, bool, float, float]  # low, high, failed, average, standard deviation
+ORIENTATIONS = ("FF", "FR", "RF", "RR")
 INDEX = (".ann", ".amb", ".pac", ".0123", ".bwt.2bit.64")
 ESTIMATE_BATCHES = 5  # the insert size is estimated once, from these, so that all batches use the same
 
 
-def align(index: Path, lanes: Sequence[tuple[str, Batches]], header: str, threads: int, out: BinaryIO) -> None:
-    """Align all lanes (read group, batches) into one uncompressed BAM, in the order of the reads, mates together.
+class Aligner:
+    """Processes that verify and align batches of reads, with one index in the memory that they share."""
 
-    The output does not depend on the number of threads: all batches have the same size, and the insert size of a lane
-    is estimated from its first batches.
-    """
-    import bwa_mem3  # noqa: PLC0415  only the image of this tool has it
+    def __init__(self, index: Path, processes: int) -> None:
+        """Load the index and fork the processes."""
+        import bwa_mem3  # noqa: PLC0415  only the image of this tool has it
 
-    genome = bwa_mem3.BwaIndex(str(index))
-    out.write(_bam_header(header, genome.contigs()))
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for group, batches in lanes:
-                _align_lane(genome, _options(group), map(_read_pairs, batches), pool, 2 * threads, out)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # do not start batches that wait
-            raise
+        self._genome = bwa_mem3.BwaIndex(str(index))
+        self._forked: Forked[Any] = Forked("bwa-mem3", partial(_check_and_align, self._genome), processes)
+        self._ahead = 2 * processes  # batches in memory
+
+    def __enter__(self) -> Self:
+        """Return the aligner itself."""
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End the processes."""
+        self._forked.__exit__(*error)
+
+    def align(
+        self, lanes: Sequence[tuple[str, Pairs]], header: str, out: BinaryIO, progress: Progress | None = None
+    ) -> None:
+        """Align all lanes (read group, pairs) into one uncompressed BAM, in the order of the reads, mates together.
+
+        The output does not depend on the number of processes: all batches have the same size, and the insert size of a
+        lane is estimated from its first batches. `progress` gets the number of reads in each batch that is aligned.
+        Raises BadInputError, ToolError.
+        """
+        out.write(_bam_header(header, self._genome.contigs()))
+        for group, pairs in lanes:
+            with pairs.texts() as texts, closing(self._align_lane(group, pairs.files, texts)) as results:
+                for number, (records, facts) in enumerate(results):
+                    if facts.pairs and pairs.count != number * reader.BATCH_SIZE:
+                        raise AssertionError(f"batch {number} of {pairs.files} is not the last one, and not complete")
+                    pairs.add(facts)
+                    out.write(records)
+                    if progress:
+                        progress(2 * facts.pairs)
+
+    def _align_lane(self, group: str, files: Files, texts: Iterator[Texts]) -> Generator[tuple[memoryview, Facts]]:
+        first_texts = list(islice(texts, ESTIMATE_BATCHES))
+        start, insert_size = self._start_lane(_options(group), files, first_texts)
+        calls = (
+            (group, insert_size, files, _uncopied(pair), number * reader.BATCH_SIZE, start if number else None)
+            for number, pair in enumerate(_chain(first_texts, texts))
+        )
+        with closing(self._forked.map(calls, self._ahead)) as results:
+            yield from results
+
+    def _start_lane(self, options: Any, files: Files, texts: Sequence[Texts]) -> tuple[Start | None, list[Orientation]]:
+        """Return what later batches are compared with, and the estimate of the insert size."""
+        import bwa_mem3  # noqa: PLC0415
+
+        start: Start | None = None
+        pairs: list[Any] = []
+        for number, pair in enumerate(texts):
+            one, two, _ = check(files, pair, number * reader.BATCH_SIZE, start)
+            start = start or first(one, two)
+            pairs += _read_pairs(one, two)
+        return start, _parts_of(bwa_mem3.estimate_pestat(self._genome, options, pairs))
+
+
+def _check_and_align(
+    genome: Any, group: str, insert_size: Sequence[Orientation], files: Files, texts: Texts, before: int,
+    start: Start | None,
+) -> tuple[PickleBuffer, Facts]:  # fmt: skip
+    """Verify the texts of a batch and return their BAM records."""
+    import bwa_mem3  # noqa: PLC0415
+
+    one, two, facts = check(files, texts, before, start)
+    records, _ = bwa_mem3.align_batch(genome, _options(group), _read_pairs(one, two), _insert_size(insert_size))
+    return PickleBuffer(b"".join(record.bytes for record in records)), facts
+
+
+def _uncopied(texts: Texts) -> tuple[list[PickleBuffer], ...]:
+    """Return texts as they are sent to another process without a copy."""
+    return tuple([PickleBuffer(block) for block in text] for text in texts)
 
 
 def _options(group: str) -> Any:
@@ -46,38 +115,31 @@ def _options(group: str) -> Any:
     return options
 
 
-def _align_lane(
-    genome: Any, options: Any, batches: Iterator[list[Any]], pool: Executor, limit: int, out: BinaryIO
-) -> None:
-    """Align one lane, with at most `limit` batches in memory."""
+def _parts_of(insert_size: Any) -> list[Orientation]:
+    """Return an insert size as values that can be sent to another process."""
+    parts = [insert_size.orientation(name) for name in ORIENTATIONS]
+    return [(part.low, part.high, part.failed, part.avg, part.std) for part in parts]
+
+
+def _insert_size(parts: Sequence[Orientation]) -> Any:
     import bwa_mem3  # noqa: PLC0415
 
-    first = list(islice(batches, ESTIMATE_BATCHES))
-    insert_size = bwa_mem3.estimate_pestat(genome, options, [pair for batch in first for pair in batch])
-    jobs = (pool.submit(bwa_mem3.align_batch, genome, options, batch, insert_size) for batch in _chain(first, batches))
-    for job in _in_order(jobs, limit):
-        out.writelines(record.bytes for record in job.result()[0])
+    insert_size = bwa_mem3.MemPeStat()
+    for name, part in zip(ORIENTATIONS, parts, strict=True):
+        insert_size.set_orientation(name, bwa_mem3.PeOrient(*part))
+    return insert_size
 
 
-def _read_pairs(batch: tuple[Batch, Batch]) -> list[Any]:
+def _read_pairs(one: Batch, two: Batch) -> list[Any]:
     from bwa_mem3 import ReadPair  # noqa: PLC0415
 
-    one, two = batch
     return list(map(ReadPair, one.names, one.sequences, two.names, two.sequences, one.qualities, two.qualities))
 
 
-def _chain(first: list[list[Any]], rest: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    while first:
-        yield first.pop(0)  # removed, so that an aligned batch can be freed
+def _chain(first_texts: list[Texts], rest: Iterable[Texts]) -> Iterator[Texts]:
+    while first_texts:
+        yield first_texts.pop(0)  # removed, so that an aligned batch can be freed
     yield from rest
-
-
-def _in_order(jobs: Iterator[Future[Any]], limit: int) -> Iterator[Future[Any]]:
-    """Yield jobs in order and start another for each, so that at most `limit` are in memory."""
-    waiting = deque(islice(jobs, limit))
-    while waiting:
-        yield waiting.popleft()
-        waiting.extend(islice(jobs, 1))
 
 
 def _bam_header(header: str, contigs: Sequence[tuple[str, int]]) -> bytes:

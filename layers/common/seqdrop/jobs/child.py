@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
 
 from seqdrop.failure.verdict import JobError
@@ -105,6 +105,30 @@ class Program:
             os.killpg(self.popen.pid, signal.SIGKILL)
         self._reader.join(STOP_GRACE)  # bounded: a process that left the group can still keep it open
         return exit_code
+
+
+class Reading:
+    """Read the output of a program in a thread. A failure closes the pipe, so that the program ends too."""
+
+    def __init__(self, reader: Callable[[BinaryIO], None], stream: BinaryIO) -> None:
+        """Begin to read `stream`."""
+        self._reader, self._stream = reader, stream
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            with self._stream:
+                self._reader(self._stream)
+        except BaseException as error:  # noqa: BLE001  raised in the main thread
+            self._error = error
+
+    def finish(self) -> None:
+        """Wait for the end; raise the error of the reader."""
+        self._thread.join()
+        if self._error:
+            raise self._error
 
 
 def read_lines(stream: BinaryIO) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, TypeVar, cast
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs.child import STOP_GRACE, Program, ToolError
+from seqdrop.jobs.child import STOP_GRACE, Program, Reading, ToolError
 from seqdrop.jobs.process_tree import adopt_orphans, group_exists, list_descendants
 from seqdrop.jobs.redaction import Redactor
 from seqdrop.log import logger
@@ -84,11 +84,16 @@ class Processes:
         return result
 
     def pipe(
-        self, feed: Callable[[BinaryIO], None] | None, *commands: Command, stdout: Path | BinaryIO | None = None
+        self,
+        feed: Callable[[BinaryIO], None] | None,
+        *commands: Command,
+        stdout: Path | BinaryIO | None = None,
+        reader: Callable[[BinaryIO], None] | None = None,
     ) -> None:
-        """Run a pipe of programs: `feed` writes to the first one, the last one writes to `stdout`.
+        """Run a pipe of programs: `feed` writes to the first one, the last one writes to `stdout` or to `reader`.
 
-        Raise ToolError for the first program that failed by itself, or the error that `feed` raises.
+        Raise ToolError for the first program that failed by itself, or the error that `feed` or `reader` raises.
+        `reader` is called in a thread.
         """
         self._record(*commands, stdout=stdout if isinstance(stdout, Path) else None)
         programs: list[Program] = []
@@ -96,16 +101,17 @@ class Processes:
         for number, command in enumerate(commands, start=1):
             with contextlib.ExitStack() as files:
                 downstream: IO[bytes] | int = subprocess.PIPE
-                if number == len(commands):
+                if number == len(commands) and not reader:
                     opened = files.enter_context(stdout.open("wb")) if isinstance(stdout, Path) else stdout
                     downstream = opened or subprocess.DEVNULL
                 programs.append(self.start(*command, stdin=upstream, stdout=downstream))
             if not isinstance(upstream, int):
                 upstream.close()  # only the next program has it open now, and so it sees its end
             upstream = programs[-1].popen.stdout or subprocess.DEVNULL
+        reading = Reading(reader, cast(BinaryIO, upstream)) if reader else None
         if feed:
             self._feed(feed, cast(BinaryIO, programs[0].popen.stdin))
-        self.wait(*programs)
+        self.wait(*programs, reading=reading)
 
     def _feed(self, feed: Callable[[BinaryIO], None], stdin: BinaryIO) -> None:
         try:
@@ -122,14 +128,16 @@ class Processes:
             with contextlib.suppress(OSError):
                 stdin.close()
 
-    def wait(self, *programs: Program) -> None:
-        """Wait for the programs of a pipe; raise ToolError for the first one that failed by itself."""
+    def wait(self, *programs: Program, reading: Reading | None = None) -> None:
+        """Wait for the programs of a pipe and its reader; raise ToolError for the first one that failed by itself."""
         exits = [(program, program.wait()) for program in programs]
         for program in programs:
             self._alive.pop(program.popen, None)
         failed = [(program, code) for program, code in exits if code]
         # A program that lost its reader failed because a later one did.
         culprits = [(program, code) for program, code in failed if code != -signal.SIGPIPE and not program.lost_reader]
+        if reading and not culprits:
+            reading.finish()
         for program, code in culprits or failed:
             raise ToolError(program.name, code, list(program.tail), head=program.head, disk_full=self._disk_is_full())
 

@@ -25,6 +25,7 @@ from seqdrop.log import logger
 from seqdrop.plan import layout
 from seqdrop.plan.names import REFERENCE_JSON, VERSION
 from seqdrop.storage import s3
+from seqdrop.storage.transfers import GrowingUpload
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
@@ -161,27 +162,38 @@ class Workspace:
         logger.warning("warning", warning=code)
         self.warnings.append({"warning": code, "message": with_original_names(message, self.original_names)})
 
-    def publish(self, path: Path, output: str, *companions: str, lane: int = 0, tagging: str = "") -> None:
+    def publish(
+        self,
+        path: Path,
+        output: str,
+        *companions: str,
+        lane: int = 0,
+        tagging: str = "",
+        growing: GrowingUpload | None = None,
+    ) -> None:
         """Upload an output, companions first, to the address that the plan has for it (`--output`).
 
         `tagging` (`key=value`) is for the output alone: by it, the lifecycle of the bucket archives large outputs.
-        An output with one file for each lane has one address for each: `lane` counts from 1.
+        An output with one file for each lane has one address for each: `lane` counts from 1. `growing` has sent the
+        output while it was written.
         """
         uri: S3Uri = getattr(self.args, output)[lane - 1] if lane else getattr(self.args, output)
         output = f"{output}.{lane}" if lane else output
         output_check.check_directory(self.directory)
         for companion in companions:
             self._upload(f"{output}{companion}", companion_path(path, companion), uri.companion(companion))
-        self._upload(output, path, uri, tagging)
+        self._upload(output, path, uri, tagging, growing)
 
     def publish_to(self, path: Path, uri: S3Uri) -> None:
         """Upload a file that announces an output to its readers; call it after the output is published."""
         output_check.check_directory(self.directory)
         self._upload(uri.name, path, uri)
 
-    def _upload(self, name: str, path: Path, uri: S3Uri, tagging: str = "") -> None:
+    def _upload(
+        self, name: str, path: Path, uri: S3Uri, tagging: str = "", growing: GrowingUpload | None = None
+    ) -> None:
         file = output_check.resolve_output(path, self.directory, name)
-        stored = s3.store().upload(file, uri, tagging=tagging)
+        stored = s3.store().upload(file, uri, tagging=tagging, growing=growing)
         self.outputs.append({"name": name, **stored.pin(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
 
@@ -245,7 +257,12 @@ def write_md5(path: Path, name: str) -> None:
     with path.open("rb") as file:
         while block := file.read(8 << 20):
             digest.update(block)
-    companion_path(path, ".md5").write_text(f"{digest.hexdigest()}  {name}\n")
+    note_md5(path, digest.hexdigest(), name)
+
+
+def note_md5(path: Path, md5: str, name: str) -> None:
+    """Write `<path>.md5` with a known MD5, in hexadecimal."""
+    companion_path(path, ".md5").write_text(f"{md5}  {name}\n")
 
 
 def peak_memory() -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,6 +51,24 @@ def compute(path: Path, algorithm: str, part_sizes: Sequence[int] = ()) -> str:
     return f"{base64.b64encode(_digest(digests, algorithm)).decode()}-{len(part_sizes)}"
 
 
+def update(algorithm: str, block: bytes | bytearray, value: int) -> int:
+    """Return the CRC of what has the CRC `value`, followed by a block; 0 for algorithms that are no CRC."""
+    return _crc(algorithm)(block, value) if algorithm in CRC_SIZES else 0
+
+
+def combine(algorithm: str, parts: Iterable[tuple[int, int]]) -> int:
+    """Return the CRC of a whole from the CRC and the size of each of its parts; 0 for algorithms that are no CRC."""
+    whole = 0
+    for value, size in parts if algorithm in CRC_SIZES else ():
+        whole = _combiner(algorithm)(whole, value, size)
+    return whole
+
+
+def text(algorithm: str, value: int) -> str:
+    """Return a CRC as S3 writes it: base64 of its bytes, big-endian."""
+    return base64.b64encode(value.to_bytes(CRC_SIZES[algorithm], "big")).decode()
+
+
 def _blocks(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
     """Yield the next `size` bytes of a file, or all, in blocks."""
     while block := file.read(BLOCK_SIZE if size is None else min(BLOCK_SIZE, size)):
@@ -70,8 +89,17 @@ def _digest(blocks: Iterator[bytes] | Sequence[bytes], algorithm: str) -> bytes:
     return digest.digest()
 
 
-def _crc(algorithm: str) -> Callable[[bytes, int], int]:
+@cache
+def _crc(algorithm: str) -> Callable[[bytes | bytearray, int], int]:
     from awscrt import checksums  # noqa: PLC0415  compiled: in images, never in the layer
 
-    update: Callable[[bytes, int], int] = getattr(checksums, algorithm.lower())
+    update: Callable[[bytes | bytearray, int], int] = getattr(checksums, algorithm.lower())
     return update
+
+
+@cache
+def _combiner(algorithm: str) -> Callable[[int, int, int], int]:
+    from awscrt import checksums  # noqa: PLC0415  as above
+
+    combine: Callable[[int, int, int], int] = getattr(checksums, f"combine_{algorithm.lower()}")
+    return combine

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -31,10 +32,11 @@ from seqdrop.storage.uri import S3Uri
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from s3transfer.futures import TransferFuture
-    from s3transfer.manager import TransferManager
 
-TRANSFER = transfers.Settings()
+# Bodies have their CRC64NVME in a header. A SHA-256 for the signature too, as botocore sends without TLS, takes longer
+# than the transfer.
+REQUESTS: dict[str, Any] = {"s3": {"payload_signing_enabled": False}, "max_pool_connections": 2 * transfers.CONNECTIONS}
+FILES = 4  # in transfer at a time: small ones spend most of their time waiting for an answer
 ATTEMPTS = 3  # of a transfer whose bytes arrive damaged
 NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion"}
 ARCHIVES = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}  # GLACIER_IR can be read at once
@@ -47,7 +49,6 @@ EXISTS = {"PreconditionFailed", "ConditionalRequestConflict"}
 TEMPORARY = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "OperationAborted",
              "Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"}  # fmt: skip
 UNREACHABLE = FlexibleChecksumError | IncompleteReadError | CredentialRetrievalError | MetadataRetrievalError
-Progress = Callable[[int], None]  # gets the number of bytes just transferred
 
 
 class IntegrityError(Exception):
@@ -99,7 +100,7 @@ class StoredObject:
 @cache
 def store() -> Store:
     """Return the store of this process: one client with the credentials of its environment."""
-    return Store(aws.client("s3"))
+    return Store(aws.client("s3", retries=aws.RETRIES, **REQUESTS))
 
 
 def urgent_store() -> Store:
@@ -112,6 +113,8 @@ class Store:
 
     def __init__(self, client: S3Client) -> None:
         self.client = client
+        self._transfers = transfers.Transfers(client)
+        self._files = transfers.Threads(FILES)
         self._uploads = transfers.Uploads()
         self._uploads.watch(client)
 
@@ -168,16 +171,32 @@ class Store:
         expected = replace(current, crc64nvme=crc64nvme or current.crc64nvme, checksum=pinned)
         return _repeat(lambda: self._download(expected, path))
 
+    def download_all(self, files: Iterable[tuple[S3Uri, Path]]) -> list[StoredObject]:
+        """Download the current versions of objects, several at a time; raises what `download` does."""
+        return list(self._files.map(lambda file: self.download(*file), files, FILES))
+
+    def upload_all(self, files: Iterable[tuple[Path, S3Uri]]) -> list[StoredObject]:
+        """Upload files, several at a time, in any order; raises what `upload` does."""
+        return list(self._files.map(lambda file: self.upload(*file), files, FILES))
+
     def _download(self, expected: StoredObject, path: Path) -> StoredObject:
-        uri, version = expected.uri, {"VersionId": expected.version_id} if expected.version_id else {}
-        self._transfer(uri, lambda manager: manager.download(uri.bucket, uri.key, str(path), version))
+        uri, wanted = expected.uri, expected.checksum
+        algorithm = wanted.algorithm if wanted and not wanted.parts else ""
+        request = {"Bucket": uri.bucket, "Key": uri.key, "IfMatch": f'"{expected.etag}"'}
+        if expected.version_id:
+            request["VersionId"] = expected.version_id
+        with _errors_of(uri):
+            crc = self._transfers.download(request, expected.size, path, algorithm)
         if path.stat().st_size != expected.size:
             raise IntegrityError(f"{uri}: {path.stat().st_size} of {expected.size} bytes arrived")
-        if (wanted := expected.checksum) and not self._has_checksum(path, expected, wanted):
+        if wanted and not self._has_checksum(path, expected, wanted, crc):
             raise IntegrityError(f"{uri} was damaged in transfer: its {wanted.algorithm} is not {wanted.value}")
         return expected
 
-    def _has_checksum(self, path: Path, stored: StoredObject, wanted: Checksum) -> bool:
+    def _has_checksum(self, path: Path, stored: StoredObject, wanted: Checksum, crc: int) -> bool:
+        """Compare the CRC that was computed in transfer; for other checksums, read the file."""
+        if not wanted.parts and wanted.algorithm in checksums.CRC_SIZES:
+            return checksums.text(wanted.algorithm, crc) == wanted.value
         if not wanted.parts:
             return checksums.compute(path, wanted.algorithm) == wanted.value
         # S3 has the size of each part, one request for each: most clients give all but the last one the same.
@@ -199,42 +218,41 @@ class Store:
         path: Path,
         uri: S3Uri,
         metadata: Mapping[str, str] | None = None,
-        progress: Progress | None = None,
+        progress: transfers.Progress | None = None,
         tagging: str = "",
+        growing: transfers.GrowingUpload | None = None,
     ) -> StoredObject:
-        """Upload a file and verify that S3 has the same bytes; `tagging` is `key=value`. Raises IntegrityError."""
+        """Upload a file and verify that S3 has the same bytes; `tagging` is `key=value`. Raises IntegrityError.
+
+        `growing` has sent the file, or the beginning of it, while it was written.
+        """
         extra: dict[str, Any] = {"Metadata": dict(metadata)} if metadata else {}
         if tagging:
             extra["Tagging"] = tagging
-        crc64nvme = checksum(path)
-        return _repeat(lambda: self._upload(path, uri, crc64nvme, extra, progress))
+        if growing and (sent := growing.complete(path.stat().st_size)):
+            with contextlib.suppress(IntegrityError):
+                return self._verify(path, uri, sent)
+        return _repeat(lambda: self._upload(path, uri, extra, progress))
 
     def _upload(
-        self, path: Path, uri: S3Uri, crc64nvme: str, properties: Mapping[str, Any], progress: Progress | None
+        self, path: Path, uri: S3Uri, properties: Mapping[str, Any], progress: transfers.Progress | None
     ) -> StoredObject:
-        extra = {"ChecksumAlgorithm": "CRC64NVME", **properties}
-        subscribers: list[Any] = [transfers.Reporter(progress)] if progress else []  # Any: s3transfer has a class
-        self._transfer(uri, lambda manager: manager.upload(str(path), uri.bucket, uri.key, extra, subscribers))
-        uploaded = self.head(uri)
-        if uploaded.crc64nvme != crc64nvme or uploaded.size != path.stat().st_size:
-            has = uploaded.crc64nvme or "none"
-            raise IntegrityError(f"{uri} is not the uploaded file: its CRC64NVME is {has}, not {crc64nvme}")
-        return uploaded
+        with _errors_of(uri):
+            sent = self._transfers.upload(path, {"Bucket": uri.bucket, "Key": uri.key}, properties, progress)
+        return self._verify(path, uri, sent)
 
-    def _transfer(self, uri: S3Uri, begin: Callable[[TransferManager], TransferFuture]) -> None:
-        try:
-            transfers.transfer(self.client, TRANSFER, begin)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in NOT_FOUND:
-                raise MissingError(uri) from None
-            if code == "InvalidObjectState":
-                raise ArchivedError(uri) from None
-            if code in DAMAGED:
-                raise IntegrityError(f"{uri}: S3 reports {code}") from error
-            raise
-        except (FlexibleChecksumError, transfers.IncompleteError) as error:
-            raise IntegrityError(f"{uri} did not arrive complete: {error}") from error
+    def grow(self, uri: S3Uri, tagging: str = "") -> AbstractContextManager[transfers.GrowingUpload]:
+        """Upload a file while it is written: `upload` makes it an object, else nothing is left of it."""
+        properties = {"Tagging": tagging} if tagging else {}
+        return self._transfers.grow({"Bucket": uri.bucket, "Key": uri.key}, properties)
+
+    def _verify(self, path: Path, uri: S3Uri, sent: str) -> StoredObject:
+        """Return the object if it is what was sent; raise IntegrityError."""
+        uploaded = self.head(uri)
+        if uploaded.crc64nvme != sent or uploaded.size != path.stat().st_size:
+            has = uploaded.crc64nvme or "none"
+            raise IntegrityError(f"{uri} is not the uploaded file: its CRC64NVME is {has}, not {sent}")
+        return uploaded
 
     def abort_uploads(self, client: S3Client) -> None:
         """Abort the multipart uploads in progress through another `client`: for a stopped job."""
@@ -303,6 +321,24 @@ class Store:
         """Yield the listing entry (Key, ETag, Size, LastModified) of every object whose key begins with `prefix`."""
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from page.get("Contents", [])
+
+
+@contextlib.contextmanager
+def _errors_of(uri: S3Uri) -> Iterator[None]:
+    """Raise the errors of a transfer as those of this module."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in NOT_FOUND:
+            raise MissingError(uri) from None
+        if code == "InvalidObjectState":
+            raise ArchivedError(uri) from None
+        if code in DAMAGED:
+            raise IntegrityError(f"{uri}: S3 reports {code}") from error
+        raise
+    except (FlexibleChecksumError, transfers.IncompleteError) as error:
+        raise IntegrityError(f"{uri} did not arrive complete: {error}") from error
 
 
 def _format_minute(time: datetime) -> str:
