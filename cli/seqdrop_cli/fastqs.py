@@ -45,6 +45,11 @@ class Fastqs:
         return cls(lanes[0].sample, pairs, tuple((r1.name, r2.name) for r1, r2 in pairs))
 
     @property
+    def has_lanes(self) -> bool:
+        """Whether the names in the bucket have lanes."""
+        return any(name and name.lane for pair in self.names for name in map(fastq_names.parse, pair))
+
+    @property
     def files(self) -> list[tuple[Path, str]]:
         """Every file with its name in the bucket, R1 before R2, lane by lane."""
         paths = [path for pair in self.pairs for path in pair]

@@ -56,6 +56,12 @@ class RunRequest:
         return Choices(name, self.intervals, self.args or {}, lanes, self.priority, self.aligner, self.caller)
 
     @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the FASTQs: the choices, and the number of lanes, so that the run waits for no other."""
+        lanes = {"seqdrop-lanes": str(len(self.fastqs.pairs))} if self.fastqs.has_lanes else {}
+        return {**self.choices.to_metadata(), **lanes}
+
+    @property
     def folder(self) -> Path:
         """The folder for the results; without `results`, the one for all runs of the sample."""
         return self.results or Path("results") / self.fastqs.sample
@@ -115,7 +121,7 @@ def _prepared_reference(stack: Stack, request: RunRequest) -> str:
 
 def _upload(stack: Stack, request: RunRequest, reference_name: str, regions: str) -> str:
     """Upload the files, unless a run of the same files and choices runs or has results; return the run id."""
-    metadata = request.choices.to_metadata()
+    metadata = request.metadata
     choices = replace(request.choices, reference=reference_name)
     pins = {"genome": reference.fingerprint(stack, reference_name), "regions": regions}
     fastqs = request.fastqs

@@ -227,3 +227,13 @@ def test_the_files_of_a_run_carry_its_tools_and_its_id_has_them(stack: Stack, re
     assert len(ids) == 2, "the default of the stack, chosen or not, is the same run"
     request = replace(request_s1, aligner="bwa", caller="strelka")
     assert request.choices.to_metadata() == {"seqdrop-aligner": "bwa", "seqdrop-caller": "strelka"}
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata"), [("S1_S1_L001_R{}_001.fastq.gz", {"seqdrop-lanes": "1"}), ("S1_R{}.fq", {})]
+)
+def test_a_lane_in_the_file_names_does_not_wait_for_others(tmp_path: Path, name: str, metadata: dict[str, str]) -> None:
+    for mate in (1, 2):
+        (tmp_path / name.format(mate)).write_bytes(b"reads")
+    request = RunRequest(Fastqs.of([tmp_path / name.format(mate) for mate in (1, 2)], None), None)
+    assert request.metadata == metadata

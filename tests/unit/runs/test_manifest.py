@@ -70,6 +70,7 @@ def test_a_complete_manifest() -> None:
         "execution": EXECUTION,
         "complete": False,
         "missing": ["annotate", "collect", "compose"],
+        "supersedes": "",
         "choices": {
             "reference": "demo",
             "intervals": "",
