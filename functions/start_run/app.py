@@ -15,15 +15,16 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
-from seqdrop.plan import fastq_names, markers
+from seqdrop.plan import fastq_names, markers, sheet
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.runs import executions, lane_wait, pairing, submit, table
+from seqdrop.runs import executions, lane_wait, pairing, sheets, submit, table
 from seqdrop.runs.pairing import Pairing
 from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
 OTHER_BUCKET = "the object is not in the bucket for FASTQs"
+OF_SHEET = "a samplesheet starts its run"
 NOT_READS = "no file of reads"
 UNVERSIONED = "the bucket keeps no versions: enable versioning, so that a run can pin its reads"
 
@@ -61,9 +62,10 @@ def handle_messages(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def handle_message(message: dict[str, Any]) -> Result:
-    """Start the run of lanes that have waited long enough."""
-    result = lane_wait.end(message, partial(start_complete, waited=True))
-    return report(result)
+    """Start the run of a sample of a sheet, or of lanes that have waited long enough."""
+    if message["task"] == sheets.TASK:
+        return report(sheets.start(message))
+    return report(lane_wait.end(message, partial(start_complete, waited=True)))
 
 
 def try_event(handle: Callable[[dict[str, Any]], Result], event: dict[str, Any]) -> Result | None:
@@ -105,12 +107,16 @@ def process_upload(uri: S3Uri, version_id: str) -> Result:
     """Start the run of this object if all its files have arrived."""
     if uri.bucket != os.environ["FASTQ_BUCKET"]:
         return {"outcome": "ignored", "reason": OTHER_BUCKET}
+    if sheet.is_sheet(uri.key):
+        return sheets.handle(uri, version_id) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
     name = fastq_names.parse(uri.key)
     if name is None:
         folder = markers.marked_folder(uri.key)
         if folder is not None and lane_wait.quiet_seconds():
             return lane_wait.end_all(uri.bucket, folder)
         reason = fastq_names.ignored_because(uri.key)
+        if reason and pairing.is_held(uri):
+            return {"outcome": "ignored", "reason": OF_SHEET}
         return submit.ignore(uri.bucket, uri.key, reason) if reason else {"outcome": "ignored", "reason": NOT_READS}
     return start_complete(uri.bucket, name) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
 
@@ -120,8 +126,12 @@ def start_complete(bucket: str, name: FastqName, *, waited: bool = False) -> Res
     found = find_pairs(bucket, name)
     if found.chunks:
         return submit.refuse_chunks(bucket, name, found.chunks)
+    if found.held:
+        return {"outcome": "ignored", "reason": OF_SHEET}
     if found.missing:
         return {"outcome": "waiting", "reason": found.missing.reason}
+    if run := sheets.has_started(bucket, name, found.pairs):
+        return {"outcome": "duplicate", "run": run}
     if found.group and not waited:
         run = submit.started_run(name.sample, found.pairs)
         return {"outcome": "duplicate", "run": run} if run else lane_wait.begin(bucket, name, found)

@@ -216,8 +216,9 @@ def deliver(functions: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
     "delivered twice.",
     see="One run of all lanes. Until it starts, `seqdrop status` shows the sample as `WAITING`, with the lanes that "
     "have arrived and the time of the start.",
-    does="Starts the run when no file has arrived for `LaneWaitMinutes`, or when a marker (`_READY`, `CopyComplete.txt`) "
-    "arrives. Each new file writes a new ticket into the row; only the message with this ticket starts the run.",
+    does="Starts the run when no file has arrived for `LaneWaitMinutes`, or when a marker (`_READY`, "
+    "`CopyComplete.txt`) arrives. Each new file writes a new ticket into the row; only the message with this ticket "
+    "starts the run.",
 )
 def test_lanes_without_a_number_are_one_run(
     functions: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
@@ -267,6 +268,24 @@ def test_a_lane_that_does_not_wait_has_a_warning(
     [row] = functions.rows()
     [warning] = json.loads(functions.results()[f"NA1/{row['run']}/reads.json"])["warnings"]
     assert warning["message"].startswith("the file names have lane L001")
+
+
+@case(
+    happens="A samplesheet has an invalid line, names a file that does not exist, or a reference that is not prepared.",
+    see="`BAD_INPUT.SHEET`, with the line and the column of every problem, in a row with the name of the sheet.",
+    does="Checks the whole sheet before anything starts. No sample of it is started.",
+    do="Correct the lines, then upload the sheet again. `seqdrop submit` checks a sheet before it uploads anything.",
+)
+def test_one_invalid_line_stops_a_whole_sheet(functions: Deployed, start_run: Any) -> None:
+    for mate in (1, 2):
+        functions.put(f"in/a_{mate}.fq.gz", fastq(mate), sheet="yes")
+    lines = ["sample,sex,fastq_1,fastq_2", "A,XX,a_1.fq.gz,a_2.fq.gz", "B,XZ,b_1.fq.gz,b_2.fq.gz"]
+    event = functions.put("in/samplesheet.csv", "\n".join(lines).encode())
+    assert outcomes(start_run, event, event) == ["refused", "refused"]
+    [row] = functions.rows()
+    assert (row["class"], row["sample"]) == ("BAD_INPUT.SHEET", "samplesheet.csv")
+    assert row["message"] == "samplesheet.csv: line 3, column sex: 'XZ' is not one of XX, XY, NA"
+    assert (functions.sent(), functions.executions(), len(functions.messages())) == ([], [], 1)
 
 
 @case(

@@ -78,5 +78,10 @@ def end_all(bucket: str, folder: str) -> Result:
     keys = store.list_keys(bucket, folder) if folder else store.list_keys_outside_folders(bucket)
     groups = {name.group: name for name in map(fastq_names.parse, keys) if name and name.lane}
     for name in groups.values():
-        _write(bucket, name, "all lanes arrived; the run starts", time.time())
+        end_now(bucket, name)
     return {"outcome": "marker", "reason": f"ends the wait of {len(groups)} samples"}
+
+
+def end_now(bucket: str, name: FastqName) -> None:
+    """End the wait of the lanes of a sample: its run starts as soon as the message arrives."""
+    _write(bucket, name, "all lanes arrived; the run starts", time.time())

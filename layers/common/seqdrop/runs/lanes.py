@@ -21,6 +21,7 @@ def attributes(run: str, pairs: Sequence[Pair], group: str, row: Mapping[str, An
         other
         for other in table.with_group(group)
         if other["run"] != run
+        and "lanes" in other  # not that of a samplesheet
         and set(other["lanes"]) < set(lanes)
         and all(other.get(name) == row[name] for name in SAME)
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names
-from seqdrop.plan.choices import LANES, ChoiceError, Choices
+from seqdrop.plan.choices import HOLD, LANES, ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import printable
 from seqdrop.runs import precheck
@@ -64,6 +64,7 @@ class Pairing:
     complete: Sequence[Sequence[str]]  # for each complete pair, and for complete lanes, the names of its waiting row
     chunks: Chunks | None = None  # if the pair is a part of its lane only
     group: str = ""  # the name of the waiting row of lanes whose number is not known: more may arrive
+    held: bool = False  # a samplesheet will start the run
 
 
 def find_pairs(bucket: str, name: FastqName, *, join_lanes: bool = False) -> Pairing:
@@ -75,6 +76,8 @@ def find_pairs(bucket: str, name: FastqName, *, join_lanes: bool = False) -> Pai
     """
     one, two = _find_mates(bucket, name)
     stored = one or two
+    if stored and HOLD in stored.metadata:
+        return Pairing([], None, [], held=True)
     lanes = stored.metadata.get("seqdrop-lanes", "") if stored else "1"
     single = lanes in {"", "1"} or not LANES.fullmatch(lanes)  # an invalid number is refused with the other choices
     if single and (chunks := _find_chunks(bucket, name)):
@@ -101,6 +104,12 @@ def _find_mates(bucket: str, name: FastqName) -> tuple[StoredObject | None, Stor
         return one, two
     one, two = (s3.store().find(S3Uri(bucket, other.key)) for other in sorted(single, key=lambda other: other.mate))
     return one, two
+
+
+def is_held(uri: S3Uri) -> bool:
+    """Return whether a samplesheet is to name this file."""
+    stored = s3.store().find(uri)
+    return bool(stored and HOLD in stored.metadata)
 
 
 def find_pair(bucket: str, name: FastqName) -> Pair | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqdrop.failure import advice
@@ -29,6 +29,15 @@ class NotReadyError(Exception):
     """The stack is deployed without an image of a tool of the run."""
 
 
+@dataclass(frozen=True, slots=True)
+class OfSheet:
+    """What a samplesheet says about a run: its choices, and what its row and its reads.json have besides."""
+
+    choices: Choices
+    row: dict[str, Any]
+    reads: dict[str, Any]
+
+
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
 REFUSALS = {
     ChoiceError: "BAD_INPUT.CHOICES",
@@ -38,14 +47,15 @@ REFUSALS = {
 }
 
 
-def submit(sample: str, pairs: Sequence[Pair], group: str = "") -> Result:
+def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfSheet | None = None) -> Result:
     """Start the run of these pairs, once; a refused run gets a row and a message.
 
-    `group` is that of a run which has waited for other lanes: a later lane makes a run that supersedes it.
+    `group` is that of a run which has waited for other lanes: a later lane makes a run that supersedes it. `of_sheet`
+    has what a samplesheet says about the run; without it, the choices are in the metadata of the files.
     """
     entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
-        choices = pairing.common_choices(pairs)
+        choices = of_sheet.choices if of_sheet else pairing.common_choices(pairs)
         choices = replace(choices, reference=choices.reference or os.environ["DEFAULT_REFERENCE"])
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices.check_options(default_tools())
@@ -58,12 +68,17 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "") -> Result:
         if first := find_copied(content):
             return ignore_copy(sample, run, first, pairs)
         reads = {"sample": sample, "lanes": pairing.checked_entries(sample, entries)}
-        joined = lanes.attributes(run, pairs, group, row_of(sample, run, choices)) if group else {}
-        if warnings := [*pairing.warnings(pairs, joined=bool(group)), *lanes.warnings(joined)]:
-            reads["warnings"] = warnings
+        if of_sheet:
+            reads |= of_sheet.reads
+            joined = of_sheet.row
+        else:
+            joined = lanes.attributes(run, pairs, group, row_of(sample, run, choices)) if group else {}
+            warnings = [*pairing.warnings(pairs, joined=bool(group)), *lanes.warnings(joined)]
+            reads |= {"warnings": warnings} if warnings else {}
         return start(run, reads, choices, pinned, {**content, **joined})
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
-        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, str(pairs[0].fastq_1.uri))
+        upload = "" if of_sheet else str(pairs[0].fastq_1.uri)
+        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, upload)
 
 
 def pin_first(choices: Choices) -> PinnedReference:
