@@ -15,7 +15,25 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, why
+from seqdrop_cli import (
+    download,
+    embedded,
+    fetch,
+    folders,
+    logs,
+    many,
+    planned,
+    preflight,
+    redrive,
+    reference,
+    resume,
+    run,
+    run_table,
+    status,
+    stop,
+    submit,
+    why,
+)
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -90,6 +108,7 @@ Parameters = Annotated[
 ]
 AlignerOption = Annotated[str | None, tool_option("aligner", "The tool that aligns reads.")]
 CallerOption = Annotated[str | None, tool_option("caller", "The tool that calls variants.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
@@ -176,7 +195,9 @@ def reference_command(
 def run_command(
     fastqs: Annotated[
         list[Path],
-        typer.Argument(metavar="R1 R2", help="The FASTQs of a sample: R1 and R2 of each lane."),
+        typer.Argument(
+            metavar="FASTQ|FOLDER", help="FASTQs in any order, or folders of them: they are paired by name."
+        ),
     ],
     sample: Annotated[str | None, typer.Option(help="Sample id. Default: from the file names.")] = None,
     genome: Annotated[
@@ -208,18 +229,21 @@ def run_command(
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the results. Default: results/SAMPLE/RUN.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the samples as a table, and end.")] = False,
+    yes: Yes = False,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Upload FASTQs, follow the run, download its results."""
+    """Upload the FASTQs of one or many samples, follow the runs, download the results."""
     source = Source.of(Path(genome), genes, None) if genome and Path(genome).is_file() else None
     if genes and source is None:
         raise CliError("--genes needs --reference GENOME.fa, the genome of these genes.")
     name = None if source else genome
+    samples = folders.group(fastqs) if sample is None else [Fastqs.of(fastqs, sample)]
     request = RunRequest(
-        Fastqs.of(fastqs, sample),
+        samples[0],
         name,
         source,
         intervals=intervals or "",
@@ -232,7 +256,52 @@ def run_command(
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
-        run.run_pipeline(opened, request)
+        if dry_run or len(samples) > 1:
+            many.show_plan(opened, request, samples)
+        if dry_run:
+            return
+        if len(samples) == 1:
+            run.run_pipeline(opened, request)
+            return
+        planned.confirm(yes=yes)
+        many.run_all(opened, request, samples)
+
+
+@app.command("submit")
+def submit_command(
+    sheet: Annotated[
+        Path, typer.Argument(metavar="SHEET.csv", help="A samplesheet in the columns of nf-core/sarek, or of Illumina.")
+    ],
+    prefix: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the bucket to upload to.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the sheet, show its samples, and end.")] = False,
+    yes: Yes = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check a samplesheet, upload its local FASTQs, start one run for each sample.
+
+    Exit code 65: the sheet has problems, and nothing was started.
+    """
+    submit.submit(open_stack(stack, region), sheet, prefix, dry_run=dry_run, yes=yes)
+
+
+@app.command("fetch")
+def fetch_command(
+    what: Annotated[
+        str | None, typer.Argument(metavar="RUN|SAMPLE", help="A run id, the beginning of one, 'latest', or a sample.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs with results.")] = False,
+    only: Annotated[
+        str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
+    ] = "",
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Files go to DIR/SAMPLE/RUN.")] = Path("results"),
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Download the results of runs."""
+    kinds = download.parse_kinds(only)
+    opened = open_stack(stack, region)
+    fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds)
 
 
 @app.command("status")
@@ -273,15 +342,16 @@ def stop_command(run_name: RunName, stack: StackName = None, region: Region = No
 def resume_command(
     run_name: RunName,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Results go to DIR/SAMPLE/RUN.")] = Path("results"),
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Resume a run that failed or was stopped.
+    """Resume a run that failed or was stopped, and download its results.
 
     Steps that are done are not repeated.
     """
     opened = open_stack(stack, region)
-    resume.resume(opened, run_table.find(opened, run_name), detach=detach)
+    resume.resume(opened, run_table.find(opened, run_name), detach=detach, results=results)
 
 
 @app.command("redrive")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from seqdrop.runs.table import Row
 
-from seqdrop_cli import run, why
+from seqdrop_cli import fetch, run, why
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
-    """Resume a run and, unless `detach`, follow it to its end; raise CliError if it fails again."""
+def resume(stack: Stack, row: Row, *, detach: bool = False, results: Path = Path("results")) -> None:
+    """Resume a run and, unless `detach`, follow it and download its results; raise CliError if it fails again."""
     run_id = str(row["run"])
     try:
         started, execution = _request_resume(stack, run_id)
@@ -30,6 +31,7 @@ def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
         return
     row, _ = run.follow_run(stack, run_id, execution)
     say(f"Run {run_id} {str(row['status']).lower()}: {row.get('results', '')}", style="green")
+    fetch.fetch(stack, [row], results)
     if row["status"] == "INCOMPLETE":
         why.explain(stack, row)
 

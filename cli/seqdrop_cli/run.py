@@ -78,12 +78,21 @@ class RunResult:
 
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
+    return finish(stack, request, start(stack, request))
+
+
+def start(stack: Stack, request: RunRequest) -> str:
+    """Prepare the reference, if the request has one, and upload the files; return the run id. Raises CliError."""
     check_options(stack, request)
     preflight.check_images(stack, request.choices.tools(stack.default_tools))
     download.create_folder(request.folder)  # before hours of work that would have no place for its results
     name = _prepared_reference(stack, request)
     bed_name, regions = intervals.resolve(stack, request.intervals, name)
-    run_id = _upload(stack, replace(request, intervals=bed_name), name, regions)
+    return _upload(stack, replace(request, intervals=bed_name), name, regions)
+
+
+def finish(stack: Stack, request: RunRequest, run_id: str) -> RunResult:
+    """Wait until a run starts, follow it and download its results; raise CliError if it fails."""
     with _run_continues(stack, run_id):
         row = wait_for_start(stack, run_id)
     row, states = follow_run(stack, run_id, run_table.execution_of(row))

@@ -56,8 +56,8 @@ def start(message: Mapping[str, str]) -> Result:
     try:
         pairs = [_pair(uri, lane) for lane in sample.lanes]
     except s3.MissingError as error:
-        row = table.file_id("sheet", uri.bucket, [uri.key, message["version"], sample.name])
-        return submit.refuse(sample.name, row, sample.choices, BadInputError("MISSING", str(error)))
+        refused = table.file_id("sheet", uri.bucket, [uri.key, message["version"], sample.name])
+        return submit.refuse(sample.name, refused, sample.choices, BadInputError("MISSING", str(error)))
     pairs.sort(key=lambda pair: (pair.lane, pair.keys))
     warnings = {"warnings": sample.warnings} if sample.warnings else {}
     row = {"sheet": str(uri), **_group(pairs)}

@@ -1,0 +1,52 @@
+"""`seqdrop fetch`: download the results of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqdrop.runs.table import Row
+
+from seqdrop_cli import download, run_table
+from seqdrop_cli.errors import KNOWN_ERRORS, CliError, describe_error
+from seqdrop_cli.screen import say
+from seqdrop_cli.stack import Stack
+
+WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE"}
+
+
+def select(stack: Stack, text: str | None, *, every: bool) -> list[Row]:
+    """Return the run with this id or its beginning, the newest run of a sample with results, or all runs with some.
+
+    Of two runs of a sample with the same reference and tools, all are returned with `every`. Raises CliError.
+    """
+    if every == bool(text):
+        raise CliError("Give a RUN or a SAMPLE, or --all.")
+    with_results = [row for row in run_table.rows(stack) if row["status"] in WITH_RESULTS]
+    if every:
+        if not with_results:
+            raise CliError(f"No run has results yet: `seqdrop status{stack.option}` lists the runs.")
+        return with_results
+    if of_sample := [row for row in with_results if row.get("sample") == text]:
+        return of_sample[:1]
+    row = run_table.find(stack, str(text))
+    if row["status"] not in WITH_RESULTS:
+        raise CliError(
+            f"Run {row['run']} has no results: {row['status']}. See `seqdrop why {row['run']}{stack.option}`."
+        )
+    return [row]
+
+
+def fetch(stack: Stack, rows: Sequence[Row], folder: Path, kinds: Sequence[str] = ()) -> None:
+    """Download the results of runs to `folder/SAMPLE/RUN`; raise CliError after all if some could not be."""
+    failed = []
+    for row in rows:
+        target = folder / str(row["sample"]) / str(row["run"])
+        try:
+            files = download.download_results(stack, row, target, kinds)
+        except KNOWN_ERRORS as error:
+            failed.append(f"{row['run']}: {describe_error(error)}")
+            continue
+        say(f"Run {row['run']} of {row['sample']}: {len(files)} files in {target}", style="green")
+    if failed:
+        raise CliError("Not downloaded:\n  " + "\n  ".join(failed))
