@@ -236,7 +236,10 @@ def run_command(
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Upload the FASTQs of one or many samples, follow the runs, download the results."""
+    """Upload FASTQs, follow their runs, download the results.
+
+    Several samples are shown as a table first, with price and time as earlier runs suggest.
+    """
     source = Source.of(Path(genome), genes, None) if genome and Path(genome).is_file() else None
     if genes and source is None:
         raise CliError("--genes needs --reference GENOME.fa, the genome of these genes.")
@@ -278,9 +281,9 @@ def submit_command(
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Check a samplesheet, upload its local FASTQs, start one run for each sample.
+    """Start one run for each sample of a samplesheet.
 
-    Exit code 65: the sheet has problems, and nothing was started.
+    The sheet is checked first, then its local FASTQs are uploaded. Exit code 65: it has problems, and nothing was started.
     """
     submit.submit(open_stack(stack, region), sheet, prefix, dry_run=dry_run, yes=yes)
 
@@ -346,9 +349,9 @@ def resume_command(
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Resume a run that failed or was stopped, and download its results.
+    """Resume a run that failed or was stopped.
 
-    Steps that are done are not repeated.
+    Steps that are done are not repeated. The results are downloaded.
     """
     opened = open_stack(stack, region)
     resume.resume(opened, run_table.find(opened, run_name), detach=detach, results=results)

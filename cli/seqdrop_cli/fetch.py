@@ -9,16 +9,15 @@ from seqdrop.runs.table import Row
 
 from seqdrop_cli import download, run_table
 from seqdrop_cli.errors import KNOWN_ERRORS, CliError, describe_error
+from seqdrop_cli.run import WITH_RESULTS
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
-WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE"}
-
 
 def select(stack: Stack, text: str | None, *, every: bool) -> list[Row]:
-    """Return the run with this id or its beginning, the newest run of a sample with results, or all runs with some.
+    """Return the newest run with results of a sample, the run with this id or its beginning, or all runs with results.
 
-    Of two runs of a sample with the same reference and tools, all are returned with `every`. Raises CliError.
+    Raises CliError if there is none.
     """
     if every == bool(text):
         raise CliError("Give a RUN or a SAMPLE, or --all.")

@@ -41,7 +41,8 @@ def show(stack: Stack, planned: Sequence[Planned]) -> None:
         table.add_row(*cells, rates.describe_price(one.size), rates.describe_time(one.size))
     console().print(table)
     runs = sum(rates.runs for rates in known.values())
-    basis = f"estimated from {runs} earlier runs" if runs else "? until a run with this reference and tools has ended"
+    earlier = f"estimated from {runs} earlier run{'' if runs == 1 else 's'}"
+    basis = earlier if runs else "? until a run with this reference and tools has ended"
     samples = "1 sample" if len(planned) == 1 else f"{len(planned)} samples"
     say(f"{samples}, {format_size(sum(one.size for one in planned))}; price and time: {basis}")
 

@@ -12,7 +12,22 @@ from seqdrop_cli.app import app
 from support.cli_aws import seqdrop
 from typer.testing import CliRunner
 
-COMMANDS = ("up", "down", "reference", "run", "status", "why", "stop", "resume", "redrive", "logs", "demo", "check")
+COMMANDS = (
+    "up",
+    "down",
+    "reference",
+    "run",
+    "submit",
+    "fetch",
+    "status",
+    "why",
+    "stop",
+    "resume",
+    "redrive",
+    "logs",
+    "demo",
+    "check",
+)
 
 
 def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
