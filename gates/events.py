@@ -16,6 +16,8 @@ LAYER = "layers/common/"
 LOST_EVENTS = "InvocationsFailedToBeSentToDlq"  # neither the target nor the dead-letter queue took the event
 NEEDLESS_ENDPOINTS = (".kms", ".sts")  # S3, ECR and Logs call KMS themselves; the ECS agent hands out credentials
 MAX_RETENTION_SECONDS = 14 * 24 * 60 * 60  # the maximum of SQS; an alarm on a Friday needs more than a weekend
+DEFAULT_TIMEOUT = 3  # seconds, of a function without one
+VISIBILITY_FACTOR = 6  # as Lambda recommends for queues
 SET_KMS_KEY = "is not encrypted with the key of the stack; set KmsMasterKeyId"
 
 
@@ -47,6 +49,7 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
         check_functions,
         check_function_urls,
         check_queues,
+        check_event_sources,
         check_topics,
         check_state_machines,
         check_alarms,
@@ -176,6 +179,26 @@ def check_queues(stack: Stack) -> Iterator[LocatedProblem]:
                 f"messages may expire before anyone reads them; set MessageRetentionPeriod to {MAX_RETENTION_SECONDS} "
                 "(14 days, the maximum)",
             )
+
+
+def check_event_sources(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that no message of a queue that a function processes is lost or processed twice at a time."""
+    functions = {stack.ref(name): function for name, function in stack.of_type("AWS::Lambda::Function")}
+    queues = {stack.arn(name): (name, queue) for name, queue in stack.of_type("AWS::SQS::Queue")}
+    for name, mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
+        source, queue = queues[mapping["EventSourceArn"]]
+        timeout = functions[mapping["FunctionName"]].get("Timeout", DEFAULT_TIMEOUT)
+        if queue.get("VisibilityTimeout", 0) < VISIBILITY_FACTOR * timeout:
+            yield (
+                "visibility-timeout",
+                source,
+                f"a message may be delivered again while it is processed; set VisibilityTimeout to "
+                f"{VISIBILITY_FACTOR * timeout} or more ({VISIBILITY_FACTOR} times the time limit of the function)",
+            )
+        if queue.get("RedrivePolicy", {}).get("deadLetterTargetArn") not in queues:
+            yield "redrive", source, "a message that always fails is lost; set RedrivePolicy to a queue of the stack"
+        if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+            yield "partial-batch", name, "one failed message repeats its whole batch; set ReportBatchItemFailures"
 
 
 def check_topics(stack: Stack) -> Iterator[LocatedProblem]:

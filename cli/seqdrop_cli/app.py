@@ -17,9 +17,14 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import (
+    download,
     embedded,
+    fetch,
+    folders,
     logs,
+    many,
     many_report,
+    planned,
     preflight,
     qc,
     redrive,
@@ -31,6 +36,7 @@ from seqdrop_cli import (
     saved_references,
     status,
     stop,
+    submit,
     usage,
     why,
 )
@@ -137,6 +143,7 @@ AlignmentFormatOption = Annotated[
     AlignmentFormat | None,
     typer.Option(help="The format of the aligned reads. Default: AlignmentFormat of the stack."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
@@ -258,7 +265,9 @@ def references_command(as_json: AsJson = False, stack: StackName = None, region:
 def run_command(
     fastqs: Annotated[
         list[Path],
-        typer.Argument(metavar="R1 R2", help="The FASTQs of a sample: R1 and R2 of each lane."),
+        typer.Argument(
+            metavar="FASTQ|FOLDER", help="FASTQs in any order, or folders of them: they are paired by name."
+        ),
     ],
     sample: Annotated[str | None, typer.Option(help="Sample id. Default: from the file names.")] = None,
     genome: Annotated[
@@ -291,19 +300,25 @@ def run_command(
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the results. Default: results/SAMPLE/RUN.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the samples as a table, and end.")] = False,
+    yes: Yes = False,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Upload FASTQs, follow the run, download its results."""
+    """Upload FASTQs, follow their runs, download the results.
+
+    Several samples are shown as a table first, with price and time as earlier runs suggest.
+    """
     source = Source.of(Path(genome), genes, None) if genome and Path(genome).is_file() else None
     if genes and source is None:
         raise CliError("--genes needs --reference GENOME.fa, the genome of these genes.")
     name = None if source else genome
+    samples = folders.group(fastqs) if sample is None else [Fastqs.of(fastqs, sample)]
     request = RunRequest(
-        Fastqs.of(fastqs, sample),
+        samples[0],
         name,
         source,
         intervals=intervals or "",
@@ -317,9 +332,61 @@ def run_command(
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
-        result = run.run_pipeline(opened, request)
+        if dry_run or len(samples) > 1:
+            many.show_plan(opened, request, samples)
+        if dry_run:
+            results_json: Any = [one.sample for one in samples]
+        elif len(samples) == 1:
+            results_json = run.run_pipeline(opened, request).to_json()
+        else:
+            planned.confirm(yes=yes)
+            results_json = [result.to_json() for result in many.run_all(opened, request, samples)]
     if as_json:
-        say_json(result.to_json())
+        say_json(results_json)
+
+
+@app.command("submit")
+def submit_command(
+    sheet: Annotated[
+        Path, typer.Argument(metavar="SHEET.csv", help="A samplesheet in the columns of nf-core/sarek, or of Illumina.")
+    ],
+    prefix: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the bucket to upload to.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the sheet, show its samples, and end.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Start one run for each sample of a samplesheet.
+
+    The sheet is checked first, then its local FASTQs are uploaded. Exit code 65: it has problems, and nothing was
+    started.
+    """
+    rows = submit.submit(open_stack(stack, region), sheet, prefix, dry_run=dry_run, yes=yes)
+    if as_json:
+        say_json(rows)
+
+
+@app.command("fetch")
+def fetch_command(
+    what: Annotated[
+        str | None, typer.Argument(metavar="RUN|SAMPLE", help="A run id, the beginning of one, 'latest', or a sample.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs with results.")] = False,
+    only: Annotated[
+        str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
+    ] = "",
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Files go to DIR/SAMPLE/RUN.")] = Path("results"),
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Download the results of runs."""
+    kinds = download.parse_kinds(only)
+    opened = open_stack(stack, region)
+    files = fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds)
+    if as_json:
+        say_json(list(map(str, files)))
 
 
 @app.command("status")
@@ -372,16 +439,17 @@ def stop_command(run_name: RunName, as_json: AsJson = False, stack: StackName = 
 def resume_command(
     run_name: RunName,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Results go to DIR/SAMPLE/RUN.")] = Path("results"),
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Resume a run that failed or was stopped.
 
-    Steps that are done are not repeated.
+    Steps that are done are not repeated. The results are downloaded.
     """
     opened = open_stack(stack, region)
-    row = resume.resume(opened, run_table.find(opened, run_name), detach=detach)
+    row = resume.resume(opened, run_table.find(opened, run_name), detach=detach, results=results)
     if as_json:
         say_json(row)
 

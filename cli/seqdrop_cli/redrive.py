@@ -33,7 +33,7 @@ def redrive(stack: Stack) -> dict[str, int]:
     try:
         for message in _receive_all(stack):
             try:
-                event = _event(message)
+                event = _event(stack, message)
                 if event in events:  # it failed again and came back while this command worked
                     remaining.append((message, ""))
                     continue
@@ -95,10 +95,11 @@ def _release(stack: Stack, message: Message) -> None:
     )
 
 
-def _event(message: Message) -> tuple[str, str]:
+def _event(stack: Stack, message: Message) -> tuple[str, str]:
     """Return the ARN of the function and the event for it; raise UnreadableError.
 
-    Lambda writes a record of the failed call; EventBridge writes the event itself, with its target as an attribute:
+    A message of start_run to itself has a task. Lambda writes a record of the failed call; EventBridge writes the event
+    itself, with its target as an attribute:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
@@ -109,6 +110,10 @@ def _event(message: Message) -> tuple[str, str]:
     match body:
         case {"requestPayload": event, "requestContext": {"functionArn": str(function)}}:
             pass
+        case {"task": _}:
+            _, partition, _, region, account, *_ = stack["PipelineStateMachine"].split(":")
+            function = f"arn:{partition}:lambda:{region}:{account}:function:{stack['StartRunFunction']}"
+            event = body
         case dict():
             function = message.get("MessageAttributes", {}).get("TARGET_ARN", {}).get("StringValue", "")
             event = body

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from seqdrop.runs.outcome import QC_FAILED
 from seqdrop.runs.table import Row
 
-from seqdrop_cli import run, why
+from seqdrop_cli import fetch, run, why
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def resume(stack: Stack, row: Row, *, detach: bool = False) -> Row:
-    """Resume a run and, unless `detach`, follow it to its end; return its row. Raise CliError if it fails again.
+def resume(stack: Stack, row: Row, *, detach: bool = False, results: Path = Path("results")) -> Row:
+    """Resume a run and, unless `detach`, follow it and download its results; raise CliError if it fails again.
 
-    The row of a run that is not followed has the run and its execution alone.
+    Returns the row of the run; that of a run that is not followed has the run and its execution alone.
     """
     run_id = str(row["run"])
     try:
@@ -36,6 +37,7 @@ def resume(stack: Stack, row: Row, *, detach: bool = False) -> Row:
     failed = row["status"] == QC_FAILED
     ending = str(row["status"]).lower().replace("_", " ")
     say(f"Run {run_id} {ending}: {row.get('results', '')}", style="bold red" if failed else "green")
+    fetch.fetch(stack, [row], results)
     if row["status"] != "SUCCEEDED":
         why.explain(stack, row)
     if failed:

@@ -32,7 +32,7 @@ FETCH_ADVICE = (
     "Free some space there or choose another folder (`--results DIR`; of `seqdrop demo`: `--keep DIR`), then run the "
     "same command again: it downloads the results and computes nothing again."
 )
-WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE", QC_FAILED}
+WITH_RESULTS = frozenset({"SUCCEEDED", "INCOMPLETE", QC_FAILED})
 QC_EXIT = 3  # of a run with results that its QC policy refuses
 
 
@@ -60,6 +60,12 @@ class RunRequest:
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the FASTQs: the choices, and the number of lanes, so that the run waits for no other."""
+        lanes = {"seqdrop-lanes": str(len(self.fastqs.pairs))} if self.fastqs.has_lanes else {}
+        return {**self.choices.to_metadata(), **lanes}
+
+    @property
     def folder(self) -> Path:
         """The folder for the results; without `results`, the one for all runs of the sample."""
         return self.results or Path("results") / self.fastqs.sample
@@ -80,12 +86,21 @@ class RunResult:
 
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
+    return finish(stack, request, start(stack, request))
+
+
+def start(stack: Stack, request: RunRequest) -> str:
+    """Prepare the reference, if the request has one, and upload the files; return the run id. Raises CliError."""
     check_options(stack, request)
     preflight.check_images(stack, request.choices.tools(stack.default_tools))
     download.create_folder(request.folder)  # before hours of work that would have no place for its results
     name = _prepared_reference(stack, request)
     bed_name, regions = intervals.resolve(stack, request.intervals, name)
-    run_id = _upload(stack, replace(request, intervals=bed_name), name, regions)
+    return _upload(stack, replace(request, intervals=bed_name), name, regions)
+
+
+def finish(stack: Stack, request: RunRequest, run_id: str) -> RunResult:
+    """Wait until a run starts, follow it and download its results; raise CliError if it fails."""
     with _run_continues(stack, run_id):
         row = wait_for_start(stack, run_id)
     row, states = follow_run(stack, run_id, run_table.execution_of(row))
@@ -123,7 +138,7 @@ def _prepared_reference(stack: Stack, request: RunRequest) -> str:
 
 def _upload(stack: Stack, request: RunRequest, reference_name: str, regions: str) -> str:
     """Upload the files, unless a run of the same files and choices runs or has results; return the run id."""
-    metadata = request.choices.to_metadata()
+    metadata = request.metadata
     choices = replace(request.choices, reference=reference_name)
     pins = {"genome": reference.fingerprint(stack, reference_name), "regions": regions}
     fastqs = request.fastqs

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,33 +12,20 @@ from typing import Any
 
 import pytest
 from seqdrop.runs import table
-from seqdrop_cli import project
 from seqdrop_cli.stack import Stack
+from support import quick_stacks
 from support.catalogue import case
 from support.function_aws import object_created
 from support.made_reads import fastq
-from support.pipeline_runs import deploy, eventually, invoke_start_run, is_recorded
+from support.pipeline_runs import eventually, invoke_start_run, is_recorded
 
 PAIRS = 200
 TIMEOUT = 1800.0  # seconds; a thousand jobs take two to five minutes on an idle machine
-JOBS = ("bwa-mem3", "bcftools", "snpeff", "samtools-stats", "report")
-FAKE_JOB = Path(__file__).parent / "stand_ins/quick_job"
 
 
 @pytest.fixture
 def quick_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """Deploy the stack with a fake program for every job, which only writes a receipt."""
-    built = shutil.copytree(project.built_template().parent, tmp_path / "project/.aws-sam/build") / "template.yaml"
-    shutil.copytree(project.root() / "statemachine", tmp_path / "project/statemachine")  # the template refers to it
-    text = built.read_text()
-    for name in JOBS:
-        (tmp_path / f"run-{name}").symlink_to(FAKE_JOB)
-        text = re.sub(rf"- run-{name}$", f"- {tmp_path}/run-{name}", text, flags=re.MULTILINE)
-    built.write_text(text)
-    monkeypatch.setattr(project, "built_template", lambda: built)
-    with deploy(tmp_path, "AlignVcpus=1", "CallVcpus=1") as stack:
-        reference = {"name": "demo", "contigs": [], "fingerprint": "f", "indexes": ["bwa_mem3", "snpeff"]}
-        stack.s3.put_object(Bucket=stack["ReferenceBucket"], Key="demo/reference.json", Body=json.dumps(reference))
+    with quick_stacks.deploy_quick(tmp_path, monkeypatch) as stack:
         yield stack
 
 

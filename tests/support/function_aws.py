@@ -28,11 +28,12 @@ from moto import mock_aws
 from moto.core import models as moto_core
 from moto.s3 import models as s3_models
 from moto.s3.responses import S3Response
+from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
 from seqdrop import aws
 from seqdrop.log import logger
-from seqdrop.runs import executions, notify, queues, table
+from seqdrop.runs import executions, messages, notify, queues, table
 from seqdrop.storage import s3
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,7 @@ RESOURCES = {
     "DefaultJobQueue": NORMAL_PRIORITY,
     "HighPriorityJobQueue": HIGH_PRIORITY,
     "LastResortJobQueue": LAST_RESORT,
+    "StartQueue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/seqdrop-StartQueue",
 }
 LETTERS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}  # calls that IAM knows by another name
 PREFIXES = {"SFN": "states"}  # and services
@@ -174,6 +176,7 @@ class Deployed:
         definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})
         self.states.create_state_machine(name="seqdrop-pipeline", definition=definition, roleArn=role)
         create_queues()
+        self.sqs.create_queue(QueueName="seqdrop-StartQueue")
         topic = client("sns").create_topic(Name="seqdrop-RunTopic")["TopicArn"]
         self.inbox = self.sqs.create_queue(QueueName="inbox")["QueueUrl"]
         queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"
@@ -214,6 +217,21 @@ class Deployed:
             "sources": SOURCES,
         }
         self.s3.put_object(Bucket=REFERENCES, Key=f"{name}/reference.json", Body=json.dumps(summary).encode())
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Return the messages in the queue of start_run and remove them, in the order in which they were sent.
+
+        Each is an event of Lambda with one message; `delay` is the delay of the message in seconds.
+        """
+        queue = sqs_backends[ACCOUNT][REGION].queues["seqdrop-StartQueue"]
+        messages, queue._messages = queue._messages, []
+        delays = [
+            round(max(0, message.delayed_until - float(message.sent_timestamp or 0)) / 1000) for message in messages
+        ]
+        return [
+            {"delay": delay, "Records": [{"eventSource": "aws:sqs", "messageId": one.id, "body": one.body}]}
+            for delay, one in zip(delays, messages, strict=True)
+        ]
 
     def executions(self) -> list[str]:
         """Return the names of all executions."""
@@ -287,7 +305,7 @@ def create_queues() -> None:
 
 
 def forget_clients() -> None:
-    for cached in (s3.store, table.run_table, notify.client, executions.client, queues.client):
+    for cached in (s3.store, table.run_table, notify.client, executions.client, queues.client, messages.client):
         cached.cache_clear()
 
 

@@ -29,6 +29,8 @@ from . import (
     sfn_retries,
     sfn_status_events,
     sfn_sync_tasks,
+    sqs_event_sources,
+    sqs_locks,
     sts_roles,
 )
 
@@ -55,6 +57,8 @@ ADAPTERS = (
     sfn_mock_config,
     sfn_executions,
     sfn_status_events,
+    sqs_locks,
+    sqs_event_sources,
     sts_roles,
 )
 

@@ -260,3 +260,13 @@ def test_the_id_of_a_run_has_the_format_of_its_aligned_reads(
     assert ids[""] == ids[default or "bam"]
     request = replace(request_s1, alignment_format="cram")
     assert request.choices.to_metadata() == {"seqdrop-alignment-format": "cram"}
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata"), [("S1_S1_L001_R{}_001.fastq.gz", {"seqdrop-lanes": "1"}), ("S1_R{}.fq", {})]
+)
+def test_a_lane_in_the_file_names_does_not_wait_for_others(tmp_path: Path, name: str, metadata: dict[str, str]) -> None:
+    for mate in (1, 2):
+        (tmp_path / name.format(mate)).write_bytes(b"reads")
+    request = RunRequest(Fastqs.of([tmp_path / name.format(mate) for mate in (1, 2)], None), None)
+    assert request.metadata == metadata

@@ -71,6 +71,7 @@ def test_a_complete_manifest() -> None:
         "execution": EXECUTION,
         "complete": False,
         "missing": ["annotate", "collect", "compose"],
+        "supersedes": "",
         "choices": {
             "reference": "demo",
             "intervals": "",

@@ -73,12 +73,14 @@ def plan(
     sources: Mapping[str, Any] | None = None,
     aligner: str = "",
     caller: str = "",
+    supersedes: str = "",
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
 
     `genome`, `regions`, `aligner` and `caller` are those of the run id. The regions themselves are in the folder of the
-    run. `sources` has the versions and checksums of the files that the reference was prepared from.
+    run. `sources` has the versions and checksums of the files that the reference was prepared from. `supersedes` is an
+    earlier run of fewer lanes of the sample; "" without one.
     `jobs` has job_queue, job_definition (of the tool of the run), vcpus and memory (MiB) of each step as text, as Batch
     takes them. An optional step that is not in `jobs` is left out.
     """
@@ -95,6 +97,7 @@ def plan(
         "sample": sample,
         "run": run,
         "lanes": choices.lanes,
+        **({"supersedes": supersedes} if supersedes else {}),
         "steps": [step.name for step in selected],
         "reference": str(reference),
         "fingerprint": genome,

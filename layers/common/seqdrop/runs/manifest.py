@@ -78,6 +78,7 @@ def manifest(
         "execution": execution,
         "complete": ending.status == "SUCCEEDED",
         "missing": [step for step in steps.of_plan(plan) if step not in receipts],
+        "supersedes": plan.get("supersedes", ""),
         "choices": choices(plan),
         "reference": plan["reference"],
         "fingerprint": plan.get("fingerprint", ""),

@@ -7,6 +7,7 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -27,6 +28,7 @@ PENDING = "yes"  # the value of `notify_pending`; the index of this attribute ha
 FILES_TTL = 14 * 24 * 3600  # seconds; after this time the file was most likely deleted
 MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time limit of start_run
 Row = dict[str, Any]
+_WAIT = ("upload", "ticket", "claimed")  # the attributes of lanes whose run starts at a certain time
 # The attributes of an ended run; a resumed run loses them.
 _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
            "notify_claimed", "warnings")  # fmt: skip
@@ -189,12 +191,57 @@ def with_content(content: str) -> Iterator[Row]:
     yield from _query("content", content)
 
 
+def with_group(group: str) -> Iterator[Row]:
+    """Yield the row of every run of the lanes that have this `group`, with a part of its attributes."""
+    yield from _query("group", group)
+
+
+def set_superseded(run: str, other: str) -> None:
+    """Write into the row of a run that another one has its lanes and more."""
+    _try_update(run, "SET superseded_by = :other", "attribute_exists(execution)", {":other": other})
+
+
 def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
     """Write the row of files that wait for others, or its new message: `started` is written once."""
     run = file_id("waiting", bucket, names)
     row = {"version": VERSION, "run": run, "sample": sample, "status": WAITING, "message": message}
     if not _put({**row, "started": now(), "expires": _expiry()}, "attribute_not_exists(#run)"):
-        _update(run, "SET #message = :message", {"message": message}, {"status": WAITING})
+        expression = f"SET #message = :message REMOVE {', '.join(f'#{name}' for name in _WAIT)}"
+        _update(run, expression, {"message": message}, {"status": WAITING}, _WAIT)
+
+
+def set_wait(run: str, sample: str, message: str, upload: str, ticket: str) -> None:
+    """Write the row of lanes whose run starts at a certain time; `started` is written once.
+
+    Only the message of the queue with this ticket starts the run: a later file replaces the ticket. `upload` is the
+    address of one of the files.
+    """
+    values = {"version": VERSION, "sample": sample, "status": WAITING, "message": message, "expires": _expiry()}
+    values |= {"upload": upload, "ticket": ticket, "started": now()}
+    once = {"started": "if_not_exists(#started, :started)"}
+    assignments = ", ".join(f"#{name} = {once.get(name, f':{name}')}" for name in values)
+    _update(run, f"SET {assignments} REMOVE #claimed", values, {}, ["claimed"])
+
+
+def claim_wait(run: str, ticket: str) -> bool:
+    """Reserve the start of waiting lanes for this caller: SQS may deliver a message twice.
+
+    Return False if a later file has replaced the ticket, or if another caller has had the reservation for less than a
+    minute.
+    """
+    condition = "ticket = :ticket AND (attribute_not_exists(claimed) OR claimed <= :past)"
+    values = {":ticket": ticket, ":past": int(time.time()) - MESSAGE_LEASE, ":now": int(time.time())}
+    return _try_update(run, "SET claimed = :now", condition, values)
+
+
+def delete_wait(run: str, ticket: str) -> None:
+    """Delete the row of lanes whose run has started, unless a later file has replaced the ticket."""
+    client = run_table().meta.client
+    with suppress(client.exceptions.ConditionalCheckFailedException):
+        values = {":ticket": ticket}
+        run_table().delete_item(
+            Key={"run": run}, ConditionExpression="ticket = :ticket", ExpressionAttributeValues=values
+        )
 
 
 def delete_waiting(bucket: str, names: Sequence[str]) -> None:
@@ -252,11 +299,12 @@ def _try_update(
     run: str, expression: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
 ) -> bool:
     request: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
+    if condition:
+        request["ConditionExpression"] = condition
     try:
         run_table().update_item(
             Key={"run": run},
             UpdateExpression=expression,
-            ConditionExpression=condition,
             ExpressionAttributeValues=dict(values),
             **request,
         )

@@ -317,6 +317,11 @@ class Store:
         """Return every key that begins with `prefix`."""
         return [entry["Key"] for entry in self.list_objects(bucket, prefix)]
 
+    def list_keys_outside_folders(self, bucket: str) -> list[str]:
+        """Return every key without a `/`."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Delimiter="/")
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
     def list_objects(self, bucket: str, prefix: str) -> Iterator[Any]:
         """Yield the listing entry (Key, ETag, Size, LastModified) of every object whose key begins with `prefix`."""
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
