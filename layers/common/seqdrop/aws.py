@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-SERVICES = ("batch", "dynamodb", "s3", "sns", "stepfunctions")
+SERVICES = ("batch", "dynamodb", "s3", "sns", "sqs", "stepfunctions")
 # The three attempts that botocore makes by default give up on a throttled bucket within a second.
 RETRIES = {"mode": "standard", "max_attempts": 10}
 
@@ -32,6 +33,8 @@ def client(service: Literal["dynamodb"], **settings: Any) -> DynamoDBClient: ...
 def client(service: Literal["s3"], **settings: Any) -> S3Client: ...
 @overload
 def client(service: Literal["sns"], **settings: Any) -> SNSClient: ...
+@overload
+def client(service: Literal["sqs"], **settings: Any) -> SQSClient: ...
 @overload
 def client(service: Literal["stepfunctions"], **settings: Any) -> SFNClient: ...
 def client(service: str, **settings: Any) -> Any:

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from seqdrop.storage.s3 import RETRIES
+from seqdrop import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -21,7 +19,7 @@ MAX_DELAY = 900  # seconds, a limit of SQS: longer waits are a chain of messages
 @cache
 def client() -> SQSClient:
     """Return the SQS client of this process."""
-    return boto3.client("sqs", config=RETRIES)
+    return aws.client("sqs")
 
 
 def send(message: Mapping[str, Any], delay: int = 0) -> None:
