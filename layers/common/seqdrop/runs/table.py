@@ -236,7 +236,7 @@ def claim_wait(run: str, ticket: str) -> bool:
 
 def delete_wait(run: str, ticket: str) -> None:
     """Delete the row of lanes whose run has started, unless a later file has replaced the ticket."""
-    client = run_table().meta.client
+    client = run_table().client
     with suppress(client.exceptions.ConditionalCheckFailedException):
         values = {":ticket": ticket}
         run_table().delete_item(
