@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def test_every_primary_record_and_its_bases_are_counted(
 def test_a_bam_of_many_blocks_and_contigs_is_counted(folder: Path) -> None:
     bam = write_bam(folder / "large.bam", [(0, "ACGTN" * 30, "100M50S")] * 20_000, contigs=5_000)
     assert bam_counts.count_primary(bam, known=True) == Counts(20_000, 3_000_000, 2_400_000)
+
+
+def test_a_read_that_is_longer_than_a_block_is_counted(folder: Path) -> None:
+    bam = write_bam(folder / "long.bam", [(4, "ACGTN" * 40_000, "*"), (4, "ACG", "*")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bam_counts, "CHUNK_SIZE", 1)
+        assert bam_counts.count_primary(bam, known=True) == Counts(2, 200_003, 160_003)
+
+
+def test_a_complete_file_that_ends_in_a_record_is_refused(folder: Path) -> None:
+    bam = write_bam(folder / "cut.bam", [(0, "ACGTN" * 30, "150M")] * 3)
+    data = gzip.decompress(bam.read_bytes())
+    bam.write_bytes(subprocess.run(["bgzip", "-c"], input=data[:-3], capture_output=True, check=True).stdout)
+    with pytest.raises(JobError, match="the BAM ends in the middle of a record"):
+        bam_counts.count_primary(bam)
 
 
 @pytest.mark.parametrize("damage", ["a flipped byte", "no end", "no records", "not a BAM"])
