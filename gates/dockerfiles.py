@@ -12,6 +12,8 @@ from .finding import Finding, Problem
 
 GATE = "dockerfiles"
 # The levels of hadolint that count. DL3059, of level info, would require one RUN for a whole test stage.
+# With hashes, from the image itself, or one package with its version (hatchling, which stays in the builder).
+PIP_VERIFIED = re.compile(r"--require-hashes|--no-index|\s[\w-]+==[\w.]+\s*$")
 LEVELS = ("error", "warning")
 SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
 TOOL_DOCKERFILE = re.compile(r"containers/[^/]+/Dockerfile")
@@ -101,6 +103,12 @@ def check_instruction(word: str, value: str) -> Iterator[Problem]:
             yield "recommends", "installs recommended packages; add --no-install-recommends"
         if "apt-get install" in value and "rm -rf /var/lib/apt/lists" not in value:
             yield "apt-lists", "the package lists stay in the image; add `rm -rf /var/lib/apt/lists/*` to this RUN"
+        for command in re.findall(r"pip install ([^&;|]*)", value):
+            if not PIP_VERIFIED.search(command):
+                yield (
+                    "hashes",
+                    f"`pip install {command.strip()}` verifies nothing; use --require-hashes or --no-index",
+                )
 
 
 def parse(text: str) -> tuple[dict[str, str], list[Stage]]:
