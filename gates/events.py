@@ -13,6 +13,7 @@ from .template import Stack, Template, as_list, check_stacks
 
 GATE = "events"
 LAYER = "layers/common/"
+BUILD = {"BuildMethod": "makefile", "BuildArchitecture": "x86_64"}
 LOST_EVENTS = "InvocationsFailedToBeSentToDlq"  # neither the target nor the dead-letter queue took the event
 NEEDLESS_ENDPOINTS = (".kms", ".sts")  # S3, ECR and Logs call KMS themselves; the ECS agent hands out credentials
 MAX_RETENTION_SECONDS = 14 * 24 * 60 * 60  # the maximum of SQS; an alarm on a Friday needs more than a weekend
@@ -37,8 +38,11 @@ def check_sources(resources: dict[str, Any]) -> Iterator[LocatedProblem]:
                 yield "code", name, f"has the code in {properties.get('CodeUri')}; set CodeUri to {folder}"
             if "AutoPublishAlias" in properties and properties.get("AutoPublishAliasAllProperties") is not True:
                 yield "layer-version", name, "a new layer is not used; set AutoPublishAliasAllProperties to true"
-        elif resource["Type"] == "AWS::Serverless::LayerVersion" and properties.get("ContentUri") != LAYER:
-            yield "code", name, f"has the code in {properties.get('ContentUri')}; set ContentUri to {LAYER}"
+        elif resource["Type"] == "AWS::Serverless::LayerVersion":
+            if properties.get("ContentUri") != LAYER:
+                yield "code", name, f"has the code in {properties.get('ContentUri')}; set ContentUri to {LAYER}"
+            if resource.get("Metadata") != BUILD:
+                yield "build", name, f"must have compiled packages for the functions; set Metadata to {BUILD}"
 
 
 def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
