@@ -51,6 +51,8 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         **{f"{name}Price{unit}": "0.3" for name in ("Spot", "OnDemand") for unit in ("PerVcpuHour", "PerGibHour")},
         "PricePerScratchGibMonth": "0.3",
         "DefaultReference": "chm13",
+        "AlignmentFormat": "cram",
+        "LaneWaitMinutes": "0",
         "ImageRegistry": "registry.example.org",
         "Aligner": "bwa",
         "Caller": "strelka",
