@@ -129,7 +129,8 @@ def watch(stack: Stack, execution: str, run: str) -> Iterator[Moment]:
             moment = _observe(stack, execution, run)
             if live:
                 rates = progress.read_rates(stack, moment.jobs, moment.details)
-                live.update(progress.table(run, moment.elapsed, moment.states, rates, embedded=stack.is_embedded))
+                how = {"embedded": stack.is_embedded, "ended": moment.status != "RUNNING"}
+                live.update(progress.table(run, moment.elapsed, moment.states, rates, **how))
             yield moment
             if moment.status != "RUNNING":
                 return

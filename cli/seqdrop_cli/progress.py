@@ -53,8 +53,19 @@ class StepState:
         return f"{self.state}, try {self.number}" if self.number > 1 else self.state
 
 
-def table(run: str, elapsed: float, states: Sequence[StepState], rates: Mapping[str, str], *, embedded: bool) -> Table:
-    """Return the progress of all steps, under the time since the start. `rates` has texts by step."""
+def table(
+    run: str,
+    elapsed: float,
+    states: Sequence[StepState],
+    rates: Mapping[str, str],
+    *,
+    embedded: bool,
+    ended: bool = False,
+) -> Table:
+    """Return the progress of all steps, under the time since the start. `rates` has texts by step.
+
+    In an execution that has ended, a step without a job was not run: it waits for nothing.
+    """
     rows = Table.grid(padding=(0, 1))
     done = [state.step for state in states if state.state == "done"]
     if len(states) > 1:
@@ -63,8 +74,8 @@ def table(run: str, elapsed: float, states: Sequence[StepState], rates: Mapping[
     for state in states:
         took = format_seconds(state.elapsed) if state.elapsed else ""
         bar = _bar(int(state.state in {"done", "failed"}), 1, pulse=state.state == "running")
-        label = Text(state.label, style=STYLES[state.state])
-        more = rates.get(state.step) or waits_for(state, done, embedded=embedded)
+        label = Text("not run" if ended and state.state == "waiting" else state.label, style=STYLES[state.state])
+        more = "" if ended else rates.get(state.step) or waits_for(state, done, embedded=embedded)
         rows.add_row(Text(visible(state.step)), bar, label, Text(took), Text(more, style="dim"))
     return rows
 

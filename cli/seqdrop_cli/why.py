@@ -116,7 +116,7 @@ def _show_failure(stack: Stack, row: Mapping[str, Any]) -> None:
         _show_lines("Warnings:", _warnings(stack, row))
     step = _show_verdict(stack, row)
     if row.get("execution"):
-        stream = f"  (log stream {row['log']})" if row.get("log") else ""
+        stream = f"\n  (log stream {row['log']})" if row.get("log") else ""
         say(f"\nComplete logs: seqdrop logs {row['run']}{f' {step}' if step else ''}{stack.option}{stream}")
     elif row.get("status") == "FAILED" and row.get("run"):
         again = f" It was started as run {row['restarted']}." if "restarted" in row else ""

@@ -23,10 +23,10 @@ STATES = [
 ]
 
 
-def lines_of(states: list[StepState], rates: dict[str, str], width: int = 80) -> list[str]:
+def lines_of(states: list[StepState], rates: dict[str, str], width: int = 80, *, ended: bool = False) -> list[str]:
     """Return the lines of the live table, without the bars."""
     text = io.StringIO()
-    Screen(file=text, width=width).print(progress.table(RUN, 3725.0, states, rates, embedded=False))
+    Screen(file=text, width=width).print(progress.table(RUN, 3725.0, states, rates, embedded=False, ended=ended))
     lines = text.getvalue().splitlines()
     assert all(len(line) <= width for line in lines)
     return [" ".join(line.replace("━", "").replace("╸", "").split()) for line in lines]
@@ -41,6 +41,11 @@ def test_the_table_has_the_overall_time_and_what_each_step_waits_for_in_80_colum
         "collect waiting for an instance, 3 min 05 s",
         "compose waiting for call, annotate, collect",
     ]
+
+
+def test_after_the_end_nothing_waits() -> None:
+    states = [StepState("align", "failed", 4.0), StepState("call", "waiting")]
+    assert lines_of(states, {}, ended=True) == ["01234567 0 of 2 steps 1 h 02 min", "align failed 4 s", "call not run"]
 
 
 def test_a_single_step_has_no_heading() -> None:

@@ -60,7 +60,8 @@ def test_a_failure_has_class_message_advice_tries_last_lines_and_logs(stack: Sta
         "Last lines of bwa:",
         "[E::bad] gzip",
         "",
-        f"{LOGS} align --stack seqdrop  (log stream /jobs bwa/default/7c1f)",
+        f"{LOGS} align --stack seqdrop",
+        "  (log stream /jobs bwa/default/7c1f)",
     ]
 
 
