@@ -197,6 +197,7 @@ def is_noticed(weakening: Weakening) -> bool:
 def main() -> int:
     """Try every weakening, print the unnoticed ones and the numbers, and return 1 if one is not accepted."""
     every = list(weakenings(base().source))
+    contract_modules()  # once, before the processes start
     with ProcessPoolExecutor() as pool:
         results = pool.map(is_noticed, every, chunksize=50)
         unnoticed = [weakening for weakening, result in zip(every, results, strict=True) if not result]
