@@ -34,6 +34,8 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "AlignmentArchiveDays": "180",
         "InstanceTypes": "c6id.8xlarge,m6id.8xlarge",
         "ReservedConcurrency": "1",
+        "InputBucketArns": "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b",
+        "InputKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab",
         "ImageRegistry": "registry.example.org",
         "BwaImageTag": "0123456789ab",
         "Aligner": "bwa",
