@@ -359,8 +359,7 @@ def submit_command(
 ) -> None:
     """Start one run for each sample of a samplesheet.
 
-    The sheet is checked first, then its local FASTQs are uploaded. Exit code 65: it has problems, and nothing was
-    started.
+    The sheet is checked first, then its local FASTQs are uploaded. Exit code 65: it has problems, nothing was started.
     """
     rows = submit.submit(open_stack(stack, region), sheet, prefix, dry_run=dry_run, yes=yes)
     if as_json:

@@ -10,6 +10,7 @@ from seqdrop.plan import fastq_names, illumina_sheet, sheet
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.csv_table import Problem, SheetError
 from seqdrop.plan.sheet import MATES, Lane, Sample
+from seqdrop.runs import sheets
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import intervals, preflight, reference
@@ -101,8 +102,9 @@ def _file_problem(stack: Stack, file: Path | S3Uri) -> str:
         if not file.is_file():
             return f"{file}: no such file, or it is a directory"
         return "" if file.stat().st_size else f"{file} is empty"
-    if file.bucket != stack["FastqBucket"]:
-        return f"{file} is not in the bucket for FASTQs ({stack['FastqBucket']}): copy it there"
+    buckets = [stack["FastqBucket"], *sheets.input_buckets(stack.parameters.get("InputBucketArns", ""))]
+    if file.bucket not in buckets:
+        return f"{file} is in none of the buckets for FASTQs: {', '.join(buckets)} (see InputBucketArns of the stack)"
     return "" if stack.store.find(file) else f"{file} does not exist"
 
 

@@ -289,6 +289,24 @@ def test_one_invalid_line_stops_a_whole_sheet(functions: Deployed, start_run: An
 
 
 @case(
+    happens="A samplesheet calls a sample a tumour (`status` 1).",
+    see="`SUCCEEDED`, and the warning `TUMOR`.",
+    does="Starts the run: the callers find germline variants.",
+    do="Do not take a missing variant for a cell population without it. Use another pipeline for somatic variants.",
+)
+def test_a_tumour_in_a_sheet_causes_a_warning(functions: Deployed, start_run: Any) -> None:
+    for mate in (1, 2):
+        functions.put(f"in/a_{mate}.fq.gz", fastq(mate), sheet="yes")
+    sheet = functions.put("in/samplesheet.csv", b"sample,status,fastq_1,fastq_2\nA,1,a_1.fq.gz,a_2.fq.gz\n")
+    assert outcomes(start_run, sheet) == ["sheet"]
+    [message] = functions.sent()
+    start_run.call(message)
+    [row] = functions.rows()
+    [warning] = json.loads(functions.results()[f"A/{row['run']}/reads.json"])["warnings"]
+    assert warning["warning"] == "TUMOR"
+
+
+@case(
     happens="A lane is in chunks (`_001`, `_002`: bcl2fastq before 2.0), in any order, also after the run of the first "
     "chunk has started.",
     see="`BAD_INPUT.CHUNKS`. A run of the first chunk alone ends as `ABORTED`.",

@@ -109,6 +109,8 @@ def environment(name: str) -> dict[str, str]:
             return values[value["Ref"]]
         if isinstance(value, dict) and "Fn::Sub" in value:
             return re.sub(r"\$\{([\w.]+)}", lambda match: values[match[1]], value["Fn::Sub"])
+        if isinstance(value, dict) and "Fn::Join" in value:  # a list, which is one text among these values
+            return values[value["Fn::Join"][1]["Ref"]]
         return str(value)
 
     return {variable: resolve(value) for variable, value in {**shared, **own}.items()}
@@ -123,7 +125,8 @@ def resource(name: str) -> dict[str, Any]:
 
 def allowed_actions(name: str) -> set[str]:
     """Return the IAM actions that the role of a function allows."""
-    statements = [line for policy in resource(name)["Policies"] for line in policy["Statement"]]
+    written = [line for policy in resource(name)["Policies"] for line in policy["Statement"]]
+    statements = [line["Fn::If"][1] if "Fn::If" in line else line for line in written]
     actions = [line["Action"] for line in statements]
     return {action for entry in actions for action in ([entry] if isinstance(entry, str) else entry)}
 

@@ -37,7 +37,8 @@ def write_sheet(folder: Path, *lines: str) -> Path:
         ("B,XX,b_1.fq.gz,c_2.fq.gz,,,", "line 3, column fastq_2: FOLDER/c_2.fq.gz: no such file, or it is a directory"),
         ("B,XX,b_1.fq.gz,s3://fastq/x.fq,,,", "line 3, column fastq_2: s3://fastq/x.fq does not exist"),
         ("B,XX,b_1.fq.gz,s3://other/x.fq,,,",
-         "line 3, column fastq_2: s3://other/x.fq is not in the bucket for FASTQs (fastq): copy it there"),
+         "line 3, column fastq_2: s3://other/x.fq is in none of the buckets for FASTQs: fastq (see InputBucketArns of "
+         "the stack)"),
         ("B,XX,b_1.fq.gz,b_2.fq.gz,hg99,,",
          "line 3, column reference: Reference 'hg99' is not prepared (prepared: hg): "
          "`seqdrop reference GENOME.fa --name NAME --stack seqdrop` prepares one"),

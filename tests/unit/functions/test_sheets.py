@@ -95,7 +95,7 @@ def test_twenty_four_samples_of_a_sheet_are_twenty_four_runs(aws: Deployed, star
     assert len(aws.executions()) == 24
 
 
-ITS_BUCKET = f"the bucket for FASTQs ({FASTQS})"
+OF_BUCKETS = f"of the buckets for FASTQs: {FASTQS} (see InputBucketArns of the stack)"
 OUTSIDE = "is neither an address (s3://...) nor a path below the folder of the sheet"
 
 
@@ -106,7 +106,7 @@ OUTSIDE = "is neither an address (s3://...) nor a path below the folder of the s
         ("XX,a_1.fq.gz,b_2.fq.gz,,,", "fastq_1: 'a_1.fq.gz' is in line 2 too"),
         ("XX,b_1.fq.gz,c_2.fq.gz,,,", f"fastq_2: 'c_2.fq.gz' does not exist (s3://{FASTQS}/in/c_2.fq.gz)"),
         ("XX,b_1.fq.gz,../b_2.fq.gz,,,", f"fastq_2: '../b_2.fq.gz' {OUTSIDE}"),
-        ("XX,b_1.fq.gz,s3://x/b_2.fq,,,", f"fastq_2: 's3://x/b_2.fq' is not in {ITS_BUCKET}: copy it there"),
+        ("XX,b_1.fq.gz,s3://x/b_2.fq,,,", f"fastq_2: 's3://x/b_2.fq' is in none {OF_BUCKETS}"),
         ("XX,b_1.fq.gz,empty_2.fq.gz,,,", "fastq_2: 'empty_2.fq.gz' is empty"),
         ("XX,b_1.fq.gz,b_2.fq.gz,hg99,,", "reference: reference hg99 is not prepared; prepared are: demo"),
         ("XX,b_1.fq.gz,b_2.fq.gz,,strelka,1",
@@ -203,3 +203,22 @@ def test_the_role_of_start_run_allows_the_calls_of_a_sheet(aws: Deployed, start_
     for message in aws.sent():
         start_run.call(message)
     assert (calls | aws.calls) - {"sqs:ReceiveMessage"} - allowed_actions("start_run") == set()
+
+
+def test_a_sheet_may_name_files_of_other_buckets_of_the_parameter(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INPUT_BUCKET_ARNS", "arn:aws:s3:::lab,arn:aws:s3:::plain")
+    for bucket in ("lab", "plain"):
+        aws.s3.create_bucket(Bucket=bucket)
+    aws.s3.put_bucket_versioning(Bucket="lab", VersioningConfiguration={"Status": "Enabled"})
+    for bucket, mate in (("lab", 1), ("lab", 2), ("plain", 1), ("plain", 2)):
+        aws.s3.put_object(Bucket=bucket, Key=f"a_{mate}.fq.gz", Body=fastq(mate))
+    header = "sample,fastq_1,fastq_2"
+    unversioned = put_sheet(aws, header, "A,s3://plain/a_1.fq.gz,s3://plain/a_2.fq.gz")
+    assert "'s3://plain/a_1.fq.gz' has no version: enable versioning" in refusal(aws, start_run, unversioned)
+    assert outcomes(start_run, put_sheet(aws, header, "A,s3://lab/a_1.fq.gz,s3://lab/a_2.fq.gz")) == ["sheet"]
+    deliver(aws, start_run)
+    [row] = [row for row in aws.rows() if row["status"] == "RUNNING"]
+    [lane] = reads_of(aws, row)["lanes"]
+    assert lane["fastq_1"]["uri"] == "s3://lab/a_1.fq.gz"

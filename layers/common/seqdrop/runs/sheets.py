@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import csv_table, fastq_names, illumina_sheet, sheet
 from seqdrop.plan.choices import ChoiceError, Choices
@@ -22,6 +24,7 @@ from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
 TASK = "start_sample"  # of the messages
+FORBIDDEN = 403
 READERS = 16  # requests to S3 at a time: a sheet names hundreds of files
 
 
@@ -89,14 +92,25 @@ def _of_file(uri: S3Uri, lane: Lane, mate: str) -> str:
         address = _address(uri, lane, mate)
     except ValueError as error:
         return str(error)
-    if address.bucket != os.environ["FASTQ_BUCKET"]:
-        return f"{text!r} is not in the bucket for FASTQs ({os.environ['FASTQ_BUCKET']}): copy it there"
-    stored = s3.store().find(address)
+    buckets = [os.environ["FASTQ_BUCKET"], *input_buckets(os.environ["INPUT_BUCKET_ARNS"])]
+    if address.bucket not in buckets:
+        return f"{text!r} is in none of the buckets for FASTQs: {', '.join(buckets)} (see InputBucketArns of the stack)"
+    try:
+        stored = s3.store().find(address)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != FORBIDDEN:
+            raise
+        return f"{text!r} cannot be read: the policy of its bucket or of its key (InputKeyArns) does not allow it"
     if stored is None:
         return f"{text!r} does not exist ({address})"
     if not stored.version_id:
-        return f"{text!r} has no version: it is older than the versioning of the bucket, upload it again"
+        return f"{text!r} has no version: enable versioning of its bucket, then copy it there again"
     return f"{text!r} is empty" if not stored.size else _archived(text, stored)
+
+
+def input_buckets(arns: str) -> list[str]:
+    """Return the names of the other buckets that sheets may name, from the parameter InputBucketArns."""
+    return [arn.rpartition(":")[2] for arn in arns.split(",") if arn]
 
 
 def _archived(text: str, stored: StoredObject) -> str:
