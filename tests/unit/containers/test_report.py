@@ -162,6 +162,8 @@ def test_reads_of_another_sample_show_at_homozygous_snps() -> None:
     mixed = calls.read(line(at, "1/1", (3 * (at % 2), 27)) for at in range(1, 101))
     assert values(clean.figures())["contamination"] == 0
     assert values(mixed.figures())["contamination"] == pytest.approx(5)
+    called_het = calls.read(line(at, "0/1", (3, 27)) for at in range(1, 101))
+    assert values(called_het.figures())["contamination"] == pytest.approx(10)
     few = calls.read(line(at, "1/1", (3, 27)) for at in range(1, 10))
     assert values(few.figures())["contamination"] is None
 
