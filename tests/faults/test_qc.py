@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop_cli.demo import reads
+from seqdrop_cli.demo.files import SEED
+from seqdrop_cli.demo.genome import make_genome
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.resume import resume
 from seqdrop_cli.run import QC_EXIT
@@ -109,3 +114,20 @@ def test_a_run_may_choose_its_policy(stack: Stack, sample: Sample) -> None:
     assert (row["status"], row["class"]) == ("QC_FAILED", "QC")
     names = {output["name"] for output in fetch_json(stack, row, "manifest.json")["outputs"]}
     assert {"vcf", "report"} <= names  # without --hold
+
+
+@more
+def test_a_tenth_of_another_person_fails_the_policy_of_genomes(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    """The other person has the bases of the reference at the homozygous variants of the sample."""
+    other = tmp_path / "other_R1.fastq.gz", tmp_path / "other_R2.fastq.gz"
+    number = reads.simulate(make_genome(SEED), [], SEED + 1, *other)
+    mixed = tmp_path / "MIXED_R1.fastq.gz", tmp_path / "MIXED_R2.fastq.gz"
+    own = number * 9 // 10
+    for target, mine, theirs in zip(mixed, sample.material.fastqs, other, strict=True):
+        lines = [gzip.decompress(path.read_bytes()).splitlines(keepends=True) for path in (mine, theirs)]
+        target.write_bytes(gzip.compress(b"".join(lines[0][: 4 * own] + lines[1][4 * own :]), 1))
+    row = run_pair(stack, mixed, "MIXED", args='{"compose":["--policy","genome"]}')
+    assert (row["status"], row["class"]) == ("QC_FAILED", "QC")
+    assert "(genome of seqdrop): Other reads at homozygous SNPs: " in row["message"]
+    figures = fetch_json(stack, row, "MIXED.report.html.json")["figures"]
+    assert 5 < figures["contamination"] < 15

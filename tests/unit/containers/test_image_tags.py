@@ -84,7 +84,7 @@ def test_a_comment_in_one_wrapper_changes_one_tag(changed_by: Change, tool: str)
 
 @pytest.mark.parametrize("name", ["Dockerfile", "requirements.txt", "new_module.py"])
 def test_a_change_in_the_folder_of_one_tool_changes_one_tag(changed_by: Change, name: str) -> None:
-    assert changed_by(f"containers/multiqc/{name}") == ["multiqc"]
+    assert changed_by(f"containers/report/{name}") == ["report"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
 
-from containers.report import calls, charts, depth, page, policy, reads, run
+from containers.report import calls, charts, depth, describe, policy, reads, run
 from containers.report.figures import UNITS, Figure, show
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
@@ -149,7 +149,7 @@ def genome(x: float, y: float, *, autosomes: int = 22) -> depth.Depth:
 )
 def test_the_sex_follows_from_the_depth_of_x_and_y(x: float, y: float, start: str) -> None:
     shares = depth.sexes(genome(x, y))
-    assert page.sex_of(shares["X"], shares["Y"]).startswith(start)
+    assert describe.sex_of(shares["X"], shares["Y"]).startswith(start)
 
 
 def test_a_genome_without_autosomes_has_no_sex() -> None:
@@ -162,6 +162,8 @@ def test_reads_of_another_sample_show_at_homozygous_snps() -> None:
     mixed = calls.read(line(at, "1/1", (3 * (at % 2), 27)) for at in range(1, 101))
     assert values(clean.figures())["contamination"] == 0
     assert values(mixed.figures())["contamination"] == pytest.approx(5)
+    called_het = calls.read(line(at, "0/1", (3, 27)) for at in range(1, 101))
+    assert values(called_het.figures())["contamination"] == pytest.approx(10)
     few = calls.read(line(at, "1/1", (3, 27)) for at in range(1, 10))
     assert values(few.figures())["contamination"] is None
 
@@ -196,12 +198,10 @@ def test_calls_are_listed_by_filter_impact_and_quality() -> None:
 
 def test_only_the_first_variants_are_listed_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "MAX_VARIANTS", 5)
-    monkeypatch.setattr(page, "MAX_VARIANTS", 5)
+    monkeypatch.setattr(describe, "MAX_VARIANTS", 5)
     found = calls.read(line(at, "0/1", (5, 5)) for at in range(8))
     assert len(found.listed) == 5
-    assert page.describe_list(found).endswith(
-        "first 5 by PASS, impact and quality; 3 are left out: they are in the VCF."
-    )
+    assert describe.list_of(found).endswith("first 5 by PASS, impact and quality; 3 are left out: they are in the VCF.")
 
 
 @pytest.mark.parametrize(
