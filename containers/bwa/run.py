@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step("align", args) as work:
         options = arguments.parse_options(args.args, "bwa")
         reference = work.fetch_reference(".fai", *INDEX)
-        lanes = alignment.fetch_lanes(work)
+        lanes = alignment.fetch_lanes(work, stream=True)
         work.tools["bwa"] = version(work)
         header = alignment.sam_header(work, lanes, "bwa")
 

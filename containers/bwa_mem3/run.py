@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step("align", args) as work:
         options = arguments.parse_options(args.args, "bwa_mem3")
         reference = work.fetch_reference(".fai", *bwa_mem3.INDEX)
-        lanes = alignment.fetch_lanes(work)
+        lanes = alignment.fetch_lanes(work, stream=True)
         work.tools["bwa-mem3"] = version("bwa-mem3")
         header = alignment.sam_header(work, lanes, "bwa-mem3")
 

@@ -52,7 +52,7 @@ def _write_lane(work: Workspace, number: int, lane: Lane) -> Input:
     folder = work / f"lane{number}"
     folder.mkdir()
     mates = [_Mate(source, folder / f"lane{number}_read{mate}.fastq.gz")
-             for mate, source in enumerate((lane.fastq_1, lane.fastq_2), start=1)]  # fmt: skip
+             for mate, source in enumerate(lane.paths, start=1)]  # fmt: skip
     with ExitStack() as stack:
         for mate in mates:
             stack.callback(mate.out.close)

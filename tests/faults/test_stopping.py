@@ -28,6 +28,13 @@ work.publish(work / "aligned.bam", "bam")
 """
 
 
+READ_STREAMS = f"""
+from seqdrop.fastq.pairs import Pairs
+files = [work.stream(S3Uri({RESULTS!r}, "in.fastq"), f"lane1_R{{mate}}.fastq") for mate in (1, 2)]
+list(Pairs(*files).batches())
+"""
+
+
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -101,6 +108,16 @@ def test_a_job_can_be_stopped_while_s3_does_not_answer(batch: Batch, line: Line,
     assert line.matched.wait(PATIENCE)
     stop_and_check(batch, process)
     assert "jobs/align.json" not in batch.written()
+
+
+@more
+def test_a_job_can_be_stopped_while_s3_does_not_send_the_next_reads(batch: Batch, line: Line) -> None:
+    """A thread waits for them, which gets no signal."""
+    batch.s3.put_object(Bucket=RESULTS, Key="in.fastq", Body=os.urandom(12 << 20))
+    line.pattern, line.fault = b"(?s)GET .*in.fastq.*bytes=8388608-", "hang"
+    process = batch.start(READ_STREAMS)
+    assert line.matched.wait(PATIENCE)
+    stop_and_check(batch, process)
 
 
 @case(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from botocore.response import StreamingBody
 from moto.s3.models import s3_backends
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs import alignment
@@ -116,8 +117,9 @@ def test_the_pinned_reads_are_fetched_under_names_without_the_sample_id_and_thei
     ],
     ids=["plain", "plain named gz", "gzip", "with an MD5"],
 )
+@pytest.mark.parametrize("stream", [False, True])
 def test_a_plain_fastq_of_which_s3_has_no_checksum_gives_a_warning(
-    aws: Deployed, work: Workspace, name: str, body: bytes, sse: str, warned: bool
+    aws: Deployed, work: Workspace, name: str, body: bytes, sse: str, warned: bool, stream: bool
 ) -> None:
     entry: dict[str, Any] = {"lane": "", "read_group": "g"}
     for mate in (1, 2):
@@ -126,7 +128,7 @@ def test_a_plain_fastq_of_which_s3_has_no_checksum_gives_a_warning(
         s3_backends[ACCOUNT]["aws"].buckets[FASTQS].keys[key].checksum_algorithm = None  # as before 2025
         entry[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, key)).pin()
     s3.store().write_json(work.args.reads, {"sample": "S", "lanes": [entry]})
-    alignment.fetch_lanes(work)
+    alignment.fetch_lanes(work, stream=stream)
     assert [warning["warning"] for warning in work.warnings] == ["UNVERIFIED"] * 2 * warned
     assert all(warning["message"].startswith(f"S_R{n}.fastq") for n, warning in enumerate(work.warnings, start=1))
 
@@ -348,6 +350,48 @@ def test_reads_that_were_replaced_after_pinning_are_not_aligned(aws: Deployed, w
     s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
     with pytest.raises((BadInputError, s3.IntegrityError)):
         alignment.fetch_lanes(work)
+
+
+def store_lane(aws: Deployed, work: Workspace, **checksum: str) -> None:
+    """Store a pair of FASTQs as the only lane of the run."""
+    entry: dict[str, Any] = {"lane": "L001", "read_group": "HXYZTDSXX.1"}
+    for mate in (1, 2):
+        key = f"NA12878_L001_R{mate}.fastq.gz"
+        aws.s3.put_object(Bucket=FASTQS, Key=key, Body=fastq(mate, 3), **checksum)  # type: ignore[arg-type]  # a Literal
+        entry[f"fastq_{mate}"] = s3.store().head(S3Uri(FASTQS, key)).pin()
+    s3.store().write_json(work.args.reads, {"sample": "NA12878", "lanes": [entry]})
+
+
+@pytest.mark.parametrize(("algorithm", "on_disk"), [("CRC64NVME", 0), ("CRC32", 0), ("SHA256", 2)])
+def test_reads_go_from_s3_to_the_aligner_without_a_file(
+    aws: Deployed, work: Workspace, algorithm: str, on_disk: int
+) -> None:
+    store_lane(aws, work, ChecksumAlgorithm=algorithm)
+    [fastqs] = alignment.fetch_lanes(work, stream=True)
+    assert len(fastqs.paths) == on_disk
+    [(one, two)] = alignment.verified_batches(work, fastqs)
+    assert [one.sequences, two.sequences] == [[seq.encode() for _, seq, _ in records(mate, 3)] for mate in (1, 2)]
+    assert work.bytes_in == sum(len(fastq(mate, 3)) for mate in (1, 2))
+    assert len(list(work.directory.glob("*.fastq.gz"))) == on_disk
+
+
+def test_reads_that_were_damaged_on_their_way_are_not_reported_as_bad_reads(
+    aws: Deployed, work: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another attempt of the job reads them again; the files of the user are good."""
+    store_lane(aws, work, ChecksumAlgorithm="CRC64NVME")
+    [fastqs] = alignment.fetch_lanes(work, stream=True)
+    read = StreamingBody.read
+
+    def read_damaged(self: StreamingBody, amt: int | None = None) -> bytes:
+        data = read(self, amt)
+        return data[:-30] + b"x" + data[-29:] if len(data) > 100 else data
+
+    monkeypatch.setattr(StreamingBody, "read", read_damaged)
+    monkeypatch.setattr("botocore.httpchecksum.StreamingChecksumBody.read", read_damaged)
+    with pytest.raises(s3.IntegrityError) as raised:
+        list(alignment.verified_batches(work, fastqs))
+    assert s3.is_transient(raised.value)
 
 
 GENOME = bases(LENGTH, seed=21)

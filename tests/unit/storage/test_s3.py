@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -388,3 +389,45 @@ def test_an_object_without_a_checksum_is_downloaded_completely(
     monkeypatch.setattr(transfers.Transfers, "download", download_and_lose)
     with pytest.raises(s3.IntegrityError, match="8 of 9 bytes arrived"):
         s3.store().download(folder / "file", tmp_path / "file")
+
+
+@pytest.mark.parametrize("size", [0, 1, 11 << 20])
+def test_a_stream_has_the_bytes_of_the_pinned_version(
+    aws: Deployed, folder: S3Uri, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(transfers, "READ_SIZE", 1 << 20)
+    data = os.urandom(size)
+    version = put(aws, folder / "file", data, ChecksumAlgorithm="CRC64NVME")
+    put(aws, folder / "file", b"a later version")
+    stream = s3.store().stream(folder / "file", "R1.fastq.gz", version)
+    assert stream
+    assert b"".join(iter(lambda: stream.read(300_000), b"")) == data
+    assert (stream.name, stream.size, stream.tell()) == ("R1.fastq.gz", size, size)
+    stream.verify()
+
+
+def test_a_stream_of_damaged_bytes_ends_with_an_error(aws: Deployed, folder: S3Uri) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm="CRC64NVME")
+    pin = s3.store().head(folder / "file").crc64nvme
+    put(aws, folder / "other", b"123456780", ChecksumAlgorithm="CRC64NVME")
+    stream = s3.store().stream(folder / "other", "R1.fastq.gz", crc64nvme=pin)
+    assert stream
+    assert stream.read(5) == b"12345"
+    with pytest.raises(s3.IntegrityError, match="was damaged in transfer: its CRC64NVME is not"):
+        stream.verify()
+
+
+@pytest.mark.parametrize("algorithm", ["SHA256", "SHA1"])
+def test_an_object_with_a_checksum_that_needs_a_file_has_no_stream(
+    aws: Deployed, folder: S3Uri, algorithm: str
+) -> None:
+    put(aws, folder / "file", b"123456789", ChecksumAlgorithm=algorithm)
+    assert s3.store().stream(folder / "file", "R1.fastq.gz") is None
+
+
+def test_a_stream_of_a_missing_or_replaced_object_is_refused(aws: Deployed, folder: S3Uri) -> None:
+    with pytest.raises(s3.MissingError):
+        s3.store().stream(folder / "file", "R1.fastq.gz")
+    put(aws, folder / "file", b"1")
+    with pytest.raises(s3.ReplacedError):
+        s3.store().stream(folder / "file", "R1.fastq.gz", etag="of another one")

@@ -40,6 +40,9 @@ class Source(Protocol):
     def tell(self) -> int:
         """Return the number of bytes read."""
 
+    def verify(self) -> None:
+        """Read to the end; raise an error if the bytes were damaged on their way."""
+
     def close(self) -> None:
         """End the reading."""
 
@@ -49,6 +52,9 @@ class _File:
         self.name, self.size = path.name, path.stat().st_size
         file = path.open("rb")
         self.read, self.tell, self.close = file.read, file.tell, file.close
+
+    def verify(self) -> None:
+        """Do nothing: a file was verified when it was fetched."""
 
 
 class GzipReader:
@@ -91,6 +97,10 @@ class GzipReader:
             raise self._error
         while not (self._member_verified or signals.stop_requested()) and next(self._blocks, None) is not None:
             pass
+
+    def verify_source(self) -> None:
+        """Read the source to its end, so that its checksum is verified; nothing can be read afterwards."""
+        self._file.verify()
 
     def _keep_error(self, blocks: Generator[bytes]) -> Generator[bytes]:
         try:

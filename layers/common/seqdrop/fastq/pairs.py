@@ -14,7 +14,7 @@ from pathlib import Path
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import reader, records
-from seqdrop.fastq.gunzip import GzipReader
+from seqdrop.fastq.gunzip import GzipReader, Source
 from seqdrop.fastq.prefetch import prefetch
 from seqdrop.fastq.reader import Text
 from seqdrop.fastq.records import LINES_PER_READ, Batch
@@ -41,9 +41,9 @@ class Facts:
 class Pairs:
     """Read the pairs of one lane, once; its counts and warnings are final when all batches are read."""
 
-    def __init__(self, fastq_1: Path, fastq_2: Path) -> None:
+    def __init__(self, fastq_1: Path | Source, fastq_2: Path | Source) -> None:
         """Set the files of a lane; they are opened by `batches` or `texts`."""
-        self._paths = fastq_1, fastq_2
+        self._sources = fastq_1, fastq_2
         self.files = fastq_1.name, fastq_2.name
         self.count = 0
         self.bases = 0  # of both mates
@@ -66,12 +66,12 @@ class Pairs:
         """Read the texts of batches of both mates, which `check` verifies; `add` what it returns, in order.
 
         If BadInputError is raised in the block, the checksums of the files are verified first: damaged gzip data looks
-        like invalid reads.
+        like invalid reads, and so do bytes that were damaged on their way.
         """
         # One thread for each mate: decompression releases the GIL.
         with (
-            GzipReader(self._paths[0]) as one,
-            GzipReader(self._paths[1]) as two,
+            GzipReader(self._sources[0]) as one,
+            GzipReader(self._sources[1]) as two,
             closing(prefetch(reader.divide(one))) as texts_1,
             closing(prefetch(reader.divide(two))) as texts_2,
         ):
@@ -82,9 +82,15 @@ class Pairs:
             except BadInputError:
                 texts_1.close()  # its thread reads the file
                 texts_2.close()
-                one.verify_checksum()
-                two.verify_checksum()
-                raise
+                try:
+                    one.verify_checksum()
+                    two.verify_checksum()
+                    raise
+                finally:
+                    one.verify_source()
+                    two.verify_source()
+            one.verify_source()
+            two.verify_source()
 
     def add(self, facts: Facts) -> None:
         """Add a pair of batches to the counts of the lane."""

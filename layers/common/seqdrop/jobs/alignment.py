@@ -12,13 +12,14 @@ from typing import BinaryIO
 from seqdrop.failure.verdict import JobError
 from seqdrop.fastq.gunzip import is_gzip
 from seqdrop.fastq.pairs import Pairs
-from seqdrop.fastq.records import Batch
+from seqdrop.fastq.records import GZIP_MAGIC, Batch
 from seqdrop.jobs import alignment_file, arguments
 from seqdrop.jobs.bam_counts import Counts
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace, name_companions, note_md5, write_md5
 from seqdrop.jobs.written import Written
 from seqdrop.storage import s3
+from seqdrop.storage.s3 import Stream
 from seqdrop.storage.uri import S3Uri
 
 INTERFACE = ("sample", "reference", "reads", "bam")
@@ -37,8 +38,13 @@ class Lane:
     sample: str
     read_group: str
     lane: str
-    fastq_1: Path
-    fastq_2: Path
+    fastq_1: Path | Stream
+    fastq_2: Path | Stream
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of a lane that was downloaded."""
+        return [fastq for fastq in (self.fastq_1, self.fastq_2) if isinstance(fastq, Path)]
 
     @property
     def rg_line(self) -> str:
@@ -52,8 +58,11 @@ def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argp
     return arguments.parse(argv, description, *INTERFACE)
 
 
-def fetch_lanes(work: Workspace) -> list[Lane]:
-    """Download the pinned FASTQ files of every lane, under names without the sample id; repeat their warnings."""
+def fetch_lanes(work: Workspace, *, stream: bool = False) -> list[Lane]:
+    """Download the pinned FASTQ files of every lane, under names without the sample id; repeat their warnings.
+
+    `stream`: the aligner reads each file once, in order: it is not written to the disk.
+    """
     reads = s3.store().read_json(work.args.reads)
     for warning in reads.get("warnings", []):
         work.warn(warning["warning"], warning["message"])
@@ -64,15 +73,22 @@ def fetch_lanes(work: Workspace) -> list[Lane]:
             pin, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
             suffix = ".fastq.gz" if uri.name.lower().endswith(".gz") else ".fastq"
             pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
-            files.append(work.fetch(uri, name=f"lane{number}_R{mate[-1]}{suffix}", **pinned))
+            fetch = work.stream if stream else work.fetch
+            files.append(fetch(uri, name=f"lane{number}_R{mate[-1]}{suffix}", **pinned))
             warn_of_unverified(work, files[-1])
         lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
     return lanes
 
 
-def warn_of_unverified(work: Workspace, fastq: Path) -> None:
+def warn_of_unverified(work: Workspace, fastq: Path | Stream) -> None:
     """Warn of a plain FASTQ without a checksum in S3: a gzipped one has its own."""
-    if fastq in work.unverified and not is_gzip(fastq):
+    if isinstance(fastq, Stream):
+        stored = fastq.stored
+        head = b"" if stored.checksum else s3.store().read_start(stored.uri, len(GZIP_MAGIC), stored.version_id)
+        doubt = not stored.checksum and head != GZIP_MAGIC
+    else:
+        doubt = fastq in work.unverified and not is_gzip(fastq)
+    if doubt:
         work.warn(
             "UNVERIFIED",
             f"{fastq.name} is not gzipped, and S3 has no checksum of it: changed bases would not be noticed; upload it "

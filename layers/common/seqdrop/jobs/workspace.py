@@ -9,7 +9,7 @@ import os
 import re
 import resource
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -77,18 +77,38 @@ class Workspace:
         Raises MissingError, IntegrityError, BadInputError.
         """
         path = self / (name or uri.name)
+        with self._named(uri, path):
+            self._fetch(uri, path, version_id, etag, crc64nvme)
+        for companion in companions:
+            self._fetch(uri.companion(companion), companion_path(path, companion))
+        return path
+
+    def stream(
+        self, uri: S3Uri, name: str, version_id: str = "", etag: str = "", crc64nvme: str = ""
+    ) -> Path | s3.Stream:
+        """Return an object that can be read once, in order, and is verified on the way; or download it as `fetch` does.
+
+        It is downloaded if S3 has a checksum that needs a file.
+        """
+        with self._named(uri, self / name):
+            stream = s3.store().stream(uri, name, version_id, etag, crc64nvme)
+        if stream is None:
+            return self.fetch(uri, name=name, version_id=version_id, etag=etag, crc64nvme=crc64nvme)
+        self.bytes_in += stream.size
+        return stream
+
+    @contextlib.contextmanager
+    def _named(self, uri: S3Uri, path: Path) -> Iterator[None]:
+        """Use the name of `path` for an object here and in the log; report that it was replaced."""
         if path.name != uri.name:
             self.original_names[path.name] = plain_line(uri.name)
             self.processes.redactor.add_object(uri, path.name)
         try:
-            self._fetch(uri, path, version_id, etag, crc64nvme)
+            yield
         except s3.ReplacedError:
             if uri.parent == self.args.results:
                 raise  # an output of an earlier step, not a file of a user
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
-        for companion in companions:
-            self._fetch(uri.companion(companion), companion_path(path, companion))
-        return path
 
     def _fetch(self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Path:
         stored = s3.store().download(uri, path, version_id, etag, crc64nvme)

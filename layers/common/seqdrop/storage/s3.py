@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -164,12 +164,40 @@ class Store:
         read: gzipped FASTQs by the CRC of every member, BAM and VCF by that of every BGZF block. Plain text is not.
         Raises MissingError, ArchivedError, ReplacedError, IntegrityError.
         """
+        expected = self._expected(uri, version_id, etag, crc64nvme)
+        return _repeat(lambda: self._download(expected, path))
+
+    def _expected(self, uri: S3Uri, version_id: str, etag: str, crc64nvme: str) -> StoredObject:
+        """Return the version that a pin names, with the checksum to compare; raise MissingError, ReplacedError."""
         current = self.head(uri, version_id)
         if etag and current.etag != etag:
             raise ReplacedError(f"{uri} was replaced after it was pinned")
         pinned = Checksum("CRC64NVME", crc64nvme) if crc64nvme else current.checksum
-        expected = replace(current, crc64nvme=crc64nvme or current.crc64nvme, checksum=pinned)
-        return _repeat(lambda: self._download(expected, path))
+        return replace(current, crc64nvme=crc64nvme or current.crc64nvme, checksum=pinned)
+
+    def stream(self, uri: S3Uri, name: str, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Stream | None:
+        """Return a version that can be read once, in order, and verified on the way; raise as `download` does.
+
+        `name` is for messages. None if its checksum needs a file: one of its parts, an MD5 or a SHA.
+        """
+        expected = self._expected(uri, version_id, etag, crc64nvme)
+        wanted = expected.checksum
+        if wanted and (wanted.parts or wanted.algorithm not in checksums.CRC_SIZES):
+            return None
+        return Stream(name, expected, lambda: self._read_parts(expected))
+
+    def _read_parts(self, expected: StoredObject) -> Generator[bytearray]:
+        """Yield the parts of an object, and at its end verify its checksum; raise IntegrityError, ArchivedError."""
+        uri, wanted, crcs = expected.uri, expected.checksum, list[tuple[int, int]]()
+        algorithm = wanted.algorithm if wanted else ""
+        with _errors_of(uri), contextlib.closing(
+            self._transfers.read(_request(expected), expected.size, algorithm)
+        ) as parts:  # fmt: skip
+            for part, crc in parts:
+                crcs.append((crc, len(part)))
+                yield part
+        if wanted and checksums.text(algorithm, checksums.combine(algorithm, crcs)) != wanted.value:
+            raise IntegrityError(f"{uri} was damaged in transfer: its {wanted.algorithm} is not {wanted.value}")
 
     def download_all(self, files: Iterable[tuple[S3Uri, Path]]) -> list[StoredObject]:
         """Download the current versions of objects, several at a time; raises what `download` does."""
@@ -182,11 +210,8 @@ class Store:
     def _download(self, expected: StoredObject, path: Path) -> StoredObject:
         uri, wanted = expected.uri, expected.checksum
         algorithm = wanted.algorithm if wanted and not wanted.parts else ""
-        request = {"Bucket": uri.bucket, "Key": uri.key, "IfMatch": f'"{expected.etag}"'}
-        if expected.version_id:
-            request["VersionId"] = expected.version_id
         with _errors_of(uri):
-            crc = self._transfers.download(request, expected.size, path, algorithm)
+            crc = self._transfers.download(_request(expected), expected.size, path, algorithm)
         if path.stat().st_size != expected.size:
             raise IntegrityError(f"{uri}: {path.stat().st_size} of {expected.size} bytes arrived")
         if wanted and not self._has_checksum(path, expected, wanted, crc):
@@ -326,6 +351,47 @@ class Store:
         """Yield the listing entry (Key, ETag, Size, LastModified) of every object whose key begins with `prefix`."""
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from page.get("Contents", [])
+
+
+class Stream:
+    """An object that is read in order, without a file. Its bytes are verified when all of them are read."""
+
+    def __init__(self, name: str, stored: StoredObject, parts: Callable[[], Generator[bytearray]]) -> None:
+        """Read the bytes that `parts` yields."""
+        self.name, self.stored, self.size = name, stored, stored.size
+        self._parts, self._part, self._at, self._before = parts(), memoryview(b""), 0, 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, none at the end; fewer than `size` at the end of a part."""
+        while self._at == len(self._part):
+            part = next(self._parts, None)
+            if part is None:
+                return b""
+            self._before += len(self._part)
+            self._part, self._at = memoryview(part), 0
+        data = bytes(self._part[self._at : self._at + size])
+        self._at += len(data)
+        return data
+
+    def tell(self) -> int:
+        """Return the number of bytes read."""
+        return self._before + self._at
+
+    def verify(self) -> None:
+        """Read to the end; raise IntegrityError if the bytes are not those of the object."""
+        self._part, self._at = memoryview(b""), 0
+        for _ in self._parts:
+            pass
+
+    def close(self) -> None:
+        """End the transfer."""
+        self._parts.close()
+
+
+def _request(stored: StoredObject) -> dict[str, str]:
+    """Return the parameters that name one version of an object."""
+    version = {"VersionId": stored.version_id} if stored.version_id else {}
+    return {"Bucket": stored.uri.bucket, "Key": stored.uri.key, "IfMatch": f'"{stored.etag}"', **version}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
+from seqdrop import signals
 from seqdrop.storage import checksums
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ PART_SIZE = 16 << 20  # bytes of a request; a larger file than MAX_PARTS of them
 MAX_PARTS = 10_000  # of one upload
 CONNECTIONS = 8  # parts in transfer at a time, of all files: each has at most PART_SIZE bytes in memory
 BLOCK_SIZE = 256 << 10  # bytes at a time: few enough to stay in the cache of the processor
+READ_SIZE, READ_AHEAD = 8 << 20, 4  # bytes of a part, and parts in memory, of each object that is read in order
 TRIES = 5  # of a part whose body breaks off, which botocore does not repeat
+STOP_INTERVAL = 0.5  # seconds between two looks for a stop signal
 START_TIMEOUT = 5.0  # seconds to wait for the answer to CreateMultipartUpload
 Result = TypeVar("Result")
 Progress = Callable[[int], None]  # gets the number of bytes just transferred
@@ -79,12 +82,24 @@ class Threads:
         waiting = [self.submit(function, item) for item in islice(rest, ahead)]
         try:
             while waiting:
-                result = waiting.pop(0).result()
+                result = _result(waiting.pop(0))
                 waiting += [self.submit(function, item) for item in islice(rest, 1)]
                 yield result
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _result(future: Future[Result]) -> Result:
+    """Wait for a result; raise StoppedTransferError when the job must stop: a thread gets no signal."""
+    while True:
+        try:
+            return future.result(STOP_INTERVAL)
+        except TimeoutError:
+            if future.done():
+                raise  # of the call
+            if signals.stop_requested():
+                raise StoppedTransferError from None
 
 
 class Transfers:
@@ -150,6 +165,20 @@ class Transfers:
         with contextlib.closing(body):
             while block := body.read(BLOCK_SIZE):
                 yield block
+
+    def read(self, request: Request, size: int, algorithm: str) -> Generator[tuple[bytearray, int]]:
+        """Yield the parts of an object in order, each with its CRC, while the next ones arrive."""
+
+        def fetch(part: tuple[int, int]) -> tuple[bytearray, int]:
+            first, last = part
+            data = bytearray(last - first + 1)
+
+            def write(block: bytes, at: int) -> None:
+                data[at - first : at - first + len(block)] = block
+
+            return data, self.fetch(request, part, algorithm, write)[0]
+
+        yield from self._threads.map(fetch, ranges(size, READ_SIZE), READ_AHEAD)
 
     def upload(self, path: Path, request: Request, properties: Request, progress: Progress | None = None) -> str:
         """Upload a file; return the CRC64NVME of what was sent. Raises ClientError: then nothing is left in S3."""
