@@ -14,7 +14,8 @@ from containers.report.figures import Figure, percent
 MAX_VARIANTS = 1_000  # listed; a row takes some 400 bytes of the page
 MAX_TEXT = 80  # characters of an allele, a gene or a change in the list
 IMPACTS = ("HIGH", "MODERATE", "LOW", "MODIFIER", "")  # of snpEff, worst first; "" without an annotation
-COLUMNS = "%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t%INFO/SITE\t%INFO/ANN\t%INFO/BCSQ[\t%GT\t%DP\t%AD\t%VAF]\n"
+# {0}: the first transcript alone, since a gene can have dozens and a genome has millions of calls.
+COLUMNS = "%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t%INFO/SITE\t%INFO/ANN{0}\t%INFO/BCSQ{0}[\t%GT\t%DP\t%AD\t%VAF]\n"
 MIN_SITES = 20  # for a share of them
 MIN_SNPS = 500  # for their ratio: of 500, it is known to about a tenth
 MIN_DEPTH = 20  # reads at a SNP, to judge the share of its alleles

@@ -101,6 +101,12 @@ def hours(measured: Measured) -> str:
     return f"{seconds / 3600:.1f} hours, without failed attempts and this report"
 
 
+def alignment(sample: str, measured: Measured) -> str:
+    """Return the name of the file of aligned reads, which has the form that the step align wrote: BAM or CRAM."""
+    outputs = [output for receipt in measured.receipts for output in receipt.get("outputs", [])]
+    return next((S3Uri.parse(output["uri"]).name for output in outputs if output["name"] == "bam"), f"{sample}.bam")
+
+
 def files(measured: Measured) -> list[tuple[str, str, str]]:
     """Return the name, the relative address and the size of every file beside the page."""
     outputs = [output for receipt in measured.receipts for output in receipt.get("outputs", [])]

@@ -394,7 +394,7 @@ def test_the_page_has_the_whole_name_of_the_sample_the_warnings_and_the_links(
     report.put(report.outputs["stats"], STATS)
     report.put_calls(call(5, "0/1", (10, 12)))
     warning = {"warning": "FEW_MAPPED", "message": "only 1 of <b>20</b> reads align"}
-    outputs = [{"name": "bam", "uri": str(report.results / f"{sample}.bam"), "size": 2_000_000}]
+    outputs = [{"name": "bam", "uri": str(report.results / f"{sample}.cram"), "size": 2_000_000}]
     receipt = {
         "version": 1,
         "step": "collect",
@@ -408,7 +408,8 @@ def test_the_page_has_the_whole_name_of_the_sample_the_warnings_and_the_links(
     assert f"Sample {sample}" in text
     assert "Warning of the step collect: only 1 of &lt;b&gt;20&lt;/b&gt; reads align." in text
     links = [attributes["href"] for tag, attributes in Page(text).elements if tag == "a"]
-    assert {f"{sample}.bam", "manifest.json"} <= set(links)
+    assert {f"{sample}.cram", "manifest.json"} <= set(links)
+    assert f"open <code>{sample}.cram</code>" in text
     assert all(link and (link.startswith("#") or "/" not in link) for link in links)
 
 
