@@ -315,6 +315,17 @@ def test_a_lane_that_arrives_while_the_run_starts_is_not_forgotten(
     assert len(aws.executions()) == 2
 
 
+def test_lanes_that_wait_are_one_run_although_the_parameter_becomes_0(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [*put_lane(aws, 1), *put_lane(aws, 2)]
+    start_run.call(events[-1])
+    monkeypatch.setenv("LANE_WAIT_MINUTES", "0")
+    deliver(aws, start_run, monkeypatch)
+    (run,) = aws.executions()
+    assert lanes_of(aws, run) == ["L001", "L002"]
+
+
 def test_a_dead_message_can_be_sent_again(aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`seqdrop redrive` sends the body alone."""
     start_run.call(put_lane(aws, 1)[1])
