@@ -123,7 +123,7 @@ def process_upload(uri: S3Uri, version_id: str) -> Result:
 
 def start_complete(bucket: str, name: FastqName, *, waited: bool = False) -> Result:
     """Start the run of a FASTQ if all its files have arrived; `waited`: no other lane came in the quiet time."""
-    found = find_pairs(bucket, name)
+    found = find_pairs(bucket, name, join_lanes=waited or lane_wait.quiet_seconds() > 0)
     if found.chunks:
         return submit.refuse_chunks(bucket, name, found.chunks)
     if found.held:
@@ -142,9 +142,8 @@ def start_complete(bucket: str, name: FastqName, *, waited: bool = False) -> Res
     return result
 
 
-def find_pairs(bucket: str, name: FastqName) -> Pairing:
+def find_pairs(bucket: str, name: FastqName, *, join_lanes: bool) -> Pairing:
     """Find the pairs of a run, and record the files that wait for others: a row shows those that wait too long."""
-    join_lanes = lane_wait.quiet_seconds() > 0
     found = pairing.find_pairs(bucket, name, join_lanes=join_lanes)
     submit.update_waiting(bucket, name.sample, found)
     # A file may have arrived in between, when its event found no row to delete, or an older message in it.
@@ -168,7 +167,8 @@ def resume(event: dict[str, Any]) -> Result:
 def restart(run: str, upload: S3Uri) -> Result:
     """Start a run that was refused: its cause may be corrected. Its id changes if what it reads has changed."""
     name = fastq_names.parse(upload.key)
-    result = start_complete(upload.bucket, name, waited=True) if name else {"outcome": "ignored", "reason": NOT_READS}
+    waited = lane_wait.quiet_seconds() > 0
+    result = start_complete(upload.bucket, name, waited=waited) if name else {"outcome": "ignored", "reason": NOT_READS}
     if result["outcome"] == "started":
         if result["run"] != run:
             table.set_restarted(run, result["run"])
