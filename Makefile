@@ -13,6 +13,8 @@ TEST_PROCESSES ?= 3
 RUNS := tests/pipeline/test_runs.py $(addprefix tests/faults/test_,events.py hosts.py references.py resume.py runs_that_fail.py verdicts.py)
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
+# Some images of CI set it. Then each of the thousand Python processes of `make test` compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # Packages come with the certificates of the system, which has those of a company whose proxy inspects TLS.
 export UV_SYSTEM_CERTS ?= true
 CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem))
@@ -20,7 +22,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz bench build images config push invoke mocks failures rights tools weakenings picture clean
+.PHONY: demo test lint check fuzz bench build images config push invoke mocks failures rights tools weakenings picture screenshots clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -81,7 +83,13 @@ weakenings: .venv/ready ## change every key of the template, one at a time, and 
 picture: .venv/ready ## write docs/pipeline.svg
 	$(RUN) python docs/draw_pipeline.py
 
-clean: ## delete every environment and everything built
+screenshots: .venv/ready tools ## take the screenshots of the README from the report of the demo; needs chromium
+	rm -rf build/demo
+	$(RUN) seqdrop demo --keep build/demo
+	$(RUN) python docs/take_screenshots.py build/demo/results/DEMO.report.html
+
+clean: ## stop the embedded AWS, delete every environment and everything built
+	if [[ -e .seqdrop/seqdrop.json && -x .venv/bin/seqdrop ]]; then .venv/bin/seqdrop down --all; fi
 	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop .rights.jsonl build dist
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.

@@ -9,8 +9,9 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends python3=3.11.2-1+b1 python3-venv=3.11.2-1+b1 \
     && rm -rf /var/lib/apt/lists/*
 # hatchling builds the layer and the wrapper. It stays in this image.
-RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir hatchling==1.33.0
-COPY containers/requirements.txt /src/containers/
+COPY containers/build-requirements.txt containers/requirements.txt /src/containers/
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --no-deps --require-hashes -r /src/containers/build-requirements.txt
 RUN python3 -m venv /opt/seqdrop \
     && /opt/seqdrop/bin/pip install --no-cache-dir --no-deps --require-hashes -r /src/containers/requirements.txt
 

@@ -291,19 +291,15 @@ def check_job(state: dict[str, Any]) -> Iterator[Problem]:
 
 
 def check_parallel(state: dict[str, Any]) -> Iterator[Problem]:
-    """Check that branches cannot cancel each other and that only the job objects leave the Parallel state."""
+    """Check that branches cannot cancel each other, and that their results are added to the plan."""
     for branch in state.get("Branches", []):
         for name, inner in states(branch):
             if inner["Type"] == "Fail":
                 yield "branch-fail", f"{name} would cancel the other branch; end the branch with a Pass state"
             if inner.get("End") and inner["Type"] != "Pass":
                 yield "branch-end", f"{name} ends its branch with type {inner['Type']}; end it with a Pass state"
-    if "ResultSelector" not in state or not str(state.get("ResultPath", "")).startswith("$."):
-        yield (
-            "parallel-result",
-            "whole plans of both branches would leave the state; "
-            "select the job objects with ResultSelector and name them with ResultPath",
-        )
+    if not str(state.get("ResultPath", "")).startswith("$."):
+        yield "parallel-result", "the results of the branches would replace the plan; set ResultPath to $.NAME"
     yield from check_catch(state)
 
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from . import pip_commands
 from .finding import Finding, Problem
 
 GATE = "dockerfiles"
@@ -16,6 +17,7 @@ LEVELS = ("error", "warning")
 SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
 TOOL_DOCKERFILE = re.compile(r"containers/[^/]+/Dockerfile")
 BUILDER = "${BUILDER}"  # the image of containers/builder.Dockerfile; containers/build builds it first
+DIGEST = re.compile(r"@sha256:[0-9a-f]{64}")
 CONTINUATION = re.compile(r"\\\n(\s*#[^\n]*\n)*")
 
 
@@ -61,10 +63,8 @@ def check_dockerfile(name: str, text: str) -> Iterator[Problem]:
     names = {stage.name for stage in stages}
     for stage in stages:
         if stage.image not in {*names, BUILDER} and not is_pinned(expand_arguments(stage.image, arguments)):
-            yield (
-                "base-pinned",
-                f"the image {expand_arguments(stage.image, arguments)} can change; give it a tag with a version",
-            )
+            image = expand_arguments(stage.image, arguments)
+            yield "base-pinned", f"the image {image} can change; give it a tag with a version, or a whole digest"
         for word, value in stage.instructions:
             yield from check_instruction(word, value)
     if TOOL_DOCKERFILE.fullmatch(name):
@@ -95,6 +95,8 @@ def check_instruction(word: str, value: str) -> Iterator[Problem]:
     if word in ("ENV", "ARG") and SECRET.search(value.partition("=")[0]):
         yield "secret", f"{word} {value.partition('=')[0]} stays readable in the image; remove it"
     if word == "RUN":
+        for command in pip_commands.unverified(value):
+            yield "pip-hashes", f"`{command}` {pip_commands.MESSAGE}"
         if re.search(r"\b(curl|wget)\b.*\|\s*(ba|z)?sh\b", value):
             yield "pipe-to-shell", "runs a downloaded script without verification; install a package instead"
         if "apt-get install" in value and "--no-install-recommends" not in value:
@@ -130,9 +132,9 @@ def expand_arguments(image: str, arguments: dict[str, str]) -> str:
 
 
 def is_pinned(image: str) -> bool:
-    """Return whether an image has a digest or a tag with a version."""
-    if "@sha256:" in image or image == "scratch":
-        return True
+    """Return whether an image has a digest, which then must be complete, or a tag with a version."""
+    if "@" in image or image == "scratch":
+        return image == "scratch" or DIGEST.fullmatch(image[image.index("@") :]) is not None
     _, colon, tag = image.rpartition("/")[2].partition(":")
     return bool(colon) and tag not in ("", "latest", "stable", "edge", "master", "main")
 

@@ -5,25 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .finding import Finding, LocatedProblem
+from .finding import Finding, LocatedProblem, drop_suppressed
 from .iam import lacks_resource_types
 from .storage import denies_without_tls
+from .tables import snake_case
 from .template import Stack, Template, as_list, check_stacks
 
 GATE = "events"
-METRICS_WITH_ALARM = (
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
-    ("AWS/Lambda", "Errors"),
-)
+LAYER = "layers/common/"
+BUILD = {"BuildMethod": "makefile", "BuildArchitecture": "x86_64"}
 LOST_EVENTS = "InvocationsFailedToBeSentToDlq"  # neither the target nor the dead-letter queue took the event
 NEEDLESS_ENDPOINTS = (".kms", ".sts")  # S3, ECR and Logs call KMS themselves; the ECS agent hands out credentials
 MAX_RETENTION_SECONDS = 14 * 24 * 60 * 60  # the maximum of SQS; an alarm on a Friday needs more than a weekend
+DEFAULT_TIMEOUT = 3  # seconds, of a function without one
+VISIBILITY_FACTOR = 6  # as Lambda recommends for queues
 SET_KMS_KEY = "is not encrypted with the key of the stack; set KmsMasterKeyId"
 
 
 def check(template: Template) -> list[Finding]:
-    """Return the findings in every deployment of the template."""
-    return check_stacks(template, GATE, check_stack)
+    """Return the findings in the template as SAM reads it, and in every deployment of it."""
+    findings = [Finding(GATE, *problem) for problem in check_sources(template.source["Resources"])]
+    return check_stacks(template, GATE, check_stack) + drop_suppressed(findings, template.resources)
+
+
+def check_sources(resources: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check where the code of a function comes from, and that a change of its layer publishes a version too."""
+    for name, resource in resources.items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Serverless::Function":
+            folder = f"functions/{snake_case(name.removesuffix('Function'))}/"
+            if properties.get("CodeUri") != folder:
+                yield "code", name, f"has the code in {properties.get('CodeUri')}; set CodeUri to {folder}"
+            if "AutoPublishAlias" in properties and properties.get("AutoPublishAliasAllProperties") is not True:
+                yield "layer-version", name, "a new layer is not used; set AutoPublishAliasAllProperties to true"
+        elif resource["Type"] == "AWS::Serverless::LayerVersion":
+            if properties.get("ContentUri") != LAYER:
+                yield "code", name, f"has the code in {properties.get('ContentUri')}; set ContentUri to {LAYER}"
+            if resource.get("Metadata") != BUILD:
+                yield "build", name, f"must have compiled packages for the functions; set Metadata to {BUILD}"
 
 
 def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
@@ -34,6 +53,7 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
         check_functions,
         check_function_urls,
         check_queues,
+        check_event_sources,
         check_topics,
         check_state_machines,
         check_alarms,
@@ -165,6 +185,26 @@ def check_queues(stack: Stack) -> Iterator[LocatedProblem]:
             )
 
 
+def check_event_sources(stack: Stack) -> Iterator[LocatedProblem]:
+    """Check that no message of a queue that a function processes is lost or processed twice at a time."""
+    functions = {stack.ref(name): function for name, function in stack.of_type("AWS::Lambda::Function")}
+    queues = {stack.arn(name): (name, queue) for name, queue in stack.of_type("AWS::SQS::Queue")}
+    for name, mapping in stack.of_type("AWS::Lambda::EventSourceMapping"):
+        source, queue = queues[mapping["EventSourceArn"]]
+        timeout = functions[mapping["FunctionName"]].get("Timeout", DEFAULT_TIMEOUT)
+        if queue.get("VisibilityTimeout", 0) < VISIBILITY_FACTOR * timeout:
+            yield (
+                "visibility-timeout",
+                source,
+                f"a message may be delivered again while it is processed; set VisibilityTimeout to "
+                f"{VISIBILITY_FACTOR * timeout} or more ({VISIBILITY_FACTOR} times the time limit of the function)",
+            )
+        if queue.get("RedrivePolicy", {}).get("deadLetterTargetArn") not in queues:
+            yield "redrive", source, "a message that always fails is lost; set RedrivePolicy to a queue of the stack"
+        if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+            yield "partial-batch", name, "one failed message repeats its whole batch; set ReportBatchItemFailures"
+
+
 def check_topics(stack: Stack) -> Iterator[LocatedProblem]:
     """Check the encryption and the policy of each topic, and that alarms have one of their own."""
     policies = [policy for _, policy in stack.of_type("AWS::SNS::TopicPolicy")]
@@ -210,25 +250,33 @@ def check_state_machines(stack: Stack) -> Iterator[LocatedProblem]:
 
 
 def check_alarms(stack: Stack) -> Iterator[LocatedProblem]:
-    """Check that each alarm notifies a topic, and that each of METRICS_WITH_ALARM and each rule has an alarm."""
+    """Check that each alarm notifies a topic, and that each function, dead-letter queue and rule has an alarm."""
     topic_arns = {stack.arn(name) for name, _ in stack.of_type("AWS::SNS::Topic")}
     metrics = set()
-    watched_rules = set()
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm"):
         for metric in alarm_metrics(alarm):
-            metrics.add((metric.get("Namespace"), metric.get("MetricName")))
-            if metric.get("MetricName") == LOST_EVENTS:
-                watched_rules |= {dimension["Value"] for dimension in metric.get("Dimensions", [])}
+            for dimension in metric.get("Dimensions", []):
+                metrics.add((metric.get("Namespace"), metric.get("MetricName"), dimension["Value"]))
             if metric.get("Namespace") == "AWS/States":
                 yield "second-message", name, "record_run sends a message for every ended run; remove the alarm"
         if not set(alarm.get("AlarmActions", [])) & topic_arns:
             yield "silent-alarm", name, "the alarm notifies nobody; add a topic of the stack to AlarmActions"
-    for namespace, metric_name in METRICS_WITH_ALARM:
-        if (namespace, metric_name) not in metrics:
-            yield "missing-alarm", metric_name, f"no alarm watches {namespace} {metric_name}; add one"
+    for subject, namespace, metric_name in metrics_with_alarm(stack):
+        if (namespace, metric_name, subject) not in metrics:
+            yield "missing-alarm", subject.partition(".")[0], f"no alarm watches its {namespace} {metric_name}; add one"
+
+
+def metrics_with_alarm(stack: Stack) -> Iterator[tuple[str, str, str]]:
+    """Yield what needs an alarm: the errors of functions, messages of dead-letter queues and lost events of rules."""
+    for name, _ in stack.of_type("AWS::Lambda::Function"):
+        yield stack.ref(name), "AWS/Lambda", "Errors"
+    rules = [rule for _, rule in stack.of_type("AWS::Events::Rule")]
+    letters = {target.get("DeadLetterConfig", {}).get("Arn") for rule in rules for target in rule.get("Targets", [])}
+    for name, _ in stack.of_type("AWS::SQS::Queue"):
+        if stack.arn(name) in letters:
+            yield f"{name}.QueueName", "AWS/SQS", "ApproximateNumberOfMessagesVisible"
     for name, _ in stack.of_type("AWS::Events::Rule"):
-        if stack.ref(name) not in watched_rules:
-            yield "unwatched-rule", name, f"no alarm watches AWS/Events {LOST_EVENTS} of this rule; add it to the alarm"
+        yield stack.ref(name), "AWS/Events", LOST_EVENTS
 
 
 def alarm_metrics(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,10 +9,22 @@ from typing import Any
 from embedded_aws.intrinsics import NO_VALUE
 
 from .finding import Finding, LocatedProblem, drop_duplicates
-from .tables import CONDITIONS, PARAMETERS, Row, condition_cases, parameter_rows, rows, rows_of, values_for
+from .tables import (
+    CONDITIONS,
+    OUTPUTS,
+    PARAMETERS,
+    Row,
+    condition_cases,
+    output_values,
+    parameter_rows,
+    rows,
+    rows_of,
+    values_for,
+)
 from .template import Stack, Template
 
 GATE = "expected"
+ALSO = "also"  # values of a resource that another gate or a test checks
 ADD_ROW = "add it to a table in gates/expected_values/, with the reason of each value"
 GENERATED_BY_SAM = ("AWS::Lambda::Permission", "AWS::Lambda::Version")  # nothing in the template says how
 
@@ -24,6 +36,7 @@ def check(template: Template) -> list[Finding]:
         *check_resources(template.resources),
         *check_parameters(template.source["Parameters"]),
         *check_conditions(template),
+        *check_outputs(template.source),
     ]
     return drop_duplicates(Finding(GATE, *problem) for problem in problems)
 
@@ -32,13 +45,39 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
     """Compare the resources of one deployment with the tables."""
     for name, resource in stack.resources.items():
         yield from check_resource(stack, name, resource)
+        yield from check_keys(name, resource)
+
+
+def check_keys(name: str, resource: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that each property of a resource is in one of its rows."""
+    paths = {path for row in rows_of(name, resource["Type"]) for path in listed_paths(row, name)}
+    for path in unlisted(resource["Properties"], "", paths) if paths else ():
+        yield "unlisted", f"{name}.{path}", f"no table says what this value must be; {ADD_ROW}"
+
+
+def listed_paths(row: Row, name: str) -> list[str]:
+    """Return the paths of a row, and those that it leaves to other gates and tests."""
+    values = values_for(row, name)
+    also: list[str] = values.get(ALSO, [])
+    return [path for path in values if not path.startswith(".")] + also
+
+
+def unlisted(values: dict[str, Any], parent: str, paths: set[str]) -> Iterator[str]:
+    """Yield the path of each value that is not listed, neither itself nor by its parts."""
+    for key, value in values.items():
+        path = f"{parent}{key}"
+        has_listed_parts = any(listed.startswith(f"{path}.") for listed in paths)
+        if has_listed_parts and isinstance(value, dict):
+            yield from unlisted(value, f"{path}.", paths)
+        elif path not in paths and not has_listed_parts and not key.endswith("Description"):
+            yield path
 
 
 def check_resource(stack: Stack, name: str, resource: dict[str, Any]) -> Iterator[LocatedProblem]:
     """Compare one resource with its rows."""
     for row in rows_of(name, resource["Type"]):
         for path, expected in values_for(row, name).items():
-            if path != ".Condition":
+            if path not in (".Condition", ALSO):
                 yield from compare(row, f"{name}.{path}", find(resource, path), stack.resolve(expected))
 
 
@@ -81,8 +120,9 @@ def check_resources(resources: dict[str, Any]) -> Iterator[LocatedProblem]:
         if resource.get("Condition") != expected:
             yield "condition", name, f"has the condition {resource.get('Condition')}; expected is {expected}"
     for row in rows():
-        if not any(row.selects(name, resource["Type"]) for name, resource in resources.items()):
-            yield "missing", row.selector, f"does not exist, but: {row.why}; add it, or remove it from {row.table}"
+        for selector in row.selectors:
+            if not any(row.selects(name, resource["Type"], selector) for name, resource in resources.items()):
+                yield "missing", selector, f"does not exist, but: {row.why}; add it, or remove it from {row.table}"
 
 
 def check_parameters(parameters: dict[str, Any]) -> Iterator[LocatedProblem]:
@@ -119,3 +159,12 @@ def check_conditions(template: Template) -> Iterator[LocatedProblem]:
                 for parameters in cases:
                     if Stack(body, parameters).condition(name) is not expected:
                         yield "truth", name, f"must be {expected} with {parameters or 'the defaults'}; correct it"
+
+
+def check_outputs(source: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Compare the outputs with their table: the CLI finds the resources of a stack by its outputs."""
+    outputs = {name: output["Value"] for name, output in source["Outputs"].items()}
+    for name in sorted({*outputs, *output_values()}):
+        actual, expected = outputs.get(name, NO_VALUE), output_values().get(name, NO_VALUE)
+        if actual != expected:
+            yield "output", name, f"is {shown(actual)}, but {OUTPUTS}.yaml has {shown(expected)}; correct one of them"

@@ -55,6 +55,7 @@ RESOURCE_POLICY_PROPERTIES = {
     "AWS::SNS::TopicPolicy": "PolicyDocument",
     "AWS::SQS::QueuePolicy": "PolicyDocument",
 }
+OTHER_INPUTS = "InputBucketArns"  # the parameter with buckets that a user allows to read
 DELETING_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:DeleteBucket")
 ADD_ACCOUNT_CONDITION = "add a condition on aws:SourceAccount or aws:SourceArn"
 OTHER_ACCOUNT = "belongs to another account; allow principals of this account only"
@@ -99,8 +100,9 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
 def check_identity_policies(stack: Stack) -> Iterator[LocatedProblem]:
     """Check the permissions of each role."""
     buckets = dict(stack.of_type("AWS::S3::Bucket"))
-    bucket_arns = [stack.arn(name) for name in buckets]
-    input_arns = [stack.arn(name) for name, bucket in buckets.items() if "NotificationConfiguration" in bucket]
+    others = stack.ref(OTHER_INPUTS)
+    bucket_arns = [*map(stack.arn, buckets), *others]
+    input_arns = [stack.arn(name) for name, bucket in buckets.items() if "NotificationConfiguration" in bucket] + others
     for policy in identity_policies(stack):
         for rule, message in [*run_cloudsplaining(policy), *check_statements(policy, bucket_arns, input_arns)]:
             yield rule, f"{policy.role}.{policy.name}", message

@@ -20,6 +20,7 @@ MAX_EXIT_RULES = 5  # the limit of Batch
 MAX_CAPACITY_SECONDS = 7200  # a job that gets no instance blocks the jobs behind it
 MAX_INSTANCE = 16  # of <family>.<n>xlarge: the jobs of an instance share its disk
 MIN_STOP_SECONDS = 30  # a stopped job deletes its uploads and writes its verdict: seqdrop.signals.GRACE_PERIOD
+MAX_POLL_SECONDS = 10  # between two questions for the Spot interruption notice
 LARGEST_JOB_VCPUS = 64  # the default of WholeInstanceVcpus: the last-resort queue can place such a job
 LAST_EXIT_RULE = {"OnReason": "*", "Action": "EXIT"}
 # The reasons on which a queue can act, all that the documentation of Batch gives ("Automatic remediation with
@@ -144,6 +145,14 @@ def check_user_data(resource: dict[str, Any]) -> Iterator[Problem]:
             "draining stops no job: after a Spot interruption notice, `docker stop` job containers in the user data, "
             f"with -t {MIN_STOP_SECONDS} or more",
         )
+    waits = [int(seconds) for seconds in re.findall(r"sleep (\d+)", user_data)]
+    if not waits or max(waits) > MAX_POLL_SECONDS:
+        yield (
+            "spot-notice",
+            f"the notice comes two minutes before the end; sleep at most {MAX_POLL_SECONDS} seconds",
+        )
+    if "set -eEuo pipefail" not in user_data:
+        yield "strict-shell", "a command that fails is ignored, and jobs start; begin with `set -eEuo pipefail`"
     if "/dev/console" not in user_data:
         yield "console", "an instance that fails while it starts gives no reason; write it to /dev/console"
 

@@ -18,6 +18,8 @@ BILL = ROOT / "build/sbom.json"
 EXPORTS = {  # file: arguments of .ci/exports
     "layers/common/requirements.txt": ["layer"],
     "containers/requirements.txt": ["wrappers"],
+    "containers/build-requirements.txt": ["group", "image-build"],
+    "local/lambda_image/requirements.txt": ["group", "lambda-image"],
     **{
         str(path.relative_to(ROOT)): ["tool", path.parent.name]
         for path in sorted((ROOT / "containers").glob("*/requirements.txt"))

@@ -47,9 +47,10 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
     """Check every role of one deployment."""
     machine_roles = {properties.get("RoleArn") for _, properties in stack.of_type("AWS::StepFunctions::StateMachine")}
     keys = {stack.arn(name) for name, _ in stack.of_type("AWS::KMS::Key")} or {stack.ref("KmsKeyArn")}
+    uses = {("kms:Decrypt", key) for key in as_list(stack.ref("InputKeyArns"))}
     for name, role in stack.of_type("AWS::IAM::Role"):
         allowed = list(allowed_actions(role))
-        yield from check_key_use(name, allowed, keys)
+        yield from check_key_use(name, [use for use in allowed if use not in uses], keys)
         if stack.arn(name) in machine_roles:
             yield from check_machine(name, allowed)
         yield from check_missing_objects(name, allowed)

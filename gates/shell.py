@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 
+from . import pip_commands
 from .finding import Finding
 from .template import Template
 
@@ -29,7 +30,10 @@ def shellcheck(name: str, text: str) -> list[Finding]:
     if not re.search(r"^\s*set -e", text, re.MULTILINE):
         message = "the script continues after a command that fails; add `set -euo pipefail` below the first line"
         findings.append(Finding(GATE, "set-e", name, message))
-    return findings
+    return findings + [
+        Finding(GATE, pip_commands.RULE, name, f"`{command}` {pip_commands.MESSAGE}")
+        for command in pip_commands.unverified(text)
+    ]
 
 
 def user_data(template: Template) -> dict[str, str]:

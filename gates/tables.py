@@ -8,7 +8,8 @@ A table has one entry for each resource, or for all of one kind. An entry has ro
         .Condition: OwnNetwork         # with a dot in front: below the resource
 
 Values are written as in the template: functions are resolved in each deployment. `<Stem>` and `<stem>` stand for what
-`*` matched, in CamelCase and snake_case. `!Ref AWS::NoValue` stands for a value that must not be there.
+`*` matched, in CamelCase and snake_case. `!Ref AWS::NoValue` stands for a value that must not be there. Every property
+is in a row: the list `also` has those that another gate or a test checks, and texts for people.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 from samtranslator.yaml_helper import yaml_parse
 
 FOLDER = Path(__file__).with_name("expected_values")
-PARAMETERS, CONDITIONS = "parameters", "conditions"
+PARAMETERS, CONDITIONS, OUTPUTS = "parameters", "conditions", "outputs"
 SELECTOR = re.compile(r'^("[^"]+"|\w.*?):(?=\s)', re.MULTILINE)
 
 
@@ -38,11 +39,15 @@ class Row:
     why: str
     values: str  # in JSON
 
-    def selects(self, name: str, kind: str) -> bool:
-        """Return whether the row is about a resource of this name and type."""
-        if "::" in self.selector:
-            return self.selector == kind
-        return any(fnmatchcase(name, pattern) for pattern in self.selector.split(", "))
+    @property
+    def selectors(self) -> list[str]:
+        """The logical IDs, patterns of them, or types."""
+        return self.selector.split(", ")
+
+    def selects(self, name: str, kind: str, selector: str = "") -> bool:
+        """Return whether the row, or one of its selectors, is about a resource of this name and type."""
+        selectors = [selector] if selector else self.selectors
+        return any(each == kind if "::" in each else fnmatchcase(name, each) for each in selectors)
 
 
 def snake_case(name: str) -> str:
@@ -53,7 +58,7 @@ def snake_case(name: str) -> str:
 @cache
 def rows() -> tuple[Row, ...]:
     """Return the rows of every table of resources."""
-    tables = (path for path in sorted(FOLDER.glob("*.yaml")) if path.stem not in (PARAMETERS, CONDITIONS))
+    tables = (path for path in sorted(FOLDER.glob("*.yaml")) if path.stem not in (PARAMETERS, CONDITIONS, OUTPUTS))
     return tuple(row for path in tables for row in read_rows(path))
 
 
@@ -83,6 +88,13 @@ def condition_cases() -> dict[str, dict[bool, list[dict[str, str]]]]:
     """Return, for each condition, the parameters with which it is true, and those with which it is false."""
     cases: dict[str, dict[bool, list[dict[str, str]]]] = yaml_parse((FOLDER / f"{CONDITIONS}.yaml").read_text())
     return cases
+
+
+@cache
+def output_values() -> dict[str, Any]:
+    """Return the value of each output: that of its name unless its table has another one."""
+    table = yaml_parse((FOLDER / f"{OUTPUTS}.yaml").read_text())
+    return {name: row.get("is", {"Ref": name}) for names, row in table.items() for name in names.split(", ")}
 
 
 def read_rows(path: Path) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_suppressed
 
+logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)  # it warns that nobody collects its metrics
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Multiqc", "Reference")
@@ -49,10 +51,15 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         **{f"{name}Price{unit}": "0.3" for name in ("Spot", "OnDemand") for unit in ("PerVcpuHour", "PerGibHour")},
         "PricePerScratchGibMonth": "0.3",
         "DefaultReference": "chm13",
+        "AlignmentFormat": "cram",
+        "LaneWaitMinutes": "0",
+        "InputBucketArns": "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b",
+        "InputKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab",
         "ImageRegistry": "registry.example.org",
         "Aligner": "bwa",
         "Caller": "strelka",
     },
+    {"Network": "private", "FlowLogs": "REJECT"},
     {
         "Network": "existing",
         "AlarmEmail": "operator@example.org",

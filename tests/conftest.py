@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -41,6 +42,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _turn(path: str) -> int:
     return next((turn for turn, start in enumerate(LONGEST_FIRST) if path.startswith(start)), len(LONGEST_FIRST))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # the modules and tests stay to the end: the garbage collector need not look through them again
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,7 +16,30 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
-from seqdrop_cli import embedded, logs, preflight, redrive, reference, resume, run, run_table, status, stop, usage, why
+from seqdrop_cli import (
+    download,
+    embedded,
+    fetch,
+    folders,
+    logs,
+    many,
+    many_report,
+    planned,
+    preflight,
+    qc,
+    redrive,
+    reference,
+    reference_list,
+    resume,
+    run,
+    run_table,
+    saved_references,
+    status,
+    stop,
+    submit,
+    usage,
+    why,
+)
 from seqdrop_cli.check import command as check
 from seqdrop_cli.demo import command as demo
 from seqdrop_cli.demo.files import SEED
@@ -24,7 +47,7 @@ from seqdrop_cli.errors import CliError, CommandGroup, interrupt_on_termination,
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.reference import Source
 from seqdrop_cli.run import RunRequest
-from seqdrop_cli.screen import say, say_json
+from seqdrop_cli.screen import messages_on_stderr, say, say_json
 from seqdrop_cli.stack import Stack, local, open_stack
 
 app = typer.Typer(
@@ -34,6 +57,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+policies = typer.Typer(help="Check QC policies.", no_args_is_help=True)
+app.add_typer(policies, name="qc")
 
 
 class Priority(StrEnum):
@@ -84,6 +111,13 @@ def check_value(value: str | None) -> str | None:
     return value
 
 
+def move_messages(context: typer.Context, as_json: bool) -> bool:
+    """Print the messages of this command to standard error if it prints JSON."""
+    if as_json:
+        context.with_resource(messages_on_stderr())
+    return as_json
+
+
 StackName = Annotated[
     str | None,
     typer.Option("--stack", metavar="NAME", callback=check_value, help="A deployed stack. Default: the embedded AWS."),
@@ -94,7 +128,12 @@ Region = Annotated[
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run id, the beginning of one, 'latest', or a sample: its newest run.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=move_messages, help="Print one JSON document, for programs; messages go to standard error."
+    ),
+]
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="K=V", help="A parameter of the template. Repeatable.")
 ]
@@ -104,6 +143,7 @@ AlignmentFormatOption = Annotated[
     AlignmentFormat | None,
     typer.Option(help="The format of the aligned reads. Default: AlignmentFormat of the stack."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
     Executor,
     typer.Option(help="How to run jobs: in Docker or as processes. auto: in Docker if it has all images."),
@@ -144,31 +184,38 @@ def up_command(
     else:
         options = ["--inject", str(inject.resolve())] if inject else ()
         server = embedded.start(port, executor, parameter or (), options)
+        saved_references.restore(local(server))
     if as_json:
         say_json({**asdict(server), "stack": embedded.NAME})
         return
     how = "in Docker" if server.executor == "docker" else "as processes of this machine"
     say(f"The embedded AWS {'was already' if was_up else 'is'} up at {server.endpoint}; jobs run {how}.", style="green")
-    fastqs, results = (f"s3://{server.outputs.get(name)}/" for name in ("FastqBucket", "ResultsBucket"))
-    say(f"  FASTQs   {fastqs}")
-    say(f"  results  {results}")
-    say("Prepare a genome with `seqdrop reference`, then upload FASTQs with `seqdrop run` or any S3 client:")
-    say(f"  export AWS_ENDPOINT_URL={server.endpoint} AWS_DEFAULT_REGION={server.region}")
-    say(f"  export AWS_ACCESS_KEY_ID={server.access_key_id} AWS_SECRET_ACCESS_KEY={server.secret_access_key}")
-    for mate in (1, 2):
-        say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs}")
+    embedded.show_addresses(server)
     if server.executor == "process" and (missing := preflight.missing_programs(local(server).default_tools)):
         warn(preflight.describe_missing(missing))
 
 
 @app.command("down")
-def down_command() -> None:
-    """Stop the embedded AWS; deletes everything, references too."""
+def down_command(
+    everything: Annotated[bool, typer.Option("--all", help="Delete the references too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop the embedded AWS and delete all runs; references are kept."""
     server = embedded.running()
-    if server is None:
+    kept = [] if everything or not server else saved_references.save(local(server))
+    if everything:
+        saved_references.forget()
+    if server:
+        embedded.stop(server)
+        but = f" but {', '.join(kept)}, which the next `seqdrop up` has" if kept else ""
+        say(f"The embedded AWS is down. Everything in it was deleted{but}.")
+    elif embedded.state_file().exists():
+        embedded.clean_up()
+        say("The embedded AWS had ended by itself: what it left is removed.")
+    else:
         raise CliError("No embedded AWS is up: there is nothing to stop.")
-    embedded.stop(server)
-    say("The embedded AWS is down. Everything in it was deleted.")
+    if as_json:
+        say_json({"endpoint": server.endpoint if server else None, "kept": kept})
 
 
 @app.command("reference")
@@ -191,6 +238,7 @@ def reference_command(
         ),
     ] = None,
     aligner: AlignerOption = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -199,14 +247,27 @@ def reference_command(
     opened = open_stack(stack, region)
     tools = Choices(aligner=aligner or "").tools(opened.default_tools)
     preflight.check_tools(opened, tools)
-    reference.show(source.name, reference.prepare(opened, source, tools["aligner"]))
+    summary = reference.prepare(opened, source, tools["aligner"])
+    reference.show(source.name, summary)
+    if as_json:
+        say_json({"name": source.name, **summary})
+
+
+@app.command("references")
+def references_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
+    """List the prepared references: size, indexes, genes, BED files."""
+    opened = open_stack(stack, region)
+    references = reference_list.read_all(opened)
+    say_json(references) if as_json else reference_list.show(references, opened.option)
 
 
 @app.command("run")
 def run_command(
     fastqs: Annotated[
         list[Path],
-        typer.Argument(metavar="R1 R2", help="The FASTQs of a sample: R1 and R2 of each lane."),
+        typer.Argument(
+            metavar="FASTQ|FOLDER", help="FASTQs in any order, or folders of them: they are paired by name."
+        ),
     ],
     sample: Annotated[str | None, typer.Option(help="Sample id. Default: from the file names.")] = None,
     genome: Annotated[
@@ -239,18 +300,25 @@ def run_command(
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the results. Default: results/SAMPLE/RUN.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the samples as a table, and end.")] = False,
+    yes: Yes = False,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Upload FASTQs, follow the run, download its results."""
+    """Upload FASTQs, follow their runs, download the results.
+
+    Several samples are shown as a table first, with price and time as earlier runs suggest.
+    """
     source = Source.of(Path(genome), genes, None) if genome and Path(genome).is_file() else None
     if genes and source is None:
         raise CliError("--genes needs --reference GENOME.fa, the genome of these genes.")
     name = None if source else genome
+    samples = folders.group(fastqs) if sample is None else [Fastqs.of(fastqs, sample)]
     request = RunRequest(
-        Fastqs.of(fastqs, sample),
+        samples[0],
         name,
         source,
         intervals=intervals or "",
@@ -264,7 +332,60 @@ def run_command(
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
-        run.run_pipeline(opened, request)
+        if dry_run or len(samples) > 1:
+            many.show_plan(opened, request, samples)
+        if dry_run:
+            results_json: Any = [one.sample for one in samples]
+        elif len(samples) == 1:
+            results_json = run.run_pipeline(opened, request).to_json()
+        else:
+            planned.confirm(yes=yes)
+            results_json = [result.to_json() for result in many.run_all(opened, request, samples)]
+    if as_json:
+        say_json(results_json)
+
+
+@app.command("submit")
+def submit_command(
+    sheet: Annotated[
+        Path, typer.Argument(metavar="SHEET.csv", help="A samplesheet in the columns of nf-core/sarek, or of Illumina.")
+    ],
+    prefix: Annotated[str, typer.Option(metavar="FOLDER", help="Folder of the bucket to upload to.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the sheet, show its samples, and end.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Start one run for each sample of a samplesheet.
+
+    The sheet is checked first, then its local FASTQs are uploaded. Exit code 65: it has problems, nothing was started.
+    """
+    rows = submit.submit(open_stack(stack, region), sheet, prefix, dry_run=dry_run, yes=yes)
+    if as_json:
+        say_json(rows)
+
+
+@app.command("fetch")
+def fetch_command(
+    what: Annotated[
+        str | None, typer.Argument(metavar="RUN|SAMPLE", help="A run id, the beginning of one, 'latest', or a sample.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs with results.")] = False,
+    only: Annotated[
+        str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
+    ] = "",
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Files go to DIR/SAMPLE/RUN.")] = Path("results"),
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Download the results of runs."""
+    kinds = download.parse_kinds(only)
+    opened = open_stack(stack, region)
+    files = fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds)
+    if as_json:
+        say_json(list(map(str, files)))
 
 
 @app.command("status")
@@ -297,38 +418,47 @@ def status_command(
 
 
 @app.command("why")
-def why_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
+def why_command(run_name: RunName, as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Explain why a run failed, and what to do."""
     opened = open_stack(stack, region)
-    why.explain(opened, run_table.find(opened, run_name))
+    row = run_table.find(opened, run_name)
+    say_json(why.to_json(opened, row)) if as_json else why.explain(opened, row)
 
 
 @app.command("stop")
-def stop_command(run_name: RunName, stack: StackName = None, region: Region = None) -> None:
+def stop_command(run_name: RunName, as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Stop a run and its jobs."""
     opened = open_stack(stack, region)
-    stop.stop(opened, run_table.find(opened, run_name))
+    stopped = stop.stop(opened, run_table.find(opened, run_name))
+    if as_json:
+        say_json(stopped)
 
 
 @app.command("resume")
 def resume_command(
     run_name: RunName,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Results go to DIR/SAMPLE/RUN.")] = Path("results"),
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Resume a run that failed or was stopped.
 
-    Steps that are done are not repeated.
+    Steps that are done are not repeated. The results are downloaded.
     """
     opened = open_stack(stack, region)
-    resume.resume(opened, run_table.find(opened, run_name), detach=detach)
+    row = resume.resume(opened, run_table.find(opened, run_name), detach=detach, results=results)
+    if as_json:
+        say_json(row)
 
 
 @app.command("redrive")
-def redrive_command(stack: StackName = None, region: Region = None) -> None:
+def redrive_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
     """Send events in the dead letter queue to their functions again."""
-    redrive.redrive(open_stack(stack, region))
+    sent = redrive.redrive(open_stack(stack, region))
+    if as_json:
+        say_json(sent)
 
 
 @app.command("logs")
@@ -340,13 +470,20 @@ def logs_command(
             metavar="STEP", autocompletion=steps.names, help=f"One of {', '.join(steps.names())}. Default: all steps."
         ),
     ] = None,
-    raw: Annotated[bool, typer.Option("--json", help="Print the JSON lines unchanged.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="Print the lines as they come, with the progress, until the run ends."),
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--json", callback=move_messages, help="Print the JSON lines of the jobs unchanged.")
+    ] = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
     """Print the logs of a run's jobs."""
     opened = open_stack(stack, region)
-    logs.show_logs(opened, run_table.find(opened, run_name), step, raw=raw)
+    show = logs.follow_logs if follow else logs.show_logs
+    show(opened, run_table.find(opened, run_name), step, raw=raw)
 
 
 @app.command("demo")
@@ -360,6 +497,7 @@ def demo_command(
     alignment_format: AlignmentFormatOption = None,
     executor: ExecutorOption = Executor.auto,
     parameter: Parameters = None,
+    as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
@@ -370,7 +508,9 @@ def demo_command(
     with _open_or_start(stack, region, executor, parameter, needs_reference=False) as opened:
         choices = Choices(aligner=aligner or "", caller=caller or "", alignment_format=alignment_format or "")
         preflight.check_tools(opened, choices.tools(opened.default_tools))
-        demo.run_demo(opened, keep, seed, choices)
+        figures = demo.run_demo(opened, keep, seed, choices)
+    if as_json:
+        say_json(figures)
 
 
 @app.command("check")
@@ -382,11 +522,49 @@ def check_command(
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Check that a stack can run the pipeline, and say what is missing.
+    """Check that a stack can run the pipeline; say what is missing.
 
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """
     check.check(open_stack(stack, region), submit=submit, as_json=as_json)
+
+
+@app.command("report")
+def report_command(
+    samples: Annotated[list[str] | None, typer.Argument(metavar="SAMPLE", help="Sample ids.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs.")] = False,
+    since: Annotated[str, typer.Option(metavar="TIME", help="The runs since: 2d, 3h (ago), 2026-03-31.")] = "",
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the page.")] = Path("seqdrop-report"),
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Build one MultiQC page for many runs, with a table of them."""
+    opened = open_stack(stack, region)
+    chosen = many_report.select(run_table.rows(opened), samples or (), since, every=every)
+    page = many_report.build(opened, chosen, output)
+    say(f"{page} has {len(chosen):,} run{'' if len(chosen) == 1 else 's'}.", style="green")
+    if as_json:
+        say_json({"page": str(page), "runs": [row["run"] for row in chosen]})
+
+
+@policies.command("check")
+def qc_check_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A QC policy in YAML: limits for the figures of a run.")],
+    upload_to: Annotated[
+        str | None,
+        typer.Option("--reference", callback=check_value, help="Upload it beside this reference, for all its runs."),
+    ] = None,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check a QC policy; with --reference, upload it there: runs that fail it end as QC_FAILED."""
+    rules = qc.check(file)
+    if upload_to:
+        qc.upload(open_stack(stack, region), file, upload_to)
+    if as_json:
+        say_json(rules)
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from seqdrop.plan.names import MANIFEST
+from seqdrop.runs.outcome import QC_FAILED
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.errors import CliError
@@ -20,10 +21,28 @@ RECORDS = ("jobs/", "failures/")  # receipts and verdicts, which the manifest su
 MAIN_SUFFIXES = (".bam", ".cram", ".annotated.vcf.gz", ".vcf.gz", ".report.html", MANIFEST)
 
 
-def download_results(stack: Stack, row: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Download the results of a run and verify each file; return the paths."""
+KINDS = {  # of `--only`: the endings of the files
+    "bam": (".bam", ".bam.bai", ".bam.md5"),
+    "vcf": (".annotated.vcf.gz", ".annotated.vcf.gz.tbi", ".vcf.gz", ".vcf.gz.tbi"),
+    "gvcf": (".g.vcf.gz", ".g.vcf.gz.tbi"),
+    "report": (".report.html",),
+    "manifest": (MANIFEST,),
+}
+
+
+def parse_kinds(text: str) -> list[str]:
+    """Return the kinds of files in `--only vcf,report`; raise CliError."""
+    kinds = [word.strip() for word in text.split(",") if word.strip()]
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise CliError(f"--only {unknown[0]}: expected some of {', '.join(KINDS)}, with `,` between them.")
+    return kinds
+
+
+def download_results(stack: Stack, row: Mapping[str, Any], folder: Path, kinds: Sequence[str] = ()) -> list[Path]:
+    """Download the results of a run, or only some kinds of files, and verify each file; return the paths."""
     results = S3Uri.parse(str(row["results"]))
-    sizes = _sizes(stack, results)
+    wanted = {name: size for name, size in _sizes(stack, results).items() if not kinds or _kind(name) in kinds}
+    sizes = _without_held(stack, row, results, wanted)
     _check_free_space(folder, sum(sizes.values()))
     files = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
@@ -44,6 +63,20 @@ def _sizes(stack: Stack, results: S3Uri) -> dict[str, int]:
     objects = stack.store.list_objects(results.bucket, prefix)
     sizes = {entry["Key"].removeprefix(prefix): entry["Size"] for entry in objects}
     return {name: size for name, size in sizes.items() if not name.startswith(RECORDS)}
+
+
+def _without_held(stack: Stack, row: Mapping[str, Any], results: S3Uri, sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the results without the VCFs that the manifest of a run does not name since it failed its QC policy."""
+    if row.get("status") != QC_FAILED or not any(".vcf.gz" in name for name in sizes):
+        return sizes
+    named = {S3Uri.parse(output["uri"]).name for output in stack.store.read_json(results / MANIFEST)["outputs"]}
+    return {name: size for name, size in sizes.items() if name in named or ".vcf.gz" not in name}
+
+
+def _kind(name: str) -> str:
+    """Return the kind of a file; that with the longest ending, since a gVCF ends like a VCF."""
+    endings = {ending: kind for kind, endings in KINDS.items() for ending in endings if name.endswith(ending)}
+    return endings[max(endings, key=len)] if endings else ""
 
 
 def create_folder(folder: Path) -> None:

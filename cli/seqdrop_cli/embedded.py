@@ -87,7 +87,7 @@ def check_same(
 def _differs(current: str, asked: str) -> CliError:
     return CliError(
         f"The embedded AWS that is up {current}, not {asked}: leave out this option, or run `seqdrop down`, which "
-        "deletes everything in it, and then the same command again."
+        "deletes all runs in it, and then the same command again."
     )
 
 
@@ -167,8 +167,32 @@ def _end(pid: int) -> None:
     say("It does not end: it is killed, and its jobs, containers and folders are removed.")
     _signal(pid, signal.SIGKILL)
     _has_ended(pid, STOP_TIMEOUT)
+    clean_up()
+
+
+def clean_up() -> None:
+    """Remove what a killed server has left: jobs, containers, folders, its state file."""
     words = ["-m", "embedded_aws.clean_up", "--state", str(state_file().parent), "--stack", NAME]
     subprocess.run([sys.executable, *words], check=False, start_new_session=True)
+    state_file().unlink(missing_ok=True)
+
+
+def show_addresses(server: Embedded) -> None:
+    """Print the buckets, and lines that upload a pair with any client of S3: each fits 80 columns and can be copied."""
+    fastqs, results = (f"s3://{server.outputs.get(name)}/" for name in ("FastqBucket", "ResultsBucket"))
+    say(f"  FASTQs   {fastqs}")
+    say(f"  results  {results}")
+    say("Prepare a genome: `seqdrop reference GENOME.fa --genes GENES.gtf --name hg`.")
+    say("Then upload FASTQs with `seqdrop run`, or with any S3 client:")
+    for name, value in (
+        ("AWS_ENDPOINT_URL", server.endpoint),
+        ("AWS_DEFAULT_REGION", server.region),
+        ("AWS_ACCESS_KEY_ID", server.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", server.secret_access_key),
+    ):
+        say(f"  export {name}={value}")
+    for mate in (1, 2):
+        say(f"  aws s3 cp NA12878_R{mate}.fastq.gz {fastqs} \\\n    --metadata seqdrop-reference=hg")
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -226,7 +250,7 @@ def temporary(parameters: Sequence[str] = (), executor: str = "auto") -> Iterato
                 raise
             undo.pop_all()
             raise ResultsNotFetchedError(
-                f"{error} The embedded AWS stays up for that: `seqdrop down` stops it and deletes everything in it."
+                f"{error} The embedded AWS stays up for that: `seqdrop down` stops it and deletes all runs in it."
             ) from None
 
 

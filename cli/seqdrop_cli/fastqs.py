@@ -45,6 +45,22 @@ class Fastqs:
         return cls(lanes[0].sample, pairs, tuple((r1.name, r2.name) for r1, r2 in pairs))
 
     @property
+    def has_lanes(self) -> bool:
+        """Whether the names in the bucket have lanes."""
+        return any(name and name.lane for pair in self.names for name in map(fastq_names.parse, pair))
+
+    @property
+    def lanes(self) -> list[str]:
+        """The name of each lane, "" for files without one."""
+        names = [fastq_names.parse(one) for one, _ in self.names]
+        return [name.lane_and_chunk if name else "" for name in names]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(path.stat().st_size for pair in self.pairs for path in pair)
+
+    @property
     def files(self) -> list[tuple[Path, str]]:
         """Every file with its name in the bucket, R1 before R2, lane by lane."""
         paths = [path for pair in self.pairs for path in pair]
@@ -77,7 +93,7 @@ def _extension(path: Path) -> str:
 
 
 def _parse_pair(r1: Path, r2: Path) -> FastqName:
-    one, two = (_parse(path) for path in (r1, r2))
+    one, two = (parse_path(path) for path in (r1, r2))
     if not one.is_of_pair(two) or one.mate == two.mate:
         raise CliError(f"{r1.name} and {r2.name} are not a pair by their names: rename them or give --sample.")
     if one.mate == 2:
@@ -85,7 +101,8 @@ def _parse_pair(r1: Path, r2: Path) -> FastqName:
     return one
 
 
-def _parse(path: Path) -> FastqName:
+def parse_path(path: Path) -> FastqName:
+    """Return what the name of a file says; raise CliError unless it names a sample and a mate."""
     parsed = fastq_names.parse(path.name)
     if parsed is None:
         reason = fastq_names.ignored_because(path.name) or "it has no name of a FASTQ"

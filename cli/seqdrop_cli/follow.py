@@ -5,52 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 from seqdrop.plan import steps
 from seqdrop.runs import executions
 
+from seqdrop_cli import progress
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
-from seqdrop_cli.screen import console, format_seconds, say, visible
+from seqdrop_cli.progress import Job, StepState
+from seqdrop_cli.screen import console, format_seconds, live_table, say
 from seqdrop_cli.stack import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_batch.type_defs import JobDetailTypeDef
 
 BATCH_STATES = {"RUNNING": "running", "SUCCEEDED": "done", "FAILED": "failed"}
-STYLES = {"waiting": "dim", "running": "cyan", "done": "green", "failed": "red"}
 MAX_JOBS = 100  # of one call of DescribeJobs
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job that an execution submitted."""
-
-    step: str
-    job_id: str
-    number: int  # of the try: 1 is the first job of this step
-
-
-@dataclass(frozen=True, slots=True)
-class StepState:
-    """The state of a step: that of its newest job."""
-
-    step: str
-    state: str  # waiting, running, done, failed
-    elapsed: float = 0.0  # seconds since the process of the job began
-    number: int = 1  # of the try
-    queued: str = ""  # the state of a job that Batch has not started: SUBMITTED, PENDING, RUNNABLE or STARTING
-    reason: str = ""  # Batch's reason for a job in this state, if it knows one
-
-    @property
-    def label(self) -> str:
-        """The state, with the number of the try unless it is the first: `running, try 2`."""
-        return f"{self.state}, try {self.number}" if self.number > 1 else self.state
 
 
 def plan_steps(execution: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -111,7 +83,11 @@ def describe_jobs(stack: Stack, jobs: Sequence[Job]) -> dict[str, JobDetailTypeD
 def step_states(stack: Stack, execution: str, run: str, names: Sequence[str]) -> list[StepState]:
     """Return the state of each of these steps, and of every other step that has a job."""
     jobs = submitted_jobs(stack, execution, run)
-    details = describe_jobs(stack, jobs)
+    return states_of(jobs, describe_jobs(stack, jobs), names)
+
+
+def states_of(jobs: Sequence[Job], details: Mapping[str, JobDetailTypeDef], names: Sequence[str]) -> list[StepState]:
+    """Return the state of each of these steps, and of every other step that has a job, from what Batch knows."""
     states = {name: StepState(name, "waiting") for name in names}
     for job in jobs:
         states[job.step] = _state(job, details.get(job.job_id))
@@ -121,36 +97,62 @@ def step_states(stack: Stack, execution: str, run: str, names: Sequence[str]) ->
 def _state(job: Job, detail: JobDetailTypeDef | None) -> StepState:
     if detail is None:
         return StepState(job.step, "waiting", 0.0, job.number)
-    started, stopped = detail.get("startedAt"), detail.get("stoppedAt")
-    elapsed = ((stopped or time.time() * 1000) - started) / 1000 if started else 0.0
     state = BATCH_STATES.get(detail["status"], "waiting")
-    queued = (detail["status"], detail.get("statusReason", "")) if state == "waiting" else ("", "")
-    return StepState(job.step, state, max(0.0, elapsed), job.number, *queued)
+    elapsed = _seconds(detail.get("startedAt"), detail.get("stoppedAt"))
+    if state == "waiting":
+        in_queue = _seconds(detail.get("createdAt"), None)
+        reason = detail.get("statusReason", "")
+        return StepState(job.step, state, elapsed, job.number, detail["status"], reason, in_queue)
+    return StepState(job.step, state, elapsed, job.number)
+
+
+def _seconds(start: int | None, end: int | None) -> float:
+    """Return the seconds between two times of Batch, which are in milliseconds; until now without an end."""
+    return max(0.0, ((end or time.time() * 1000) - start) / 1000) if start else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What Step Functions and Batch know of an execution at one time."""
+
+    status: str  # of the execution
+    elapsed: float  # seconds since it started
+    jobs: Sequence[Job]
+    details: Mapping[str, JobDetailTypeDef]
+    states: list[StepState]
+
+
+def watch(stack: Stack, execution: str, run: str) -> Iterator[Moment]:
+    """Yield an execution as it is now, again and again until it ends; show its progress live on a terminal."""
+    with live_table() as live:
+        while True:
+            moment = _observe(stack, execution, run)
+            if live:
+                rates = progress.read_rates(stack, moment.jobs, moment.details)
+                how = {"embedded": stack.is_embedded, "ended": moment.status != "RUNNING"}
+                live.update(progress.table(run, moment.elapsed, moment.states, rates, **how))
+            yield moment
+            if moment.status != "RUNNING":
+                return
+            time.sleep(stack.pause)
+
+
+def _observe(stack: Stack, execution: str, run: str) -> Moment:
+    description: Any = stack.stepfunctions.describe_execution(executionArn=execution)
+    jobs = submitted_jobs(stack, execution, run)
+    details = describe_jobs(stack, jobs)
+    start, end = description.get("startDate"), description.get("stopDate")
+    elapsed = ((end or datetime.now(UTC)) - start).total_seconds() if start else 0.0
+    return Moment(description["status"], elapsed, jobs, details, states_of(jobs, details, plan_steps(description)))
 
 
 def follow(stack: Stack, execution: str, run: str) -> tuple[str, list[StepState]]:
     """Print the progress of an execution until it ends; return its status and the state of each step."""
-    terminal = console()
     printed: dict[str, str] = {}
-    with Live(console=terminal, refresh_per_second=8) if terminal.is_terminal else nullcontext() as live:
-        while True:
-            description = stack.stepfunctions.describe_execution(executionArn=execution)
-            states = step_states(stack, execution, run, plan_steps(description))
-            if live:
-                live.update(_table(states))
-            else:
-                _print_changes(states, printed)
-            if description["status"] != "RUNNING":
-                return description["status"], states
-            time.sleep(stack.pause)
-
-
-def _table(states: Sequence[StepState]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for state in states:
-        elapsed = format_seconds(state.elapsed) if state.elapsed else ""
-        table.add_row(Text(visible(state.step)), Text(state.label, style=STYLES[state.state]), Text(elapsed))
-    return table
+    for moment in watch(stack, execution, run):
+        if not console().is_terminal:
+            _print_changes(moment.states, printed)
+    return moment.status, moment.states
 
 
 def _print_changes(states: Sequence[StepState], printed: dict[str, str]) -> None:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from seqdrop.plan import layout
 from seqdrop.storage.uri import S3Uri
 
+from seqdrop_cli import run_table
 from seqdrop_cli.errors import CliError
-from seqdrop_cli.follow import Job, describe_jobs, run_steps, submitted_jobs
-from seqdrop_cli.screen import say
+from seqdrop_cli.follow import describe_jobs, run_steps, submitted_jobs, watch
+from seqdrop_cli.progress import Job
+from seqdrop_cli.screen import say, say_output
 from seqdrop_cli.stack import Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch.type_defs import JobDetailTypeDef
+
+
+class MissingStreamError(Exception):
+    """The log stream of a job does not exist."""
+
 
 OMITTED_FIELDS = {"level", "location", "message", "timestamp", "service", "run", "step", "job", "tool"}
 
@@ -21,23 +31,69 @@ OMITTED_FIELDS = {"level", "location", "message", "timestamp", "service", "run",
 def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bool) -> None:
     """Print the log of every job of a run, or of one step, in the order of submission."""
     every_job = _jobs(stack, row)
-    names = dict.fromkeys([*run_steps(stack, row), *(job.step for job in every_job)])
-    if step is not None and step not in names:
-        raise CliError(f"There is no step {step}: the steps of this run are {', '.join(names)}.")
+    _check_step(step, [*run_steps(stack, row), *(job.step for job in every_job)])
     jobs = [job for job in every_job if step in (None, job.step)]
     if not jobs:
         raise CliError(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or its jobs were deleted.")
     details = describe_jobs(stack, jobs)
     for job in jobs:
-        number = f", try {job.number}" if job.number > 1 else ""
-        say(f"== {job.step}{number} ({job.job_id})", style="bold")
-        detail = details.get(job.job_id)
-        stream = detail.get("container", {}).get("logStreamName") if detail else None
+        say(_heading(job), style="bold")
+        stream = _stream(details.get(job.job_id))
         if stream is None:
             say("(no log: the job never ran, or Batch has deleted it)")
             continue
-        for line in _lines(stack, stream):
-            say(line if raw else format_line(line))
+        try:
+            for line in _lines(stack, stream):
+                _print(line, raw=raw)
+        except MissingStreamError:
+            say("(no log: its stream does not exist, or not yet)")
+
+
+def follow_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bool) -> None:
+    """Print the lines of a run's jobs, or of one step, as they come, until the run ends; show its progress too."""
+    execution, run = run_table.execution_of(row), str(row["run"])
+    _check_step(step, run_steps(stack, row))
+    tokens: dict[str, str] = {}  # stream -> where its next line begins
+    last = ""  # the job that printed the last line
+    for moment in watch(stack, execution, run):
+        for job in moment.jobs:
+            stream = _stream(moment.details.get(job.job_id)) if step in (None, job.step) else None
+            lines = _new_lines(stack, stream, tokens) if stream else []
+            if lines and job.job_id != last:
+                say(_heading(job), style="bold")
+                last = job.job_id
+            for line in lines:
+                _print(line, raw=raw)
+
+
+def _print(line: str, *, raw: bool) -> None:
+    if raw:
+        say_output(line)
+    else:
+        say(format_line(line))
+
+
+def _new_lines(stack: Stack, stream: str, tokens: dict[str, str]) -> list[str]:
+    """Return the lines that a stream has got since the last time; none while it does not exist."""
+    try:
+        return list(_lines(stack, stream, tokens))
+    except MissingStreamError:
+        return []
+
+
+def _stream(detail: JobDetailTypeDef | None) -> str | None:
+    """Return the name of the log stream of a job; None if it never ran."""
+    return detail.get("container", {}).get("logStreamName") if detail else None
+
+
+def _check_step(step: str | None, names: Sequence[str]) -> None:
+    if step is not None and step not in names:
+        raise CliError(f"There is no step {step}: the steps of this run are {', '.join(dict.fromkeys(names))}.")
+
+
+def _heading(job: Job) -> str:
+    number = f", try {job.number}" if job.number > 1 else ""
+    return f"== {job.step}{number} ({job.job_id})"
 
 
 def _jobs(stack: Stack, row: Mapping[str, Any]) -> list[Job]:
@@ -74,17 +130,20 @@ def format_line(line: str) -> str:
     return f"{text}  {fields}".rstrip()
 
 
-def _lines(stack: Stack, stream: str) -> Iterator[str]:
+def _lines(stack: Stack, stream: str, tokens: dict[str, str] | None = None) -> Iterator[str]:
+    """Yield the lines of a stream: all, or those after its place in `tokens`, which is moved.
+
+    Raises MissingStreamError.
+    """
+    tokens = {} if tokens is None else tokens
     request: dict[str, Any] = {"logGroupName": stack["JobLogGroup"], "logStreamName": stream, "startFromHead": True}
     while True:
+        before: dict[str, Any] = {"nextToken": tokens[stream]} if stream in tokens else {}
         try:
-            page = stack.logs.get_log_events(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
-            yield "(no log: its stream does not exist, or not yet)"
-            return
+            page = stack.logs.get_log_events(**request, **before)
+        except stack.logs.exceptions.ResourceNotFoundException:
+            raise MissingStreamError from None
         yield from (event["message"].rstrip("\n") for event in page["events"])
-        if not page["events"] or page["nextForwardToken"] == request.get("nextToken"):
+        tokens[stream] = page["nextForwardToken"]
+        if tokens[stream] == before.get("nextToken"):  # the end; AWS also returns empty pages before it
             return
-        request["nextToken"] = page["nextForwardToken"]

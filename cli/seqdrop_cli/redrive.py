@@ -22,15 +22,18 @@ class UnreadableError(Exception):
     """A message cannot be sent to a function."""
 
 
-def redrive(stack: Stack) -> None:
-    """Empty the dead letter queue. Messages that cannot be sent again stay in it; raise CliError that lists them."""
+def redrive(stack: Stack) -> dict[str, int]:
+    """Empty the dead letter queue; return the number of events by function.
+
+    Messages that cannot be sent again stay in the queue; raise CliError that lists them.
+    """
     events: set[tuple[str, str]] = set()
     counts: Counter[str] = Counter()  # function -> events
     remaining: list[tuple[Message, str]] = []
     try:
         for message in _receive_all(stack):
             try:
-                event = _event(message)
+                event = _event(stack, message)
                 if event in events:  # it failed again and came back while this command worked
                     remaining.append((message, ""))
                     continue
@@ -42,6 +45,7 @@ def redrive(stack: Stack) -> None:
         for message, _ in remaining:  # at the end, or this command would receive them again
             _release(stack, message)
     _report(counts, [f"\n  {message['MessageId']}: {reason}" for message, reason in remaining if reason])
+    return dict(counts)
 
 
 def _send(stack: Stack, message: Message, function: str, event: str) -> str:
@@ -91,10 +95,11 @@ def _release(stack: Stack, message: Message) -> None:
     )
 
 
-def _event(message: Message) -> tuple[str, str]:
+def _event(stack: Stack, message: Message) -> tuple[str, str]:
     """Return the ARN of the function and the event for it; raise UnreadableError.
 
-    Lambda writes a record of the failed call; EventBridge writes the event itself, with its target as an attribute:
+    A message of start_run to itself has a task. Lambda writes a record of the failed call; EventBridge writes the event
+    itself, with its target as an attribute:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
@@ -105,6 +110,10 @@ def _event(message: Message) -> tuple[str, str]:
     match body:
         case {"requestPayload": event, "requestContext": {"functionArn": str(function)}}:
             pass
+        case {"task": _}:
+            _, partition, _, region, account, *_ = stack["PipelineStateMachine"].split(":")
+            function = f"arn:{partition}:lambda:{region}:{account}:function:{stack['StartRunFunction']}"
+            event = body
         case dict():
             function = message.get("MessageAttributes", {}).get("TARGET_ARN", {}).get("StringValue", "")
             event = body

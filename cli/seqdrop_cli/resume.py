@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from seqdrop.runs.outcome import QC_FAILED
 from seqdrop.runs.table import Row
 
-from seqdrop_cli import run, why
+from seqdrop_cli import fetch, run, why
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
-    """Resume a run and, unless `detach`, follow it to its end; raise CliError if it fails again."""
+def resume(stack: Stack, row: Row, *, detach: bool = False, results: Path = Path("results")) -> Row:
+    """Resume a run and, unless `detach`, follow it and download its results; raise CliError if it fails again.
+
+    Returns the row of the run; that of a run that is not followed has the run and its execution alone.
+    """
     run_id = str(row["run"])
     try:
         started, execution = _request_resume(stack, run_id)
@@ -27,11 +32,17 @@ def resume(stack: Stack, row: Row, *, detach: bool = False) -> None:
     run_id = started
     if detach:
         say(f"`seqdrop status {run_id}{stack.option}` shows it.")
-        return
+        return {"run": run_id, "execution": execution}
     row, _ = run.follow_run(stack, run_id, execution)
-    say(f"Run {run_id} {str(row['status']).lower()}: {row.get('results', '')}", style="green")
-    if row["status"] == "INCOMPLETE":
+    failed = row["status"] == QC_FAILED
+    ending = str(row["status"]).lower().replace("_", " ")
+    say(f"Run {run_id} {ending}: {row.get('results', '')}", style="bold red" if failed else "green")
+    fetch.fetch(stack, [row], results)
+    if row["status"] != "SUCCEEDED":
         why.explain(stack, row)
+    if failed:
+        raise CliError(f"\nRun {run_id} failed its quality control.", run.QC_EXIT)
+    return row
 
 
 def _request_resume(stack: Stack, run_id: str) -> tuple[str, str]:

@@ -12,13 +12,15 @@ from typing import Any
 from seqdrop.plan import steps
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.runs import executions
+from seqdrop.runs.outcome import QC_FAILED
 from seqdrop.runs.table import IGNORED, RUNNING, Row
 from seqdrop.text import count_warnings
 
 from seqdrop_cli import download, intervals, preflight, reference, run_table, upload, why
 from seqdrop_cli.errors import KNOWN_ERRORS, CliError, ResultsNotFetchedError, describe_error
 from seqdrop_cli.fastqs import Fastqs
-from seqdrop_cli.follow import StepState, follow, interrupted_following
+from seqdrop_cli.follow import follow, interrupted_following
+from seqdrop_cli.progress import StepState
 from seqdrop_cli.reference import Source
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
@@ -30,7 +32,8 @@ FETCH_ADVICE = (
     "Free some space there or choose another folder (`--results DIR`; of `seqdrop demo`: `--keep DIR`), then run the "
     "same command again: it downloads the results and computes nothing again."
 )
-WITH_RESULTS = {"SUCCEEDED", "INCOMPLETE"}
+WITH_RESULTS = frozenset({"SUCCEEDED", "INCOMPLETE", QC_FAILED})
+QC_EXIT = 3  # of a run with results that its QC policy refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,12 @@ class RunRequest:
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the FASTQs: the choices, and the number of lanes, so that the run waits for no other."""
+        lanes = {"seqdrop-lanes": str(len(self.fastqs.pairs))} if self.fastqs.has_lanes else {}
+        return {**self.choices.to_metadata(), **lanes}
+
+    @property
     def folder(self) -> Path:
         """The folder for the results; without `results`, the one for all runs of the sample."""
         return self.results or Path("results") / self.fastqs.sample
@@ -70,15 +79,28 @@ class RunResult:
     steps: list[StepState]
     files: list[Path]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of the run with the paths of its results."""
+        return {**self.row, "files": [str(file) for file in self.files]}
+
 
 def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
     """Run the pipeline from the upload to the download. Raise CliError if the run fails, after explaining why."""
+    return finish(stack, request, start(stack, request))
+
+
+def start(stack: Stack, request: RunRequest) -> str:
+    """Prepare the reference, if the request has one, and upload the files; return the run id. Raises CliError."""
     check_options(stack, request)
     preflight.check_images(stack, request.choices.tools(stack.default_tools))
     download.create_folder(request.folder)  # before hours of work that would have no place for its results
     name = _prepared_reference(stack, request)
     bed_name, regions = intervals.resolve(stack, request.intervals, name)
-    run_id = _upload(stack, replace(request, intervals=bed_name), name, regions)
+    return _upload(stack, replace(request, intervals=bed_name), name, regions)
+
+
+def finish(stack: Stack, request: RunRequest, run_id: str) -> RunResult:
+    """Wait until a run starts, follow it and download its results; raise CliError if it fails."""
     with _run_continues(stack, run_id):
         row = wait_for_start(stack, run_id)
     row, states = follow_run(stack, run_id, run_table.execution_of(row))
@@ -116,7 +138,7 @@ def _prepared_reference(stack: Stack, request: RunRequest) -> str:
 
 def _upload(stack: Stack, request: RunRequest, reference_name: str, regions: str) -> str:
     """Upload the files, unless a run of the same files and choices runs or has results; return the run id."""
-    metadata = request.choices.to_metadata()
+    metadata = request.metadata
     choices = replace(request.choices, reference=reference_name)
     pins = {"genome": reference.fingerprint(stack, reference_name), "regions": regions}
     fastqs = request.fastqs
@@ -188,7 +210,9 @@ def _closed_row(stack: Stack, run_id: str, execution: str, status: str) -> Row:
 def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
     folder = request.results or request.folder / str(row["run"])
     time_taken = duration(row)
-    ending = f"Run {row['run']} {str(row['status']).lower()}{f' in {time_taken}' if time_taken else ''}"
+    ending = (
+        f"Run {row['run']} {str(row['status']).lower().replace('_', ' ')}{f' in {time_taken}' if time_taken else ''}"
+    )
     try:
         files = download.download_results(stack, row, folder)
     except KNOWN_ERRORS as error:
@@ -196,12 +220,15 @@ def _download(stack: Stack, request: RunRequest, row: Row) -> list[Path]:
         raise ResultsNotFetchedError(f"{where}. {describe_error(error)} {FETCH_ADVICE}") from None
     warnings = row.get("warnings", ())
     doubts = count_warnings(len(warnings), " with ")
-    say(f"{ending}{doubts}:", style="yellow" if warnings else "green")
+    failed = row["status"] == QC_FAILED
+    say(f"{ending}{doubts}:", style="bold red" if failed else "yellow" if warnings else "green")
     download.show_files(files)
     for warning in warnings:
         say(f"Warning from {warning}", style="yellow")
-    if row["status"] == "INCOMPLETE":
+    if row["status"] != "SUCCEEDED":
         why.explain(stack, row)
+    if failed:
+        raise CliError(f"\nRun {row['run']} of {row.get('sample', '?')} failed its quality control.", QC_EXIT)
     return files
 
 

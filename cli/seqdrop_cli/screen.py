@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.text import Text
 
 PIPE_WIDTH = 240  # columns: a pipe has no width, and tables must not be cut there
@@ -29,9 +32,48 @@ class Screen(Console):
         return super().render_str(visible(text), **options)
 
 
+@dataclass(slots=True)
+class _Target:
+    """Where messages are printed."""
+
+    on_stderr: bool = False
+    live: Screen | None = None  # the console that shows a live table: lines of others would break it
+
+
+_target = _Target()
+
+
 def console() -> Screen:
-    """Return a console on standard output, which tests and pipes replace between two calls."""
-    return Screen(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    """Return a console on standard output, which tests and pipes replace between two calls; with --json on stderr."""
+    if _target.live:
+        return _target.live
+    stream = sys.stderr if _target.on_stderr else sys.stdout
+    return Screen(file=stream, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+@contextmanager
+def messages_on_stderr() -> Iterator[None]:
+    """Print messages to standard error: standard output is for one JSON document."""
+    _target.on_stderr = True
+    try:
+        yield
+    finally:
+        _target.on_stderr = False
+
+
+@contextmanager
+def live_table() -> Iterator[Live | None]:
+    """Show a table that changes, below all lines that are printed meanwhile; None where there is no terminal."""
+    terminal = console()
+    if not terminal.is_terminal:
+        yield None
+        return
+    _target.live = terminal
+    try:
+        with Live(console=terminal, refresh_per_second=8) as live:
+            yield live
+    finally:
+        _target.live = None
 
 
 def say(text: str, style: str = "") -> None:
@@ -44,6 +86,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+
+
+def say_output(line: str) -> None:
+    """Print a line of output, which --json does not move to standard error."""
+    print(visible(line))  # noqa: T201  output of the command line
 
 
 def say_json(value: Mapping[str, Any] | list[Any]) -> None:

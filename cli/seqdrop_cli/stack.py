@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from seqdrop.plan.names import BAM
 from seqdrop.runs import executions
+from seqdrop.runs.dynamodb import Table
 from seqdrop.storage.s3 import Store
 
 from seqdrop_cli import embedded
@@ -20,7 +21,6 @@ from seqdrop_cli.errors import CliError
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
-    from mypy_boto3_dynamodb.service_resource import Table
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
@@ -118,7 +118,7 @@ class Stack:
     @cached_property
     def table(self) -> Table:
         """The run table."""
-        return self.session.resource("dynamodb", **self._settings).Table(self["RunTable"])
+        return Table(self.session.client("dynamodb", **self._settings), self["RunTable"])
 
     def status_of(self, execution: str) -> str | None:
         """Return the status of an execution; None if it never began or ended more than 90 days ago."""

@@ -13,8 +13,8 @@ from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def stop(stack: Stack, row: Mapping[str, Any]) -> None:
-    """Stop the execution of a run; raise CliError if it does not run."""
+def stop(stack: Stack, row: Mapping[str, Any]) -> dict[str, str]:
+    """Stop the execution of a run; return the run and its execution. Raise CliError if it does not run."""
     execution = run_table.execution_of(row)
     status = stack.status_of(execution)
     if status is None:
@@ -26,3 +26,4 @@ def stop(stack: Stack, row: Mapping[str, Any]) -> None:
     except ClientError as error:
         raise CliError(f"Run {row['run']} could not be stopped. {describe_aws_error(error)}") from None
     say(f"Run {row['run']} is being stopped, and its jobs with it: `seqdrop status {row['run']}{stack.option}`.")
+    return {"run": str(row["run"]), "execution": execution}

@@ -6,28 +6,32 @@ from typing import Any
 
 EXAMPLES = {
     "up": ("seqdrop up", "seqdrop up --executor process --parameter Caller=bcftools"),
-    "down": ("seqdrop down",),
+    "down": ("seqdrop down", "seqdrop down --all"),
     "reference": (
         "seqdrop reference genome.fa --genes genes.gtf --name hg",
         "seqdrop reference virus.fa --ploidy 1 --stack prod",
     ),
+    "references": ("seqdrop references", "seqdrop references --stack prod"),
     "run": (
         "seqdrop run NA1_R1.fastq.gz NA1_R2.fastq.gz --reference hg",
         "seqdrop run A_1.fq.gz A_2.fq.gz --intervals panel.bed --stack prod",
         "seqdrop run A_1.fq.gz A_2.fq.gz --args align=--no-mark-duplicates",
     ),
+    "submit": ("seqdrop submit samplesheet.csv", "seqdrop submit samplesheet.csv --dry-run --stack prod"),
+    "fetch": ("seqdrop fetch NA12878", "seqdrop fetch --all --only vcf,report --stack prod"),
     "status": ("seqdrop status", "seqdrop status NA12878", "seqdrop status --failed --since 2d --stack prod"),
     "why": ("seqdrop why latest", "seqdrop why NA12878", "seqdrop why 01ab23 --stack prod"),
     "stop": ("seqdrop stop latest",),
     "resume": ("seqdrop resume 01ab23", "seqdrop resume latest --detach --stack prod"),
     "redrive": ("seqdrop redrive --stack prod",),
-    "logs": ("seqdrop logs latest", "seqdrop logs 01ab23 align --stack prod"),
+    "logs": ("seqdrop logs latest --follow", "seqdrop logs 01ab23 align --stack prod"),
     "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
+    "report": ("seqdrop report --since 7d", "seqdrop report NA12878 NA12891 --output trio --stack prod"),
     "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
 }
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 130 interrupted "
-    "(Ctrl-C, SIGTERM, SIGHUP)."
+    "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 3 the run has "
+    "results that its QC policy refuses; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP)."
 )
 
 

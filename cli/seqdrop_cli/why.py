@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from seqdrop.failure import advice
@@ -51,6 +51,17 @@ def explain(stack: Stack, row: Mapping[str, Any]) -> None:
         _show_success(stack, row)
     else:
         _show_failure(stack, row)
+
+
+def to_json(stack: Stack, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a run with all its failures, newest first, its warnings, and the steps of a running one."""
+    failures = [
+        {"step": failure.step, "try": failure.number, **failure.verdict.to_json()} for failure in _failures(stack, row)
+    ]
+    execution = str(row.get("execution") or "")
+    running = row.get("status") == "RUNNING" and execution and stack.status_of(execution) is not None
+    states = step_states(stack, execution, str(row["run"]), run_steps(stack, row)) if running else []
+    return {**row, "failures": failures, "warnings": _warnings(stack, row), "steps": [asdict(one) for one in states]}
 
 
 def _failures(stack: Stack, row: Mapping[str, Any]) -> list[Failure]:
@@ -101,13 +112,12 @@ def _show_success(stack: Stack, row: Mapping[str, Any]) -> None:
 
 
 def _show_failure(stack: Stack, row: Mapping[str, Any]) -> None:
-    if row.get("status") == "INCOMPLETE":
+    if row.get("status") in {"INCOMPLETE", "QC_FAILED"}:
         _show_lines("Warnings:", _warnings(stack, row))
     step = _show_verdict(stack, row)
-    if row.get("log"):
-        say(f"\nLog stream: {row['log']}")
     if row.get("execution"):
-        say(f"\nComplete logs: seqdrop logs {row['run']}{f' {step}' if step else ''}{stack.option}")
+        stream = f"\n  (log stream {row['log']})" if row.get("log") else ""
+        say(f"\nComplete logs: seqdrop logs {row['run']}{f' {step}' if step else ''}{stack.option}{stream}")
     elif row.get("status") == "FAILED" and row.get("run"):
         again = f" It was started as run {row['restarted']}." if "restarted" in row else ""
         say(f"\nNo job was started.{again}")

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
             def feed(out: BinaryIO) -> None:
                 reads = list(zip([lane.read_group for lane in lanes], pairs, strict=True))
-                aligner.align(reads, header, out)
+                aligner.align(reads, header, out, work.read_rate.add)
                 for lane, each in zip(lanes, pairs, strict=True):
                     alignment.count(work, lane, each)
 

@@ -22,6 +22,7 @@ from seqdrop.plan.names import DIPLOID, GENOME, REFERENCE_JSON
 from seqdrop.storage.uri import S3Uri
 
 from containers.reference import (
+    bwa_mem3_index,
     fasta,
     genbank,
     gene_check,
@@ -151,10 +152,13 @@ def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...
     """Build the indexes for an aligner; return their suffixes."""
     work.version("samtools")
     work.run("samtools", "faidx", genome)
-    if aligner != "isaac":
+    if aligner == "bwa":
         work.run("bwa", "index", genome)
-    if aligner == "bwa_mem3":
-        bwa_mem3.build_index(genome)
+    elif aligner == "bwa_mem3":
+        work.run(
+            "bwa", "fa2pac", "-f", genome
+        )  # .pac, .ann and .amb as `bwa index` writes them; -f: forward strand only
+        bwa_mem3_index.build_index(genome)
     return INDEXES[aligner]
 
 

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from containers.report.figures import Figure, percent
 
 MAX_VARIANTS = 1_000  # listed; a row takes some 400 bytes of the page
-MAX_TEXT = 60  # characters of an allele, a gene or a change in the list
+MAX_TEXT = 80  # characters of an allele, a gene or a change in the list
 IMPACTS = ("HIGH", "MODERATE", "LOW", "MODIFIER", "")  # of snpEff, worst first; "" without an annotation
 COLUMNS = "%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t%INFO/SITE\t%INFO/ANN\t%INFO/BCSQ[\t%GT\t%DP\t%AD\t%VAF]\n"
 MIN_SITES = 20  # for a share of them
 MIN_SNPS = 500  # for their ratio: of 500, it is known to about a tenth
-MIN_DEPTH = 10  # reads at a homozygous SNP, to look for those of another sample
-MIN_HET_DEPTH = 20  # reads at a heterozygous SNP, to judge the share of its alleles
+MIN_DEPTH = 20  # reads at a SNP, to judge the share of its alleles
+HIGH_SHARE = 0.75  # of a homozygous SNP, whatever its genotype: with reads of another sample it is called heterozygous
 LOW_SHARE = 0.2  # as in the filter LowShare of bcftools
 SHARE_BINS = 20
 KINDS = ("SNV", "insertion", "deletion", "other")
@@ -37,7 +37,7 @@ class Variant(NamedTuple):
     impact: str
     effect: str
     gene: str
-    change: str  # of the protein, else of the transcript
+    change: str  # of the transcript and of the protein
     genotype: str
     depth: int | None
     share: float | None  # of the reads, that have the allele
@@ -88,8 +88,8 @@ class Calls:
     def count(self, variant: Variant) -> None:
         """Count a variant."""
         self.all += 1
-        zygosity, is_snp = variant.zygosity, variant.kind == "SNV"
-        if is_snp and zygosity == "het" and variant.share is not None and (variant.depth or 0) >= MIN_HET_DEPTH:
+        zygosity, is_snp, deep = variant.zygosity, variant.kind == "SNV", (variant.depth or 0) >= MIN_DEPTH
+        if is_snp and zygosity == "het" and variant.share is not None and deep:
             self.low[0] += variant.share < LOW_SHARE
             self.low[1] += 1
         if not variant.passed:
@@ -100,7 +100,7 @@ class Calls:
         self.zygosity[zygosity] += 1
         if is_snp and variant.share is not None:
             self.shares[min(int(variant.share * SHARE_BINS), SHARE_BINS - 1)] += 1
-            if zygosity == "hom" and (variant.depth or 0) >= MIN_DEPTH:
+            if variant.share > HIGH_SHARE and deep and not variant.split:
                 self.other_reads[0] += 1 - variant.share
                 self.other_reads[1] += 1
         if is_snp and variant.contig.removeprefix("chr") == "X":
@@ -115,9 +115,9 @@ class Calls:
             Figure("het_hom", "Heterozygous by homozygous", enough(het / hom if hom else None, het + hom, MIN_SNPS),
                    f"{het:,} and {hom:,} with PASS"),
             Figure("contamination", "Other reads at homozygous SNPs", enough(percent(shares, sites), sites),
-                   f"{sites:,.0f} SNPs with PASS; reads of another sample show here, at about half of its share"),
+                   f"{sites:,.0f} SNPs with PASS; another sample shows with about half of its share"),
             Figure("low_share", f"Heterozygous SNPs with a share under {LOW_SHARE:.0%}",
-                   enough(percent(low, hets), hets), f"{low:,} of {hets:,} calls at depth {MIN_HET_DEPTH} or more"),
+                   enough(percent(low, hets), hets), f"{low:,} of {hets:,} calls at depth {MIN_DEPTH} or more"),
         ]  # fmt: skip
 
 
@@ -152,15 +152,19 @@ def parse(line: str) -> Variant:
     return Variant(
         contig, int(position), clip(ref), clip(alt), number(quality), filters, site != ".",
         impact if impact in IMPACTS else "", clip(effect.replace("&", ", ").replace("_", " ")), clip(gene),
-        clip(haplotype_change(bcsq) or protein or transcript), genotype,
+        clip(" ".join(filter(None, (transcript, protein, haplotype_change(bcsq))))), genotype,
         int(depth) if depth.isdigit() else None, allele_share(counts, vaf),
     )  # fmt: skip
 
 
 def haplotype_change(bcsq: str) -> str:
-    """Return the change of the protein by `bcftools csq`, "" without one: `missense|GENE|tr|coding|+|12D>12L|...`."""
+    """Return the change of the protein by several variants of one codon, by `bcftools csq`; "" for one variant alone.
+
+    The form is `missense|GENE|T1|coding|+|12D>12L|34G>C+35A>T`; `@POS` points to the record that has it.
+    """
     fields = bcsq.split(",", 1)[0].split("|")
-    return f"{fields[5]} (haplotype)" if len(fields) > 5 and fields[5] and not bcsq.startswith("@") else ""
+    protein, dna = fields[5:7] if len(fields) > 6 else ("", "")
+    return f"with its neighbours {protein}" if "+" in dna else ""
 
 
 def allele_share(counts: str, vaf: str) -> float | None:

@@ -40,14 +40,11 @@ class Figure(NamedTuple):
 
 def show(name: str, value: float) -> str:
     """Return a value of a figure with its unit. Shares are never rounded up to 100 % or down to 0 %."""
-    unit = UNITS[name]
-    if float(value).is_integer():
-        return f"{value:,.0f}{unit}"
-    decimals = 1 if abs(value) >= 10 else 2
-    text = f"{value:,.{decimals}f}"
-    if unit == "%" and float(text) == 100:
-        text = "99.9"
-    return f"{text}{unit}"
+    unit, decimals = UNITS[name], 1 if abs(value) >= 10 else 2
+    text = f"{value:,.{decimals}f}".rstrip("0").rstrip(".")
+    if text == "0" and value:
+        return f"<0.01{unit}"
+    return f"{'99.9' if unit == '%' and text == '100' and value < 100 else text}{unit}"
 
 
 def percent(part: float, whole: float) -> float | None:

@@ -15,7 +15,6 @@ import yaml
 from containers.report.figures import Figure, show
 
 FOLDER = Path(__file__).parent / "policies"
-ASSAYS = ("genome", "exome", "amplicon", "virus")
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 ORDER = (PASS, WARN, FAIL)
 MAX_BYTES = 20_000
@@ -71,8 +70,7 @@ class Check:
     @property
     def allowed(self) -> list[str]:
         """The limits as people read them: `fail under 10x`."""
-        words = {word: word.replace("_below", " under").replace("_above", " over") for word in self.limits}
-        return [f"{words[word]} {show(self.figure.name, limit)}" for word, limit in self.limits.items()]
+        return describe(self.figure.name, self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,12 @@ class Verdict:
         """Why the verdict is not PASS, failures first."""
         bad = sorted((check for check in self.checks if check.result in {WARN, FAIL}), key=lambda check: check.result)
         return [*(check.reason for check in bad), *(f"{name} was not measured" for name in self.missing)]
+
+
+def describe(name: str, limits: Mapping[str, float]) -> list[str]:
+    """Return the limits of a figure as people read them: `fail under 10x`."""
+    words = {word: word.replace("_below", " under").replace("_above", " over") for word in limits}
+    return [f"{words[word]} {show(name, limit)}" for word, limit in limits.items()]
 
 
 def parse(text: str) -> dict[str, Any]:

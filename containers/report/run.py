@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs import arguments
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan import layout, steps
-from seqdrop.plan.names import REFERENCE_JSON, VERSION
+from seqdrop.plan.names import QC_POLICY, REFERENCE_JSON, VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 from containers.report import page, policy
-from containers.report.policy import Verdict
+from containers.report.policy import PolicyError, Verdict
 from containers.report.sources import CALLS, MOSDEPTH, STATS, Measured, measure
 
 # The inputs: planned outputs and their companions, and the names that they get in the directory of the job. Of two
@@ -35,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     sources = {getattr(args, output).companion(suffix): name for output, suffix, name in SOURCES}
     receipts = {layout.receipt_uri(args.results, name): name for name in steps.names() if name != "compose"}
     summary = args.results / REFERENCE_JSON
-    with step("compose", args, optional=[*sources, *receipts, summary]) as work:
-        arguments.parse_options(args.args, "report")
+    with step("compose", args, optional=[*sources, *receipts, summary, layout.policy_uri(args.reference)]) as work:
+        chosen = arguments.parse_options(args.args, "report")
         work.version("bcftools")
         for uri, name in sources.items():
             if uri in work.sources and not (work / name).exists():
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             work, read_json(work, summary) or {}, [receipt for uri in receipts if (receipt := read_json(work, uri))],
             targets=bool(args.intervals),
         )  # fmt: skip
-        verdict, reason = judge(measured, targets=bool(args.intervals))
+        verdict, reason = judge(work, measured, chosen)
         (work / "report.html").write_text(page.render(args, measured, verdict, reason))
         (work / "report.html.json").write_text(json.dumps(to_json(args.sample, verdict, measured), indent=1))
         work.publish(work / "report.html", "report", ".json")
@@ -56,13 +59,46 @@ def read_json(work: Workspace, uri: S3Uri) -> dict[str, Any] | None:
     return s3.store().read_json(uri) if uri in work.sources else None
 
 
-def judge(measured: Measured, *, targets: bool) -> tuple[Verdict, str]:
-    """Return the verdict on a run by the policy of its assay, and why it is this policy."""
-    assay, reason = guess_assay(measured.summary, targets=targets)
-    verdict = policy.judge(
-        policy.default(assay), measured.figures, f"{assay} of seqdrop", warned=bool(measured.warnings)
-    )
+def judge(work: Workspace, measured: Measured, chosen: argparse.Namespace) -> tuple[Verdict, str]:
+    """Return the verdict on a run, and why it has this policy; record it for the end of the run.
+
+    A policy that somebody chose is enforced: the run ends as QC_FAILED if it fails. Without one, the policy of the
+    assay that the run looks like is a help to the reader.
+    """
+    rules, name, reason, enforced = choose_policy(work, measured, chosen)
+    verdict = policy.judge(rules, measured.figures, name, warned=bool(measured.warnings))
+    work.qc = {
+        "result": verdict.result,
+        "policy": name,
+        "reasons": verdict.reasons,
+        "enforced": enforced,
+        "hold": enforced and (chosen.hold or rules.get("publish") == "hold"),
+    }
+    if verdict.result == policy.FAIL and not enforced and not measured.warnings:
+        work.warn("QC_FAIL", f"the figures are beyond the limits of {name}: {verdict.reasons[0]}")
     return verdict, reason
+
+
+def choose_policy(
+    work: Workspace, measured: Measured, chosen: argparse.Namespace
+) -> tuple[Mapping[str, Any], str, str, bool]:
+    """Return the policy, its name, why it is this one, and whether somebody chose it; raise BadInputError.
+
+    A choice of the run is before the file beside the reference.
+    """
+    uri = layout.policy_uri(work.args.reference)
+    if chosen.policy:
+        return policy.default(chosen.policy), f"{chosen.policy} of seqdrop", "The run chose it.", True
+    if uri in work.sources:
+        text = work.fetch(uri, etag=work.sources[uri]).read_text(errors="replace")
+        try:
+            rules = policy.parse(text)
+        except PolicyError as error:
+            raise BadInputError("QC", f"{uri} is no QC policy: {error}") from None
+        checksum = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return rules, f"{QC_POLICY} of {uri.parent.name}, {checksum}", "It is beside the reference.", True
+    assay, reason = guess_assay(measured.summary, targets=bool(work.args.intervals))
+    return policy.default(assay), f"{assay} of seqdrop", f"{reason} It is not enforced: no policy was chosen.", False
 
 
 def guess_assay(summary: Mapping[str, Any], *, targets: bool) -> tuple[str, str]:

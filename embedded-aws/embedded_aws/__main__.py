@@ -1,6 +1,12 @@
 """`python -m embedded_aws`: deploy a built SAM template on this machine and serve it until a signal ends it."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until the server is ready: looking for garbage after each import takes a third of the time
+
 import argparse
+import errno
 import json
 import os
 import signal
@@ -8,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
-from . import server
+from . import full_disk, server
 from .adapters.lambda_pool import Limits
 from .faults import FaultsError, FaultsFile, read
 from .lifecycle import Options, serve
@@ -34,11 +40,19 @@ def main(argv: list[str] | None = None) -> int:
     server.raise_file_limit()
     try:
         with serve(options(args)) as state:
+            gc.collect()
+            gc.freeze()  # what is left stays to the end
+            gc.enable()
             public = {name: value for name, value in state.items() if name not in SECRETS}
             print(json.dumps(public), flush=True)  # noqa: T201  # the first line is for the program that started this one
             wait(stop, keep, args.with_parent)
     except ERRORS as error:
         print(f"embedded_aws: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"embedded_aws: {full_disk.message()}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

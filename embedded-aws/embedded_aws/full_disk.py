@@ -13,6 +13,14 @@ log = logging.getLogger(__name__)
 STATUS = 507  # Insufficient Storage; SDKs do not retry it
 
 
+def message() -> str:
+    """Return the sentence on a full disk, with what to do."""
+    return (
+        f"No space is left in {tempfile.gettempdir()}, where the embedded AWS keeps objects and code: free some "
+        "space there, or set TMPDIR to another folder and start it again."
+    )
+
+
 def report_full_disk(application: Wsgi) -> Wsgi:
     """Wrap an application that raises OSError where the disk is full."""
 
@@ -22,11 +30,7 @@ def report_full_disk(application: Wsgi) -> Wsgi:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-        message = (
-            f"No space is left in {tempfile.gettempdir()}, where the embedded AWS keeps objects and code: free some "
-            "space there, or set TMPDIR to another folder and start it again."
-        )
-        log.error(message)
-        return refuse(environ, STATUS, "InsufficientStorage", message, start)
+        log.error(message())
+        return refuse(environ, STATUS, "InsufficientStorage", message(), start)
 
     return wrapped

@@ -63,6 +63,7 @@ def serve(options: Options) -> Iterator[dict[str, Any]]:
         undo.callback(adapters.close)
         stack = Stack(options.stack, parsed, options.parameters, CREATORS)
         outputs = stack.deploy()
+        adapters.unpack_functions(folder)
         server.record.register(stack, outputs)
         injector.load(options.faults)  # last, so that no fault hits the deployment
         state = describe(server, stack, selection, outputs)

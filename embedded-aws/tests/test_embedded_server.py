@@ -185,6 +185,26 @@ def test_a_full_temporary_disk_is_reported_in_a_sentence_and_not_retried(
         scratch_disk.unmount(disk)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+def test_a_temporary_disk_without_space_for_the_code_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    scratch_disk.mount(disk, 1)
+    try:
+        other = disk / "other"
+        other.write_bytes(bytes((1 << 20) - 2 * os.sysconf("SC_PAGESIZE")))
+        monkeypatch.setenv("TMPDIR", str(disk))
+        message = refusal(tmp_path / "state", "--executor", "process")
+        assert list(disk.iterdir()) == [other]
+    finally:
+        scratch_disk.unmount(disk)
+    assert message == (
+        f"embedded_aws: No space is left in {disk}, where the embedded AWS keeps objects and code: free some space "
+        "there, or set TMPDIR to another folder and start it again."
+    )
+
+
 def test_what_a_killed_server_has_left_is_removed(start_server: Start, tmp_path: Path) -> None:
     server = start_server(tmp_path, "--executor", "process")
     server.job_in(server.submit("mkdir -p $SCRATCH; sleep 600 & sleep 600"), "RUNNING")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -13,15 +15,16 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
-from seqdrop.plan import fastq_names
+from seqdrop.plan import fastq_names, markers, sheet
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.runs import executions, pairing, submit, table
+from seqdrop.runs import executions, lane_wait, pairing, sheets, submit, table
 from seqdrop.runs.pairing import Pairing
 from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
 OTHER_BUCKET = "the object is not in the bucket for FASTQs"
+OF_SHEET = "a samplesheet starts its run"
 NOT_READS = "no file of reads"
 UNVERSIONED = "the bucket keeps no versions: enable versioning, so that a run can pin its reads"
 
@@ -33,14 +36,36 @@ class NotHandledError(Exception):
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Handle an event of EventBridge or of S3 itself, or `{"resume": RUN}` of `seqdrop resume`."""
+    """Handle an event of EventBridge or of S3, messages of its own queue, or `{"resume": RUN}` of `seqdrop resume`."""
+    if is_of_queue(event):
+        return handle_messages(event["Records"])
     if "resume" in event:
         outcomes = [try_event(resume, event)]
+    elif "task" in event:  # a message that `seqdrop redrive` sends again
+        outcomes = [try_event(handle_message, event)]
     else:
         outcomes = [try_event(handle_upload, record) for record in event.get("Records") or [event]]
     if None in outcomes:
         raise NotHandledError(f"{outcomes.count(None)} of {len(outcomes)} events failed; the log has the errors")
     return {"outcomes": outcomes}
+
+
+def is_of_queue(event: dict[str, Any]) -> bool:
+    """Return whether an event has messages of SQS; the records of S3 look alike."""
+    return any(record.get("eventSource") == "aws:sqs" for record in event.get("Records") or ())
+
+
+def handle_messages(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Handle messages of the queue; SQS delivers those again that the answer lists."""
+    failed = [one["messageId"] for one in records if try_event(handle_message, json.loads(one["body"])) is None]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def handle_message(message: dict[str, Any]) -> Result:
+    """Start the run of a sample of a sheet, or of lanes that have waited long enough."""
+    if message["task"] == sheets.TASK:
+        return report(sheets.start(message))
+    return report(lane_wait.end(message, partial(start_complete, waited=True)))
 
 
 def try_event(handle: Callable[[dict[str, Any]], Result], event: dict[str, Any]) -> Result | None:
@@ -54,8 +79,12 @@ def try_event(handle: Callable[[dict[str, Any]], Result], event: dict[str, Any])
 
 
 def handle_upload(event: dict[str, Any]) -> Result:
-    """Handle one uploaded object, and count and log what became of it."""
-    result = process_upload(*uploaded_object(event))
+    """Handle one uploaded object."""
+    return report(process_upload(*uploaded_object(event)))
+
+
+def report(result: Result) -> Result:
+    """Count and log what became of an object or of waiting lanes."""
     # The reason of a refusal may name a file: with a failure class, only that is logged.
     omitted = {"outcome", "reason"} if "failure_class" in result else {"outcome"}
     fields = {name: value for name, value in result.items() if name not in omitted}
@@ -78,21 +107,35 @@ def process_upload(uri: S3Uri, version_id: str) -> Result:
     """Start the run of this object if all its files have arrived."""
     if uri.bucket != os.environ["FASTQ_BUCKET"]:
         return {"outcome": "ignored", "reason": OTHER_BUCKET}
+    if sheet.is_sheet(uri.key):
+        return sheets.handle(uri, version_id) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
     name = fastq_names.parse(uri.key)
     if name is None:
+        folder = markers.marked_folder(uri.key)
+        if folder is not None and lane_wait.quiet_seconds():
+            return lane_wait.end_all(uri.bucket, folder)
         reason = fastq_names.ignored_because(uri.key)
+        if reason and pairing.is_held(uri):
+            return {"outcome": "ignored", "reason": OF_SHEET}
         return submit.ignore(uri.bucket, uri.key, reason) if reason else {"outcome": "ignored", "reason": NOT_READS}
     return start_complete(uri.bucket, name) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
 
 
-def start_complete(bucket: str, name: FastqName) -> Result:
-    """Start the run of a FASTQ if all its files have arrived."""
+def start_complete(bucket: str, name: FastqName, *, waited: bool = False) -> Result:
+    """Start the run of a FASTQ if all its files have arrived; `waited`: no other lane came in the quiet time."""
     found = find_pairs(bucket, name)
     if found.chunks:
         return submit.refuse_chunks(bucket, name, found.chunks)
+    if found.held:
+        return {"outcome": "ignored", "reason": OF_SHEET}
     if found.missing:
         return {"outcome": "waiting", "reason": found.missing.reason}
-    result = submit.submit(name.sample, found.pairs)
+    if run := sheets.has_started(bucket, name, found.pairs):
+        return {"outcome": "duplicate", "run": run}
+    if found.group and not waited:
+        run = submit.started_run(name.sample, found.pairs)
+        return {"outcome": "duplicate", "run": run} if run else lane_wait.begin(bucket, name, found)
+    result = submit.submit(name.sample, found.pairs, found.group and table.file_id("group", bucket, [found.group]))
     # The next chunk may have arrived in between, when its event found no run to stop.
     if name.chunk and result["outcome"] == "started" and (chunks := pairing.find_pairs(bucket, name).chunks):
         return submit.refuse_chunks(bucket, name, chunks)
@@ -101,10 +144,11 @@ def start_complete(bucket: str, name: FastqName) -> Result:
 
 def find_pairs(bucket: str, name: FastqName) -> Pairing:
     """Find the pairs of a run, and record the files that wait for others: a row shows those that wait too long."""
-    found = pairing.find_pairs(bucket, name)
+    join_lanes = lane_wait.quiet_seconds() > 0
+    found = pairing.find_pairs(bucket, name, join_lanes=join_lanes)
     submit.update_waiting(bucket, name.sample, found)
     # A file may have arrived in between, when its event found no row to delete, or an older message in it.
-    while found.missing and (now := pairing.find_pairs(bucket, name)).missing != found.missing:
+    while found.missing and (now := pairing.find_pairs(bucket, name, join_lanes=join_lanes)).missing != found.missing:
         found = now
         submit.update_waiting(bucket, name.sample, found)
     return found
@@ -114,7 +158,8 @@ def resume(event: dict[str, Any]) -> Result:
     """Resume the run that `seqdrop resume` names, or start it if it was refused."""
     run = str(event["resume"])
     row = table.get(run) or {}
-    result = restart(run, S3Uri.parse(row["upload"])) if "upload" in row else submit.resume(run)
+    refused = "upload" in row and row["status"] != table.WAITING
+    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run)
     logger.info(f"run {result['outcome']}", run=result["run"])
     count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
     return result
@@ -123,7 +168,7 @@ def resume(event: dict[str, Any]) -> Result:
 def restart(run: str, upload: S3Uri) -> Result:
     """Start a run that was refused: its cause may be corrected. Its id changes if what it reads has changed."""
     name = fastq_names.parse(upload.key)
-    result = start_complete(upload.bucket, name) if name else {"outcome": "ignored", "reason": NOT_READS}
+    result = start_complete(upload.bucket, name, waited=True) if name else {"outcome": "ignored", "reason": NOT_READS}
     if result["outcome"] == "started":
         if result["run"] != run:
             table.set_restarted(run, result["run"])

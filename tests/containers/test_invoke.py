@@ -22,7 +22,7 @@ def answers() -> dict[str, str]:
     assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
     lines = [line for line in process.stdout.splitlines() if line.strip()]
     return {
-        command.split()[1].removeprefix("events/"): answer
+        command.split()[4].removeprefix("events/"): answer
         for command, answer in zip(lines[::2], lines[1::2], strict=True)
     }
 

@@ -6,7 +6,6 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from support.pipeline_parts import ROOT, template
@@ -92,7 +91,21 @@ def test_the_dashboard_shows_every_metric_of_the_stack_that_an_alarm_watches() -
     assert {metric for metric in watched() if metric[0] == OWN} <= shown()
 
 
-def test_every_widget_shows_the_region_of_the_stack() -> None:
+# How each widget sums up its metrics, and the length of a period in seconds.
+WIDGETS = {
+    "Runs by status": ("Sum", 86400),
+    "FASTQs by outcome": ("Sum", 86400),
+    "Hours from FASTQ to results": ("Average", 86400),
+    "Estimated cost of a run, USD": ("Average", 86400),
+    "Needs attention": ("Maximum", 3600),
+}
+
+
+def test_every_widget_shows_the_stack_with_the_statistic_of_its_title() -> None:
     [(_, dashboard)] = stack().of_type("AWS::CloudWatch::Dashboard")
-    widgets: list[dict[str, Any]] = json.loads(dashboard["DashboardBody"])["widgets"]
-    assert {widget["properties"].get("region", "us-east-1") for widget in widgets} == {"us-east-1"}
+    widgets = [widget["properties"] for widget in json.loads(dashboard["DashboardBody"])["widgets"]]
+    metrics = [properties for properties in widgets if "metrics" in properties]
+    assert {widget["title"]: (widget["stat"], widget["period"]) for widget in metrics} == WIDGETS
+    assert {widget["region"] for widget in metrics} == {"us-east-1"}
+    [text] = [properties["markdown"] for properties in widgets if "markdown" in properties]
+    assert "Upload FASTQs to `FastqBucket`; results are in `ResultsBucket`" in text

@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,7 @@ from gates import (
     shell,
     storage,
     suppressions,
+    tables,
 )
 from gates.finding import Finding, drop_suppressed
 from gates.template import Template, as_list
@@ -190,11 +191,45 @@ def test_every_condition_is_true_in_one_deployment_and_false_in_another() -> Non
         assert {stack.condition(name) for stack in stacks} == {True, False}, name
 
 
+def test_both_branches_of_every_condition_in_a_resource_are_deployed() -> None:
+    for name, resource in template().resources.items():
+        stacks = [stack for stack in template().stacks if name in stack.resources]
+        for condition in conditions_in(resource.get("Properties", {})):
+            assert {stack.condition(condition) for stack in stacks} == {True, False}, (name, condition)
+
+
+def conditions_in(value: Any) -> Iterator[str]:
+    """Yield the condition of each `Fn::If`."""
+    if isinstance(value, list):
+        for item in value:
+            yield from conditions_in(item)
+    elif isinstance(value, dict):
+        if "Fn::If" in value:
+            yield value["Fn::If"][0]
+        for item in value.values():
+            yield from conditions_in(item)
+
+
 def test_every_parameter_has_two_values_in_the_deployments() -> None:
     """Otherwise a fixed value in the place of a parameter looks the same."""
     stacks = template().stacks
     for name in template().source["Parameters"]:
         assert len({str(stack.ref(name)) for stack in stacks}) > 1, name
+
+
+def test_a_table_with_two_entries_of_one_name_is_refused(tmp_path: Path) -> None:
+    """YAML would drop the first one, with its values."""
+    table = tmp_path / "table.yaml"
+    table.write_text('RunTable: [{why: a, BillingMode: b}]\n"*Queue": [{why: c, Priority: 1}]\n')
+    assert [row.selector for row in tables.read_rows(table)] == ["RunTable", "*Queue"]
+    table.write_text(table.read_text() + "RunTable: [{why: d, BillingMode: e}]\n")
+    with pytest.raises(ValueError, match="two entries for RunTable"):
+        list(tables.read_rows(table))
+
+
+def test_the_values_of_a_row_have_the_name_of_the_resource() -> None:
+    row = tables.Row("table.yaml", "*Queue", "why", json.dumps({"Name": "<Stem>", "Label": "the <stem>"}))
+    assert tables.values_for(row, "DeadLetterQueue") == {"Name": "DeadLetter", "Label": "the dead_letter"}
 
 
 def test_every_rule_has_a_planted_fault() -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from embedded_aws import parameters, rules
 from embedded_aws.template import Template, TemplateError
+from support.pipeline_parts import ROOT, template
 
 from gates.storage import ARCHIVES
 from gates.template import DEPLOYMENTS, Stack
 from gates.template import Template as Source
 
-ROOT = Path(__file__).parents[2]
-
 
 def check(**overrides: str) -> None:
-    body = Source.parse((ROOT / "template.yaml").read_text()).transformed
+    body = Source.from_source(template()).transformed
     rules.check(body, parameters.values(Template(body, {}), overrides))
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS)
-def test_the_deployments_of_the_gates_are_accepted(deployment: dict[str, str]) -> None:
+@pytest.mark.parametrize("deployment", [*DEPLOYMENTS, {"InstanceTypes": "optimal", "ScratchSize": "1000"}])
+def test_parameters_that_work_are_accepted(deployment: dict[str, str]) -> None:
     check(**deployment)
 
 
@@ -31,6 +28,7 @@ def test_the_deployments_of_the_gates_are_accepted(deployment: dict[str, str]) -
         ({"Network": "existing", "SubnetIds": "subnet-1"}, "Network=existing needs VpcId"),
         ({"Network": "existing", "VpcId": "vpc-1"}, "Network=existing needs SubnetIds"),
         ({"InstanceTypes": "default_x86_64"}, "InstanceTypes without local disks need ScratchSize"),
+        ({"InstanceTypes": "default_arm64"}, "InstanceTypes without local disks need ScratchSize"),
         ({"InstanceTypes": "optimal"}, "InstanceTypes without local disks need ScratchSize"),
         ({"MaxVcpus": "100"}, "MaxVcpus"),
         ({"SubnetIds": "subnet-1, subnet-2"}, "and subnets, with `,` between them and no spaces"),
@@ -44,7 +42,7 @@ def test_parameters_that_cannot_work_are_refused(overrides: dict[str, str], mess
 
 
 def test_the_vcpus_of_the_stack_are_divided_without_rest_as_the_documentation_says() -> None:
-    source = Source.parse((ROOT / "template.yaml").read_text()).source
+    source = template()
     divided = source["Mappings"]["Vcpus"]
     assert [int(total) for total in divided] == source["Parameters"]["MaxVcpus"]["AllowedValues"]
     documented = (ROOT / "docs/operations.md").read_text()
@@ -54,7 +52,7 @@ def test_the_vcpus_of_the_stack_are_divided_without_rest_as_the_documentation_sa
 
 
 def test_nothing_is_archived_unless_a_parameter_asks_for_it() -> None:
-    default, archiving, *_ = Source.parse((ROOT / "template.yaml").read_text()).stacks
+    default, archiving, *_ = Source.from_source(template()).stacks
     assert archive_rules(default) == []
     assert archive_rules(archiving) == [("archive-fastqs", 365), ("archive-alignments", 180)]
 

@@ -16,7 +16,8 @@ MIN_SHARE = 0.95
 
 def test_the_template_of_this_checkout_is_accepted() -> None:
     """Otherwise every weakening would be noticed."""
-    unchanged = Weakening(("Description",), "unchanged", detectors.base().source["Description"])
+    topic = detectors.base().source["Resources"]["RunTopic"]
+    unchanged = Weakening(("Resources", "RunTopic"), "unchanged", topic)
     assert detectors.noticed(detectors.base(), unchanged) == ""
 
 
@@ -35,10 +36,10 @@ def test_few_weakenings_are_accepted() -> None:
     assert len(accepted) / len(WEAKENINGS) <= 1 - MIN_SHARE
 
 
-@pytest.mark.parametrize("pattern", detectors.accepted())
-def test_what_is_accepted_exists_and_is_not_noticed(pattern: str) -> None:
-    [first, *_] = [weakening for weakening in WEAKENINGS if detectors.matches(weakening, pattern)]
-    assert not detectors.is_noticed(first), f"a gate notices it now: remove it from {detectors.UNNOTICED.name}"
+def test_what_is_accepted_exists_and_is_not_noticed() -> None:
+    for pattern in detectors.accepted():
+        first = next(weakening for weakening in WEAKENINGS if detectors.matches(weakening, pattern))
+        assert not detectors.is_noticed(first), f"a gate notices {pattern}: remove it from {detectors.UNNOTICED.name}"
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,6 @@ def test_a_file_of_reads_that_makes_no_run_has_a_row(functions: Deployed, start_
         ("S29_R1.fastq.gz", "S29_R2.fq.gz", "S29"),
         ("S30_R1.FQ", "S30_R2.fastq.gz", "S30"),
         ("Patient_S2_R1.fastq.gz", "Patient_S2_R2.fastq.gz", "Patient_S2"),
-        ("A1_FKDL2_L1_1.fq.gz", "A1_FKDL2_L1_2.fq.gz", "A1_FKDL2"),
     ],
 )
 @pytest.mark.parametrize("first", [1, 2])
@@ -197,6 +196,114 @@ def test_a_pair_with_any_usual_name_starts_one_run(
     assert (row["sample"], row["status"]) == (sample, "RUNNING")
     [lane] = json.loads(functions.results()[f"{sample}/{row['run']}/reads.json"])["lanes"]
     assert [lane[word]["uri"] for word in ("fastq_1", "fastq_2")] == [f"s3://{FASTQS}/{key}" for key in (one, two)]
+
+
+def put_lane(functions: Deployed, lane: int) -> list[dict[str, Any]]:
+    return [functions.put(f"NA1_S1_L00{lane}_R{mate}_001.fastq.gz", fastq(mate, lane=lane)) for mate in (1, 2)]
+
+
+def deliver(functions: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deliver each message of the queue twice, after the quiet time."""
+    later = time.time() + 60
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: later)
+        for message in functions.sent():
+            assert start_run.call(message) == start_run.call(message) == {"batchItemFailures": []}
+
+
+@case(
+    happens="The lanes of a sample arrive in any order, and nobody says how many there are. Events and messages are "
+    "delivered twice.",
+    see="One run of all lanes. Until it starts, `seqdrop status` shows the sample as `WAITING`, with the lanes that "
+    "have arrived and the time of the start.",
+    does="Starts the run when no file has arrived for `LaneWaitMinutes`, or when a marker (`_READY`, "
+    "`CopyComplete.txt`) arrives. Each new file writes a new ticket into the row; only the message with this ticket "
+    "starts the run.",
+)
+def test_lanes_without_a_number_are_one_run(
+    functions: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [event for lane in (2, 3, 1) for event in put_lane(functions, lane)]
+    random.Random(3).shuffle(events)  # noqa: S311
+    assert set(outcomes(start_run, *events, *events)) == {"waiting"}
+    deliver(functions, start_run, monkeypatch)
+    [row] = functions.rows()
+    assert (row["status"], row["lanes"]) == ("RUNNING", ["L001", "L002", "L003"])
+    assert set(outcomes(start_run, *events)) == {"duplicate"}
+
+
+@case(
+    happens="A lane arrives after the run of the other lanes has started.",
+    see="A second run, of all lanes, with the warning `SUPERSEDES` and the id of the first one. The row of the first "
+    "one has `superseded_by`.",
+    does="Starts another run after the quiet time. The first one continues.",
+    do="Use the results of the second run. Raise `LaneWaitMinutes`, or upload a marker last.",
+)
+def test_a_late_lane_makes_a_run_that_supersedes_the_first(
+    functions: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        outcomes(start_run, *put_lane(functions, number))
+        deliver(functions, start_run, monkeypatch)
+    rows = {tuple(row["lanes"]): row for row in functions.rows()}
+    first, second = rows["L001",], rows["L001", "L002"]
+    assert (second["supersedes"], first["superseded_by"]) == (first["run"], second["run"])
+    [warning] = json.loads(functions.results()[f"NA1/{second['run']}/reads.json"])["warnings"]
+    assert warning["warning"] == "SUPERSEDES"
+
+
+@case(
+    happens="The file names of a pair have a lane, its metadata do not say how many lanes the sample has, and lanes do "
+    "not wait (`LaneWaitMinutes=0`).",
+    see="A run of this lane, and the warning `ONE_LANE`.",
+    does="Starts a run of each lane. Row, message, report and manifest have the warning.",
+    do="Set `LaneWaitMinutes`, upload all lanes with their number as `seqdrop-lanes`, or give them all to `seqdrop "
+    "run`. For a sample of one lane, choose 1.",
+)
+def test_a_lane_that_does_not_wait_has_a_warning(
+    functions: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANE_WAIT_MINUTES", "0")
+    assert outcomes(start_run, *put_lane(functions, 1)) == ["started", "started"]
+    [row] = functions.rows()
+    [warning] = json.loads(functions.results()[f"NA1/{row['run']}/reads.json"])["warnings"]
+    assert warning["message"].startswith("the file names have lane L001")
+
+
+@case(
+    happens="A samplesheet has an invalid line, names a file that does not exist, or a reference that is not prepared.",
+    see="`BAD_INPUT.SHEET`, with the line and the column of every problem, in a row with the name of the sheet.",
+    does="Checks the whole sheet before anything starts. No sample of it is started.",
+    do="Correct the lines, then upload the sheet again. `seqdrop submit` checks a sheet before it uploads anything.",
+)
+def test_one_invalid_line_stops_a_whole_sheet(functions: Deployed, start_run: Any) -> None:
+    for mate in (1, 2):
+        functions.put(f"in/a_{mate}.fq.gz", fastq(mate), sheet="yes")
+    lines = ["sample,sex,fastq_1,fastq_2", "A,XX,a_1.fq.gz,a_2.fq.gz", "B,XZ,b_1.fq.gz,b_2.fq.gz"]
+    event = functions.put("in/samplesheet.csv", "\n".join(lines).encode())
+    assert outcomes(start_run, event, event) == ["refused", "refused"]
+    [row] = functions.rows()
+    assert (row["class"], row["sample"]) == ("BAD_INPUT.SHEET", "samplesheet.csv")
+    assert row["message"] == "samplesheet.csv: line 3, column sex: 'XZ' is not one of XX, XY, NA"
+    assert (functions.sent(), functions.executions(), len(functions.messages())) == ([], [], 1)
+
+
+@case(
+    happens="A samplesheet calls a sample a tumour (`status` 1).",
+    see="`SUCCEEDED`, and the warning `TUMOR`.",
+    does="Starts the run: the callers find germline variants.",
+    do="Do not take a missing variant for a cell population without it. Use another pipeline for somatic variants.",
+)
+def test_a_tumour_in_a_sheet_causes_a_warning(functions: Deployed, start_run: Any) -> None:
+    for mate in (1, 2):
+        functions.put(f"in/a_{mate}.fq.gz", fastq(mate), sheet="yes")
+    sheet = functions.put("in/samplesheet.csv", b"sample,status,fastq_1,fastq_2\nA,1,a_1.fq.gz,a_2.fq.gz\n")
+    assert outcomes(start_run, sheet) == ["sheet"]
+    [message] = functions.sent()
+    start_run.call(message)
+    [row] = functions.rows()
+    [warning] = json.loads(functions.results()[f"A/{row['run']}/reads.json"])["warnings"]
+    assert warning["warning"] == "TUMOR"
 
 
 @case(
@@ -292,9 +399,9 @@ def test_the_rule_takes_files_of_every_ending(stack: Stack, sample: Sample) -> N
 @more
 def test_the_jobs_of_the_first_chunk_are_stopped(stack: Stack, sample: Sample) -> None:
     for mate, path in enumerate(sample.small_pair, 1):
-        upload(stack, path, f"CHUNKED_L001_R{mate}_001.fastq.gz")
+        upload(stack, path, f"CHUNKED_R{mate}_001.fastq.gz")
     eventually(lambda: len(rows_of(stack, "CHUNKED")) == 1, "the run of the first chunk")
-    upload(stack, sample.small_pair[0], "CHUNKED_L001_R1_002.fastq.gz")
+    upload(stack, sample.small_pair[0], "CHUNKED_R1_002.fastq.gz")
     eventually(lambda: len(rows_of(stack, "CHUNKED")) == 2, "the refusal")
     eventually(lambda: "RUNNING" not in {row["status"] for row in rows_of(stack, "CHUNKED")}, "the end of the run")
     rows = {row["status"]: row for row in rows_of(stack, "CHUNKED")}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,34 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boto3.dynamodb.conditions import Attr
-from seqdrop_cli import project
+from seqdrop.runs import table
 from seqdrop_cli.stack import Stack
+from support import quick_stacks
 from support.catalogue import case
 from support.function_aws import object_created
 from support.made_reads import fastq
-from support.pipeline_runs import deploy, eventually, invoke_start_run, is_recorded
+from support.pipeline_runs import eventually, invoke_start_run, is_recorded
 
 PAIRS = 200
 TIMEOUT = 1800.0  # seconds; a thousand jobs take two to five minutes on an idle machine
-JOBS = ("bwa-mem3", "bcftools", "snpeff", "samtools-stats", "report")
-FAKE_JOB = Path(__file__).parent / "stand_ins/quick_job"
 
 
 @pytest.fixture
 def quick_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """Deploy the stack with a fake program for every job, which only writes a receipt."""
-    built = shutil.copytree(project.built_template().parent, tmp_path / "project/.aws-sam/build") / "template.yaml"
-    shutil.copytree(project.root() / "statemachine", tmp_path / "project/statemachine")  # the template refers to it
-    text = built.read_text()
-    for name in JOBS:
-        (tmp_path / f"run-{name}").symlink_to(FAKE_JOB)
-        text = re.sub(rf"- run-{name}$", f"- {tmp_path}/run-{name}", text, flags=re.MULTILINE)
-    built.write_text(text)
-    monkeypatch.setattr(project, "built_template", lambda: built)
-    with deploy(tmp_path, "AlignVcpus=1", "CallVcpus=1") as stack:
-        reference = {"name": "demo", "contigs": [], "fingerprint": "f", "indexes": ["bwa_mem3", "snpeff"]}
-        stack.s3.put_object(Bucket=stack["ReferenceBucket"], Key="demo/reference.json", Body=json.dumps(reference))
+    with quick_stacks.deploy_quick(tmp_path, monkeypatch) as stack:
         yield stack
 
 
@@ -76,15 +60,14 @@ def upload_with_second_event(stack: Stack, key: str) -> None:
 
 
 def rows(stack: Stack) -> list[dict[str, Any]]:
-    pages = stack.table.meta.client.get_paginator("scan").paginate(TableName=stack.table.name)
-    return [row for page in pages for row in page["Items"]]
+    return list(table.every(stack.table))
 
 
 def all_recorded(stack: Stack) -> list[dict[str, Any]]:
     """Return all rows if every run is recorded, else none."""
     time.sleep(2)
     # Only a number: the rows of all runs, read again and again, would take a fifth of the time of the server.
-    recorded = Attr("finished").exists() & Attr("notify_pending").not_exists()
+    recorded = "attribute_exists(finished) AND attribute_not_exists(notify_pending)"
     number = stack.table.scan(Select="COUNT", FilterExpression=recorded)["Count"]
     return [row for row in rows(stack) if is_recorded(row)] if number >= PAIRS else []
 

@@ -89,17 +89,17 @@ def test_marked_duplicates_of_amplicons_cause_a_warning(stack: Stack, sample: Sa
 
 
 @dataclass(frozen=True)
-class Lane:
-    """A run of few reads, of which the file names have a lane."""
+class FewReads:
+    """A run of few reads."""
 
     row: dict[str, Any]
     warnings: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def lane(stack: Stack, sample: Sample) -> Lane:
-    row = run_pair(stack, sample.small_pair, "QUARTER", key="QUARTER_S1_L001_R{mate}_001.fastq.gz")
-    return Lane(row, warnings(stack, row))
+def few(stack: Stack, sample: Sample) -> FewReads:
+    row = run_pair(stack, sample.small_pair, "QUARTER")
+    return FewReads(row, warnings(stack, row))
 
 
 @case(
@@ -110,22 +110,14 @@ def lane(stack: Stack, sample: Sample) -> Lane:
     do="Sequence more, or upload all lanes of the sample as one run. Do not take a missing call for a base without a "
     "variant: the gVCF has the depth of each base.",
 )
-def test_a_low_depth_causes_a_warning(lane: Lane) -> None:
-    assert lane.warnings["LOW_DEPTH"].startswith("the mean depth of the genome is ")
+def test_a_low_depth_causes_a_warning(few: FewReads) -> None:
+    assert few.warnings["LOW_DEPTH"].startswith("the mean depth of the genome is ")
 
 
-@case(
-    happens="The file names of a pair have a lane, and its metadata do not say how many lanes the sample has.",
-    see="A run of this lane, and the warning `ONE_LANE`.",
-    does=f"Starts a run of each lane. {WARNS}",
-    do="Upload all lanes with their number as `seqdrop-lanes`, or give them all to `seqdrop run`. For a sample of one "
-    "lane, choose 1, or `seqdrop run --sample`.",
-)
-def test_a_lane_without_a_number_of_lanes_causes_a_warning(stack: Stack, lane: Lane, capsys: Any) -> None:
-    assert lane.warnings.keys() == {"ONE_LANE", "LOW_DEPTH"}
-    assert lane.warnings["ONE_LANE"].startswith("the file names have lane L001")
-    why.explain(stack, lane.row)
-    assert "the file names have lane L001" in " ".join(capsys.readouterr().out.split())
+@more
+def test_why_shows_a_warning(stack: Stack, few: FewReads, capsys: Any) -> None:
+    why.explain(stack, few.row)
+    assert "the mean depth of the genome is" in " ".join(capsys.readouterr().out.split())
 
 
 @more

@@ -34,7 +34,9 @@ def test_the_demo_tests_a_deployed_stack_with_a_tool_that_is_not_the_default(
     as_deployed: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert as_deployed.default_tools == {"aligner": "bwa_mem3", "caller": "bcftools"}
-    demo.run_demo(as_deployed, tmp_path, SEED, Choices(aligner="bwa"))
+    figures = demo.run_demo(as_deployed, tmp_path, SEED, Choices(aligner="bwa"))
+    assert (figures["expected"], figures["matches"], figures["recall"]) == (120, 120, 1.0)
+    json.dumps(figures)
     output = capsys.readouterr().out
     assert "recall 100.0%" in output
     assert "The stack keeps this run (s3://" in output

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from seqdrop.fastq import reader
-from seqdrop.jobs.bwa_mem3 import build_index
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 from containers.isaac import run as isaac
+from containers.reference.bwa_mem3_index import build_index
 from support.function_aws import FASTQS, Deployed
 from support.job_runs import in_this_process
 from support.made_reads import Record, bases, pairs_of, write_genome

@@ -28,10 +28,12 @@ from moto import mock_aws
 from moto.core import models as moto_core
 from moto.s3 import models as s3_models
 from moto.s3.responses import S3Response
+from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
+from seqdrop import aws
 from seqdrop.log import logger
-from seqdrop.runs import executions, notify, queues, table
+from seqdrop.runs import executions, messages, notify, queues, table
 from seqdrop.storage import s3
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,7 @@ RESOURCES = {
     "DefaultJobQueue": NORMAL_PRIORITY,
     "HighPriorityJobQueue": HIGH_PRIORITY,
     "LastResortJobQueue": LAST_RESORT,
+    "StartQueue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/seqdrop-StartQueue",
 }
 LETTERS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}  # calls that IAM knows by another name
 PREFIXES = {"SFN": "states"}  # and services
@@ -106,6 +109,8 @@ def environment(name: str) -> dict[str, str]:
             return values[value["Ref"]]
         if isinstance(value, dict) and "Fn::Sub" in value:
             return re.sub(r"\$\{([\w.]+)}", lambda match: values[match[1]], value["Fn::Sub"])
+        if isinstance(value, dict) and "Fn::Join" in value:  # a list, which is one text among these values
+            return values[value["Fn::Join"][1]["Ref"]]
         return str(value)
 
     return {variable: resolve(value) for variable, value in {**shared, **own}.items()}
@@ -120,7 +125,8 @@ def resource(name: str) -> dict[str, Any]:
 
 def allowed_actions(name: str) -> set[str]:
     """Return the IAM actions that the role of a function allows."""
-    statements = [line for policy in resource(name)["Policies"] for line in policy["Statement"]]
+    written = [line for policy in resource(name)["Policies"] for line in policy["Statement"]]
+    statements = [line["Fn::If"][1] if "Fn::If" in line else line for line in written]
     actions = [line["Action"] for line in statements]
     return {action for entry in actions for action in ([entry] if isinstance(entry, str) else entry)}
 
@@ -173,6 +179,7 @@ class Deployed:
         definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})
         self.states.create_state_machine(name="seqdrop-pipeline", definition=definition, roleArn=role)
         create_queues()
+        self.sqs.create_queue(QueueName="seqdrop-StartQueue")
         topic = client("sns").create_topic(Name="seqdrop-RunTopic")["TopicArn"]
         self.inbox = self.sqs.create_queue(QueueName="inbox")["QueueUrl"]
         queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"
@@ -213,6 +220,21 @@ class Deployed:
             "sources": SOURCES,
         }
         self.s3.put_object(Bucket=REFERENCES, Key=f"{name}/reference.json", Body=json.dumps(summary).encode())
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Return the messages in the queue of start_run and remove them, in the order in which they were sent.
+
+        Each is an event of Lambda with one message; `delay` is the delay of the message in seconds.
+        """
+        queue = sqs_backends[ACCOUNT][REGION].queues["seqdrop-StartQueue"]
+        messages, queue._messages = queue._messages, []
+        delays = [
+            round(max(0, message.delayed_until - float(message.sent_timestamp or 0)) / 1000) for message in messages
+        ]
+        return [
+            {"delay": delay, "Records": [{"eventSource": "aws:sqs", "messageId": one.id, "body": one.body}]}
+            for delay, one in zip(delays, messages, strict=True)
+        ]
 
     def executions(self) -> list[str]:
         """Return the names of all executions."""
@@ -286,7 +308,7 @@ def create_queues() -> None:
 
 
 def forget_clients() -> None:
-    for cached in (s3.store, table.run_table, notify.client, executions.client, queues.client):
+    for cached in (s3.store, table.run_table, notify.client, executions.client, queues.client, messages.client):
         cached.cache_clear()
 
 
@@ -372,7 +394,7 @@ def keep_checksums(patch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     with empty_aws():
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
+        monkeypatch.setattr(aws, "session", lambda: session()._session)  # of botocore
         stack = Deployed(monkeypatch)
         session().events.register("before-call", stack.record_call)
         yield stack

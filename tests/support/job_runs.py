@@ -24,13 +24,13 @@ from support.function_aws import ACCOUNT, RESULTS
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-from botocore.config import Config
+from seqdrop import aws
 from seqdrop.failure import verdict as failure
 from seqdrop.jobs import arguments
 from seqdrop.jobs.step import step
 from seqdrop.storage import s3, transfers
 from seqdrop.storage.uri import S3Uri
-s3.RETRIES = Config(retries={"mode": "standard", "max_attempts": int(os.environ.get("TRIES", 10))})
+aws.RETRIES["max_attempts"] = int(os.environ.get("TRIES", 10))
 transfers.PART_SIZE = 5 << 20
 args = arguments.parse(sys.argv[2:], None, "sample", "bam")
 with step("align", args) as work:

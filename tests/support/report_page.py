@@ -7,7 +7,7 @@ from pathlib import Path
 
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import calls, depth, page, reads, run
+from containers.report import calls, depth, page, policy, reads, run
 from containers.report.calls import Calls
 from containers.report.depth import Depth, Region
 from containers.report.sources import Measured
@@ -40,7 +40,8 @@ def write_page(path: Path, sample: str = "S") -> Path:
     output = {"name": "bam", "uri": f"s3://b/S/r/{sample}.bam", "size": 5_000_000}
     receipt = {"step": f"align{SCRIPT}", "tools": {"bwa": "1.0"}, "commands": ["bwa mem | samtools sort"], "seconds": 5}
     found.receipts = [{**receipt, "warnings": [warning], "outputs": [output]}]
-    verdict, reason = run.judge(found, targets=True)
+    assay, reason = run.guess_assay(found.summary, targets=True)
+    verdict = policy.judge(policy.default(assay), found.figures, f"{assay} of seqdrop", warned=True)
     args = argparse.Namespace(sample=sample, run="r", reference=S3Uri("refs", "hg/genome.fa"), intervals="panel.bed")
     path.write_text(page.render(args, found, verdict, reason))
     return path

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedded_aws.intrinsics import Resolver
+from embedded_aws.intrinsics import NO_VALUE, Resolver
 from embedded_aws.rights import Need, Roles
 from seqdrop.plan.steps import Tool
 
@@ -40,6 +40,7 @@ class Names:
     def ref(self, name: str) -> Any:
         pseudo = {
             "AWS::AccountId": PLACE.partition(":")[2],
+            "AWS::NoValue": NO_VALUE,
             "AWS::Partition": "aws",
             "AWS::Region": PLACE.partition(":")[0],
             "AWS::StackName": STACK,

@@ -10,10 +10,11 @@ from typing import Any
 
 Path = tuple[Any, ...]
 Kinds = dict[str, list[str]]
-SECTIONS = ("Parameters", "Mappings", "Conditions", "Globals", "Resources")
+SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules", "Globals", "Resources", "Outputs")
 # Texts for people, and names that nothing refers to: another text changes no behaviour.
 TEXTS = {
     "AlarmDescription",
+    "AssertDescription",
     "ConstraintDescription",
     "Description",
     "GroupDescription",
@@ -151,7 +152,7 @@ def texts_with_other_names(text: str, kinds: Kinds) -> Iterator[str]:
         for other in kinds.get(name, [])[:1]:
             yield re.sub(rf"\$\{{{name}\b", f"${{{other}", text)
     if "arn:" in text or ".Arn}" in text:
-        yield re.sub(r"[^/:]*[/:]\*$" if text.endswith("*") else r"[^/:]+$", "*", text)
+        yield re.sub(r"[^/:]*[/:]\*$" if text.endswith(("/*", ":*")) else r"[^/:]+$", "*", text)
     else:
         yield f"{text}x"
 

@@ -7,8 +7,10 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from seqdrop.plan.choices import Choices
@@ -27,11 +29,14 @@ THRESHOLD = 0.95  # of recall, precision and effects; 30x of simulated reads giv
 MAX_DETAILS = 10  # of each kind of difference
 
 
-def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> None:
-    """Run the demo with an aligner and a caller; raise CliError if the run fails or finds too few variants."""
+def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> dict[str, Any]:
+    """Run the demo with an aligner and a caller; return its figures, for JSON.
+
+    Raises CliError if the run fails or finds too few variants.
+    """
     started = time.monotonic()
     with _folder(keep) as folder:
-        simulated = files.make_files(folder, seed)
+        simulated = _simulate(folder, seed)
         simulation_time = time.monotonic() - started
         request = _request(simulated, _sample(stack), keep / "results" if keep else None, choices)
         result = run_pipeline(stack, request)
@@ -44,6 +49,19 @@ def run_demo(stack: Stack, keep: Path | None, seed: int, choices: Choices) -> No
     if not stack.is_embedded:
         say(f"The stack keeps this run ({result.row['results']}), its FASTQs and the reference {simulated.fasta.stem}.")
     _check(comparison)
+    shares = {"recall": comparison.recall, "precision": comparison.precision}
+    return {"run": result.row["run"], **asdict(comparison), **shares}
+
+
+def _simulate(folder: Path, seed: int) -> DemoFiles:
+    """Write the simulated files; raise CliError if the folder cannot have them."""
+    try:
+        return files.make_files(folder, seed)
+    except OSError as error:
+        message = (
+            f"The simulated files cannot be written to {folder}: {error.strerror}. Give another folder with --keep DIR."
+        )
+        raise CliError(message) from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from . import (
     events_schedules,
     lambda_async,
     lambda_invocations,
+    lambda_packages,
     lambda_pool,
     s3_checksums,
     s3_event_bridge,
@@ -28,6 +29,8 @@ from . import (
     sfn_retries,
     sfn_status_events,
     sfn_sync_tasks,
+    sqs_event_sources,
+    sqs_locks,
     sts_roles,
 )
 
@@ -54,6 +57,8 @@ ADAPTERS = (
     sfn_mock_config,
     sfn_executions,
     sfn_status_events,
+    sqs_locks,
+    sqs_event_sources,
     sts_roles,
 )
 
@@ -71,6 +76,11 @@ def patch_moto() -> None:
     """Install every adapter; raise PatchError if the source of moto has changed."""
     for adapter in ADAPTERS:
         adapter.install()
+
+
+def unpack_functions(scratch: Path) -> None:
+    """Unpack the code of all functions, so that a disk without space for it is reported before the first call."""
+    lambda_packages.unpack_all(scratch)
 
 
 def close() -> None:

@@ -15,11 +15,23 @@ from typing import Any
 
 from moto.awslambda.models import lambda_backends
 
+from embedded_aws import aws
+
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six", "awscrt")
 
 
-def unpack(function: Any, folder: Path) -> list[Path]:
-    """Unpack code and layers into `folder`, each once for all workers; return the entries of sys.path."""
+PACKAGES = "packages"  # folder below that of the server
+
+
+def unpack_all(scratch: Path) -> None:
+    """Unpack the code of all functions."""
+    for function in lambda_backends[aws.ACCOUNT][aws.REGION].list_functions():
+        unpack(function, scratch)
+
+
+def unpack(function: Any, scratch: Path) -> list[Path]:
+    """Unpack code and layers, each once for all workers; return the entries of sys.path. Raise OSError."""
+    folder = scratch / PACKAGES
     folder.mkdir(exist_ok=True)
     backend = lambda_backends[function.account_id][function.region]
     layers = [backend.layers_versions_by_arn(layer["Arn"]).code_bytes for layer in function.layers]
@@ -48,7 +60,11 @@ def _once(folder: Path, write: Callable[[Path], None]) -> Path:
     if folder.exists():
         return folder
     new = Path(tempfile.mkdtemp(dir=folder.parent))
-    write(new)
+    try:
+        write(new)
+    except BaseException:
+        shutil.rmtree(new)  # a part of a package, which would fill the disk with each new attempt
+        raise
     try:
         new.rename(folder)
     except OSError:  # another worker was first

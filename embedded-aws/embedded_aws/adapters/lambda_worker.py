@@ -76,7 +76,7 @@ class Worker:
         self._process.wait()
 
     def _start(self, function: Any, scratch: Path, writer: int) -> Any:
-        path = unpack(function, scratch / "packages")
+        path = unpack(function, scratch)
         return subprocess.Popen(
             # -S: without the site-packages of the server.
             [sys.executable, "-S", lambda_bootstrap.__file__],

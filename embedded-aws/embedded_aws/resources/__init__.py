@@ -14,6 +14,7 @@ CREATORS: dict[str, Creator] = {
     "AWS::IAM::Role": logs_and_roles.role,
     "AWS::Lambda::Alias": functions.alias,
     "AWS::Lambda::EventInvokeConfig": functions.event_invoke_config,
+    "AWS::Lambda::EventSourceMapping": functions.event_source_mapping,
     "AWS::Lambda::Function": functions.function,
     "AWS::Lambda::LayerVersion": functions.layer,
     "AWS::Lambda::Permission": functions.permission,

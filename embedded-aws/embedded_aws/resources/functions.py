@@ -58,6 +58,14 @@ def event_invoke_config(spec: ResourceSpec) -> CreatedResource:
     return CreatedResource(spec.logical_id)
 
 
+def event_source_mapping(spec: ResourceSpec) -> CreatedResource:
+    """Let a function process the messages of a queue."""
+    parameters = request("lambda", "CreateEventSourceMapping", spec.properties)
+    parameters.pop("Tags", None)  # a list in CloudFormation, a map in the API; not used
+    response = aws.client("lambda").create_event_source_mapping(**parameters)
+    return CreatedResource(response["UUID"], {"Id": response["UUID"]})
+
+
 def _zip_folder(folder: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

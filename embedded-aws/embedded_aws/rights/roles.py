@@ -19,9 +19,16 @@ log = logging.getLogger(__name__)
 RECORD = "EMBEDDED_AWS_RIGHTS"  # environment variable: the file to which used rights are appended
 MAX_DECISIONS = 10_000  # kept in memory for each role
 XRAY = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+LOGS = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 # The policies that SAM adds to the roles of functions. Every other managed policy allows nothing here.
 MANAGED: dict[str, tuple[str, ...]] = {
-    "AWSLambdaBasicExecutionRole": ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
+    "AWSLambdaBasicExecutionRole": LOGS,
+    "AWSLambdaSQSQueueExecutionRole": (
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        *LOGS,
+    ),
     "AWSXRayDaemonWriteAccess": (*XRAY, "xray:GetSamplingRules", "xray:GetSamplingTargets"),
     "AWSXrayWriteOnlyAccess": (*XRAY, "xray:GetSamplingRules", "xray:GetSamplingTargets"),
 }

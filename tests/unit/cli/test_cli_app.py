@@ -17,7 +17,8 @@ from support.cli_aws import seqdrop
 from typer.main import get_command
 from typer.testing import CliRunner
 
-COMMANDS = ("up", "down", "reference", "run", "status", "why", "stop", "resume", "redrive", "logs", "demo", "check")
+COMMANDS = ("up", "down", "reference", "references", "run", "submit", "fetch", "status", "why", "stop", "resume",
+            "redrive", "logs", "demo", "check", "report")  # fmt: skip
 
 
 def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -32,7 +33,7 @@ def test_the_help_has_one_line_for_each_command(monkeypatch: pytest.MonkeyPatch)
     code, output = seqdrop("--help")
     listing = [line for line in output.split(" Commands ", 1)[1].splitlines() if line.startswith("│")]
     assert code == 0
-    assert [line.split()[1] for line in listing] == list(COMMANDS)
+    assert [line.split()[1] for line in listing] == [*COMMANDS, "qc"]
 
 
 def test_the_help_of_args_and_logs_has_every_step_and_every_option_of_its_tools() -> None:
@@ -67,8 +68,8 @@ def test_the_version_is_that_of_the_product() -> None:
 def test_the_help_has_every_exit_code() -> None:
     help_text = " ".join(seqdrop("--help")[1].split())
     assert (
-        "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 130 inter"
-        in help_text
+        "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; "
+        "3 the run has results that its QC policy refuses; 130 inter" in help_text
     )
 
 

@@ -80,7 +80,7 @@ def test_after_up_and_down_nothing_is_left(checkout: Path) -> None:
     assert code == 0
     assert state["endpoint"] == "http://127.0.0.1:9"
     assert is_alive(state["pid"])
-    assert seqdrop("down") == (0, "The embedded AWS is down. Everything in it was deleted.\n")
+    assert seqdrop("down", "--all") == (0, "The embedded AWS is down. Everything in it was deleted.\n")
     assert not is_alive(state["pid"])
     assert not embedded.state_file().exists()
 
@@ -93,7 +93,7 @@ def test_up_prints_the_address_the_buckets_and_the_missing_programs(
     assert code == 0
     assert "The embedded AWS is up at http://127.0.0.1:9; jobs run as processes of this machine." in output
     assert "  FASTQs   s3://fastq/\n  results  s3://results/\n" in output
-    assert "  aws s3 cp NA12878_R1.fastq.gz s3://fastq/\n" in output
+    assert "  aws s3 cp NA12878_R1.fastq.gz s3://fastq/ \\\n    --metadata seqdrop-reference=hg\n" in output
     assert "(or `make tools`) installs what is missing." in output
 
 
@@ -236,7 +236,7 @@ def test_a_server_that_does_not_end_is_killed_and_what_it_left_is_removed(
     server = embedded.start()
     monkeypatch.setattr(embedded, "MESSAGE_AFTER", 0.1)
     monkeypatch.setattr(embedded, "STOP_TIMEOUT", 1)
-    code, output = seqdrop("down")
+    code, output = seqdrop("down", "--all")
     assert (code, output.splitlines()) == (
         0,
         [
@@ -247,6 +247,43 @@ def test_a_server_that_does_not_end_is_killed_and_what_it_left_is_removed(
     )
     assert not is_alive(server.pid)
     assert Path("cleaned").read_text() == f"--state {checkout / '.seqdrop'} --stack seqdrop"
+
+
+def test_down_deletes_nothing_if_the_references_cannot_be_kept(checkout: Path) -> None:
+    program = checkout / "fake" / "embedded_aws" / "__main__.py"
+    program.write_text(
+        program.read_text().replace('"ResultsBucket":', '"ReferenceBucket": "references", "ResultsBucket":')
+    )
+    server = embedded.start()
+    code, output = seqdrop("down")
+    assert code == 1
+    assert output.startswith("The references could not be kept: http://127.0.0.1:9/")
+    assert output.endswith("`seqdrop down --all` deletes them too.\n")
+    assert is_alive(server.pid)
+
+
+def test_down_removes_what_a_server_that_was_killed_has_left(checkout: Path) -> None:
+    clean_up = checkout / "fake" / "embedded_aws" / "clean_up.py"
+    clean_up.write_text("import pathlib, sys; pathlib.Path('cleaned').write_text(' '.join(sys.argv[1:]))")
+    server = embedded.start()
+    os.kill(server.pid, signal.SIGKILL)
+    os.waitpid(server.pid, 0)
+    assert seqdrop("down") == (0, "The embedded AWS had ended by itself: what it left is removed.\n")
+    assert Path("cleaned").read_text() == f"--state {checkout / '.seqdrop'} --stack seqdrop"
+    assert seqdrop("down")[0] == 1
+
+
+def test_make_clean_stops_the_server_before_it_deletes_its_folder(checkout: Path) -> None:
+    (checkout / "Makefile").write_text((Path(__file__).parents[3] / "Makefile").read_text())
+    command = checkout / ".venv" / "bin" / "seqdrop"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m seqdrop_cli "$@"\n')
+    command.chmod(0o755)
+    server = embedded.start()
+    subprocess.run(["make", "clean"], check=True, capture_output=True)
+    assert not is_alive(server.pid)
+    assert not (checkout / ".seqdrop").exists()
+    subprocess.run(["make", "clean"], check=True, capture_output=True)  # without a server, and without a command
 
 
 def test_down_without_a_server_is_refused(checkout: Path) -> None:
@@ -285,7 +322,7 @@ def test_a_temporary_server_with_results_that_could_not_be_fetched_stays_up(chec
         not_fetched()
     assert is_alive(running().pid)
     eventually(lambda: "kept" in embedded.state_file().with_suffix(".log").read_text(), "the signal")
-    assert seqdrop("down")[0] == 0
+    assert seqdrop("down", "--all")[0] == 0
 
 
 def test_a_temporary_server_that_has_ended_is_not_said_to_be_up(checkout: Path) -> None:

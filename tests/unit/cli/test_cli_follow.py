@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from seqdrop.plan import steps
 from seqdrop_cli import follow
-from seqdrop_cli.follow import StepState
+from seqdrop_cli.progress import StepState
 from seqdrop_cli.screen import format_seconds
 
 RUN = "0123"

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 from seqdrop_cli import app as commands
+from seqdrop_cli import logs as logs_module
+from seqdrop_cli.errors import CliError
+from seqdrop_cli.follow import Moment
+from seqdrop_cli.progress import Job
 from seqdrop_cli.stack import Stack
 from support import cli_aws
 
@@ -58,6 +62,39 @@ def test_json_lines_are_formatted_and_other_lines_unchanged(logs: Logs) -> None:
         "7",
         "{}",
     ]
+
+
+def test_new_lines_are_followed_until_the_run_ends(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stream of the first job appears late; each line is printed once, with the heading of its job."""
+    jobs = [Job("align", "j1", 1), Job("call", "j2", 1)]
+
+    def write(stream: str, *lines: str) -> None:
+        events: Any = [{"timestamp": round(time.time() * 1000), "message": line} for line in lines]
+        stack.logs.put_log_events(logGroupName="/jobs", logStreamName=stream, logEvents=events)
+
+    def watch(*_: Any) -> Iterator[Moment]:
+        details: Any = {job.job_id: {"container": {"logStreamName": job.job_id}} for job in jobs}
+        yield Moment("RUNNING", 1.0, jobs[:1], {}, [])
+        yield Moment("RUNNING", 1.0, jobs[:1], details, [])
+        for stream in ("j1", "j2"):
+            stack.logs.create_log_stream(logGroupName="/jobs", logStreamName=stream)
+        write("j1", "one", json.dumps(LINE))
+        yield Moment("RUNNING", 2.0, jobs, details, [])
+        write("j1", "two")
+        write("j2", "three")
+        yield Moment("RUNNING", 3.0, jobs, details, [])
+        write("j2", "four")
+        yield Moment("SUCCEEDED", 4.0, jobs, details, [])
+
+    monkeypatch.setattr(logs_module, "watch", watch)
+    row = {**ROW, "execution": cli_aws.EXECUTION}
+    logs_module.follow_logs(stack, row, None, raw=False)
+    first = ["== align (j1)", "one", "10:00:07 uploaded  size=7", "two"]
+    assert capsys.readouterr().out.splitlines() == [*first, "== call (j2)", "three", "four"]
+    with pytest.raises(CliError, match="There is no step sort"):
+        logs_module.follow_logs(stack, row, "sort", raw=False)
 
 
 def test_json_lines_are_unchanged_on_request(logs: Logs) -> None:

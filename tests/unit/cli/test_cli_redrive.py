@@ -87,6 +87,18 @@ def test_every_event_is_sent_to_its_function_and_deleted(stack: Stack, capsys: p
     assert output.splitlines() == ["1 event sent to record_run.", "23 events sent to start_run."]
 
 
+def test_a_message_of_start_run_to_itself_is_sent_to_it(stack: Stack) -> None:
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:seqdrop-pipeline"
+    outputs = {**stack.outputs, "PipelineStateMachine": machine, "StartRunFunction": "start"}
+    message = {"task": "end_wait", "row": "waiting-1", "ticket": "t", "until": 1.0}
+    send(stack, json.dumps(message))
+    started = replace(stack, outputs=outputs)
+    vars(started)["functions"] = stack.functions
+    redrive(started)
+    functions: Any = stack.functions
+    assert functions.events == [("start", message)]
+
+
 def test_an_event_that_fails_again_is_sent_once_and_is_in_the_queue_once(stack: Stack) -> None:
     send(stack, record("failing", {"poison": True}))
     time.sleep(0.01)

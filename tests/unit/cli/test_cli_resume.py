@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,9 +93,17 @@ def test_a_refused_run_that_starts_under_another_id_is_shown_under_that(
     ]
 
 
-def test_the_new_execution_is_followed_to_its_end(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_new_execution_is_followed_to_its_end_and_its_results_are_downloaded(
+    stack: Stack, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stack.s3.put_object(Bucket="results", Key=f"S1/{cli_aws.RUN}/S1.bam", Body=b"BAM")
     execution = cli_aws.end_execution(stack, f"{cli_aws.RUN}-2", {})
     stack.table.put_item(Item={**ROW, "status": "SUCCEEDED", "results": cli_aws.RESULTS})
     vars(stack)["functions"] = StartRun(outcome="resumed", execution=execution)
-    resume(stack, ROW)
-    assert capsys.readouterr().out.splitlines()[-1] == f"Run {cli_aws.RUN} succeeded: {cli_aws.RESULTS}"
+    resume(stack, ROW, results=tmp_path)
+    folder = tmp_path / "S1" / cli_aws.RUN
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"Run {cli_aws.RUN} succeeded: {cli_aws.RESULTS}",
+        f"Run {cli_aws.RUN} of S1: 1 files in {folder}",
+    ]
+    assert (folder / "S1.bam").read_bytes() == b"BAM"

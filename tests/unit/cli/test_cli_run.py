@@ -76,6 +76,22 @@ def test_files_of_a_run_with_results_are_not_uploaded_again(
     assert f"These files were uploaded before: run {run_id}, succeeded." in capsys.readouterr().out
 
 
+def test_a_run_that_failed_its_quality_control_ends_with_its_own_exit_code(
+    stack: Stack, request_s1: RunRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = "The figures of this run are beyond the limits of its QC policy (p): Mean depth: 3x, under 10x."
+    failure = {"class": "QC", "step": "compose", "message": message, "advice": "Read the report."}
+    run_id = earlier_run(stack, request_s1, status="QC_FAILED", **failure)
+    with pytest.raises(CliError, match="failed its quality control") as raised:
+        run.run_pipeline(stack, request_s1)
+    assert raised.value.code == run.QC_EXIT == 3
+    output = capsys.readouterr().out
+    assert f"Run {run_id} qc failed" in output
+    assert "succeeded" not in output
+    assert message in output.replace("\n", " ")
+    assert "Read the report." in output
+
+
 def test_files_of_a_failed_run_are_uploaded_again(
     stack: Stack, request_s1: RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,3 +260,13 @@ def test_the_id_of_a_run_has_the_format_of_its_aligned_reads(
     assert ids[""] == ids[default or "bam"]
     request = replace(request_s1, alignment_format="cram")
     assert request.choices.to_metadata() == {"seqdrop-alignment-format": "cram"}
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata"), [("S1_S1_L001_R{}_001.fastq.gz", {"seqdrop-lanes": "1"}), ("S1_R{}.fq", {})]
+)
+def test_a_lane_in_the_file_names_does_not_wait_for_others(tmp_path: Path, name: str, metadata: dict[str, str]) -> None:
+    for mate in (1, 2):
+        (tmp_path / name.format(mate)).write_bytes(b"reads")
+    request = RunRequest(Fastqs.of([tmp_path / name.format(mate) for mate in (1, 2)], None), None)
+    assert request.metadata == metadata

@@ -7,7 +7,7 @@ import pytest
 from seqdrop.failure.verdict import Verdict
 from seqdrop_cli import app as commands
 from seqdrop_cli import why
-from seqdrop_cli.follow import StepState
+from seqdrop_cli.progress import StepState
 from seqdrop_cli.stack import Stack
 from support import cli_aws
 
@@ -60,9 +60,8 @@ def test_a_failure_has_class_message_advice_tries_last_lines_and_logs(stack: Sta
         "Last lines of bwa:",
         "[E::bad] gzip",
         "",
-        "Log stream: /jobs bwa/default/7c1f",
-        "",
         f"{LOGS} align --stack seqdrop",
+        "  (log stream /jobs bwa/default/7c1f)",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -36,13 +37,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tag(checkout: Path, *words: str) -> str:
+def tag(checkout: Path, *words: str, base: str = "") -> str:
     command = ["bash", str(checkout / "containers/tag"), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    environment = {**os.environ, "BASE": base}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def tags(checkout: Path) -> dict[str, str]:
-    return dict(line.split() for line in tag(checkout).splitlines())
+def tags(checkout: Path, base: str = "") -> dict[str, str]:
+    return dict(line.split() for line in tag(checkout, base=base).splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_a_comment_in_one_wrapper_changes_one_tag(changed_by: Change, tool: str)
 
 @pytest.mark.parametrize("name", ["Dockerfile", "requirements.txt", "new_module.py"])
 def test_a_change_in_the_folder_of_one_tool_changes_one_tag(changed_by: Change, name: str) -> None:
-    assert changed_by(f"containers/multiqc/{name}") == ["multiqc"]
+    assert changed_by(f"containers/report/{name}") == ["report"]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,7 @@ def test_a_change_in_the_folder_of_one_tool_changes_one_tag(changed_by: Change, 
         "layers/common/seqdrop/new_module.py",
         "layers/common/pyproject.toml",
         "containers/builder.Dockerfile",
+        "containers/build-requirements.txt",
         "containers/requirements.txt",
         "containers/pyproject.toml",
         "containers/hatch_build.py",
@@ -99,6 +102,19 @@ def test_a_change_in_the_folder_of_one_tool_changes_one_tag(changed_by: Change, 
 )
 def test_a_change_in_what_all_images_share_changes_all_tags(changed_by: Change, name: str) -> None:
     assert changed_by(name) == TOOLS
+
+
+DIGESTS = [f"sha256:{digit * 64}" for digit in "ab"]
+
+
+def test_the_digest_of_the_base_image_changes_all_tags_and_its_name_none(
+    checkout: Path, before: dict[str, str]
+) -> None:
+    one, other = (tags(checkout, f"debian@{digest}") for digest in DIGESTS)
+    for tool in TOOLS:
+        assert len({before[tool], one[tool], other[tool]}) == 3
+    assert tags(checkout, f"mirror.example.org/library/debian:bookworm-slim@{DIGESTS[0]}") == one
+    assert tags(checkout, "debian:bookworm-slim") == tags(checkout, "seqdrop-base") == before
 
 
 def test_a_change_outside_the_images_changes_no_tag(changed_by: Change) -> None:
@@ -125,6 +141,7 @@ def test_the_files_that_the_builder_copies_are_those_of_the_tag() -> None:
     assert all(name.startswith("containers/${TOOL}") for name in copied - common)
     assert common == {
         "containers/__init__.py",
+        "containers/build-requirements.txt",
         "containers/hatch_build.py",
         "containers/pyproject.toml",
         "containers/requirements.txt",

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop.failure.verdict import BAD_DATA_EXIT
+from seqdrop.plan import steps
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
 
-from containers.report import calls, charts, depth, page, policy, reads, run
+from containers.report import calls, charts, depth, describe, policy, reads, run
 from containers.report.figures import UNITS, Figure, show
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
@@ -147,7 +149,7 @@ def genome(x: float, y: float, *, autosomes: int = 22) -> depth.Depth:
 )
 def test_the_sex_follows_from_the_depth_of_x_and_y(x: float, y: float, start: str) -> None:
     shares = depth.sexes(genome(x, y))
-    assert page.sex_of(shares["X"], shares["Y"]).startswith(start)
+    assert describe.sex_of(shares["X"], shares["Y"]).startswith(start)
 
 
 def test_a_genome_without_autosomes_has_no_sex() -> None:
@@ -160,6 +162,8 @@ def test_reads_of_another_sample_show_at_homozygous_snps() -> None:
     mixed = calls.read(line(at, "1/1", (3 * (at % 2), 27)) for at in range(1, 101))
     assert values(clean.figures())["contamination"] == 0
     assert values(mixed.figures())["contamination"] == pytest.approx(5)
+    called_het = calls.read(line(at, "0/1", (3, 27)) for at in range(1, 101))
+    assert values(called_het.figures())["contamination"] == pytest.approx(10)
     few = calls.read(line(at, "1/1", (3, 27)) for at in range(1, 10))
     assert values(few.figures())["contamination"] is None
 
@@ -179,14 +183,14 @@ def test_calls_are_listed_by_filter_impact_and_quality() -> None:
         line(1, "0/1", (5, 5)),
         line(2, "0/1", (5, 5), "LowQual", ann.format("HIGH")),
         line(3, "0/1", (5, 5), ann=ann.format("MODERATE")),
-        line(4, "1/1", (0, 9), ann=ann.format("HIGH"), ref="AT", alt="A", bcsq="stop|GENE|T1|coding|+|9K>9*|4A>G"),
+        line(4, "1/1", (0, 9), ann=ann.format("HIGH"), ref="AT", alt="A", bcsq="stop|GENE|T1|coding|+|9K>9*|4A>G+5C>T"),
     ]
     found = calls.read(lines)
     assert [(one.position, one.impact, one.change) for one in found.listed] == [
-        (4, "HIGH", "9K>9* (haplotype)"),
-        (3, "MODERATE", "p.Lys1Arg"),
+        (4, "HIGH", "c.1A>G p.Lys1Arg with its neighbours 9K>9*"),
+        (3, "MODERATE", "c.1A>G p.Lys1Arg"),
         (1, "", ""),
-        (2, "HIGH", "p.Lys1Arg"),
+        (2, "HIGH", "c.1A>G p.Lys1Arg"),
     ]
     assert found.listed[1].effect == "missense variant, splice region variant"
     assert (found.kinds["SNV"], found.kinds["deletion"], found.zygosity["het"], found.zygosity["hom"]) == (2, 1, 2, 1)
@@ -194,12 +198,10 @@ def test_calls_are_listed_by_filter_impact_and_quality() -> None:
 
 def test_only_the_first_variants_are_listed_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "MAX_VARIANTS", 5)
-    monkeypatch.setattr(page, "MAX_VARIANTS", 5)
+    monkeypatch.setattr(describe, "MAX_VARIANTS", 5)
     found = calls.read(line(at, "0/1", (5, 5)) for at in range(8))
     assert len(found.listed) == 5
-    assert page.describe_list(found).endswith(
-        "first 5 by PASS, impact and quality; 3 are left out: they are in the VCF."
-    )
+    assert describe.list_of(found).endswith("first 5 by PASS, impact and quality; 3 are left out: they are in the VCF.")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,9 @@ def test_an_allele_of_a_split_site_has_no_zygosity() -> None:
         ("mean_depth", 29.56, "29.6x"),
         ("breadth_20", 99.99, "99.9%"),
         ("breadth_20", 100.0, "100%"),
-        ("mapped", 0.004, "0.00%"),
+        ("mapped", 0.004, "<0.01%"),
+        ("mapped", 0.0, "0%"),
+        ("contamination", 1.5, "1.5%"),
         ("reads", 1234567.0, "1,234,567"),
         ("insert_size", 349.0, "349 bp"),
     ],
@@ -250,10 +254,10 @@ def test_a_good_genome_passes() -> None:
         ("mean_depth", 3.0, "FAIL", "under 10x"),
         ("mean_depth", 20.0, "WARN", "under 25x"),
         ("contamination", 5.0, "FAIL", "over 3%"),
-        ("contamination", 2.0, "WARN", "over 1.50%"),
+        ("contamination", 2.0, "WARN", "over 1.5%"),
         ("mapped", 40.0, "FAIL", "under 70%"),
         ("error_rate", 7.0, "FAIL", "over 6%"),
-        ("ti_tv", 1.2, "WARN", "under 1.80"),
+        ("ti_tv", 1.2, "WARN", "under 1.8"),
     ],
 )
 def test_a_figure_beyond_its_limit_decides_and_is_named(name: str, value: float, result: str, limit: str) -> None:
@@ -281,7 +285,7 @@ def test_a_run_with_warnings_does_not_pass() -> None:
     assert (judge(warned=True).result, judge(warned=True, mean_depth=1.0).result) == ("WARN", "FAIL")
 
 
-@pytest.mark.parametrize("assay", policy.ASSAYS)
+@pytest.mark.parametrize("assay", steps.ASSAYS)
 def test_the_policies_of_seqdrop_are_valid(assay: str) -> None:
     text = (policy.FOLDER / f"{assay}.yaml").read_text()
     assert policy.parse(text) == policy.default(assay)
@@ -344,6 +348,7 @@ class Run:
 
     def __init__(self, bucket: str, folder: Path, sample: str = "S") -> None:
         self.results, self.folder, self.sample = S3Uri(bucket, f"{sample}/r"), folder, sample
+        self.reference = S3Uri(bucket, "hg/genome.fa")
         self.outputs = {output: self.results / f"{sample}.{ending}" for output, ending in ENDINGS.items()}
 
     def put(self, uri: S3Uri, content: bytes | str) -> None:
@@ -358,10 +363,10 @@ class Run:
         statistics = subprocess.run(["bcftools", "stats", "-f", "PASS", vcf], check=True, capture_output=True).stdout
         self.put(self.outputs["vcf"].companion(".stats"), statistics)
 
-    def build(self, intervals: str = "all") -> tuple[str, dict[str, Any]]:
+    def build(self, intervals: str = "all", args: str = "[]") -> tuple[str, dict[str, Any]]:
         """Build the report; return the page and the document for programs."""
-        words = {"sample": self.sample, "reference": "s3://refs/hg/genome.fa", "intervals": intervals, **self.outputs}
-        words |= {"results": self.results, "run": "r", "attempt": "1", "vcpus": 1, "memory": 1000, "args": "[]"}
+        words = {"sample": self.sample, "reference": self.reference, "intervals": intervals, **self.outputs}
+        words |= {"results": self.results, "run": "r", "attempt": "1", "vcpus": 1, "memory": 1000, "args": args}
         run.main([word for name, value in words.items() for word in (f"--{name}", str(value))])
         text = s3.store().read_start(self.outputs["report"], 64 << 20).decode()
         return text, s3.store().read_json(self.outputs["report"].companion(".json"))
@@ -472,3 +477,68 @@ def test_the_names_of_many_contigs_do_not_overlap() -> None:
     places = [x for x, _ in chart.x_ticks]
     assert all(after - before >= charts.MIN_NAME for before, after in itertools.pairwise(places))
     assert len(chart.borders) <= charts.MAX_BORDERS
+
+
+# --- the QC policy of a run -------------------------------------------------------------------------------------------
+
+STRICT = "version: 1\nassay: exome\npublish: hold\nchecks: {mapped: {fail_below: 99.5}}\n"
+
+
+def qc_of(report: Run) -> dict[str, Any]:
+    found: dict[str, Any] = s3.store().read_json(report.results / "jobs/compose.json")["qc"]
+    return found
+
+
+def put_policy(report: Run, text: str) -> None:
+    report.put(report.reference.parent / "qc.yaml", text)
+
+
+def test_the_policy_beside_the_reference_is_enforced(report: Run) -> None:
+    report.put(report.outputs["stats"], STATS)
+    put_policy(report, STRICT)
+    text, document = report.build()
+    found = qc_of(report)
+    assert re.fullmatch(r"qc.yaml of hg, [0-9a-f]{12}", found.pop("policy"))
+    reason = (
+        "Mapped reads: 99%, under 99.5%; check that the reference is the right one, and look for DNA of other species"
+    )
+    assert found == {"result": "FAIL", "reasons": [reason], "enforced": True, "hold": True}
+    assert document["verdict"] == "FAIL"
+    assert "Do not use the variants" in text
+
+
+def test_another_policy_judges_a_resumed_run_again(report: Run) -> None:
+    report.put(report.outputs["stats"], STATS)
+    put_policy(report, STRICT)
+    report.build()
+    put_policy(report, STRICT.replace("99.5", "50"))
+    assert report.build()[1]["verdict"] == "PASS"
+
+
+def test_the_policy_that_a_run_chose_is_before_that_of_the_reference(report: Run) -> None:
+    report.put(report.outputs["stats"], STATS)
+    put_policy(report, STRICT)
+    report.build(args='["--policy", "amplicon", "--hold"]')
+    assert qc_of(report).items() >= {"policy": "amplicon of seqdrop", "enforced": True, "hold": True}.items()
+
+
+def test_without_a_chosen_policy_a_failed_verdict_is_a_warning_of_the_run(report: Run) -> None:
+    report.put(report.outputs["stats"], STATS.replace("mapped:\t990", "mapped:\t300"))
+    report.build()
+    receipt = s3.store().read_json(report.results / "jobs/compose.json")
+    assert (receipt["qc"]["result"], receipt["qc"]["enforced"], receipt["qc"]["hold"]) == ("FAIL", False, False)
+    [warning] = receipt["warnings"]
+    assert warning["warning"] == "QC_FAIL"
+    assert warning["message"].startswith(
+        "the figures are beyond the limits of genome of seqdrop: Mapped reads: 30%, under"
+    )
+
+
+def test_a_file_that_is_no_policy_fails_the_report_with_its_own_class(report: Run) -> None:
+    put_policy(report, "version: 1\nassay: ship\nchecks: {q30: {fail_below: 1}}")
+    with pytest.raises(SystemExit) as raised:
+        report.build()
+    assert raised.value.code == BAD_DATA_EXIT
+    verdict = s3.store().read_json(report.results / "failures/compose.1.1.json")
+    assert verdict["class"] == "BAD_INPUT.QC"
+    assert "qc.yaml is no QC policy: assay: 'ship' is not one of" in verdict["message"]

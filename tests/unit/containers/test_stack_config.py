@@ -26,7 +26,7 @@ resolve_s3 = true
 parameter_overrides = ["Aligner=bwa_mem3"]
 """
 HUMAN_INDEX = 27_000  # MiB of memory, see docs/tools.md
-TAGS = ["BwaImageTag=new1", "MultiqcImageTag=new2"]
+TAGS = ["BwaImageTag=new1", "ReportImageTag=new2"]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_file_that_exists_is_kept(checkout: Path) -> None:
 
 def test_tags_are_added_to_a_file_without_parameters(checkout: Path) -> None:
     stack_config.write_tags(checkout, "lab", TAGS)
-    assert read_by_sam(checkout) == {"BwaImageTag": "new1", "MultiqcImageTag": "new2"}
+    assert read_by_sam(checkout) == {"BwaImageTag": "new1", "ReportImageTag": "new2"}
 
 
 def test_empty_answers_of_a_guided_deployment_stay_empty_and_sam_accepts_them(checkout: Path) -> None:
@@ -86,7 +86,7 @@ def test_empty_answers_of_a_guided_deployment_stay_empty_and_sam_accepts_them(ch
     save_guided(checkout, **answers)
     assert read_by_sam(checkout) == answers
     stack_config.write_tags(checkout, "lab", TAGS)
-    assert read_by_sam(checkout) == {**answers, "BwaImageTag": "new1", "MultiqcImageTag": "new2"}
+    assert read_by_sam(checkout) == {**answers, "BwaImageTag": "new1", "ReportImageTag": "new2"}
 
 
 def test_the_region_is_that_of_the_guided_deployment(checkout: Path) -> None:
@@ -107,14 +107,14 @@ def test_a_value_of_a_guided_deployment_survives_the_tags(checkout: Path, value:
 def test_a_guided_deployment_after_the_tags_starts_with_them(checkout: Path) -> None:
     stack_config.write_tags(checkout, "lab", TAGS)
     save_guided(checkout, **read_by_sam(checkout), Caller="bcftools")
-    assert read_by_sam(checkout) == {"BwaImageTag": "new1", "MultiqcImageTag": "new2", "Caller": "bcftools"}
+    assert read_by_sam(checkout) == {"BwaImageTag": "new1", "ReportImageTag": "new2", "Caller": "bcftools"}
 
 
 def test_a_tag_that_is_not_written_stays_and_one_of_a_removed_tool_goes(checkout: Path) -> None:
     """The image of an earlier push is still in its repository; SAM would not find the parameter of a removed tool."""
     save_guided(checkout, IsaacImageTag="old", BwaImageTag="old", RemovedToolImageTag="old")
     stack_config.write_tags(checkout, "lab", TAGS)
-    assert read_by_sam(checkout) == {"IsaacImageTag": "old", "BwaImageTag": "new1", "MultiqcImageTag": "new2"}
+    assert read_by_sam(checkout) == {"IsaacImageTag": "old", "BwaImageTag": "new1", "ReportImageTag": "new2"}
 
 
 def test_writing_the_same_tags_again_changes_nothing(checkout: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_file_without_settings_has_no_region(checkout: Path) -> None:
 
 
 def test_the_tools_in_use_are_those_of_the_file_then_of_the_stack_then_the_defaults(checkout: Path) -> None:
-    others = ["snpeff", "samtools_stats", "multiqc", "reference"]
+    others = ["snpeff", "samtools_stats", "report", "reference"]
     first = [step.tools[0].name for step in stack_config.STEPS[:2]]
     assert stack_config.tools(checkout, "lab", {}) == [*first, *others]
     deployed = {"Aligner": "bwa", "Caller": "bcftools"}
@@ -204,7 +204,7 @@ def test_an_environment_changes_no_file_that_exists(checkout: Path) -> None:
 
 def test_a_tool_that_was_pushed_once_stays_in_use(checkout: Path) -> None:
     save_guided(checkout, Aligner="bwa_mem3", BwaImageTag="none", IsaacImageTag="none")
-    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "multiqc", "reference"]
+    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report", "reference"]
     assert stack_config.tools(checkout, "lab", {}) == used
     stack_config.write_tags(checkout, "lab", ["BwaImageTag=old"])
     assert stack_config.tools(checkout, "lab", {}) == [*used, "bwa"]

@@ -44,6 +44,12 @@ def start_run(aws: Deployed) -> Any:
     return aws.load("start_run")
 
 
+@pytest.fixture
+def no_wait(start_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each lane be a run of its own at once, as the stack parameter LaneWaitMinutes=0 does."""
+    monkeypatch.setenv("LANE_WAIT_MINUTES", "0")
+
+
 def outcome_of(answer: dict[str, Any]) -> dict[str, str]:
     (outcome,) = answer["outcomes"]
     return outcome
@@ -346,8 +352,9 @@ def test_the_format_of_the_aligned_reads_is_that_of_the_deployment_or_of_the_run
     one, two = upload_pair(aws, **({"alignment-format": chosen} if chosen else {}))
     outcome_of(start_run.call(one))
     started = outcome_of(start_run.call(two))
-    [plan] = [json.loads(execution["input"]) for execution in aws.executions()]
-    assert (plan["run"], plan["bam"]) == (started["run"], f"{plan['results']}/NA12878{suffix}")
+    assert aws.executions() == [started["run"]]
+    plan = json.loads(aws.input_of(started["run"]))
+    assert plan["bam"] == f"{plan['results']}/NA12878{suffix}"
 
 
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
@@ -807,6 +814,7 @@ def execution_status(aws: Deployed, run: str) -> str:
     return str(aws.states.describe_execution(executionArn=arn)["status"])
 
 
+@pytest.mark.usefixtures("no_wait")
 def test_the_run_of_the_first_chunk_is_stopped_when_the_next_one_arrives(aws: Deployed, start_run: Any) -> None:
     for n in (0, 1):
         answer = outcome_of(start_run.call(aws.put(CHUNKS[n], fastq(1 + n % 2))))
@@ -818,6 +826,7 @@ def test_the_run_of_the_first_chunk_is_stopped_when_the_next_one_arrives(aws: De
     assert f"run {run} read one chunk alone: do not use its results" in (aws.row(outcome["run"]) or {})["message"]
 
 
+@pytest.mark.usefixtures("no_wait")
 def test_the_run_of_the_first_chunk_is_stopped_if_the_next_one_arrived_while_it_started(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -901,7 +910,8 @@ def test_other_choices_another_sample_and_another_upload_start_runs_of_the_same_
     assert len(aws.executions()) == 4
 
 
-def test_each_lane_without_a_number_of_lanes_is_a_run(aws: Deployed, start_run: Any) -> None:
+@pytest.mark.usefixtures("no_wait")
+def test_each_lane_is_a_run_if_lanes_do_not_wait(aws: Deployed, start_run: Any) -> None:
     for lane in (1, 2):
         for mate, key in enumerate(lane_keys(lane), start=1):
             start_run.call(aws.put(key, fastq(mate, lane=lane)))
@@ -913,6 +923,7 @@ def test_each_lane_without_a_number_of_lanes_is_a_run(aws: Deployed, start_run: 
     [([1], {}, True), ([1], {"lanes": "1"}, False), ([1, 2], {"lanes": "2"}, False), ([], {}, False)],
     ids=["one lane", "the only lane", "two lanes", "no lane"],
 )
+@pytest.mark.usefixtures("no_wait")
 def test_a_lane_without_a_number_of_lanes_is_a_warning(
     aws: Deployed, start_run: Any, lanes: list[int], choices: dict[str, str], warned: bool
 ) -> None:
@@ -1052,6 +1063,9 @@ def test_the_role_of_start_run_allows_all_its_calls(aws: Deployed, start_run: An
     aws.calls.clear()
     for upload in (one, refused[0], four, object_created("S.bam", "v1"), *chunks, aws.put(CHUNKS[2], fastq(1))):
         start_run.call(upload)
+    aws.monkeypatch.setenv("LANE_WAIT_MINUTES", "0")
+    for upload in [aws.put(f"D_{key}", fastq(1 + n % 2)) for n, key in enumerate(CHUNKS[:3])]:
+        start_run.call(upload)  # the run of the first chunk is stopped
     (run,) = {str(row["run"]) for row in aws.rows() if row["sample"] == "NA12878" and "execution" in row}
     aws.end(run, "FAILED")
     set_status(aws, run, "FAILED")

@@ -111,6 +111,12 @@ def test_intervals_of_another_run_or_reference_are_refused(uri: S3Uri) -> None:
         check(CALL, intervals=uri)
 
 
+def test_a_sample_named_as_annotated_calls_is_refused() -> None:
+    folder = S3Uri("results", "S.annotated/r1")
+    with pytest.raises(UsageError, match="sample must be a name of letters"):
+        check({**COMMON, "sample": "S.annotated", "results": folder})
+
+
 @pytest.mark.parametrize(("changes", "message"), [
     ({"vcpus": 0}, "vcpus and memory"),
     ({"memory": 0}, "vcpus and memory"),

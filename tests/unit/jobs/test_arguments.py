@@ -57,3 +57,13 @@ def test_only_the_options_that_are_set_become_flags_of_the_tool() -> None:
     options = argparse.Namespace(min_mq=0, min_bq=None, min_quality=2.5)
     flags = arguments.tool_options(options, min_mq="-q", min_bq="-Q", min_quality="--quality")
     assert flags == ["-q", "0", "--quality", "2.5"]
+
+
+def test_a_json_object_has_json_objects() -> None:
+    assert arguments.parse_json_object('{"fasta": {"version_id": "v"}}') == {"fasta": {"version_id": "v"}}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "1", '{"fasta": "v"}', '{"fasta": [1]}'])
+def test_other_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a JSON object of JSON objects|Expecting value"):
+        arguments.parse_json_object(text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import bam_counts
@@ -31,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bams")
 
 
+@settings(deadline=None)  # each example starts samtools
 @given(
     st.lists(st.tuples(st.sampled_from(FLAGS), st.text("ACGTNRacgtn=", min_size=1, max_size=40)), max_size=30),
     st.integers(1, 300),
@@ -46,11 +48,28 @@ def test_every_primary_record_and_its_bases_are_counted(
         patch.setattr(bam_counts, "CHUNK_SIZE", chunk_size)
         assert bam_counts.count_primary(bam) == Counts(len(primary), bases, 0)
         assert bam_counts.count_primary(bam, known=True) == Counts(len(primary), bases, bases - unknown)
+        with bam.open("rb") as stream:
+            assert bam_counts.count_stream(stream, known=True) == Counts(len(primary), bases, bases - unknown)
 
 
 def test_a_bam_of_many_blocks_and_contigs_is_counted(folder: Path) -> None:
     bam = write_bam(folder / "large.bam", [(0, "ACGTN" * 30, "100M50S")] * 20_000, contigs=5_000)
     assert bam_counts.count_primary(bam, known=True) == Counts(20_000, 3_000_000, 2_400_000)
+
+
+def test_a_read_that_is_longer_than_a_block_is_counted(folder: Path) -> None:
+    bam = write_bam(folder / "long.bam", [(4, "ACGTN" * 40_000, "*"), (4, "ACG", "*")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bam_counts, "CHUNK_SIZE", 1)
+        assert bam_counts.count_primary(bam, known=True) == Counts(2, 200_003, 160_003)
+
+
+def test_a_complete_file_that_ends_in_a_record_is_refused(folder: Path) -> None:
+    bam = write_bam(folder / "cut.bam", [(0, "ACGTN" * 30, "150M")] * 3)
+    data = gzip.decompress(bam.read_bytes())
+    bam.write_bytes(subprocess.run(["bgzip", "-c"], input=data[:-3], capture_output=True, check=True).stdout)
+    with pytest.raises(JobError, match="the BAM ends in the middle of a record"):
+        bam_counts.count_primary(bam)
 
 
 @pytest.mark.parametrize("damage", ["a flipped byte", "no end", "no records", "not a BAM"])
@@ -69,3 +88,12 @@ def test_a_damaged_bam_is_refused(folder: Path, damage: str) -> None:
     with pytest.raises(JobError) as raised:
         bam_counts.count_primary(bam)
     assert raised.value.failure_class == "TOOL_FAILED"
+
+
+def test_a_header_that_is_cut_in_its_last_contig_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records begin after it, wherever a part of the file ends."""
+    bam = write_bam(folder / "cut.bam", [(0, "ACGTN", "5M")], contigs=3, level=0)
+    for size in range(1, 200):
+        monkeypatch.setattr(bam_counts, "CHUNK_SIZE", size)
+        with bam.open("rb") as stream:
+            assert bam_counts.count_stream(stream, known=True) == Counts(1, 5, 4), size

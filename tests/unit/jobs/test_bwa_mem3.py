@@ -18,6 +18,8 @@ from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.process_tree import list_descendants
 from support.made_reads import bases, pairs_of, text, write_genome
 
+from containers.reference import bwa_mem3_index
+
 REPEAT = bases(400, seed=3)
 CONTIGS = {
     "chr1": bases(9_001, seed=1) + REPEAT + bases(2_000, seed=4) + REPEAT,
@@ -33,7 +35,7 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a small genome with the indexes of both aligners."""
     path = write_genome(tmp_path_factory.mktemp("mem3") / "genome.fa", CONTIGS)
     subprocess.run(["bwa", "index", path], check=True, capture_output=True)
-    bwa_mem3.build_index(path)
+    bwa_mem3_index.build_index(path)
     return path
 
 
@@ -85,8 +87,8 @@ def test_the_index_of_a_genome_of_any_length_is_right(tmp_path: Path) -> None:
     for length in (1_020, 1_023, 1_024, 1_025, 1_027, 1_031):
         contig = bases(length, seed=length)
         path = write_genome(tmp_path / f"g{length}.fa", {"c": contig})
-        subprocess.run(["bwa", "index", path], check=True, capture_output=True)
-        bwa_mem3.build_index(path)
+        subprocess.run(["bwa", "fa2pac", "-f", path], check=True, capture_output=True)
+        bwa_mem3_index.build_index(path)
         starts = range(0, length - 300, 100)
         one = [(f"r{start}", contig[start : start + 100], "F" * 100) for start in starts]
         two = [(f"r{start}", reverse_complement(contig[start + 200 : start + 300]), "F" * 100) for start in starts]

@@ -33,6 +33,27 @@ def sh(script: str) -> Command:
     return ["sh", "-c", script]
 
 
+def refuse(stream: BinaryIO) -> None:
+    stream.read(1)
+    raise JobError("TOOL_FAILED", "the records are wrong")
+
+
+def test_the_output_of_a_program_is_read_while_it_runs(processes: Processes) -> None:
+    assert processes.read(lambda stream: len(stream.read()), *sh("seq 100000")) == 588_895
+
+
+def test_what_the_reader_of_an_output_refuses_is_the_reason(processes: Processes) -> None:
+    """Not that the program, with more to write than a pipe holds, lost its reader."""
+    with pytest.raises(JobError, match="the records are wrong"):
+        processes.read(refuse, *sh("seq 100000"))
+
+
+def test_a_program_that_failed_is_the_reason_why_its_output_cannot_be_read(processes: Processes) -> None:
+    for reader in (refuse, lambda stream: stream.read()):
+        with pytest.raises(ToolError, match="sh ended with exit code 3: damaged"):
+            processes.read(reader, *sh("seq 100000; echo damaged >&2; exit 3"))
+
+
 def test_every_command_is_recorded_as_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")  # pragma: allowlist secret: of the documentation
     processes = Processes(tmp_path, Redactor("NA12878"))
@@ -115,6 +136,7 @@ def test_only_the_last_twenty_lines_are_kept(processes: Processes) -> None:
         ("echo 'write failed: No space left on device' >&2; exit 1", "NO_SPACE", None),
         ("echo 'Failed to write into temp/bin-1.dat: iostream error' >&2; exit 1", "NO_SPACE", None),
         ("echo boost::thread_resource_error >&2; exit 2", "OUT_OF_MEMORY", None),
+        ("ulimit -v 300000; echo '@CO' | samtools sort -m 2G -", "OUT_OF_MEMORY", None),
         ("exec no-such-interpreter", "INTERNAL", None),
         ("exit 1", "TOOL_FAILED", "sh ended with exit code 1"),
     ],

@@ -108,6 +108,20 @@ FAILURES = {
     "a bug": ("work.counts['reads']", 70, "INTERNAL", "KeyError: 'reads'"),
     "memory": ("raise MemoryError", 70, "OUT_OF_MEMORY", "The job ran out of memory."),
     "disk": ("raise OSError(28, 'No space left on device')", 70, "NO_SPACE", "The scratch disk is full."),
+    "no right": (
+        "from botocore.exceptions import ClientError\n"
+        "answer = {'Error': {'Code': 'AccessDenied'}, 'ResponseMetadata': {'HTTPStatusCode': 403}}\n"
+        "raise ClientError(answer, 'GetObject')",
+        70,
+        "DENIED",
+        "S3 refused GetObject to this job: AccessDenied.",
+    ),
+    "a replaced result": (
+        "from seqdrop.storage import s3\nraise s3.ReplacedError('S.bam was replaced after it was pinned')",
+        65,
+        "RESULTS_CHANGED",
+        "S.bam was replaced after it was pinned: a result of this run was replaced before the run ended.",
+    ),
     "no such tool": ("work.run('isaac-align')", 70, "INTERNAL", "isaac-align is not installed"),
 }
 

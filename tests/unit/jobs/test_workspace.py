@@ -121,6 +121,17 @@ def test_a_checksum_file_is_that_of_md5sum(tmp_path: Path) -> None:
     )
 
 
+def test_only_a_replaced_file_of_a_user_is_an_input_that_is_missing(aws: Deployed, work: Workspace) -> None:
+    own, other = work.args.results / "NA12878.bam", S3Uri(work.args.results.bucket, "in/R1.fastq.gz")
+    for uri in (own, other):
+        s3.store().write(uri, BAM)
+    with pytest.raises(s3.ReplacedError):
+        work.fetch(own, etag="another")
+    with pytest.raises(BadInputError, match=r"R1\.fastq\.gz was replaced after the run began") as raised:
+        work.fetch(other, etag="another")
+    assert raised.value.failure_class == "BAD_INPUT.MISSING"
+
+
 def test_the_peak_memory_is_that_of_the_container_in_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace, "PEAK_MEMORY", tmp_path / "memory.peak")
     (tmp_path / "memory.peak").write_text(f"{5 << 20}\n")

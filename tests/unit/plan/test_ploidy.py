@@ -9,6 +9,8 @@ from io import BytesIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from seqdrop.failure.verdict import UsageError
+from seqdrop.jobs.arguments import parse_options
 from seqdrop.plan import ploidy
 from seqdrop.plan.bed import BedError, Interval
 from seqdrop.plan.ploidy import Region
@@ -130,3 +132,8 @@ def test_a_ploidy_is_described(summary: dict[str, object], text: str) -> None:
 def test_the_haploid_parts_of_an_old_reference_follow_from_its_ploidy() -> None:
     assert ploidy.haploid({}, LENGTHS) == []
     assert ploidy.haploid({"ploidy": 1}, {"c": 9}) == [Interval("c", 0, 9)]
+
+
+def test_an_option_of_regions_is_described_in_messages() -> None:
+    with pytest.raises(UsageError, match="a JSON list of regions"):
+        parse_options(["--unknown"], "reference")

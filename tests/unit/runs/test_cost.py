@@ -70,3 +70,8 @@ def test_verdicts_of_earlier_versions_count_as_attempts_without_cost() -> None:
 def test_a_run_without_receipts_costs_nothing() -> None:
     found = estimate({}, ResultsFolder(), PRICES)
     assert (found["usd"], found["usd_failed"], found["vcpu_hours"], found["scratch_hours"]) == (0, 0, 0, 0)
+
+
+def test_an_attempt_of_seconds_costs_a_fraction_of_a_cent_and_not_nothing() -> None:
+    short = Verdict("BAD_INPUT.TRUNCATED", "R2 is truncated", seconds=4.0, vcpus=2, memory=2048)
+    assert cost(PLAN, PRICES, ("align", short))["usd_failed"] == pytest.approx(24e-6, abs=2e-6)

@@ -107,6 +107,24 @@ def test_an_event_of_a_resumed_run_is_a_duplicate(aws: Deployed, start_run: Any,
     assert (aws.row(failed), aws.executions()) == (row, [])
 
 
+def test_a_run_that_another_caller_resumes_meanwhile_is_not_resumed_twice(
+    aws: Deployed, start_run: Any, failed: str
+) -> None:
+    def resume_first(plan: dict[str, Any], _row: Any) -> dict[str, Any]:
+        assert executions.resume(failed, lambda other, _: other).endswith(f"{failed}-2")
+        return plan
+
+    with pytest.raises(executions.NotResumableError, match="another caller has just resumed it"):
+        executions.resume(failed, resume_first)
+    assert len(aws.executions()) == 2
+
+
+def test_only_a_running_execution_is_stopped(aws: Deployed, start_run: Any, failed: str) -> None:
+    assert not executions.stop(f"{EXECUTION}:{failed}", "by a user")
+    assert not executions.stop(f"{EXECUTION}:unknown", "by a user")
+    assert executions.stop(resume(start_run, failed)["execution"], "by a user")
+
+
 def test_two_concurrent_resumptions_start_one_execution(aws: Deployed, start_run: Any, failed: str) -> None:
     """The second caller reads the row before the first one changes it."""
     stale = table.get(failed) or {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from seqdrop import __version__
 from seqdrop.runs import manifest
 from seqdrop.runs.cost import Prices, Rates, estimate
@@ -70,6 +71,7 @@ def test_a_complete_manifest() -> None:
         "execution": EXECUTION,
         "complete": False,
         "missing": ["annotate", "collect", "compose"],
+        "supersedes": "",
         "choices": {
             "reference": "demo",
             "intervals": "",
@@ -175,6 +177,31 @@ def test_the_message_of_an_incomplete_run_names_the_missing_step() -> None:
         "  [E::x]",
         "Log: g s",
     ]
+
+
+def held_folder(*, hold: bool) -> ResultsFolder:
+    """Return the folder of a run that has failed its policy, with outputs as the steps name them."""
+    names = {"align": "bam", "call": "vcf.tbi", "annotate": "annotated_vcf", "collect": "stats", "compose": "report"}
+    outputs = {step: [{**RECEIPTS[step]["outputs"][0], "name": name}] for step, name in names.items()}
+    qc = {"result": "FAIL", "policy": "p", "reasons": ["r"], "enforced": True, "hold": hold}
+    receipts = {step: {**RECEIPTS[step], "outputs": outputs[step]} for step in RECEIPTS}
+    return ResultsFolder(OBJECTS, {**receipts, "compose": {**receipts["compose"], "qc": qc}})
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_run_that_failed_its_policy_is_no_success_and_may_hold_its_variants(hold: bool) -> None:
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), held_folder(hold=hold), PRICES)
+    assert (record.row["status"], record.row["class"], record.row["qc"]) == ("QC_FAILED", "QC", "FAIL")
+    assert record.manifest
+    assert (record.manifest["complete"], record.manifest["qc"]["result"]) == (False, "FAIL")
+    names = [output["name"] for output in record.manifest["outputs"]]
+    assert names == (["bam", "stats", "report"] if hold else ["bam", "vcf.tbi", "annotated_vcf", "stats", "report"])
+    assert record.subject == f"seqdrop run {RUN}: quality control failed"
+    assert record.lines[0] == (
+        "Sample NA12878 has failed its quality control: "
+        "The figures of this run are beyond the limits of its QC policy (p): r."
+    )
+    assert any(line.startswith("annotated vcf: ") for line in record.lines) is not hold
 
 
 def test_the_message_of_a_failed_run() -> None:

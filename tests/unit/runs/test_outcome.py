@@ -84,9 +84,39 @@ def test_an_execution_that_recorded_nothing_has_an_ending(
     assert outcome.from_execution(status, error, cause) == ending
 
 
-def test_only_succeeded_and_incomplete_runs_publish_results() -> None:
-    statuses = ("SUCCEEDED", "INCOMPLETE", "FAILED", "ABORTED", "TIMED_OUT")
-    assert [status for status in statuses if RunEnding(status).publishes] == ["SUCCEEDED", "INCOMPLETE"]
+def test_only_runs_with_results_publish_them() -> None:
+    statuses = ("SUCCEEDED", "INCOMPLETE", "QC_FAILED", "FAILED", "ABORTED", "TIMED_OUT")
+    assert [status for status in statuses if RunEnding(status).publishes] == ["SUCCEEDED", "INCOMPLETE", "QC_FAILED"]
+
+
+def judged(result: str, *, enforced: bool) -> ResultsFolder:
+    """Return the folder of a run whose report has judged it."""
+    qc = {"result": result, "policy": "exome of seqdrop", "reasons": ["a: 1x, under 2x", "b"], "enforced": enforced}
+    return ResultsFolder(OBJECTS, {**RECEIPTS, "compose": {**RECEIPTS["compose"], "qc": qc}})
+
+
+def test_a_run_that_fails_the_policy_that_it_chose_has_failed_with_its_results() -> None:
+    ending = outcome.verify(RunEnding("SUCCEEDED", tried=("t",)), succeeded(), judged("FAIL", enforced=True))
+    message = "The figures of this run are beyond the limits of its QC policy (exome of seqdrop): a: 1x, under 2x; b."
+    assert ending == RunEnding("QC_FAILED", "QC", message, "compose", tried=("t",))
+
+
+@pytest.mark.parametrize(("result", "enforced"), [("FAIL", False), ("WARN", True), ("PASS", True)])
+def test_another_verdict_of_a_policy_does_not_change_the_end_of_a_run(result: str, enforced: bool) -> None:
+    ending = RunEnding("SUCCEEDED")
+    assert outcome.verify(ending, succeeded(), judged(result, enforced=enforced)) == ending
+
+
+def test_a_missing_step_does_not_hide_a_failed_policy() -> None:
+    ending = outcome.verify(
+        RunEnding("INCOMPLETE", "NO_SPACE", "The disk is full.", "collect"), succeeded(), judged("FAIL", enforced=True)
+    )
+    assert (ending.status, ending.failure_class) == ("QC_FAILED", "QC")
+    assert ending.message.endswith(" The step collect is missing too: The disk is full.")
+
+
+def test_an_execution_that_ended_by_a_failed_policy_is_judged_by_its_receipts() -> None:
+    assert outcome.from_execution("FAILED", "QC", "x") == RunEnding("SUCCEEDED")
 
 
 def test_the_row_of_a_succeeded_run_has_its_status_only() -> None:

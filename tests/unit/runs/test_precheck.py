@@ -209,3 +209,15 @@ def test_the_text_of_a_gzip_bomb_is_bounded() -> None:
     assert len(check(bomb, bomb)[0].reads) == 0
     data = b"".join(gzip.compress(b"A" * MAX_TEXT) for _ in range(20))
     assert refusal(b"@" + data, data)[0] in {"MALFORMED", "TRUNCATED"}
+
+
+def test_plain_text_that_is_not_a_fastq_is_refused() -> None:
+    with pytest.raises(BadInputError, match=r"S\.fastq is not a FASTQ") as raised:
+        Beginning.parse("S.fastq", 5, b">r1\nA")
+    assert raised.value.failure_class == "BAD_INPUT.MALFORMED"
+
+
+def test_bytes_after_the_gzip_data_are_left_to_the_job() -> None:
+    extra = b"a note"
+    one, _ = check(to_gzip(ONE) + extra, to_gzip(TWO) + extra)
+    assert one.reads == Beginning.parse(NAMES[1], len(to_gzip(ONE)), to_gzip(ONE)).reads

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import ClientError
+from seqdrop.failure.verdict import BadInputError
+from seqdrop.plan.choices import Choices
 from seqdrop.runs import executions, submit, table
-from support.function_aws import MACHINE, RESULTS, Deployed
+from support.function_aws import MACHINE, RESULTS, Deployed, fail_next_call
 
 RUN = "ade90e2c5ca56f3870e3"
 FIRST = MACHINE.replace(":stateMachine:", ":execution:") + f":{RUN}"
@@ -37,3 +40,13 @@ def test_a_run_without_an_execution_has_not_ended(rows: Deployed) -> None:
     assert not submit.has_ended(RUN)
     assert table.create_refused({"run": RUN, "sample": "NA12878"}, "BAD_INPUT.EMPTY", "no reads")
     assert not submit.has_ended(RUN)
+
+
+def test_a_refusal_whose_message_was_not_sent_is_sent_by_the_next_caller(rows: Deployed) -> None:
+    error = BadInputError("EMPTY", "the files contain no reads")
+    with fail_next_call("sns.Publish", "no answer"), pytest.raises(ClientError, match="no answer"):
+        submit.refuse("NA12878", RUN, Choices(), error)
+    assert rows.messages() == []
+    for _ in range(2):
+        assert submit.refuse("NA12878", RUN, Choices(), error)["failure_class"] == "BAD_INPUT.EMPTY"
+    assert len(rows.messages()) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,42 @@ def test_the_checksum_of_parts_is_not_that_of_the_object(credentials: None, kind
     with Stubber(client) as stub:
         stub.add_response("head_object", {**answer, **({"ChecksumType": kind} if kind else {})})
         assert s3.Store(client).head(S3Uri("bucket", "file")).crc64nvme == whole
+
+
+@pytest.mark.parametrize(("operation", "call"), [
+    ("get_object", lambda store, uri: store.read_start(uri, 9)),
+    ("put_object", lambda store, uri: store.write_json_once(uri, {})),
+])  # fmt: skip
+def test_a_call_that_s3_refuses_raises_its_error(
+    credentials: None, operation: str, call: Callable[[s3.Store, S3Uri], Any]
+) -> None:
+    client = boto3.client("s3")
+    with Stubber(client) as stub:
+        stub.add_client_error(operation, "AccessDenied", http_status_code=403)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            call(s3.Store(client), S3Uri("bucket", "file"))
+
+
+@pytest.mark.parametrize(("code", "error", "attempts"), [
+    ("NoSuchKey", s3.MissingError, 1),
+    ("InvalidObjectState", s3.ArchivedError, 1),
+    ("BadDigest", s3.IntegrityError, 3),
+])  # fmt: skip
+def test_an_error_of_a_transfer_has_its_class(
+    folder: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, error: type[Exception], attempts: int
+) -> None:
+    """The object was there a moment before."""
+    s3.store().write(folder / "file", b"x")
+    calls = []
+
+    def refuse(*_: Any) -> None:
+        calls.append(1)
+        raise ClientError({"Error": {"Code": code}}, "GetObject")
+
+    monkeypatch.setattr(transfers, "transfer", refuse)
+    with pytest.raises(error):
+        s3.store().download(folder / "file", tmp_path / "file")
+    assert len(calls) == attempts
 
 
 def test_a_multipart_upload_has_the_checksum_of_the_whole_object(

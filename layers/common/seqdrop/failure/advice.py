@@ -29,8 +29,11 @@ ADVICE = {
     "BAD_INPUT.ARCHIVED": "Restore the files (`aws s3api restore-object`), then <retry>. FASTQs that started no run: "
     "then copy each over itself with `aws s3 cp S3_URI S3_URI --storage-class STANDARD`.",
     "BAD_INPUT.CHUNKS": "Concatenate the chunks of each mate in one order (`cat`), upload both, delete the chunks.",
+    "BAD_INPUT.SHEET": "Correct these lines of the samplesheet, then upload it again: no sample of it was started.",
     "BAD_INPUT.MISSING": "Upload the file again, and keep it until its run has ended.",
     "BAD_INPUT.PLAN": "Upload the reads to the bucket: a manual plan must look like events/execution_input.json.",
+    "BAD_INPUT.QC": "Correct the QC policy (seqdrop qc check FILE --reference NAME uploads it), then <retry>.",
+    "QC": "Read the report: all files are kept. Sequence the sample again, or correct the QC policy, then <retry>.",
     "REFERENCE": "Prepare it with `seqdrop reference`, then <retry>; or upload the reads with the name of a prepared "
     "one (x-amz-meta-seqdrop-reference).",
     "NOT_READY": "Push the images (`make push`), deploy, then <retry>.",

@@ -160,7 +160,9 @@ def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batc
     """Verify and yield the reads of a lane, for aligners that read from a pipe; count them and their bases."""
     pairs = Pairs(lane.fastq_1, lane.fastq_2)
     with contextlib.closing(pairs.batches()) as batches:
-        yield from batches
+        for one, two in batches:
+            yield one, two
+            work.read_rate.add(len(one) + len(two))
     count(work, lane, pairs)
 
 

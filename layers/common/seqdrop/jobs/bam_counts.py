@@ -111,4 +111,5 @@ def _read_header(chunks: Generator[bytes]) -> tuple[bytes, int]:
     at += 4
     for _ in range(contigs):
         at += 8 + integer(at)  # the length of the name, the name, the length of the contig
+    integer(at - 4)  # so that `data` has the whole header
     return data, at

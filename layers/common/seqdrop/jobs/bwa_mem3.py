@@ -1,9 +1,9 @@
-"""Write the index of bwa-mem3, which its Python package can only read, and align reads with it into a BAM stream."""
+"""Align reads with bwa-mem3 into a BAM stream. containers/reference/bwa_mem3_index.py writes its index."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -18,72 +18,12 @@ from seqdrop.fastq.records import Batch
 from seqdrop.jobs.forked import Forked
 
 Files = tuple[str, str]  # the names of R1 and R2
+Progress = Callable[[int], None]
 Texts = tuple[Text, Text]  # of a batch of R1 and R2
 Orientation = tuple[int, int, bool, float, float]  # low, high, failed, average, standard deviation
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
 INDEX = (".ann", ".amb", ".pac", ".0123", ".bwt.2bit.64")
 ESTIMATE_BATCHES = 5  # the insert size is estimated once, from these, so that all batches use the same
-_CHUNK = 1 << 24  # suffixes at a time, because the suffixes of a genome need most of the memory
-_OCC_BLOCK, _SA_STEP = 64, 8  # of the index format: counts for every 64 bases, a position for every 8
-
-
-def build_index(fasta: Path) -> None:
-    """Write `.0123` and `.bwt.2bit.64` beside what `bwa index` wrote (`.pac`, `.ann`, `.amb`).
-
-    The format is that of bwa-mem2 (FMI_search.cpp). `.0123` has both strands, one byte for each base. `.bwt.2bit.64`
-    has the length; the number of each base; for every 64 bases of the BWT four counts and four bit masks; every eighth
-    entry of the suffix array, as one and four bytes; and the row of the sentinel.
-    Building it needs 19.6 bytes of memory for each base and strand, measured with 64-bit positions.
-    """
-    import numpy as np  # noqa: PLC0415  only the reference image has numpy and pydivsufsort
-    from pydivsufsort import divsufsort  # noqa: PLC0415
-
-    length = int(fasta.with_name(fasta.name + ".ann").read_text().split(maxsplit=1)[0])
-    packed = np.fromfile(fasta.with_name(fasta.name + ".pac"), dtype=np.uint8)
-    forward = np.stack([(packed >> shift) & 3 for shift in (6, 4, 2, 0)], axis=1).ravel()[:length]
-    text = np.concatenate([forward, 3 - forward[::-1]])
-    text.tofile(fasta.with_name(fasta.name + ".0123"))
-    suffixes = divsufsort(text)  # without the empty suffix, the first of the format: row r here is its row r + 1
-    bwt, sentinel = _transform(text, suffixes)
-    sampled = np.zeros((len(text) + 1) // _SA_STEP + 1, np.int64)
-    sampled[0] = len(text)
-    every = suffixes[_SA_STEP - 1 :: _SA_STEP]
-    sampled[1 : 1 + len(every)] = every
-    with fasta.with_name(fasta.name + ".bwt.2bit.64").open("wb") as out:
-        np.int64(len(text) + 1).tofile(out)
-        np.concatenate([[0], np.cumsum(np.bincount(text, minlength=4))]).astype(np.int64).tofile(out)
-        _occurrences(bwt).tofile(out)
-        (sampled >> 32).astype(np.int8).tofile(out)
-        (sampled & 0xFFFFFFFF).astype(np.uint32).tofile(out)
-        np.int64(sentinel).tofile(out)
-
-
-def _transform(text: Any, suffixes: Any) -> tuple[Any, int]:
-    """Return the Burrows-Wheeler transform, padded to full blocks with 4 (no base), and the row of the sentinel."""
-    import numpy as np  # noqa: PLC0415
-
-    bwt = np.full(((len(text) + 1) // _OCC_BLOCK + 1) * _OCC_BLOCK, 4, np.uint8)
-    bwt[0] = text[-1]
-    sentinel = 0
-    for start in range(0, len(text), _CHUNK):
-        part = suffixes[start : start + _CHUNK]
-        bwt[start + 1 : start + 1 + len(part)] = text[part - 1]
-        if len(ends := np.flatnonzero(part == 0)):
-            sentinel = start + 1 + int(ends[0])
-    bwt[sentinel] = 4
-    return bwt, sentinel
-
-
-def _occurrences(bwt: Any) -> Any:
-    """Return, for every block, the count of each base before it and a bit mask of its positions in the block."""
-    import numpy as np  # noqa: PLC0415
-
-    blocks = np.zeros((len(bwt) // _OCC_BLOCK, 8), np.uint64)
-    for base in range(4):
-        bits = (bwt == base).reshape(-1, _OCC_BLOCK)
-        blocks[1:, base] = np.cumsum(bits.sum(axis=1))[:-1]
-        blocks[:, 4 + base] = np.packbits(bits, axis=1).view(">u8").ravel()
-    return blocks
 
 
 class Aligner:
@@ -105,11 +45,14 @@ class Aligner:
         """End the processes."""
         self._forked.__exit__(*error)
 
-    def align(self, lanes: Sequence[tuple[str, Pairs]], header: str, out: BinaryIO) -> None:
+    def align(
+        self, lanes: Sequence[tuple[str, Pairs]], header: str, out: BinaryIO, progress: Progress | None = None
+    ) -> None:
         """Align all lanes (read group, pairs) into one uncompressed BAM, in the order of the reads, mates together.
 
         The output does not depend on the number of processes: all batches have the same size, and the insert size of a
-        lane is estimated from its first batches. Raises BadInputError, ToolError.
+        lane is estimated from its first batches. `progress` gets the number of reads in each batch that is aligned.
+        Raises BadInputError, ToolError.
         """
         out.write(_bam_header(header, self._genome.contigs()))
         for group, pairs in lanes:
@@ -119,6 +62,8 @@ class Aligner:
                         raise AssertionError(f"batch {number} of {pairs.files} is not the last one, and not complete")
                     pairs.add(facts)
                     out.write(records)
+                    if progress:
+                        progress(2 * facts.pairs)
 
     def _align_lane(self, group: str, files: Files, texts: Iterator[Texts]) -> Generator[tuple[memoryview, Facts]]:
         first_texts = list(islice(texts, ESTIMATE_BATCHES))

@@ -26,7 +26,9 @@ MAX_LINE_BYTES = 1 << 16  # the rest of a longer line is ignored
 # of a worker of Strelka.
 SIGNS = {
     "NO_SPACE": re.compile("No space left on device|Failed to write into .*: iostream error"),
-    "OUT_OF_MEMORY": re.compile("bad_alloc|Cannot allocate memory|thread_resource_error|taskExitCode -9"),
+    "OUT_OF_MEMORY": re.compile(
+        "bad_alloc|Cannot allocate memory|couldn't allocate memory|thread_resource_error|taskExitCode -9"
+    ),
 }
 NOT_FOUND = 127  # of a script whose interpreter is not installed
 # Lines that say why, among others: of C++ programs, Isaac's option parser (before 800 lines of help), and Strelka.

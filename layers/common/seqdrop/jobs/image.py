@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import urllib.request
 
 AGENT = "ECS_CONTAINER_METADATA_URI_V4"  # environment variable of every container of ECS, so also of Batch
 
@@ -19,6 +18,8 @@ def running_image() -> dict[str, str]:
     endpoint = os.environ.get(AGENT, "")
     if not endpoint:
         return {"image": "", "image_digest": ""}
+    import urllib.request  # noqa: PLC0415  takes as long as a job of few reads needs to look at them
+
     found: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(endpoint, timeout=2) as response:  # noqa: S310  http of the agent
         found = json.load(response)

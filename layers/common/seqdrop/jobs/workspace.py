@@ -20,6 +20,7 @@ from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs import output_check
 from seqdrop.jobs.image import running_image
 from seqdrop.jobs.processes import Argument, Processes
+from seqdrop.jobs.read_rate import ReadRate
 from seqdrop.log import logger
 from seqdrop.plan import layout
 from seqdrop.plan.names import REFERENCE_JSON, VERSION
@@ -46,8 +47,10 @@ class Workspace:
     counts: dict[str, int] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    qc: dict[str, Any] = field(default_factory=dict)  # the verdict of a QC policy on the run
     original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
     unverified: set[Path] = field(default_factory=set)  # inputs of which S3 has no checksum
+    read_rate: ReadRate = field(default_factory=ReadRate)
     bytes_in: int = 0
     start_time: float = field(default_factory=time.time)
 
@@ -235,6 +238,7 @@ class Workspace:
             "bytes_out": sum(output["size"] for output in self.outputs),
             "counts": self.counts,
             "warnings": self.warnings,
+            **({"qc": self.qc} if self.qc else {}),
             "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }

@@ -13,6 +13,7 @@ from seqdrop.plan.options import OptionError
 
 CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority")
 PRIORITIES = ("normal", "high")
+HOLD = "seqdrop-sheet"  # metadata of a FASTQ that a samplesheet will name: it starts no run by its name
 LANES = re.compile(r"[1-9][0-9]?")
 MAX_LANES = 99
 
@@ -38,7 +39,10 @@ class Choices:
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
         """Read `x-amz-meta-seqdrop-*`; raise ChoiceError."""
         values = {key.removeprefix("seqdrop-"): value for key, value in metadata.items() if key.startswith("seqdrop-")}
-        ours = [key for key in metadata if key.startswith("seqdrop")]  # `seqdrop_reference` is meant for us too
+        values.pop(HOLD.removeprefix("seqdrop-"), None)
+        ours = [
+            key for key in metadata if key.startswith("seqdrop") and key != HOLD
+        ]  # `seqdrop_reference` is meant for us too
         unknown = sorted(key for key in ours if key.removeprefix("seqdrop-") not in CHOICES)
         if unknown:
             raise ChoiceError(f"unknown choice {unknown[0]}; known: {', '.join(CHOICES)}")

@@ -15,7 +15,7 @@ _FASTQ = re.compile(
         | R  # R1.fastq.gz in the folder of a sample
         )
         (?P<mate>[12])
-        (?:P|_(?P<chunk>\d{3}))?  # "P": both mates survived Trimmomatic
+        (?:P|_(?P<chunk>\d{3})|_xxx)?  # "P": both mates survived Trimmomatic; "xxx": test data of nf-core
         (?:[._](?:trimmed|clean|val_(?P<validated>[12])))?
         \.(?:fastq|fq)(?:\.gz)?""",
     re.VERBOSE | re.ASCII,  # without ASCII the digits of any script would make a lane

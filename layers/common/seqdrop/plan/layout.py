@@ -8,7 +8,18 @@ from typing import Any
 
 from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.names import BAM, GENOME, INTERVALS, MANIFEST, NO_GENES, READS, VERSION, WHOLE_GENOME, canonical
+from seqdrop.plan.names import (
+    BAM,
+    GENOME,
+    INTERVALS,
+    MANIFEST,
+    NO_GENES,
+    QC_POLICY,
+    READS,
+    VERSION,
+    WHOLE_GENOME,
+    canonical,
+)
 from seqdrop.storage.uri import S3Uri
 
 ANNOTATOR = "snpeff"  # part of the identity of a run, since another annotator would give other results
@@ -45,6 +56,11 @@ def reference_uri(bucket: str, name: str) -> S3Uri:
     return S3Uri(bucket, f"{name}/{GENOME}")
 
 
+def policy_uri(reference: S3Uri) -> S3Uri:
+    """Return the address of the QC policy of a genome: the report reads it when it is built, if it exists."""
+    return reference.parent / QC_POLICY
+
+
 def plan(
     sample: str,
     run: str,
@@ -57,12 +73,14 @@ def plan(
     sources: Mapping[str, Any] | None = None,
     aligner: str = "",
     caller: str = "",
+    supersedes: str = "",
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
 
     `genome`, `regions`, `aligner` and `caller` are those of the run id. The regions themselves are in the folder of the
-    run. `sources` has the versions and checksums of the files that the reference was prepared from.
+    run. `sources` has the versions and checksums of the files that the reference was prepared from. `supersedes` is an
+    earlier run of fewer lanes of the sample; "" without one.
     `jobs` has job_queue, job_definition (of the tool of the run), vcpus and memory (MiB) of each step as text, as Batch
     takes them. An optional step that is not in `jobs` is left out.
     """
@@ -79,6 +97,7 @@ def plan(
         "sample": sample,
         "run": run,
         "lanes": choices.lanes,
+        **({"supersedes": supersedes} if supersedes else {}),
         "steps": [step.name for step in selected],
         "reference": str(reference),
         "fingerprint": genome,

@@ -9,6 +9,7 @@ from typing import Any
 VERSION = 1  # of every document that is stored: plan, receipt, verdict, manifest, row
 GENOME = "genome.fa"
 READS = "reads.json"  # the pinned inputs of a run
+QC_POLICY = "qc.yaml"  # beside the genome: the limits that the report judges runs by
 INTERVALS = "intervals.bed"  # the regions of a run, copied when it starts
 MANIFEST = "manifest.json"
 INTERVALS_CHECKSUM = "intervals_sha256"  # in the plan, the manifest, and reference.json of a run

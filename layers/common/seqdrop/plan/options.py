@@ -45,6 +45,22 @@ class Number(NamedTuple):
         return float(text) if self.decimal else int(text)
 
 
+class Word(NamedTuple):
+    """The value of an option: one of some words."""
+
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the words as in messages and in the help."""
+        return " or ".join(self.words)
+
+    def parse(self, text: str) -> str:
+        """Return the word; raise argparse.ArgumentTypeError."""
+        if text not in self.words:
+            raise argparse.ArgumentTypeError(f"must be {self}, not {text!r}")
+        return text
+
+
 class Option(NamedTuple):
     """An option: a flag, or with a value."""
 

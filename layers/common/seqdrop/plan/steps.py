@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seqdrop.plan.names import MAX_PLOIDY
-from seqdrop.plan.options import Number, Option
+from seqdrop.plan.options import Number, Option, Word
 from seqdrop.plan.ploidy import Regions
 
 
@@ -50,6 +50,7 @@ SNPEFF_JAR = "/usr/share/java/snpeff.jar"  # where Debian installs it; a path am
 SAMTOOLS = ("samtools",)
 UNMARKED = Option("--no-mark-duplicates")
 PLOIDY = Option("--ploidy", Number(1, MAX_PLOIDY))
+ASSAYS = ("genome", "exome", "amplicon", "virus")  # with a QC policy
 BWA = Tool("bwa", (UNMARKED,), ("bwa", *SAMTOOLS), ("bwa", *SAMTOOLS))
 
 STEPS = (
@@ -118,7 +119,13 @@ STEPS = (
     ),
     Step(
         "compose", "BuildReport",
-        tools=(Tool("report", (), ("bcftools",), ("bcftools",)),),
+        tools=(
+            Tool(
+                "report",
+                (Option("--policy", Word(ASSAYS)), Option("--hold")),  # --hold: no VCF in the manifest if it fails
+                ("bcftools",), ("bcftools",),
+            ),
+        ),
         reads=("sample", "reference", "intervals", "stats", "vcf", "annotated_vcf"),
         writes={"report": "{sample}.report.html"},
         essential=False,
@@ -146,6 +153,12 @@ def names() -> tuple[str, ...]:
 def of_plan(plan: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the steps that a plan has: fewer than today's when it is older, or leaves out optional ones."""
     return tuple(plan["steps"])
+
+
+def needed_by(name: str) -> list[str]:
+    """Return the steps whose outputs a step reads; none for a step that no longer exists."""
+    reads = next((step.reads for step in STEPS if step.name == name), ())
+    return [step.name for step in STEPS if set(step.writes) & set(reads)]
 
 
 def is_essential(name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from seqdrop.runs.receipts import ResultsFolder
 
 HOURS_PER_MONTH = 730
+USD_DIGITS = 6  # a job of some seconds costs a fraction of a cent, which must not become nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,10 @@ def estimate(plan: Mapping[str, Any], folder: ResultsFolder, prices: Prices) -> 
     attempts = list(_attempts(folder))
     costs = [_cost(attempt, plan, prices) for attempt in attempts]
     return {
-        "usd": round(sum(costs, 0.0), 4),
-        "usd_failed": round(sum(cost for attempt, cost in zip(attempts, costs, strict=True) if attempt.failed), 4),
+        "usd": round(sum(costs, 0.0), USD_DIGITS),
+        "usd_failed": round(
+            sum(cost for attempt, cost in zip(attempts, costs, strict=True) if attempt.failed), USD_DIGITS
+        ),
         "failed_attempts": sum(attempt.failed for attempt in attempts),
         "vcpu_hours": round(sum(attempt.hours * attempt.vcpus for attempt in attempts), 4),
         "gib_hours": round(sum(attempt.hours * attempt.gib for attempt in attempts), 4),

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
+from seqdrop import aws
 from seqdrop.plan.names import canonical, is_readable
 from seqdrop.runs import table
-from seqdrop.storage.s3 import RETRIES
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -31,7 +29,7 @@ class NotResumableError(Exception):
 @cache
 def client() -> SFNClient:
     """Return the Step Functions client of this process."""
-    return boto3.client("stepfunctions", config=RETRIES)
+    return aws.client("stepfunctions")
 
 
 def arn(name: str, state_machine: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from seqdrop.plan import layout, steps
 from seqdrop.plan.names import BAM, VERSION
 from seqdrop.runs import outcome
 from seqdrop.runs.cost import Prices, estimate
-from seqdrop.runs.outcome import RunEnding
+from seqdrop.runs.outcome import QC_FAILED, RunEnding
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import count_warnings, format_usd
@@ -22,6 +22,7 @@ from seqdrop.text import count_warnings, format_usd
 FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
 LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)", "bam": "aligned reads"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
+HELD = ("vcf", "gvcf", "annotated_vcf")  # of a run whose QC policy holds them if it fails
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
 
 
@@ -46,7 +47,8 @@ def record(
     ending = outcome.verify(reported, plan, folder)
     cost = estimate(plan, folder, prices)
     warned = [f"{warning['step']}: {warning['message']}" for warning in warnings(folder.receipts)[:MAX_WARNINGS]]
-    row = {**ending.row(), **figures(folder.receipts), "cost": str(cost["usd"])}
+    qc = verdict_of(folder.complete).get("qc", {}).get("result")
+    row = {**ending.row(), **figures(folder.receipts), "cost": str(cost["usd"]), **({"qc": qc} if qc else {})}
     if warned:
         row["warnings"] = warned
     published = manifest(plan, execution, ending, folder, cost) if ending.publishes else None
@@ -66,6 +68,8 @@ def manifest(
     Nothing in it depends on the time of writing. Plans of earlier deployments lack some of the values.
     """
     receipts = folder.complete
+    outputs = [output for receipt in receipts.values() for output in receipt["outputs"]]
+    held = held_outputs(outputs, receipts) if ending.status == QC_FAILED else []
     return {
         "version": VERSION,
         "seqdrop": __version__,
@@ -74,6 +78,7 @@ def manifest(
         "execution": execution,
         "complete": ending.status == "SUCCEEDED",
         "missing": [step for step in steps.of_plan(plan) if step not in receipts],
+        "supersedes": plan.get("supersedes", ""),
         "choices": choices(plan),
         "reference": plan["reference"],
         "fingerprint": plan.get("fingerprint", ""),
@@ -84,10 +89,24 @@ def manifest(
         "intervals_sha256": plan.get("intervals_sha256", ""),
         "reads": plan["reads"],
         "cost": cost,
-        "outputs": [output for receipt in receipts.values() for output in receipt["outputs"]],
+        **verdict_of(receipts),
+        "outputs": [output for output in outputs if output not in held],
         "warnings": warnings(receipts),
-        "jobs": [_without(receipt, "outputs", "run", "sources", "warnings") for receipt in receipts.values()],
+        "jobs": [_without(receipt, "outputs", "run", "sources", "warnings", "qc") for receipt in receipts.values()],
     }
+
+
+def verdict_of(receipts: Receipts) -> dict[str, Any]:
+    """Return the verdict of the QC policy; nothing for runs of earlier versions."""
+    qc = receipts.get("compose", {}).get("qc")
+    return {"qc": qc} if qc else {}
+
+
+def held_outputs(outputs: Sequence[Mapping[str, Any]], receipts: Receipts) -> list[Mapping[str, Any]]:
+    """Return the outputs that a failed policy keeps out of the manifest: VCFs, gVCF and what is beside them."""
+    if not verdict_of(receipts).get("qc", {}).get("hold"):
+        return []
+    return [output for output in outputs if output["name"].split(".", 1)[0] in HELD]
 
 
 def choices(plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,13 +142,22 @@ def message(
         has = "no new results; the earlier ones remain" if earlier else "no results"
         first = f"Sample {plan['sample']} has {has}: {explanation[0]}"
         return subject, [first, *explanation[1:], "More: `seqdrop why RUN`"]
+    if ending.status == QC_FAILED:
+        first, done = (
+            f"Sample {plan['sample']} has failed its quality control: {explanation[0]}",
+            "quality control failed",
+        )
+        explanation, head = [], [first, *explanation[1:]]
+    else:
+        done, head = "done", [f"Sample {plan['sample']} is done."]
     missing = [f"One step is missing ({ending.step}): {explanation[0]}", *explanation[1:]] if explanation else []
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
     numbers = [f"{_label(name)}: {value:,}" for name, value in figures(folder.receipts).items()]
-    files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in plan]
-    lines = [f"Sample {plan['sample']} is done.", *missing, *tried, *warned, *numbers, _price(cost), *files]
-    return f"seqdrop run {run}: done{count_warnings(len(warned), ', ')}", lines
+    hidden = HELD if ending.status == QC_FAILED and verdict_of(folder.complete).get("qc", {}).get("hold") else ()
+    files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in plan and word not in hidden]
+    lines = [*head, *missing, *tried, *warned, *numbers, _price(cost), *files]
+    return f"seqdrop run {run}: {done}{count_warnings(len(warned), ', ')}", lines
 
 
 def _label(word: str) -> str:

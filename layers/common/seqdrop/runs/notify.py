@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
-
+from seqdrop import aws
 from seqdrop.runs import commands, table
-from seqdrop.storage.s3 import RETRIES
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 @cache
 def client() -> SNSClient:
     """Return the SNS client of this process."""
-    return boto3.client("sns", config=RETRIES)
+    return aws.client("sns")
 
 
 def send(run: str, subject: str, lines: Sequence[str]) -> None:

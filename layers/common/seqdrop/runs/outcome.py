@@ -16,12 +16,14 @@ from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
+QC_FAILED, QC = "QC_FAILED", "QC"  # a status, and the class of its failure
+
 
 @dataclass(frozen=True, slots=True)
 class RunEnding:
     """The end of a run: its status and, unless it succeeded, the failure."""
 
-    status: str  # SUCCEEDED INCOMPLETE FAILED ABORTED TIMED_OUT
+    status: str  # SUCCEEDED INCOMPLETE QC_FAILED FAILED ABORTED TIMED_OUT
     failure_class: str = ""
     message: str = ""
     step: str = ""
@@ -32,7 +34,7 @@ class RunEnding:
     @property
     def publishes(self) -> bool:
         """Whether the results may be read: all of them, or all essential ones."""
-        return self.status in {"SUCCEEDED", "INCOMPLETE"}
+        return self.status in {"SUCCEEDED", "INCOMPLETE", QC_FAILED}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> RunEnding:
@@ -136,7 +138,7 @@ def from_execution(status: str, error: str, cause: str) -> RunEnding:
         return RunEnding("ABORTED", "STOPPED", f"The run was stopped{': ' + message if message else ''}.")
     if status == "TIMED_OUT":
         return RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
-    if status == "SUCCEEDED" or error == "NOT_RECORDED":  # the receipts decide
+    if status == "SUCCEEDED" or error in {"NOT_RECORDED", QC}:  # the receipts decide
         return RunEnding("SUCCEEDED")
     known = error.split(".", maxsplit=1)[0] in advice.ADVICE
     failure_class = error if known else "INTERNAL"
@@ -164,7 +166,19 @@ def verify(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) ->
         if verdict := folder.verdicts.get(step):
             return _from_verdict(step, verdict)
         return RunEnding(_status_without(step), "INTERNAL", "This step left no receipt of its results.", step)
-    return ending
+    return _judged(ending, complete.get("compose", {}).get("qc", {})) if ending.publishes else ending
+
+
+def _judged(ending: RunEnding, qc: Mapping[str, Any]) -> RunEnding:
+    """Return the ending of a run whose figures a QC policy has judged; it fails if it chose the policy."""
+    if qc.get("result") != "FAIL" or not qc.get("enforced"):
+        return ending
+    reasons = "; ".join(map(str, qc.get("reasons", ())))
+    without = f" The step {ending.step} is missing too: {ending.message}" if ending.step else ""
+    message = (
+        f"The figures of this run are beyond the limits of its QC policy ({qc.get('policy')}): {reasons}.{without}"
+    )
+    return RunEnding(QC_FAILED, QC, plain_line(message, classify.MAX_MESSAGE), "compose", tried=ending.tried)
 
 
 def _from_verdict(step: str, verdict: Verdict) -> RunEnding:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names
-from seqdrop.plan.choices import LANES, ChoiceError, Choices
+from seqdrop.plan.choices import HOLD, LANES, ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import printable
 from seqdrop.runs import precheck
@@ -63,20 +63,27 @@ class Pairing:
     missing: Missing | None
     complete: Sequence[Sequence[str]]  # for each complete pair, and for complete lanes, the names of its waiting row
     chunks: Chunks | None = None  # if the pair is a part of its lane only
+    group: str = ""  # the name of the waiting row of lanes whose number is not known: more may arrive
+    held: bool = False  # a samplesheet will start the run
 
 
-def find_pairs(bucket: str, name: FastqName) -> Pairing:
+def find_pairs(bucket: str, name: FastqName, *, join_lanes: bool = False) -> Pairing:
     """Return the pairs that make one run.
 
+    With `join_lanes`, these are all lanes of the sample that are there now, if their number is not among the choices.
     The versions are those that are current now, not those of the event: by the time it arrives, the object may have
     been replaced. The event of the replacement then finds a duplicate.
     """
     one, two = _find_mates(bucket, name)
     stored = one or two
-    lanes = stored.metadata.get("seqdrop-lanes", "1") if stored else "1"
-    single = lanes == "1" or not LANES.fullmatch(lanes)  # an invalid number is refused with the other choices
+    if stored and HOLD in stored.metadata:
+        return Pairing([], None, [], held=True)
+    lanes = stored.metadata.get("seqdrop-lanes", "") if stored else "1"
+    single = lanes in {"", "1"} or not LANES.fullmatch(lanes)  # an invalid number is refused with the other choices
     if single and (chunks := _find_chunks(bucket, name)):
         return chunks
+    if join_lanes and name.lane and not lanes:
+        return _join_lanes(bucket, name)
     if not (one and two):
         return Pairing([], _missing_mate(bucket, name, one, two), [])
     pair = Pair(name.lane_and_chunk, one, two)
@@ -99,6 +106,12 @@ def _find_mates(bucket: str, name: FastqName) -> tuple[StoredObject | None, Stor
     return one, two
 
 
+def is_held(uri: S3Uri) -> bool:
+    """Return whether a samplesheet is to name this file."""
+    stored = s3.store().find(uri)
+    return bool(stored and HOLD in stored.metadata)
+
+
 def find_pair(bucket: str, name: FastqName) -> Pair | None:
     """Return both mates of a FASTQ; None unless both exist."""
     one, two = _find_mates(bucket, name)
@@ -107,8 +120,43 @@ def find_pair(bucket: str, name: FastqName) -> Pair | None:
 
 def _find_lanes(bucket: str, name: FastqName, first: Pair, expected: int) -> Pairing:
     """Return the pairs of all lanes and chunks of a sample."""
-    names = [other for other in _names(bucket, name.lanes_prefix) if other.is_lane_of(name)]
-    present, incomplete = {first.keys: first}, set[str]()
+    pairs, missing_files = _pairs_of(bucket, _lanes_of(bucket, name), first)
+    complete = [row for pair in pairs for row in _waiting_names(pair)]
+    if len(pairs) < expected:
+        message = f"{len(pairs)} of {expected} lanes: {', '.join(pair.lane or '-' for pair in pairs)}"
+        missing = Missing("other lanes have not arrived", "; ".join([message, *missing_files]), [name.group])
+        return Pairing(pairs, missing, complete)
+    return Pairing(pairs, None, [*complete, [name.group]])
+
+
+def _join_lanes(bucket: str, name: FastqName) -> Pairing:
+    """Return the pairs of all lanes that are there now; more may arrive."""
+    names = _lanes_of(bucket, name)
+    for lane in {other.lane: other for other in names}.values():
+        if chunks := _find_chunks(bucket, lane):
+            return chunks
+    pairs, missing_files = _pairs_of(bucket, names)
+    if not missing_files:
+        return Pairing(pairs, None, [], group=name.group)
+    if pairs:
+        message = "; ".join([f"{describe_lanes(pairs)} arrived", *missing_files])
+        return Pairing(pairs, Missing("a mate of a lane has not arrived", message, [name.group]), [])
+    missing = _missing_mate(bucket, name, *_find_mates(bucket, name))
+    return Pairing([], replace(missing, names=[name.group]), [])
+
+
+def describe_lanes(pairs: Sequence[Pair]) -> str:
+    """Name the lanes of these pairs: `lane L001`, `lanes L001, L002`."""
+    return f"lane{'' if len(pairs) == 1 else 's'} {', '.join(pair.lane for pair in pairs)}"
+
+
+def _lanes_of(bucket: str, name: FastqName) -> list[FastqName]:
+    return [other for other in _names(bucket, name.lanes_prefix) if other.is_lane_of(name)]
+
+
+def _pairs_of(bucket: str, names: Sequence[FastqName], *known: Pair) -> tuple[list[Pair], list[str]]:
+    """Return the complete pairs of these files by lane, and a phrase on each file that is missing."""
+    present, incomplete = {pair.keys: pair for pair in known}, set[str]()
     for lane in names:
         if any(lane.key in keys for keys in present):
             continue
@@ -117,13 +165,7 @@ def _find_lanes(bucket: str, name: FastqName, first: Pair, expected: int) -> Pai
         else:
             incomplete.add(lane.mates[2 - lane.mate])
     pairs = sorted(present.values(), key=lambda pair: (pair.lane, pair.keys))
-    complete = [row for pair in pairs for row in _waiting_names(pair)]
-    if len(pairs) < expected:
-        message = f"{len(pairs)} of {expected} lanes: {', '.join(pair.lane or '-' for pair in pairs)}"
-        files = [f"{printable(key.rpartition('/')[2])} is missing" for key in sorted(incomplete)]
-        missing = Missing("other lanes have not arrived", "; ".join([message, *files]), [name.group])
-        return Pairing(pairs, missing, complete)
-    return Pairing(pairs, None, [*complete, [name.group]])
+    return pairs, [f"{printable(key.rpartition('/')[2])} is missing" for key in sorted(incomplete)]
 
 
 def _find_chunks(bucket: str, name: FastqName) -> Pairing | None:
@@ -139,7 +181,7 @@ def _find_chunks(bucket: str, name: FastqName) -> Pairing | None:
         "of R1 and those of R2 in the same order with `cat`, or upload all with their number of pairs as seqdrop-lanes"
     )
     pairs = {mates.keys: mates for mates in map(partial(find_pair, bucket), chunks) if mates}
-    return Pairing([], None, [other.mates for other in chunks], Chunks(message, list(pairs.values())))
+    return Pairing([], None, [[name.group], *(other.mates for other in chunks)], Chunks(message, list(pairs.values())))
 
 
 def _missing_mate(bucket: str, name: FastqName, one: StoredObject | None, two: StoredObject | None) -> Missing:
@@ -172,6 +214,8 @@ def common_choices(pairs: Sequence[Pair]) -> Choices:
     """Return the choices in the metadata of all mates, which must be equal; raise ChoiceError."""
     mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
     choices = [Choices.from_metadata(mate.metadata) for mate in mates]
+    if not any("seqdrop-lanes" in mate.metadata for mate in mates):
+        choices = [replace(choice, lanes=len(pairs)) for choice in choices]
     if any(other != choices[0] for other in choices):
         raise ChoiceError("the mates carry different choices (x-amz-meta-seqdrop-*): upload both with the same")
     lanes = [pair.lane for pair in pairs]
@@ -182,9 +226,12 @@ def common_choices(pairs: Sequence[Pair]) -> Choices:
     return choices[0]
 
 
-def warnings(pairs: Sequence[Pair]) -> list[dict[str, str]]:
-    """Return the warnings that the names of the files give: the first job of the run puts them into its receipt."""
-    return [*_warn_of_sample(pairs[0]), *_warn_of_lane(pairs)]
+def warnings(pairs: Sequence[Pair], *, joined: bool = False) -> list[dict[str, str]]:
+    """Return the warnings that the names of the files give: the first job of the run puts them into its receipt.
+
+    `joined`: the run has waited for other lanes.
+    """
+    return [*_warn_of_sample(pairs[0]), *([] if joined else _warn_of_lane(pairs))]
 
 
 def _warn_of_sample(pair: Pair) -> Iterator[dict[str, str]]:

@@ -7,9 +7,7 @@ from functools import cache
 from time import time
 from typing import TYPE_CHECKING
 
-import boto3
-
-from seqdrop.storage.s3 import RETRIES
+from seqdrop import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -22,7 +20,7 @@ MAX_DESCRIBED = 100  # jobs of one DescribeJobs call
 @cache
 def client() -> BatchClient:
     """Return the Batch client of this process."""
-    return boto3.client("batch", config=RETRIES)
+    return aws.client("batch")
 
 
 def longest_wait(queues: Iterable[str]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqdrop.failure import advice
@@ -14,7 +14,7 @@ from seqdrop.plan import fastq_names, layout, steps
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
-from seqdrop.runs import commands, executions, notify, pairing, reference, table
+from seqdrop.runs import commands, executions, lanes, notify, pairing, reference, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
@@ -29,6 +29,15 @@ class NotReadyError(Exception):
     """The stack is deployed without an image of a tool of the run."""
 
 
+@dataclass(frozen=True, slots=True)
+class OfSheet:
+    """What a samplesheet says about a run: its choices, and what its row and its reads.json have besides."""
+
+    choices: Choices
+    row: dict[str, Any]
+    reads: dict[str, Any]
+
+
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
 REFUSALS = {
     ChoiceError: "BAD_INPUT.CHOICES",
@@ -38,12 +47,15 @@ REFUSALS = {
 }
 
 
-def submit(sample: str, pairs: Sequence[Pair]) -> Result:
-    """Start the run of these pairs, once; a refused run gets a row and a message."""
+def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfSheet | None = None) -> Result:
+    """Start the run of these pairs, once; a refused run gets a row and a message.
+
+    `group` is that of a run which has waited for other lanes: a later lane makes a run that supersedes it. `of_sheet`
+    has what a samplesheet says about the run; without it, the choices are in the metadata of the files.
+    """
     entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
-        choices = pairing.common_choices(pairs)
-        choices = with_defaults(choices)
+        choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs))
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices.check_options(default_tools())
         check_images(choices.tools(default_tools()))
@@ -55,11 +67,17 @@ def submit(sample: str, pairs: Sequence[Pair]) -> Result:
         if first := find_copied(content):
             return ignore_copy(sample, run, first, pairs)
         reads = {"sample": sample, "lanes": pairing.checked_entries(sample, entries)}
-        if warnings := pairing.warnings(pairs):
-            reads["warnings"] = warnings
-        return start(run, reads, choices, pinned, content)
+        if of_sheet:
+            reads |= of_sheet.reads
+            joined = of_sheet.row
+        else:
+            joined = lanes.attributes(run, pairs, group, row_of(sample, run, choices)) if group else {}
+            warnings = [*pairing.warnings(pairs, joined=bool(group)), *lanes.warnings(joined)]
+            reads |= {"warnings": warnings} if warnings else {}
+        return start(run, reads, choices, pinned, {**content, **joined})
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
-        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, str(pairs[0].fastq_1.uri))
+        upload = "" if of_sheet else str(pairs[0].fastq_1.uri)
+        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, upload)
 
 
 def with_defaults(choices: Choices) -> Choices:
@@ -117,7 +135,7 @@ def find_copied(content: Mapping[str, str]) -> str:
     rows = list(table.with_content(content["content"]))
     if any(row["place"] == content["place"] for row in rows):
         return ""
-    done = {table.RUNNING, "SUCCEEDED", "INCOMPLETE"}
+    done = {table.RUNNING, "SUCCEEDED", "INCOMPLETE", "QC_FAILED"}
     return next((str(row["run"]) for row in rows if row["status"] in done), "")
 
 
@@ -150,9 +168,12 @@ def start(
     reads: Mapping[str, Any],
     choices: Choices,
     pinned: PinnedReference,
-    content: Mapping[str, str],
+    attributes: Mapping[str, Any],
 ) -> Result:
-    """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
+    """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated.
+
+    `attributes` are those of the row that tell a copy and other lanes.
+    """
     plan = layout.plan(
         reads["sample"],
         run,
@@ -162,14 +183,17 @@ def start(
         genome=pinned.fingerprint,
         regions=pinned.checksum,
         sources=pinned.sources,
+        supersedes=attributes.get("supersedes", ""),
         **choices.tools(default_tools()),
         jobs=job_settings(choices),
     )
     write_inputs(plan, reads, pinned)
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
-    row = {**row_of(reads["sample"], run, choices), **content, "lanes": len(reads["lanes"])}
+    row = {**row_of(reads["sample"], run, choices), **attributes, "lanes": len(reads["lanes"])}
     table.create({**row, "execution": execution, "results": plan["results"]})
+    if "supersedes" in row:
+        table.set_superseded(row["supersedes"], run)
     return {"outcome": "started" if is_new else "duplicate", "run": run}
 
 
@@ -229,7 +253,7 @@ def ignore(bucket: str, key: str, reason: str) -> Result:
 
 def refuse_chunks(bucket: str, name: FastqName, chunks: Chunks) -> Result:
     """Refuse a lane that is in several chunks, once, and stop the runs that read a chunk alone."""
-    runs = [run for run in (_started_run(name.sample, pair) for pair in chunks.pairs) if run]
+    runs = [run for run in (started_run(name.sample, [pair]) for pair in chunks.pairs) if run]
     for run in runs:
         executions.stop(executions.arn(run), "it read one chunk of a lane alone")
     read = f"; run {' and run '.join(runs)} read one chunk alone: do not use its results" if runs else ""
@@ -237,16 +261,15 @@ def refuse_chunks(bucket: str, name: FastqName, chunks: Chunks) -> Result:
     return refuse(name.sample, lane, Choices(), BadInputError("CHUNKS", chunks.message + read))
 
 
-def _started_run(sample: str, pair: Pair) -> str:
-    """Return the run that a pair has started; "" if there is none."""
+def started_run(sample: str, pairs: Sequence[Pair]) -> str:
+    """Return the run that these pairs have started; "" if there is none."""
     try:
-        choices = pairing.common_choices([pair])
-        choices = with_defaults(choices)
+        choices = with_defaults(pairing.common_choices(pairs))
         pinned = pin_reference(choices)
     except (ChoiceError, UnpreparedError, IntervalsError):
         return ""
-    run = run_id(sample, [pair.entry()], choices, pinned)
-    return run if executions.describe(executions.arn(run)) else ""
+    run = run_id(sample, [pair.entry() for pair in pairs], choices, pinned)
+    return run if has_ended(run) or executions.describe(executions.arn(run)) else ""
 
 
 def job_settings(choices: Choices) -> dict[str, dict[str, str]]:

@@ -7,30 +7,28 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
-from boto3.dynamodb.conditions import ConditionBase, Key
-
+from seqdrop import aws
 from seqdrop.failure import advice
 from seqdrop.plan.names import VERSION
-from seqdrop.runs import commands
-from seqdrop.storage.s3 import RETRIES
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.service_resource import Table
+from seqdrop.runs import commands, outcome
+from seqdrop.runs.dynamodb import Table
 
 RUNNING, WAITING, IGNORED = "RUNNING", "WAITING", "IGNORED"
 OF_FILES = frozenset({WAITING, IGNORED})  # the status of rows that are about files, not about runs
-FAILED = frozenset({"FAILED", "ABORTED", "TIMED_OUT", "INCOMPLETE"})  # of runs that lack results
+# Of runs that lack results, or whose results are not fit for use.
+FAILED = frozenset({"FAILED", "ABORTED", "TIMED_OUT", "INCOMPLETE", outcome.QC_FAILED})
 OF_RUNS = FAILED | {RUNNING, "SUCCEEDED"}
 PAGE = 25  # rows of one answer to `newest`
 PENDING = "yes"  # the value of `notify_pending`; the index of this attribute has only rows with it
 FILES_TTL = 14 * 24 * 3600  # seconds; after this time the file was most likely deleted
 MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time limit of start_run
 Row = dict[str, Any]
+_WAIT = ("upload", "ticket", "claimed")  # the attributes of lanes whose run starts at a certain time
 # The attributes of an ended run; a resumed run loses them.
 _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
            "notify_claimed", "warnings")  # fmt: skip
@@ -39,7 +37,7 @@ _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_line
 @cache
 def run_table() -> Table:
     """Return the table of this deployment."""
-    return boto3.resource("dynamodb", config=RETRIES).Table(os.environ["RUN_TABLE"])
+    return Table(aws.client("dynamodb"), os.environ["RUN_TABLE"])
 
 
 def now() -> str:
@@ -63,19 +61,25 @@ def newest(statuses: Iterable[str], table: Table, since: str = "") -> Iterator[R
 
     Only as many pages are read as rows are used.
     """
-    queries = [_newest(table, "by_status", Key("status").eq(status) & Key("started").gte(since or "0"))
-               for status in sorted(statuses)]  # fmt: skip
+    queries = [_newest(table, "status", status, since) for status in sorted(statuses)]
     yield from heapq.merge(*queries, key=lambda row: str(row["started"]), reverse=True)
 
 
 def of_sample(sample: str, table: Table, since: str = "") -> Iterator[Row]:
     """Yield the rows of a sample that are as new as the time `since`, the newest first."""
-    yield from _newest(table, "by_sample", Key("sample").eq(sample) & Key("started").gte(since or "0"))
+    yield from _newest(table, "sample", sample, since)
 
 
-def _newest(table: Table, index: str, condition: ConditionBase) -> Iterator[Row]:
-    request = {"IndexName": index, "KeyConditionExpression": condition, "ScanIndexForward": False, "Limit": PAGE}
-    yield from _pages(table.query, **request)
+def _newest(table: Table, attribute: str, value: str, since: str) -> Iterator[Row]:
+    return _pages(
+        table.query,
+        IndexName=f"by_{attribute}",
+        KeyConditionExpression="#attribute = :value AND started >= :since",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":value": value, ":since": since or "0"},
+        ScanIndexForward=False,
+        Limit=PAGE,
+    )
 
 
 def create(row: Mapping[str, Any]) -> bool:
@@ -174,17 +178,27 @@ def renew_resumed(row: Mapping[str, Any]) -> bool:
 
 def with_status(status: str) -> Iterator[Row]:
     """Yield every row with this status."""
-    yield from _query("by_status", Key("status").eq(status))
+    yield from _query("status", status)
 
 
 def with_notify_pending() -> Iterator[Row]:
     """Yield every row whose notification is still pending."""
-    yield from _query("by_notify_pending", Key("notify_pending").eq(PENDING))
+    yield from _query("notify_pending", PENDING)
 
 
 def with_content(content: str) -> Iterator[Row]:
     """Yield the row of every run that reads this content (`submit.content_id`) from any place."""
-    yield from _query("by_content", Key("content").eq(content))
+    yield from _query("content", content)
+
+
+def with_group(group: str) -> Iterator[Row]:
+    """Yield the row of every run of the lanes that have this `group`, with a part of its attributes."""
+    yield from _query("group", group)
+
+
+def set_superseded(run: str, other: str) -> None:
+    """Write into the row of a run that another one has its lanes and more."""
+    _try_update(run, "SET superseded_by = :other", "attribute_exists(execution)", {":other": other})
 
 
 def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
@@ -192,7 +206,42 @@ def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str)
     run = file_id("waiting", bucket, names)
     row = {"version": VERSION, "run": run, "sample": sample, "status": WAITING, "message": message}
     if not _put({**row, "started": now(), "expires": _expiry()}, "attribute_not_exists(#run)"):
-        _update(run, "SET #message = :message", {"message": message}, {"status": WAITING})
+        expression = f"SET #message = :message REMOVE {', '.join(f'#{name}' for name in _WAIT)}"
+        _update(run, expression, {"message": message}, {"status": WAITING}, _WAIT)
+
+
+def set_wait(run: str, sample: str, message: str, upload: str, ticket: str) -> None:
+    """Write the row of lanes whose run starts at a certain time; `started` is written once.
+
+    Only the message of the queue with this ticket starts the run: a later file replaces the ticket. `upload` is the
+    address of one of the files.
+    """
+    values = {"version": VERSION, "sample": sample, "status": WAITING, "message": message, "expires": _expiry()}
+    values |= {"upload": upload, "ticket": ticket, "started": now()}
+    once = {"started": "if_not_exists(#started, :started)"}
+    assignments = ", ".join(f"#{name} = {once.get(name, f':{name}')}" for name in values)
+    _update(run, f"SET {assignments} REMOVE #claimed", values, {}, ["claimed"])
+
+
+def claim_wait(run: str, ticket: str) -> bool:
+    """Reserve the start of waiting lanes for this caller: SQS may deliver a message twice.
+
+    Return False if a later file has replaced the ticket, or if another caller has had the reservation for less than a
+    minute.
+    """
+    condition = "ticket = :ticket AND (attribute_not_exists(claimed) OR claimed <= :past)"
+    values = {":ticket": ticket, ":past": int(time.time()) - MESSAGE_LEASE, ":now": int(time.time())}
+    return _try_update(run, "SET claimed = :now", condition, values)
+
+
+def delete_wait(run: str, ticket: str) -> None:
+    """Delete the row of lanes whose run has started, unless a later file has replaced the ticket."""
+    client = run_table().client
+    with suppress(client.exceptions.ConditionalCheckFailedException):
+        values = {":ticket": ticket}
+        run_table().delete_item(
+            Key={"run": run}, ConditionExpression="ticket = :ticket", ExpressionAttributeValues=values
+        )
 
 
 def delete_waiting(bucket: str, names: Sequence[str]) -> None:
@@ -215,8 +264,15 @@ def _expiry() -> int:
     return int(time.time()) + FILES_TTL
 
 
-def _query(index: str, condition: ConditionBase) -> Iterator[Row]:
-    yield from _pages(run_table().query, IndexName=index, KeyConditionExpression=condition)
+def _query(attribute: str, value: str) -> Iterator[Row]:
+    """Yield every row with this value of an attribute, which has an index with its name."""
+    yield from _pages(
+        run_table().query,
+        IndexName=f"by_{attribute}",
+        KeyConditionExpression="#attribute = :value",
+        ExpressionAttributeNames={"#attribute": attribute},
+        ExpressionAttributeValues={":value": value},
+    )
 
 
 def _pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
@@ -243,22 +299,23 @@ def _try_update(
     run: str, expression: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
 ) -> bool:
     request: dict[str, Any] = {"ExpressionAttributeNames": dict(names)} if names else {}
+    if condition:
+        request["ConditionExpression"] = condition
     try:
         run_table().update_item(
             Key={"run": run},
             UpdateExpression=expression,
-            ConditionExpression=condition,
             ExpressionAttributeValues=dict(values),
             **request,
         )
-    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
+    except run_table().client.exceptions.ConditionalCheckFailedException:
         return False
     return True
 
 
 def _put(row: Mapping[str, Any], condition: str) -> bool:
     try:
-        run_table().put_item(Item=dict(row), ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
-    except run_table().meta.client.exceptions.ConditionalCheckFailedException:
+        run_table().put_item(Item=row, ConditionExpression=condition, ExpressionAttributeNames={"#run": "run"})
+    except run_table().client.exceptions.ConditionalCheckFailedException:
         return False
     return True

@@ -13,8 +13,6 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     ConnectionError,  # noqa: A004  botocore's: the connection to S3
@@ -25,6 +23,7 @@ from botocore.exceptions import (
     MetadataRetrievalError,
 )
 
+from seqdrop import aws
 from seqdrop.log import logger
 from seqdrop.storage import checksums, transfers
 from seqdrop.storage.checksums import Checksum
@@ -34,11 +33,9 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
-# The three attempts that boto3 makes by default give up on a throttled bucket within a second.
-RETRIES = Config(retries={"mode": "standard", "max_attempts": 10})
 # Bodies have their CRC64NVME in a header. A SHA-256 for the signature too, as botocore sends without TLS, takes longer
 # than the transfer.
-REQUESTS = Config(s3={"payload_signing_enabled": False}, max_pool_connections=2 * transfers.CONNECTIONS)
+REQUESTS: dict[str, Any] = {"s3": {"payload_signing_enabled": False}, "max_pool_connections": 2 * transfers.CONNECTIONS}
 FILES = 4  # in transfer at a time: small ones spend most of their time waiting for an answer
 ATTEMPTS = 3  # of a transfer whose bytes arrive damaged
 NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion"}
@@ -103,13 +100,12 @@ class StoredObject:
 @cache
 def store() -> Store:
     """Return the store of this process: one client with the credentials of its environment."""
-    return Store(boto3.client("s3", config=RETRIES.merge(REQUESTS)))
+    return Store(aws.client("s3", retries=aws.RETRIES, **REQUESTS))
 
 
 def urgent_store() -> Store:
     """Return a store that gives up quickly, for a stopped job: half a minute later the container is killed."""
-    limits = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
-    return Store(boto3.client("s3", config=limits))
+    return Store(aws.client("s3", connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 class Store:
@@ -345,6 +341,11 @@ class Store:
     def list_keys(self, bucket: str, prefix: str) -> list[str]:
         """Return every key that begins with `prefix`."""
         return [entry["Key"] for entry in self.list_objects(bucket, prefix)]
+
+    def list_keys_outside_folders(self, bucket: str) -> list[str]:
+        """Return every key without a `/`."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Delimiter="/")
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def list_objects(self, bucket: str, prefix: str) -> Iterator[Any]:
         """Yield the listing entry (Key, ETag, Size, LastModified) of every object whose key begins with `prefix`."""

@@ -1,0 +1,61 @@
+"""`seqdrop references`: list the prepared references with their size, indexes and genes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from seqdrop.plan import ploidy, steps
+from seqdrop.plan.names import NO_GENES
+from seqdrop.runs.reference import prepared_names, read_summary
+
+from seqdrop_cli.screen import console, say, short_number
+from seqdrop_cli.stack import Stack
+
+ALIGNERS = {tool.name for step in steps.STEPS if step.choice == "aligner" for tool in step.tools}
+
+
+def read_all(stack: Stack) -> list[dict[str, Any]]:
+    """Return each prepared reference: name, bytes of all its files, and its reference.json without the contigs."""
+    bucket, found = stack["ReferenceBucket"], []
+    for name in prepared_names(stack.store, bucket):
+        summary = read_summary(stack.store, bucket, name) or {}
+        contigs = summary.pop("contigs", [])
+        sizes = {entry["Key"]: entry["Size"] for entry in stack.store.list_objects(bucket, f"{name}/")}
+        beds = sorted(key.split("/", 1)[1] for key in sizes if ".bed" in key or key.endswith(".interval_list"))
+        facts = {
+            "name": name,
+            "bytes": sum(sizes.values()),
+            "contigs": len(contigs),
+            "bases": sum(contig["length"] for contig in contigs),
+            "beds": beds,
+        }
+        found.append({**summary, **facts})
+    return found
+
+
+def show(references: Sequence[dict[str, Any]], option: str) -> None:
+    """Print a table of references. `option` is the option of commands for this stack."""
+    if not references:
+        command = f"`seqdrop reference GENOME.fa --genes GENES.gtf --name NAME{option}`"
+        say(f"No reference is prepared: {command} prepares one.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for name in ("reference", "contigs", "bases", "ploidy", "aligners", "genes", "BED files", "size"):
+        justify: Any = "right" if name in {"contigs", "bases", "size"} else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=justify == "right")
+    for one in references:
+        aligners = [index for index in one.get("indexes", ()) if index in ALIGNERS]
+        table.add_row(
+            one["name"], f"{one['contigs']:,}", short_number(one["bases"]), ploidy.describe(one), ", ".join(aligners),
+            _genes(one), ", ".join(one["beds"]), f"{short_number(one['bytes'])}B",
+        )  # fmt: skip
+    console().print(table)
+
+
+def _genes(reference: dict[str, Any]) -> str:
+    """Return the file of the genes, "yes" where reference.json does not name it, or "none"."""
+    if "snpeff" not in reference.get("indexes", ()):
+        return NO_GENES
+    return str(reference.get("sources", {}).get("genes", {}).get("uri", "/yes")).rpartition("/")[2]

@@ -1,0 +1,118 @@
+"""Read a samplesheet of this machine and check it, before anything is uploaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seqdrop.plan import fastq_names, illumina_sheet, sheet
+from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan.csv_table import Problem, SheetError
+from seqdrop.plan.sheet import MATES, Lane, Sample
+from seqdrop.runs import sheets
+from seqdrop.storage.uri import S3Uri
+
+from seqdrop_cli import intervals, preflight, reference
+from seqdrop_cli.errors import CliError
+from seqdrop_cli.stack import Stack
+
+Files = Mapping[str, Path | S3Uri]  # by the text in the sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A sample with the names of its reference and its tools, and the pins of its run id."""
+
+    sample: Sample
+    choices: Choices
+    genome: str
+    regions: str
+
+
+def read(path: Path) -> list[Sample]:
+    """Return the samples of a sheet of this machine; raise SheetError."""
+    if not path.is_file():
+        raise CliError(f"{path}: no such file, or it is a directory.")
+    data = path.read_bytes()
+    return _of_illumina(path, data) if illumina_sheet.is_illumina(data) else sheet.parse(data)
+
+
+def _of_illumina(path: Path, data: bytes) -> list[Sample]:
+    """Return the samples of an Illumina sheet with the FASTQs below its folder."""
+    names = [(file, name) for file in sorted(path.parent.rglob("*")) if (name := fastq_names.parse(file.name))]
+    samples, problems = [], []
+    for expected in illumina_sheet.parse(data):
+        files = {
+            (name.lane_and_chunk, name.mate): str(file.relative_to(path.parent))
+            for file, name in names
+            if name.sample == expected.name
+        }
+        lanes = sorted({lane for lane, _ in files})
+        missing = sorted(expected.lanes - {int(lane[1:4]) for lane in lanes if lane})
+        if not files or missing or len(files) != 2 * len(lanes):
+            what = f"of lane {missing[0]}" if missing and files else "R1 and R2 of each lane" if files else "of it"
+            problems.append(
+                Problem(expected.line, "", f"sample {expected.name}: FASTQs {what} are missing below the sheet")
+            )
+            continue
+        pairs = tuple(Lane(expected.line, lane, files[lane, 1], files[lane, 2]) for lane in lanes)
+        samples.append(Sample(expected.name, expected.line, pairs, Choices(lanes=len(pairs))))
+    if problems:
+        raise SheetError(problems)
+    return samples
+
+
+def files_of(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[str, Path | S3Uri]]:
+    """Yield each file by its text in the sheet: a path is relative to the folder of the sheet."""
+    for sample in samples:
+        for text in (getattr(lane, mate) for lane in sample.lanes for mate in MATES):
+            bucket, _, key = text.removeprefix("s3://").partition("/")
+            yield text, S3Uri(bucket, key) if text.startswith("s3://") else path.parent / text
+
+
+def check(stack: Stack, samples: Sequence[Sample], files: Files) -> list[Checked]:
+    """Check files and choices as start_run does, before anything is uploaded; raise SheetError with all problems."""
+    problems, checked, known = list[Problem](), [], dict[str, Checked]()
+    for sample in samples:
+        for lane in sample.lanes:
+            for mate in MATES:
+                if message := _file_problem(stack, files[getattr(lane, mate)]):
+                    problems.append(Problem(lane.line, mate, message))
+        key = repr(replace(sample.choices, lanes=1))
+        try:
+            known[key] = replace(known[key], sample=sample) if key in known else _check(stack, sample)
+            checked.append(known[key])
+        except (CliError, ChoiceError) as error:
+            problems.append(Problem(sample.line, _column(sample.choices, error), str(error).strip().rstrip(".")))
+    if problems:
+        raise SheetError(sorted(problems))
+    return checked
+
+
+def _column(choices: Choices, error: Exception) -> str:
+    """Return the column of a choice that is not possible."""
+    if isinstance(error, ChoiceError):
+        return sheet.PLOIDY
+    return "intervals" if choices.intervals and choices.intervals in str(error) else "reference"
+
+
+def _file_problem(stack: Stack, file: Path | S3Uri) -> str:
+    if isinstance(file, Path):
+        if not file.is_file():
+            return f"{file}: no such file, or it is a directory"
+        return "" if file.stat().st_size else f"{file} is empty"
+    buckets = [stack["FastqBucket"], *sheets.input_buckets(stack.parameters.get("InputBucketArns", ""))]
+    if file.bucket not in buckets:
+        return f"{file} is in none of the buckets for FASTQs: {', '.join(buckets)} (see InputBucketArns of the stack)"
+    return "" if stack.store.find(file) else f"{file} does not exist"
+
+
+def _check(stack: Stack, sample: Sample) -> Checked:
+    tools = sample.choices.tools(stack.default_tools)
+    sample.choices.check_options(stack.default_tools)
+    preflight.check_images(stack, tools)
+    preflight.check_tools(stack, tools)
+    name = reference.resolve(stack, sample.choices.reference or None, tools["aligner"])
+    _, regions = intervals.resolve(stack, sample.choices.intervals, name)
+    return Checked(sample, replace(sample.choices, reference=name), reference.fingerprint(stack, name), regions)

@@ -1,0 +1,139 @@
+"""Parse a samplesheet in the columns of nf-core/sarek: the samples, their files and the choices for their runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seqdrop.plan import csv_table
+from seqdrop.plan.choices import MAX_LANES, ChoiceError, Choices
+from seqdrop.plan.csv_table import Problem, Row, SheetError
+from seqdrop.plan.names import NAME, RESERVED, SAMPLE
+
+REQUIRED = ("sample", "fastq_1", "fastq_2")
+MATES = ("fastq_1", "fastq_2")
+CHOSEN = ("reference", "aligner", "caller", "intervals", "priority")  # columns that are choices of the same name
+PLOIDY = "ploidy"  # an option of the caller
+OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
+ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}
+TUMOR = {"warning": "TUMOR", "message": "the samplesheet calls this sample a tumour (status 1): the callers of this "
+         "pipeline find germline variants, so that variants in a part of the cells may be missing"}  # fmt: skip
+_FASTQ = re.compile(r".*\.(?:fastq|fq)(?:\.gz)?", re.IGNORECASE)
+_SHEET_NAME = re.compile(r"(?:.*[._-])?sample_?sheet(?:[._-].*)?\.csv", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One row: the two files of a lane."""
+
+    line: int
+    lane: str
+    fastq_1: str  # as written: an address in S3, or a path
+    fastq_2: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All rows of a sample: one run."""
+
+    name: str
+    line: int  # of its first row
+    lanes: tuple[Lane, ...]
+    choices: Choices
+    columns: Mapping[str, str] = field(default_factory=dict)  # all others: patient, sex, status, and unknown ones
+
+    @property
+    def warnings(self) -> list[dict[str, str]]:
+        """The warnings of its run."""
+        return [TUMOR] if self.columns.get("status") == "1" else []
+
+
+def is_sheet(key: str) -> bool:
+    """Return whether a file name is that of a samplesheet: `samplesheet.csv`, `run7_SampleSheet.csv`."""
+    return bool(_SHEET_NAME.fullmatch(key.rpartition("/")[2]))
+
+
+def parse(data: bytes) -> list[Sample]:
+    """Return the samples in the order of their first rows; raise SheetError with every problem."""
+    header, rows = csv_table.table(csv_table.read_lines(data))
+    if missing := [name for name in REQUIRED if name not in header]:
+        columns = f"column{'' if len(missing) == 1 else 's'} {', '.join(missing)}"
+        raise SheetError([Problem(1, "", f"the header has no {columns}; it has: {', '.join(header)}")])
+    if not rows:
+        raise SheetError([Problem(1, "", "there is no sample below the header")])
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.cells["sample"], []).append(row)
+    problems = [*_of_rows(rows), *_of_files(rows)]
+    for group in groups.values():
+        problems += _of_group(group)
+    if problems:
+        raise SheetError(sorted(problems))
+    return [_sample(name, group) for name, group in groups.items()]
+
+
+def _of_rows(rows: Sequence[Row]) -> Iterator[Problem]:
+    """Yield the problems that one row has for itself."""
+    for row in rows:
+        cells = row.cells
+        if not SAMPLE.fullmatch(cells["sample"]):
+            allowed = f"use at most 64 letters, digits, '.', '_' and '-', and no '{RESERVED}' at the end"
+            yield Problem(row.line, "sample", f"{cells['sample']!r} is no sample id: {allowed}")
+        if cells.get("lane") and not NAME.fullmatch(cells["lane"]):
+            yield Problem(row.line, "lane", f"{cells['lane']!r} is no lane: use letters, digits, '.', '_' and '-'")
+        for column, allowed_values in ALLOWED.items():
+            if cells.get(column, "") not in allowed_values:
+                names = ", ".join(filter(None, allowed_values))
+                yield Problem(row.line, column, f"{cells[column]!r} is not one of {names}")
+        for column in CHOSEN:
+            if value := cells.get(column):
+                try:
+                    Choices.from_metadata({f"seqdrop-{column}": value})
+                except ChoiceError as error:
+                    yield Problem(row.line, column, f"{value!r}: {error}".replace(f"seqdrop-{column}", "it"))
+
+
+def _of_files(rows: Sequence[Row]) -> Iterator[Problem]:
+    """Yield the problems of the files: each is named as a FASTQ and is used once."""
+    used: dict[str, int] = {}
+    for row in rows:
+        for column in MATES:
+            text = row.cells[column]
+            if not text:
+                single = " (reads without a mate are not read)" if column == "fastq_2" else ""
+                yield Problem(row.line, column, f"is empty{single}")
+            elif not _FASTQ.fullmatch(text):
+                yield Problem(row.line, column, f"{text!r} does not end in .fastq.gz, .fq.gz, .fastq or .fq")
+            elif text in used:
+                yield Problem(row.line, column, f"{text!r} is in line {used[text]} too")
+            used.setdefault(text, row.line)
+
+
+def _of_group(rows: Sequence[Row]) -> Iterator[Problem]:
+    """Yield the problems of the rows of one sample: equal choices, different lanes."""
+    first, lanes = rows[0], dict[str, int]()
+    for row in rows:
+        lane = row.cells.get("lane", "")
+        if lane in lanes:
+            twice = f"lane {lane} of this sample is in line {lanes[lane]} too" if lane else "the lanes have no names"
+            yield Problem(row.line, "lane", f"{twice}: each row of a sample is another lane")
+        lanes.setdefault(lane, row.line)
+        for column in OF_SAMPLE:
+            value, other = row.cells.get(column, ""), first.cells.get(column, "")
+            if value != other:
+                yield Problem(row.line, column, f"{value!r} differs from {other!r} in line {first.line}, same sample")
+    if len(rows) > MAX_LANES:
+        yield Problem(first.line, "sample", f"has {len(rows)} rows; a run has at most {MAX_LANES} lanes")
+
+
+def _sample(name: str, rows: Sequence[Row]) -> Sample:
+    lanes = tuple(Lane(row.line, row.cells.get("lane", ""), *(row.cells[mate] for mate in MATES)) for row in rows)
+    cells = rows[0].cells
+    own = {*REQUIRED, "lane", *CHOSEN, PLOIDY}
+    columns = {column: value for column, value in cells.items() if column not in own and value}
+    chosen = {column: cells.get(column, "") for column in CHOSEN}
+    args = {"call": ["--ploidy", cells[PLOIDY]]} if cells.get(PLOIDY) else {}
+    priority = chosen.pop("priority") or "normal"
+    choices = Choices(**chosen, args=args, lanes=len(rows), priority=priority)
+    return Sample(name, rows[0].line, lanes, choices, columns)

@@ -1,0 +1,38 @@
+"""Describe the lanes of a run, so that a run of more lanes can name the one that it supersedes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seqdrop.runs import table
+from seqdrop.runs.pairing import Pair
+
+SAME = ("reference", "aligner", "caller")  # of a run and the one that it supersedes
+
+
+def attributes(run: str, pairs: Sequence[Pair], group: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the row of a run says about its lanes: `group`, `lanes`, and `supersedes` after a late lane.
+
+    `row` has the attributes in which both runs must agree.
+    """
+    lanes = [pair.lane for pair in pairs]
+    earlier = [
+        other
+        for other in table.with_group(group)
+        if other["run"] != run
+        and "lanes" in other  # not that of a samplesheet
+        and set(other["lanes"]) < set(lanes)
+        and all(other.get(name) == row[name] for name in SAME)
+    ]
+    newest = max(earlier, key=lambda other: str(other["started"]), default=None)
+    return {"group": group, "lanes": lanes, **({"supersedes": str(newest["run"])} if newest else {})}
+
+
+def warnings(described: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the warning of a run that supersedes another one; `described` is what `attributes` returns."""
+    if "supersedes" not in described:
+        return []
+    lanes, run = ", ".join(described["lanes"]), described["supersedes"]
+    message = f"files came after run {run} had started: this run has lanes {lanes} and supersedes it"
+    return [{"warning": "SUPERSEDES", "message": message}]

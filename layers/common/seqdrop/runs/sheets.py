@@ -1,0 +1,209 @@
+"""Start the runs of a samplesheet: all of it is checked first, then each sample is a message of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from seqdrop.failure.verdict import BadInputError
+from seqdrop.plan import csv_table, fastq_names, illumina_sheet, sheet
+from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan.csv_table import Problem, SheetError
+from seqdrop.plan.sheet import MATES, Lane, Sample
+from seqdrop.runs import lane_wait, messages, submit, table
+from seqdrop.runs.pairing import Pair
+from seqdrop.runs.reference import IntervalsError, UnpreparedError
+from seqdrop.runs.submit import NotReadyError, OfSheet, Result
+from seqdrop.storage import s3
+from seqdrop.storage.s3 import StoredObject
+from seqdrop.storage.uri import S3Uri
+
+TASK = "start_sample"  # of the messages
+FORBIDDEN = 403
+READERS = 16  # requests to S3 at a time: a sheet names hundreds of files
+
+
+def handle(uri: S3Uri, version_id: str) -> Result:
+    """Check a sheet and send a message for each sample; a sheet with a problem starts nothing and gets a row."""
+    data = s3.store().read_start(uri, csv_table.MAX_SIZE + 1, version_id)
+    try:
+        if illumina_sheet.is_illumina(data):
+            return end_waits(uri, data)
+        samples = sheet.parse(data)
+        if problems := sorted([*_of_files(uri, samples), *_of_choices(samples)]):
+            raise SheetError(problems)
+    except SheetError as error:
+        return refuse(uri, version_id, error)
+    for sample in samples:
+        messages.send({"task": TASK, "sheet": str(uri), "version": version_id, "sample": sample.name})
+    return {"outcome": "sheet", "reason": f"starts {len(samples)} samples"}
+
+
+def refuse(uri: S3Uri, version_id: str, error: SheetError) -> Result:
+    """Write the row of a sheet with problems and send a message; the name of the sheet is in the place of a sample."""
+    row = table.file_id("sheet", uri.bucket, [uri.key, version_id])
+    name = fastq_names.harmless(uri.name)[: fastq_names.MAX_SAMPLE] or "-"
+    return submit.refuse(name, row, Choices(), BadInputError("SHEET", f"{uri.name}: {error}"))
+
+
+def start(message: Mapping[str, str]) -> Result:
+    """Start the run of one sample of a checked sheet."""
+    uri = S3Uri.parse(message["sheet"])
+    data = s3.store().read_start(uri, csv_table.MAX_SIZE + 1, message["version"])
+    [sample] = [one for one in sheet.parse(data) if one.name == message["sample"]]
+    try:
+        pairs = [_pair(uri, lane) for lane in sample.lanes]
+    except s3.MissingError as error:
+        refused = table.file_id("sheet", uri.bucket, [uri.key, message["version"], sample.name])
+        return submit.refuse(sample.name, refused, sample.choices, BadInputError("MISSING", str(error)))
+    pairs.sort(key=lambda pair: (pair.lane, pair.keys))
+    warnings = {"warnings": sample.warnings} if sample.warnings else {}
+    row = {"sheet": str(uri), **_group(pairs)}
+    result = submit.submit(
+        sample.name, pairs, of_sheet=OfSheet(sample.choices, row, {"sheet": dict(sample.columns), **warnings})
+    )
+    _end_waits_of(pairs)
+    return result
+
+
+def _pair(uri: S3Uri, lane: Lane) -> Pair:
+    one, two = (s3.store().head(_address(uri, lane, mate)) for mate in MATES)
+    return Pair(lane.lane, one, two)
+
+
+def _of_files(uri: S3Uri, samples: list[Sample]) -> Iterator[Problem]:
+    """Yield a problem for each file that is not in the bucket for FASTQs, or is empty or archived."""
+    places = [(lane, mate) for sample in samples for lane in sample.lanes for mate in MATES]
+    with ThreadPoolExecutor(READERS) as pool:
+        problems = pool.map(lambda place: _of_file(uri, *place), places)
+        for (lane, mate), message in zip(places, problems, strict=True):
+            if message:
+                yield Problem(lane.line, mate, message)
+
+
+def _of_file(uri: S3Uri, lane: Lane, mate: str) -> str:
+    text = getattr(lane, mate)
+    try:
+        address = _address(uri, lane, mate)
+    except ValueError as error:
+        return str(error)
+    buckets = [os.environ["FASTQ_BUCKET"], *input_buckets(os.environ["INPUT_BUCKET_ARNS"])]
+    if address.bucket not in buckets:
+        return f"{text!r} is in none of the buckets for FASTQs: {', '.join(buckets)} (see InputBucketArns of the stack)"
+    try:
+        stored = s3.store().find(address)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != FORBIDDEN:
+            raise
+        return f"{text!r} cannot be read: the policy of its bucket or of its key (InputKeyArns) does not allow it"
+    if stored is None:
+        return f"{text!r} does not exist ({address})"
+    if not stored.version_id:
+        return f"{text!r} has no version: enable versioning of its bucket, then copy it there again"
+    return f"{text!r} is empty" if not stored.size else _archived(text, stored)
+
+
+def input_buckets(arns: str) -> list[str]:
+    """Return the names of the other buckets that sheets may name, from the parameter InputBucketArns."""
+    return [arn.rpartition(":")[2] for arn in arns.split(",") if arn]
+
+
+def _archived(text: str, stored: StoredObject) -> str:
+    return f"{text!r} is archived ({stored.archived}): restore it first" if stored.archived else ""
+
+
+def _address(uri: S3Uri, lane: Lane, mate: str) -> S3Uri:
+    """Return the address of a file: a path is relative to the folder of the sheet; raise ValueError."""
+    text: str = getattr(lane, mate)
+    if "://" in text:
+        return S3Uri.parse(text)
+    if text.startswith("/") or ".." in text.split("/"):
+        raise ValueError(f"{text!r} is neither an address (s3://...) nor a path below the folder of the sheet")
+    folder = uri.key[: uri.key.rfind("/") + 1]
+    return S3Uri(uri.bucket, folder + text.removeprefix("./"))
+
+
+def _of_choices(samples: list[Sample]) -> Iterator[Problem]:
+    """Yield a problem for each sample whose reference, tools or regions are not possible in this stack."""
+    known: dict[str, tuple[str, str]] = {}
+    for sample in samples:
+        choices = replace(sample.choices, reference=sample.choices.reference or os.environ["DEFAULT_REFERENCE"])
+        key = repr(replace(choices, lanes=1))
+        if key not in known:
+            known[key] = _check(choices)
+        column, message = known[key]
+        if message:
+            yield Problem(sample.line, column, message)
+
+
+def _check(choices: Choices) -> tuple[str, str]:
+    """Return the column and the message of what is not possible; ("", "") if all is."""
+    try:
+        choices.check_options(submit.default_tools())
+        submit.check_images(choices.tools(submit.default_tools()))
+        submit.pin_reference(choices)
+    except ChoiceError as error:
+        return "ploidy", str(error)
+    except NotReadyError as error:
+        return "caller" if choices.caller else "aligner", str(error)
+    except UnpreparedError as error:
+        return "reference", str(error)
+    except IntervalsError as error:
+        return "intervals", str(error)
+    return "", ""
+
+
+def _group(pairs: list[Pair]) -> dict[str, Any]:
+    """Return what keeps later events from starting the same files by their names, if these are of one group."""
+    groups = {
+        table.file_id("group", pair.fastq_1.uri.bucket, [name.group])
+        for pair in pairs
+        if (name := fastq_names.parse(pair.fastq_1.uri.key))
+    }
+    versions = [mate.version_id for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    return {"group": groups.pop(), "versions": versions} if len(groups) == 1 else {}
+
+
+def _end_waits_of(pairs: list[Pair]) -> None:
+    """Delete the rows in which these files wait for others by their names."""
+    for pair in pairs:
+        if name := fastq_names.parse(pair.fastq_1.uri.key):
+            table.delete_waiting(pair.fastq_1.uri.bucket, [name.group])
+            table.delete_waiting(pair.fastq_1.uri.bucket, name.mates)
+
+
+def has_started(bucket: str, name: fastq_names.FastqName, pairs: list[Pair]) -> str:
+    """Return the run that a sheet has started of these files, or of a part of what was there; "" if there is none."""
+    mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    versions, newest = {mate.version_id for mate in mates}, max(mate.modified for mate in mates)
+    for row in table.with_group(table.file_id("group", bucket, [name.group])):
+        of_sheet = set(row.get("versions", ()))
+        is_older = newest[:16].replace(" ", "T") < str(row["started"])[:16]
+        if versions <= of_sheet or (versions & of_sheet and is_older):
+            return str(row["run"])
+    return ""
+
+
+def end_waits(uri: S3Uri, data: bytes) -> Result:
+    """End the wait of the samples of an Illumina sheet whose lanes have all arrived in its folder."""
+    expected = {one.name: one.lanes for one in illumina_sheet.parse(data) if one.lanes}
+    keys = s3.store().list_keys(uri.bucket, uri.key[: uri.key.rfind("/") + 1])
+    found: dict[str, dict[int, set[int]]] = {}
+    names = {}
+    for name in filter(None, map(fastq_names.parse, keys)):
+        if name.lane and name.sample in expected:
+            names[name.group] = name
+            found.setdefault(name.group, {}).setdefault(int(name.lane[1:]), set()).add(name.mate)
+    complete = [
+        names[group]
+        for group, mates in found.items()
+        if all(mates.get(lane) == {1, 2} for lane in expected[names[group].sample])
+    ]
+    for name in complete:
+        lane_wait.end_now(uri.bucket, name)
+    return {"outcome": "sheet", "reason": f"ends the wait of {len(complete)} samples"}

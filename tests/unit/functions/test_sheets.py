@@ -1,0 +1,224 @@
+"""functions/start_run: samplesheets in the bucket."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from support.function_aws import FASTQS, REFERENCES, RESULTS, Deployed, allowed_actions
+from support.made_reads import fastq
+
+Upload = dict[str, Any]
+
+
+@pytest.fixture
+def start_run(aws: Deployed) -> Any:
+    """Load the function, with the default reference prepared."""
+    aws.prepare()
+    return aws.load("start_run")
+
+
+def outcomes(start_run: Any, *events: Upload) -> list[str]:
+    return [result["outcome"] for each in events for result in start_run.call(each)["outcomes"]]
+
+
+def put_pairs(aws: Deployed, *names: str, folder: str = "in/", **choices: str) -> list[Upload]:
+    """Upload both mates of each lane; return their events."""
+    places = [(number, name, mate) for number, name in enumerate(names, 1) for mate in (1, 2)]
+    return [aws.put(f"{folder}{name}_{mate}.fq.gz", fastq(mate, lane=n), **choices) for n, name, mate in places]
+
+
+def put_sheet(aws: Deployed, *lines: str, key: str = "in/samplesheet.csv") -> Upload:
+    return aws.put(key, "\n".join(lines).encode())
+
+
+def deliver(aws: Deployed, start_run: Any) -> None:
+    """Deliver all messages, each twice."""
+    while messages := aws.sent():
+        for message in messages:
+            assert start_run.call(message) == start_run.call(message) == {"batchItemFailures": []}
+
+
+def reads_of(aws: Deployed, row: dict[str, Any]) -> dict[str, Any]:
+    reads: dict[str, Any] = json.loads(aws.text(RESULTS, f"{row['sample']}/{row['run']}/reads.json"))
+    return reads
+
+
+def refusal(aws: Deployed, start_run: Any, sheet: Upload) -> str:
+    """Return the message of the row of a sheet that starts nothing."""
+    assert outcomes(start_run, sheet) == ["refused"]
+    assert (aws.sent(), aws.executions()) == ([], [])
+    [row] = [row for row in aws.rows() if row["status"] == "FAILED"]
+    assert row["class"] == "BAD_INPUT.SHEET"
+    assert len(aws.messages()) == 1
+    return str(row["message"])
+
+
+def test_a_sheet_starts_one_run_for_each_sample_and_nothing_twice(aws: Deployed, start_run: Any) -> None:
+    events = put_pairs(aws, "a", "b", "c", sheet="yes")
+    assert set(outcomes(start_run, *events)) == {"ignored"}
+    assert aws.rows() == []
+    lines = ["sample,lane,ward,status,fastq_1,fastq_2,priority", "S2,1,north,1,c_1.fq.gz,c_2.fq.gz,high"]
+    lines += [f"S1,{lane},,0,s3://{FASTQS}/in/{name}_1.fq.gz,./{name}_2.fq.gz," for lane, name in ((2, "b"), (1, "a"))]
+    sheet = put_sheet(aws, *lines)
+    assert outcomes(start_run, sheet) == ["sheet"]
+    deliver(aws, start_run)
+    rows = {row["sample"]: row for row in aws.rows()}
+    assert rows.keys() == {"S1", "S2"}
+    assert {row["sheet"] for row in rows.values()} == {f"s3://{FASTQS}/in/samplesheet.csv"}
+    reads = {name: reads_of(aws, row) for name, row in rows.items()}
+    assert [(lane["lane"], lane["fastq_1"]["uri"][-9:]) for lane in reads["S1"]["lanes"]] == [
+        ("1", "a_1.fq.gz"),
+        ("2", "b_1.fq.gz"),
+    ]
+    assert reads["S2"]["sheet"] == {"ward": "north", "status": "1"}
+    assert [warning["warning"] for warning in reads["S2"]["warnings"]] == ["TUMOR"]
+    assert "warnings" not in reads["S1"]
+    runs = set(aws.executions())
+    assert (
+        outcomes(start_run, sheet, put_sheet(aws, *lines, key="in/again_samplesheet.csv"), *events)[:2] == ["sheet"] * 2
+    )
+    deliver(aws, start_run)
+    assert (set(aws.executions()), len(aws.rows())) == (runs, 2)
+
+
+def test_twenty_four_samples_of_a_sheet_are_twenty_four_runs(aws: Deployed, start_run: Any) -> None:
+    names = [f"s{number:02}" for number in range(24)]
+    put_pairs(aws, *names, sheet="yes")
+    rows = [f"{name.upper()},{name}_1.fq.gz,{name}_2.fq.gz" for name in names]
+    start_run.call(put_sheet(aws, "sample,fastq_1,fastq_2", *rows))
+    for message in aws.sent():
+        start_run.call(message)
+    assert sorted(row["sample"] for row in aws.rows()) == [name.upper() for name in names]
+    assert len(aws.executions()) == 24
+
+
+OF_BUCKETS = f"of the buckets for FASTQs: {FASTQS} (see InputBucketArns of the stack)"
+OUTSIDE = "is neither an address (s3://...) nor a path below the folder of the sheet"
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ("XZ,b_1.fq.gz,b_2.fq.gz,,,", "sex: 'XZ' is not one of XX, XY, NA"),
+        ("XX,a_1.fq.gz,b_2.fq.gz,,,", "fastq_1: 'a_1.fq.gz' is in line 2 too"),
+        ("XX,b_1.fq.gz,c_2.fq.gz,,,", f"fastq_2: 'c_2.fq.gz' does not exist (s3://{FASTQS}/in/c_2.fq.gz)"),
+        ("XX,b_1.fq.gz,../b_2.fq.gz,,,", f"fastq_2: '../b_2.fq.gz' {OUTSIDE}"),
+        ("XX,b_1.fq.gz,s3://x/b_2.fq,,,", f"fastq_2: 's3://x/b_2.fq' is in none {OF_BUCKETS}"),
+        ("XX,b_1.fq.gz,empty_2.fq.gz,,,", "fastq_2: 'empty_2.fq.gz' is empty"),
+        ("XX,b_1.fq.gz,b_2.fq.gz,hg99,,", "reference: reference hg99 is not prepared; prepared are: demo"),
+        ("XX,b_1.fq.gz,b_2.fq.gz,,strelka,1",
+         "ploidy: options of call: strelka has no option --ploidy; it allows --exome"),
+    ],
+    ids=["sex", "twice", "missing", "outside", "bucket", "empty", "reference", "ploidy"],
+)  # fmt: skip
+def test_one_bad_line_stops_the_sheet(aws: Deployed, start_run: Any, cells: str, message: str) -> None:
+    put_pairs(aws, "a", "b", sheet="yes")
+    aws.put("in/empty_2.fq.gz", b"", sheet="yes")
+    header = "sample,sex,fastq_1,fastq_2,reference,caller,ploidy"
+    sheet = put_sheet(aws, header, "A,XX,a_1.fq.gz,a_2.fq.gz,,,", f"B,{cells}")
+    assert refusal(aws, start_run, sheet) == f"samplesheet.csv: line 3, column {message}"
+
+
+def test_a_corrected_sheet_starts_its_samples(aws: Deployed, start_run: Any) -> None:
+    put_pairs(aws, "a", sheet="yes")
+    refusal(aws, start_run, put_sheet(aws, "sample,fastq_1,fastq_2", "A,a_1.fq.gz,"))
+    assert outcomes(start_run, put_sheet(aws, "sample,fastq_1,fastq_2", "A,a_1.fq.gz,a_2.fq.gz")) == ["sheet"]
+    deliver(aws, start_run)
+    assert len(aws.executions()) == 1
+
+
+def test_a_sheet_decides_for_lanes_that_wait_by_their_names(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = put_pairs(aws, "x_L001", "x_L002")
+    start_run.call(events[-1])
+    assert [row["status"] for row in aws.rows()] == ["WAITING"]
+    waiting = aws.sent()
+    rows = [f"PATIENT,{lane},x_L00{lane}_1.fq.gz,x_L00{lane}_2.fq.gz" for lane in (1, 2)]
+    start_run.call(put_sheet(aws, "sample,lane,fastq_1,fastq_2", *rows))
+    deliver(aws, start_run)
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    for message in waiting:
+        start_run.call(message)
+    assert set(outcomes(start_run, *events)) == {"duplicate"}
+    assert [(row["sample"], row["status"]) for row in aws.rows()] == [("PATIENT", "RUNNING")]
+    assert (len(aws.executions()), aws.sent()) == (1, [])
+
+
+def test_a_file_that_comes_after_the_sheet_is_started_by_its_name(aws: Deployed, start_run: Any) -> None:
+    put_pairs(aws, "x")
+    start_run.call(put_sheet(aws, "sample,fastq_1,fastq_2", "P,x_1.fq.gz,x_2.fq.gz"))
+    deliver(aws, start_run)
+    replaced = [aws.put(f"in/x_{mate}.fq.gz", fastq(mate, 5)) for mate in (1, 2)]
+    assert outcomes(start_run, replaced[1]) == ["started"]
+
+
+def test_a_file_that_is_deleted_before_its_run_starts_has_a_row(aws: Deployed, start_run: Any) -> None:
+    put_pairs(aws, "a", sheet="yes")
+    start_run.call(put_sheet(aws, "sample,fastq_1,fastq_2", "A,a_1.fq.gz,a_2.fq.gz"))
+    aws.s3.delete_object(Bucket=FASTQS, Key="in/a_2.fq.gz")
+    deliver(aws, start_run)
+    [row] = aws.rows()
+    assert (row["sample"], row["class"]) == ("A", "BAD_INPUT.MISSING")
+
+
+ILLUMINA = """[Header]
+[BCLConvert_Data]
+Lane,Sample_ID,Index
+1,NA1,ACGT
+2,NA1,ACGT
+1,NA2,TTTT
+2,NA2,TTTT
+"""
+
+
+def test_an_illumina_sheet_ends_the_wait_of_samples_whose_lanes_are_all_there(aws: Deployed, start_run: Any) -> None:
+    for sample, lanes in (("NA1_S1", (1, 2)), ("NA2_S2", (1,)), ("NA3_S3", (1,))):
+        for lane in lanes:
+            for mate in (1, 2):
+                start_run.call(aws.put(f"r/{sample}_L00{lane}_R{mate}_001.fastq.gz", fastq(mate, lane=lane)))
+    aws.sent()
+    assert outcomes(start_run, aws.put("r/SampleSheet.csv", ILLUMINA.encode())) == ["sheet"]
+    deliver(aws, start_run)
+    statuses = sorted((row["sample"], row["status"]) for row in aws.rows())
+    assert statuses == [("NA1", "RUNNING"), ("NA2", "WAITING"), ("NA3", "WAITING")]
+
+
+def test_an_invalid_illumina_sheet_has_a_row(aws: Deployed, start_run: Any) -> None:
+    sheet = aws.put("r/SampleSheet.csv", ILLUMINA.replace("2,NA1", "x,NA1").encode())
+    assert refusal(aws, start_run, sheet) == "SampleSheet.csv: line 5, column Lane: 'x' is no number of a lane"
+
+
+def test_the_role_of_start_run_allows_the_calls_of_a_sheet(aws: Deployed, start_run: Any) -> None:
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=b"demo1\t100\t200\n")
+    put_pairs(aws, "a", sheet="yes")
+    sheet = put_sheet(aws, "sample,fastq_1,fastq_2,intervals", "A,a_1.fq.gz,a_2.fq.gz,exome.bed")
+    aws.calls.clear()
+    start_run.call(sheet)
+    calls = set(aws.calls)
+    for message in aws.sent():
+        start_run.call(message)
+    assert (calls | aws.calls) - {"sqs:ReceiveMessage"} - allowed_actions("start_run") == set()
+
+
+def test_a_sheet_may_name_files_of_other_buckets_of_the_parameter(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INPUT_BUCKET_ARNS", "arn:aws:s3:::lab,arn:aws:s3:::plain")
+    for bucket in ("lab", "plain"):
+        aws.s3.create_bucket(Bucket=bucket)
+    aws.s3.put_bucket_versioning(Bucket="lab", VersioningConfiguration={"Status": "Enabled"})
+    for bucket, mate in (("lab", 1), ("lab", 2), ("plain", 1), ("plain", 2)):
+        aws.s3.put_object(Bucket=bucket, Key=f"a_{mate}.fq.gz", Body=fastq(mate))
+    header = "sample,fastq_1,fastq_2"
+    unversioned = put_sheet(aws, header, "A,s3://plain/a_1.fq.gz,s3://plain/a_2.fq.gz")
+    assert "'s3://plain/a_1.fq.gz' has no version: enable versioning" in refusal(aws, start_run, unversioned)
+    assert outcomes(start_run, put_sheet(aws, header, "A,s3://lab/a_1.fq.gz,s3://lab/a_2.fq.gz")) == ["sheet"]
+    deliver(aws, start_run)
+    [row] = [row for row in aws.rows() if row["status"] == "RUNNING"]
+    [lane] = reads_of(aws, row)["lanes"]
+    assert lane["fastq_1"]["uri"] == "s3://lab/a_1.fq.gz"
