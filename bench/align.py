@@ -36,8 +36,8 @@ def by_hand(folder: str, script: str) -> None:
     import boto3
 
     client, work = boto3.client("s3"), Path(folder)
-    for name in ("S_R1.fastq.gz", "S_R2.fastq.gz", "genome.fa", *(f"genome.fa.{suffix}" for suffix in BWA)):
-        client.download_file("b", name, str(work / name))
+    for name in ("S_R1.fastq.gz", "S_R2.fastq.gz", "g/genome.fa", *(f"g/genome.fa.{suffix}" for suffix in BWA)):
+        client.download_file("b", name, str(work / Path(name).name))
     subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=work, check=True)
     for name in ("S.bam.bai", "S.bam"):
         client.upload_file(str(work / name), "b", f"S/r/{name}")
@@ -72,11 +72,14 @@ def lines(scratch: Path) -> Iterator[Line]:
     source = scratch / "align"
     source.mkdir(exist_ok=True)
     reads.make(source)
+    (source / "g").mkdir(exist_ok=True)
+    for file in source.glob("genome.fa*"):
+        file.replace(source / "g" / file.name)
     write_inputs(source)
     with staging.server(source, ".bam") as env:
         work = scratch / "work"
         work.mkdir(exist_ok=True)
-        values = {"sample": "S", "reference": "s3://b/genome.fa", "reads": "s3://b/S/r/reads.json", "vcpus": 2,
+        values = {"sample": "S", "reference": "s3://b/g/genome.fa", "reads": "s3://b/S/r/reads.json", "vcpus": 2,
                   "bam": "s3://b/S/r/S.bam", "results": "s3://b/S/r", "run": "r", "attempt": 1, "memory": 4096,
                   "args": "[]"}  # fmt: skip
         flags = [str(word) for name, value in values.items() for word in (f"--{name}", value)]

@@ -53,7 +53,9 @@ def digest(folder: Path, objects: Sequence[tuple[str, int]]) -> str:
     """Return a digest of files, and delete them, so that the next client must write them."""
     total = hashlib.blake2b()
     for name, _ in objects:
-        total.update((folder / name).read_bytes())
+        with (folder / name).open("rb") as file:
+            while block := file.read(1 << 20):
+                total.update(block)
         (folder / name).unlink()
     return total.hexdigest()
 

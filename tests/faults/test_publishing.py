@@ -63,7 +63,7 @@ DAMAGE = case(
     happens="Bytes change or get lost between S3 and a job.",
     see="Nothing. If it happens repeatedly, another attempt of the job.",
     does="Compares the size, and whichever checksum S3 has: of the whole object, of its parts, or the MD5 in the ETag. "
-    "Repeats the transfer.",
+    "Repeats the transfer. Reads that go from S3 to the aligner without a file are read again by another attempt.",
 )
 
 

@@ -454,7 +454,7 @@ def test_the_lowest_and_the_highest_quality_of_sam_are_valid(tmp_path: Path, qua
 @pytest.mark.parametrize("quality", [" ", "\x7f"])
 def test_other_qualities_are_refused(tmp_path: Path, quality: str) -> None:
     one = [(head, seq, f"I{quality}{'I' * (len(seq) - 2)}") for head, seq, _ in ONE]
-    with pytest.raises(BadInputError, match=r"read 1 .*has a quality that SAM does not allow"):
+    with pytest.raises(BadInputError, match=r"read 1 has '.*' in its qualities, which SAM does not allow"):
         count_pairs(write_pair(tmp_path, text(one), text(TWO), ".fastq"))
 
 

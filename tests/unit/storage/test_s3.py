@@ -131,11 +131,11 @@ def test_an_error_of_a_transfer_has_its_class(
     s3.store().write(folder / "file", b"x")
     calls = []
 
-    def refuse(*_: Any) -> None:
+    def refuse(**_: Any) -> None:
         calls.append(1)
         raise ClientError({"Error": {"Code": code}}, "GetObject")
 
-    monkeypatch.setattr(transfers, "transfer", refuse)
+    monkeypatch.setattr(s3.store().client, "get_object", refuse)
     with pytest.raises(error):
         s3.store().download(folder / "file", tmp_path / "file")
     assert len(calls) == attempts
