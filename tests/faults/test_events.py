@@ -228,7 +228,7 @@ def test_lanes_without_a_number_are_one_run(
     assert set(outcomes(start_run, *events, *events)) == {"waiting"}
     deliver(functions, start_run, monkeypatch)
     [row] = functions.rows()
-    assert (row["status"], row["lanes"]) == ("RUNNING", ["L001", "L002", "L003"])
+    assert (row["status"], row["lane_names"]) == ("RUNNING", ["L001", "L002", "L003"])
     assert set(outcomes(start_run, *events)) == {"duplicate"}
 
 
@@ -245,7 +245,7 @@ def test_a_late_lane_makes_a_run_that_supersedes_the_first(
     for number in (1, 2):
         outcomes(start_run, *put_lane(functions, number))
         deliver(functions, start_run, monkeypatch)
-    rows = {tuple(row["lanes"]): row for row in functions.rows()}
+    rows = {tuple(row["lane_names"]): row for row in functions.rows()}
     first, second = rows["L001",], rows["L001", "L002"]
     assert (second["supersedes"], first["superseded_by"]) == (first["run"], second["run"])
     [warning] = json.loads(functions.results()[f"NA1/{second['run']}/reads.json"])["warnings"]

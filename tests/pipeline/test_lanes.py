@@ -59,7 +59,7 @@ def test_two_lanes_wait_for_each_other_and_are_one_run(lane_stack: Stack, sample
             upload(lane_stack, sample.small_pair[mate - 1], f"a/PAIR_S1_{lane}_R{mate}_001.fastq.gz")
     eventually(lambda: waiting_rows(lane_stack, "PAIR") or rows(lane_stack, "PAIR"), "the row of the lanes")
     row = wait_for_end(lane_stack, "PAIR")
-    assert (row["status"], row["reads"], row["lanes"]) == ("SUCCEEDED", 4 * SMALL_RUN, ["L001", "L002"])
+    assert (row["status"], row["reads"], row["lane_names"]) == ("SUCCEEDED", 4 * SMALL_RUN, ["L001", "L002"])
     assert waiting_rows(lane_stack, "PAIR") == []
 
 
@@ -68,7 +68,7 @@ def test_a_marker_ends_the_wait(stack: Stack, sample: Sample) -> None:
         upload(stack, sample.small_pair[mate - 1], f"run9/MARKED_S1_L001_R{mate}_001.fastq.gz")
     upload(stack, sample.small_pair[0], "run9/_READY")
     row = wait_for_end(stack, "MARKED")
-    assert (row["status"], row["lanes"]) == ("SUCCEEDED", ["L001"])
+    assert (row["status"], row["lane_names"]) == ("SUCCEEDED", ["L001"])
 
 
 @pytest.mark.skipif(not HUMAN.is_dir(), reason="SEQDROP_DATA is not a folder with public reads")

@@ -73,6 +73,7 @@ def test_resume_has_the_row(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(commands.resume, "_request_resume", lambda *_: (cli_aws.RUN, cli_aws.EXECUTION))
     assert call("resume", "S1", "--detach")[0] == {"run": cli_aws.RUN, "execution": cli_aws.EXECUTION}
     monkeypatch.setattr(run, "follow_run", lambda *_: ({**RUNNING, "status": "SUCCEEDED"}, []))
+    monkeypatch.setattr(commands.fetch, "fetch", lambda *_: [])
     document, messages = call("resume", "S1")
     assert document == {**RUNNING, "status": "SUCCEEDED"}
     assert "is resumed" in messages

@@ -12,7 +12,7 @@ SAME = ("reference", "aligner", "caller")  # of a run and the one that it supers
 
 
 def attributes(run: str, pairs: Sequence[Pair], group: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the row of a run says about its lanes: `group`, `lanes`, and `supersedes` after a late lane.
+    """Return what the row of a run says about its lanes: `group`, `lane_names`, and `supersedes` after a late lane.
 
     `row` has the attributes in which both runs must agree.
     """
@@ -21,18 +21,18 @@ def attributes(run: str, pairs: Sequence[Pair], group: str, row: Mapping[str, An
         other
         for other in table.with_group(group)
         if other["run"] != run
-        and "lanes" in other  # not that of a samplesheet
-        and set(other["lanes"]) < set(lanes)
+        and "lane_names" in other  # not that of a samplesheet
+        and set(other["lane_names"]) < set(lanes)
         and all(other.get(name) == row[name] for name in SAME)
     ]
     newest = max(earlier, key=lambda other: str(other["started"]), default=None)
-    return {"group": group, "lanes": lanes, **({"supersedes": str(newest["run"])} if newest else {})}
+    return {"group": group, "lane_names": lanes, **({"supersedes": str(newest["run"])} if newest else {})}
 
 
 def warnings(described: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the warning of a run that supersedes another one; `described` is what `attributes` returns."""
     if "supersedes" not in described:
         return []
-    lanes, run = ", ".join(described["lanes"]), described["supersedes"]
+    lanes, run = ", ".join(described["lane_names"]), described["supersedes"]
     message = f"files came after run {run} had started: this run has lanes {lanes} and supersedes it"
     return [{"warning": "SUPERSEDES", "message": message}]
