@@ -301,7 +301,6 @@ def test_a_lane_that_arrives_while_the_run_starts_is_not_forgotten(
     delete_wait = table.delete_wait
 
     def upload_then_delete(*args: Any) -> None:
-        monkeypatch.setattr(table, "delete_wait", delete_wait)
         start_run.call(put_lane(aws, 2)[1])
         delete_wait(*args)
 
