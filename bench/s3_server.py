@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
     def _send_object(self, *, body: bool) -> None:
         key, _ = self._address()
         found = self.objects.find(key)
-        if found is None:
+        if found is None or (body and not (self.objects.folder / key).is_file()):  # its bytes were dropped
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>" if body else b"")
             return
         size, crc = found
