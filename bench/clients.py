@@ -19,9 +19,9 @@ def seqdrop(action: str, folder: Path, names: Sequence[str]) -> None:
     from seqdrop.storage.uri import S3Uri
 
     if action == "get":
-        s3.store().download_all([(S3Uri(BUCKET, name), folder / name) for name in names])
+        list(s3.store().each(lambda name: s3.store().download(S3Uri(BUCKET, name), folder / name), names))
     else:
-        s3.store().upload_all([(folder / name, S3Uri(BUCKET, f"up/{name}")) for name in names])
+        list(s3.store().each(lambda name: s3.store().upload(folder / name, S3Uri(BUCKET, f"up/{name}")), names))
 
 
 def boto3(action: str, folder: Path, names: Sequence[str]) -> None:

@@ -44,17 +44,18 @@ def download_results(stack: Stack, row: Mapping[str, Any], folder: Path, kinds: 
     wanted = {name: size for name, size in _sizes(stack, results).items() if not kinds or _kind(name) in kinds}
     sizes = _without_held(stack, row, results, wanted)
     _check_free_space(folder, sum(sizes.values()))
-    files = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=console(), transient=True, disable=not console().is_terminal) as progress:
         task = progress.add_task("results", total=sum(sizes.values()))
-        for name, size in sizes.items():
+
+        def fetch(name: str) -> Path:
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             stack.store.download(results / name, file)
-            progress.advance(task, size)
-            files.append(file)
-    return files
+            progress.advance(task, sizes[name])
+            return file
+
+        return list(stack.store.each(fetch, sizes))
 
 
 def _sizes(stack: Stack, results: S3Uri) -> dict[str, int]:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from seqdrop.plan.names import BAM
 from seqdrop.runs import executions
 from seqdrop.runs.dynamodb import Table
-from seqdrop.storage.s3 import Store
+from seqdrop.storage.s3 import REQUESTS, Store
 
 from seqdrop_cli import embedded
 from seqdrop_cli.embedded import Embedded
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-# Uploads carry a checksum. Their payload is not signed too: the signer prints a traceback when Ctrl-C stops it.
-SETTINGS = Config(retries={"mode": "standard", "max_attempts": 8}, s3={"payload_signing_enabled": False})
+# REQUESTS: payloads carry a checksum instead of a signature; the signer also prints a traceback when Ctrl-C stops it.
+SETTINGS = Config(retries={"mode": "standard", "max_attempts": 8}, **REQUESTS)
 
 
 @dataclass(frozen=True)

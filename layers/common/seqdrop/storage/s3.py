@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import (
     ClientError,
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # Bodies have their CRC64NVME in a header. A SHA-256 for the signature too, as botocore sends without TLS, takes longer
 # than the transfer.
 REQUESTS: dict[str, Any] = {"s3": {"payload_signing_enabled": False}, "max_pool_connections": 2 * transfers.CONNECTIONS}
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 FILES = 4  # in transfer at a time: small ones spend most of their time waiting for an answer
 ATTEMPTS = 3  # of a transfer whose bytes arrive damaged
 NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion"}
@@ -199,13 +201,9 @@ class Store:
         if wanted and checksums.text(algorithm, checksums.combine(algorithm, crcs)) != wanted.value:
             raise IntegrityError(f"{uri} was damaged in transfer: its {wanted.algorithm} is not {wanted.value}")
 
-    def download_all(self, files: Iterable[tuple[S3Uri, Path]]) -> list[StoredObject]:
-        """Download the current versions of objects, several at a time; raises what `download` does."""
-        return list(self._files.map(lambda file: self.download(*file), files, FILES))
-
-    def upload_all(self, files: Iterable[tuple[Path, S3Uri]]) -> list[StoredObject]:
-        """Upload files, several at a time, in any order; raises what `upload` does."""
-        return list(self._files.map(lambda file: self.upload(*file), files, FILES))
+    def each(self, transfer: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Call `transfer` for several items at a time; yield the results in order, raise the first error."""
+        return self._files.map(transfer, items, FILES)
 
     def _download(self, expected: StoredObject, path: Path) -> StoredObject:
         uri, wanted = expected.uri, expected.checksum
