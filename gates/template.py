@@ -21,7 +21,7 @@ from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_sup
 logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)  # it warns that nobody collects its metrics
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Multiqc", "Reference")
+TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Reference")
 STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 # Each condition of the template is true in one of these deployments and false in another, and each parameter has two
