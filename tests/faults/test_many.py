@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop.runs import table
+from seqdrop_cli import run_table
 from seqdrop_cli.stack import Stack
 from support import quick_stacks
 from support.catalogue import case
@@ -60,7 +60,7 @@ def upload_with_second_event(stack: Stack, key: str) -> None:
 
 
 def rows(stack: Stack) -> list[dict[str, Any]]:
-    return list(table.every(stack.table))
+    return list(run_table.rows(stack))
 
 
 def all_recorded(stack: Stack) -> list[dict[str, Any]]:

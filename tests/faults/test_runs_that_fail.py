@@ -115,8 +115,8 @@ def test_a_stopped_run_leaves_nothing_behind_and_can_be_resumed(stack: Stack, sa
         assert list(scratch.iterdir()) == uploads(stack) == []
         assert time.monotonic() - start < STOP_TIMEOUT
     assert (row["status"], row["class"]) == ("ABORTED", "STOPPED")
-    companions = {"STOPPED.bam.bai", "STOPPED.bam.md5"}  # published before the BAM
-    assert keys(stack, row) == {"reads.json", "reference.json", "failures/align.1.1.json", *companions}
+    companions = {"STOPPED.bam.bai", "STOPPED.bam.md5"}  # published before the BAM, if the job came so far
+    assert keys(stack, row) - companions == {"reads.json", "reference.json", "failures/align.1.1.json"}
     assert fetch_json(stack, row, "failures/align.1.1.json")["class"] == "STOPPED"
     resume(stack, row)
     row = wait_for_row(stack, "STOPPED")
@@ -124,7 +124,7 @@ def test_a_stopped_run_leaves_nothing_behind_and_can_be_resumed(stack: Stack, sa
     assert "manifest.json" in keys(stack, row)
 
 
-NOISE = 60_000  # pairs that match no genome: aligned in seconds, and the BAM is too large for one PUT
+NOISE = 85_000  # pairs that match no genome: aligned in seconds, and the BAM is too large for one PUT
 LENGTH = 100
 QUALITIES = (bytes(range(35, 75)) * 7)[:256]  # Phred+33, hard to compress
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -70,7 +71,10 @@ class Checkout:
         return described
 
     def deployed(self) -> dict[str, str]:
-        return {entry["ParameterKey"]: entry["ParameterValue"] for entry in self.stack()["Parameters"]}
+        values = {entry["ParameterKey"]: entry["ParameterValue"] for entry in self.stack()["Parameters"]}
+        # moto shows a list as Python writes it, CloudFormation its items with `,` between them.
+        lists = {name: ",".join(ast.literal_eval(text)) for name, text in values.items() if text.startswith("[")}
+        return values | lists
 
     def resources(self) -> dict[str, str]:
         """The physical ids by logical id: moto gives a stack from a change set no outputs."""

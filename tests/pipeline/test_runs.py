@@ -77,6 +77,7 @@ def test_the_manifest_of_a_run_is_enough_to_repeat_it(stack: Stack, full_run: di
         "lanes": 1,
         "aligner": full_run["aligner"],
         "caller": full_run["caller"],
+        "alignment_format": "bam",
         "args": {},
     }
     assert all(len(contig["md5"]) == 32 for contig in manifest["contigs"])
