@@ -31,7 +31,7 @@ Row = dict[str, Any]
 _WAIT = ("upload", "ticket", "claimed")  # the attributes of lanes whose run starts at a certain time
 # The attributes of an ended run; a resumed run loses them.
 _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
-           "notify_claimed", "warnings")  # fmt: skip
+           "notify_claimed", "warnings", "qc")  # fmt: skip
 
 
 @cache
