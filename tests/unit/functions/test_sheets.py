@@ -189,6 +189,18 @@ def test_an_illumina_sheet_ends_the_wait_of_samples_whose_lanes_are_all_there(aw
     assert statuses == [("NA1", "RUNNING"), ("NA2", "WAITING"), ("NA3", "WAITING")]
 
 
+def test_an_illumina_sheet_starts_no_run_of_lanes_that_do_not_wait(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANE_WAIT_MINUTES", "0")
+    for lane in (1, 2):
+        for mate in (1, 2):
+            start_run.call(aws.put(f"r/NA1_S1_L00{lane}_R{mate}_001.fastq.gz", fastq(mate, lane=lane)))
+    assert len(aws.executions()) == 2
+    assert outcomes(start_run, aws.put("r/SampleSheet.csv", ILLUMINA.encode())) == ["ignored"]
+    assert (aws.sent(), len(aws.executions())) == ([], 2)
+
+
 def test_an_invalid_illumina_sheet_has_a_row(aws: Deployed, start_run: Any) -> None:
     sheet = aws.put("r/SampleSheet.csv", ILLUMINA.replace("2,NA1", "x,NA1").encode())
     assert refusal(aws, start_run, sheet) == "SampleSheet.csv: line 5, column Lane: 'x' is no number of a lane"

@@ -205,6 +205,8 @@ def has_started(bucket: str, name: fastq_names.FastqName, pairs: list[Pair]) -> 
 def end_waits(uri: S3Uri, data: bytes) -> Result:
     """End the wait of the samples of an Illumina sheet whose lanes have all arrived in its folder."""
     expected = {one.name: one.lanes for one in illumina_sheet.parse(data) if one.lanes}
+    if not lane_wait.quiet_seconds():
+        return {"outcome": "ignored", "reason": "lanes do not wait for others: each is a run already"}
     keys = s3.store().list_keys(uri.bucket, uri.key[: uri.key.rfind("/") + 1])
     found: dict[str, dict[int, set[int]]] = {}
     names = {}
