@@ -187,7 +187,7 @@ def with_notify_pending() -> Iterator[Row]:
 
 
 def with_content(content: str) -> Iterator[Row]:
-    """Yield the row of every run that reads this content (`submit.content_id`) from any place."""
+    """Yield the row of every run that reads this content (`submit.content_of`) from any place."""
     yield from _query("content", content)
 
 
