@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from seqdrop.runs.outcome import WITH_RESULTS
 from seqdrop.runs.table import Row
 
 from seqdrop_cli import download, run_table
 from seqdrop_cli.errors import KNOWN_ERRORS, CliError, describe_error
-from seqdrop_cli.run import WITH_RESULTS
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 

@@ -12,7 +12,7 @@ from typing import Any
 from seqdrop.plan import steps
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.runs import executions
-from seqdrop.runs.outcome import QC_FAILED
+from seqdrop.runs.outcome import QC_FAILED, WITH_RESULTS
 from seqdrop.runs.table import IGNORED, RUNNING, Row
 from seqdrop.text import count_warnings
 
@@ -32,7 +32,6 @@ FETCH_ADVICE = (
     "Free some space there or choose another folder (`--results DIR`; of `seqdrop demo`: `--keep DIR`), then run the "
     "same command again: it downloads the results and computes nothing again."
 )
-WITH_RESULTS = frozenset({"SUCCEEDED", "INCOMPLETE", QC_FAILED})
 QC_EXIT = 3  # of a run with results that its QC policy refuses
 
 

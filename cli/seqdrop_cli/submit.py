@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seqdrop.plan import csv_table, layout, sheet
+from seqdrop.plan import csv_table, sheet
 from seqdrop.plan.choices import HOLD
 from seqdrop.plan.csv_table import SheetError
 from seqdrop.plan.sheet import CHOSEN, MATES, Sample
@@ -119,9 +119,7 @@ def _put_sheet(stack: Stack, samples: Sequence[Sample], stored: Stored, prefix: 
 
 def _run_id(stack: Stack, one: Checked, stored: Stored) -> str:
     pairs = [Pair(lane.lane, *(stored[getattr(lane, mate)] for mate in MATES)) for lane in one.sample.lanes]
-    entries = [pair.entry() for pair in pairs]
-    tools = one.choices.tools(stack.default_tools)
-    return layout.run_id(one.sample.name, entries, one.choices, genome=one.genome, regions=one.regions, **tools)
+    return upload.run_id_of_pairs(stack, one.sample.name, pairs, one.choices, genome=one.genome, regions=one.regions)
 
 
 def _wait(stack: Stack, runs: Sequence[tuple[Sample, str]], uri: S3Uri, version: str) -> list[Row]:

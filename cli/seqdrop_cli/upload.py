@@ -96,8 +96,16 @@ def upload_files(stack: Stack, files: Sequence[tuple[Path, S3Uri]], metadata: Me
 def run_id(
     stack: Stack, fastqs: Fastqs, stored: Sequence[StoredObject], choices: Choices, *, genome: str, regions: str = ""
 ) -> str:
-    """Return the id of the run of these objects, which start_run computes from the same values."""
-    entries = [Pair("", r1, r2).entry() for r1, r2 in zip(stored[::2], stored[1::2], strict=True)]
+    """Return the id of the run of these objects: R1 and R2 of each lane."""
+    pairs = [Pair("", r1, r2) for r1, r2 in zip(stored[::2], stored[1::2], strict=True)]
+    return run_id_of_pairs(stack, fastqs.sample, pairs, choices, genome=genome, regions=regions)
+
+
+def run_id_of_pairs(
+    stack: Stack, sample: str, pairs: Sequence[Pair], choices: Choices, *, genome: str, regions: str = ""
+) -> str:
+    """Return the id of the run of these pairs, which start_run computes from the same values."""
+    entries = [pair.entry() for pair in pairs]
     tools = choices.tools(stack.default_tools)
     choices = replace(choices, alignment_format=choices.alignment_format or stack.default_alignment_format)
-    return layout.run_id(fastqs.sample, entries, choices, genome=genome, regions=regions, **tools)
+    return layout.run_id(sample, entries, choices, genome=genome, regions=regions, **tools)

@@ -66,6 +66,14 @@ def test_only_some_kinds_of_files_are_downloaded(stack: Stack, tmp_path: Path) -
         download.parse_kinds("vcf,fastq")
 
 
+def test_aligned_reads_are_one_kind_in_both_formats(stack: Stack, tmp_path: Path) -> None:
+    for suffix in ("cram", "cram.crai", "cram.md5"):
+        stack.s3.put_object(Bucket="results", Key=f"S1/a1/S1.{suffix}", Body=suffix.encode())
+    fetch.fetch(stack, fetch.select(stack, "a1", every=False), tmp_path, download.parse_kinds("bam"))
+    names = sorted(path.name for path in (tmp_path / "S1/a1").iterdir())
+    assert names == ["S1.bam", "S1.cram", "S1.cram.crai", "S1.cram.md5"]
+
+
 def test_a_run_that_cannot_be_downloaded_does_not_stop_the_others(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "S1").mkdir()
     (tmp_path / "S1/b2").write_text("a file")

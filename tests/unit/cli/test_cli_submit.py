@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from seqdrop.plan import layout
+from seqdrop.plan.choices import Choices
 from seqdrop.plan.csv_table import SheetError
-from seqdrop_cli import samplesheet, submit
+from seqdrop.runs.pairing import Pair
+from seqdrop.storage.uri import S3Uri
+from seqdrop_cli import run, run_table, samplesheet, submit
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.stack import Stack
 from support import cli_aws
@@ -67,6 +71,33 @@ def test_a_dry_run_shows_the_samples_and_uploads_nothing(
     assert lines[1].split() == ["A", "18", "B", "hg", "bwa_mem3,", "bcftools", "?", "?"]
     assert lines[2] == "1 sample, 18 B; price and time: ? until a run with this reference and tools has ended"
     assert "Contents" not in stack.s3.list_objects_v2(Bucket="fastq")
+
+
+@pytest.mark.parametrize("form", ["bam", "cram"])
+def test_the_run_of_a_sample_is_awaited_in_the_format_of_the_stack(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    object.__setattr__(stack, "outputs", {**stack.outputs, "AlignmentFormat": form})
+
+    def start(stack: Stack, run: str) -> dict[str, str] | None:
+        """Answer for the id that start_run computes from the uploaded files, as the table does."""
+        stored = [
+            stack.store.head(S3Uri("fastq", entry["Key"]))
+            for entry in stack.s3.list_objects_v2(Bucket="fastq")["Contents"]
+            if entry["Key"].endswith(".fq.gz")
+        ]
+        pair = Pair("", *sorted(stored, key=lambda one: one.uri.name))
+        choices = Choices("hg", alignment_format=form)
+        tools = {"aligner": "bwa_mem3", "caller": "bcftools"}
+        expected = layout.run_id("A", [pair.entry()], choices, genome="f", **tools)
+        return {"run": run, "status": "RUNNING", "execution": "e"} if run == expected else None
+
+    monkeypatch.setattr(run_table, "get", start)
+    monkeypatch.setattr(run, "START_TIMEOUT", 0)
+    monkeypatch.setattr(submit, "WAIT", 5)
+    path = write_sheet(tmp_path, HEADER, "A,XX,a_1.fq.gz,a_2.fq.gz,,,")
+    assert [row["status"] for row in submit.submit(stack, path, "", dry_run=False, yes=True)] == ["RUNNING"]
+    assert "A: run " in capsys.readouterr().out
 
 
 def test_a_sheet_of_another_machine_is_one_sentence(stack: Stack, tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ OUTSIDE = "is neither an address (s3://...) nor a path below the folder of the s
     [
         ("XZ,b_1.fq.gz,b_2.fq.gz,,,", "sex: 'XZ' is not one of XX, XY, NA"),
         ("XX,a_1.fq.gz,b_2.fq.gz,,,", "fastq_1: 'a_1.fq.gz' is in line 2 too"),
+        ("XX,./a_1.fq.gz,b_2.fq.gz,,,", f"fastq_1: s3://{FASTQS}/in/a_1.fq.gz is in line 2 too"),
         ("XX,b_1.fq.gz,c_2.fq.gz,,,", f"fastq_2: 'c_2.fq.gz' does not exist (s3://{FASTQS}/in/c_2.fq.gz)"),
         ("XX,b_1.fq.gz,../b_2.fq.gz,,,", f"fastq_2: '../b_2.fq.gz' {OUTSIDE}"),
         ("XX,b_1.fq.gz,s3://x/b_2.fq,,,", f"fastq_2: 's3://x/b_2.fq' is in none {OF_BUCKETS}"),
@@ -112,7 +113,7 @@ OUTSIDE = "is neither an address (s3://...) nor a path below the folder of the s
         ("XX,b_1.fq.gz,b_2.fq.gz,,strelka,1",
          "ploidy: options of call: strelka has no option --ploidy; it allows --exome"),
     ],
-    ids=["sex", "twice", "missing", "outside", "bucket", "empty", "reference", "ploidy"],
+    ids=["sex", "twice", "twice in two forms", "missing", "outside", "bucket", "empty", "reference", "ploidy"],
 )  # fmt: skip
 def test_one_bad_line_stops_the_sheet(aws: Deployed, start_run: Any, cells: str, message: str) -> None:
     put_pairs(aws, "a", "b", sheet="yes")
@@ -186,6 +187,18 @@ def test_an_illumina_sheet_ends_the_wait_of_samples_whose_lanes_are_all_there(aw
     deliver(aws, start_run)
     statuses = sorted((row["sample"], row["status"]) for row in aws.rows())
     assert statuses == [("NA1", "RUNNING"), ("NA2", "WAITING"), ("NA3", "WAITING")]
+
+
+def test_an_illumina_sheet_starts_no_run_of_lanes_that_do_not_wait(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANE_WAIT_MINUTES", "0")
+    for lane in (1, 2):
+        for mate in (1, 2):
+            start_run.call(aws.put(f"r/NA1_S1_L00{lane}_R{mate}_001.fastq.gz", fastq(mate, lane=lane)))
+    assert len(aws.executions()) == 2
+    assert outcomes(start_run, aws.put("r/SampleSheet.csv", ILLUMINA.encode())) == ["ignored"]
+    assert (aws.sent(), len(aws.executions())) == ([], 2)
 
 
 def test_an_invalid_illumina_sheet_has_a_row(aws: Deployed, start_run: Any) -> None:

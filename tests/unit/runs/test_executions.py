@@ -23,6 +23,7 @@ ENDING = {
     "tool_lines": ["Killed"],
     "log": "/aws/batch/x",
     "cost": "0.01",
+    "qc": "FAIL",
     "reads": 400,
 }
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,21 @@ def start_without_answer(client: Any, uri: S3Uri) -> tuple[threading.Thread, thr
 def in_progress(uri: S3Uri) -> list[str]:
     answer = s3.store().client.list_multipart_uploads(Bucket=uri.bucket)
     return [upload["UploadId"] for upload in answer.get("Uploads", [])]
+
+
+class EndsAtTimeout(Future[Any]):
+    """A call that ends between the timeout of a wait for it and the next look at it."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        value = super().result(LONG)
+        if timeout is not None:
+            raise TimeoutError
+        return value
+
+
+def test_a_call_that_ends_when_the_wait_for_it_times_out_has_its_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfers, "Future", EndsAtTimeout)
+    assert list(transfers.Threads(2).map(str, range(3), 2)) == ["0", "1", "2"]
 
 
 def test_the_progress_of_an_upload_adds_up_to_its_size(

@@ -25,8 +25,8 @@ from seqdrop.storage.uri import S3Uri
 INTERFACE = ("sample", "reference", "reads", "bam")
 SORT_SHARE = 0.4  # of the memory of the job; the rest is for the index of the aligner
 MIN_SORT_MEMORY = 64  # MiB for each thread
-# For bytes.translate: 1 for each base or quality to count, 0 for the others.
 TAGGING = "seqdrop=alignment"  # AlignmentArchiveDays archives objects with this tag
+# For bytes.translate: 1 for each base or quality to count, 0 for the others.
 NO_N = bytes(byte not in b"Nn." for byte in range(256))
 ABOVE_0 = bytes(byte > ord("!") for byte in range(256))
 

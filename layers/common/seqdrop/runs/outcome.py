@@ -17,6 +17,7 @@ from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
 QC_FAILED, QC = "QC_FAILED", "QC"  # a status, and the class of its failure
+WITH_RESULTS = frozenset({"SUCCEEDED", "INCOMPLETE", QC_FAILED})  # the status of runs whose results may be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class RunEnding:
     @property
     def publishes(self) -> bool:
         """Whether the results may be read: all of them, or all essential ones."""
-        return self.status in {"SUCCEEDED", "INCOMPLETE", QC_FAILED}
+        return self.status in WITH_RESULTS
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> RunEnding:

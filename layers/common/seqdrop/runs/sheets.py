@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -77,13 +78,25 @@ def _pair(uri: S3Uri, lane: Lane) -> Pair:
 
 
 def _of_files(uri: S3Uri, samples: list[Sample]) -> Iterator[Problem]:
-    """Yield a problem for each file that is not in the bucket for FASTQs, or is empty or archived."""
+    """Yield a problem for each file that is used twice, not in a bucket for FASTQs, or is empty or archived."""
     places = [(lane, mate) for sample in samples for lane in sample.lanes for mate in MATES]
     with ThreadPoolExecutor(READERS) as pool:
         problems = pool.map(lambda place: _of_file(uri, *place), places)
         for (lane, mate), message in zip(places, problems, strict=True):
             if message:
                 yield Problem(lane.line, mate, message)
+    yield from _used_twice(uri, places)
+
+
+def _used_twice(uri: S3Uri, places: list[tuple[Lane, str]]) -> Iterator[Problem]:
+    """Yield a problem for each file that an earlier cell names in another way, such as a path and an address."""
+    used: dict[S3Uri, Lane] = {}
+    for lane, mate in places:
+        with suppress(ValueError):  # a problem of its own
+            address = _address(uri, lane, mate)
+            if address in used:
+                yield Problem(lane.line, mate, f"{address} is in line {used[address].line} too")
+            used.setdefault(address, lane)
 
 
 def _of_file(uri: S3Uri, lane: Lane, mate: str) -> str:
@@ -192,6 +205,8 @@ def has_started(bucket: str, name: fastq_names.FastqName, pairs: list[Pair]) -> 
 def end_waits(uri: S3Uri, data: bytes) -> Result:
     """End the wait of the samples of an Illumina sheet whose lanes have all arrived in its folder."""
     expected = {one.name: one.lanes for one in illumina_sheet.parse(data) if one.lanes}
+    if not lane_wait.quiet_seconds():
+        return {"outcome": "ignored", "reason": "lanes do not wait for others: each is a run already"}
     keys = s3.store().list_keys(uri.bucket, uri.key[: uri.key.rfind("/") + 1])
     found: dict[str, dict[int, set[int]]] = {}
     names = {}

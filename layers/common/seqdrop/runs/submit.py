@@ -14,7 +14,7 @@ from seqdrop.plan import fastq_names, layout, steps
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
-from seqdrop.runs import commands, executions, lanes, notify, pairing, reference, table
+from seqdrop.runs import commands, executions, lanes, notify, outcome, pairing, reference, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
@@ -135,8 +135,7 @@ def find_copied(content: Mapping[str, str]) -> str:
     rows = list(table.with_content(content["content"]))
     if any(row["place"] == content["place"] for row in rows):
         return ""
-    done = {table.RUNNING, "SUCCEEDED", "INCOMPLETE", "QC_FAILED"}
-    return next((str(row["run"]) for row in rows if row["status"] in done), "")
+    return next((str(row["run"]) for row in rows if row["status"] in {table.RUNNING, *outcome.WITH_RESULTS}), "")
 
 
 def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Result:

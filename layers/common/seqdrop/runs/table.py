@@ -31,7 +31,7 @@ Row = dict[str, Any]
 _WAIT = ("upload", "ticket", "claimed")  # the attributes of lanes whose run starts at a certain time
 # The attributes of an ended run; a resumed run loses them.
 _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
-           "notify_claimed", "warnings")  # fmt: skip
+           "notify_claimed", "warnings", "qc")  # fmt: skip
 
 
 @cache
@@ -187,7 +187,7 @@ def with_notify_pending() -> Iterator[Row]:
 
 
 def with_content(content: str) -> Iterator[Row]:
-    """Yield the row of every run that reads this content (`submit.content_id`) from any place."""
+    """Yield the row of every run that reads this content (`submit.content_of`) from any place."""
     yield from _query("content", content)
 
 

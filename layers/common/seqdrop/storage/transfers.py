@@ -96,8 +96,8 @@ def _result(future: Future[Result]) -> Result:
         try:
             return future.result(STOP_INTERVAL)
         except TimeoutError:
-            if future.done():
-                raise  # of the call
+            if future.done():  # the call raised it, or ended after the timeout
+                return future.result()
             if signals.stop_requested():
                 raise StoppedTransferError from None
 
