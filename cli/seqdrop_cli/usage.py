@@ -31,7 +31,7 @@ EXAMPLES = {
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 3 the run has "
-    "results that its QC policy refuses; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP)."
+    "results that its QC policy refuses; 65 the samplesheet has problems; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP)."
 )
 
 

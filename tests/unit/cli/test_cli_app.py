@@ -69,7 +69,7 @@ def test_the_help_has_every_exit_code() -> None:
     help_text = " ".join(seqdrop("--help")[1].split())
     assert (
         "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; "
-        "3 the run has results that its QC policy refuses; 130 inter" in help_text
+        "3 the run has results that its QC policy refuses; 65 the samplesheet has problems; 130 inter" in help_text
     )
 
 
