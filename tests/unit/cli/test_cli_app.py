@@ -73,6 +73,15 @@ def test_the_help_has_every_exit_code() -> None:
     )
 
 
+def test_the_help_of_a_command_in_a_group_has_examples_and_plain_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    help_text = seqdrop("qc", "check", "-h")[1]
+    assert not re.search(r"<[a-zA-Z\[]", help_text)
+    lines = [line.strip() for line in help_text.split("Examples:")[1].splitlines() if line.strip()]
+    assert lines == list(EXAMPLES["qc check"])
+    assert "Examples:" not in seqdrop("qc", "-h")[1]
+
+
 @pytest.mark.parametrize(
     ("typed", "completions"),
     [("st", ["status", "stop"]), ("logs latest a", ["align", "annotate"]), ("run --inter", ["--intervals"])],
