@@ -22,7 +22,7 @@ MAIN_SUFFIXES = (".bam", ".cram", ".annotated.vcf.gz", ".vcf.gz", ".report.html"
 
 
 KINDS = {  # of `--only`: the endings of the files
-    "bam": (".bam", ".bam.bai", ".bam.md5", ".cram", ".cram.crai", ".cram.md5"),  # the aligned reads in either format
+    "bam": (".bam", ".bam.bai", ".bam.md5"),
     "vcf": (".annotated.vcf.gz", ".annotated.vcf.gz.tbi", ".vcf.gz", ".vcf.gz.tbi"),
     "gvcf": (".g.vcf.gz", ".g.vcf.gz.tbi"),
     "report": (".report.html",),

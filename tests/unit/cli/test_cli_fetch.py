@@ -66,14 +66,6 @@ def test_only_some_kinds_of_files_are_downloaded(stack: Stack, tmp_path: Path) -
         download.parse_kinds("vcf,fastq")
 
 
-def test_the_aligned_reads_of_a_run_may_be_a_cram(stack: Stack, tmp_path: Path) -> None:
-    names = ["S1.cram", "S1.cram.crai", "S1.cram.md5"]
-    for name in names:
-        stack.s3.put_object(Bucket="results", Key=f"S1/a1/{name}", Body=b"x")
-    fetch.fetch(stack, fetch.select(stack, "a1", every=False), tmp_path, download.parse_kinds("bam"))
-    assert sorted(path.name for path in (tmp_path / "S1/a1").iterdir()) == ["S1.bam", *names]
-
-
 def test_a_run_that_cannot_be_downloaded_does_not_stop_the_others(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "S1").mkdir()
     (tmp_path / "S1/b2").write_text("a file")
