@@ -115,6 +115,4 @@ def _check(stack: Stack, sample: Sample) -> Checked:
     preflight.check_tools(stack, tools)
     name = reference.resolve(stack, sample.choices.reference or None, tools["aligner"])
     _, regions = intervals.resolve(stack, sample.choices.intervals, name)
-    alignment_format = sample.choices.alignment_format or stack.default_alignment_format
-    choices = replace(sample.choices, reference=name, alignment_format=alignment_format)
-    return Checked(sample, choices, reference.fingerprint(stack, name), regions)
+    return Checked(sample, replace(sample.choices, reference=name), reference.fingerprint(stack, name), regions)

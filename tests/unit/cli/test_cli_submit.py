@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,18 +67,6 @@ def test_a_dry_run_shows_the_samples_and_uploads_nothing(
     assert lines[1].split() == ["A", "18", "B", "hg", "bwa_mem3,", "bcftools", "?", "?"]
     assert lines[2] == "1 sample, 18 B; price and time: ? until a run with this reference and tools has ended"
     assert "Contents" not in stack.s3.list_objects_v2(Bucket="fastq")
-
-
-@pytest.mark.parametrize(("outputs", "expected"), [({}, "bam"), ({"AlignmentFormat": "cram"}, "cram")])
-def test_the_run_of_a_sample_has_the_alignment_format_of_the_stack(
-    stack: Stack, tmp_path: Path, outputs: dict[str, str], expected: str
-) -> None:
-    """It is a part of the run id, by which the command finds the run."""
-    stack = replace(stack, outputs={**stack.outputs, **outputs})
-    path = write_sheet(tmp_path, HEADER, "A,XX,a_1.fq.gz,a_2.fq.gz,,,")
-    samples = samplesheet.read(path)
-    [checked] = samplesheet.check(stack, samples, dict(samplesheet.files_of(path, samples)))
-    assert checked.choices.alignment_format == expected
 
 
 def test_a_sheet_of_another_machine_is_one_sentence(stack: Stack, tmp_path: Path) -> None:
