@@ -59,7 +59,7 @@ app = typer.Typer(
 )
 
 
-policies = typer.Typer(help="Check QC policies.", no_args_is_help=True)
+policies = typer.Typer(cls=CommandGroup, help="Check QC policies.", no_args_is_help=True)
 app.add_typer(policies, name="qc")
 
 

@@ -51,7 +51,8 @@ class CommandGroup(TyperGroup):
         """Return a command with complete help; None if there is none of this name."""
         command = super().get_command(ctx, cmd_name)
         if command:
-            usage.complete(command, cmd_name, command.get_help_option(ctx))
+            name = f"{ctx.info_name} {cmd_name}" if ctx.parent else cmd_name  # `qc check`
+            usage.complete(command, name, command.get_help_option(ctx))
         return command
 
     def get_params(self, ctx: Any) -> Any:

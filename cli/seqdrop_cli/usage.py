@@ -28,16 +28,18 @@ EXAMPLES = {
     "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
     "report": ("seqdrop report --since 7d", "seqdrop report NA12878 NA12891 --output trio --stack prod"),
     "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
+    "qc check": ("seqdrop qc check qc.yaml", "seqdrop qc check qc.yaml --reference hg --stack prod"),
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; 3 the run has "
-    "results that its QC policy refuses; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP)."
+    "results that its QC policy refuses; 65 the samplesheet has problems; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP)."
 )
 
 
 def complete(command: Any, name: str, help_option: Any) -> None:
     """Add its examples to the help of a command, and plain names to the values of its options."""
-    command.epilog = "\n".join(["Examples:", *(f"  {line}" for line in EXAMPLES.get(name, ()))])
+    if name in EXAMPLES:  # a group of commands has none
+        command.epilog = "\n".join(["Examples:", *(f"  {line}" for line in EXAMPLES[name])])
     name_values([*command.params, help_option])
 
 

@@ -69,8 +69,17 @@ def test_the_help_has_every_exit_code() -> None:
     help_text = " ".join(seqdrop("--help")[1].split())
     assert (
         "Exit codes: 0 done; 1 it failed, and the message says what to do; 2 a wrong command line; "
-        "3 the run has results that its QC policy refuses; 130 inter" in help_text
+        "3 the run has results that its QC policy refuses; 65 the samplesheet has problems; 130 inter" in help_text
     )
+
+
+def test_the_help_of_a_command_in_a_group_has_examples_and_plain_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    help_text = seqdrop("qc", "check", "-h")[1]
+    assert not re.search(r"<[a-zA-Z\[]", help_text)
+    lines = [line.strip() for line in help_text.split("Examples:")[1].splitlines() if line.strip()]
+    assert lines == list(EXAMPLES["qc check"])
+    assert "Examples:" not in seqdrop("qc", "-h")[1]
 
 
 @pytest.mark.parametrize(
