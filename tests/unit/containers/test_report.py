@@ -523,6 +523,22 @@ def test_the_policy_that_a_run_chose_is_before_that_of_the_reference(report: Run
     assert qc_of(report).items() >= {"policy": "amplicon of seqdrop", "enforced": True, "hold": True}.items()
 
 
+def test_a_run_may_hold_by_the_policy_beside_the_reference(report: Run) -> None:
+    put_policy(report, STRICT.replace("publish: hold\n", ""))
+    report.build(args='["--hold"]')
+    assert qc_of(report).items() >= {"enforced": True, "hold": True}.items()
+
+
+def test_a_run_that_holds_without_any_policy_has_no_report(report: Run) -> None:
+    with pytest.raises(SystemExit) as raised:
+        report.build(args='["--hold"]')
+    assert raised.value.code == BAD_DATA_EXIT
+    verdict = s3.store().read_json(report.results / "failures/compose.1.1.json")
+    assert verdict["class"] == "BAD_INPUT.QC"
+    assert verdict["message"].startswith("--hold has no QC policy to evaluate: ")
+    assert "/hg/qc.yaml" in verdict["message"]
+
+
 def test_without_a_chosen_policy_a_failed_verdict_is_a_warning_of_the_run(report: Run) -> None:
     report.put(report.outputs["stats"], STATS.replace("mapped:\t990", "mapped:\t300"))
     report.build()
