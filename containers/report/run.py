@@ -66,7 +66,7 @@ def judge(work: Workspace, measured: Measured, chosen: argparse.Namespace) -> tu
     assay that the run looks like is a help to the reader.
     """
     rules, name, reason, enforced = choose_policy(work, measured, chosen)
-    verdict = policy.judge(rules, measured.figures, name, warned=bool(measured.warnings))
+    verdict = policy.judge(rules, measured.figures, name, warned=bool(measured.warnings), chosen=enforced)
     work.qc = {
         "result": verdict.result,
         "policy": name,
@@ -101,8 +101,7 @@ def choose_policy(
     if chosen.hold:
         raise BadInputError(
             "QC",
-            "--hold has no QC policy to evaluate: the run chose none (--policy), and the reference has none "
-            f"({uri})",
+            f"--hold has no QC policy to evaluate: the run chose none (--policy), and the reference has none ({uri})",
         )
     assay, reason = guess_assay(measured.summary, targets=bool(work.args.intervals))
     return policy.default(assay), f"{assay} of seqdrop", f"{reason} It is not enforced: no policy was chosen.", False
