@@ -10,13 +10,14 @@ from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from seqdrop.plan.names import MANIFEST
-from seqdrop.runs.outcome import QC_FAILED
+from seqdrop.runs.outcome import WITH_RESULTS
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.screen import console, say
 from seqdrop_cli.stack import Stack
 
+MAY_HOLD = WITH_RESULTS - {"SUCCEEDED"}  # the status of runs whose manifest may name no VCF
 RECORDS = ("jobs/", "failures/")  # receipts and verdicts, which the manifest summarizes
 MAIN_SUFFIXES = (".bam", ".cram", ".annotated.vcf.gz", ".vcf.gz", ".report.html", MANIFEST)
 
@@ -67,8 +68,8 @@ def _sizes(stack: Stack, results: S3Uri) -> dict[str, int]:
 
 
 def _without_held(stack: Stack, row: Mapping[str, Any], results: S3Uri, sizes: Mapping[str, int]) -> Mapping[str, int]:
-    """Return the results without the VCFs that the manifest of a run does not name since it failed its QC policy."""
-    if row.get("status") != QC_FAILED or not any(".vcf.gz" in name for name in sizes):
+    """Return the results without the VCFs that the manifest does not name: the run failed its QC policy or has none."""
+    if row.get("status") not in MAY_HOLD or not any(".vcf.gz" in name for name in sizes):
         return sizes
     named = {S3Uri.parse(output["uri"]).name for output in stack.store.read_json(results / MANIFEST)["outputs"]}
     return {name: size for name, size in sizes.items() if name in named or ".vcf.gz" not in name}

@@ -48,7 +48,7 @@ class Check:
 
     figure: Figure
     limits: Mapping[str, float]
-    result: str  # PASS WARN FAIL, or "" if there are too few data for the figure
+    result: str  # PASS WARN FAIL, or "" for a figure of too few data, by a policy that nobody chose
 
     @property
     def crossed(self) -> str:
@@ -64,6 +64,10 @@ class Check:
     def reason(self) -> str:
         """Why the figure has this result, and what to do."""
         name = self.figure.name
+        if self.figure.value is None:
+            return (
+                f"{self.figure.label}: not judged, too few data{f' ({self.figure.note})' if self.figure.note else ''}"
+            )
         advice = ADVICE["breadth" if name.startswith("breadth") else name]
         return f"{self.figure.label}: {self.figure.text}, {self.crossed}; {advice}"
 
@@ -146,14 +150,15 @@ def crossed(value: float | None, limits: Mapping[str, float]) -> str:
     return ""
 
 
-def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, warned: bool) -> Verdict:
+def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, warned: bool, chosen: bool) -> Verdict:
     """Return the verdict on figures by a policy. A figure that was not measured is a warning.
 
-    A run that has warnings (`warned`) does not pass either.
+    So is a figure of too few data, if somebody chose the policy (`chosen`). A run that has warnings (`warned`) does not
+    pass either.
     """
     measured = {figure.name: figure for figure in figures}
     checks = [
-        Check(measured[key], limits, _result(measured[key].value, limits))
+        Check(measured[key], limits, _result(measured[key].value, limits, unknown=WARN if chosen else ""))
         for key, limits in policy["checks"].items()
         if key in measured
     ]
@@ -162,8 +167,8 @@ def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, wa
     return Verdict(max(results, key=ORDER.index, default=PASS), name, checks, missing)
 
 
-def _result(value: float | None, limits: Mapping[str, float]) -> str:
+def _result(value: float | None, limits: Mapping[str, float], unknown: str) -> str:
     if value is None:
-        return ""
+        return unknown
     word = crossed(value, limits)
     return word.split("_")[0].upper() if word else PASS

@@ -66,7 +66,7 @@ def judge(work: Workspace, measured: Measured, chosen: argparse.Namespace) -> tu
     assay that the run looks like is a help to the reader.
     """
     rules, name, reason, enforced = choose_policy(work, measured, chosen)
-    verdict = policy.judge(rules, measured.figures, name, warned=bool(measured.warnings))
+    verdict = policy.judge(rules, measured.figures, name, warned=bool(measured.warnings), chosen=enforced)
     work.qc = {
         "result": verdict.result,
         "policy": name,
@@ -84,7 +84,8 @@ def choose_policy(
 ) -> tuple[Mapping[str, Any], str, str, bool]:
     """Return the policy, its name, why it is this one, and whether somebody chose it; raise BadInputError.
 
-    A choice of the run is before the file beside the reference.
+    A choice of the run is before the file beside the reference. `--hold` needs one of the two: a policy that nobody
+    chose holds nothing.
     """
     uri = layout.policy_uri(work.args.reference)
     if chosen.policy:
@@ -97,6 +98,11 @@ def choose_policy(
             raise BadInputError("QC", f"{uri} is no QC policy: {error}") from None
         checksum = hashlib.sha256(text.encode()).hexdigest()[:12]
         return rules, f"{QC_POLICY} of {uri.parent.name}, {checksum}", "It is beside the reference.", True
+    if chosen.hold:
+        raise BadInputError(
+            "QC",
+            f"--hold has no QC policy to evaluate: the run chose none (--policy), and the reference has none ({uri})",
+        )
     assay, reason = guess_assay(measured.summary, targets=bool(work.args.intervals))
     return policy.default(assay), f"{assay} of seqdrop", f"{reason} It is not enforced: no policy was chosen.", False
 

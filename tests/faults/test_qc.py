@@ -11,6 +11,7 @@ import pytest
 from seqdrop_cli.demo import reads
 from seqdrop_cli.demo.files import SEED
 from seqdrop_cli.demo.genome import make_genome
+from seqdrop_cli.download import download_results
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.resume import resume
 from seqdrop_cli.run import QC_EXIT
@@ -70,6 +71,32 @@ def test_a_file_that_is_no_policy_leaves_the_run_without_a_report(stack: Stack, 
     assert (judged["status"], judged["class"], judged["step"]) == ("INCOMPLETE", "BAD_INPUT.QC", "compose")
     assert "/judged/qc.yaml is no QC policy: assay: 'ship' is not one of" in judged["message"]
     assert "JUDGED.report.html" not in keys(stack, judged)
+
+
+@case(
+    happens="A run chose `--hold` for its report, without `--policy`, and its reference has no `qc.yaml`; or the "
+    "report of a run with `--hold` fails for another reason.",
+    see="`INCOMPLETE`, with the class of the failure (without a policy: `BAD_INPUT.QC`). The message says that the "
+    "VCFs are held.",
+    does="Keeps every file. No policy was evaluated: the manifest names no VCF, and `seqdrop fetch` downloads none.",
+    do="Without a policy: `seqdrop qc check FILE --reference NAME` uploads one. Then `seqdrop resume RUN` builds the "
+    "report.",
+)
+def test_a_run_that_holds_without_a_verdict_names_no_variants(stack: Stack, sample: Sample, tmp_path: Path) -> None:
+    prepare_files(stack, sample.material.fasta, None, "unjudged")
+    row = run_pair(stack, sample.small_pair, "HELD", reference="unjudged", args='{"compose":["--hold"]}')
+    assert (row["status"], row["class"], row["step"]) == ("INCOMPLETE", "BAD_INPUT.QC", "compose")
+    assert "the VCFs are kept, but not named in the manifest" in row["message"]
+    assert {"HELD.vcf.gz", "HELD.annotated.vcf.gz"} <= set(keys(stack, row))
+    names = {output["name"] for output in fetch_json(stack, row, "manifest.json")["outputs"]}
+    assert not [name for name in names if "vcf" in name]
+    assert not [file for file in download_results(stack, row, tmp_path) if ".vcf" in file.name]
+    put_policy(stack, "unjudged", STRICT.replace("100", "1"))
+    resume(stack, row)
+    row = wait_for_row(stack, "HELD")
+    assert row["status"] == "SUCCEEDED"
+    names = {output["name"] for output in fetch_json(stack, row, "manifest.json")["outputs"]}
+    assert {"vcf", "annotated_vcf", "gvcf"} <= names
 
 
 @case(

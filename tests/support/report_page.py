@@ -41,7 +41,7 @@ def write_page(path: Path, sample: str = "S") -> Path:
     receipt = {"step": f"align{SCRIPT}", "tools": {"bwa": "1.0"}, "commands": ["bwa mem | samtools sort"], "seconds": 5}
     found.receipts = [{**receipt, "warnings": [warning], "outputs": [output]}]
     assay, reason = run.guess_assay(found.summary, targets=True)
-    verdict = policy.judge(policy.default(assay), found.figures, f"{assay} of seqdrop", warned=True)
+    verdict = policy.judge(policy.default(assay), found.figures, f"{assay} of seqdrop", warned=True, chosen=False)
     args = argparse.Namespace(sample=sample, run="r", reference=S3Uri("refs", "hg/genome.fa"), intervals="panel.bed")
     path.write_text(page.render(args, found, verdict, reason))
     return path

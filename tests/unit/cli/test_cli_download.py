@@ -28,10 +28,11 @@ def test_everything_but_receipts_and_verdicts_is_downloaded(tmp_path: Path, stac
     assert (tmp_path / "S1.bam").read_bytes() == b"S1.bam"
 
 
-def test_a_vcf_that_the_manifest_holds_back_is_not_downloaded(tmp_path: Path, stack: Stack) -> None:
+@pytest.mark.parametrize("status", ["QC_FAILED", "INCOMPLETE"])
+def test_a_vcf_that_the_manifest_holds_back_is_not_downloaded(tmp_path: Path, stack: Stack, status: str) -> None:
     outputs = [{"uri": f"{cli_aws.RESULTS}/{name}"} for name in ("S1.bam", "S1.bam.bai")]
     cli_aws.write_json(stack, "results", f"S1/{cli_aws.RUN}/manifest.json", {"outputs": outputs})
-    files = download_results(stack, {**ROW, "status": "QC_FAILED"}, tmp_path)
+    files = download_results(stack, {**ROW, "status": status}, tmp_path)
     assert sorted(file.name for file in files) == ["S1.bam", "S1.bam.bai", "manifest.json"]
 
 

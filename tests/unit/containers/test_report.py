@@ -238,9 +238,11 @@ GOOD = {"mean_depth": 31.0, "breadth_10": 98.0, "mapped": 99.5, "properly_paired
         "error_rate": 0.4, "contamination": 0.2, "low_share": 3.0, "ti_tv": 2.05, "het_hom": 1.6}  # fmt: skip
 
 
-def judge(assay: str = "genome", *, warned: bool = False, **changed: float | None) -> policy.Verdict:
+def judge(
+    assay: str = "genome", *, warned: bool = False, chosen: bool = False, **changed: float | None
+) -> policy.Verdict:
     figures = [Figure(name, name, value) for name, value in {**GOOD, **changed}.items()]
-    return policy.judge(policy.default(assay), figures, assay, warned=warned)
+    return policy.judge(policy.default(assay), figures, assay, warned=warned, chosen=chosen)
 
 
 def test_a_good_genome_passes() -> None:
@@ -277,8 +279,16 @@ def test_failures_are_named_before_warnings() -> None:
 def test_a_figure_of_too_few_data_is_not_judged_and_a_missing_one_is_a_warning() -> None:
     assert judge(ti_tv=None).result == "PASS"
     figures = [Figure(name, name, value) for name, value in GOOD.items() if name != "mean_depth"]
-    verdict = policy.judge(policy.default("genome"), figures, "genome", warned=False)
+    verdict = policy.judge(policy.default("genome"), figures, "genome", warned=False, chosen=False)
     assert (verdict.result, verdict.reasons) == ("WARN", ["mean_depth was not measured"])
+
+
+def test_a_figure_of_too_few_data_is_a_warning_by_a_policy_that_somebody_chose() -> None:
+    verdict = judge(chosen=True, ti_tv=None)
+    assert (verdict.result, verdict.reasons) == ("WARN", ["ti_tv: not judged, too few data"])
+    failed = judge(chosen=True, ti_tv=None, mapped=40.0)
+    assert (failed.result, failed.reasons[1]) == ("FAIL", "ti_tv: not judged, too few data")
+    assert judge(chosen=True).result == "PASS"
 
 
 def test_a_run_with_warnings_does_not_pass() -> None:
@@ -521,6 +531,34 @@ def test_the_policy_that_a_run_chose_is_before_that_of_the_reference(report: Run
     put_policy(report, STRICT)
     report.build(args='["--policy", "amplicon", "--hold"]')
     assert qc_of(report).items() >= {"policy": "amplicon of seqdrop", "enforced": True, "hold": True}.items()
+
+
+def test_a_limit_that_somebody_chose_and_that_cannot_be_judged_is_on_the_page(report: Run) -> None:
+    report.put(report.outputs["stats"], STATS)
+    report.put_calls("")
+    put_policy(report, "version: 1\nassay: exome\nchecks: {het_hom: {fail_above: 3}}\n")
+    text, document = report.build()
+    reason = "Heterozygous by homozygous: not judged, too few data (0 and 0 with PASS)"
+    assert (document["verdict"], document["reasons"]) == ("WARN", [reason])
+    assert f"<li>{reason}.</li>" in text
+    assert "too few data</td>" in text
+    assert qc_of(report)["result"] == "WARN"
+
+
+def test_a_run_may_hold_by_the_policy_beside_the_reference(report: Run) -> None:
+    put_policy(report, STRICT.replace("publish: hold\n", ""))
+    report.build(args='["--hold"]')
+    assert qc_of(report).items() >= {"enforced": True, "hold": True}.items()
+
+
+def test_a_run_that_holds_without_any_policy_has_no_report(report: Run) -> None:
+    with pytest.raises(SystemExit) as raised:
+        report.build(args='["--hold"]')
+    assert raised.value.code == BAD_DATA_EXIT
+    verdict = s3.store().read_json(report.results / "failures/compose.1.1.json")
+    assert verdict["class"] == "BAD_INPUT.QC"
+    assert verdict["message"].startswith("--hold has no QC policy to evaluate: ")
+    assert "/hg/qc.yaml" in verdict["message"]
 
 
 def test_without_a_chosen_policy_a_failed_verdict_is_a_warning_of_the_run(report: Run) -> None:

@@ -204,6 +204,27 @@ def test_a_run_that_failed_its_policy_is_no_success_and_may_hold_its_variants(ho
     assert any(line.startswith("annotated vcf: ") for line in record.lines) is not hold
 
 
+@pytest.mark.parametrize("missing", [("compose",), ("collect", "compose")])
+@pytest.mark.parametrize("args", ['["--hold"]', '["--policy","exome","--hold"]', '["--policy","exome"]'])
+def test_a_run_that_chose_to_hold_and_has_no_report_names_no_variants(missing: tuple[str, ...], args: str) -> None:
+    plan, hold = succeeded(), "--hold" in args
+    plan["compose"]["args"] = args
+    found = held_folder(hold=True)
+    unjudged = ResultsFolder(OBJECTS, {step: found.receipts[step] for step in RECEIPTS if step not in missing})
+    reported = RunEnding("INCOMPLETE", "TOOL_FAILED", "The tool failed.", missing[0])
+    record = manifest.record(plan, EXECUTION, reported, unjudged, PRICES)
+    assert (record.ending.status, record.ending.failure_class) == ("INCOMPLETE", "TOOL_FAILED")
+    assert record.manifest
+    names = {output["name"] for output in record.manifest["outputs"]}
+    assert names.isdisjoint({"vcf.tbi", "annotated_vcf"}) is hold
+    assert "bam" in names
+    sentence = f" `seqdrop resume {RUN}` builds the report."
+    assert record.row["message"].startswith("The tool failed.")
+    assert record.row["message"].endswith(sentence) is hold
+    assert any(line.startswith("annotated vcf: ") for line in record.lines) is not hold
+    assert any(line.endswith(sentence) for line in record.lines) is hold
+
+
 def test_the_message_of_a_failed_run() -> None:
     ending = RunEnding("TIMED_OUT", "TIMEOUT", "The run took longer than the state machine allows.")
     assert manifest.message(succeeded(), ending, ResultsFolder(), COST) == (

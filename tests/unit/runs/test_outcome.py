@@ -115,6 +115,32 @@ def test_a_missing_step_does_not_hide_a_failed_policy() -> None:
     assert ending.message.endswith(" The step collect is missing too: The disk is full.")
 
 
+def test_a_deleted_step_does_not_hide_a_failed_policy() -> None:
+    found = judged("FAIL", enforced=True)
+    left = {uri: value for uri, value in found.objects.items() if not uri.endswith("/collect")}
+    ending = outcome.verify(RunEnding("SUCCEEDED"), succeeded(), ResultsFolder(left, found.receipts))
+    assert ending.status == "QC_FAILED"
+    assert " The step collect is missing too: Outputs of this step were deleted" in ending.message
+
+
+def test_an_ending_of_a_row_is_judged_once() -> None:
+    """A pending notification is sent with the ending that the row has."""
+    failed = outcome.verify(RunEnding("SUCCEEDED"), succeeded(), judged("FAIL", enforced=True))
+    assert outcome.verify(failed, succeeded(), judged("FAIL", enforced=True)) == failed
+    plan, others = succeeded(), [name for name in steps.names() if name != "compose"]
+    plan["compose"]["args"] = '["--hold"]'
+    held = outcome.verify(RunEnding("SUCCEEDED"), plan, folder(others))
+    assert (held.status, held.failure_class, "chose --hold" in held.message) == ("INCOMPLETE", "INTERNAL", True)
+    assert outcome.verify(RunEnding.from_row(held.row()), plan, folder(others)) == held
+
+
+@pytest.mark.parametrize("args", ['["--policy","exome"]', '"--hold"', "5"])
+def test_a_run_that_did_not_choose_to_hold_is_not_held_without_a_report(args: str) -> None:
+    plan = succeeded()
+    plan["compose"]["args"] = args
+    assert not outcome.is_held(plan, {})
+
+
 def test_an_execution_that_ended_by_a_failed_policy_is_judged_by_its_receipts() -> None:
     assert outcome.from_execution("FAILED", "QC", "x") == RunEnding("SUCCEEDED")
 

@@ -22,7 +22,7 @@ from seqdrop.text import count_warnings, format_usd
 FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
 LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)", "bam": "aligned reads"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
-HELD = ("vcf", "gvcf", "annotated_vcf")  # of a run whose QC policy holds them if it fails
+HELD = ("vcf", "gvcf", "annotated_vcf")  # not published by a run that is held: outcome.is_held
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
 
 
@@ -69,7 +69,7 @@ def manifest(
     """
     receipts = folder.complete
     outputs = [output for receipt in receipts.values() for output in receipt["outputs"]]
-    held = held_outputs(outputs, receipts) if ending.status == QC_FAILED else []
+    held = held_outputs(outputs) if outcome.is_held(plan, receipts) else []
     return {
         "version": VERSION,
         "seqdrop": __version__,
@@ -102,10 +102,8 @@ def verdict_of(receipts: Receipts) -> dict[str, Any]:
     return {"qc": qc} if qc else {}
 
 
-def held_outputs(outputs: Sequence[Mapping[str, Any]], receipts: Receipts) -> list[Mapping[str, Any]]:
-    """Return the outputs that a failed policy keeps out of the manifest: VCFs, gVCF and what is beside them."""
-    if not verdict_of(receipts).get("qc", {}).get("hold"):
-        return []
+def held_outputs(outputs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the outputs that are not in the manifest of a held run: VCFs, gVCF and what is beside them."""
     return [output for output in outputs if output["name"].split(".", 1)[0] in HELD]
 
 
@@ -154,7 +152,7 @@ def message(
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
     numbers = [f"{_label(name)}: {value:,}" for name, value in figures(folder.receipts).items()]
-    hidden = HELD if ending.status == QC_FAILED and verdict_of(folder.complete).get("qc", {}).get("hold") else ()
+    hidden = HELD if outcome.is_held(plan, folder.complete) else ()
     files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in plan and word not in hidden]
     lines = [*head, *missing, *tried, *warned, *numbers, _price(cost), *files]
     return f"seqdrop run {run}: {done}{count_warnings(len(warned), ', ')}", lines

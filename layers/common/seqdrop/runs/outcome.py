@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seqdrop.failure import advice, classify
@@ -12,11 +13,12 @@ from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import MAX_LANES
 from seqdrop.plan.names import ALIGNMENT_FORMATS, BAM, MANIFEST, NAME, READS, VERSION, is_readable
 from seqdrop.runs.diagnosis import MAX_LINE, MAX_LINES, describe_tries
-from seqdrop.runs.receipts import ResultsFolder
+from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
 QC_FAILED, QC = "QC_FAILED", "QC"  # a status, and the class of its failure
+HOLD = "--hold"  # option of the report: no VCF of a run that fails its QC policy is published
 WITH_RESULTS = frozenset({"SUCCEEDED", "INCOMPLETE", QC_FAILED})  # the status of runs whose results may be read
 
 
@@ -153,10 +155,43 @@ def not_started() -> RunEnding:
 
 
 def verify(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) -> RunEnding:
-    """Return the ending that the results folder proves.
+    """Return the ending that the results folder proves, after its QC policy. The same for an ending of a row.
 
     A run succeeded only as far as the outputs of its steps are complete; the verdicts say why a step has none.
     """
+    ending = _verify_steps(ending, plan, folder)
+    if not ending.publishes:
+        return ending
+    judged = _judged(ending, _qc(folder.complete))
+    return _unjudged(judged, str(plan["run"])) if _lacks_verdict(plan, folder.complete) else judged
+
+
+def is_held(plan: Mapping[str, Any], complete: Receipts) -> bool:
+    """Return whether the VCFs of a run are held: it failed its policy, or chose `--hold` and has no report.
+
+    A policy beside the reference (`publish: hold`) is known from the report only. `complete`: the complete receipts.
+    """
+    qc = _qc(complete)
+    return _lacks_verdict(plan, complete) or (_fails(qc) and bool(qc.get("hold")))
+
+
+def _lacks_verdict(plan: Mapping[str, Any], complete: Receipts) -> bool:
+    """Return whether a run chose `--hold` and its report, which has the verdict, is missing."""
+    words = json.loads(plan.get("compose", {}).get("args", "[]"))
+    return "compose" not in complete and isinstance(words, list) and HOLD in words
+
+
+def _qc(complete: Receipts) -> Mapping[str, Any]:
+    qc: Mapping[str, Any] = complete.get("compose", {}).get("qc", {})
+    return qc
+
+
+def _fails(qc: Mapping[str, Any]) -> bool:
+    return qc.get("result") == "FAIL" and bool(qc.get("enforced"))
+
+
+def _verify_steps(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) -> RunEnding:
+    """Return the ending by the first step without complete outputs."""
     complete = folder.complete
     for step in steps.of_plan(plan) if ending.publishes else ():
         if step in complete or step == ending.step or (ending.step and not steps.is_essential(step)):
@@ -167,12 +202,12 @@ def verify(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) ->
         if verdict := folder.verdicts.get(step):
             return _from_verdict(step, verdict)
         return RunEnding(_status_without(step), "INTERNAL", "This step left no receipt of its results.", step)
-    return _judged(ending, complete.get("compose", {}).get("qc", {})) if ending.publishes else ending
+    return ending
 
 
 def _judged(ending: RunEnding, qc: Mapping[str, Any]) -> RunEnding:
     """Return the ending of a run whose figures a QC policy has judged; it fails if it chose the policy."""
-    if qc.get("result") != "FAIL" or not qc.get("enforced"):
+    if not _fails(qc) or ending.status == QC_FAILED:
         return ending
     reasons = "; ".join(map(str, qc.get("reasons", ())))
     without = f" The step {ending.step} is missing too: {ending.message}" if ending.step else ""
@@ -180,6 +215,18 @@ def _judged(ending: RunEnding, qc: Mapping[str, Any]) -> RunEnding:
         f"The figures of this run are beyond the limits of its QC policy ({qc.get('policy')}): {reasons}.{without}"
     )
     return RunEnding(QC_FAILED, QC, plain_line(message, classify.MAX_MESSAGE), "compose", tried=ending.tried)
+
+
+def _unjudged(ending: RunEnding, run: str) -> RunEnding:
+    """Return the ending of a run whose VCFs are held since its report is missing; its message says so once."""
+    held = (
+        "Its QC policy could not be evaluated, and the run chose --hold: the VCFs are kept, but not named in the "
+        f"manifest and not downloaded. `seqdrop resume {run}` builds the report."
+    )
+    if ending.message.endswith(held):
+        return ending
+    cause = ending.message if ending.message.endswith(".") else f"{ending.message}."
+    return replace(ending, message=f"{cause} {held}")
 
 
 def _from_verdict(step: str, verdict: Verdict) -> RunEnding:
