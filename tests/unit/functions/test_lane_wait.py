@@ -139,6 +139,21 @@ def test_a_lane_without_its_mate_keeps_the_others_waiting(
     assert lanes_of(aws, run) == ["L001", "L002"]
 
 
+@pytest.mark.parametrize("mates", [(1,), (2,), (1, 2)])
+def test_lanes_that_a_sheet_will_name_join_no_run_by_name(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, mates: tuple[int, ...]
+) -> None:
+    held = [
+        aws.put(key, fastq(mate, lane=2), **({"sheet": "yes"} if mate in mates else {}))
+        for mate, key in enumerate(lane_keys(2), 1)
+    ]
+    assert set(outcomes(start_run, *held)) == {"ignored"}
+    assert set(outcomes(start_run, *put_lane(aws, 1))) == {"waiting"}
+    deliver(aws, start_run, monkeypatch)
+    (run,) = aws.executions()
+    assert lanes_of(aws, run) == ["L001"]
+
+
 def test_a_late_lane_makes_a_run_that_names_the_one_it_supersedes(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
