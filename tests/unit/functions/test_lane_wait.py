@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from seqdrop.runs import submit, table
+from seqdrop.storage import s3
 from support.function_aws import FASTQS, RESULTS, Deployed, allowed_actions, event, fail_next_call
 from support.made_reads import fastq
 
@@ -137,6 +138,50 @@ def test_a_lane_without_its_mate_keeps_the_others_waiting(
     deliver(aws, start_run, monkeypatch)
     (run,) = aws.executions()
     assert lanes_of(aws, run) == ["L001", "L002"]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_the_other_lanes_start_if_the_newest_is_deleted_or_held(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, *, held: bool
+) -> None:
+    for lane in (1, 2, 3):
+        for upload in put_lane(aws, lane):
+            start_run.call(upload)
+    for key in lane_keys(3):
+        aws.s3.delete_object(Bucket=FASTQS, Key=key)
+    if held:
+        put_lane(aws, 3, sheet="yes")
+    deliver(aws, start_run, monkeypatch)
+    (run,) = aws.executions()
+    assert lanes_of(aws, run) == ["L001", "L002"]
+    assert [row["run"] for row in aws.rows()] == [run]
+
+
+def test_lanes_that_are_all_deleted_start_nothing(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for upload in put_lane(aws, 1):
+        start_run.call(upload)
+    for key in lane_keys(1):
+        aws.s3.delete_object(Bucket=FASTQS, Key=key)
+    deliver(aws, start_run, monkeypatch)
+    assert (aws.executions(), aws.rows()) == ([], [])
+
+
+def test_lanes_that_are_deleted_between_two_requests_wait(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = put_lane(aws, 1)
+    list_keys = s3.Store.list_keys
+
+    def delete_then_list(*args: Any) -> Any:
+        for key in lane_keys(1):
+            aws.s3.delete_object(Bucket=FASTQS, Key=key)
+        return list_keys(*args)
+
+    monkeypatch.setattr(s3.Store, "list_keys", delete_then_list)
+    assert outcomes(start_run, one) == ["waiting"]
+    assert aws.executions() == []
 
 
 @pytest.mark.parametrize("mates", [(1,), (2,), (1, 2)])

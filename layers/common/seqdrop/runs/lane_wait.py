@@ -66,8 +66,9 @@ def end(message: Mapping[str, Any], start: Callable[[str, FastqName], Result]) -
     if not table.claim_wait(run, ticket):
         raise BusyError
     upload = S3Uri.parse(row["upload"])
-    name = fastq_names.parse(upload.key)
-    result = start(upload.bucket, name) if name else {"outcome": "ignored", "reason": "no file of reads"}
+    known = fastq_names.parse(upload.key)
+    name = pairing.find_lane(upload.bucket, known) if known else None
+    result = start(upload.bucket, name) if name else {"outcome": "ignored", "reason": "the files were deleted"}
     table.delete_wait(run, ticket)
     return result
 

@@ -112,6 +112,12 @@ def is_held(uri: S3Uri) -> bool:
     return bool(stored and HOLD in stored.metadata)
 
 
+def find_lane(bucket: str, name: FastqName) -> FastqName | None:
+    """Return a file of the lanes of a sample, this one if it exists; None if all were deleted or a sheet names them."""
+    names = _lanes_of(bucket, name)
+    return next((other for other in names if other.key == name.key), names[0] if names else None)
+
+
 def find_pair(bucket: str, name: FastqName) -> Pair | None:
     """Return both mates of a FASTQ; None unless both exist."""
     one, two = _find_mates(bucket, name)
@@ -136,7 +142,7 @@ def _join_lanes(bucket: str, name: FastqName) -> Pairing:
         if chunks := _find_chunks(bucket, lane):
             return chunks
     pairs, missing_files = _pairs_of(bucket, names)
-    if not missing_files:
+    if pairs and not missing_files:
         return Pairing(pairs, None, [], group=name.group)
     if pairs:
         message = "; ".join([f"{describe_lanes(pairs)} arrived", *missing_files])
