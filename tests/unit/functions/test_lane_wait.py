@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from seqdrop.runs import submit, table
 from seqdrop.storage import s3
-from support.function_aws import FASTQS, RESULTS, Deployed, allowed_actions, event, fail_next_call
+from support.function_aws import FASTQS, REFERENCES, RESULTS, Deployed, allowed_actions, event, fail_next_call
 from support.made_reads import fastq
 
 QUIET = 10  # seconds, of samconfig.toml [local]
@@ -224,18 +224,31 @@ def test_a_late_lane_makes_a_run_that_names_the_one_it_supersedes(
     assert set(outcomes(start_run, *late)) == {"duplicate"}
 
 
-def test_a_late_lane_with_another_reference_supersedes_nothing(
-    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("choices", "supersedes"),
+    [
+        ({"reference": "other"}, False),
+        ({"caller": "strelka"}, False),
+        ({"alignment-format": "cram"}, False),
+        ({"intervals": "exome.bed"}, False),
+        ({"args": '{"call":["--ploidy","1"]}'}, False),
+        ({"alignment-format": "bam", "priority": "high"}, True),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_only_a_late_lane_with_equal_choices_supersedes_a_run(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, choices: dict[str, str], *, supersedes: bool
 ) -> None:
     aws.prepare("other")
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=b"demo1\t100\t200\n")
     for upload in put_lane(aws, 1):
         start_run.call(upload)
     deliver(aws, start_run, monkeypatch)
-    for upload in [*put_lane(aws, 1, reference="other"), *put_lane(aws, 2, reference="other")]:
+    for upload in [*put_lane(aws, 1, **choices), *put_lane(aws, 2, **choices)]:
         start_run.call(upload)
     deliver(aws, start_run, monkeypatch)
     assert len(aws.executions()) == 2
-    assert [row for row in aws.rows() if "supersedes" in row] == []
+    assert len([row for row in aws.rows() if "supersedes" in row]) == supersedes
 
 
 @pytest.mark.parametrize(
