@@ -83,7 +83,19 @@ def test_the_row_of_waiting_lanes_says_until_when(aws: Deployed, start_run: Any)
     events = [*put_lane(aws, 1), *put_lane(aws, 2)]
     start_run.call(events[-1])
     (row,) = aws.rows()
-    assert row.keys() == {"version", "run", "sample", "status", "message", "started", "expires", "upload", "ticket"}
+    assert row.keys() == {
+        "version",
+        "run",
+        "sample",
+        "status",
+        "message",
+        "started",
+        "expires",
+        "upload",
+        "ticket",
+        "quiet_until",
+    }
+    assert QUIET - 5 <= -3600 * table.hours_since(row["quiet_until"]) <= QUIET + 1
     assert (row["sample"], row["status"]) == ("NA1", "WAITING")
     start, _, rest = row["message"].partition(" starts at ")
     assert start == "lanes L001, L002 arrived; the run"
@@ -133,6 +145,7 @@ def test_a_lane_without_its_mate_keeps_the_others_waiting(
     deliver(aws, start_run, monkeypatch)
     (row,) = aws.rows()
     assert (aws.executions(), row["status"]) == ([], "WAITING")
+    assert "quiet_until" not in row
     assert row["message"] == "lane L001 arrived; NA1_S1_L002_R2_001.fastq.gz is missing"
     start_run.call(aws.put(lane_keys(2)[1], fastq(2, lane=2)))
     deliver(aws, start_run, monkeypatch)

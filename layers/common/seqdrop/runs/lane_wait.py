@@ -46,7 +46,8 @@ def begin(bucket: str, name: FastqName, found: Pairing) -> Result:
 def _write(bucket: str, name: FastqName, message: str, until: float) -> None:
     """Write the row first: a message without its row starts nothing, and the event of the file is tried again."""
     row, ticket = table.file_id("waiting", bucket, [name.group]), uuid.uuid4().hex
-    table.set_wait(row, name.sample, message, str(S3Uri(bucket, name.key)), ticket)
+    quiet_until = datetime.fromtimestamp(until, UTC)
+    table.set_wait(row, name.sample, message, str(S3Uri(bucket, name.key)), ticket, quiet_until)
     _send({"task": TASK, "row": row, "ticket": ticket, "until": until})
 
 
