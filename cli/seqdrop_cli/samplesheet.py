@@ -49,7 +49,7 @@ def _of_illumina(path: Path, data: bytes) -> list[Sample]:
             if name.sample == expected.name
         }
         lanes = sorted({lane for lane, _ in files})
-        missing = sorted(expected.lanes - {int(lane[1:4]) for lane in lanes if lane})
+        missing = sorted(expected.lanes - {int(lane.partition("_")[0][1:]) for lane in lanes if lane.startswith("L")})
         if not files or missing or len(files) != 2 * len(lanes):
             what = f"of lane {missing[0]}" if missing and files else "R1 and R2 of each lane" if files else "of it"
             problems.append(

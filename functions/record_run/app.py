@@ -46,8 +46,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def longest_wait() -> float:
-    """Return the hours that the oldest lone mate, or lane without the others, has waited."""
-    return max((table.hours_since(row["started"]) for row in table.with_status(table.WAITING)), default=0.0)
+    """Return the hours that the oldest lone mate has waited, or lanes after the end of their quiet time."""
+    rows = table.with_status(table.WAITING)
+    return max([0.0, *(table.hours_since(row.get("quiet_until") or row["started"]) for row in rows)])
 
 
 def with_input(detail: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -124,3 +124,16 @@ def test_the_samples_of_an_illumina_sheet_are_found_below_its_folder(tmp_path: P
     (tmp_path / "p/NA1_S1_L002_R2_001.fastq.gz").unlink()
     with pytest.raises(SheetError, match="line 4: sample NA1: FASTQs of lane 2 are missing below the sheet"):
         samplesheet.read(path)
+
+
+def test_the_later_chunk_of_a_lane_counts_for_its_lane(tmp_path: Path) -> None:
+    path = tmp_path / "SampleSheet.csv"
+    path.write_text("[Data]\nLane,Sample_ID,index\n1,NA1_S1,ACGT\n")
+    for chunk in ("001", "002"):
+        for mate in (1, 2):
+            (tmp_path / f"NA1_S1_L1_R{mate}_{chunk}.fastq.gz").write_bytes(b"x")
+    (sample,) = samplesheet.read(path)
+    assert [lane.lane for lane in sample.lanes] == ["L1", "L1_002"]
+    path.write_text("[Data]\nLane,Sample_ID,index\n10,NA1_S1,ACGT\n")
+    with pytest.raises(SheetError, match="FASTQs of lane 10 are missing below the sheet"):
+        samplesheet.read(path)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from seqdrop.runs import submit, table
-from support.function_aws import FASTQS, RESULTS, Deployed, allowed_actions, event, fail_next_call
+from seqdrop.storage import s3
+from support.function_aws import FASTQS, REFERENCES, RESULTS, Deployed, allowed_actions, event, fail_next_call
 from support.made_reads import fastq
 
 QUIET = 10  # seconds, of samconfig.toml [local]
@@ -82,7 +83,19 @@ def test_the_row_of_waiting_lanes_says_until_when(aws: Deployed, start_run: Any)
     events = [*put_lane(aws, 1), *put_lane(aws, 2)]
     start_run.call(events[-1])
     (row,) = aws.rows()
-    assert row.keys() == {"version", "run", "sample", "status", "message", "started", "expires", "upload", "ticket"}
+    assert row.keys() == {
+        "version",
+        "run",
+        "sample",
+        "status",
+        "message",
+        "started",
+        "expires",
+        "upload",
+        "ticket",
+        "quiet_until",
+    }
+    assert QUIET - 5 <= -3600 * table.hours_since(row["quiet_until"]) <= QUIET + 1
     assert (row["sample"], row["status"]) == ("NA1", "WAITING")
     start, _, rest = row["message"].partition(" starts at ")
     assert start == "lanes L001, L002 arrived; the run"
@@ -132,11 +145,71 @@ def test_a_lane_without_its_mate_keeps_the_others_waiting(
     deliver(aws, start_run, monkeypatch)
     (row,) = aws.rows()
     assert (aws.executions(), row["status"]) == ([], "WAITING")
+    assert "quiet_until" not in row
     assert row["message"] == "lane L001 arrived; NA1_S1_L002_R2_001.fastq.gz is missing"
     start_run.call(aws.put(lane_keys(2)[1], fastq(2, lane=2)))
     deliver(aws, start_run, monkeypatch)
     (run,) = aws.executions()
     assert lanes_of(aws, run) == ["L001", "L002"]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_the_other_lanes_start_if_the_newest_is_deleted_or_held(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, *, held: bool
+) -> None:
+    for lane in (1, 2, 3):
+        for upload in put_lane(aws, lane):
+            start_run.call(upload)
+    for key in lane_keys(3):
+        aws.s3.delete_object(Bucket=FASTQS, Key=key)
+    if held:
+        put_lane(aws, 3, sheet="yes")
+    deliver(aws, start_run, monkeypatch)
+    (run,) = aws.executions()
+    assert lanes_of(aws, run) == ["L001", "L002"]
+    assert [row["run"] for row in aws.rows()] == [run]
+
+
+def test_lanes_that_are_all_deleted_start_nothing(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for upload in put_lane(aws, 1):
+        start_run.call(upload)
+    for key in lane_keys(1):
+        aws.s3.delete_object(Bucket=FASTQS, Key=key)
+    deliver(aws, start_run, monkeypatch)
+    assert (aws.executions(), aws.rows()) == ([], [])
+
+
+def test_lanes_that_are_deleted_between_two_requests_wait(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = put_lane(aws, 1)
+    list_keys = s3.Store.list_keys
+
+    def delete_then_list(*args: Any) -> Any:
+        for key in lane_keys(1):
+            aws.s3.delete_object(Bucket=FASTQS, Key=key)
+        return list_keys(*args)
+
+    monkeypatch.setattr(s3.Store, "list_keys", delete_then_list)
+    assert outcomes(start_run, one) == ["waiting"]
+    assert aws.executions() == []
+
+
+@pytest.mark.parametrize("mates", [(1,), (2,), (1, 2)])
+def test_lanes_that_a_sheet_will_name_join_no_run_by_name(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, mates: tuple[int, ...]
+) -> None:
+    held = [
+        aws.put(key, fastq(mate, lane=2), **({"sheet": "yes"} if mate in mates else {}))
+        for mate, key in enumerate(lane_keys(2), 1)
+    ]
+    assert set(outcomes(start_run, *held)) == {"ignored"}
+    assert set(outcomes(start_run, *put_lane(aws, 1))) == {"waiting"}
+    deliver(aws, start_run, monkeypatch)
+    (run,) = aws.executions()
+    assert lanes_of(aws, run) == ["L001"]
 
 
 def test_a_late_lane_makes_a_run_that_names_the_one_it_supersedes(
@@ -164,18 +237,31 @@ def test_a_late_lane_makes_a_run_that_names_the_one_it_supersedes(
     assert set(outcomes(start_run, *late)) == {"duplicate"}
 
 
-def test_a_late_lane_with_another_reference_supersedes_nothing(
-    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("choices", "supersedes"),
+    [
+        ({"reference": "other"}, False),
+        ({"caller": "strelka"}, False),
+        ({"alignment-format": "cram"}, False),
+        ({"intervals": "exome.bed"}, False),
+        ({"args": '{"call":["--ploidy","1"]}'}, False),
+        ({"alignment-format": "bam", "priority": "high"}, True),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_only_a_late_lane_with_equal_choices_supersedes_a_run(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, choices: dict[str, str], *, supersedes: bool
 ) -> None:
     aws.prepare("other")
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=b"demo1\t100\t200\n")
     for upload in put_lane(aws, 1):
         start_run.call(upload)
     deliver(aws, start_run, monkeypatch)
-    for upload in [*put_lane(aws, 1, reference="other"), *put_lane(aws, 2, reference="other")]:
+    for upload in [*put_lane(aws, 1, **choices), *put_lane(aws, 2, **choices)]:
         start_run.call(upload)
     deliver(aws, start_run, monkeypatch)
     assert len(aws.executions()) == 2
-    assert [row for row in aws.rows() if "supersedes" in row] == []
+    assert len([row for row in aws.rows() if "supersedes" in row]) == supersedes
 
 
 @pytest.mark.parametrize(

@@ -322,6 +322,20 @@ def test_the_schedule_measures_how_long_the_oldest_mate_has_waited(
     assert metrics["MateWaitingHours"] == [pytest.approx(5, abs=0.01)]
 
 
+@pytest.mark.parametrize(("ended", "hours"), [(-4, 0), (2, 2)])
+def test_the_quiet_time_of_lanes_does_not_count(
+    aws: Deployed, record_run: Any, capsys: pytest.CaptureFixture[str], ended: int, hours: int
+) -> None:
+    started, end = (
+        (datetime.now(UTC) - timedelta(hours=since)).strftime("%Y-%m-%dT%H:%M:%SZ") for since in (30, ended)
+    )
+    row = {"run": "waiting-1", "status": "WAITING", "started": started, "quiet_until": end}
+    aws.table.put_item(Item=row)
+    record_run.call(SCHEDULE)
+    (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "MateWaitingHours" in line]
+    assert metrics["MateWaitingHours"] == [pytest.approx(hours, abs=0.01)]
+
+
 def test_the_schedule_measures_how_long_jobs_wait_while_none_runs(
     record_run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

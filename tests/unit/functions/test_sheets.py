@@ -123,6 +123,14 @@ def test_one_bad_line_stops_the_sheet(aws: Deployed, start_run: Any, cells: str,
     assert refusal(aws, start_run, sheet) == f"samplesheet.csv: line 3, column {message}"
 
 
+def test_the_alignment_format_of_a_sheet_is_that_of_its_run(aws: Deployed, start_run: Any) -> None:
+    put_pairs(aws, "a", sheet="yes")
+    start_run.call(put_sheet(aws, "sample,fastq_1,fastq_2,alignment_format", "A,a_1.fq.gz,a_2.fq.gz,cram"))
+    deliver(aws, start_run)
+    [run] = aws.executions()
+    assert json.loads(aws.input_of(run))["alignment_format"] == "cram"
+
+
 def test_a_corrected_sheet_starts_its_samples(aws: Deployed, start_run: Any) -> None:
     put_pairs(aws, "a", sheet="yes")
     refusal(aws, start_run, put_sheet(aws, "sample,fastq_1,fastq_2", "A,a_1.fq.gz,"))

@@ -111,6 +111,17 @@ P2,XX,0,S4,L1,e_1.fq.gz,e_2.fq.gz,,1,
     ]
 
 
+def test_the_format_of_the_alignments_is_a_choice() -> None:
+    text = "sample,fastq_1,fastq_2,alignment_format\nS,a.fq,b.fq,{}\n"
+    [sample] = sheet.parse(text.format("cram").encode())
+    assert (sample.choices, sample.columns) == (Choices(alignment_format="cram"), {})
+    [sample] = sheet.parse(text.format("").encode())
+    assert sample.choices == Choices()
+    assert problems(text.format("sam")) == [
+        "line 2, column alignment_format: 'sam': it must be one of bam, cram",
+    ]
+
+
 def test_the_message_of_an_error_has_the_first_problems() -> None:
     rows = "".join(f"S{number},a{number}.fq,\n" for number in range(20))
     with pytest.raises(SheetError, match=r"line 2, column fastq_2: is empty .*; and 10 more$"):

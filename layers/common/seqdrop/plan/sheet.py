@@ -13,7 +13,8 @@ from seqdrop.plan.names import NAME, RESERVED, SAMPLE
 
 REQUIRED = ("sample", "fastq_1", "fastq_2")
 MATES = ("fastq_1", "fastq_2")
-CHOSEN = ("reference", "aligner", "caller", "intervals", "priority")  # columns that are choices of the same name
+# columns that are choices of the same name
+CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority")
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
 ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}
@@ -88,10 +89,11 @@ def _of_rows(rows: Sequence[Row]) -> Iterator[Problem]:
                 yield Problem(row.line, column, f"{cells[column]!r} is not one of {names}")
         for column in CHOSEN:
             if value := cells.get(column):
+                name = f"seqdrop-{column.replace('_', '-')}"
                 try:
-                    Choices.from_metadata({f"seqdrop-{column}": value})
+                    Choices.from_metadata({name: value})
                 except ChoiceError as error:
-                    yield Problem(row.line, column, f"{value!r}: {error}".replace(f"seqdrop-{column}", "it"))
+                    yield Problem(row.line, column, f"{value!r}: {error}".replace(name, "it"))
 
 
 def _of_files(rows: Sequence[Row]) -> Iterator[Problem]:

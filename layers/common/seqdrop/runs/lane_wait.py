@@ -46,7 +46,8 @@ def begin(bucket: str, name: FastqName, found: Pairing) -> Result:
 def _write(bucket: str, name: FastqName, message: str, until: float) -> None:
     """Write the row first: a message without its row starts nothing, and the event of the file is tried again."""
     row, ticket = table.file_id("waiting", bucket, [name.group]), uuid.uuid4().hex
-    table.set_wait(row, name.sample, message, str(S3Uri(bucket, name.key)), ticket)
+    quiet_until = datetime.fromtimestamp(until, UTC)
+    table.set_wait(row, name.sample, message, str(S3Uri(bucket, name.key)), ticket, quiet_until)
     _send({"task": TASK, "row": row, "ticket": ticket, "until": until})
 
 
@@ -66,8 +67,9 @@ def end(message: Mapping[str, Any], start: Callable[[str, FastqName], Result]) -
     if not table.claim_wait(run, ticket):
         raise BusyError
     upload = S3Uri.parse(row["upload"])
-    name = fastq_names.parse(upload.key)
-    result = start(upload.bucket, name) if name else {"outcome": "ignored", "reason": "no file of reads"}
+    known = fastq_names.parse(upload.key)
+    name = pairing.find_lane(upload.bucket, known) if known else None
+    result = start(upload.bucket, name) if name else {"outcome": "ignored", "reason": "the files were deleted"}
     table.delete_wait(run, ticket)
     return result
 

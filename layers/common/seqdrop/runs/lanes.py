@@ -8,13 +8,11 @@ from typing import Any
 from seqdrop.runs import table
 from seqdrop.runs.pairing import Pair
 
-SAME = ("reference", "aligner", "caller")  # of a run and the one that it supersedes
 
-
-def attributes(run: str, pairs: Sequence[Pair], group: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def attributes(run: str, pairs: Sequence[Pair], group: str, settings: str) -> dict[str, Any]:
     """Return what the row of a run says about its lanes: `group`, `lane_names`, and `supersedes` after a late lane.
 
-    `row` has the attributes in which both runs must agree.
+    `settings` is the hash of all that changes the results, without the files: both runs must have the same.
     """
     lanes = [pair.lane for pair in pairs]
     earlier = [
@@ -23,10 +21,11 @@ def attributes(run: str, pairs: Sequence[Pair], group: str, row: Mapping[str, An
         if other["run"] != run
         and "lane_names" in other  # not that of a samplesheet
         and set(other["lane_names"]) < set(lanes)
-        and all(other.get(name) == row[name] for name in SAME)
+        and other.get("settings") == settings
     ]
     newest = max(earlier, key=lambda other: str(other["started"]), default=None)
-    return {"group": group, "lane_names": lanes, **({"supersedes": str(newest["run"])} if newest else {})}
+    described = {"group": group, "lane_names": lanes, "settings": settings}
+    return {**described, **({"supersedes": str(newest["run"])} if newest else {})}
 
 
 def warnings(described: Mapping[str, Any]) -> list[dict[str, str]]:

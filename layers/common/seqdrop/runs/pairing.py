@@ -76,7 +76,7 @@ def find_pairs(bucket: str, name: FastqName, *, join_lanes: bool = False) -> Pai
     """
     one, two = _find_mates(bucket, name)
     stored = one or two
-    if stored and HOLD in stored.metadata:
+    if any(HOLD in mate.metadata for mate in (one, two) if mate):
         return Pairing([], None, [], held=True)
     lanes = stored.metadata.get("seqdrop-lanes", "") if stored else "1"
     single = lanes in {"", "1"} or not LANES.fullmatch(lanes)  # an invalid number is refused with the other choices
@@ -112,6 +112,12 @@ def is_held(uri: S3Uri) -> bool:
     return bool(stored and HOLD in stored.metadata)
 
 
+def find_lane(bucket: str, name: FastqName) -> FastqName | None:
+    """Return a file of the lanes of a sample, this one if it exists; None if all were deleted or a sheet names them."""
+    names = _lanes_of(bucket, name)
+    return next((other for other in names if other.key == name.key), names[0] if names else None)
+
+
 def find_pair(bucket: str, name: FastqName) -> Pair | None:
     """Return both mates of a FASTQ; None unless both exist."""
     one, two = _find_mates(bucket, name)
@@ -136,7 +142,7 @@ def _join_lanes(bucket: str, name: FastqName) -> Pairing:
         if chunks := _find_chunks(bucket, lane):
             return chunks
     pairs, missing_files = _pairs_of(bucket, names)
-    if not missing_files:
+    if pairs and not missing_files:
         return Pairing(pairs, None, [], group=name.group)
     if pairs:
         message = "; ".join([f"{describe_lanes(pairs)} arrived", *missing_files])
@@ -151,7 +157,10 @@ def describe_lanes(pairs: Sequence[Pair]) -> str:
 
 
 def _lanes_of(bucket: str, name: FastqName) -> list[FastqName]:
-    return [other for other in _names(bucket, name.lanes_prefix) if other.is_lane_of(name)]
+    """Return the files of all lanes and chunks of a sample, without pairs that a samplesheet will start."""
+    names = [other for other in _names(bucket, name.lanes_prefix) if other.is_lane_of(name)]
+    held = [other for other in names if is_held(S3Uri(bucket, other.key))]
+    return [other for other in names if not any(other.is_of_pair(one) for one in held)]
 
 
 def _pairs_of(bucket: str, names: Sequence[FastqName], *known: Pair) -> tuple[list[Pair], list[str]]:

@@ -71,7 +71,7 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
             reads |= of_sheet.reads
             joined = of_sheet.row
         else:
-            joined = lanes.attributes(run, pairs, group, row_of(sample, run, choices)) if group else {}
+            joined = lanes.attributes(run, pairs, group, run_id(sample, [], choices, pinned)) if group else {}
             warnings = [*pairing.warnings(pairs, joined=bool(group)), *lanes.warnings(joined)]
             reads |= {"warnings": warnings} if warnings else {}
         return start(run, reads, choices, pinned, {**content, **joined})

@@ -28,7 +28,7 @@ PENDING = "yes"  # the value of `notify_pending`; the index of this attribute ha
 FILES_TTL = 14 * 24 * 3600  # seconds; after this time the file was most likely deleted
 MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time limit of start_run
 Row = dict[str, Any]
-_WAIT = ("upload", "ticket", "claimed")  # the attributes of lanes whose run starts at a certain time
+_WAIT = ("upload", "ticket", "quiet_until", "claimed")  # the attributes of lanes whose run starts at a certain time
 # The attributes of an ended run; a resumed run loses them.
 _ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
            "notify_claimed", "warnings", "qc")  # fmt: skip
@@ -42,12 +42,17 @@ def run_table() -> Table:
 
 def now() -> str:
     """Return the time as rows have it: UTC, in seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_text(datetime.now(UTC))
 
 
-def hours_since(time_text: str) -> float:
+def time_text(moment: datetime) -> str:
+    """Return a time of UTC as rows have it, in seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def hours_since(text: str) -> float:
     """Return the hours since a time that `now` returned."""
-    then = datetime.strptime(time_text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    then = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return (datetime.now(UTC) - then).total_seconds() / 3600
 
 
@@ -210,14 +215,14 @@ def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str)
         _update(run, expression, {"message": message}, {"status": WAITING}, _WAIT)
 
 
-def set_wait(run: str, sample: str, message: str, upload: str, ticket: str) -> None:
+def set_wait(run: str, sample: str, message: str, upload: str, ticket: str, quiet_until: datetime) -> None:
     """Write the row of lanes whose run starts at a certain time; `started` is written once.
 
     Only the message of the queue with this ticket starts the run: a later file replaces the ticket. `upload` is the
-    address of one of the files.
+    address of one of the files, `quiet_until` the end of the quiet time.
     """
     values = {"version": VERSION, "sample": sample, "status": WAITING, "message": message, "expires": _expiry()}
-    values |= {"upload": upload, "ticket": ticket, "started": now()}
+    values |= {"upload": upload, "ticket": ticket, "quiet_until": time_text(quiet_until), "started": now()}
     once = {"started": "if_not_exists(#started, :started)"}
     assignments = ", ".join(f"#{name} = {once.get(name, f':{name}')}" for name in values)
     _update(run, f"SET {assignments} REMOVE #claimed", values, {}, ["claimed"])
