@@ -38,6 +38,7 @@ CONTRACT_TESTS = {
         "test_a_job_may_read_its_inputs_and_write_its_outputs",
         "test_a_job_may_write_nothing_else",
         "test_every_exception_is_of_a_right_that_no_run_uses",
+        "test_other_buckets_of_a_parameter_can_be_read_and_not_written",
     ),
     "test_steps": (
         "test_a_row_of_the_table_has_all_its_parts",
