@@ -16,7 +16,7 @@ from seqdrop_cli.stack import Stack
 
 
 def check(path: Path) -> dict[str, Any]:
-    """Print what a QC policy limits, and return it; raise CliError if the file is no QC policy."""
+    """Print what a QC policy limits, and return it; raise CliError if the file is not a valid one."""
     try:
         rules = policy.parse(path.read_text(errors="replace"))
     except PolicyError as error:

@@ -17,7 +17,7 @@ from containers.report.figures import Figure, percent
 THRESHOLDS = (1, 10, 20, 30)
 MAX_BINS = 600  # of the curve along the genome
 MAX_WORST = 15  # targets
-MIN_AUTOSOMES = 5  # contigs other than X, Y and M: less is no genome with sexes
+MIN_AUTOSOMES = 5  # contigs other than X, Y and M: with fewer, the sex is not checked
 
 
 class Region(NamedTuple):

@@ -39,7 +39,7 @@ ADVICE = {
 
 
 class PolicyError(ValueError):
-    """A file is no QC policy. The message says where and why."""
+    """A file is not a valid QC policy. The message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ def _of_choices(samples: list[Sample]) -> Iterator[Problem]:
     """Yield a problem for each sample whose reference, tools or regions are not possible in this stack."""
     known: dict[str, tuple[str, str]] = {}
     for sample in samples:
-        choices = replace(sample.choices, reference=sample.choices.reference or os.environ["DEFAULT_REFERENCE"])
+        choices = submit.with_defaults(sample.choices)
         key = repr(replace(choices, lanes=1))
         if key not in known:
             known[key] = _check(choices)
