@@ -25,6 +25,7 @@ from .template import Stack, Template
 
 GATE = "expected"
 ALSO = "also"  # values of a resource that another gate or a test checks
+UNLISTED = {"Type", "Properties", "Metadata", "Condition"}  # attributes of a resource that no row has to list
 ADD_ROW = "add it to a table in gates/expected_values/, with the reason of each value"
 GENERATED_BY_SAM = ("AWS::Lambda::Permission", "AWS::Lambda::Version")  # nothing in the template says how
 
@@ -49,17 +50,20 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
 
 
 def check_keys(name: str, resource: dict[str, Any]) -> Iterator[LocatedProblem]:
-    """Check that each property of a resource is in one of its rows."""
-    paths = {path for row in rows_of(name, resource["Type"]) for path in listed_paths(row, name)}
-    for path in unlisted(resource["Properties"], "", paths) if paths else ():
-        yield "unlisted", f"{name}.{path}", f"no table says what this value must be; {ADD_ROW}"
+    """Check that each property and each attribute, such as `DeletionPolicy`, is in one of the rows of a resource."""
+    listed = {path for row in rows_of(name, resource["Type"]) for path in listed_paths(row, name)}
+    paths = {path for path in listed if not path.startswith(".")}
+    found = [*unlisted(resource["Properties"], "", paths)] if paths else []
+    found += [f".{key}" for key in resource if key not in UNLISTED and f".{key}" not in listed]
+    for path in found if resource["Type"] not in GENERATED_BY_SAM else ():
+        yield "unlisted", f"{name}.{path.lstrip('.')}", f"no table says what this value must be; {ADD_ROW}"
 
 
 def listed_paths(row: Row, name: str) -> list[str]:
     """Return the paths of a row, and those that it leaves to other gates and tests."""
     values = values_for(row, name)
     also: list[str] = values.get(ALSO, [])
-    return [path for path in values if not path.startswith(".")] + also
+    return [*values, *also]
 
 
 def unlisted(values: dict[str, Any], parent: str, paths: set[str]) -> Iterator[str]:

@@ -9,7 +9,8 @@ A table has one entry for each resource, or for all of one kind. An entry has ro
 
 Values are written as in the template: functions are resolved in each deployment. `<Stem>` and `<stem>` stand for what
 `*` matched, in CamelCase and snake_case. `!Ref AWS::NoValue` stands for a value that must not be there. Every property
-is in a row: the list `also` has those that another gate or a test checks, and texts for people.
+is in a row, and every attribute such as `DeletionPolicy`: the list `also` has those that another gate or a test checks,
+and texts for people.
 """
 
 from __future__ import annotations

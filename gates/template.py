@@ -24,27 +24,28 @@ ACCOUNT = "123456789012"
 TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Reference")
 STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
-# Each condition of the template is true in one of these deployments and false in another, and each parameter has two
-# values, so that a fixed value in its place is noticed; tests check it.
+KEY, REGISTRY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs", "registry.example.org"
+INPUT_BUCKETS, INPUT_KEY = "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab"
+USER, OPERATOR = "lab@example.org", "operator@example.org"
+# Each parameter has two values here, and no two conditions of the template are true in the same deployments or in
+# opposite ones: a fixed value in the place of a parameter, and another condition, are noticed. Tests check it. A new
+# condition needs another combination: a deployment more, or its parameter in some of these.
 DEPLOYMENTS: tuple[dict[str, str], ...] = (
     {},
     {
         "Network": "private",
-        "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs",
-        "NotificationEmail": "lab@example.org",
+        "KmsKeyArn": KEY,
+        "NotificationEmail": USER,
         "FlowLogs": "ALL",
-        "SpotShare": "never",
-        "Zones": "2",
         "IntelligentTiering": "disabled",
         "FastqArchiveDays": "365",
-        "AlignmentArchiveDays": "180",
         "InstanceTypes": "c6id.8xlarge,m6id.8xlarge",
         "InstanceRefresh": "2",
         "MaxVcpus": "512",
         "WholeInstanceVcpus": "32",
+        "ScratchSize": "500",
         "RetentionDays": "30",
         "VersionDays": "7",
-        "ReservedConcurrency": "1",
         **{f"{tool}ImageTag": "0123456789ab" for tool in TOOLS},
         **{f"{step}Vcpus": "3" for step in STEPS},
         **{f"{step}Memory": "3000" for step in STEPS},
@@ -53,22 +54,45 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "DefaultReference": "chm13",
         "AlignmentFormat": "cram",
         "LaneWaitMinutes": "0",
-        "InputBucketArns": "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b",
-        "InputKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab",
-        "ImageRegistry": "registry.example.org",
+        "InputBucketArns": INPUT_BUCKETS,
+        "ImageRegistry": REGISTRY,
         "Aligner": "bwa",
         "Caller": "strelka",
     },
-    {"Network": "private", "FlowLogs": "REJECT"},
     {
-        "Network": "existing",
-        "AlarmEmail": "operator@example.org",
-        "VpcId": "vpc-1",
-        "SubnetIds": "subnet-1,subnet-2",
+        "Network": "private",
+        "FlowLogs": "REJECT",
+        "NotificationEmail": USER,
         "InstanceTypes": "c6i.8xlarge,m6i.8xlarge",
         "ScratchSize": "1000",
         "ScratchThroughput": "250",
+        "InputKeyArns": INPUT_KEY,
         "Aligner": "bwa_mem3",
+    },
+    {
+        "Network": "existing",
+        "NotificationEmail": USER,
+        "VpcId": "vpc-1",
+        "SubnetIds": "subnet-1,subnet-2",
+        "FastqArchiveDays": "90",
+        "ReservedConcurrency": "1",
+    },
+    {
+        "Network": "private",
+        "AlarmEmail": OPERATOR,
+        "SpotShare": "never",
+        "InputBucketArns": INPUT_BUCKETS,
+        "InputKeyArns": INPUT_KEY,
+        "ReservedConcurrency": "2",
+        "ImageRegistry": REGISTRY,
+    },
+    {
+        "Zones": "2",
+        "FlowLogs": "ALL",
+        "AlarmEmail": OPERATOR,
+        "IntelligentTiering": "disabled",
+        "AlignmentArchiveDays": "180",
+        "ImageRegistry": REGISTRY,
     },
 )
 TYPES_WITH_ARN_AS_REF = {

@@ -37,7 +37,7 @@ from gates import (
     tables,
 )
 from gates.finding import Finding, drop_suppressed
-from gates.template import Template, as_list
+from gates.template import Stack, Template, as_list
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE_GATES: dict[str, Callable[[Template], list[Finding]]] = {
@@ -185,17 +185,34 @@ def test_every_accepted_permission_is_used_by_the_template() -> None:
     assert set(iam.ACCEPTED_MANAGED_POLICIES) == attached
 
 
+def truths(condition: str, stacks: list[Stack]) -> tuple[bool, ...]:
+    """Return whether a condition is true, for each deployment."""
+    return tuple(stack.condition(condition) for stack in stacks)
+
+
 def test_every_condition_is_true_in_one_deployment_and_false_in_another() -> None:
-    stacks = template().stacks
     for name in template().source["Conditions"]:
-        assert {stack.condition(name) for stack in stacks} == {True, False}, name
+        assert set(truths(name, template().stacks)) == {True, False}, name
 
 
-def test_both_branches_of_every_condition_in_a_resource_are_deployed() -> None:
+def test_no_two_conditions_are_true_in_the_same_or_in_opposite_deployments() -> None:
+    """Otherwise one in the place of the other, perhaps with its branches swapped, looks the same."""
+    alike: dict[frozenset[tuple[bool, ...]], list[str]] = {}
+    for name in template().source["Conditions"]:
+        vector = truths(name, template().stacks)
+        alike.setdefault(frozenset({vector, tuple(not truth for truth in vector)}), []).append(name)
+    exchangeable = [names for names in alike.values() if len(names) > 1]
+    assert exchangeable == [], "set a parameter of one of them in another of the DEPLOYMENTS of gates/template.py"
+
+
+def test_each_condition_of_a_resource_differs_from_all_others_where_the_resource_is_deployed() -> None:
     for name, resource in template().resources.items():
         stacks = [stack for stack in template().stacks if name in stack.resources]
         for condition in conditions_in(resource.get("Properties", {})):
-            assert {stack.condition(condition) for stack in stacks} == {True, False}, (name, condition)
+            expected = truths(condition, stacks)
+            assert set(expected) == {True, False}, (name, condition)
+            same = [other for other in template().source["Conditions"] if truths(other, stacks) == expected]
+            assert same == [condition], (name, "change the DEPLOYMENTS of gates/template.py")
 
 
 def conditions_in(value: Any) -> Iterator[str]:

@@ -144,7 +144,9 @@ def problems_of_part(original: Template, changed: Template, weakening: Weakening
         for stack in original.stacks:
             with_change = stack.with_body(body, name)
             if name in with_change.resources:
-                yield from expected.check_resource(with_change, name, with_change.resources[name])
+                resource = with_change.resources[name]
+                yield from expected.check_resource(with_change, name, resource)
+                yield from expected.check_keys(name, resource)
 
 
 def noticed_by_contract_test(source: dict[str, Any], weakening: Weakening) -> str:

@@ -23,6 +23,11 @@ TEXTS = {
     "Sid",
 }  # fmt: skip
 FUNCTIONS = {"Ref", "Condition"}  # and every key that starts with `Fn::`
+# What becomes of a resource and its data when it leaves the stack: each value is tried on every resource.
+POLICIES = {
+    "DeletionPolicy": ("Delete", "Retain", "RetainExceptOnCreate"),
+    "UpdateReplacePolicy": ("Delete", "Retain"),
+}
 ACTION = re.compile(r"[a-z0-9]+:[A-Z]\w+")
 PLACEHOLDER = re.compile(r"\$\{(\w+)")
 
@@ -58,6 +63,7 @@ def weakenings(document: dict[str, Any]) -> Iterator[Weakening]:
         for name, part in document[section].items():
             if section == "Resources":
                 yield Weakening((section, name), "removed", None)
+                yield from of_policies((section, name), part)
                 for key, value in part.items():
                     if key not in ("Type", *TEXTS):
                         yield from of_entry((section, name, key), value, kinds)
@@ -65,11 +71,20 @@ def weakenings(document: dict[str, Any]) -> Iterator[Weakening]:
                 yield from of_entry((section, name), part, kinds)
 
 
+def of_policies(path: Path, resource: dict[str, Any]) -> Iterator[Weakening]:
+    """Yield every other deletion and replacement policy of a resource, also where it has none."""
+    for key, values in POLICIES.items():
+        for value in values:
+            if resource.get(key) != value:
+                yield Weakening((*path, key), f"{resource.get(key)} -> {value}", value)
+
+
 def kinds_of_names(document: dict[str, Any]) -> Kinds:
-    """Return, for each resource and parameter, the others of its type."""
+    """Return, for each resource, parameter and condition, the others of its type."""
     types = {
         name: part["Type"] for part in (document["Resources"], document["Parameters"]) for name, part in part.items()
     }
+    types |= dict.fromkeys(document["Conditions"], "Condition")
     return {name: [other for other, kind in types.items() if kind == types[name] and other != name] for name in types}
 
 
@@ -77,7 +92,9 @@ def of_entry(path: Path, value: Any, kinds: Kinds) -> Iterator[Weakening]:
     """Yield the weakenings of one entry of a mapping or a list, and of what it contains."""
     if path[-1] not in FUNCTIONS and not str(path[-1]).startswith("Fn::"):
         yield Weakening(path, "removed", None)
-    if is_function(value):
+    if path[-1] == "Condition" and isinstance(value, str):
+        yield from (Weakening(path, f"{value} -> {other}", other) for other in kinds[value])
+    elif is_function(value):
         yield from of_function(path, value, kinds)
     elif isinstance(value, dict):
         for key, inner in value.items():
@@ -108,6 +125,8 @@ def of_function(path: Path, value: dict[str, Any], kinds: Kinds) -> Iterator[Wea
         yield from of_name(path, function, argument, kinds)
     elif function == "Fn::Sub":
         yield from of_text(path, argument, kinds)
+    elif function == "Condition":
+        yield from of_entry((*path, function), argument, kinds)
     elif function != "Fn::Base64":  # the user data: tests/contract/test_user_data.py
         inner = enumerate(argument) if isinstance(argument, list) else []
         for number, item in inner:
@@ -115,9 +134,11 @@ def of_function(path: Path, value: dict[str, Any], kinds: Kinds) -> Iterator[Wea
 
 
 def of_if(path: Path, argument: list[Any], kinds: Kinds) -> Iterator[Weakening]:
-    """Yield `Fn::If` with its branches swapped, and with the weakenings of each branch."""
+    """Yield `Fn::If` with its branches swapped, with each other condition, and with the weakenings of each branch."""
     condition, first, second = argument
     yield Weakening(path, "branches swapped", {"Fn::If": [condition, second, first]})
+    for other in kinds[condition]:
+        yield Weakening(path, f"{condition} -> {other}", {"Fn::If": [other, first, second]})
     for number, branch in enumerate((first, second), 1):
         yield from changes_of((*path, "Fn::If", number), branch, kinds)
 
