@@ -86,6 +86,11 @@ COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
 }
 STARTED: list[subprocess.Popen[bytes]] = []  # the first process of every namespace
 INVERTED_BY_COMPARISON = (ast.Eq, ast.NotEq, ast.In, ast.NotIn, ast.Is, ast.IsNot)
+# Arguments whose other value does the same, and why.
+EQUIVALENT = {
+    "usedforsecurity": "the digest is the same: it only says whether a FIPS build may refuse the algorithm",
+    "wbits": "32 reads gzip as 31 does, and every block is compared with the magic number of gzip before",
+}
 LOOKUPS = {"get", "pop", "setdefault"}  # methods whose first argument is a key
 TYPING = {"Annotated", "Callable", "ClassVar", "Generic", "Iterator", "Literal", "TypeVar", "cast", "dict", "type"}
 UNTOUCHED = {"__all__", "__slots__"}
@@ -336,8 +341,8 @@ def expressions_of_guard(case: ast.match_case) -> Iterator[ast.expr]:
 
 
 def is_left_alone(node: ast.AST) -> bool:
-    """Log calls, types in expressions, and f-strings: Python 3.11 does not know where the parts of those are."""
-    if isinstance(node, ast.JoinedStr):
+    """Log calls, types in expressions, EQUIVALENT, and f-strings: Python 3.11 does not know where their parts are."""
+    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.keyword) and node.arg in EQUIVALENT):
         return True
     if isinstance(node, ast.Call):
         words = re.findall(r"\w+", ast.unparse(node.func))

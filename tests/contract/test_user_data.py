@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,65 @@ def spot_host(machine: Path) -> Path:
 def set_pauses(machine: Path, pauses: int) -> None:
     """Let `sleep` return at once, and fail after this many calls: the script ends."""
     write_program(machine, "sleep", f'{RECORD}; [[ $(grep -c ^sleep "$CALLS") -le {pauses} ]]')
+
+
+# --- the same with a clock: `sleep` moves it, and so does a metadata service that hangs -------------------------------
+
+NOTICE_AT, RECLAIMED_AT = 31, 151  # seconds: EC2 gives notice two minutes before it takes the instance
+
+
+@pytest.fixture
+def clock(spot_host: Path) -> Path:
+    """Let `sleep` move a clock, end the script when the instance is gone, and log `docker` with its time."""
+    (spot_host / "clock").write_text("0\n")
+    add_seconds = f'now=$(( $(cat "{spot_host}/clock") + $1 )); echo "$now" > "{spot_host}/clock"'
+    write_program(spot_host, "sleep", f"{add_seconds}; [[ $now -lt {RECLAIMED_AT} ]]")
+    write_program(
+        spot_host,
+        "docker",
+        f"""
+        [[ $1 != ps ]] || echo 4f2c
+        [[ $1 != stop ]] || cat "{spot_host}/clock" >> "{spot_host}/stopped"
+        exit 0""",
+    )
+    hang = f"""
+        limit={RECLAIMED_AT}  # without a limit of its own curl waits for an answer
+        while [[ $# -gt 0 ]]; do [[ $1 != --max-time ]] || limit=$2; shift; done
+        sleep "$limit"; exit 28"""
+    write_program(
+        spot_host,
+        "curl",
+        f"""
+        echo >> "{spot_host}/asked"
+        now=$(cat "{spot_host}/clock")
+        if [[ -e "{spot_host}/hangs" && $now -lt {NOTICE_AT} ]]; then {hang}
+        fi
+        [[ $now -ge {NOTICE_AT} || "$*" == */latest/api/token ]] && echo '{NOTICE}'""",
+    )
+    return spot_host
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_jobs_are_stopped_seconds_after_the_notice(clock: Path, hangs: bool) -> None:
+    """AWS recommends to ask every five seconds; a job then has a minute to end, and time to upload its verdict."""
+    if hangs:
+        (clock / "hangs").touch()
+    run_script(clock, spot_watch())
+    first = int((clock / "stopped").read_text().split()[0])
+    assert 0 <= first - NOTICE_AT <= 10
+
+
+def test_the_metadata_service_is_not_asked_all_the_time(clock: Path) -> None:
+    """Each look is two requests, one of them for a token."""
+    run_script(clock, spot_watch())
+    assert len((clock / "asked").read_text().splitlines()) <= 2 * (NOTICE_AT + 1)
+
+
+def test_after_the_notice_new_jobs_are_stopped_every_few_seconds(clock: Path) -> None:
+    run_script(clock, spot_watch())
+    times = [int(line) for line in (clock / "stopped").read_text().split()]
+    assert RECLAIMED_AT - times[-1] <= 10
+    assert all(1 <= later - earlier <= 10 for earlier, later in pairwise(times))
 
 
 def docker_calls(machine: Path) -> list[str]:

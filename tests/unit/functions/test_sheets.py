@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import Any
 
@@ -123,6 +124,19 @@ def test_one_bad_line_stops_the_sheet(aws: Deployed, start_run: Any, cells: str,
     assert refusal(aws, start_run, sheet) == f"samplesheet.csv: line 3, column {message}"
 
 
+@pytest.mark.parametrize(("cell", "step", "tool", "column"), [("strelka", "call", "strelka", "caller"),
+                                                              ("", "align", "bwa_mem3", "aligner")])  # fmt: skip
+def test_a_sheet_with_a_tool_without_an_image_says_which_line_and_what_to_push(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, cell: str, step: str, tool: str, column: str
+) -> None:
+    tags = json.loads(os.environ["IMAGE_TAGS"])
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps({**tags, step: {**tags[step], tool: "none"}}))
+    put_pairs(aws, "a", sheet="yes")
+    message = refusal(aws, start_run, put_sheet(aws, "sample,fastq_1,fastq_2,caller", f"A,a_1.fq.gz,a_2.fq.gz,{cell}"))
+    assert message.startswith(f"samplesheet.csv: line 2, column {column}: the stack has no image of {tool} yet")
+    assert f"TOOLS='{tool}'`" in message
+
+
 def test_the_alignment_format_of_a_sheet_is_that_of_its_run(aws: Deployed, start_run: Any) -> None:
     put_pairs(aws, "a", sheet="yes")
     start_run.call(put_sheet(aws, "sample,fastq_1,fastq_2,alignment_format", "A,a_1.fq.gz,a_2.fq.gz,cram"))
@@ -191,7 +205,8 @@ def test_an_illumina_sheet_ends_the_wait_of_samples_whose_lanes_are_all_there(aw
             for mate in (1, 2):
                 start_run.call(aws.put(f"r/{sample}_L00{lane}_R{mate}_001.fastq.gz", fastq(mate, lane=lane)))
     aws.sent()
-    assert outcomes(start_run, aws.put("r/SampleSheet.csv", ILLUMINA.encode())) == ["sheet"]
+    [result] = start_run.call(aws.put("r/SampleSheet.csv", ILLUMINA.encode()))["outcomes"]
+    assert result == {"outcome": "sheet", "reason": "ends the wait of 1 samples"}
     deliver(aws, start_run)
     statuses = sorted((row["sample"], row["status"]) for row in aws.rows())
     assert statuses == [("NA1", "RUNNING"), ("NA2", "WAITING"), ("NA3", "WAITING")]
@@ -205,7 +220,8 @@ def test_an_illumina_sheet_starts_no_run_of_lanes_that_do_not_wait(
         for mate in (1, 2):
             start_run.call(aws.put(f"r/NA1_S1_L00{lane}_R{mate}_001.fastq.gz", fastq(mate, lane=lane)))
     assert len(aws.executions()) == 2
-    assert outcomes(start_run, aws.put("r/SampleSheet.csv", ILLUMINA.encode())) == ["ignored"]
+    [result] = start_run.call(aws.put("r/SampleSheet.csv", ILLUMINA.encode()))["outcomes"]
+    assert result == {"outcome": "ignored", "reason": "lanes do not wait for others: each is a run already"}
     assert (aws.sent(), len(aws.executions())) == ([], 2)
 
 

@@ -43,7 +43,7 @@ class Aligner:
 
     def __exit__(self, *error: Any) -> None:
         """End the processes."""
-        self._forked.__exit__(*error)
+        self._forked.close()
 
     def align(
         self, lanes: Sequence[tuple[str, Pairs]], header: str, out: BinaryIO, progress: Progress | None = None

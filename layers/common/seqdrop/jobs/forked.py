@@ -13,8 +13,7 @@ import struct
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from seqdrop.jobs.child import ToolError
 
@@ -55,12 +54,8 @@ class Forked(Generic[Result]):
         finally:
             os._exit(1)
 
-    def __enter__(self) -> Self:
-        """Return the processes themselves."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End the processes."""
+    def close(self) -> None:
+        """End the processes, and wait for them."""
         self.stop()
         for process, connection in self._alive.items():
             connection.close()
