@@ -13,6 +13,7 @@ import botocore.session
 from statelint.linter import Linter
 
 from .asl_data import check_data
+from .asl_fields import check_fields
 from .asl_routes import check_route, check_routes
 from .asl_scope import CAUGHT_BY_ALL, FUNCTION, GATE, JOB, Scope
 from .finding import Finding, LocatedProblem, Problem
@@ -98,7 +99,8 @@ def check(machine: Machine) -> list[Finding]:
             found = (*check_data(scope, name), *check_route(scope, name))
             problems += [(rule, name, message) for rule, message in found]
     for name, state in states(definition):
-        problems += [(rule, name, message) for rule, message in check_state(state)]
+        found = (*check_fields(state), *check_state(state))
+        problems += [(rule, name, message) for rule, message in found]
     return findings + [
         Finding(GATE, rule, f"{machine.name}.{location}", message) for rule, location, message in problems
     ]

@@ -34,7 +34,7 @@ def check(template: Template) -> list[Finding]:
     """Return every value of the template that differs from the tables."""
     problems = [
         *(problem for stack in template.stacks for problem in check_stack(stack)),
-        *check_resources(template.resources),
+        *check_resources(template.resources, template.source["Resources"]),
         *check_parameters(template.source["Parameters"]),
         *check_conditions(template),
         *check_outputs(template.source),
@@ -114,11 +114,11 @@ def find(resource: dict[str, Any], path: str) -> Any:
     return value
 
 
-def check_resources(resources: dict[str, Any]) -> Iterator[LocatedProblem]:
+def check_resources(resources: dict[str, Any], written: dict[str, Any]) -> Iterator[LocatedProblem]:
     """Check that each resource is in a table, exists under its condition alone, and that none is missing."""
     for name, resource in resources.items():
         mine = rows_of(name, resource["Type"])
-        if not mine and resource["Type"] not in GENERATED_BY_SAM:
+        if not mine and (name in written or resource["Type"] not in GENERATED_BY_SAM):
             yield "unlisted", name, f"no table says what this resource must be like; {ADD_ROW}"
         expected = next((value for row in mine if (value := values_for(row, name).get(".Condition"))), None)
         if resource.get("Condition") != expected:

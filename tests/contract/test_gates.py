@@ -18,6 +18,7 @@ from support.planted import load_faults, plant, replace_text
 from gates import (
     asl,
     asl_data,
+    asl_fields,
     asl_routes,
     asl_scope,
     cfn,
@@ -254,7 +255,7 @@ def test_every_rule_has_a_planted_fault() -> None:
         (fault.get("gate", asl_scope.GATE), fault["rule"]) for fault in TEMPLATE_FAULTS + MACHINE_FAULTS + FILE_FAULTS
     }
     modules = {gate.GATE: [gate] for gate in (dockerfiles, events, expected, iam, jobs, rights, storage, suppressions)}
-    for name, parts in {**modules, asl_scope.GATE: [asl, asl_data, asl_routes]}.items():
+    for name, parts in {**modules, asl_scope.GATE: [asl, asl_data, asl_fields, asl_routes]}.items():
         rules = {rule for part in parts for rule in rules_of_module(part)}
         assert {rule for rule in rules if (name, rule) not in planted_rules} == set()
 

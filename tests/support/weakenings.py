@@ -22,6 +22,7 @@ TEXTS = {
     "PolicyName",
     "Sid",
 }  # fmt: skip
+OPPOSITES = {"Allow": "Deny", "Deny": "Allow", "Enabled": "Disabled"}
 FUNCTIONS = {"Ref", "Condition"}  # and every key that starts with `Fn::`
 # What becomes of a resource and its data when it leaves the stack: each value is tried on every resource.
 POLICIES = {
@@ -190,7 +191,9 @@ def other_values(value: Any, kinds: Kinds) -> Iterator[Any]:
 
 
 def wider(text: str) -> str:
-    """Return a pattern of actions for an action, a pattern of everything for an ARN, else another text."""
+    """Return a pattern of actions for an action, one of everything for an ARN, the opposite, else another text."""
+    if text in OPPOSITES:
+        return OPPOSITES[text]
     if text.startswith("arn:"):
         return "*"
     return f"{text.partition(':')[0]}:*" if ACTION.fullmatch(text) else f"{text}x"
