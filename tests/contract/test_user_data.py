@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import email
 import os
 import stat
 import subprocess
@@ -14,9 +16,11 @@ from support.pipeline_parts import template
 
 
 def script() -> str:
+    """Return the script as cloud-init finds it: the part of its type in a MIME message, as Batch requires it."""
     data = template()["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]
-    part = data.split("\n\n", 2)[2]
-    return part.split("--==scratch==--")[0]
+    message = email.message_from_string(data)
+    [text] = [part.get_payload() for part in message.walk() if part.get_content_type() == "text/x-shellscript"]
+    return str(text)
 
 
 @pytest.fixture
@@ -184,6 +188,12 @@ def test_every_other_error_is_written_to_the_console_before_the_instance_ends(ma
     assert line.startswith('seqdrop: this instance cannot run jobs and shuts down: "chown 1000:1000 /scratch" failed')
 
 
+def test_an_instance_without_a_console_runs_jobs(machine: Path) -> None:
+    attach_disks(machine, ROOT)
+    (machine / "console").mkdir()  # nothing can be written there
+    assert run(machine) == []
+
+
 def test_a_spot_instance_is_drained_before_it_is_reclaimed(machine: Path) -> None:
     attach_disks(machine, ROOT, VOLUME)
     run(machine)
@@ -196,7 +206,13 @@ def test_the_spot_service_starts_the_installed_script(machine: Path) -> None:
     run(machine)
     unit = (machine / "seqdrop-spot-watch.service").read_text()
     assert f"\nExecStart=/bin/bash {machine}/seqdrop-spot-watch\n" in unit
-    assert "\nRestart=always\n" in unit
+    settings = configparser.ConfigParser()
+    settings.optionxform = str  # type: ignore[assignment,method-assign]  # the names of systemd have capitals
+    settings.read_string(unit)
+    assert settings["Service"]["Restart"] == "always"
+    # sooner, systemd gives up after five starts within ten seconds; later, the notice is missed for that long
+    assert 2 < int(settings["Service"]["RestartSec"]) <= 10
+    assert settings["Install"]["WantedBy"] == "multi-user.target"
     assert (machine / "seqdrop-spot-watch").read_text() == spot_watch().replace("/dev/console", f"{machine}/console")
 
 

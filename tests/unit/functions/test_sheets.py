@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from seqdrop.storage import s3
 from support.function_aws import FASTQS, REFERENCES, RESULTS, Deployed, allowed_actions
 from support.made_reads import fastq
 
@@ -170,6 +172,36 @@ def test_a_sheet_decides_for_lanes_that_wait_by_their_names(
     assert set(outcomes(start_run, *events)) == {"duplicate"}
     assert [(row["sample"], row["status"]) for row in aws.rows()] == [("PATIENT", "RUNNING")]
     assert (len(aws.executions()), aws.sent()) == (1, [])
+
+
+def test_a_sheet_decides_for_a_file_that_waits_for_its_mate(aws: Deployed, start_run: Any) -> None:
+    start_run.call(aws.put("in/x_1.fq.gz", fastq(1)))
+    assert [row["status"] for row in aws.rows()] == ["WAITING"]
+    aws.put("in/x_2.fq.gz", fastq(2))
+    start_run.call(put_sheet(aws, "sample,fastq_1,fastq_2", "P,x_1.fq.gz,x_2.fq.gz"))
+    deliver(aws, start_run)
+    assert [(row["sample"], row["status"]) for row in aws.rows()] == [("P", "RUNNING")]
+
+
+def test_a_file_that_may_not_be_read_is_reported_with_its_line(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_pairs(aws, "a", sheet="yes")
+    sheet = put_sheet(aws, "sample,fastq_1,fastq_2", "A,a_1.fq.gz,a_2.fq.gz")
+    find, status = s3.Store.find, 403
+
+    def find_or_refuse(store: s3.Store, uri: Any) -> Any:
+        if uri.key != "in/a_2.fq.gz":
+            return find(store, uri)
+        answer = {"Error": {"Code": str(status)}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, "HeadObject")  # type: ignore[arg-type]  # S3 answers a HEAD without more
+
+    monkeypatch.setattr(s3.Store, "find", find_or_refuse)
+    message = "'a_2.fq.gz' cannot be read: the policy of its bucket or of its key (InputKeyArns) does not allow it"
+    assert refusal(aws, start_run, sheet) == f"samplesheet.csv: line 2, column fastq_2: {message}"
+    status = 400
+    with pytest.raises(start_run.NotHandledError):  # it says nothing about a right: to be tried again
+        start_run.call(sheet)
 
 
 def test_a_file_that_comes_after_the_sheet_is_started_by_its_name(aws: Deployed, start_run: Any) -> None:

@@ -147,3 +147,10 @@ def test_without_a_cgroup_the_peak_memory_is_that_of_the_largest_program(
         (tmp_path / "memory.peak").write_text(text)
     subprocess.run([sys.executable, "-c", "b'x' * (64 << 20)"], check=True)
     assert 64 <= workspace.peak_memory() < 64 << 10  # MiB: other tests of this process may have run larger programs
+
+
+def test_a_name_within_a_longer_one_leaves_the_longer_one_whole() -> None:
+    names = {"lane1": "Patient_of_the_first_ward", "lane1_R1": "P1"}
+    assert workspace.with_original_names("lane1_R1 and lane1 differ", names) == (
+        "P1 and Patient_of_the_first_ward differ"
+    )
