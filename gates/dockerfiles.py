@@ -17,6 +17,10 @@ LEVELS = ("error", "warning")
 SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE)
 TOOL_DOCKERFILE = re.compile(r"containers/[^/]+/Dockerfile")
 BUILDER = "${BUILDER}"  # the image of containers/builder.Dockerfile; containers/build builds it first
+DOWNLOAD = re.compile(r"\b(curl|wget)\b")
+CHECKSUM = re.compile(r"\bsha(256|512)sum\b.*(-c|--check)\b")
+# Options of apt that install packages whose signature is missing or invalid.
+UNSIGNED = re.compile(r"--allow-(unauthenticated|insecure-repositories)|trusted=yes|AllowUnauthenticated|--force-yes")
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}")
 CONTINUATION = re.compile(r"\\\n(\s*#[^\n]*\n)*")
 
@@ -99,6 +103,10 @@ def check_instruction(word: str, value: str) -> Iterator[Problem]:
             yield "pip-hashes", f"`{command}` {pip_commands.MESSAGE}"
         if re.search(r"\b(curl|wget)\b.*\|\s*(ba|z)?sh\b", value):
             yield "pipe-to-shell", "runs a downloaded script without verification; install a package instead"
+        elif DOWNLOAD.search(value) and not CHECKSUM.search(value):
+            yield "download", "uses a downloaded file without verification; compare it with `sha256sum --check`"
+        if UNSIGNED.search(value):
+            yield "unsigned", "installs packages without a valid signature; remove this option"
         if "apt-get install" in value and "--no-install-recommends" not in value:
             yield "recommends", "installs recommended packages; add --no-install-recommends"
         if "apt-get install" in value and "rm -rf /var/lib/apt/lists" not in value:
