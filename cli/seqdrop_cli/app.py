@@ -38,6 +38,7 @@ from seqdrop_cli import (
     stop,
     submit,
     usage,
+    verify,
     why,
 )
 from seqdrop_cli.check import command as check
@@ -142,6 +143,9 @@ CallerOption = Annotated[str | None, tool_option("caller", "The tool that calls 
 AlignmentFormatOption = Annotated[
     AlignmentFormat | None,
     typer.Option(help="The format of the aligned reads. Default: AlignmentFormat of the stack."),
+]
+KindsOption = Annotated[
+    str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
@@ -372,9 +376,7 @@ def fetch_command(
         str | None, typer.Argument(metavar="RUN|SAMPLE", help="A run id, the beginning of one, 'latest', or a sample.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All runs with results.")] = False,
-    only: Annotated[
-        str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
-    ] = "",
+    only: KindsOption = "",
     results: Annotated[Path, typer.Option(metavar="DIR", help="Files go to DIR/SAMPLE/RUN.")] = Path("results"),
     as_json: AsJson = False,
     stack: StackName = None,
@@ -386,6 +388,37 @@ def fetch_command(
     files = fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds)
     if as_json:
         say_json(list(map(str, files)))
+
+
+@app.command("verify")
+def verify_command(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER|RUN", help="A folder of downloaded results (no network is needed); or a run, as elsewhere."
+        ),
+    ],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every byte of a run in S3, instead of comparing what S3 knows of it.")
+    ] = False,
+    only: KindsOption = "",
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check that the results of a run exist and are unchanged.
+
+    Exit code 1: an output is missing, or its bytes are others than the run wrote.
+    """
+    kinds, folder = download.parse_kinds(only), Path(what)
+    if folder.is_dir():
+        result = verify.verify_folder(folder, kinds)
+    else:
+        opened = open_stack(stack, region)
+        result = verify.verify_run(opened, run_table.find(opened, what), kinds, deep=deep)
+    if as_json:
+        say_json(result.to_json())
+    verify.show(result)
 
 
 @app.command("status")
