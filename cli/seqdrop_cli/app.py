@@ -377,6 +377,9 @@ def fetch_command(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All runs with results.")] = False,
     only: KindsOption = "",
+    with_crate: Annotated[
+        bool, typer.Option("--crate", help="Describe inputs, jobs and results as an RO-Crate in the folder.")
+    ] = False,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Files go to DIR/SAMPLE/RUN.")] = Path("results"),
     as_json: AsJson = False,
     stack: StackName = None,
@@ -385,7 +388,7 @@ def fetch_command(
     """Download the results of runs."""
     kinds = download.parse_kinds(only)
     opened = open_stack(stack, region)
-    files = fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds)
+    files = fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds, with_crate=with_crate)
     if as_json:
         say_json(list(map(str, files)))
 

@@ -18,7 +18,11 @@ EXAMPLES = {
         "seqdrop run A_1.fq.gz A_2.fq.gz --args align=--no-mark-duplicates",
     ),
     "submit": ("seqdrop submit samplesheet.csv", "seqdrop submit samplesheet.csv --dry-run --stack prod"),
-    "fetch": ("seqdrop fetch NA12878", "seqdrop fetch --all --only vcf,report --stack prod"),
+    "fetch": (
+        "seqdrop fetch NA12878",
+        "seqdrop fetch --all --only vcf,report --stack prod",
+        "seqdrop fetch 01ab23 --crate",
+    ),
     "verify": ("seqdrop verify results/NA12878/01ab23", "seqdrop verify NA12878 --deep --stack prod"),
     "status": ("seqdrop status", "seqdrop status NA12878", "seqdrop status --failed --since 2d --stack prod"),
     "why": ("seqdrop why latest", "seqdrop why NA12878", "seqdrop why 01ab23 --stack prod"),
