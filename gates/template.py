@@ -32,6 +32,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "Network": "private",
         "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs",
         "NotificationEmail": "lab@example.org",
+        "SampleInSubject": "yes",
         "FlowLogs": "ALL",
         "SpotShare": "never",
         "Zones": "2",
