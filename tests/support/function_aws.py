@@ -65,6 +65,7 @@ RESOURCES = {
         for tool in TOOLS
     },
     "AWS::StackName": "seqdrop",
+    "StartRunFunction": "seqdrop-start_run",
     "PipelineStateMachine": MACHINE,
     "PipelineStateMachineAliaslive": f"{MACHINE}:live",
     "RunTable": "seqdrop-RunTable",
