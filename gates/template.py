@@ -33,6 +33,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs",
         "NotificationEmail": "lab@example.org",
         "SampleInSubject": "yes",
+        "ApiAccess": "iam",
         "FlowLogs": "ALL",
         "SpotShare": "never",
         "Zones": "2",
@@ -60,7 +61,13 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "Aligner": "bwa",
         "Caller": "strelka",
     },
-    {"Network": "private", "FlowLogs": "REJECT"},
+    {
+        "Network": "private",
+        "FlowLogs": "REJECT",
+        "ApiAccess": "jwt",
+        "JwtIssuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_pool",
+        "JwtAudience": "lab",
+    },
     {
         "Network": "existing",
         "AlarmEmail": "operator@example.org",
