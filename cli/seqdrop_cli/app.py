@@ -17,6 +17,7 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import (
+    api,
     download,
     embedded,
     fetch,
@@ -563,6 +564,30 @@ def check_command(
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """
     check.check(open_stack(stack, region), submit=submit, as_json=as_json)
+
+
+@app.command("api")
+def api_command(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET or POST.")] = "",
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Such as /runs or /ga4gh/wes/v1/runs.")] = "/",
+    body: Annotated[str, typer.Option(metavar="JSON", help="The body of a POST.")] = "",
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Show the address of the HTTP API, or send it a request that is signed with your credentials.
+
+    Exit code 1: the API refused the request.
+    """
+    opened = open_stack(stack, region)
+    if not method:
+        address = {"endpoint": api.endpoint(opened), "page": api.link(opened)}
+        say_json(address) if as_json else say(f"{address['endpoint']}\nIts page, for 15 minutes: {address['page']}")
+        return
+    status, text = api.call(opened, method, path, body)
+    say_json(api.parse(text))
+    if status >= 400:
+        raise CliError(f"The API refused the request: {status}.")
 
 
 @app.command("report")

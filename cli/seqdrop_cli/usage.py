@@ -32,6 +32,7 @@ EXAMPLES = {
     "logs": ("seqdrop logs latest --follow", "seqdrop logs 01ab23 align --stack prod"),
     "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
     "report": ("seqdrop report --since 7d", "seqdrop report NA12878 NA12891 --output trio --stack prod"),
+    "api": ("seqdrop api --stack prod", "seqdrop api GET /runs --stack prod", "seqdrop api POST /runs/01ab23/stop"),
     "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
     "qc check": ("seqdrop qc check qc.yaml", "seqdrop qc check qc.yaml --reference hg --stack prod"),
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestUnsupportedContentType, RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop import __version__
@@ -124,13 +126,39 @@ def refuse_invalid(error: RequestValidationError) -> Response[str]:
 
 @app.not_found
 def refuse_path(_error: Any) -> Response[str]:
-    """Answer a request for a path that the API does not have."""
-    return respond(HTTPStatus.NOT_FOUND, "The API has no such path and method: see /openapi.")
+    """Answer a request for a path, or a method of a path, that the API does not have."""
+    for path, methods in paths().items():
+        if path.fullmatch(app.current_event.path) and app.current_event.http_method not in methods:
+            answer = respond(HTTPStatus.METHOD_NOT_ALLOWED, f"This path has {methods} alone: see /openapi.")
+            answer.headers["Allow"] = methods
+            return answer
+    return respond(HTTPStatus.NOT_FOUND, "The API has no such path: see /openapi.")
+
+
+@cache
+def paths() -> dict[re.Pattern[str], str]:
+    """Return the methods of each path of the API."""
+    described = app.get_openapi_schema(title="seqdrop", version=__version__).paths or {}
+    return {
+        re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): ", ".join(
+            name.upper() for name in ("get", "post") if getattr(item, name)
+        )
+        for path, item in described.items()
+    }
+
+
+@app.exception_handler(RequestUnsupportedContentType)  # type: ignore[untyped-decorator]  # as above
+def refuse_form(_error: RequestUnsupportedContentType) -> Response[str]:
+    """Answer a request whose body is in another form."""
+    return respond(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON; for WES, a form.")
 
 
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator]  # Powertools has no type for it
 def refuse_internal(error: Exception) -> Response[str]:
     """Answer a request that failed here; only the log has the reason."""
+    kind = app.current_event.headers.get("content-type", "")
+    if kind.startswith("multipart/") and "boundary=" not in kind:  # Powertools raises a ValueError
+        return respond(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The header Content-Type has no boundary.")
     log_failure("request failed", error)
     return respond(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed; the log of the function api says why.")
 

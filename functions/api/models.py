@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from seqdrop.plan import sheet
+from seqdrop.plan import names, sheet
 from seqdrop.plan.choices import MAX_LANES
 
 Status = Literal["RUNNING", "SUCCEEDED", "INCOMPLETE", "QC_FAILED", "FAILED", "ABORTED", "TIMED_OUT"]
@@ -33,7 +33,7 @@ class NewRun(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sample: Annotated[str, Field(min_length=1, max_length=64, description="Sample id")]
+    sample: Annotated[str, Field(pattern=f"^{names.NAME.pattern}$", description="Sample id")]
     lanes: Annotated[list[Lane], Field(min_length=1, max_length=MAX_LANES)]
     choices: dict[str, Cell] = Field(default_factory=dict, description=f"Some of {', '.join(COLUMNS)}")
 
@@ -129,6 +129,12 @@ class Error(BaseModel):
     message: str
     failure_class: str = Field("", description="As in the run table")
     problems: list[Problem] = Field(default_factory=list)
+
+
+class Denied(BaseModel):
+    """What API Gateway answers itself."""
+
+    message: str
 
 
 def run_of(row: dict[str, Any]) -> Run:

@@ -41,11 +41,11 @@ class ConflictError(ServiceError):
 
 
 class RefusedError(ServiceError):
-    """A run was not started (422)."""
+    """A run was not started: a file or a reference is missing, or a choice is not possible here (409)."""
 
     def __init__(self, message: str, failure_class: str, problems: Iterable[Problem] = ()) -> None:
         """Create the error with the problems of the rows."""
-        super().__init__(422, message)
+        super().__init__(409, message)
         self.failure_class, self.problems = failure_class, list(problems)
 
 

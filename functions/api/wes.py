@@ -6,7 +6,7 @@ https://ga4gh.github.io/workflow-execution-service-schemas/docs/
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler.exceptions import BadRequestError
 from aws_lambda_powertools.event_handler.openapi.params import Form, Path, Query
@@ -83,14 +83,12 @@ def list_wes_runs(
 
 @router.post("/runs", summary="Start a run", tags=["WES"], responses=_answers(RunRef, 400, 409, 422))
 def start_wes_run(
-    workflow_type: Annotated[str, Form()],
-    workflow_type_version: Annotated[str, Form()],  # noqa: ARG001  required by WES; there is one workflow
+    workflow_type: Annotated[Literal["seqdrop"], Form()],  # noqa: ARG001  required by WES; there is one workflow
+    workflow_type_version: Annotated[str, Form()],  # noqa: ARG001  as above
     workflow_url: Annotated[str, Form()],  # noqa: ARG001  as above
     workflow_params: Annotated[str, Form(description="JSON: the body of POST /runs")] = "{}",
 ) -> RunRef:
     """Start the run of one sample. `workflow_params` is the JSON of POST /runs; there is one workflow."""
-    if workflow_type != WORKFLOW_TYPE:
-        raise BadRequestError(f"workflow_type must be {WORKFLOW_TYPE}.")
     try:
         request = NewRun.model_validate_json(workflow_params)
     except ValidationError as error:
