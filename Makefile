@@ -22,7 +22,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz bench build images config push invoke mocks failures rights tools weakenings picture screenshots clean
+.PHONY: demo test lint check fuzz fuzz-api bench build images config push invoke mocks failures rights tools weakenings picture screenshots clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -41,6 +41,9 @@ check: lint ## lint, and every gate
 
 fuzz: .venv/ready ## random read pairs against the FASTQ checker, for FUZZ_SECONDS
 	$(RUN) python tests/fuzz/check_reads.py $(FUZZ_SECONDS)
+
+fuzz-api: .venv/ready build ## requests from the OpenAPI description against the HTTP API of an embedded AWS
+	$(RUN) --with schemathesis==4.32.5 python tests/fuzz/check_api.py
 
 bench: .venv/ready tools ## compare with what users have today (bench/README.md); LINE=stage-get: the lines so named
 	PYTHONPATH=bench:. $(RUN) --with obstore==0.12.1 python bench/run.py $(LINE)

@@ -27,6 +27,7 @@ CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 KEY, REGISTRY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs", "registry.example.org"
 INPUT_BUCKETS, INPUT_KEY = "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab"
 USER, OPERATOR = "lab@example.org", "operator@example.org"
+TOKENS = {"ApiAccess": "jwt", "JwtIssuer": "https://issuer.example.org/pool", "JwtAudience": "lab"}
 # Each parameter has two values here, and no two conditions of the template are true in the same deployments or in
 # opposite ones: a fixed value in the place of a parameter, and another condition, are noticed. Tests check it. A new
 # condition needs another combination: a deployment more, or its parameter in some of these.
@@ -36,6 +37,8 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "Network": "private",
         "KmsKeyArn": KEY,
         "NotificationEmail": USER,
+        "SampleInSubject": "yes",
+        "ApiAccess": "iam",
         "FlowLogs": "ALL",
         "IntelligentTiering": "disabled",
         "FastqArchiveDays": "365",
@@ -68,6 +71,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "ScratchThroughput": "250",
         "InputKeyArns": INPUT_KEY,
         "Aligner": "bwa_mem3",
+        **TOKENS,
     },
     {
         "Network": "existing",
@@ -85,6 +89,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "InputKeyArns": INPUT_KEY,
         "ReservedConcurrency": "2",
         "ImageRegistry": REGISTRY,
+        "ApiAccess": "iam",
     },
     {
         "Zones": "2",
@@ -93,6 +98,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "IntelligentTiering": "disabled",
         "AlignmentArchiveDays": "180",
         "ImageRegistry": REGISTRY,
+        **TOKENS,
     },
 )
 TYPES_WITH_ARN_AS_REF = {

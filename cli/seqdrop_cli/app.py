@@ -17,6 +17,7 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import (
+    api,
     download,
     embedded,
     fetch,
@@ -38,6 +39,7 @@ from seqdrop_cli import (
     stop,
     submit,
     usage,
+    verify,
     why,
 )
 from seqdrop_cli.check import command as check
@@ -142,6 +144,9 @@ CallerOption = Annotated[str | None, tool_option("caller", "The tool that calls 
 AlignmentFormatOption = Annotated[
     AlignmentFormat | None,
     typer.Option(help="The format of the aligned reads. Default: AlignmentFormat of the stack."),
+]
+KindsOption = Annotated[
+    str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
@@ -372,9 +377,10 @@ def fetch_command(
         str | None, typer.Argument(metavar="RUN|SAMPLE", help="A run id, the beginning of one, 'latest', or a sample.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All runs with results.")] = False,
-    only: Annotated[
-        str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
-    ] = "",
+    only: KindsOption = "",
+    with_crate: Annotated[
+        bool, typer.Option("--crate", help="Describe inputs, jobs and results as an RO-Crate in the folder.")
+    ] = False,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Files go to DIR/SAMPLE/RUN.")] = Path("results"),
     as_json: AsJson = False,
     stack: StackName = None,
@@ -383,9 +389,40 @@ def fetch_command(
     """Download the results of runs."""
     kinds = download.parse_kinds(only)
     opened = open_stack(stack, region)
-    files = fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds)
+    files = fetch.fetch(opened, fetch.select(opened, what, every=every), results, kinds, with_crate=with_crate)
     if as_json:
         say_json(list(map(str, files)))
+
+
+@app.command("verify")
+def verify_command(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER|RUN", help="A folder of downloaded results (no network is needed); or a run, as elsewhere."
+        ),
+    ],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every byte of a run in S3, instead of comparing what S3 knows of it.")
+    ] = False,
+    only: KindsOption = "",
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Check that the results of a run exist and are unchanged.
+
+    Exit code 1: an output is missing, or its bytes are others than the run wrote.
+    """
+    kinds, folder = download.parse_kinds(only), Path(what)
+    if folder.is_dir():
+        result = verify.verify_folder(folder, kinds)
+    else:
+        opened = open_stack(stack, region)
+        result = verify.verify_run(opened, run_table.find(opened, what), kinds, deep=deep)
+    if as_json:
+        say_json(result.to_json())
+    verify.show(result)
 
 
 @app.command("status")
@@ -527,6 +564,30 @@ def check_command(
     Quotas, images, default reference, buckets, subscriptions, job queues. Only --submit starts anything.
     """
     check.check(open_stack(stack, region), submit=submit, as_json=as_json)
+
+
+@app.command("api")
+def api_command(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET or POST.")] = "",
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Such as /runs or /ga4gh/wes/v1/runs.")] = "/",
+    body: Annotated[str, typer.Option(metavar="JSON", help="The body of a POST.")] = "",
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Show the address of the HTTP API, or send it a request that is signed with your credentials.
+
+    Exit code 1: the API refused the request.
+    """
+    opened = open_stack(stack, region)
+    if not method:
+        address = {"endpoint": api.endpoint(opened), "page": api.link(opened)}
+        say_json(address) if as_json else say(f"{address['endpoint']}\nIts page, for 15 minutes: {address['page']}")
+        return
+    status, text = api.call(opened, method, path, body)
+    say_json(api.parse(text))
+    if status >= 400:
+        raise CliError(f"The API refused the request: {status}.")
 
 
 @app.command("report")

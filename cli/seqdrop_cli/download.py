@@ -42,7 +42,7 @@ def parse_kinds(text: str) -> list[str]:
 def download_results(stack: Stack, row: Mapping[str, Any], folder: Path, kinds: Sequence[str] = ()) -> list[Path]:
     """Download the results of a run, or only some kinds of files, and verify each file; return the paths."""
     results = S3Uri.parse(str(row["results"]))
-    wanted = {name: size for name, size in _sizes(stack, results).items() if not kinds or _kind(name) in kinds}
+    wanted = {name: size for name, size in _sizes(stack, results).items() if not kinds or kind_of(name) in kinds}
     sizes = _without_held(stack, row, results, wanted)
     _check_free_space(folder, sum(sizes.values()))
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
@@ -75,8 +75,8 @@ def _without_held(stack: Stack, row: Mapping[str, Any], results: S3Uri, sizes: M
     return {name: size for name, size in sizes.items() if name in named or ".vcf.gz" not in name}
 
 
-def _kind(name: str) -> str:
-    """Return the kind of a file; that with the longest ending, since a gVCF ends like a VCF."""
+def kind_of(name: str) -> str:
+    """Return the kind of a file, "" if it has none; that with the longest ending, since a gVCF ends like a VCF."""
     endings = {ending: kind for kind, endings in KINDS.items() for ending in endings if name.endswith(ending)}
     return endings[max(endings, key=len)] if endings else ""
 

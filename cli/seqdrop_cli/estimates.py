@@ -10,9 +10,9 @@ from typing import Any
 
 from seqdrop.storage.s3 import MissingError
 from seqdrop.storage.uri import S3Uri
+from seqdrop.text import format_seconds
 
 from seqdrop_cli import run_table
-from seqdrop_cli.screen import format_seconds
 from seqdrop_cli.stack import Stack
 
 MAX_RUNS = 5  # earlier runs that are read

@@ -8,7 +8,7 @@ from pathlib import Path
 from seqdrop.runs.outcome import WITH_RESULTS
 from seqdrop.runs.table import Row
 
-from seqdrop_cli import download, run_table
+from seqdrop_cli import crate, download, run_table
 from seqdrop_cli.errors import KNOWN_ERRORS, CliError, describe_error
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
@@ -33,8 +33,10 @@ def select(stack: Stack, text: str | None, *, every: bool) -> list[Row]:
     return [row]
 
 
-def fetch(stack: Stack, rows: Sequence[Row], folder: Path, kinds: Sequence[str] = ()) -> list[Path]:
-    """Download the results of runs to `folder/SAMPLE/RUN`; return the files.
+def fetch(
+    stack: Stack, rows: Sequence[Row], folder: Path, kinds: Sequence[str] = (), *, with_crate: bool = False
+) -> list[Path]:
+    """Download the results of runs to `folder/SAMPLE/RUN`, and describe them as an RO-Crate; return the files.
 
     Raises CliError after all if some could not be downloaded.
     """
@@ -43,6 +45,8 @@ def fetch(stack: Stack, rows: Sequence[Row], folder: Path, kinds: Sequence[str] 
         target = folder / str(row["sample"]) / str(row["run"])
         try:
             files = download.download_results(stack, row, target, kinds)
+            if with_crate:
+                files.append(crate.write(stack, row, target))
             fetched += files
         except KNOWN_ERRORS as error:
             failed.append(f"{row['run']}: {describe_error(error)}")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from seqdrop.plan import steps
 from seqdrop.runs import executions
+from seqdrop.text import format_seconds
 
 from seqdrop_cli import progress
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError
 from seqdrop_cli.progress import Job, StepState
-from seqdrop_cli.screen import console, format_seconds, live_table, say
+from seqdrop_cli.screen import console, live_table, say
 from seqdrop_cli.stack import Stack
 
 if TYPE_CHECKING:

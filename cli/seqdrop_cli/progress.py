@@ -13,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from seqdrop.plan import steps
+from seqdrop.text import format_seconds
 
-from seqdrop_cli.screen import format_seconds, short_number, visible
+from seqdrop_cli.screen import short_number, visible
 from seqdrop_cli.stack import Stack
 
 if TYPE_CHECKING:

@@ -119,13 +119,3 @@ def short_seconds(value: float) -> str:
         if value < end:
             return f"{value / seconds:.{int(unit == 'h' and value < 10 * 3600)}f}{unit}"
     return f"{value / (7 * 86400):.0f}w"
-
-
-def format_seconds(value: float) -> str:
-    """Format a duration: `8 s`, `3 min 05 s`, `2 h 10 min`."""
-    seconds = round(value)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"

@@ -10,9 +10,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 from seqdrop.runs.table import Row
-from seqdrop.text import count_warnings, format_usd
+from seqdrop.text import count_warnings, format_seconds, format_usd
 
-from seqdrop_cli.screen import console, format_seconds, say, short_number, short_seconds, visible
+from seqdrop_cli.screen import console, say, short_number, short_seconds, visible
 
 MAX_ROWS = 20  # of the list; --json has all
 WIDE = 120  # columns of a terminal that has place for whole ids

@@ -18,7 +18,12 @@ EXAMPLES = {
         "seqdrop run A_1.fq.gz A_2.fq.gz --args align=--no-mark-duplicates",
     ),
     "submit": ("seqdrop submit samplesheet.csv", "seqdrop submit samplesheet.csv --dry-run --stack prod"),
-    "fetch": ("seqdrop fetch NA12878", "seqdrop fetch --all --only vcf,report --stack prod"),
+    "fetch": (
+        "seqdrop fetch NA12878",
+        "seqdrop fetch --all --only vcf,report --stack prod",
+        "seqdrop fetch 01ab23 --crate",
+    ),
+    "verify": ("seqdrop verify results/NA12878/01ab23", "seqdrop verify NA12878 --deep --stack prod"),
     "status": ("seqdrop status", "seqdrop status NA12878", "seqdrop status --failed --since 2d --stack prod"),
     "why": ("seqdrop why latest", "seqdrop why NA12878", "seqdrop why 01ab23 --stack prod"),
     "stop": ("seqdrop stop latest",),
@@ -27,6 +32,7 @@ EXAMPLES = {
     "logs": ("seqdrop logs latest --follow", "seqdrop logs 01ab23 align --stack prod"),
     "demo": ("seqdrop demo", "seqdrop demo --keep demo --caller bcftools", "seqdrop demo --stack prod"),
     "report": ("seqdrop report --since 7d", "seqdrop report NA12878 NA12891 --output trio --stack prod"),
+    "api": ("seqdrop api --stack prod", "seqdrop api GET /runs --stack prod", "seqdrop api POST /runs/01ab23/stop"),
     "check": ("seqdrop check --stack prod", "seqdrop check --stack prod --submit"),
     "qc check": ("seqdrop qc check qc.yaml", "seqdrop qc check qc.yaml --reference hg --stack prod"),
 }

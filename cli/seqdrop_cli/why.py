@@ -11,11 +11,11 @@ from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
 from seqdrop.storage.s3 import MissingError
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import count_warnings, plain_line
+from seqdrop.text import count_warnings, format_seconds, plain_line
 
 from seqdrop_cli.follow import run_steps, step_states
 from seqdrop_cli.queued import describe
-from seqdrop_cli.screen import format_seconds, say
+from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 from seqdrop_cli.status import format_minute
 

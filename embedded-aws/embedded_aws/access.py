@@ -77,10 +77,18 @@ class AccessControl:
         if self.is_bridge:
             _allow_only(environ, signer, FUNCTION_OPERATIONS)
         if signer.key.role:
-            if signer.is_presigned or environ["PATH_INFO"].startswith(SERVED_FIRST):
+            if environ["PATH_INFO"].startswith(SERVED_FIRST) or _is_other_link(environ, signer):
                 raise RefusedError("AccessDenied", "The access key of a role may not do that here.")
             check_rights(environ, signer)
         return signer.key.role
+
+
+def _is_other_link(environ: dict[str, Any], signer: Signer) -> bool:
+    """Return whether a request is a presigned URL that does more than read an object.
+
+    A function may give away a link to an object that its role can read.
+    """
+    return signer.is_presigned and not (signer.service == "s3" and environ["REQUEST_METHOD"] in ("GET", "HEAD"))
 
 
 def host_name(host: str) -> str:

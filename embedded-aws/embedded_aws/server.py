@@ -16,6 +16,7 @@ from .container_metadata import ContainerMetadata
 from .faults import FaultInjector
 from .faults.calls import FaultyCalls
 from .full_disk import report_full_disk
+from .http_apis import HttpApis
 from .keys import keys
 from .stack_record import StackRecord
 
@@ -36,7 +37,7 @@ class Server:
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own clients read it
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
         self.record = StackRecord(DomainDispatcherApplication(create_backend_app))
-        self._application = report_full_disk(FaultyCalls(self.record, injector))
+        self._application = HttpApis(report_full_disk(FaultyCalls(self.record, injector)))
         self._servers: list[BaseWSGIServer] = []
         if not self._listen("127.0.0.1", AccessControl(self._application, keys(), LOOPBACK_NAMES)):
             raise PortInUseError(f"port {self.port} of 127.0.0.1 is taken by another program")

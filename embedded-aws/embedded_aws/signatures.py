@@ -55,7 +55,7 @@ def verify(environ: Environ, body: Callable[[], bytes], find: FindKey) -> Signer
         return _verify_header(authorization, environ, body, find)
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     if "X-Amz-Signature" in query:
-        return _verify_url(environ, query, find)
+        return _verify_url(environ, query, body, find)
     if "AWSAccessKeyId" in query:
         return _verify_old_url(environ, query, find)
     raise RefusedError("AccessDenied", "The request is not signed: use the access key of this server.")
@@ -73,14 +73,16 @@ def _verify_header(authorization: str, environ: Environ, body: Callable[[], byte
     return _signer(match, date, request, match["signature"], find, is_presigned=False)
 
 
-def _verify_url(environ: Environ, query: dict[str, list[str]], find: FindKey) -> Signer:
+def _verify_url(environ: Environ, query: dict[str, list[str]], body: Callable[[], bytes], find: FindKey) -> Signer:
     match = CREDENTIAL.fullmatch(query.get("X-Amz-Credential", [""])[0])
     date, expires = query.get("X-Amz-Date", [""])[0], query.get("X-Amz-Expires", [""])[0]
     if not match or not expires.isdecimal():
         raise RefusedError("AccessDenied", "The presigned URL has no valid X-Amz-Credential or X-Amz-Expires.")
     _check_age(date, int(expires))
     headers = query.get("X-Amz-SignedHeaders", [""])[0].split(";")
-    payload = query.get("X-Amz-Content-Sha256", ["UNSIGNED-PAYLOAD"])[0]
+    # S3 does not ask for the hash of the body, all other services do.
+    unnamed = "UNSIGNED-PAYLOAD" if match["service"] == "s3" else sha256(body()).hexdigest()
+    payload = query.get("X-Amz-Content-Sha256", [unnamed])[0]
     request = _canonical_request(environ, match["service"], headers, payload)
     return _signer(match, date, request, query["X-Amz-Signature"][0], find, is_presigned=True)
 

@@ -103,6 +103,14 @@ NEEDS: dict[str, tuple[str, Call, list[tuple[str, str]]]] = {
         lambda sns: sns.publish(TopicArn="arn:aws:sns:t", Message="x"),
         [("sns:Publish", "arn:aws:sns:t")],
     ),
+    "events": (
+        "events",
+        lambda events: events.put_events(Entries=[{"Source": "a"}, {"Source": "b", "EventBusName": "own"}]),
+        [
+            ("events:PutEvents", "arn:aws:events:us-east-1:123456789012:event-bus/default"),
+            ("events:PutEvents", "arn:aws:events:us-east-1:123456789012:event-bus/own"),
+        ],
+    ),
     "send": (
         "sqs",
         lambda sqs: sqs.send_message(QueueUrl="http://x/123456789012/q", MessageBody="x"),
@@ -259,6 +267,15 @@ def test_a_condition_is_evaluated(operator: str, key: str, value: Any, expected:
 def test_a_condition_on_a_key_that_a_request_does_not_have(operator: str, expected: bool) -> None:
     statement = {**READ, "Condition": {operator: {"s3:prefix": "false"}}}
     assert decision(statement) is expected
+
+
+def test_a_role_may_send_events_of_its_own_source_alone() -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html"""
+    condition = {"StringEquals": {"events:source": "a"}}
+    statement = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*", "Condition": condition}
+    bus = "arn:aws:events:us-east-1:123456789012:event-bus/default"
+    decided = [decision(statement, "events:PutEvents", bus, events_source=source) for source in ("a", "b")]
+    assert decided == [True, False]
 
 
 def test_every_condition_of_a_statement_must_hold() -> None:

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import steps
 from seqdrop.plan.names import MANIFEST
-from seqdrop.runs import commands, executions, manifest, notify, outcome, queues, receipts, table
+from seqdrop.runs import commands, console, executions, manifest, notify, outcome, queues, receipts, table
 from seqdrop.runs.cost import HOURS_PER_MONTH, Prices, Rates
 from seqdrop.runs.manifest import RunRecord
 from seqdrop.runs.outcome import RunEnding
@@ -135,7 +135,7 @@ def write(run: str, execution: str, results: str, run_record: RunRecord, **expec
         return False
     if run_record.manifest:
         s3.store().write_json(S3Uri.parse(results) / MANIFEST, run_record.manifest)
-    notify.send(run, run_record.subject, run_record.lines)
+    notify.send(run, run_record.subject, [*run_record.lines, *console.links(execution, run_record.report)])
     return True
 
 

@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import fastq_names, markers, sheet
+from seqdrop.plan.csv_table import SheetError
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.runs import executions, lane_wait, pairing, sheets, submit, table
 from seqdrop.runs.pairing import Pairing
@@ -36,9 +37,14 @@ class NotHandledError(Exception):
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Handle an event of EventBridge or of S3, messages of its own queue, or `{"resume": RUN}` of `seqdrop resume`."""
+    """Handle an event of EventBridge or of S3, messages of its own queue, or a call.
+
+    Calls are `{"resume": RUN}` of `seqdrop resume` and `{"start": ROWS}` of the API: the rows of one sample.
+    """
     if is_of_queue(event):
         return handle_messages(event["Records"])
+    if "start" in event:
+        return start_rows(event["start"])
     if "resume" in event:
         outcomes = [try_event(resume, event)]
     elif "task" in event:  # a message that `seqdrop redrive` sends again
@@ -66,6 +72,14 @@ def handle_message(message: dict[str, Any]) -> Result:
     if message["task"] == sheets.TASK:
         return report(sheets.start(message))
     return report(lane_wait.end(message, partial(start_complete, waited=True)))
+
+
+def start_rows(rows: list[dict[str, str]]) -> dict[str, Any]:
+    """Start the run of rows of a samplesheet; the answer has their problems, or what became of them as `outcome`."""
+    try:
+        return report(sheets.start_rows(rows))
+    except SheetError as error:
+        return {"problems": [list(problem) for problem in error.problems]}
 
 
 def try_event(handle: Callable[[dict[str, Any]], Result], event: dict[str, Any]) -> Result | None:

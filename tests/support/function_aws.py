@@ -33,7 +33,7 @@ from moto.stepfunctions.models import stepfunctions_backends
 from samtranslator.yaml_helper import yaml_parse
 from seqdrop import aws
 from seqdrop.log import logger
-from seqdrop.runs import executions, messages, notify, queues, table
+from seqdrop.runs import executions, messages, notify, queues, run_event, table
 from seqdrop.storage import s3
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +65,7 @@ RESOURCES = {
         for tool in TOOLS
     },
     "AWS::StackName": "seqdrop",
+    "StartRunFunction": "seqdrop-start_run",
     "PipelineStateMachine": MACHINE,
     "PipelineStateMachineAliaslive": f"{MACHINE}:live",
     "RunTable": "seqdrop-RunTable",
@@ -78,7 +79,7 @@ RESOURCES = {
     "StartQueue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/seqdrop-StartQueue",
 }
 LETTERS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}  # calls that IAM knows by another name
-PREFIXES = {"SFN": "states"}  # and services
+PREFIXES = {"SFN": "states", "EventBridge": "events"}  # and services
 
 
 @cache
@@ -236,6 +237,21 @@ class Deployed:
             for delay, one in zip(delays, messages, strict=True)
         ]
 
+    def watch_events(self) -> None:
+        """Send the events of the pipeline itself to a queue, from which `events` reads them."""
+        queue, bus = self.sqs.create_queue(QueueName="events"), client("events")
+        bus.put_rule(Name="run-finished", EventPattern=json.dumps({"source": ["seqdrop"]}))
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"
+        bus.put_targets(Rule="run-finished", Targets=[{"Id": "events", "Arn": arn}])
+        self.event_queue = queue["QueueUrl"]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events since `watch_events`, and remove them."""
+        received = self.sqs.receive_message(QueueUrl=self.event_queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in received:
+            self.sqs.delete_message(QueueUrl=self.event_queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in received]
+
     def executions(self) -> list[str]:
         """Return the names of all executions."""
         return [execution["name"] for execution in self.states.list_executions(stateMachineArn=MACHINE)["executions"]]
@@ -308,7 +324,8 @@ def create_queues() -> None:
 
 
 def forget_clients() -> None:
-    for cached in (s3.store, table.run_table, notify.client, executions.client, queues.client, messages.client):
+    clients = (notify, run_event, executions, queues, messages)
+    for cached in (s3.store, table.run_table, *(module.client for module in clients)):
         cached.cache_clear()
 
 

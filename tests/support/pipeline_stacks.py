@@ -37,8 +37,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Iterator[
 
 @pytest.fixture(scope="session")
 def bwa_stack(tmp_path_factory: pytest.TempPathFactory, sample: Sample) -> Iterator[Stack]:
-    """Deploy with bwa in place of bwa-mem3."""
-    with deploy(tmp_path_factory.mktemp("aws"), "Aligner=bwa") as stack:
+    """Deploy with bwa in place of bwa-mem3, and with the HTTP API."""
+    with deploy(tmp_path_factory.mktemp("aws"), "Aligner=bwa", "ApiAccess=iam") as stack:
         prepare(stack, sample)
         yield stack
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.table import Table
 from seqdrop.plan.choices import Choices
+from seqdrop.text import format_seconds
 
 from seqdrop_cli.demo import files, truth
 from seqdrop_cli.demo.files import DemoFiles
@@ -22,7 +23,7 @@ from seqdrop_cli.errors import CliError
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.reference import Source
 from seqdrop_cli.run import RunRequest, RunResult, run_pipeline
-from seqdrop_cli.screen import console, format_seconds, say
+from seqdrop_cli.screen import console, say
 from seqdrop_cli.stack import Stack
 
 THRESHOLD = 0.95  # of recall, precision and effects; 30x of simulated reads gives nearly all of each

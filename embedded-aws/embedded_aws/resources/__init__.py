@@ -2,9 +2,13 @@
 
 from embedded_aws.stack import Creator
 
-from . import batch, events, functions, logs_and_roles, messaging, state_machines, storage
+from . import batch, events, functions, http_apis, logs_and_roles, messaging, state_machines, storage
 
 CREATORS: dict[str, Creator] = {
+    "AWS::ApiGatewayV2::Api": http_apis.api,
+    "AWS::ApiGatewayV2::Integration": http_apis.integration,
+    "AWS::ApiGatewayV2::Route": http_apis.route,
+    "AWS::ApiGatewayV2::Stage": http_apis.stage,
     "AWS::Batch::ComputeEnvironment": batch.compute_environment,
     "AWS::Batch::JobDefinition": batch.job_definition,
     "AWS::Batch::JobQueue": batch.job_queue,

@@ -13,7 +13,7 @@ from .patterns import as_list, matches
 Context = Mapping[str, str]  # condition key, in lower case -> value
 Test = Callable[[str, list[str]], bool]
 IF_EXISTS = "IfExists"
-OF_REQUESTS = frozenset({"s3:prefix"})
+OF_REQUESTS = frozenset({"s3:prefix", "events:source"})
 OF_ROLES = ("aws:PrincipalArn", "aws:PrincipalAccount", "aws:ResourceAccount", "aws:RequestedRegion")
 TLS = "aws:SecureTransport"
 

@@ -36,7 +36,10 @@ def hide_missing(application: Wsgi, role: str) -> Wsgi:
     """
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if "/s3/aws4_request" not in environ["HTTP_AUTHORIZATION"] or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        if "/s3/aws4_request" not in environ.get("HTTP_AUTHORIZATION", "") or environ["REQUEST_METHOD"] not in (
+            "GET",
+            "HEAD",
+        ):
             return application(environ, start)
         bucket, key = address(environ)
         denials: list[str] = []

@@ -35,6 +35,8 @@ def needs_of(service: str, environ: Fields) -> list[Need]:
     operation, fields = _call(service, environ)
     if not operation:
         raise RefusedError("AccessDenied", f"The operation of this request to {service} is not known to this AWS.")
+    if operation == "PutEvents":
+        return [_need_of_event(entry) for entry in fields.get("Entries", [])]
     find = FINDERS.get(service, _of_anything)
     prefix = PREFIXES.get(service, service)
     return [Need(f"{prefix}:{action}", resource) for action, resource in find(operation, fields)]
@@ -97,6 +99,13 @@ def _table(fields: Fields) -> str:
 def _of_states(operation: str, fields: Fields) -> Calls:
     names = ("executionArn", "stateMachineArn", "stateMachineAliasArn", "activityArn")
     return [(operation, next((fields[name] for name in names if name in fields), "*"))]
+
+
+def _need_of_event(entry: Fields) -> Need:
+    """Return the right to send an event from its source to its bus."""
+    bus = entry.get("EventBusName") or "default"
+    resource = _arn("events", bus if bus.startswith("arn:") else f"event-bus/{bus}")
+    return Need("events:PutEvents", resource, (("events:source", entry.get("Source", "")),))
 
 
 def _of_sns(operation: str, fields: Fields) -> Calls:

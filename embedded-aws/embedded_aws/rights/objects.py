@@ -16,6 +16,7 @@ from .statements import Need
 NEUTRAL = re.compile(
     "partNumber|versionId|x-id|continuation-token|delimiter|encoding-type|fetch-owner|key-marker|list-type|marker"
     "|max-keys|max-parts|max-uploads|part-number-marker|prefix|start-after|upload-id-marker|version-id-marker"
+    "|X-Amz-(?:Algorithm|Credential|Date|Expires|Security-Token|SignedHeaders|Signature)"  # of a presigned URL
 )
 # Method and sub-resource -> actions.
 OBJECT_ACTIONS = {

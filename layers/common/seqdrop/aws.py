@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from botocore.session import Session
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-SERVICES = ("batch", "dynamodb", "s3", "sns", "sqs", "stepfunctions")
+SERVICES = ("batch", "dynamodb", "events", "lambda", "s3", "sns", "sqs", "stepfunctions")
 # The three attempts that botocore makes by default give up on a throttled bucket within a second.
 RETRIES = {"mode": "standard", "max_attempts": 10}
 
@@ -29,6 +31,10 @@ RETRIES = {"mode": "standard", "max_attempts": 10}
 def client(service: Literal["batch"], **settings: Any) -> BatchClient: ...
 @overload
 def client(service: Literal["dynamodb"], **settings: Any) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["events"], **settings: Any) -> EventBridgeClient: ...
+@overload
+def client(service: Literal["lambda"], **settings: Any) -> LambdaClient: ...
 @overload
 def client(service: Literal["s3"], **settings: Any) -> S3Client: ...
 @overload

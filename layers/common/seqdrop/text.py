@@ -20,6 +20,16 @@ def format_usd(amount: float) -> str:
     return "< $0.01" if 0 < amount < CENT else f"${amount:,.2f}"
 
 
+def format_seconds(value: float) -> str:
+    """Format a duration: `8 s`, `3 min 05 s`, `2 h 10 min`."""
+    seconds = round(value)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"
+
+
 def plain_line(text: str, max_length: int = MAX_LINE) -> str:
     """Return one printable line of at most `max_length` characters; a longer text ends with "...".
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from seqdrop.plan import steps
+from seqdrop.text import format_seconds
 from seqdrop_cli import follow
 from seqdrop_cli.progress import StepState
-from seqdrop_cli.screen import format_seconds
 
 RUN = "0123"
 Moment = tuple[str, list[tuple[str, str, str | None]]]  # status; step, job id, state of each job

@@ -12,7 +12,7 @@ from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
-from seqdrop.runs import queues, table
+from seqdrop.runs import queues, run_event, table
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import (
     HIGH_PRIORITY,
@@ -100,9 +100,38 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
     assert subject == f"seqdrop run {RUN}: done, 1 warning"
     warning, figures = (
         "Warning (align): 12 names come twice.",
-        ["reads: 400", "reads mapped: 398", "variants (PASS): 12"],
+        ["reads: 400", "reads mapped: 398 (99.5%)", "variants (PASS): 12"],
     )
     assert text.splitlines()[:5] == ["Sample NA12878 is done.", warning, *figures]
+
+
+def test_other_systems_get_one_event_and_the_subject_may_name_the_sample(
+    aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMPLE_IN_SUBJECT", "yes")
+    aws.watch_events()
+    write_receipts(aws, PLAN, steps.names())
+    record_run.call(event("record_run_succeeded"))
+    record_run.call(event("record_run_succeeded"))
+    [published] = aws.events()
+    assert (published["source"], published["detail-type"]) == ("seqdrop", "Run finished")
+    assert published["resources"] == [event("record_run_succeeded")["execution"]]
+    assert published["detail"] == run_event.detail(aws.row(RUN) or {}, "seqdrop")
+    assert published["detail"]["status"] == "SUCCEEDED"
+    [(subject, text)] = aws.messages()
+    assert subject == f"NA12878: seqdrop run {RUN}: done, 1 warning"
+    links = text.splitlines()[-1:]
+    assert links[0].startswith("Execution: https://us-east-1.console.aws.amazon.com/states/")
+
+
+def test_an_event_that_fails_is_sent_by_the_next_call_with_the_message(aws: Deployed, record_run: Any) -> None:
+    aws.watch_events()
+    write_receipts(aws, PLAN, steps.names())
+    with fail_next_call("events.PutEvents", "no"), pytest.raises(ClientError):
+        record_run.call(event("record_run_succeeded"))
+    assert (aws.events(), aws.messages(), row(aws)["notify_pending"]) == ([], [], "yes")
+    record_run.call(SCHEDULE)
+    assert (len(aws.events()), len(aws.messages()), "notify_pending" in row(aws)) == (1, 1, False)
 
 
 @pytest.mark.parametrize(("share", "usd"), [("first", "0.0935"), ("never", "0.2310")])
@@ -246,7 +275,9 @@ def test_a_failed_alignment_is_recorded_without_a_manifest(aws: Deployed, record
     assert aws.messages() == [
         (
             f"seqdrop run {RUN}: failed",
-            f"Sample NA12878 has no results: {gave_up['cause']}\nMore: `seqdrop why {RUN} --stack seqdrop`",
+            f"Sample NA12878 has no results: {gave_up['cause']}\nMore: `seqdrop why {RUN} --stack seqdrop`\n"
+            "Execution: https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1#/executions/details/"
+            + request["execution"],
         )
     ]
 

@@ -117,7 +117,7 @@ def test_the_message_of_a_succeeded_run() -> None:
     assert lines == [
         "Sample NA12878 is done.",
         "reads: 400",
-        "reads mapped: 398",
+        "reads mapped: 398 (99.5%)",
         "variants (PASS): 12",
         "variants (all): 15",
         "estimated cost of the jobs: $0.09",

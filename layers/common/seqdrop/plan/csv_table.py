@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +50,15 @@ class Row:
 
     line: int
     cells: dict[str, str]
+
+
+def write(rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Return rows as a CSV file with a header; cells that a row lacks are empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def read_lines(data: bytes) -> list[tuple[int, list[str]]]:

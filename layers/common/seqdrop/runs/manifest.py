@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from seqdrop import __version__
@@ -16,7 +17,7 @@ from seqdrop.runs.cost import Prices, estimate
 from seqdrop.runs.outcome import QC_FAILED, RunEnding
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
-from seqdrop.text import count_warnings, format_usd
+from seqdrop.text import count_warnings, format_seconds, format_usd
 
 # Of the receipts' counts, in the row and in the message. `variants` are those with PASS.
 FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
@@ -35,6 +36,12 @@ class RunRecord:
     manifest: dict[str, Any] | None  # None: no results are published
     subject: str
     lines: list[str]
+
+    @property
+    def report(self) -> str:
+        """The address of the report; "" if the run has none."""
+        outputs = self.manifest["outputs"] if self.manifest else []
+        return next((output["uri"] for output in outputs if output["name"] == "report"), "")
 
 
 def record(
@@ -151,11 +158,39 @@ def message(
     missing = [f"One step is missing ({ending.step}): {explanation[0]}", *explanation[1:]] if explanation else []
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
-    numbers = [f"{_label(name)}: {value:,}" for name, value in figures(folder.receipts).items()]
+    judged = [_judgement(verdict_of(folder.complete)["qc"])] if verdict_of(folder.complete) else []
     hidden = HELD if outcome.is_held(plan, folder.complete) else ()
-    files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in plan and word not in hidden]
-    lines = [*head, *missing, *tried, *warned, *numbers, _price(cost), *files]
+    written = {"manifest", *(word for step in steps.STEPS if step.name in folder.complete for word in step.writes)}
+    files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in written and word in plan.keys() - hidden]
+    numbers = _numbers(figures(folder.receipts))
+    lines = [*head, *judged, *missing, *tried, *warned, *numbers, *_hours(folder.receipts), _price(cost), *files]
     return f"seqdrop run {run}: {done}{count_warnings(len(warned), ', ')}", lines
+
+
+def _judgement(qc: Mapping[str, Any]) -> str:
+    """Return the verdict of the QC policy, with its reasons."""
+    reasons = f": {'; '.join(qc['reasons'])}" if qc.get("reasons") else ""
+    return f"quality control: {qc['result']} ({qc['policy']}){reasons}"
+
+
+def _numbers(counts: Mapping[str, int]) -> list[str]:
+    """Return a line for each figure; mapped reads with their share, depth with its unit."""
+    lines = {name: f"{_label(name)}: {value:,}" for name, value in counts.items()}
+    if counts.get("reads") and "reads_mapped" in counts:
+        lines["reads_mapped"] += f" ({counts['reads_mapped'] / counts['reads']:.1%})"
+    if "typical_depth" in counts:
+        lines["typical_depth"] += "x"
+    return [*lines.values()]
+
+
+def _hours(receipts: Receipts) -> list[str]:
+    """Return the time from the start of the first job to the end of the last one; nothing for receipts without it."""
+    starts = [(datetime.fromisoformat(one["started"]), one["seconds"]) for one in receipts.values() if "started" in one]
+    if not starts:
+        return []
+    begin = min(start for start, _ in starts)
+    end = max(start + timedelta(seconds=seconds) for start, seconds in starts)
+    return [f"time from the first to the last job: {format_seconds((end - begin).total_seconds())}"]
 
 
 def _label(word: str) -> str:

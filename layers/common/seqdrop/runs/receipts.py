@@ -42,7 +42,7 @@ class ResultsFolder:
 
 def read_folder(folder: S3Uri, steps: Iterable[str]) -> ResultsFolder:
     """Read the folder of a run that has these steps. Receipts and verdicts that cannot be read are ignored."""
-    receipts = _receipts(folder, steps)  # first: an output that it lists is older than the listing
+    receipts = read_receipts(folder, steps)  # first: an output that it lists is older than the listing
     listing = s3.store().list_objects(folder.bucket, f"{folder.key}/")
     objects = {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in listing}
     failures = list(_failures(folder, objects))
@@ -56,7 +56,8 @@ def _reference(folder: S3Uri) -> dict[str, Any]:
     return {}
 
 
-def _receipts(folder: S3Uri, steps: Iterable[str]) -> dict[str, Any]:
+def read_receipts(folder: S3Uri, steps: Iterable[str]) -> dict[str, Any]:
+    """Return the receipts of these steps that exist and can be read."""
     receipts = {}
     for step in steps:
         with contextlib.suppress(s3.MissingError, ValueError):

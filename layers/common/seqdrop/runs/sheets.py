@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -57,17 +57,34 @@ def start(message: Mapping[str, str]) -> Result:
     uri = S3Uri.parse(message["sheet"])
     data = s3.store().read_start(uri, csv_table.MAX_SIZE + 1, message["version"])
     [sample] = [one for one in sheet.parse(data) if one.name == message["sample"]]
+    refused = table.file_id("sheet", uri.bucket, [uri.key, message["version"], sample.name])
+    return _start(uri, sample, refused, {"sheet": str(uri)})
+
+
+def start_rows(rows: Sequence[Mapping[str, str]]) -> Result:
+    """Start the run of one sample whose rows come without a sheet; raise SheetError with every problem.
+
+    The files are addresses, or keys of the bucket for FASTQs. Lines count as in a sheet: the first row is line 2.
+    """
+    uri, data = S3Uri(os.environ["FASTQ_BUCKET"], "rows.csv"), csv_table.write(rows)
+    samples = sheet.parse(data)
+    if len(samples) > 1:
+        raise SheetError([Problem(samples[1].line, "sample", "is a second sample: start each run by itself")])
+    if problems := sorted([*_of_files(uri, samples), *_of_choices(samples)]):
+        raise SheetError(problems)
+    return _start(uri, samples[0], table.file_id("rows", uri.bucket, [data.decode()]), {})
+
+
+def _start(uri: S3Uri, sample: Sample, refused: str, row: Mapping[str, Any]) -> Result:
+    """Start the run of a sample; `refused` is the id of its row if a file has been deleted since it was checked."""
     try:
         pairs = [_pair(uri, lane) for lane in sample.lanes]
     except s3.MissingError as error:
-        refused = table.file_id("sheet", uri.bucket, [uri.key, message["version"], sample.name])
         return submit.refuse(sample.name, refused, sample.choices, BadInputError("MISSING", str(error)))
     pairs.sort(key=lambda pair: (pair.lane, pair.keys))
     warnings = {"warnings": sample.warnings} if sample.warnings else {}
-    row = {"sheet": str(uri), **_group(pairs)}
-    result = submit.submit(
-        sample.name, pairs, of_sheet=OfSheet(sample.choices, row, {"sheet": dict(sample.columns), **warnings})
-    )
+    reads = {"sheet": dict(sample.columns), **warnings}
+    result = submit.submit(sample.name, pairs, of_sheet=OfSheet(sample.choices, {**row, **_group(pairs)}, reads))
     _end_waits_of(pairs)
     return result
 

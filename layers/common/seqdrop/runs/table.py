@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -56,32 +56,38 @@ def hours_since(text: str) -> float:
     return (datetime.now(UTC) - then).total_seconds() / 3600
 
 
+def later(text: str, seconds: float) -> str:
+    """Return the time that is `seconds` after a time that `now` returned."""
+    then = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return time_text(then + timedelta(seconds=seconds))
+
+
 def get(run: str, table: Table | None = None) -> Row | None:
     """Return the row of a run, by default from the table of this deployment; None if there is none."""
     return (table or run_table()).get_item(Key={"run": run}, ConsistentRead=True).get("Item")
 
 
-def newest(statuses: Iterable[str], table: Table, since: str = "") -> Iterator[Row]:
-    """Yield the rows with one of these statuses that are as new as the time `since`, the newest first.
+def newest(statuses: Iterable[str], table: Table, since: str = "", until: str = "") -> Iterator[Row]:
+    """Yield the rows with one of these statuses from the time `since` to the time `until`, the newest first.
 
     Only as many pages are read as rows are used.
     """
-    queries = [_newest(table, "status", status, since) for status in sorted(statuses)]
+    queries = [_newest(table, "status", status, since, until) for status in sorted(statuses)]
     yield from heapq.merge(*queries, key=lambda row: str(row["started"]), reverse=True)
 
 
-def of_sample(sample: str, table: Table, since: str = "") -> Iterator[Row]:
-    """Yield the rows of a sample that are as new as the time `since`, the newest first."""
-    yield from _newest(table, "sample", sample, since)
+def of_sample(sample: str, table: Table, since: str = "", until: str = "") -> Iterator[Row]:
+    """Yield the rows of a sample from the time `since` to the time `until`, the newest first."""
+    yield from _newest(table, "sample", sample, since, until)
 
 
-def _newest(table: Table, attribute: str, value: str, since: str) -> Iterator[Row]:
+def _newest(table: Table, attribute: str, value: str, since: str, until: str) -> Iterator[Row]:
     return _pages(
         table.query,
         IndexName=f"by_{attribute}",
-        KeyConditionExpression="#attribute = :value AND started >= :since",
+        KeyConditionExpression="#attribute = :value AND started BETWEEN :since AND :until",
         ExpressionAttributeNames={"#attribute": attribute},
-        ExpressionAttributeValues={":value": value, ":since": since or "0"},
+        ExpressionAttributeValues={":value": value, ":since": since or "0", ":until": until or "~"},
         ScanIndexForward=False,
         Limit=PAGE,
     )
