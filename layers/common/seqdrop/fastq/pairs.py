@@ -124,9 +124,7 @@ def first(*mates: Batch) -> Start:
     return Start(frozenset(mates[0].names), tuple(map(records.first_reads, mates)))
 
 
-def check(
-    files: Sequence[str], texts: tuple[Text, ...], pairs_before: int, start: Start | None
-) -> tuple[Mates, Facts]:
+def check(files: Sequence[str], texts: tuple[Text, ...], pairs_before: int, start: Start | None) -> tuple[Mates, Facts]:
     """Verify the texts of a pair of batches; raise BadInputError. `start` is that of their lane, None for the first."""
     one, two = (reader.parse(text, file, pairs_before) for text, file in zip(texts, files, strict=True))
     if len(one) != len(two):

@@ -30,7 +30,7 @@ READ_IDS = {(separator + b"1", separator + b"2") for separator in (b".", b"_", b
 MIN_SAME = 1_000  # pairs at the end of a batch: fewer may be the same by chance, such as reads of N alone
 MIN_SHIFTED = 20  # reads of one file that begin the other one
 COMPARED = 1_000  # first pairs in which the bases of R1 and R2 are compared
-MIN_COMPARED_LENGTH = 20  # bases: shorter ones are in others by chance
+MIN_LENGTH = 20  # bases: shorter ones are in others by chance
 MIN_KINDS = 3  # of bases, in a read that is compared: reads of N, or of G where nothing was read, are alike
 MAX_CONTAINED = 0.5  # of the compared pairs
 MAX_LENGTH_RATIO = 3  # of the mates' median lengths
@@ -218,13 +218,14 @@ def _find_parts(one: Batch, two: Batch) -> str:
     A raw and a trimmed R1 have the same names. The mates of a pair are of opposite strands.
     """
     first = list(zip(one.sequences[:COMPARED], two.sequences[:COMPARED], strict=False))
-    compared = [sorted(pair, key=len) for pair in first]
-    compared = [(short, long) for short, long in compared if len(short) >= MIN_COMPARED_LENGTH
-                and len(set(short)) >= MIN_KINDS]  # fmt: skip
-    parts = sum(short in long for short, long in compared)
-    if len(compared) < MIN_SHIFTED or parts <= MAX_CONTAINED * len(compared):
+    compared = [sorted(pair, key=len) for pair in first if min(map(len, pair)) >= MIN_LENGTH]
+    parts = [short in long for short, long in compared if len(set(short)) >= MIN_KINDS]
+    if len(parts) < MIN_SHIFTED or sum(parts) <= MAX_CONTAINED * len(parts):
         return ""
-    return f"in {parts:,} of the first {len(first):,} pairs, the bases of one read are in the other: one file is a trimmed copy"
+    return (
+        f"in {sum(parts):,} of the first {len(first):,} pairs, the bases of one read are in the other: one file is a "
+        "trimmed copy"
+    )
 
 
 def first_reads(batch: Batch) -> Batch:
