@@ -93,6 +93,15 @@ def parse(file: str, data: bytes, before: int, groups: Mapping[bytes, bytes]) ->
     return replace(reads, groups=_map_groups(file, found, before, groups)), flags
 
 
+def flags_of(data: bytes) -> list[int]:
+    """Return the flags of whole records."""
+    flags, at = list[int](), 0
+    while at < len(data):
+        flags.append(RECORD.unpack_from(data, at + SIZE)[2])
+        at += SIZE + int.from_bytes(data[at : at + SIZE], "little")
+    return flags
+
+
 def _map_groups(file: str, found: Sequence[bytes], before: int, groups: Mapping[bytes, bytes]) -> list[bytes]:
     try:
         return [groups[group] for group in found]

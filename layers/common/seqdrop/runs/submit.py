@@ -14,7 +14,7 @@ from seqdrop.plan import fastq_names, layout, steps
 from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
-from seqdrop.runs import commands, executions, lanes, notify, outcome, pairing, reference, table
+from seqdrop.runs import commands, executions, lanes, layouts, notify, outcome, pairing, reference, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
@@ -56,6 +56,7 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
     entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
         choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs))
+        choices = replace(choices, layout=layouts.resolve(pairs, choices))
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices.check_options(default_tools())
         check_images(choices.tools(default_tools()))
@@ -66,7 +67,8 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
         content = content_of(sample, pairs, choices, pinned)
         if first := find_copied(content):
             return ignore_copy(sample, run, first, pairs)
-        reads = {"sample": sample, "lanes": pairing.checked_entries(sample, entries)}
+        stated = {"layout": choices.layout} if choices.layout else {}
+        reads = {"sample": sample, **stated, "lanes": pairing.checked_entries(sample, entries, choices.layout)}
         if of_sheet:
             reads |= of_sheet.reads
             joined = of_sheet.row
@@ -120,8 +122,8 @@ def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, pinned: Pin
     the ETag is compared, which a copy under a KMS key changes: such a copy is another content.
     """
     entries = [
-        {word: {"uri": mate.crc64nvme or mate.etag, "version_id": str(mate.size)} for word, mate in mates}
-        for mates in ((("fastq_1", pair.fastq_1), ("fastq_2", pair.fastq_2)) for pair in pairs)
+        {word: {"uri": file.crc64nvme or file.etag, "version_id": str(file.size)} for word, file in pair.words.items()}
+        for pair in pairs
     ]
     keys = sorted(key for pair in pairs for key in pair.keys)
     return {"content": run_id(sample, entries, choices, pinned), "place": table.file_id("place", "", keys)}
@@ -140,8 +142,9 @@ def find_copied(content: Mapping[str, str]) -> str:
 
 def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Result:
     """Write the row of FASTQs that are copies of those of an earlier run."""
-    one, two = (printable(key) for key in pairs[0].keys)
-    table.create_ignored(run, sample, f"{one} and {two} have the same bytes and choices as the FASTQs of run {first}")
+    names = " and ".join(map(printable, pairs[0].keys))
+    have = "have" if len(pairs[0].keys) > 1 else "has"
+    table.create_ignored(run, sample, f"{names} {have} the same bytes and choices as the FASTQs of run {first}")
     return {"outcome": "ignored", "run": run, "reason": f"a copy of the FASTQs of run {first}"}
 
 
@@ -264,8 +267,9 @@ def started_run(sample: str, pairs: Sequence[Pair]) -> str:
     """Return the run that these pairs have started; "" if there is none."""
     try:
         choices = with_defaults(pairing.common_choices(pairs))
+        choices = replace(choices, layout=layouts.resolve(pairs, choices))
         pinned = pin_reference(choices)
-    except (ChoiceError, UnpreparedError, IntervalsError):
+    except (ChoiceError, UnpreparedError, IntervalsError, BadInputError):
         return ""
     run = run_id(sample, [pair.entry() for pair in pairs], choices, pinned)
     return run if has_ended(run) or executions.describe(executions.arn(run)) else ""
@@ -316,5 +320,6 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: st
 
 
 def row_of(sample: str, run: str, choices: Choices) -> dict[str, str]:
-    """Return the attributes that every row of a run has."""
-    return {"run": run, "sample": sample, "reference": choices.reference, **choices.tools(default_tools())}
+    """Return the attributes that every row of a run has. Rows of paired reads have no layout."""
+    layout = {"layout": choices.layout} if choices.layout else {}
+    return {"run": run, "sample": sample, "reference": choices.reference, **layout, **choices.tools(default_tools())}
