@@ -55,7 +55,7 @@ class RunRequest:
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        chosen = self.aligner, self.caller, self.alignment_format
+        chosen = self.aligner, self.caller, self.alignment_format, self.fastqs.layout
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property

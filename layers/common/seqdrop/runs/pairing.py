@@ -122,10 +122,10 @@ def is_one_file(name: FastqName, stored: StoredObject) -> bool:
     return bool(layout or input_names.layout_in_name(name.key)) or input_names.is_alignments(name.key)
 
 
-def is_input(uri: S3Uri, name: FastqName) -> bool:
-    """Return whether a file without a mate in its name starts a run: its layout is known."""
+def is_held(uri: S3Uri) -> bool:
+    """Return whether a samplesheet is to name this file."""
     stored = s3.store().find(uri)
-    return bool(stored and is_one_file(name, stored))
+    return bool(stored and HOLD in stored.metadata)
 
 
 def _find_mates(bucket: str, name: FastqName) -> tuple[StoredObject | None, StoredObject | None]:

@@ -56,8 +56,8 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
     entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
         choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs))
-        choices = replace(choices, layout=layouts.resolve(pairs, choices))
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
+        choices = replace(choices, layout=layouts.resolve(pairs, choices))
         choices.check_options(default_tools())
         check_images(choices.tools(default_tools()))
         run = run_id(sample, entries, choices, pinned)
@@ -78,8 +78,8 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
             reads |= {"warnings": warnings} if warnings else {}
         return start(run, reads, choices, pinned, {**content, **joined})
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
-        upload = "" if of_sheet else str(pairs[0].fastq_1.uri)
-        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, upload)
+        upload, sheet = ("", of_sheet.row["sheet"]) if of_sheet else (str(pairs[0].fastq_1.uri), "")
+        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, upload, sheet)
 
 
 def with_defaults(choices: Choices) -> Choices:
@@ -301,14 +301,16 @@ def default_tools() -> dict[str, str]:
     return {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
 
 
-def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: str = "") -> Result:
+def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: str = "", sheet: str = "") -> Result:
     """Write a row and send a message about a run that cannot start: its owner does not read logs.
 
-    `upload` is the address of one of its FASTQs, for `seqdrop resume`; "" if only other files can start it.
+    `upload` is the address of one of its FASTQs, for `seqdrop resume`; "" if only other files can start it. `sheet` is
+    that of the samplesheet that names it.
     """
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
     what_to_do = commands.complete(getattr(error, "what_to_do", "") or advice.get(failure_class), run)
-    row = {**row_of(sample, run, choices), **({"upload": upload} if upload else {})}
+    places = {word: uri for word, uri in (("upload", upload), ("sheet", sheet)) if uri}
+    row = {**row_of(sample, run, choices), **places}
     if table.create_refused(row, failure_class, str(error), what_to_do):
         lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", what_to_do]
         try:
