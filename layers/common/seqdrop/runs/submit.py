@@ -11,7 +11,7 @@ from typing import Any
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, layout, steps
-from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan.choices import ChoiceError, Choices, SingleError
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
 from seqdrop.runs import commands, executions, lanes, layouts, notify, outcome, pairing, reference, table
@@ -41,6 +41,7 @@ class OfSheet:
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
 REFUSALS = {
     ChoiceError: "BAD_INPUT.CHOICES",
+    SingleError: "BAD_INPUT.CHOICES",
     IntervalsError: "BAD_INPUT.INTERVALS",
     UnpreparedError: "REFERENCE",
     NotReadyError: "NOT_READY",
