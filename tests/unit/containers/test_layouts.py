@@ -181,15 +181,6 @@ def test_isaac_refuses_a_bam_with_two_read_groups(aws: Deployed, aligner_run: Al
     assert refuse(run_isaac, aligner_run) == ("BAD_INPUT.ALIGNER", message)
 
 
-def test_a_bam_of_another_sample_gives_a_warning(aws: Deployed, aligner_run: AlignerRun) -> None:
-    data = write(PAIRED, header=SAM_HEADER.replace("SM:NA12878", "SM:NA12891"))
-    aligner_run.put_files(aws, "paired", "unaligned", ("NA12878.bam", data))
-    bwa.main(aligner_run.argv())
-    warnings = s3.store().read_json(aligner_run.results / "jobs/align.json")["warnings"]
-    message = "NA12878.bam names the sample 'NA12891', but the sample of this run is NA12878"
-    assert warnings == [{"warning": "OTHER_SAMPLE", "message": message}]
-
-
 def test_two_bams_with_one_read_group_are_told_apart(aws: Deployed, aligner_run: AlignerRun, tmp_path: Path) -> None:
     halves = [write(PAIRED[:400]), write(PAIRED[400:])]
     aligner_run.put_files(aws, "paired", "unaligned", ("A.bam", halves[0]), ("B.bam", halves[1]))
