@@ -43,9 +43,9 @@ def resolve(pairs: Sequence[Pair], choices: Choices) -> str:
 def why_ignored(uri: S3Uri, name: FastqName) -> str:
     """Return why a file without a mate in its name starts no run; "" if it does, or waits for a samplesheet."""
     stored = s3.store().find(uri)
-    if not stored or HOLD in stored.metadata:
+    if stored and HOLD in stored.metadata:
         return ""
-    if not pairing.is_one_file(name, stored):
+    if not stored or not pairing.is_one_file(name, stored):
         return fastq_names.ignored_because(uri.key)
     if "seqdrop-layout" in stored.metadata or stored.archived or not input_names.is_alignments(uri.key):
         return ""

@@ -256,6 +256,8 @@ def _chunks_among(name: FastqName, found: Found) -> Pairing | None:
 
 def _missing_mate(bucket: str, name: FastqName, one: StoredObject | None, two: StoredObject | None) -> Missing:
     """Describe the mate that is missing, since when, and the files that could be meant."""
+    if name.mate == NO_MATE:
+        return Missing("the file was deleted", f"{printable(name.key)} was deleted", [name.key])
     missing = [key for key, stored in zip(name.mates, (one, two), strict=True) if stored is None]
     parts = [f"{' and '.join(printable(key) for key in missing)} {'is' if len(missing) == 1 else 'are'} missing"]
     if stored := one or two:
