@@ -53,6 +53,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "DefaultReference": "chm13",
         "AlignmentFormat": "cram",
         "LaneWaitMinutes": "0",
+        "LayoutWithoutMate": "single",
         "InputBucketArns": "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b",
         "InputKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab",
         "ImageRegistry": "registry.example.org",

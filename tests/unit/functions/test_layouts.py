@@ -81,6 +81,18 @@ def test_one_file_starts_its_run(
     assert aws.executions() == [run]
 
 
+@pytest.mark.parametrize(("key", "started"), [("NA1.fastq.gz", True), ("NA1_forward.fastq.gz", False)])
+def test_a_stack_may_have_a_layout_for_names_without_a_mate(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, key: str, *, started: bool
+) -> None:
+    monkeypatch.setenv("LAYOUT_WITHOUT_MATE", "single")
+    outcome = outcome_of(start_run, aws.put(key, fastq(1)))
+    assert outcome["outcome"] == ("started" if started else "ignored")
+    assert not started or reads_of(aws, outcome["run"])["layout"] == "single"
+    again = outcome_of(start_run, aws.put("NA2.fastq.gz", MIXED))
+    assert (again["outcome"], again["failure_class"]) == ("refused", "BAD_INPUT.LAYOUT")
+
+
 IGNORED = {
     "no layout": ("NA1.fastq.gz", fastq(1), "seqdrop-layout=single or seqdrop-layout=interleaved"),
     "aligned BAM": ("NA1.bam", bam(0, 0), "NA1.bam has alignments: read 1 is not an unaligned one"),

@@ -205,6 +205,11 @@ def ignored_because(key: str) -> str:
     return is_unwanted(key) or _find_reason(_FORMATS, name, "$") or _invalid_sample(key) or _unknown_kind(name)
 
 
+def has_no_mate(key: str) -> bool:
+    """Return whether the only doubt about a FASTQ is that its name has no mate."""
+    return ignored_because(key) == _NO_MATE
+
+
 def is_unwanted(key: str) -> str:
     """Return why a file whose name is that of a pair never makes a run."""
     folder, _, name = key.rpartition("/")

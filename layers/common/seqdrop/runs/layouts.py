@@ -34,7 +34,7 @@ def resolve(pairs: Sequence[Pair], choices: Choices) -> str:
             raise ChoiceError(f"the layout is {choices.layout}, but R1 and R2 are both there: upload them without it, "
                               f"or delete the one that does not belong to {file}")  # fmt: skip
         return ""
-    layout = choices.layout or input_names.layout_in_name(pairs[0].fastq_1.uri.key)
+    layout = choices.layout or pairing.layout_of_name(pairs[0].fastq_1.uri.key)
     if layout not in ONE_FILE:
         raise ChoiceError(f"{file} {NEEDED.format(other=INTERLEAVED)}")
     return layout

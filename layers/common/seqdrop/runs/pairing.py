@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import input_names
+from seqdrop.plan import fastq_names, input_names
 from seqdrop.plan.choices import HOLD, LANES, ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.input_names import NO_MATE
@@ -119,7 +120,13 @@ def is_one_file(name: FastqName, stored: StoredObject) -> bool:
     layout = stored.metadata.get("seqdrop-layout", "")
     if name.mate != NO_MATE:
         return layout in ONE_FILE
-    return bool(layout or input_names.layout_in_name(name.key)) or input_names.is_alignments(name.key)
+    return bool(layout or layout_of_name(name.key)) or input_names.is_alignments(name.key)
+
+
+def layout_of_name(key: str) -> str:
+    """Return the layout of a FASTQ whose metadata have none: that in its name, or that of this deployment; or ""."""
+    default = os.environ["LAYOUT_WITHOUT_MATE"]
+    return input_names.layout_in_name(key) or (default if default in ONE_FILE and fastq_names.has_no_mate(key) else "")
 
 
 def is_held(uri: S3Uri) -> bool:
