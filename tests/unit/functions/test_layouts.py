@@ -195,6 +195,8 @@ def test_a_sheet_starts_runs_of_every_layout(aws: Deployed, start_run: Any) -> N
     assert found == {sample: ("RUNNING", layout) for sample, layout in expected.items()}
     late = [outcome_of(start_run, upload)["outcome"] for upload in held]
     assert (set(late), len(aws.rows())) == ({"ignored"}, 6)  # their rows do not come again
+    assert outcome_of(start_run, aws.put("in/a.fq.gz", fastq(1, lane=3), sheet="yes"))["outcome"] == "ignored"
+    assert [row["message"][:10] for row in aws.rows() if row["status"] == "WAITING"] == ["in/a.fq.gz"]  # a new version
 
 
 def test_a_refused_sample_of_a_sheet_needs_the_sheet_again(aws: Deployed, start_run: Any) -> None:

@@ -187,12 +187,16 @@ def _group(pairs: list[Pair]) -> dict[str, Any]:
 
 
 def _end_waits_of(pairs: list[Pair]) -> None:
-    """Delete the rows in which these files wait for others by their names."""
+    """End the rows in which these files wait for others by their names, or for their sheet."""
+    versions: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for file in (file for pair in pairs for file in pair.files):
+        versions.setdefault((file.uri.bucket, _names_of_held(file.uri.key)), []).append(file.version_id)
+    for (bucket, names), found in versions.items():
+        table.set_named(bucket, names, found)
     for pair in pairs:
-        for file in pair.files:
-            table.delete_waiting(file.uri.bucket, _names_of_held(file.uri.key))
         if name := input_names.parse(pair.fastq_1.uri.key):
             table.delete_waiting(pair.fastq_1.uri.bucket, [name.group])
+            table.delete_waiting(pair.fastq_1.uri.bucket, name.mates)
 
 
 def wait(uri: S3Uri) -> Result:
@@ -200,14 +204,11 @@ def wait(uri: S3Uri) -> Result:
     name, names = input_names.parse(uri.key), _names_of_held(uri.key)
     sample = name.sample if name else fastq_names.harmless(uri.name)[: fastq_names.MAX_SAMPLE] or "-"
     message = (
-        f"{printable(uri.key)} waits for the samplesheet that names it (metadata seqdrop-sheet): upload the sheet, "
-        "or repeat `seqdrop submit` if it was interrupted"
+        f"{printable(uri.key)} waits for the samplesheet that names it (metadata seqdrop-sheet): upload the sheet, or "
+        "repeat `seqdrop submit` if it was interrupted"
     )
-    table.create_waiting(uri.bucket, names, sample, message)
-    stored = s3.store().find(uri)
-    started = (row for row in table.with_group(table.file_id("group", uri.bucket, [name.group]))) if name else ()
-    if not stored or any(stored.version_id in row.get("versions", ()) for row in started):
-        table.delete_waiting(uri.bucket, names)  # the event of the file came after the run of its sheet
+    if stored := s3.store().find(uri):
+        table.create_held(uri.bucket, names, stored.version_id, sample, message)
     return {"outcome": "ignored", "reason": OF_SHEET}
 
 
