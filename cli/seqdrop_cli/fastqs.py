@@ -42,7 +42,7 @@ class Fastqs:
             return cls(sample, pairs, _renamed(sample, pairs), layouts.of_files(paths, layout))
         if len(paths) % 2:
             number = "1 file" if len(paths) == 1 else f"{len(paths)} files"
-            raise CliError(f"{number}: R1 and R2 are needed, for each lane.")
+            raise CliError(f"{number}: R1 and R2 are needed, for each lane, or --layout single or interleaved.")
         pairs = tuple(zip(paths[::2], paths[1::2], strict=True))
         for r1, r2 in pairs:
             if r1.samefile(r2):
