@@ -11,7 +11,7 @@ from seqdrop.plan import layout
 from seqdrop.plan.choices import Choices
 from seqdrop.runs.pairing import Pair
 from seqdrop.storage import s3
-from seqdrop_cli import folders, samplesheet, submit, upload
+from seqdrop_cli import folders, run, samplesheet, submit, upload
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.run import RunRequest
@@ -134,3 +134,9 @@ def test_the_bams_of_a_sheet_are_checked_before_anything_is_uploaded(tmp_path: P
     path.write_text("sample,bam\nA,a.bam\n")
     with pytest.raises(CliError, match=r"line 2, column bam: a\.bam has alignments: read 1"):
         submit.submit(stack, path, "", dry_run=True, yes=False)
+
+
+def test_a_tool_that_cannot_read_single_end_reads_is_refused_before_the_upload(stack: Stack, tmp_path: Path) -> None:
+    [one] = folders.group(write(tmp_path, "A.fq.gz"), "single")
+    with pytest.raises(CliError, match=r"^strelka cannot read single-end reads: .* \(--aligner, --caller\)\.$"):
+        run.check_options(stack, RunRequest(one, "hg", caller="strelka"))
