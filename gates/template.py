@@ -57,6 +57,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "DefaultReference": "chm13",
         "AlignmentFormat": "cram",
         "LaneWaitMinutes": "0",
+        "LayoutWithoutMate": "single",
         "InputBucketArns": INPUT_BUCKETS,
         "ImageRegistry": REGISTRY,
         "Aligner": "bwa",

@@ -79,6 +79,14 @@ class AlignmentFormat(StrEnum):
     cram = "cram"
 
 
+class Layout(StrEnum):
+    """How the files of a run have its reads."""
+
+    paired = "paired"
+    single = "single"
+    interleaved = "interleaved"
+
+
 class Executor(StrEnum):
     """How the embedded AWS runs jobs."""
 
@@ -271,7 +279,8 @@ def run_command(
     fastqs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FASTQ|FOLDER", help="FASTQs in any order, or folders of them: they are paired by name."
+            metavar="FASTQ|BAM|FOLDER",
+            help="FASTQs in any order, or folders of them: they are paired by name. Or unaligned BAMs or CRAMs.",
         ),
     ],
     sample: Annotated[str | None, typer.Option(help="Sample id. Default: from the file names.")] = None,
@@ -296,6 +305,10 @@ def run_command(
     aligner: AlignerOption = None,
     caller: CallerOption = None,
     alignment_format: AlignmentFormatOption = None,
+    layout: Annotated[
+        Layout | None,
+        typer.Option(help="Of files that are each a lane: single-end reads, or both mates. Default: by their names."),
+    ] = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     args: Annotated[
         list[str] | None,
@@ -321,7 +334,8 @@ def run_command(
     if genes and source is None:
         raise CliError("--genes needs --reference GENOME.fa, the genome of these genes.")
     name = None if source else genome
-    samples = folders.group(fastqs) if sample is None else [Fastqs.of(fastqs, sample)]
+    stated = layout.value if layout else ""
+    samples = folders.group(fastqs, stated) if sample is None else [Fastqs.of(fastqs, sample, stated)]
     request = RunRequest(
         samples[0],
         name,

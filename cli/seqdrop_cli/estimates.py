@@ -8,6 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
+from seqdrop.plan.names import FILES
 from seqdrop.storage.s3 import MissingError
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import format_seconds
@@ -55,7 +56,7 @@ def _size(stack: Stack, row: Mapping[str, Any]) -> int:
         reads = stack.store.read_json(S3Uri.parse(str(row["results"])) / "reads.json")
     except MissingError:
         return 0
-    return sum(lane[mate]["size"] for lane in reads["lanes"] for mate in ("fastq_1", "fastq_2"))
+    return sum(lane[word]["size"] for lane in reads["lanes"] for word in FILES if word in lane)
 
 
 def _seconds(row: Mapping[str, Any]) -> float:

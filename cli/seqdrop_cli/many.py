@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqdrop_cli import planned, reference, run
-from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError, ResultsNotFetchedError
+from seqdrop_cli.errors import INTERRUPTED_EXIT, KNOWN_ERRORS, CliError, ResultsNotFetchedError, describe_error
 from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.planned import Planned
 from seqdrop_cli.run import RunRequest, RunResult
@@ -22,7 +22,7 @@ def show_plan(stack: Stack, request: RunRequest, samples: Sequence[Fastqs]) -> N
     """Print the samples of a command as a table."""
     tools = request.choices.tools(stack.default_tools)
     name = request.source.name if request.source else reference.resolve(stack, request.reference, tools["aligner"])
-    planned.show(stack, [Planned(one.sample, one.lanes, one.size, name, **tools) for one in samples])
+    planned.show(stack, [Planned(one.sample, [*one.lanes, one.layout], one.size, name, **tools) for one in samples])
 
 
 def run_all(stack: Stack, request: RunRequest, samples: Sequence[Fastqs]) -> list[RunResult]:
@@ -48,7 +48,8 @@ def _collect(request: RunRequest, failed: list[Failed]) -> Iterator[None]:
     """Print the error of one sample, so that the others go on; an interruption ends them all."""
     try:
         yield
-    except CliError as error:
+    except KNOWN_ERRORS as raised:
+        error = raised if isinstance(raised, CliError) else CliError(describe_error(raised))
         if error.code == INTERRUPTED_EXIT:
             raise
         say(str(error).strip(), style="red")

@@ -22,7 +22,7 @@ class Planned:
     """A sample of the table."""
 
     sample: str
-    lanes: Sequence[str]
+    lanes: Sequence[str]  # and the layout, where it is not that of pairs
     size: int  # bytes of its FASTQs
     reference: str
     aligner: str
@@ -37,7 +37,13 @@ def show(stack: Stack, planned: Sequence[Planned]) -> None:
     known = {key: estimates.rates(stack, **dict(zip(estimates.SAME, key, strict=True))) for key in map(_key, planned)}
     for one in planned:
         rates = known[_key(one)]
-        cells = (one.sample, ", ".join(one.lanes), format_size(one.size), one.reference, f"{one.aligner}, {one.caller}")
+        cells = (
+            one.sample,
+            ", ".join(filter(None, one.lanes)),
+            format_size(one.size),
+            one.reference,
+            f"{one.aligner}, {one.caller}",
+        )
         table.add_row(*cells, rates.describe_price(one.size), rates.describe_time(one.size))
     console().print(table)
     runs = sum(rates.runs for rates in known.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.plan import steps
-from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan.choices import ChoiceError, Choices, SingleError
 from seqdrop.runs import executions
 from seqdrop.runs.outcome import QC_FAILED, WITH_RESULTS
 from seqdrop.runs.table import IGNORED, RUNNING, Row
@@ -55,7 +55,7 @@ class RunRequest:
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        chosen = self.aligner, self.caller, self.alignment_format
+        chosen = self.aligner, self.caller, self.alignment_format, self.fastqs.layout
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property
@@ -110,6 +110,8 @@ def check_options(stack: Stack, request: RunRequest) -> None:
     """Raise CliError unless the tools of the stack allow the options, before anything is uploaded."""
     try:
         request.choices.check_options(stack.default_tools)
+    except SingleError as error:
+        raise CliError(f"{error} (--aligner, --caller).") from None
     except ChoiceError as error:
         raise CliError(f"--args: {error}.") from None
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqdrop.plan import fastq_names, illumina_sheet, sheet
-from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan.choices import ChoiceError, Choices, SingleError
 from seqdrop.plan.csv_table import Problem, SheetError
-from seqdrop.plan.sheet import MATES, Lane, Sample
+from seqdrop.plan.sheet import Lane, Sample
 from seqdrop.runs import sheets
+from seqdrop.runs.precheck import BAM_READ_SIZE
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import intervals, preflight, reference
 from seqdrop_cli.errors import CliError
+from seqdrop_cli.layouts import of_head
 from seqdrop_cli.stack import Stack
 
 Files = Mapping[str, Path | S3Uri]  # by the text in the sheet
@@ -66,7 +68,7 @@ def _of_illumina(path: Path, data: bytes) -> list[Sample]:
 def files_of(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[str, Path | S3Uri]]:
     """Yield each file by its text in the sheet: a path is relative to the folder of the sheet."""
     for sample in samples:
-        for text in (getattr(lane, mate) for lane in sample.lanes for mate in MATES):
+        for text in (text for lane in sample.lanes for text in lane.files.values()):
             bucket, _, key = text.removeprefix("s3://").partition("/")
             yield text, S3Uri(bucket, key) if text.startswith("s3://") else path.parent / text
 
@@ -74,11 +76,15 @@ def files_of(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[str, Path 
 def check(stack: Stack, samples: Sequence[Sample], files: Files) -> list[Checked]:
     """Check files and choices as start_run does, before anything is uploaded; raise SheetError with all problems."""
     problems, checked, known = list[Problem](), [], dict[str, Checked]()
-    for sample in samples:
+    for one in samples:
+        sample = one
         for lane in sample.lanes:
-            for mate in MATES:
-                if message := _file_problem(stack, files[getattr(lane, mate)]):
-                    problems.append(Problem(lane.line, mate, message))
+            for column, text in lane.files.items():
+                if message := _file_problem(stack, files[text]):
+                    problems.append(Problem(lane.line, column, message))
+        if not problems:  # the files can be read
+            sample, found = _with_layout(stack, sample, files)
+            problems += found
         key = repr(replace(sample.choices, lanes=1))
         try:
             known[key] = replace(known[key], sample=sample) if key in known else _check(stack, sample)
@@ -90,10 +96,36 @@ def check(stack: Stack, samples: Sequence[Sample], files: Files) -> list[Checked
     return checked
 
 
+def _with_layout(stack: Stack, sample: Sample, files: Files) -> tuple[Sample, list[Problem]]:
+    """Return a sample with the layout of its BAMs by their flags, and a problem for each that is not as it should be.
+
+    The id of its run has the layout, so it must be known before the run starts.
+    """
+    layouts, problems = {sample.choices.layout} - {""}, list[Problem]()
+    for lane in sample.lanes:
+        if not lane.bam:
+            continue
+        file = files[lane.bam]
+        try:
+            layouts |= {of_head(lane.bam.rpartition("/")[2], _read_start(stack, file))}
+        except CliError as error:
+            problems.append(Problem(lane.line, "bam", str(error).rstrip(".")))
+    if len(layouts) > 1:
+        problems.append(Problem(sample.line, "layout", f"the files are {' and '.join(sorted(layouts))} by their flags"))
+    return replace(sample, choices=replace(sample.choices, layout=next(iter(layouts), ""))), problems
+
+
+def _read_start(stack: Stack, file: Path | S3Uri) -> bytes:
+    if isinstance(file, S3Uri):
+        return stack.store.read_start(file, BAM_READ_SIZE)
+    with file.open("rb") as opened:
+        return opened.read(BAM_READ_SIZE)
+
+
 def _column(choices: Choices, error: Exception) -> str:
     """Return the column of a choice that is not possible."""
     if isinstance(error, ChoiceError):
-        return sheet.PLOIDY
+        return "layout" if isinstance(error, SingleError) else sheet.PLOIDY
     return "intervals" if choices.intervals and choices.intervals in str(error) else "reference"
 
 

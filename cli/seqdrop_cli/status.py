@@ -22,8 +22,8 @@ COLUMNS = ("run", "sample", "state", "lanes", "reads", "depth", "calls", "time",
 FOLDED = {"sample", "state", "ref"}  # over several lines, where a terminal is narrow
 STATE_WIDTH = 10  # letters of INCOMPLETE, in a narrow terminal: warnings are on the next line
 NUMBERS = {"lanes", "reads", "depth", "calls", "time", "price", "age"}
-ATTRIBUTES = ("run", "sample", "status", "started", "finished", "duration", "lanes", "reads", "depth", "variants",
-              "price", "reference", "aligner", "caller", "step", "class", "message", "advice", "results",
+ATTRIBUTES = ("run", "sample", "status", "started", "finished", "duration", "layout", "lanes", "reads", "depth",
+              "variants", "price", "reference", "aligner", "caller", "step", "class", "message", "advice", "results",
               "execution")  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def submit(stack: Stack, path: Path, prefix: str, *, dry_run: bool, yes: bool) -
         return []
     planned.confirm(yes=yes)
     stored = _upload(stack, files, prefix)
-    uri, version = _put_sheet(stack, samples, stored, prefix)
+    uri, version = _put_sheet(stack, [one.sample for one in checked], stored, prefix)
     say(f"Put the sheet to {uri}")
     return _wait(stack, [(one.sample, _run_id(stack, one, stored)) for one in checked], uri, version)
 
@@ -58,8 +58,8 @@ def show(stack: Stack, checked: Sequence[Checked], files: Files) -> None:
     rows = [
         Planned(
             one.sample.name,
-            [lane.lane for lane in one.sample.lanes],
-            sum(sizes[getattr(lane, mate)] for lane in one.sample.lanes for mate in MATES),
+            [*(lane.lane for lane in one.sample.lanes), one.choices.layout],
+            sum(sizes[text] for lane in one.sample.lanes for text in lane.files.values()),
             one.choices.reference,
             **one.choices.tools(stack.default_tools),
         )
@@ -96,13 +96,14 @@ def _folder(prefix: str) -> str:
 def _put_sheet(stack: Stack, samples: Sequence[Sample], stored: Stored, prefix: str) -> tuple[S3Uri, str]:
     """Write the sheet with the addresses of the files; return its address and version."""
     others = dict.fromkeys(column for sample in samples for column in sample.columns)
-    header = ["sample", "lane", *MATES, *CHOSEN, sheet.PLOIDY, *others]
+    columns = dict.fromkeys((*MATES, *(column for one in samples for lane in one.lanes for column in lane.files)))
+    header = ["sample", "lane", *columns, *CHOSEN, sheet.PLOIDY, *others]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
     writer.writeheader()
     for sample in samples:
         for lane in sample.lanes:
-            addresses = {mate: str(stored[getattr(lane, mate)].uri) for mate in MATES}
+            addresses = {column: str(stored[text].uri) for column, text in lane.files.items()}
             chosen = {column: getattr(sample.choices, column) for column in CHOSEN}
             ploidy = {sheet.PLOIDY: sample.choices.args["call"][-1]} if sample.choices.args else {}
             writer.writerow(
@@ -118,7 +119,7 @@ def _put_sheet(stack: Stack, samples: Sequence[Sample], stored: Stored, prefix: 
 
 
 def _run_id(stack: Stack, one: Checked, stored: Stored) -> str:
-    pairs = [Pair(lane.lane, *(stored[getattr(lane, mate)] for mate in MATES)) for lane in one.sample.lanes]
+    pairs = [Pair(lane.lane, *(stored[text] for text in lane.files.values())) for lane in one.sample.lanes]
     return upload.run_id_of_pairs(stack, one.sample.name, pairs, one.choices, genome=one.genome, regions=one.regions)
 
 

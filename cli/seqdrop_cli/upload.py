@@ -97,7 +97,8 @@ def run_id(
     stack: Stack, fastqs: Fastqs, stored: Sequence[StoredObject], choices: Choices, *, genome: str, regions: str = ""
 ) -> str:
     """Return the id of the run of these objects: R1 and R2 of each lane."""
-    pairs = [Pair("", r1, r2) for r1, r2 in zip(stored[::2], stored[1::2], strict=True)]
+    files = iter(stored)
+    pairs = [Pair("", *(next(files) for _ in pair)) for pair in fastqs.pairs]
     return run_id_of_pairs(stack, fastqs.sample, pairs, choices, genome=genome, regions=regions)
 
 

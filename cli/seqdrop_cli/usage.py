@@ -16,6 +16,8 @@ EXAMPLES = {
         "seqdrop run NA1_R1.fastq.gz NA1_R2.fastq.gz --reference hg",
         "seqdrop run A_1.fq.gz A_2.fq.gz --intervals panel.bed --stack prod",
         "seqdrop run A_1.fq.gz A_2.fq.gz --args align=--no-mark-duplicates",
+        "seqdrop run A.fastq.gz --layout single",
+        "seqdrop run A.unaligned.bam",
     ),
     "submit": ("seqdrop submit samplesheet.csv", "seqdrop submit samplesheet.csv --dry-run --stack prod"),
     "fetch": (

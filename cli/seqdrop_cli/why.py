@@ -41,7 +41,7 @@ def explain(stack: Stack, row: Mapping[str, Any]) -> None:
     """Print why a run is in its state, and what to do."""
     if row.get("status") == "WAITING":
         say(f"Waiting since {format_minute(row.get('started'))}: {row['message']}.", style="bold yellow")
-        say("Upload the missing files. After two weeks this row is deleted.")
+        say(f"{_what_to_upload(str(row['message']))} After two weeks this row is deleted.")
     elif row.get("status") == "IGNORED":
         say(f"{row['message']}.", style="bold yellow")
         say("No run was started. After two weeks this row is deleted.")
@@ -51,6 +51,15 @@ def explain(stack: Stack, row: Mapping[str, Any]) -> None:
         _show_success(stack, row)
     else:
         _show_failure(stack, row)
+
+
+def _what_to_upload(message: str) -> str:
+    """Return what files that wait need."""
+    if "waits for the samplesheet" in message:
+        return "The sheet starts the run."
+    if "is missing; R1 came" in message:
+        return "Upload the missing files; if these reads have no mates, upload them again with seqdrop-layout=single."
+    return "Upload the missing files."
 
 
 def to_json(stack: Stack, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,16 @@ import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from seqdrop.fastq.pairs import interleave
+from seqdrop.fastq.records import Batch
 from seqdrop.jobs import alignment, arguments
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.names import SINGLE
 
 INDEX = (".amb", ".ann", ".bwt", ".pac", ".sa")
 
@@ -38,22 +41,32 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def align_lane(work: Workspace, reference: Path, lane: alignment.Lane, out: BinaryIO) -> None:
     """Write the alignments of one lane without a header: `out` already has the header of all lanes."""
-    read_group = lane.rg_line.replace("\t", "\\t")
 
     def feed(pipe: BinaryIO) -> None:
         with closing(alignment.verified_batches(work, lane)) as batches:
-            pipe.writelines(interleave(one, two) for one, two in batches)
+            pipe.writelines(interleave(*map(with_groups, mates)) for mates in batches)
 
+    # -p: both mates in one stream, so that the verified bytes are the aligned bytes
+    pairs = [] if lane.layout == SINGLE else ["-p"]
+    # -C: the comment of a read is its read group, where a lane has several
+    group = ["-C"] if lane.groups else ["-R", lane.rg_line.replace("\t", "\\t")]
     # -K: batches of one size, so that the output does not depend on the number of threads
     # -Y: soft-clip supplementary alignments, which keeps all bases
-    # -p: both mates in one stream, so that the verified bytes are the aligned bytes
     # ^@: header lines only, because SAM allows no read name that begins with "@"
     work.processes.pipe(
         feed,
-        ["bwa", "mem", "-K", "100000000", "-Y", "-p", "-t", work.vcpus, "-R", read_group, reference, "-"],
+        ["bwa", "mem", "-K", "100000000", "-Y", *pairs, "-t", work.vcpus, *group, reference, "-"],
         ["grep", "-v", "^@"],
         stdout=out,
     )
+
+
+def with_groups(reads: Batch) -> Batch:
+    """Return reads with their read groups as tags of SAM in the comments of their names, if they have some."""
+    if not reads.groups:
+        return reads
+    named = zip(reads.names, reads.groups, strict=True)
+    return replace(reads, names=[b"%s RG:Z:%s" % (name, group) for name, group in named])
 
 
 def version(work: Workspace) -> str:

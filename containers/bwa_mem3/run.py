@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import BinaryIO
 
-from seqdrop.fastq.pairs import Pairs
 from seqdrop.jobs import alignment, arguments, bwa_mem3
 from seqdrop.jobs.step import step
 
@@ -21,16 +20,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.tools["bwa-mem3"] = version("bwa-mem3")
         header = alignment.sam_header(work, lanes, "bwa-mem3")
 
-        pairs = [Pairs(lane.fastq_1, lane.fastq_2) for lane in lanes]
+        reads = [lane.reads(work) for lane in lanes]
 
         # Forked before there are other programs and threads.
         with bwa_mem3.Aligner(reference, work.vcpus) as aligner:
 
             def feed(out: BinaryIO) -> None:
-                reads = list(zip([lane.read_group for lane in lanes], pairs, strict=True))
-                aligner.align(reads, header, out, work.read_rate.add)
-                for lane, each in zip(lanes, pairs, strict=True):
-                    alignment.count(work, lane, each)
+                groups = [lane.read_group for lane in lanes]
+                aligner.align(list(zip(groups, reads, strict=True)), header, out, work.read_rate.add)
+                for each in reads:
+                    alignment.count(work, each)
 
             alignment.sort_and_publish(work, feed, mark_duplicates=not options.no_mark_duplicates)
 

@@ -32,7 +32,7 @@ def edit(header: str, lanes: Sequence[Lane]) -> str:
         if line.startswith("@RG\t"):
             group_id, number = _read_group(line, len(lanes))
             found.append(number)
-            lines.append("\t".join(["@RG", f"ID:{group_id}", *lanes[number - 1].rg_line.split("\t")[2:]]))
+            lines.append("\t".join(["@RG", f"ID:{group_id}", *lanes[number - 1].rg_lines[0].split("\t")[2:]]))
         elif line.startswith("@SQ\t"):
             lines.append("\t".join(field for field in line.split("\t") if not field.startswith("UR:")))
         else:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from isal import igzip
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.fastq.pairs import interleave
+from seqdrop.fastq.pairs import Pairs, interleave
 from seqdrop.fastq.records import Batch
 from seqdrop.jobs.alignment import Lane, count_known, verified_batches
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.names import SINGLE
 
 SHEET_HEADER = "FCID,Lane,SampleID,SampleRef,Barcode,Description,Control,Recipe,Operator,Project"
 LANES_OF_ISAAC = 8  # its default of --lane-number-max
@@ -28,6 +29,7 @@ BASES = b"ACGTNacgtn."
 MAX_QUALITY = 63
 QUALITIES = bytes(range(33, 33 + MAX_QUALITY + 1))
 NAME_SLACK = 10  # letters of a name beyond the length of the first one
+OTHER_ALIGNER = "use bwa_mem3 or bwa"
 NO_BASE = "a base other than A, C, G, T and N, which Isaac does not read"
 NO_QUALITY = f"a quality above {MAX_QUALITY}, which Isaac does not read"
 LONG_NAME = f"a name more than {NAME_SLACK} letters longer than that of the first read, which Isaac cuts"
@@ -45,14 +47,20 @@ class Input:
 
 def write_inputs(work: Workspace, lanes: Sequence[Lane]) -> list[Input]:
     """Verify, count and write the reads of all lanes, and delete the files they came from; raise BadInputError."""
+    for lane in lanes:
+        if lane.layout == SINGLE or len(lane.rg_lines) > 1:
+            what = "single-end reads" if lane.layout == SINGLE else f"{len(lane.rg_lines)} read groups in one file"
+            file = lane.files[0].name
+            raise BadInputError("ALIGNER", f"{file} has {what}, which Isaac is not given: {OTHER_ALIGNER}")
     return [_write_lane(work, number, lane) for number, lane in enumerate(lanes, start=1)]
 
 
 def _write_lane(work: Workspace, number: int, lane: Lane) -> Input:
     folder = work / f"lane{number}"
     folder.mkdir()
+    sources = lane.paths * (1 if len(lane.paths) == Pairs.mates else Pairs.mates)  # both mates may be in one file
     mates = [_Mate(source, folder / f"lane{number}_read{mate}.fastq.gz")
-             for mate, source in enumerate(lane.paths, start=1)]  # fmt: skip
+             for mate, source in enumerate(sources, start=1)]  # fmt: skip
     with ExitStack() as stack:
         for mate in mates:
             stack.callback(mate.out.close)
@@ -65,8 +73,8 @@ def _write_lane(work: Workspace, number: int, lane: Lane) -> Input:
             deque(pairs, maxlen=0)  # damaged gzip data can look like such reads until its checksum, which raises
             raise
     work.counts["known_bases"] = work.counts.get("known_bases", 0) + sum(mate.known for mate in mates)
-    for mate in mates:
-        mate.source.unlink()
+    for path in lane.paths:
+        path.unlink()
     mask = ",".join(f"y{mate.longest}" for mate in mates)
     return Input(folder, mask, _write_sheet(work, number, lane), mates[0].reads)
 
@@ -103,7 +111,7 @@ class _Mate:
     def _refused(self, batch: Batch, good: list[bool], reason: str) -> BadInputError:
         place = good.index(False)
         read = f"read {self.reads + place + 1:,} ({batch.names[place].decode()})"
-        return BadInputError("ALIGNER", f"{self.source.name}: {read} has {reason}: use bwa_mem3 or bwa")
+        return BadInputError("ALIGNER", f"{self.source.name}: {read} has {reason}: {OTHER_ALIGNER}")
 
 
 def _write_sheet(work: Workspace, number: int, lane: Lane) -> Path:

@@ -31,11 +31,13 @@ class Figure(NamedTuple):
     label: str
     value: float | None  # in the unit of its name; None: too few data for it
     note: str = ""  # what it counts, or why it has no value
+    applies: bool = True  # False: no run of this kind has it, and no policy judges it
 
     @property
     def text(self) -> str:
         """The value with its unit, as people read it."""
-        return "not known" if self.value is None else show(self.name, self.value)
+        missing = "not known" if self.applies else "does not apply"
+        return missing if self.value is None else show(self.name, self.value)
 
 
 def show(name: str, value: float) -> str:

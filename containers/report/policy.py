@@ -64,6 +64,8 @@ class Check:
     def reason(self) -> str:
         """Why the figure has this result, and what to do."""
         name = self.figure.name
+        if not self.figure.applies:
+            return f"{self.figure.label}: does not apply ({self.figure.note})"
         if self.figure.value is None:
             return (
                 f"{self.figure.label}: not judged, too few data{f' ({self.figure.note})' if self.figure.note else ''}"
@@ -158,7 +160,7 @@ def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, wa
     """
     measured = {figure.name: figure for figure in figures}
     checks = [
-        Check(measured[key], limits, _result(measured[key].value, limits, unknown=WARN if chosen else ""))
+        Check(measured[key], limits, _result(measured[key], limits, unknown=WARN if chosen else ""))
         for key, limits in policy["checks"].items()
         if key in measured
     ]
@@ -167,8 +169,8 @@ def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, wa
     return Verdict(max(results, key=ORDER.index, default=PASS), name, checks, missing)
 
 
-def _result(value: float | None, limits: Mapping[str, float], unknown: str) -> str:
-    if value is None:
-        return unknown
-    word = crossed(value, limits)
+def _result(figure: Figure, limits: Mapping[str, float], unknown: str) -> str:
+    if figure.value is None:
+        return unknown if figure.applies else ""
+    word = crossed(figure.value, limits)
     return word.split("_")[0].upper() if word else PASS

@@ -11,6 +11,7 @@ from containers.report.figures import Figure, percent
 
 Points = list[tuple[float, float]]
 MIN_Q = 30  # a base that is wrong once in 1,000 times
+SINGLE = "single-end reads"  # the note of figures that they do not have
 INSERT_SHARE = 0.995  # of the pairs, in the plot
 
 
@@ -24,6 +25,11 @@ class Reads:
     gc: float | None  # percent of the bases
     q30: float | None  # percent of the bases
 
+    @property
+    def have_mates(self) -> bool:
+        """Whether the reads are of pairs."""
+        return bool(self.summary.get("reads paired", 1))
+
     def figures(self) -> list[Figure]:
         """Return the figures of the reads; those of none have no value."""
         total, mapped = self.summary["raw total sequences"], self.summary["reads mapped"]
@@ -32,15 +38,19 @@ class Reads:
         return [
             Figure("reads", "Reads", total),
             Figure("mapped", "Mapped reads", percent(mapped, total)),
-            Figure("properly_paired", "Properly paired reads", percent(paired, total), "of all reads"),
+            self._of_pairs("properly_paired", "Properly paired reads", percent(paired, total), "of all reads"),
             Figure("duplicates", "Duplicates", percent(duplicates, mapped), "of the mapped reads"),
-            Figure("insert_size", "Insert size", size, "median of the mapped pairs"),
+            self._of_pairs("insert_size", "Insert size", size, "median of the mapped pairs"),
             Figure("base_quality", "Mean base quality", self.summary["average quality"], "Phred"),
             Figure("q30", f"Bases with quality {MIN_Q} or more", self.q30),
             Figure("gc", "GC content of the reads", self.gc),
             Figure("error_rate", "Differences from the reference", 100 * self.summary["error rate"],
                    "mismatches by mapped bases: variants and errors"),
         ]  # fmt: skip
+
+    def _of_pairs(self, name: str, label: str, value: float | None, note: str) -> Figure:
+        """Return a figure of pairs, which single-end reads do not have."""
+        return Figure(name, label, value, note) if self.have_mates else Figure(name, label, None, SINGLE, applies=False)
 
 
 def read(path: Path) -> Reads:

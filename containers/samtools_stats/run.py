@@ -18,6 +18,7 @@ from seqdrop.jobs.workspace import Workspace
 MIN_MAPPED = 0.1  # share of the reads; with less, the reference is probably wrong
 MIN_PAIRED = 0.5  # share of the mapped reads
 MAX_DUPLICATES = 0.5  # share of the mapped reads
+OR_SINGLE = ", or so deep that many single-end reads begin at one base by chance"
 # Of a genome or of its intervals, without duplicates. At this depth, 1 of 25 heterozygous variants has no two reads.
 MIN_DEPTH = 10
 THRESHOLDS = "1,10,20,30"  # depths of which mosdepth counts the bases of each region
@@ -44,19 +45,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         work.counts["reads_mapped"] = int(summary["reads mapped:"])
         work.counts["reads_paired"] = int(summary["reads properly paired:"])
         work.counts["reads_duplicated"] = int(summary["reads duplicated:"])
-        warn_of_reads(work)
+        warn_of_reads(work, single=not int(summary["reads paired:"]))
         warn_of_depth(work, "intervals" if args.intervals else "genome", measure_depth(work, reference, bam))
         work.publish(stats, "stats", ".flagstat", ".idxstats", ".mosdepth.summary.txt", ".mosdepth.global.dist.txt",
                      ".mosdepth.region.dist.txt", ".regions.bed.gz", ".thresholds.bed.gz")  # fmt: skip
 
 
-def warn_of_reads(work: Workspace) -> None:
-    """Warn if few reads are mapped or properly paired, or if many are duplicates."""
+def warn_of_reads(work: Workspace, *, single: bool) -> None:
+    """Warn if few reads are mapped or properly paired, or if many are duplicates. `single`: the reads have no mates."""
     mapped, paired = work.counts["reads_mapped"], work.counts["reads_paired"]
     if mapped < MIN_MAPPED * work.counts["reads"]:
         advice = "check that it is the right one and that the sample is DNA"
         work.warn("FEW_MAPPED", f"only {mapped:,} of {work.counts['reads']:,} reads align to the reference: {advice}")
-    if paired < MIN_PAIRED * mapped:
+    if not single and paired < MIN_PAIRED * mapped:
         work.warn(
             "FEW_PAIRED",
             f"only {paired:,} of {mapped:,} mapped reads are properly paired (mates on one contig, in the usual "
@@ -66,7 +67,7 @@ def warn_of_reads(work: Workspace) -> None:
         work.warn(
             "MANY_DUPLICATES",
             f"{work.counts['reads_duplicated']:,} of {mapped:,} mapped reads are duplicates, which callers ignore: if "
-            "they are amplicons, run them with `--args align=--no-mark-duplicates`",
+            f"they are amplicons{OR_SINGLE if single else ''}, run them with `--args align=--no-mark-duplicates`",
         )
 
 

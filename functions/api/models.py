@@ -19,13 +19,15 @@ COLUMNS = sorted({*sheet.OF_SAMPLE} - {"sample"})
 
 
 class Lane(BaseModel):
-    """The FASTQs of one lane: addresses in S3, or keys of the bucket for FASTQs."""
+    """The files of one lane: addresses in S3, or keys of the bucket for FASTQs. One of fastq_1, bam and cram is needed."""
 
     model_config = ConfigDict(extra="forbid")
 
     lane: Cell = Field("", description="Name of the lane; needed if there are several")
-    fastq_1: Fastq
-    fastq_2: Fastq
+    fastq_1: Fastq | None = None
+    fastq_2: Fastq | None = Field(None, description="Without it, the reads are single-end (see the choice `layout`)")
+    bam: Fastq | None = Field(None, description="Unaligned reads as BAM")
+    cram: Fastq | None = Field(None, description="Unaligned reads as CRAM")
 
 
 class NewRun(BaseModel):

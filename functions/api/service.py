@@ -52,7 +52,7 @@ class RefusedError(ServiceError):
 def get(run: str) -> Row:
     """Return the row of a run; raise MissingError, also for rows of files that made no run."""
     row = table.get(run)
-    if row is None or row["status"] in table.OF_FILES:
+    if row is None or row.get("status") not in table.OF_RUNS:
         raise MissingError(f"There is no run {run}.")
     return row
 
@@ -112,7 +112,7 @@ def _where(line: int, column: str) -> str:
 
 
 def _row(request: NewRun, lane: Lane) -> dict[str, str]:
-    return {"sample": request.sample, **lane.model_dump(), **request.choices}
+    return {"sample": request.sample, **lane.model_dump(exclude_none=True), **request.choices}
 
 
 def stop(run: str) -> None:

@@ -15,17 +15,17 @@ from aws_lambda_powertools.utilities.data_classes import S3EventBridgeNotificati
 from aws_lambda_powertools.utilities.data_classes.s3_event import S3EventRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
-from seqdrop.plan import fastq_names, markers, sheet
+from seqdrop.plan import fastq_names, input_names, markers, sheet
 from seqdrop.plan.csv_table import SheetError
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.runs import executions, lane_wait, pairing, sheets, submit, table
+from seqdrop.plan.input_names import NO_MATE
+from seqdrop.runs import executions, lane_wait, layouts, pairing, sheets, submit, table
 from seqdrop.runs.pairing import Pairing
 from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
 OTHER_BUCKET = "the object is not in the bucket for FASTQs"
-OF_SHEET = "a samplesheet starts its run"
 NOT_READS = "no file of reads"
 UNVERSIONED = "the bucket keeps no versions: enable versioning, so that a run can pin its reads"
 
@@ -123,15 +123,17 @@ def process_upload(uri: S3Uri, version_id: str) -> Result:
         return {"outcome": "ignored", "reason": OTHER_BUCKET}
     if sheet.is_sheet(uri.key):
         return sheets.handle(uri, version_id) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
-    name = fastq_names.parse(uri.key)
+    name = input_names.parse(uri.key)
     if name is None:
         folder = markers.marked_folder(uri.key)
         if folder is not None and lane_wait.quiet_seconds():
             return lane_wait.end_all(uri.bucket, folder)
         reason = fastq_names.ignored_because(uri.key)
         if reason and pairing.is_held(uri):
-            return {"outcome": "ignored", "reason": OF_SHEET}
+            return sheets.wait(uri)
         return submit.ignore(uri.bucket, uri.key, reason) if reason else {"outcome": "ignored", "reason": NOT_READS}
+    if name.mate == NO_MATE and (reason := layouts.why_ignored(uri, name)):
+        return submit.ignore(uri.bucket, uri.key, reason)
     return start_complete(uri.bucket, name) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
 
 
@@ -141,7 +143,7 @@ def start_complete(bucket: str, name: FastqName, *, waited: bool = False) -> Res
     if found.chunks:
         return submit.refuse_chunks(bucket, name, found.chunks)
     if found.held:
-        return {"outcome": "ignored", "reason": OF_SHEET}
+        return sheets.wait(S3Uri(bucket, name.key))
     if found.missing:
         return {"outcome": "waiting", "reason": found.missing.reason}
     if run := sheets.has_started(bucket, name, found.pairs):
@@ -180,7 +182,7 @@ def resume(event: dict[str, Any]) -> Result:
 
 def restart(run: str, upload: S3Uri) -> Result:
     """Start a run that was refused: its cause may be corrected. Its id changes if what it reads has changed."""
-    name = fastq_names.parse(upload.key)
+    name = input_names.parse(upload.key)
     waited = lane_wait.quiet_seconds() > 0
     result = start_complete(upload.bucket, name, waited=waited) if name else {"outcome": "ignored", "reason": NOT_READS}
     if result["outcome"] == "started":

@@ -139,7 +139,7 @@ def test_other_files_are_ignored(functions: Deployed, start_run: Any) -> None:
 
 @case(
     happens="The name of a file of reads is not that of R1 or R2 of a sample: an index read, `Undetermined`, a copy "
-    "`(1)`, a single-end or interleaved FASTQ, a BAM, a sample id over 64 letters or without one valid letter.",
+    "`(1)`, a FASTQ without a mate in its name and without a layout, an aligned BAM, a sample id over 64 letters.",
     see="No run. `seqdrop status` shows the file as `IGNORED`, `seqdrop why` says the reason.",
     does="Writes a row with the reason. It expires after 14 days.",
     do="Do what the reason says, for example rename both mates.",
@@ -151,7 +151,7 @@ def test_other_files_are_ignored(functions: Deployed, start_run: Any) -> None:
         ["._A_R1.fastq.gz", "._A_R2.fastq.gz"],
         ["A_R1.fastq (1).gz", "A_R2 (1).fastq.gz", "A_R1.fastq.gz.2"],
         ["A_I1_001.fastq.gz", "A_R3.fastq.gz", "_R1.fastq.gz", "R2.fastq.gz"],
-        ["A.fastq.gz", "A_interleaved.fq", "A_forward.fastq", "A_1U.fastq.gz"],
+        ["A.fastq.gz", "A_R1R2.fq", "A_forward.fastq", "A_1U.fastq.gz"],
         ["A.bam", "A_R1.FASTQ.BZ2", "A_S1_L001_R1_001.fastq.ora", "A_R1.fq.zst"],
         [f"S27_{'x' * 76}_R{mate}.fastq.gz" for mate in (1, 2)],
         ["ä_R1.fastq.gz", "ä_R2.fastq.gz", "日本_R1.fastq.gz"],
@@ -289,6 +289,39 @@ def test_one_invalid_line_stops_a_whole_sheet(functions: Deployed, start_run: An
 
 
 @case(
+    happens="`seqdrop submit`, or an upload of FASTQs with the metadata `seqdrop-sheet`, was interrupted before its "
+    "sheet was there.",
+    see="`WAITING`, and that the files wait for the samplesheet that names them.",
+    does="Writes a row, which the sheet deletes. It expires after 14 days.",
+    do="Upload the sheet, or repeat `seqdrop submit`: files that are there are not uploaded again.",
+)
+def test_files_whose_sheet_is_missing_are_shown(functions: Deployed, start_run: Any) -> None:
+    held = [functions.put(f"in/a_{mate}.fq.gz", fastq(mate), sheet="yes") for mate in (1, 2)]
+    assert outcomes(start_run, *held) == ["ignored", "ignored"]
+    [row] = functions.rows()
+    assert (row["status"], row["sample"]) == ("WAITING", "a")
+    assert row["message"].startswith("in/a_")
+    start_run.call(functions.put("in/samplesheet.csv", b"sample,fastq_1,fastq_2\nA,a_1.fq.gz,a_2.fq.gz\n"))
+    for message in functions.sent():
+        start_run.call(message)
+    assert outcomes(start_run, *held) == ["ignored", "ignored"]  # events that come late
+    assert [(row["sample"], row["status"]) for row in functions.rows()] == [("A", "RUNNING")]
+
+
+@more
+def test_late_events_of_files_in_several_folders_write_no_row(functions: Deployed, start_run: Any) -> None:
+    """`seqdrop submit` uploads each file to a folder of its own."""
+    keys = [f"x{number}/a_L00{1 + number // 2}_R{1 + number % 2}.fq.gz" for number in range(4)]
+    held = [functions.put(key, fastq(1 + n % 2, lane=1 + n // 2), sheet="yes") for n, key in enumerate(keys)]
+    rows = [f"A,{1 + n},{keys[2 * n]},{keys[2 * n + 1]}" for n in range(2)]
+    start_run.call(functions.put("samplesheet.csv", "\n".join(["sample,lane,fastq_1,fastq_2", *rows]).encode()))
+    for message in functions.sent():
+        start_run.call(message)
+    assert set(outcomes(start_run, *held)) == {"ignored"}
+    assert [(row["sample"], row["status"]) for row in functions.rows()] == [("A", "RUNNING")]
+
+
+@case(
     happens="A samplesheet calls a sample a tumour (`status` 1).",
     see="`SUCCEEDED`, and the warning `TUMOR`.",
     does="Starts the run: the callers find germline variants.",
@@ -413,7 +446,7 @@ def test_the_jobs_of_the_first_chunk_are_stopped(stack: Stack, sample: Sample) -
 def rows_of(stack: Stack, start: str) -> list[dict[str, Any]]:
     """Return the rows whose sample begins so."""
     items: list[dict[str, Any]] = stack.table.scan(ConsistentRead=True)["Items"]
-    return [row for row in items if row["sample"].startswith(start)]
+    return [row for row in items if row.get("sample", "").startswith(start)]
 
 
 @case(
@@ -451,7 +484,7 @@ def test_every_event_is_handled_or_once_in_the_dead_letter_queue(stack: Stack, s
     eventually(lambda: count_waiting(stack) - before >= 6, "six waiting mates")  # the queue counts invalid events only
     assert count_waiting(stack) - before == 6
     items = stack.table.scan(ConsistentRead=True)["Items"]
-    assert sorted(row["sample"] for row in items if row["sample"].startswith("MIXED")) == [
+    assert sorted(row["sample"] for row in items if row.get("sample", "").startswith("MIXED")) == [
         f"MIXED{n}" for n in range(6)
     ]
     lost = Counter(json.dumps(json.loads(body)["requestPayload"]) for body in drain(stack))

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from seqdrop.failure.verdict import BadInputError
+from seqdrop.fastq.one_file import Interleaved, Single
 from seqdrop.fastq.pairs import Pairs
+from seqdrop.runs import precheck
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import Deployed
+from support.job_runs import PUBLISH, Batch
 from support.made_reads import Record, bgzf, edit_read, flip_byte, read_records, records, text, to_gzip, write_pair
 from support.pipeline_runs import Sample, fetch_json, run_pair
 
@@ -127,6 +130,106 @@ def test_files_of_different_lanes_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("two", [VALID_1, bgzf(text(ONE))], ids=["a copy", "other compression"])
 def test_the_same_file_as_r1_and_r2_is_refused(tmp_path: Path, two: bytes) -> None:
     assert check(tmp_path, VALID_1, two)[0] == "BAD_INPUT.SAME_FILE"
+
+
+@case(
+    happens="A raw R1 and its trimmed copy were uploaded as a pair.",
+    see="`BAD_INPUT.SAME_FILE`, and in how many of the first pairs the bases of one read are in the other.",
+    does=FIRST,
+    do="Upload R1 and R2, both raw or both trimmed.",
+)
+def test_a_raw_and_a_trimmed_r1_are_refused(tmp_path: Path) -> None:
+    trimmed = to_gzip(text([(head.replace(" 1:", " 2:"), seq[:25], qual[:25]) for head, seq, qual in ONE]))
+    failure_class, message = check(tmp_path, VALID_1, trimmed)
+    assert failure_class == "BAD_INPUT.SAME_FILE"
+    assert "in 60 of the first 60 pairs, the bases of one read are in the other" in message
+
+
+@case(
+    happens="An interleaved FASTQ has the layout `single`, or a single-end one the layout `interleaved`.",
+    see="`BAD_INPUT.LAYOUT`, and the two reads that show it.",
+    does=ENDS,
+    do="Upload the file again with the other `seqdrop-layout`.",
+)
+def test_a_wrong_layout_is_refused(tmp_path: Path) -> None:
+    mixed = [read for pair in zip(ONE, TWO, strict=True) for read in pair]
+    for kind, reads, message in ((Single, mixed, "reads 1 and 2 are a pair"), (Interleaved, ONE, "is not interleaved")):
+        path = tmp_path / "lane1.fastq.gz"
+        path.write_bytes(to_gzip(text(reads)))
+        with pytest.raises(BadInputError, match=message) as raised:
+            list(kind(path).batches())
+        assert raised.value.failure_class == "BAD_INPUT.LAYOUT"
+
+
+@case(
+    happens="A BAM of the layout `single` or `paired` has alignments.",
+    see="`BAD_INPUT.ALIGNED`, and the first read that is not an unaligned one.",
+    does=ENDS + " Without a layout, an aligned BAM is `IGNORED`.",
+    do="Upload the FASTQs that it was made from, or an unaligned BAM of all reads (`samtools collate`, then "
+    "`samtools reset`).",
+)
+def test_an_aligned_bam_is_refused() -> None:
+    assert check_bam(sam("c\t1\t60\t4M", 0)) == (
+        "BAD_INPUT.ALIGNED",
+        "a.bam has alignments: read 1 is not an unaligned one",
+    )
+
+
+@case(
+    happens="The reads of a single-end file say that they are R2 of pairs.",
+    see="`SUCCEEDED`, and the warning `MATE_MISSING`.",
+    does="Reads them as single-end reads.",
+    do="If there is an R1, upload both without a layout.",
+)
+def test_r2_as_a_single_end_file_causes_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "lane1.fastq.gz"
+    path.write_bytes(VALID_2)
+    reads = Single(path)
+    assert sum(len(batch) for (batch,) in reads.batches()) == COUNT
+    assert [code for code, _ in reads.warnings] == ["MATE_MISSING"]
+
+
+@case(
+    happens="The read groups of an unaligned BAM are of another sample than the run.",
+    see="`SUCCEEDED`, and the warning `OTHER_SAMPLE` with both names.",
+    does="Gives the reads the sample of the run, which is that of the file name or of the samplesheet.",
+    do="Check that the file has the right name.",
+)
+def test_a_bam_of_another_sample_causes_a_warning(batch: Batch) -> None:
+    data = sam("*\t0\t0\t*", 4, "@RG\tID:a\tSM:NA12891\n")
+    body = f"""
+from seqdrop.jobs import unaligned
+(work / "lane1.bam").write_bytes(bytes.fromhex("{data.hex()}"))
+unaligned.read_groups(work, work / "lane1.bam", "NA12878", "g", 1)
+(work / "lane1.bam").unlink()
+"""
+    code, log = batch.run(body + PUBLISH)
+    assert code == 0, log
+    message = "lane1.bam names the sample 'NA12891', but the sample of this run is NA12878"
+    assert batch.read("jobs/align.json")["warnings"] == [{"warning": "OTHER_SAMPLE", "message": message}]
+
+
+@case(
+    happens="A file that is named as a BAM or CRAM is none, or is damaged.",
+    see="`BAD_INPUT.CORRUPT_BAM`, and what samtools says.",
+    does=ENDS,
+    do="Copy the file again, and check it with `samtools quickcheck -u`.",
+)
+def test_a_file_that_is_no_bam_is_refused() -> None:
+    assert check_bam(VALID_1) == ("BAD_INPUT.CORRUPT_BAM", "a.bam is neither a BAM nor a CRAM")
+
+
+def sam(place: str, flag: int, header: str = "") -> bytes:
+    """Return a BAM of one record with this contig, position, mapping quality and CIGAR."""
+    lines = f"{header}@SQ\tSN:c\tLN:9\nr\t{flag}\t{place}\t*\t0\t0\tACGT\tFFFF\n"
+    command = ["samtools", "view", "-b", "--no-PG", "-"]
+    return subprocess.run(command, input=lines.encode(), check=True, capture_output=True).stdout
+
+
+def check_bam(data: bytes) -> tuple[str, str]:
+    with pytest.raises(BadInputError) as raised:
+        precheck.layout_of_head("a.bam", data)
+    return raised.value.failure_class, str(raised.value)
 
 
 @case(
@@ -335,7 +438,9 @@ CHECK = """
 import sys
 from pathlib import Path
 from seqdrop.failure.verdict import BadInputError
+from seqdrop.fastq.one_file import Interleaved, Single
 from seqdrop.fastq.pairs import Pairs
+from seqdrop.runs import precheck
 try:
     for _ in Pairs(Path(sys.argv[1]), Path(sys.argv[2])).batches():
         pass

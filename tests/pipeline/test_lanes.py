@@ -50,7 +50,7 @@ def count_duplicates(stack: Stack) -> int:
 
 def waiting_rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = stack.table.scan(ConsistentRead=True)["Items"]
-    return [row for row in items if row["sample"] == sample and row["status"] == "WAITING"]
+    return [row for row in items if row.get("sample") == sample and row["status"] == "WAITING"]
 
 
 def test_two_lanes_wait_for_each_other_and_are_one_run(lane_stack: Stack, sample: Sample) -> None:

@@ -41,7 +41,7 @@ def write_samples(folder: Path, kind: str) -> Path:
 
 def rows(stack: Stack, kind: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = stack.table.scan(ConsistentRead=True)["Items"]
-    return [row for row in items if row["sample"].startswith(kind)]
+    return [row for row in items if row.get("sample", "").startswith(kind)]
 
 
 def check(stack: Stack, kind: str) -> None:

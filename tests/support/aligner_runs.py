@@ -73,6 +73,15 @@ class AlignerRun:
             lanes.append(lane)
         s3.store().write_json(self.results / "reads.json", {"sample": "NA12878", "lanes": lanes})
 
+    def put_files(self, aws: Deployed, layout: str, word: str, *files: tuple[str, bytes]) -> None:
+        """Store one file for each lane of the run: a FASTQ (`fastq_1`) or a BAM (`unaligned`)."""
+        lanes = []
+        for number, (key, data) in enumerate(files, start=1):
+            aws.put(key, data)
+            pin = s3.store().head(S3Uri(FASTQS, key)).pin()
+            lanes.append({"lane": f"L00{number}", "read_group": f"HXYZTDSXX.{number}", word: pin})
+        s3.store().write_json(self.results / "reads.json", {"sample": "NA12878", "layout": layout, "lanes": lanes})
+
     def argv(self, **more: object) -> list[str]:
         values = {"sample": "NA12878", "reference": self.reference, "reads": self.results / "reads.json"}
         values |= {"bam": self.results / "NA12878.bam", "results": self.results, "run": "r", "attempt": "1"}

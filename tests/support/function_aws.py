@@ -279,8 +279,9 @@ class Deployed:
         return self.table.get_item(Key={"run": run}).get("Item")
 
     def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of runs and files; those without a status are of files that a sheet has named."""
         items: list[dict[str, Any]] = self.table.scan()["Items"]
-        return items
+        return [item for item in items if "status" in item]
 
     def messages(self) -> list[tuple[str, str]]:
         """Return subject and text of the messages that arrived since the last call."""

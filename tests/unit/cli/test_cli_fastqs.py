@@ -64,7 +64,8 @@ def test_a_sample_option_numbers_the_lanes(tmp_path: Path) -> None:
         (["A_R1.fastq.gz", "A_R2.fastq.gz"], "no/slash", "not a valid sample id"),
         (["A_R1.fastq.gz", "A_R2.fastq.gz"], "NA1_L001", "choose another --sample"),
         (["A_R1.fastq.gz", "A_R2.fastq.gz"], "A.annotated", "do not end with '.annotated'"),
-        (["a.bam", "b.bam"], "A", "not named like a FASTQ"),
+        (["a.bam", "b.bam"], "A", "a.bam is neither a BAM nor a CRAM"),
+        (["a.sam", "b.sam"], "A", "not named like a FASTQ"),
     ],
 )
 def test_files_that_do_not_make_one_run_are_refused(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from seqdrop_cli import folders, many, run
 from seqdrop_cli.errors import INTERRUPTED_EXIT, CliError, ResultsNotFetchedError
 from seqdrop_cli.run import QC_EXIT, RunRequest, RunResult
@@ -22,7 +23,7 @@ def stack() -> Iterator[Stack]:
 
 
 def run_samples(
-    stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch, errors: dict[str, CliError]
+    stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]
 ) -> tuple[CliError, list[str]]:
     """Run the samples A, B and C, some of which end with an error; return that of the command and those followed."""
     followed = []
@@ -73,3 +74,11 @@ def test_an_interruption_ends_the_command_for_all_samples(
     interrupted = CliError("The run continues.", INTERRUPTED_EXIT)
     error, followed = run_samples(stack, tmp_path, monkeypatch, {"A": interrupted})
     assert (error, followed) == (interrupted, ["A"])
+
+
+def test_an_error_of_aws_ends_one_sample_and_not_the_others(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    throttled = ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your rate"}}, "PutObject")
+    error, followed = run_samples(stack, tmp_path, monkeypatch, {"A": throttled})
+    assert (str(error), error.code, followed) == ("\n1 of 3 samples failed: A.", 1, ["A", "B", "C"])

@@ -91,7 +91,8 @@ def test_a_verdict_that_cannot_be_read_is_ignored_and_one_of_another_class_is_an
 def test_files_that_wait_have_the_names_of_the_missing_ones(stack: Stack) -> None:
     assert explain(stack, status="WAITING", message="a_R2.fq is missing; R1 came 2026-03-02 09:59 UTC") == [
         "Waiting since 2026-03-02 10:00: a_R2.fq is missing; R1 came 2026-03-02 09:59 UTC.",
-        "Upload the missing files. After two weeks this row is deleted.",
+        "Upload the missing files; if these reads have no mates, upload them again with seqdrop-layout=single. After "
+        "two weeks this row is deleted.",
     ]
 
 

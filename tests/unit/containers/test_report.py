@@ -291,6 +291,20 @@ def test_a_figure_of_too_few_data_is_a_warning_by_a_policy_that_somebody_chose()
     assert judge(chosen=True).result == "PASS"
 
 
+def test_no_policy_judges_the_figures_of_pairs_in_single_end_reads(tmp_path: Path) -> None:
+    path, names = tmp_path / "stats.txt", ("raw total sequences", "reads mapped", "reads duplicated", "average quality")
+    rows = dict.fromkeys(names, 100) | {"reads paired": 0, "reads properly paired": 0, "error rate": 0}
+    path.write_text("".join(f"SN\t{name}:\t{value}\n" for name, value in rows.items()))
+    single = {figure.name: figure for figure in reads.read(path).figures()}
+    assert [single[name].text for name in ("properly_paired", "insert_size", "mapped")] == ["does not apply"] * 2 + [
+        "100%"
+    ]
+    figures = [single.get(name, Figure(name, name, value)) for name, value in GOOD.items() if name != "mapped"]
+    rules = {"checks": {"properly_paired": {"fail_below": 99}, "insert_size": {"warn_below": 9_999}}}
+    figures.append(single["insert_size"])
+    assert policy.judge(rules, figures, "mine", warned=False, chosen=True).result == "PASS"
+
+
 def test_a_run_with_warnings_does_not_pass() -> None:
     assert (judge(warned=True).result, judge(warned=True, mean_depth=1.0).result) == ("WARN", "FAIL")
 

@@ -263,7 +263,7 @@ def test_objects_without_reads_are_ignored_without_a_row(aws: Deployed, start_ru
     assert (aws.executions(), aws.rows()) == ([], [])
 
 
-@pytest.mark.parametrize("key", ["run/NA12878_I1.fastq.gz", "run/NA12878.bam", "run/NA12878_R1.fastq (1).gz"])
+@pytest.mark.parametrize("key", ["run/NA12878_I1.fastq.gz", "run/NA12878.fastq.gz", "run/NA12878_R1.fastq (1).gz"])
 def test_a_file_of_reads_that_makes_no_run_has_a_row_with_the_reason(aws: Deployed, start_run: Any, key: str) -> None:
     upload = aws.put(key, b"x")
     for _ in range(2):
@@ -387,7 +387,7 @@ REFUSALS = [
         {"flavour": "mild"},
         {"flavour": "mild"},
         "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
-        "alignment-format, args, lanes, priority",
+        "alignment-format, args, lanes, priority, layout",
     ),
     ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),

@@ -74,7 +74,7 @@ def test_the_forms_in_which_programs_write_csv_are_equal(change: object) -> None
         (f'{HEADER}\nP,XX,0,"S\n1",1,a.fq,b.fq'.encode(),
          "line 2: a cell has a line end, a tab or another character that cannot be printed"),
         (f"{HEADER}\n".encode(), "line 1: there is no sample below the header"),
-        (b"sample,fastq_1\nS,a.fq", "line 1: the header has no column fastq_2; it has: sample, fastq_1"),
+        (b"sample,fastq_2\nS,a.fq", "line 1: the header has no column fastq_1; it has: sample, fastq_2"),
         (b"sample,,fastq_1,fastq_2\nS,,a.fq,b.fq", "line 1: column 2 has no name"),
         (b"sample,fastq_1,fastq_2,sample\nS,a.fq,b.fq,S", "line 1, column sample: is there twice"),
         (b"sample,fastq_1,fastq_2\nS,a.fq", "line 2: has 2 cells, the header has 3"),
@@ -103,7 +103,8 @@ P2,XX,0,S4,L1,e_1.fq.gz,e_2.fq.gz,,1,
         "line 3, column sample: 'S 2' is no sample id: use at most 64 letters, digits, '.', '_' and '-', and no "
         "'.annotated' at the end",
         "line 3, column status: '2' is not one of 0, 1",
-        "line 4, column fastq_2: is empty (reads without a mate are not read)",
+        "line 4, column fastq_2: is empty: without mates, write single into the column layout; with both mates in "
+        "one file, interleaved",
         "line 5, column fastq_1: 'a_1.fq.gz' is in line 2 too",
         "line 6, column lane: lane L1 of this sample is in line 5 too: each row of a sample is another lane",
         "line 6, column patient: 'P2' differs from 'P1' in line 5, same sample",
@@ -122,9 +123,47 @@ def test_the_format_of_the_alignments_is_a_choice() -> None:
     ]
 
 
+def test_one_file_is_a_lane_of_single_end_reads_unless_the_layout_says_otherwise() -> None:
+    rows = ["A,1,a.fq,,", "A,2,b.fq,,", "B,,c_interleaved.fq,,", "C,,d.fq,,interleaved", "D,,,e.bam,"]
+    samples = sheet.parse("\n".join(["sample,lane,fastq_1,bam,layout", *rows]).encode())
+    assert {one.name: one.choices.layout for one in samples} == {
+        "A": "single",
+        "B": "interleaved",
+        "C": "interleaved",
+        "D": "",
+    }
+    assert [lane.files for lane in samples[0].lanes] == [{"fastq_1": "a.fq"}, {"fastq_1": "b.fq"}]
+    assert samples[3].lanes[0].files == {"bam": "e.bam"}
+
+
+def test_files_that_do_not_fit_their_layout_are_problems() -> None:
+    text = """sample,lane,fastq_1,fastq_2,bam,cram,layout
+A,,a_1.fq,a_2.fq,,,single
+B,,b.fq,,,,paired
+C,,,,c.bam,,interleaved
+D,,,,,d.cram,
+E,,e.fq,,e.bam,,
+F,1,f_1.fq,f_2.fq,,,
+F,2,f.fq,,,,
+G,,,,,,
+H,,,,h.fq,,
+"""
+    assert problems(text) == [
+        "line 2, column layout: is single, but fastq_2 is not empty",
+        "line 3, column fastq_2: is empty: without mates, write single into the column layout; with both mates in "
+        "one file, interleaved",
+        "line 4, column layout: a BAM is single or paired, by the flags of its reads",
+        "line 5, column layout: is empty: a CRAM needs single or paired",
+        "line 6, column bam: is not empty, and fastq_1 neither: a lane is FASTQs, a BAM or a CRAM",
+        "line 8, column sample: its rows have different columns of files, as in line 7",
+        "line 9, column fastq_1: is empty",
+        "line 10, column bam: 'h.fq' does not end in .bam",
+    ]
+
+
 def test_the_message_of_an_error_has_the_first_problems() -> None:
-    rows = "".join(f"S{number},a{number}.fq,\n" for number in range(20))
-    with pytest.raises(SheetError, match=r"line 2, column fastq_2: is empty .*; and 10 more$"):
+    rows = "".join(f"S{number},a{number}_1.fq,\n" for number in range(20))
+    with pytest.raises(SheetError, match=r"line 2, column fastq_2: is empty: .*; and 10 more$"):
         sheet.parse(f"sample,fastq_1,fastq_2\n{rows}".encode())
 
 

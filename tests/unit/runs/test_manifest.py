@@ -76,6 +76,7 @@ def test_a_complete_manifest() -> None:
             "reference": "demo",
             "intervals": "",
             "lanes": 1,
+            "layout": "paired",
             "aligner": "bwa_mem3",
             "caller": "bcftools",
             "alignment_format": "bam",

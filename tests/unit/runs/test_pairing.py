@@ -10,6 +10,7 @@ from seqdrop.plan import fastq_names
 from seqdrop.plan.choices import ChoiceError
 from seqdrop.runs.pairing import Pairing, check_storage, common_choices, find_pairs
 from seqdrop.storage import s3
+from seqdrop.storage.uri import S3Uri
 from support.function_aws import FASTQS, Deployed
 
 R1, R2 = "NA12878_R1.fastq.gz", "NA12878_R2.fastq.gz"
@@ -231,3 +232,27 @@ def test_finding_pairs_writes_nothing(fastqs: Deployed, keys: list[str]) -> None
     find(LANE1_R1)
     assert fastqs.calls
     assert fastqs.calls <= {"s3:GetObject", "s3:ListBucket"}
+
+
+def test_each_file_of_the_lanes_is_asked_for_once(fastqs: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(fastqs, LANE1_R1, LANE1_R2, LANE2_R1, LANE2_R2)
+    asked = list[str]()
+    find_stored = s3.Store.find
+
+    def count(store: s3.Store, uri: S3Uri) -> s3.StoredObject | None:
+        asked.append(uri.key)
+        return find_stored(store, uri)
+
+    monkeypatch.setattr(s3.Store, "find", count)
+    name = fastq_names.parse(LANE1_R1)
+    assert name
+    assert [pair.lane for pair in find_pairs(FASTQS, name, join_lanes=True).pairs] == ["L001", "L002"]
+    assert asked[2:] == [LANE1_R1, LANE1_R2, LANE2_R1, LANE2_R2]  # after both mates of the event
+
+
+def test_a_chunk_that_a_sheet_will_name_is_no_chunk_of_a_run_by_name(fastqs: Deployed) -> None:
+    one, two = (f"A_S1_L001_R{mate}_001.fastq.gz" for mate in (1, 2))
+    put(fastqs, one, two)
+    put(fastqs, *(key.replace("_001.", "_002.") for key in (one, two)), sheet="yes")
+    found = find(one)
+    assert (found.chunks, [pair.keys for pair in found.pairs]) == (None, [(one, two)])

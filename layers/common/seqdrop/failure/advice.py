@@ -18,6 +18,11 @@ ADVICE = {
     "BAD_INPUT.MATE_COUNT": "One file lost reads: copy both again, or trim both together, then upload both.",
     "BAD_INPUT.MATE_NAMES": "Upload two files of one run, in the same order, with names that differ in /1 and /2 only.",
     "BAD_INPUT.MATE_LENGTHS": "Upload the two mates: with a UMI or barcode as R2, the mate often came as R3.",
+    "BAD_INPUT.LAYOUT": "Upload the file again with the layout that it has (x-amz-meta-seqdrop-layout): single, "
+    "interleaved or paired.",
+    "BAD_INPUT.ALIGNED": "Upload the FASTQs that it was made from, or make an unaligned BAM of all reads: "
+    "`samtools collate`, `samtools reset`.",
+    "BAD_INPUT.CORRUPT_BAM": "Copy the file again, check it with `samtools quickcheck -u`, then upload it again.",
     "BAD_INPUT.LIMIT": "The message names the limit: check which program wrote the file, then upload the correct file.",
     "BAD_INPUT.ALIGNER": "The reads are valid, but not for this aligner: upload them with another one "
     "(x-amz-meta-seqdrop-aligner).",

@@ -6,9 +6,10 @@ every gzip member, the format of every record, equal read counts and equal names
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -25,72 +26,90 @@ class Start:
     """What later batches of a lane are compared with: the first ones."""
 
     names: frozenset[bytes]  # of all pairs of the first batch
-    beginnings: tuple[Batch, Batch]  # the first reads of R1 and R2
+    beginnings: tuple[Batch, ...]  # the first reads of R1 and R2
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What one verified pair of batches adds to its lane."""
 
-    pairs: int
+    pairs: int  # or reads without a mate
     bases: int  # of both mates
     duplicate_names: int  # pairs whose name occurs earlier in this batch, or in the first batch
     warnings: list[tuple[str, str]]  # code and message of what the first batch shows
 
 
+Mates = tuple[Batch, ...]  # R1 and R2, or reads without a mate
+# Verifies the texts of one batch; the arguments are those of `check` without the files.
+Check = Callable[[tuple[Text, ...], int, Start | None], tuple[Mates, Facts]]
+
+
 class Pairs:
     """Read the pairs of one lane, once; its counts and warnings are final when all batches are read."""
 
-    def __init__(self, fastq_1: Path | Source, fastq_2: Path | Source) -> None:
-        """Set the files of a lane; they are opened by `batches` or `texts`."""
-        self._sources = fastq_1, fastq_2
-        self.files = fastq_1.name, fastq_2.name
-        self.count = 0
+    mates = 2  # reads of a pair
+
+    def __init__(self, *sources: Path | Source) -> None:
+        """Set the files of a lane, R1 and R2; they are opened by `batches` or `texts`."""
+        self._sources = sources
+        self.files = tuple(source.name for source in sources)
+        self.count = 0  # pairs, or reads without a mate
         self.bases = 0  # of both mates
         self.duplicate_names = 0
         self.warnings: list[tuple[str, str]] = []
 
-    def batches(self) -> Generator[tuple[Batch, Batch]]:
+    @property
+    def check(self) -> Check:
+        """The function that verifies the texts of a batch. It can be sent to another process."""
+        return partial(check, self.files)
+
+    @property
+    def described_files(self) -> str:
+        """The files, in the words of a message."""
+        return " and ".join(self.files)
+
+    def batches(self) -> Generator[Mates]:
         """Yield verified batches of both mates; raise BadInputError."""
         start: Start | None = None
+        verify = self.check
         with self.texts() as texts:
-            for pair in texts:
-                one, two, facts = check(self.files, pair, self.count, start)
-                start = start or first(one, two)
+            for batch in texts:
+                mates, facts = verify(batch, self.count, start)
+                start = start or first(*mates)
                 self.add(facts)
-                if one:
-                    yield one, two
+                if facts.pairs:
+                    yield mates
 
     @contextmanager
-    def texts(self) -> Iterator[Iterator[tuple[Text, Text]]]:
+    def texts(self) -> Iterator[Iterator[tuple[Text, ...]]]:
         """Read the texts of batches of both mates, which `check` verifies; `add` what it returns, in order.
 
         If BadInputError is raised in the block, the checksums of the files are verified first: damaged gzip data looks
         like invalid reads, and so do bytes that were damaged on their way.
         """
-        # One thread for each mate: decompression releases the GIL.
-        with (
-            GzipReader(self._sources[0]) as one,
-            GzipReader(self._sources[1]) as two,
-            closing(prefetch(reader.divide(one))) as texts_1,
-            closing(prefetch(reader.divide(two))) as texts_2,
-        ):
+        # One thread for each file: decompression releases the GIL.
+        with ExitStack() as stack:
+            files = [stack.enter_context(GzipReader(source)) for source in self._sources]
+            texts = [stack.enter_context(closing(prefetch(self._divide(file)))) for file in files]
             try:
-                yield zip_longest(texts_1, texts_2, fillvalue=())
+                yield zip_longest(*texts, fillvalue=())
                 if self.count == 0:
-                    raise BadInputError("EMPTY", f"{' and '.join(self.files)} contain no reads")
+                    raise BadInputError("EMPTY", f"{self.described_files} contain no reads")
             except BadInputError:
-                texts_1.close()  # its thread reads the file
-                texts_2.close()
+                for text in texts:
+                    text.close()  # its thread reads the file
                 try:
-                    one.verify_checksum()
-                    two.verify_checksum()
+                    for file in files:
+                        file.verify_checksum()
                     raise
                 finally:
-                    one.verify_source()
-                    two.verify_source()
-            one.verify_source()
-            two.verify_source()
+                    for file in files:
+                        file.verify_source()
+            for file in files:
+                file.verify_source()
+
+    def _divide(self, file: GzipReader) -> Generator[list[bytes]]:
+        return reader.divide(file)
 
     def add(self, facts: Facts) -> None:
         """Add a pair of batches to the counts of the lane."""
@@ -100,30 +119,35 @@ class Pairs:
         self.warnings += facts.warnings
 
 
-def first(one: Batch, two: Batch) -> Start:
+def first(*mates: Batch) -> Start:
     """Return what later batches are compared with."""
-    return Start(frozenset(one.names), (records.first_reads(one), records.first_reads(two)))
+    return Start(frozenset(mates[0].names), tuple(map(records.first_reads, mates)))
 
 
-def check(
-    files: tuple[str, str], texts: tuple[Text, Text], pairs_before: int, start: Start | None
-) -> tuple[Batch, Batch, Facts]:
+def check(files: Sequence[str], texts: tuple[Text, ...], pairs_before: int, start: Start | None) -> tuple[Mates, Facts]:
     """Verify the texts of a pair of batches; raise BadInputError. `start` is that of their lane, None for the first."""
     one, two = (reader.parse(text, file, pairs_before) for text, file in zip(texts, files, strict=True))
     if len(one) != len(two):
         raise _count_error(files, pairs_before, one, two)
+    return check_mates((files[0], files[1]), one, two, pairs_before, start)
+
+
+def check_mates(
+    files: tuple[str, str], one: Batch, two: Batch, pairs_before: int, start: Start | None
+) -> tuple[Mates, Facts]:
+    """Verify that as many reads of R1 and R2 are mates; raise BadInputError. `files` names both in messages."""
     if not one:
-        return one, two, Facts(0, 0, 0, [])
-    warnings = [] if start else _warnings(files, one, two)
+        return (one, two), Facts(0, 0, 0, [])
+    warnings = [] if start else quality_warnings(files, one, two)
     records.check_mates(one, two, *files, pairs_before)
     if start:
         _check_beginnings(files, start, pairs_before, one, two)
     warnings += [] if start else _length_warnings(files, one, two)
     bases = sum(map(len, one.sequences)) + sum(map(len, two.sequences))
-    return one, two, Facts(len(one), bases, _count_duplicates(one.names, start), warnings)
+    return (one, two), Facts(len(one), bases, count_duplicates(one.names, start), warnings)
 
 
-def _count_error(files: tuple[str, str], pairs_before: int, *mates: Batch) -> BadInputError:
+def _count_error(files: Sequence[str], pairs_before: int, *mates: Batch) -> BadInputError:
     """State both read counts; "at least" marks a file that is not read to its end."""
     counts = []
     for batch in mates:
@@ -133,7 +157,7 @@ def _count_error(files: tuple[str, str], pairs_before: int, *mates: Batch) -> Ba
     return BadInputError("MATE_COUNT", f"{label} contain different numbers of reads: {' and '.join(counts)}")
 
 
-def _warnings(files: tuple[str, str], *mates: Batch) -> list[tuple[str, str]]:
+def quality_warnings(files: Sequence[str], *mates: Batch) -> list[tuple[str, str]]:
     """Return warnings about the qualities of the first batches; raise BadInputError if they are Phred+64."""
     warnings = []
     for name, batch in zip(files, mates, strict=True):
@@ -161,7 +185,7 @@ def _check_beginnings(files: tuple[str, str], start: Start, pairs_before: int, *
             raise BadInputError("SAME_FILE", f"{' and '.join(files)} contain the same reads: {read}")
 
 
-def _count_duplicates(names: list[bytes], start: Start | None) -> int:
+def count_duplicates(names: list[bytes], start: Start | None) -> int:
     """Count repeated names: Illumina and the archives never repeat one, a file concatenated to itself does."""
     unique = frozenset(names)
     return len(names) - len(unique) + (len(unique & start.names) if start else 0)

@@ -38,8 +38,10 @@ def read_batches(file: GzipReader) -> Generator[Batch]:
         raise
 
 
-def divide(file: GzipReader) -> Generator[list[bytes]]:
+def divide(file: GzipReader, mates: int = 1) -> Generator[list[bytes]]:
     """Yield the text of BATCH_SIZE reads, or all that is left at the end of the file; raise BadInputError.
+
+    `mates`: of an interleaved file, a text has twice as many reads.
 
     A text does not end with a blank line, except at the end of the file: blank lines are allowed only there, and
     `parse` takes the end of a text for that of the file. A text of more than MAX_BATCH_BYTES is the last one: `parse`
@@ -48,7 +50,7 @@ def divide(file: GzipReader) -> Generator[list[bytes]]:
     if not file.is_gzip and file.name.endswith(".gz") and file.first_bytes[:1] not in (b"@", b""):
         raise BadInputError("NOT_GZIP", f"{file.name} is named .gz but is not a gzip file")
     blocks, lines, size = list[bytes](), 0, 0
-    wanted = LINES_PER_READ * BATCH_SIZE
+    wanted = LINES_PER_READ * BATCH_SIZE * mates
     for block in file:
         rest = block
         count = rest.count(b"\n")
@@ -61,11 +63,11 @@ def divide(file: GzipReader) -> Generator[list[bytes]]:
                 continue
             yield blocks
             blocks, lines, size = [], 0, 0
-            wanted = LINES_PER_READ * BATCH_SIZE
+            wanted = LINES_PER_READ * BATCH_SIZE * mates
         if rest:
             blocks.append(rest)
         lines, size = lines + count, size + len(rest)
-        if size > MAX_BATCH_BYTES:
+        if size > MAX_BATCH_BYTES * mates:
             break
     yield blocks
 
@@ -78,7 +80,7 @@ def _end_of_line(text: bytes, number: int) -> int:
     return end + 1
 
 
-def parse(text: Text, name: str, reads_before: int) -> Batch:
+def parse(text: Text, name: str, reads_before: int, mates: int = 1) -> Batch:
     """Verify the reads of a text that `divide` made; raise BadInputError, with the name of the file."""
     names, sequences, qualities = list[bytes](), list[bytes](), list[bytes]()
     mate = b""
@@ -88,7 +90,7 @@ def parse(text: Text, name: str, reads_before: int) -> Batch:
         names += reads.names
         sequences += reads.sequences
         qualities += reads.qualities
-    if sum(map(len, text)) > MAX_BATCH_BYTES and len(names) < BATCH_SIZE:
+    if sum(map(len, text)) > MAX_BATCH_BYTES * mates and len(names) < BATCH_SIZE * mates:
         use = "use a pipeline for long reads, this one is for short ones"
         raise BadInputError("LIMIT", f"{name} has long reads from read {reads_before + 1:,} on: {use}")
     return Batch(names, sequences, qualities, mate)

@@ -29,6 +29,10 @@ _MATE = re.compile(rb"[^ ]*/([1-4])(?: |\Z)|[^ ]* ([1-4]):")  # `name/2`, or CAS
 READ_IDS = {(separator + b"1", separator + b"2") for separator in (b".", b"_", b":", b"-")}  # instead of them
 MIN_SAME = 1_000  # pairs at the end of a batch: fewer may be the same by chance, such as reads of N alone
 MIN_SHIFTED = 20  # reads of one file that begin the other one
+COMPARED = 1_000  # first pairs in which the bases of R1 and R2 are compared
+MIN_LENGTH = 20  # bases: shorter ones are in others by chance
+MIN_KINDS = 3  # of bases, in a read that is compared: reads of N, or of G where nothing was read, are alike
+MAX_CONTAINED = 0.5  # of the compared pairs
 MAX_LENGTH_RATIO = 3  # of the mates' median lengths
 MAX_LOW_SHARE = 0.25  # of the bases of a sequencer's reads, below Q20
 # Illumina read names: `INSTRUMENT:RUN:FLOWCELL:LANE:TILE:X:Y`. The flowcell is written to @RG header lines and to
@@ -44,6 +48,7 @@ class Batch:
     sequences: list[bytes]
     qualities: list[bytes]
     mate: bytes  # b"1" to b"4" if the header of the first read states it, else b""
+    groups: Sequence[bytes] = ()  # the read group of each read, where the file has them (BAM)
 
     def __len__(self) -> int:
         """Return the number of reads."""
@@ -147,6 +152,8 @@ def check_mates(one: Batch, two: Batch, name_1: str, name_2: str, pairs_before: 
         raise BadInputError("SAME_FILE", f"{name_1} and {name_2} contain the same reads{same.rstrip('.')}")
     if pairs_before == 0 and (error := _find_other_mates(one.mate, two.mate, name_1, name_2)):
         raise error
+    if pairs_before == 0 and (parts := _find_parts(one, two)):
+        raise BadInputError("SAME_FILE", f"{name_1} and {name_2} contain the same reads: {parts}")
     both = min(len(one), len(two))
     if one.names[:both] != two.names[:both]:
         names = enumerate(zip(one.names, two.names, strict=False), start=pairs_before + 1)
@@ -203,6 +210,22 @@ def _find_same_reads(one: Batch, two: Batch, pairs_before: int) -> str:
         if (start := find_beginning(second, first)) >= 0:
             return f": {earlier} begins with read {start + 1:,} of {later}"
     return ""
+
+
+def _find_parts(one: Batch, two: Batch) -> str:
+    """Say in how many of the first pairs one read is a part of the other, if that is so in most; else return "".
+
+    A raw and a trimmed R1 have the same names. The mates of a pair are of opposite strands.
+    """
+    first = list(zip(one.sequences[:COMPARED], two.sequences[:COMPARED], strict=False))
+    compared = [sorted(pair, key=len) for pair in first if min(map(len, pair)) >= MIN_LENGTH]
+    parts = [short in long for short, long in compared if len(set(short)) >= MIN_KINDS]
+    if len(parts) < MIN_SHIFTED or sum(parts) <= MAX_CONTAINED * len(parts):
+        return ""
+    return (
+        f"in {sum(parts):,} of the first {len(first):,} pairs, the bases of one read are in the other: one file is a "
+        "trimmed copy"
+    )
 
 
 def first_reads(batch: Batch) -> Batch:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from seqdrop.failure.verdict import JobError
 from seqdrop.fastq.gunzip import is_gzip
-from seqdrop.fastq.pairs import Pairs
-from seqdrop.fastq.records import GZIP_MAGIC, Batch
-from seqdrop.jobs import alignment_file, arguments
+from seqdrop.fastq.one_file import Interleaved, Single
+from seqdrop.fastq.pairs import Mates, Pairs
+from seqdrop.fastq.records import GZIP_MAGIC
+from seqdrop.jobs import alignment_file, arguments, unaligned
 from seqdrop.jobs.bam_counts import Counts
 from seqdrop.jobs.processes import Command
+from seqdrop.jobs.unaligned import Groups
 from seqdrop.jobs.workspace import Workspace, name_companions, note_md5, write_md5
 from seqdrop.jobs.written import Written
+from seqdrop.plan.names import FILES, INTERLEAVED, PAIRED, SINGLE, UNALIGNED
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import Stream
 from seqdrop.storage.uri import S3Uri
 
+ONE_FILE: Mapping[str, type[Pairs]] = {SINGLE: Single, INTERLEAVED: Interleaved}
 INTERFACE = ("sample", "reference", "reads", "bam")
 SORT_SHARE = 0.4  # of the memory of the job; the rest is for the index of the aligner
 MIN_SORT_MEMORY = 64  # MiB for each thread
@@ -33,24 +37,42 @@ ABOVE_0 = bytes(byte > ord("!") for byte in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A pair of local FASTQ files and their read group."""
+    """The local files of a lane and their read group: two FASTQs of a pair, or one file."""
 
     sample: str
     read_group: str
     lane: str
     fastq_1: Path | Stream
-    fastq_2: Path | Stream
+    fastq_2: Path | Stream | None = None
+    layout: str = PAIRED
+    groups: Groups | None = None  # of an unaligned BAM or CRAM
+
+    @property
+    def files(self) -> list[Path | Stream]:
+        """The files of the lane."""
+        return [self.fastq_1, self.fastq_2] if self.fastq_2 else [self.fastq_1]
 
     @property
     def paths(self) -> list[Path]:
         """The files of a lane that was downloaded."""
-        return [fastq for fastq in (self.fastq_1, self.fastq_2) if isinstance(fastq, Path)]
+        return [file for file in self.files if isinstance(file, Path)]
 
     @property
     def rg_line(self) -> str:
         """The @RG line of the SAM header; sample ids and read groups are checked when they are created: no tabs."""
-        unit = f"{self.read_group}.{self.sample}"
-        return f"@RG\tID:{self.read_group}\tSM:{self.sample}\tLB:{self.sample}\tPL:ILLUMINA\tPU:{unit}"
+        return unaligned.rg_line(self.read_group, self.sample)
+
+    @property
+    def rg_lines(self) -> list[str]:
+        """The @RG lines of the SAM header: a BAM may have several read groups."""
+        return list(self.groups.lines) if self.groups else [self.rg_line]
+
+    def reads(self, work: Workspace) -> Pairs:
+        """Return what reads and verifies the lane, once."""
+        if self.groups and isinstance(self.fastq_1, Path):
+            mates = Single.mates if self.layout == SINGLE else Pairs.mates
+            return unaligned.Unaligned(work.processes, self.fastq_1, mates, self.groups.ids, work.vcpus)
+        return ONE_FILE.get(self.layout, Pairs)(*self.files)
 
 
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
@@ -66,18 +88,32 @@ def fetch_lanes(work: Workspace, *, stream: bool = False) -> list[Lane]:
     reads = s3.store().read_json(work.args.reads)
     for warning in reads.get("warnings", []):
         work.warn(warning["warning"], warning["message"])
-    lanes = []
+    layout = reads.get("layout", PAIRED)
+    lanes = list[Lane]()
     for number, entry in enumerate(reads["lanes"], start=1):
-        files = []
-        for mate in ("fastq_1", "fastq_2"):
-            pin, uri = entry[mate], S3Uri.parse(entry[mate]["uri"])
-            suffix = ".fastq.gz" if uri.name.lower().endswith(".gz") else ".fastq"
-            pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
-            fetch = work.stream if stream else work.fetch
-            files.append(fetch(uri, name=f"lane{number}_R{mate[-1]}{suffix}", **pinned))
-            warn_of_unverified(work, files[-1])
-        lanes.append(Lane(reads["sample"], entry["read_group"], entry["lane"], *files))
+        words = [word for word in FILES if word in entry]
+        files = [_fetch(work, number, word, entry[word], stream=stream and word != UNALIGNED) for word in words]
+        one, two = files[0], files[1] if len(files) > 1 else None
+        lane = Lane(reads["sample"], entry["read_group"], entry["lane"], one, two, layout)
+        if words == [UNALIGNED]:
+            used = {line for other in lanes for line in other.rg_lines}
+            groups = unaligned.read_groups(work, lane.paths[0], lane.sample, lane.read_group, number, used)
+            lane = replace(lane, groups=groups)
+        lanes.append(lane)
     return lanes
+
+
+def _fetch(work: Workspace, number: int, word: str, pin: Mapping[str, str], *, stream: bool) -> Path | Stream:
+    """Download a file of a lane, or open it as a stream, under a name without the sample id."""
+    uri = S3Uri.parse(pin["uri"])
+    pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
+    name = uri.name.lower()
+    if word == UNALIGNED:
+        return work.fetch(uri, name=f"lane{number}{name[name.rindex('.') :]}", **pinned)
+    suffix = ".fastq.gz" if name.endswith(".gz") else ".fastq"
+    file = (work.stream if stream else work.fetch)(uri, name=f"lane{number}_R{word[-1]}{suffix}", **pinned)
+    warn_of_unverified(work, file)
+    return file
 
 
 def warn_of_unverified(work: Workspace, fastq: Path | Stream) -> None:
@@ -101,7 +137,7 @@ def sam_header(work: Workspace, lanes: Sequence[Lane], program: str) -> str:
     contigs = work.reference["contigs"]
     lines = ["@HD\tVN:1.6\tSO:unsorted\tGO:query"]
     lines += [f"@SQ\tSN:{contig['name']}\tLN:{contig['length']}\tM5:{contig['md5']}" for contig in contigs]
-    lines += [lane.rg_line for lane in lanes]
+    lines += [line for lane in lanes for line in lane.rg_lines]
     return "\n".join([*lines, f"@PG\tID:{program}\tPN:{program}\tVN:{work.tools[program]}"]) + "\n"
 
 
@@ -156,26 +192,26 @@ def compare(work: Workspace, found: Counts, *, padded: bool = False) -> None:
         raise JobError("TOOL_FAILED", f"{work.counts[kind]} bases went in but {bases} came out: the aligner cut reads")
 
 
-def verified_batches(work: Workspace, lane: Lane) -> Generator[tuple[Batch, Batch]]:
+def verified_batches(work: Workspace, lane: Lane) -> Generator[Mates]:
     """Verify and yield the reads of a lane, for aligners that read from a pipe; count them and their bases."""
-    pairs = Pairs(lane.fastq_1, lane.fastq_2)
-    with contextlib.closing(pairs.batches()) as batches:
-        for one, two in batches:
-            yield one, two
-            work.read_rate.add(len(one) + len(two))
-    count(work, lane, pairs)
+    reads = lane.reads(work)
+    with contextlib.closing(reads.batches()) as batches:
+        for mates in batches:
+            yield mates
+            work.read_rate.add(sum(map(len, mates)))
+    count(work, reads)
 
 
-def count(work: Workspace, lane: Lane, pairs: Pairs) -> None:
+def count(work: Workspace, reads: Pairs) -> None:
     """Add the reads and bases of a lane, after all of them are verified, to the counts of the job; repeat warnings."""
-    work.counts["reads"] = work.counts.get("reads", 0) + 2 * pairs.count
-    for code, message in pairs.warnings:
+    work.counts["reads"] = work.counts.get("reads", 0) + reads.mates * reads.count
+    for code, message in reads.warnings:
         work.warn(code, message)
-    work.counts["bases"] = work.counts.get("bases", 0) + pairs.bases
-    if pairs.duplicate_names:
-        share = f"{pairs.duplicate_names:,} of {pairs.count:,} pairs"
-        files = f"{lane.fastq_1.name} and {lane.fastq_2.name}"
-        work.warn("DUPLICATE_NAMES", f"{share} of {files} have the same name as another pair")
+    work.counts["bases"] = work.counts.get("bases", 0) + reads.bases
+    if reads.duplicate_names:
+        kind = "pair" if reads.mates == Pairs.mates else "read"
+        share = f"{reads.duplicate_names:,} of {reads.count:,} {kind}s"
+        work.warn("DUPLICATE_NAMES", f"{share} of {reads.described_files} have the same name as another {kind}")
 
 
 def count_known(bases: bytes, qualities: bytes) -> int:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from seqdrop.failure.verdict import BadInputError, JobError
+from seqdrop.fastq import bam_header
+from seqdrop.fastq.bam_header import HeaderError
 from seqdrop.fastq.gunzip import GzipReader, Source
 from seqdrop.fastq.inflate import inflate
 from seqdrop.fastq.prefetch import prefetch
 
 CHUNK_SIZE = 1 << 20  # bytes after decompression
-MAGIC = b"BAM\1"
 NOT_PRIMARY = 0x900  # secondary or supplementary
 # The start of a record (SAM specification, 4.2): its size, then among others the lengths of its name and of its CIGAR,
 # its flag and the number of its bases. The name, the CIGAR and the bases follow, two bases in a byte; N is 15.
@@ -65,7 +66,10 @@ def _chunks(parts: Iterable[bytes]) -> Generator[bytes]:
 
 def _count(chunks: Generator[bytes], *, known: bool) -> Counts:
     records = bases = unknown = 0
-    data, at = _read_header(chunks)
+    try:
+        data, at = bam_header.skip(chunks)
+    except HeaderError as error:
+        raise JobError("TOOL_FAILED", f"the file of the aligner {error}") from None
     unpack, head = RECORD.unpack_from, RECORD.size
     while True:
         end = len(data) - head
@@ -89,27 +93,3 @@ def _count(chunks: Generator[bytes], *, known: bool) -> Counts:
     if at != len(data):
         raise JobError("TOOL_FAILED", "the BAM ends in the middle of a record")
     return Counts(records, bases, bases - unknown if known else 0)
-
-
-def _read_header(chunks: Generator[bytes]) -> tuple[bytes, int]:
-    """Read the text and the contigs of the header; return the bytes read and the offset of the first record."""
-    data = b""
-
-    def integer(at: int) -> int:
-        nonlocal data
-        while len(data) < at + 4 and (chunk := next(chunks, None)) is not None:
-            data += chunk
-        if len(data) < at + 4:
-            raise JobError("TOOL_FAILED", "the BAM ends in its header")
-        return int.from_bytes(data[at : at + 4], "little")
-
-    integer(0)
-    if not data.startswith(MAGIC):
-        raise JobError("TOOL_FAILED", "the aligner wrote a file that is not a BAM")
-    at = 8 + integer(4)
-    contigs = integer(at)
-    at += 4
-    for _ in range(contigs):
-        at += 8 + integer(at)  # the length of the name, the name, the length of the contig
-    integer(at - 4)  # so that `data` has the whole header
-    return data, at

@@ -6,22 +6,23 @@ import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from pickle import PickleBuffer
 from typing import Any, BinaryIO, Self
 
 from seqdrop.fastq import reader
-from seqdrop.fastq.pairs import Facts, Pairs, Start, check, first
+from seqdrop.fastq.pairs import Check, Facts, Mates, Pairs, Start, first
 from seqdrop.fastq.reader import Text
 from seqdrop.fastq.records import Batch
+from seqdrop.jobs import single_reads
 from seqdrop.jobs.forked import Forked
 
-Files = tuple[str, str]  # the names of R1 and R2
 Progress = Callable[[int], None]
-Texts = tuple[Text, Text]  # of a batch of R1 and R2
+Texts = tuple[Text, ...]  # of a batch of R1 and R2, or of one file
 Orientation = tuple[int, int, bool, float, float]  # low, high, failed, average, standard deviation
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
+NO_INSERT_SIZE: list[Orientation] = [(0, 0, True, 0.0, 0.0)] * len(ORIENTATIONS)  # no mate is searched near a read
 INDEX = (".ann", ".amb", ".pac", ".0123", ".bwt.2bit.64")
 ESTIMATE_BATCHES = 5  # the insert size is estimated once, from these, so that all batches use the same
 
@@ -56,48 +57,73 @@ class Aligner:
         """
         out.write(_bam_header(header, self._genome.contigs()))
         for group, pairs in lanes:
-            with pairs.texts() as texts, closing(self._align_lane(group, pairs.files, texts)) as results:
+            with pairs.texts() as texts, closing(self._align_lane(group, pairs, texts)) as results:
                 for number, (records, facts) in enumerate(results):
                     if facts.pairs and pairs.count != number * reader.BATCH_SIZE:
                         raise AssertionError(f"batch {number} of {pairs.files} is not the last one, and not complete")
                     pairs.add(facts)
                     out.write(records)
                     if progress:
-                        progress(2 * facts.pairs)
+                        progress(pairs.mates * facts.pairs)
 
-    def _align_lane(self, group: str, files: Files, texts: Iterator[Texts]) -> Generator[tuple[memoryview, Facts]]:
-        first_texts = list(islice(texts, ESTIMATE_BATCHES))
-        start, insert_size = self._start_lane(_options(group), files, first_texts)
+    def _align_lane(self, group: str, pairs: Pairs, texts: Iterator[Texts]) -> Generator[tuple[memoryview, Facts]]:
+        first_texts, check = list(islice(texts, ESTIMATE_BATCHES)), pairs.check
+        start, insert_size = self._start_lane(_options(group), check, first_texts)
         calls = (
-            (group, insert_size, files, _uncopied(pair), number * reader.BATCH_SIZE, start if number else None)
-            for number, pair in enumerate(_chain(first_texts, texts))
+            (group, insert_size, check, _uncopied(batch), number * reader.BATCH_SIZE, start if number else None)
+            for number, batch in enumerate(_chain(first_texts, texts))
         )
         with closing(self._forked.map(calls, self._ahead)) as results:
             yield from results
 
-    def _start_lane(self, options: Any, files: Files, texts: Sequence[Texts]) -> tuple[Start | None, list[Orientation]]:
-        """Return what later batches are compared with, and the estimate of the insert size."""
+    def _start_lane(self, options: Any, check: Check, texts: Sequence[Texts]) -> tuple[Start | None, list[Orientation]]:
+        """Return what later batches are compared with, and the estimate of the insert size: none of single reads."""
         import bwa_mem3  # noqa: PLC0415
 
         start: Start | None = None
         pairs: list[Any] = []
-        for number, pair in enumerate(texts):
-            one, two, _ = check(files, pair, number * reader.BATCH_SIZE, start)
-            start = start or first(one, two)
-            pairs += _read_pairs(one, two)
-        return start, _parts_of(bwa_mem3.estimate_pestat(self._genome, options, pairs))
+        for number, batch in enumerate(texts):
+            mates, _ = check(batch, number * reader.BATCH_SIZE, start)
+            start = start or first(*mates)
+            if len(mates) == Pairs.mates:
+                pairs += _read_pairs(*mates)
+        return start, _parts_of(bwa_mem3.estimate_pestat(self._genome, options, pairs)) if pairs else NO_INSERT_SIZE
 
 
 def _check_and_align(
-    genome: Any, group: str, insert_size: Sequence[Orientation], files: Files, texts: Texts, before: int,
+    genome: Any, group: str, insert_size: Sequence[Orientation], check: Check, texts: Texts, before: int,
     start: Start | None,
 ) -> tuple[PickleBuffer, Facts]:  # fmt: skip
     """Verify the texts of a batch and return their BAM records."""
+    mates, facts = check(texts, before, start)
+    records = [_align(genome, name, insert_size, some) for name, some in _by_group(group, mates)]
+    return PickleBuffer(b"".join(records)), facts
+
+
+def _by_group(group: str, mates: Mates) -> Iterator[tuple[str, Mates]]:
+    """Yield the reads of each read group: one for a lane of FASTQs, those in the file for a BAM."""
+    if not mates[0].groups:
+        yield group, mates
+        return
+    for own in dict.fromkeys(mates[0].groups):
+        yield own.decode(), tuple(_select(batch, [one == own for one in mates[0].groups]) for batch in mates)
+
+
+def _select(batch: Batch, chosen: Sequence[bool]) -> Batch:
+    names, sequences, qualities = (
+        list(compress(column, chosen)) for column in (batch.names, batch.sequences, batch.qualities)
+    )
+    return Batch(names, sequences, qualities, batch.mate)
+
+
+def _align(genome: Any, group: str, insert_size: Sequence[Orientation], mates: Mates) -> bytes:
+    """Return the BAM records of reads of one read group."""
     import bwa_mem3  # noqa: PLC0415
 
-    one, two, facts = check(files, texts, before, start)
-    records, _ = bwa_mem3.align_batch(genome, _options(group), _read_pairs(one, two), _insert_size(insert_size))
-    return PickleBuffer(b"".join(record.bytes for record in records)), facts
+    pairs = _read_pairs(*mates) if len(mates) == Pairs.mates else single_reads.with_mates(mates[0])
+    records, _ = bwa_mem3.align_batch(genome, _options(group), pairs, _insert_size(insert_size))
+    parts = (record.bytes for record in records)
+    return b"".join(parts if len(mates) == Pairs.mates else single_reads.without_mates(parts))
 
 
 def _uncopied(texts: Texts) -> tuple[list[PickleBuffer], ...]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, BinaryIO, TypeVar, cast
@@ -82,6 +82,17 @@ class Processes:
             raise
         self.wait(program)
         return result
+
+    @contextlib.contextmanager
+    def stream(self, *command: Argument) -> Iterator[BinaryIO]:
+        """Start a program and return its output, which the block reads to its end; raise ToolError if it fails.
+
+        If the block raises an error, the program runs until `stop`.
+        """
+        self._record(list(command))
+        program = self.start(*command, stdout=subprocess.PIPE)
+        yield cast(BinaryIO, program.popen.stdout)
+        self.wait(program)
 
     def pipe(
         self,

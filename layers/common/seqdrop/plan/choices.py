@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seqdrop.plan import options, steps
-from seqdrop.plan.names import ALIGNMENT_FORMATS, NAME, canonical
+from seqdrop.plan.names import ALIGNMENT_FORMATS, LAYOUTS, NAME, SINGLE, canonical
 from seqdrop.plan.options import OptionError
 
-CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority")
+CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority", "layout")
 PRIORITIES = ("normal", "high")
 HOLD = "seqdrop-sheet"  # metadata of a FASTQ that a samplesheet will name: it starts no run by its name
 LANES = re.compile(r"[1-9][0-9]?")
@@ -20,6 +20,10 @@ MAX_LANES = 99
 
 class ChoiceError(ValueError):
     """A choice in the metadata of the FASTQs is not possible."""
+
+
+class SingleError(ChoiceError):
+    """A tool of the run cannot read reads without a mate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Choices:
     aligner: str = ""  # a tool of the step; "" is the default of the deployment
     caller: str = ""
     alignment_format: str = ""  # of the file of aligned reads; "" is the default of the deployment
+    layout: str = ""  # of the files: "" is paired, or what the name or the BAM says
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -53,7 +58,9 @@ class Choices:
                 raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
         for step in steps.STEPS:
             _check_tool(step, values.get(step.choice, ""))
-        for name, known in (("priority", PRIORITIES), ("alignment-format", ALIGNMENT_FORMATS)):
+        for name, known in (
+            ("priority", PRIORITIES), ("alignment-format", ALIGNMENT_FORMATS), ("layout", LAYOUTS),
+        ):  # fmt: skip
             if values.get(name, known[0]) not in known:
                 raise ChoiceError(f"seqdrop-{name} must be one of {', '.join(known)}")
         return cls(
@@ -65,6 +72,7 @@ class Choices:
             values.get("aligner", ""),
             values.get("caller", ""),
             values.get("alignment-format", ""),
+            values.get("layout", ""),
         )
 
     def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -74,6 +82,9 @@ class Choices:
     def check_options(self, defaults: Mapping[str, str]) -> None:
         """Raise ChoiceError unless the tools of the run allow all options. `defaults` as for `tools`."""
         tools = steps.tools_of_run(self.tools(defaults))
+        if self.layout == SINGLE and (refused := [tool.name for tool in tools.values() if not tool.single]):
+            others = [tool.name for step in steps.STEPS for tool in step.tools if tool.single and step.choice]
+            raise SingleError(f"{' and '.join(refused)} cannot read single-end reads: choose among {', '.join(others)}")
         for step, words in self.args.items():
             try:
                 options.parse(tools[step].name, tools[step].options, list(words))
@@ -91,6 +102,7 @@ class Choices:
             "alignment-format": self.alignment_format,
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
+            "layout": self.layout,
             "priority": self.priority if self.priority != "normal" else "",
         }
         return {f"seqdrop-{name}": value for name, value in values.items() if value}

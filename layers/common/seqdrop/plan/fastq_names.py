@@ -97,7 +97,7 @@ def parse(key: str) -> FastqName | None:
     Characters that a sample id cannot have (a blank, an umlaut) become `_`.
     """
     match = _match(key)
-    if match is None or _is_unwanted(key) or match["validated"] not in {None, match["mate"]}:
+    if match is None or is_unwanted(key) or match["validated"] not in {None, match["mate"]}:
         return None
     folder = key.rfind("/") + 1
     stem = match["stem"]
@@ -136,11 +136,16 @@ def _match(key: str) -> re.Match[str] | None:
 
 def _without_sample_number(stem: str, match: re.Match[str]) -> str:
     """Remove `_S<n>` where bcl2fastq writes it, so that `Patient_S1_R1` and `Patient_S2_R1` stay two samples."""
+    of_bcl2fastq = match["separator"] == "_R" and match["chunk"] and len(match["lane"] or "L001") == len("L001")
+    return without_sample_number(stem) if of_bcl2fastq else stem
+
+
+def without_sample_number(stem: str) -> str:
+    """Remove the `_S<n>` of bcl2fastq from the end of a sample."""
     number = _SAMPLE_NUMBER.search(stem)
     while number and number.end() < len(stem):
         number = _SAMPLE_NUMBER.search(stem, number.start() + 1)
-    of_bcl2fastq = match["separator"] == "_R" and match["chunk"] and len(match["lane"] or "L001") == len("L001")
-    return stem[: number.start()] if number and number.start() and of_bcl2fastq else stem
+    return stem[: number.start()] if number and number.start() else stem
 
 
 def harmless(text: str) -> str:
@@ -162,7 +167,11 @@ _UNWANTED = (
     (re.compile(r"undetermined", re.IGNORECASE), "its reads are of no sample: their barcodes are unknown"),
 )
 _FORMATS = (
-    (r"\.(?:bam|cram|sam)", "it has alignments: convert it with `samtools fastq -1 R1.fastq.gz -2 R2.fastq.gz`"),
+    (
+        r"\.(?:bam|cram|sam)",
+        "it has alignments, or does not say whether its reads are paired: upload an unaligned BAM "
+        "(a CRAM with the metadata seqdrop-layout), or the FASTQs of `samtools fastq -1 R1.fastq.gz -2 R2.fastq.gz`",
+    ),
     (r"\.sra", "it is an SRA archive: convert it with `fasterq-dump --split-files`, then compress with gzip"),
     (r"\.ora", "it is compressed with DRAGEN ORA: decompress it with `orad`, then compress with gzip"),
     (r"\.(?:part|filepart|crdownload|tmp)", "it is a part of a copy: upload the whole file under its own name"),
@@ -172,13 +181,19 @@ _FORMATS = (
 _KINDS = (
     (r"[_.-]I[12]", "it has index reads, which no step needs"),
     (r"[_. -]R[03-9]", "only R1 and R2 are read: if R2 is a barcode or a UMI, upload the mate R3 as R2"),
-    (r"[_.-](?:interleaved|R1_?R2|R12)", "interleaved mates are not read: split them into R1 and R2 first"),
-    (r"[_.-](?:[12]?U|[12]?unpaired|singletons?|orphans?)", "it has reads without a mate, and no step reads them"),
+    (r"[_.-](?:R1_?R2|R12)", "if it has interleaved mates, upload it with the metadata seqdrop-layout=interleaved"),
+    (
+        r"[_.-](?:[12]?U|[12]?unpaired|singletons?|orphans?)",
+        "it has reads without a mate: a run of them alone needs the metadata seqdrop-layout=single",
+    ),
     (r"[_.-](?:forward|reverse|fwd|rev)", "name the mates _R1 and _R2"),
 )
 _COPY = "the name is that of a copy: remove the number in parentheses, or delete the copy"
 _NO_SAMPLE = "no sample id is in front of the mate: name it <sample>_R1.fastq.gz, or put it into a folder of that name"
-_NO_MATE = "the name does not end in _R1 or _R2 (and .fastq.gz); single-end and interleaved reads are not read"
+_NO_MATE = (
+    "the name does not end in _R1 or _R2 (and .fastq.gz): if its reads have no mates, or have them in the same file, "
+    "upload it with the metadata seqdrop-layout=single or seqdrop-layout=interleaved"
+)
 
 
 def ignored_because(key: str) -> str:
@@ -187,10 +202,15 @@ def ignored_because(key: str) -> str:
     is_reads = _LOOKS_LIKE_READS.search(name) or _OF_READS.search(name)
     if parse(key) or not is_reads or _NOTES.fullmatch(name):
         return ""
-    return _is_unwanted(key) or _find_reason(_FORMATS, name, "$") or _invalid_sample(key) or _unknown_kind(name)
+    return is_unwanted(key) or _find_reason(_FORMATS, name, "$") or _invalid_sample(key) or _unknown_kind(name)
 
 
-def _is_unwanted(key: str) -> str:
+def has_no_mate(key: str) -> bool:
+    """Return whether the only doubt about a FASTQ is that its name has no mate."""
+    return ignored_because(key) == _NO_MATE
+
+
+def is_unwanted(key: str) -> str:
     """Return why a file whose name is that of a pair never makes a run."""
     folder, _, name = key.rpartition("/")
     names = (name, folder.rpartition("/")[2]) if _OF_FOLDER.match(name) else (name,)

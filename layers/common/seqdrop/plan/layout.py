@@ -10,10 +10,12 @@ from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import (
     BAM,
+    FILES,
     GENOME,
     INTERVALS,
     MANIFEST,
     NO_GENES,
+    PAIRED,
     QC_POLICY,
     READS,
     VERSION,
@@ -40,14 +42,16 @@ def run_id(
 
     `pairs` are the entries of reads.json. `genome` is the fingerprint in reference.json: a reference can be prepared
     again under the same name. `regions` is the checksum of the BED file, which can be replaced; "" without one. Runs
-    with BAM have the id that they had before there was another format.
+    with BAM, or of paired reads, have the id that they had before there was another format or layout.
     """
-    pins = [[[pair[mate]["uri"], pair[mate]["version_id"]] for mate in ("fastq_1", "fastq_2")] for pair in pairs]
+    pins = [[[pair[word]["uri"], pair[word]["version_id"]] for word in FILES if word in pair] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
     intervals = f"{choices.intervals}:{regions}" if choices.intervals else ""
     identity = [sample, sorted(pins), choices.reference, genome, intervals, args, aligner, caller, ANNOTATOR]
     if (alignment_format := choices.alignment_format or BAM) != BAM:
         identity.append(alignment_format)
+    if choices.layout not in {"", PAIRED}:
+        identity.append(choices.layout)
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
 
 
@@ -97,6 +101,7 @@ def plan(
         "sample": sample,
         "run": run,
         "lanes": choices.lanes,
+        **({"layout": choices.layout} if choices.layout not in {"", PAIRED} else {}),
         **({"supersedes": supersedes} if supersedes else {}),
         "steps": [step.name for step in selected],
         "reference": str(reference),

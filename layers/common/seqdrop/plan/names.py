@@ -17,6 +17,11 @@ REFERENCE_JSON = "reference.json"  # beside the genome: its contigs and indexes;
 WHOLE_GENOME = "all"  # the value of `intervals` without a BED: Batch parameters are never empty
 NO_GENES = "none"  # the value of `genes` without a file of genes, for the same reason
 BAM, CRAM = ALIGNMENT_FORMATS = ("bam", "cram")  # also the ending of the file; the first one is the default
+# How the files of a run have its reads: two files of a pair, reads without a mate, or pairs in one file. Runs of
+# earlier versions have no layout: they are paired. An unaligned BAM or CRAM is paired or single.
+PAIRED, SINGLE, INTERLEAVED = LAYOUTS = ("paired", "single", "interleaved")
+UNALIGNED = "unaligned"  # the word of a BAM or CRAM in reads.json, in the place of fastq_1 and fastq_2
+FILES = ("fastq_1", "fastq_2", UNALIGNED)  # the words of the files of a lane in reads.json
 DIPLOID = MAX_PLOIDY = 2  # `ploidy` of a reference without one; bcftools and Strelka call haploid and diploid genotypes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a reference, or of a BED beside it

@@ -6,32 +6,46 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seqdrop.plan import csv_table
+from seqdrop.plan import csv_table, fastq_names, input_names
 from seqdrop.plan.choices import MAX_LANES, ChoiceError, Choices
 from seqdrop.plan.csv_table import Problem, Row, SheetError
-from seqdrop.plan.names import NAME, RESERVED, SAMPLE
+from seqdrop.plan.names import INTERLEAVED, NAME, PAIRED, RESERVED, SAMPLE, SINGLE
 
-REQUIRED = ("sample", "fastq_1", "fastq_2")
+REQUIRED = ("sample",)
 MATES = ("fastq_1", "fastq_2")
+ALIGNMENTS = ("bam", "cram")  # of unaligned reads, in the place of FASTQs
+FILES = (*MATES, *ALIGNMENTS)
 # columns that are choices of the same name
-CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority")
+CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority", "layout")
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
 ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}
 TUMOR = {"warning": "TUMOR", "message": "the samplesheet calls this sample a tumour (status 1): the callers of this "
          "pipeline find germline variants, so that variants in a part of the cells may be missing"}  # fmt: skip
-_FASTQ = re.compile(r".*\.(?:fastq|fq)(?:\.gz)?", re.IGNORECASE)
+_ENDINGS = {
+    **dict.fromkeys(
+        MATES, (re.compile(r".*\.(?:fastq|fq)(?:\.gz)?", re.IGNORECASE), ".fastq.gz, .fq.gz, .fastq or .fq")
+    ),
+    **{form: (re.compile(rf".*\.{form}", re.IGNORECASE), f".{form}") for form in ALIGNMENTS},
+}
 _SHEET_NAME = re.compile(r"(?:.*[._-])?sample_?sheet(?:[._-].*)?\.csv", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One row: the two files of a lane."""
+    """One row: the files of a lane, as written: an address in S3, or a path."""
 
     line: int
     lane: str
-    fastq_1: str  # as written: an address in S3, or a path
-    fastq_2: str
+    fastq_1: str = ""
+    fastq_2: str = ""
+    bam: str = ""
+    cram: str = ""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files by their column."""
+        return {column: text for column in FILES if (text := str(getattr(self, column)))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,8 @@ def is_sheet(key: str) -> bool:
 def parse(data: bytes) -> list[Sample]:
     """Return the samples in the order of their first rows; raise SheetError with every problem."""
     header, rows = csv_table.table(csv_table.read_lines(data))
-    if missing := [name for name in REQUIRED if name not in header]:
+    needed = REQUIRED if {"fastq_1", *ALIGNMENTS} & {*header} else (*REQUIRED, "fastq_1")
+    if missing := [name for name in needed if name not in header]:
         columns = f"column{'' if len(missing) == 1 else 's'} {', '.join(missing)}"
         raise SheetError([Problem(1, "", f"the header has no {columns}; it has: {', '.join(header)}")])
     if not rows:
@@ -97,19 +112,57 @@ def _of_rows(rows: Sequence[Row]) -> Iterator[Problem]:
 
 
 def _of_files(rows: Sequence[Row]) -> Iterator[Problem]:
-    """Yield the problems of the files: each is named as a FASTQ and is used once."""
+    """Yield the problems of the files: each is named as its column says and is used once."""
     used: dict[str, int] = {}
     for row in rows:
-        for column in MATES:
-            text = row.cells[column]
-            if not text:
-                single = " (reads without a mate are not read)" if column == "fastq_2" else ""
-                yield Problem(row.line, column, f"is empty{single}")
-            elif not _FASTQ.fullmatch(text):
-                yield Problem(row.line, column, f"{text!r} does not end in .fastq.gz, .fq.gz, .fastq or .fq")
+        yield from _of_columns(row)
+        for column, text in _files_of(row).items():
+            pattern, endings = _ENDINGS[column]
+            if not pattern.fullmatch(text):
+                yield Problem(row.line, column, f"{text!r} does not end in {endings}")
             elif text in used:
                 yield Problem(row.line, column, f"{text!r} is in line {used[text]} too")
             used.setdefault(text, row.line)
+
+
+def _files_of(row: Row) -> dict[str, str]:
+    return {column: text for column in FILES if (text := row.cells.get(column, ""))}
+
+
+def _of_columns(row: Row) -> Iterator[Problem]:
+    """Yield the problems of a row whose files do not fit together, or do not fit its layout."""
+    columns, layout = tuple(_files_of(row)), row.cells.get("layout", "")
+    if columns == MATES:
+        if layout in {SINGLE, INTERLEAVED}:
+            yield Problem(row.line, "layout", f"is {layout}, but fastq_2 is not empty")
+    elif columns == MATES[:1]:
+        has_mate = fastq_names.parse(row.cells["fastq_1"].rpartition("/")[2])
+        if layout == PAIRED or (not layout and has_mate):
+            yield Problem(row.line, "fastq_2", f"is empty: without mates, write {SINGLE} into the column layout; with "
+                                               f"both mates in one file, {INTERLEAVED}")  # fmt: skip
+    elif len(columns) == 1 and columns[0] in ALIGNMENTS:
+        if layout == INTERLEAVED:
+            yield Problem(
+                row.line, "layout", f"a {columns[0].upper()} is {SINGLE} or {PAIRED}, by the flags of its reads"
+            )
+        if columns[0] == "cram" and not layout:
+            yield Problem(row.line, "layout", f"is empty: a CRAM needs {SINGLE} or {PAIRED}")
+    elif len(columns) > 1 and columns != MATES:
+        yield Problem(
+            row.line, columns[-1], f"is not empty, and {columns[0]} neither: a lane is FASTQs, a BAM or a CRAM"
+        )
+    else:
+        yield Problem(row.line, "fastq_1", "is empty")
+
+
+def layout_of(rows: Sequence[Row]) -> str:
+    """Return the layout of a sample; "" for two files of a pair, and for a BAM, whose flags say it."""
+    first = rows[0].cells
+    if stated := first.get("layout", ""):
+        return stated
+    if first.get("fastq_1") and not first.get("fastq_2"):
+        return input_names.layout_in_name(first["fastq_1"]) or SINGLE
+    return ""
 
 
 def _of_group(rows: Sequence[Row]) -> Iterator[Problem]:
@@ -121,6 +174,8 @@ def _of_group(rows: Sequence[Row]) -> Iterator[Problem]:
             twice = f"lane {lane} of this sample is in line {lanes[lane]} too" if lane else "the lanes have no names"
             yield Problem(row.line, "lane", f"{twice}: each row of a sample is another lane")
         lanes.setdefault(lane, row.line)
+        if [*_files_of(row)] != [*_files_of(first)] and [*_files_of(row)]:
+            yield Problem(row.line, "sample", f"its rows have different columns of files, as in line {first.line}")
         for column in OF_SAMPLE:
             value, other = row.cells.get(column, ""), first.cells.get(column, "")
             if value != other:
@@ -130,11 +185,11 @@ def _of_group(rows: Sequence[Row]) -> Iterator[Problem]:
 
 
 def _sample(name: str, rows: Sequence[Row]) -> Sample:
-    lanes = tuple(Lane(row.line, row.cells.get("lane", ""), *(row.cells[mate] for mate in MATES)) for row in rows)
+    lanes = tuple(Lane(row.line, row.cells.get("lane", ""), **_files_of(row)) for row in rows)
     cells = rows[0].cells
-    own = {*REQUIRED, "lane", *CHOSEN, PLOIDY}
+    own = {*REQUIRED, *FILES, "lane", *CHOSEN, PLOIDY}
     columns = {column: value for column, value in cells.items() if column not in own and value}
-    chosen = {column: cells.get(column, "") for column in CHOSEN}
+    chosen = {column: cells.get(column, "") for column in CHOSEN} | {"layout": layout_of(rows)}
     args = {"call": ["--ploidy", cells[PLOIDY]]} if cells.get(PLOIDY) else {}
     priority = chosen.pop("priority") or "normal"
     choices = Choices(**chosen, args=args, lanes=len(rows), priority=priority)

@@ -25,6 +25,7 @@ class Tool:
     options: tuple[Option, ...] = ()  # what `seqdrop-args` may pass to it
     programs: tuple[str, ...] = ()  # that must be on PATH when jobs run as processes
     packages: tuple[str, ...] = ()  # of Debian, with these programs; without them the tool runs in its image only
+    single: bool = True  # whether it takes reads without a mate
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ STEPS = (
                     Option("--clusters-at-a-time", Number(1_000, 100_000_000)),
                 ),
                 ("isaac-align", *SAMTOOLS),
+                single=False,  # not measured
             ),
         ),
         reads=("sample", "reference", "reads"),
@@ -91,6 +93,7 @@ STEPS = (
             Tool(
                 "strelka", (Option("--exome"),),
                 ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"),
+                single=False,  # it ignores them, by its manual
             ),
         ),
         reads=("sample", "reference", "intervals", "bam"),

@@ -77,7 +77,8 @@ def resume(run: str, renew: Renew) -> str:
     if "restarted" in row:
         raise NotResumableError(f"it was started as run {row['restarted']}")
     if "execution" not in row:
-        raise NotResumableError("it was never started: correct what its message says, then upload the reads again")
+        what = "the samplesheet" if "sheet" in row else "the reads"
+        raise NotResumableError(f"it was never started: correct what its message says, then upload {what} again")
     if row["status"] == "SUCCEEDED":
         raise NotResumableError("it succeeded: there is nothing left to do")
     last = describe(str(row["execution"]))

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from seqdrop.plan import fastq_names
+from seqdrop.plan import input_names
 from seqdrop.plan.fastq_names import FastqName
+from seqdrop.plan.input_names import NO_MATE
 from seqdrop.runs import messages, pairing, table
 from seqdrop.runs.pairing import Pairing
 from seqdrop.runs.submit import Result
@@ -67,7 +68,7 @@ def end(message: Mapping[str, Any], start: Callable[[str, FastqName], Result]) -
     if not table.claim_wait(run, ticket):
         raise BusyError
     upload = S3Uri.parse(row["upload"])
-    known = fastq_names.parse(upload.key)
+    known = input_names.parse(upload.key)
     name = pairing.find_lane(upload.bucket, known) if known else None
     result = start(upload.bucket, name) if name else {"outcome": "ignored", "reason": "the files were deleted"}
     table.delete_wait(run, ticket)
@@ -78,7 +79,8 @@ def end_all(bucket: str, folder: str) -> Result:
     """End the wait of all lanes below a folder; of the bucket itself, those that are in no folder."""
     store = s3.store()
     keys = store.list_keys(bucket, folder) if folder else store.list_keys_outside_folders(bucket)
-    groups = {name.group: name for name in map(fastq_names.parse, keys) if name and name.lane}
+    groups = {name.group: name for name in map(input_names.parse, keys) if name and name.lane}
+    groups = {group: name for group, name in groups.items() if name.mate != NO_MATE or pairing.find_lane(bucket, name)}
     for name in groups.values():
         end_now(bucket, name)
     return {"outcome": "marker", "reason": f"ends the wait of {len(groups)} samples"}

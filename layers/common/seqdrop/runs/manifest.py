@@ -11,7 +11,7 @@ from typing import Any
 from seqdrop import __version__
 from seqdrop.failure import advice
 from seqdrop.plan import layout, steps
-from seqdrop.plan.names import BAM, VERSION
+from seqdrop.plan.names import BAM, PAIRED, VERSION
 from seqdrop.runs import outcome
 from seqdrop.runs.cost import Prices, estimate
 from seqdrop.runs.outcome import QC_FAILED, RunEnding
@@ -120,6 +120,7 @@ def choices(plan: Mapping[str, Any]) -> dict[str, Any]:
         "reference": S3Uri.parse(plan["reference"]).parent.name,
         "intervals": plan.get("intervals_name", ""),
         "lanes": plan["lanes"],
+        "layout": plan.get("layout", PAIRED),
         "aligner": plan.get("aligner", ""),
         "caller": plan.get("caller", ""),
         "alignment_format": plan.get("alignment_format", BAM),

@@ -1,41 +1,56 @@
-"""Find the read pairs of a run in the bucket. Nothing here writes."""
+"""Find the files of a run in the bucket: read pairs, or one file for each lane. Nothing here writes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import fastq_names
+from seqdrop.plan import fastq_names, input_names
 from seqdrop.plan.choices import HOLD, LANES, ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.plan.names import printable
+from seqdrop.plan.input_names import NO_MATE
+from seqdrop.plan.names import INTERLEAVED, SINGLE, UNALIGNED, printable
 from seqdrop.runs import precheck
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
 MAX_NEAR = 3  # files that nearly match, in the message of a waiting row
+ONE_FILE = (SINGLE, INTERLEAVED)  # layouts with one file for each lane
+Found = dict[str, tuple[FastqName, StoredObject]]  # by key
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both mates of one lane, at the versions that are current now."""
+    """The files of one lane, at the versions that are current now: both mates, or one file."""
 
     lane: str
-    fastq_1: StoredObject
-    fastq_2: StoredObject
+    fastq_1: StoredObject  # or a BAM or CRAM
+    fastq_2: StoredObject | None = None
 
     @property
-    def keys(self) -> tuple[str, str]:
-        """The keys of R1 and R2."""
-        return self.fastq_1.uri.key, self.fastq_2.uri.key
+    def files(self) -> list[StoredObject]:
+        """The files of the lane, R1 before R2."""
+        return [self.fastq_1, self.fastq_2] if self.fastq_2 else [self.fastq_1]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the files, R1 before R2."""
+        return tuple(file.uri.key for file in self.files)
+
+    @property
+    def words(self) -> dict[str, StoredObject]:
+        """The files by their words in reads.json."""
+        if input_names.is_alignments(self.fastq_1.uri.key):
+            return {UNALIGNED: self.fastq_1}
+        return dict(zip(("fastq_1", "fastq_2"), self.files, strict=False))
 
     def entry(self) -> dict[str, Any]:
         """Return the entry of reads.json: pinned versions, with the checksum of the whole object if S3 has it."""
-        return {"lane": self.lane, "fastq_1": _pin(self.fastq_1), "fastq_2": _pin(self.fastq_2)}
+        return {"lane": self.lane, **{word: _pin(file) for word, file in self.words.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +99,34 @@ def find_pairs(bucket: str, name: FastqName, *, join_lanes: bool = False) -> Pai
         return chunks
     if join_lanes and name.lane and not lanes:
         return _join_lanes(bucket, name)
-    if not (one and two):
+    pair = _pair_of(name, one, two)
+    if not pair:
         return Pairing([], _missing_mate(bucket, name, one, two), [])
-    pair = Pair(name.lane_and_chunk, one, two)
     if single:
         return Pairing([pair], None, _waiting_names(pair))
     return _find_lanes(bucket, name, pair, int(lanes))
 
 
-def _find_mates(bucket: str, name: FastqName) -> tuple[StoredObject | None, StoredObject | None]:
-    """Return R1 and R2: in the same file format, or the only two files of the pair that have no mate in theirs."""
-    one, two = (s3.store().find(S3Uri(bucket, key)) for key in name.mates)
+def _pair_of(name: FastqName, one: StoredObject | None, two: StoredObject | None) -> Pair | None:
+    """Return the files of a lane; None if a mate is missing."""
     if one and two:
-        return one, two
-    others = [other for other in _names(bucket, name.pair_prefix) if other.is_of_pair(name)]
-    keys = {other.key for other in others}
-    single = [other for other in others if not keys.issuperset(other.mates)]
-    if sorted(other.mate for other in single) != [1, 2]:
-        return one, two
-    one, two = (s3.store().find(S3Uri(bucket, other.key)) for other in sorted(single, key=lambda other: other.mate))
-    return one, two
+        return Pair(name.lane_and_chunk, one, two)
+    alone = one or two
+    return Pair(name.lane_and_chunk, alone) if alone and is_one_file(name, alone) else None
+
+
+def is_one_file(name: FastqName, stored: StoredObject) -> bool:
+    """Return whether a file is all of a lane: by its layout, or as a BAM or CRAM. Its name may have a mate."""
+    layout = stored.metadata.get("seqdrop-layout", "")
+    if name.mate != NO_MATE:
+        return layout in ONE_FILE
+    return bool(layout or layout_of_name(name.key)) or input_names.is_alignments(name.key)
+
+
+def layout_of_name(key: str) -> str:
+    """Return the layout of a FASTQ whose metadata have none: that in its name, or that of this deployment; or ""."""
+    default = os.environ["LAYOUT_WITHOUT_MATE"]
+    return input_names.layout_in_name(key) or (default if default in ONE_FILE and fastq_names.has_no_mate(key) else "")
 
 
 def is_held(uri: S3Uri) -> bool:
@@ -112,21 +135,38 @@ def is_held(uri: S3Uri) -> bool:
     return bool(stored and HOLD in stored.metadata)
 
 
+def _find_mates(bucket: str, name: FastqName) -> tuple[StoredObject | None, StoredObject | None]:
+    """Return R1 and R2: in the same file format, or the only two files of the pair that have no mate in theirs."""
+    if name.mate == NO_MATE:
+        return s3.store().find(S3Uri(bucket, name.key)), None
+    one, two = (s3.store().find(S3Uri(bucket, key)) for key in name.mates)
+    if one and two:
+        return one, two
+    others = _single_formats(name, _names(bucket, name.pair_prefix))
+    if not others:
+        return one, two
+    one, two = (s3.store().find(S3Uri(bucket, other.key)) for other in others)
+    return one, two
+
+
+def _single_formats(name: FastqName, names: Iterable[FastqName]) -> list[FastqName]:
+    """Return R1 and R2 if they are the only two files of the pair that have no mate in their file format."""
+    others = [other for other in names if other.is_of_pair(name)]
+    keys = {other.key for other in others}
+    single = sorted((other for other in others if not keys.issuperset(other.mates)), key=lambda other: other.mate)
+    return single if [other.mate for other in single] == [1, 2] else []
+
+
 def find_lane(bucket: str, name: FastqName) -> FastqName | None:
     """Return a file of the lanes of a sample, this one if it exists; None if all were deleted or a sheet names them."""
-    names = _lanes_of(bucket, name)
+    lanes = _lanes_of(bucket, name)
+    names = [other for other, _ in lanes.values()]
     return next((other for other in names if other.key == name.key), names[0] if names else None)
-
-
-def find_pair(bucket: str, name: FastqName) -> Pair | None:
-    """Return both mates of a FASTQ; None unless both exist."""
-    one, two = _find_mates(bucket, name)
-    return Pair(name.lane_and_chunk, one, two) if one and two else None
 
 
 def _find_lanes(bucket: str, name: FastqName, first: Pair, expected: int) -> Pairing:
     """Return the pairs of all lanes and chunks of a sample."""
-    pairs, missing_files = _pairs_of(bucket, _lanes_of(bucket, name), first)
+    pairs, missing_files = _pairs_of(_lanes_of(bucket, name), first)
     complete = [row for pair in pairs for row in _waiting_names(pair)]
     if len(pairs) < expected:
         message = f"{len(pairs)} of {expected} lanes: {', '.join(pair.lane or '-' for pair in pairs)}"
@@ -137,11 +177,11 @@ def _find_lanes(bucket: str, name: FastqName, first: Pair, expected: int) -> Pai
 
 def _join_lanes(bucket: str, name: FastqName) -> Pairing:
     """Return the pairs of all lanes that are there now; more may arrive."""
-    names = _lanes_of(bucket, name)
-    for lane in {other.lane: other for other in names}.values():
-        if chunks := _find_chunks(bucket, lane):
+    lanes = _lanes_of(bucket, name)
+    for lane in {other.lane: other for other, _ in lanes.values()}.values():
+        if chunks := _chunks_among(lane, lanes):
             return chunks
-    pairs, missing_files = _pairs_of(bucket, names)
+    pairs, missing_files = _pairs_of(lanes)
     if pairs and not missing_files:
         return Pairing(pairs, None, [], group=name.group)
     if pairs:
@@ -156,45 +196,75 @@ def describe_lanes(pairs: Sequence[Pair]) -> str:
     return f"lane{'' if len(pairs) == 1 else 's'} {', '.join(pair.lane for pair in pairs)}"
 
 
-def _lanes_of(bucket: str, name: FastqName) -> list[FastqName]:
-    """Return the files of all lanes and chunks of a sample, without pairs that a samplesheet will start."""
-    names = [other for other in _names(bucket, name.lanes_prefix) if other.is_lane_of(name)]
-    held = [other for other in names if is_held(S3Uri(bucket, other.key))]
-    return [other for other in names if not any(other.is_of_pair(one) for one in held)]
+def _lanes_of(bucket: str, name: FastqName) -> Found:
+    """Return the files of all lanes and chunks of a sample, without those that a samplesheet will start."""
+    return _read(bucket, [other for other in _names(bucket, name.lanes_prefix) if other.is_lane_of(name)])
 
 
-def _pairs_of(bucket: str, names: Sequence[FastqName], *known: Pair) -> tuple[list[Pair], list[str]]:
+def _read(bucket: str, names: Iterable[FastqName]) -> Found:
+    """Return the inputs among these files, each read once, without pairs that a samplesheet will start."""
+    stored = ((name, s3.store().find(S3Uri(bucket, name.key))) for name in names)
+    found = {name.key: (name, file) for name, file in stored if file}
+    held = [name for name, file in found.values() if HOLD in file.metadata]
+    return {
+        key: (name, file)
+        for key, (name, file) in found.items()
+        if not any(name.is_of_pair(one) for one in held) and (name.mate != NO_MATE or is_one_file(name, file))
+    }
+
+
+def _pairs_of(found: Found, *known: Pair) -> tuple[list[Pair], list[str]]:
     """Return the complete pairs of these files by lane, and a phrase on each file that is missing."""
     present, incomplete = {pair.keys: pair for pair in known}, set[str]()
-    for lane in names:
-        if any(lane.key in keys for keys in present):
+    for name, _ in found.values():
+        if any(name.key in keys for keys in present):
             continue
-        if pair := find_pair(bucket, lane):
+        if pair := _pair_among(name, found):
             present[pair.keys] = pair
         else:
-            incomplete.add(lane.mates[2 - lane.mate])
+            incomplete.add(name.mates[2 - name.mate])
     pairs = sorted(present.values(), key=lambda pair: (pair.lane, pair.keys))
     return pairs, [f"{printable(key.rpartition('/')[2])} is missing" for key in sorted(incomplete)]
+
+
+def _pair_among(name: FastqName, found: Found) -> Pair | None:
+    """Return the files of a lane among these; None if a mate is missing."""
+    if name.mate == NO_MATE:
+        return Pair(name.lane_and_chunk, found[name.key][1])
+    others = [] if found.keys() >= {*name.mates} else _single_formats(name, (other for other, _ in found.values()))
+    keys = [other.key for other in others] or name.mates
+    one, two = (found[key][1] if key in found else None for key in keys)
+    return _pair_of(name, one, two)
 
 
 def _find_chunks(bucket: str, name: FastqName) -> Pairing | None:
     """Return the chunks of a lane; None if the file is the only one."""
     if not name.chunk:
         return None
-    chunks = [other for other in _names(bucket, name.lanes_prefix) if other.is_chunk_of(name)]
-    numbers = sorted({name.chunk, *(other.chunk for other in chunks)})
-    if len(numbers) == 1 and not name.is_later_chunk:
+    names = [other for other in _names(bucket, name.lanes_prefix) if other.is_chunk_of(name)]
+    if not name.is_later_chunk and all(other.chunk == name.chunk for other in names):
+        return None
+    return _chunks_among(name, _read(bucket, names))
+
+
+def _chunks_among(name: FastqName, found: Found) -> Pairing | None:
+    """Return the chunks of a lane among these files; None if the file is the only one."""
+    chunks = {key: (other, file) for key, (other, file) in found.items() if other.is_chunk_of(name)}
+    numbers = sorted({name.chunk, *(other.chunk for other, _ in chunks.values())})
+    if not name.chunk or (len(numbers) == 1 and not name.is_later_chunk):
         return None
     message = (
         f"lane {name.lane or 'without a name'} of {name.sample} is in chunks ({', '.join(numbers)}): concatenate those "
         "of R1 and those of R2 in the same order with `cat`, or upload all with their number of pairs as seqdrop-lanes"
     )
-    pairs = {mates.keys: mates for mates in map(partial(find_pair, bucket), chunks) if mates}
-    return Pairing([], None, [[name.group], *(other.mates for other in chunks)], Chunks(message, list(pairs.values())))
+    rows = [[name.group], *(other.mates for other, _ in chunks.values())]
+    return Pairing([], None, rows, Chunks(message, _pairs_of(chunks)[0]))
 
 
 def _missing_mate(bucket: str, name: FastqName, one: StoredObject | None, two: StoredObject | None) -> Missing:
     """Describe the mate that is missing, since when, and the files that could be meant."""
+    if name.mate == NO_MATE:
+        return Missing("the file was deleted", f"{printable(name.key)} was deleted", [name.key])
     missing = [key for key, stored in zip(name.mates, (one, two), strict=True) if stored is None]
     parts = [f"{' and '.join(printable(key) for key in missing)} {'is' if len(missing) == 1 else 'are'} missing"]
     if stored := one or two:
@@ -210,18 +280,18 @@ def _missing_mate(bucket: str, name: FastqName, one: StoredObject | None, two: S
 
 
 def _names(bucket: str, prefix: str) -> list[FastqName]:
-    return [name for name in map(fastq_names.parse, s3.store().list_keys(bucket, prefix)) if name]
+    return [name for name in map(input_names.parse, s3.store().list_keys(bucket, prefix)) if name]
 
 
 def _waiting_names(pair: Pair) -> list[tuple[str, str]]:
     """Return the names of the rows in which the mates of a pair may have waited for each other."""
-    names = [name.mates for name in map(fastq_names.parse, pair.keys) if name]
+    names = [name.mates for name in map(input_names.parse, pair.keys) if name and name.mate != NO_MATE]
     return list(dict.fromkeys(names))
 
 
 def common_choices(pairs: Sequence[Pair]) -> Choices:
     """Return the choices in the metadata of all mates, which must be equal; raise ChoiceError."""
-    mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    mates = [mate for pair in pairs for mate in pair.files]
     choices = [Choices.from_metadata(mate.metadata) for mate in mates]
     if not any("seqdrop-lanes" in mate.metadata for mate in mates):
         choices = [replace(choice, lanes=len(pairs)) for choice in choices]
@@ -245,7 +315,7 @@ def warnings(pairs: Sequence[Pair], *, joined: bool = False) -> list[dict[str, s
 
 def _warn_of_sample(pair: Pair) -> Iterator[dict[str, str]]:
     """Warn if another sample may have the same id: `Müller` and `Möller` are both `M_ller`."""
-    name = fastq_names.parse(pair.fastq_1.uri.key)
+    name = input_names.parse(pair.fastq_1.uri.key)
     if name and name.written_sample != name.sample:
         message = (  # without the name, which may be code for a browser: the report has this text
             f"the sample id {name.sample} was made from a file name with other characters, and other names give the "
@@ -256,7 +326,7 @@ def _warn_of_sample(pair: Pair) -> Iterator[dict[str, str]]:
 
 def _warn_of_lane(pairs: Sequence[Pair]) -> Iterator[dict[str, str]]:
     """Warn if a run has one lane, unless its metadata say that there is no other."""
-    metadata = [mate.metadata for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    metadata = [mate.metadata for pair in pairs for mate in pair.files]
     if len(pairs) == 1 and pairs[0].lane and not any("seqdrop-lanes" in choices for choices in metadata):
         message = (
             f"the file names have lane {pairs[0].lane} and the choice seqdrop-lanes is missing: other lanes of this "
@@ -268,21 +338,21 @@ def _warn_of_lane(pairs: Sequence[Pair]) -> Iterator[dict[str, str]]:
 
 def check_storage(pairs: Sequence[Pair]) -> None:
     """Raise BadInputError if a mate is archived: no job could read it."""
-    mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2) if mate.archived]
+    mates = [mate for pair in pairs for mate in pair.files if mate.archived]
     if mates:
         names = " and ".join(f"{printable(mate.uri.name)} ({mate.archived})" for mate in mates[:2])
         more = f" and {len(mates) - 2} more" if len(mates) > 2 else ""
         raise BadInputError("ARCHIVED", f"archived FASTQs cannot be read: restore {names}{more} first")
 
 
-def checked_entries(sample: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Check the first reads of every pair and return its entry with a read group; raise BadInputError.
+def checked_entries(sample: str, entries: Sequence[dict[str, Any]], layout: str = "") -> list[dict[str, Any]]:
+    """Check the first reads of every lane and return its entry with a read group; raise BadInputError.
 
     The read group is `<flowcell>.<lane>` from the names of the reads; without it, the lane in the file name.
     """
     checked: list[dict[str, Any]] = []
     for number, entry in enumerate(entries, start=1):
-        group = precheck.check_pair(entry) or f"{sample}.{entry['lane'] or number}"
+        group = precheck.check_lane(entry, layout) or f"{sample}.{entry['lane'] or number}"
         used = {other["read_group"] for other in checked}
         checked.append({**entry, "read_group": f"{group}.{number}" if group in used else group})
     return checked

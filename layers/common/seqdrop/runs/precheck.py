@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.fastq import records
+from seqdrop.fastq import bam_header, bam_reads, mates, records
 from seqdrop.fastq.inflate import ExtraBytesError, inflate
 from seqdrop.fastq.records import GZIP_MAGIC, Batch
-from seqdrop.plan.names import printable
+from seqdrop.plan.names import INTERLEAVED, PAIRED, SINGLE, UNALIGNED, printable
 from seqdrop.storage import s3
+from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
 READ_SIZE = 64 << 10  # bytes of the object: hundreds of reads
+BAM_READ_SIZE = 1 << 20  # bytes: a header may be long
+FLAGS = 2  # records whose flags are read
 MAX_TEXT = 1 << 20  # bytes: a gzip of one repeated letter grows a thousandfold
 MIN_SIZE = 1 << 20  # bytes: sizes of smaller files say little
 MIN_ALIGNED = 30  # bases: the minimum score of bwa, with one for each base
@@ -53,7 +56,7 @@ class Beginning:
         return cls(name, size, is_gzip, _parse_reads(name, text, at_end), records.read_group(data))
 
 
-def check_pair(entry: Mapping[str, Any]) -> str | None:
+def check_lane(entry: Mapping[str, Any], layout: str = "") -> str | None:
     """Check an entry of reads.json; return the read group in the names of its reads. Raises BadInputError.
 
     A part of an object has no checksum. Before a pair is refused, its first bytes are therefore read again: the first
@@ -61,11 +64,18 @@ def check_pair(entry: Mapping[str, Any]) -> str | None:
     """
     for _ in range(s3.ATTEMPTS - 1):
         with contextlib.suppress(BadInputError):
-            return _check_pair(entry)
-    return _check_pair(entry)
+            return _check_lane(entry, layout)
+    return _check_lane(entry, layout)
 
 
-def _check_pair(entry: Mapping[str, Any]) -> str | None:
+def _check_lane(entry: Mapping[str, Any], layout: str) -> str | None:
+    if UNALIGNED in entry:
+        return None  # `layout_of_alignments` has read it
+    if layout in {SINGLE, INTERLEAVED}:
+        only = _read_beginning(entry["fastq_1"])
+        check = mates.check_no_mates if layout == SINGLE else mates.check_neighbours
+        check(only.name, only.reads, 0)
+        return only.group
     one, two = (_read_beginning(entry[mate]) for mate in ("fastq_1", "fastq_2"))
     check_mates(one, two)
     return one.group
@@ -75,6 +85,54 @@ def _read_beginning(pin: Mapping[str, Any]) -> Beginning:
     uri = S3Uri.parse(pin["uri"])
     data = s3.store().read_start(uri, READ_SIZE, pin["version_id"]) if pin["size"] else b""
     return Beginning.parse(printable(uri.name), pin["size"], data)
+
+
+def layout_of_alignments(stored: StoredObject) -> str:
+    """Return the layout of a BAM by the flags of its first reads; "" for a CRAM, which must be decoded for that.
+
+    Raises BadInputError for a file that is no BAM or CRAM, and for aligned reads.
+    """
+    for _ in range(s3.ATTEMPTS - 1):  # as for `check_lane`
+        with contextlib.suppress(BadInputError):
+            return _layout_of_alignments(stored)
+    return _layout_of_alignments(stored)
+
+
+def _layout_of_alignments(stored: StoredObject) -> str:
+    name = printable(stored.uri.name)
+    if not stored.size:
+        raise BadInputError("EMPTY", f"{name} is empty: it has no bytes")
+    head = s3.store().read_start(stored.uri, BAM_READ_SIZE, stored.version_id)
+    return layout_of_head(name, head)
+
+
+def layout_of_head(name: str, head: bytes) -> str:
+    """Return the layout of a BAM by its first bytes, as `layout_of_alignments` does; raise BadInputError."""
+    form = bam_header.format_of(head)
+    if not form:
+        raise BadInputError("CORRUPT_BAM", f"{name} is neither a BAM nor a CRAM")
+    if form == "cram":
+        return ""
+    texts = bam_reads.divide(name, _parts(head), FLAGS)
+    try:
+        [data] = next(texts)
+    except BadInputError as error:
+        if error.failure_class != "BAD_INPUT.TRUNCATED":
+            raise
+        raise BadInputError("LAYOUT", f"the header of {name} is too long to find its reads: state its layout") from None
+    except StopIteration:
+        raise BadInputError("EMPTY", f"{name} contains no reads") from None
+    flags = bam_reads.flags_of(data)
+    layout = PAIRED if flags[0] & bam_reads.PAIRED else SINGLE
+    bam_reads.check_flags(name, 1 if layout == SINGLE else 2, flags, 0)
+    return layout
+
+
+def _parts(head: bytes) -> Iterator[bytes]:
+    """Yield the decompressed bytes of the beginning of a BAM; the job reports damage."""
+    with contextlib.suppress(zlib.error):
+        for part, _ in inflate([head], MAX_TEXT):
+            yield part
 
 
 def check_mates(one: Beginning, two: Beginning) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import csv_table, fastq_names, illumina_sheet, sheet
-from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan import csv_table, fastq_names, illumina_sheet, input_names, sheet
+from seqdrop.plan.choices import ChoiceError, Choices, SingleError
 from seqdrop.plan.csv_table import Problem, SheetError
-from seqdrop.plan.sheet import MATES, Lane, Sample
+from seqdrop.plan.names import printable
+from seqdrop.plan.sheet import Lane, Sample
 from seqdrop.runs import lane_wait, messages, submit, table
 from seqdrop.runs.pairing import Pair
 from seqdrop.runs.reference import IntervalsError, UnpreparedError
@@ -24,6 +25,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
+OF_SHEET = "a samplesheet starts its run"
 TASK = "start_sample"  # of the messages
 FORBIDDEN = 403
 READERS = 16  # requests to S3 at a time: a sheet names hundreds of files
@@ -49,7 +51,7 @@ def refuse(uri: S3Uri, version_id: str, error: SheetError) -> Result:
     """Write the row of a sheet with problems and send a message; the name of the sheet is in the place of a sample."""
     row = table.file_id("sheet", uri.bucket, [uri.key, version_id])
     name = fastq_names.harmless(uri.name)[: fastq_names.MAX_SAMPLE] or "-"
-    return submit.refuse(name, row, Choices(), BadInputError("SHEET", f"{uri.name}: {error}"))
+    return submit.refuse(name, row, Choices(), BadInputError("SHEET", f"{uri.name}: {error}"), sheet=str(uri))
 
 
 def start(message: Mapping[str, str]) -> Result:
@@ -80,7 +82,8 @@ def _start(uri: S3Uri, sample: Sample, refused: str, row: Mapping[str, Any]) -> 
     try:
         pairs = [_pair(uri, lane) for lane in sample.lanes]
     except s3.MissingError as error:
-        return submit.refuse(sample.name, refused, sample.choices, BadInputError("MISSING", str(error)))
+        problem = BadInputError("MISSING", str(error))
+        return submit.refuse(sample.name, refused, sample.choices, problem, sheet=row.get("sheet", ""))
     pairs.sort(key=lambda pair: (pair.lane, pair.keys))
     warnings = {"warnings": sample.warnings} if sample.warnings else {}
     reads = {"sheet": dict(sample.columns), **warnings}
@@ -90,13 +93,12 @@ def _start(uri: S3Uri, sample: Sample, refused: str, row: Mapping[str, Any]) -> 
 
 
 def _pair(uri: S3Uri, lane: Lane) -> Pair:
-    one, two = (s3.store().head(_address(uri, lane, mate)) for mate in MATES)
-    return Pair(lane.lane, one, two)
+    return Pair(lane.lane, *(s3.store().head(_address(uri, lane, column)) for column in lane.files))
 
 
 def _of_files(uri: S3Uri, samples: list[Sample]) -> Iterator[Problem]:
     """Yield a problem for each file that is used twice, not in a bucket for FASTQs, or is empty or archived."""
-    places = [(lane, mate) for sample in samples for lane in sample.lanes for mate in MATES]
+    places = [(lane, mate) for sample in samples for lane in sample.lanes for mate in lane.files]
     with ThreadPoolExecutor(READERS) as pool:
         problems = pool.map(lambda place: _of_file(uri, *place), places)
         for (lane, mate), message in zip(places, problems, strict=True):
@@ -177,6 +179,8 @@ def _check(choices: Choices) -> tuple[str, str]:
         choices.check_options(submit.default_tools())
         submit.check_images(choices.tools(submit.default_tools()))
         submit.pin_reference(choices)
+    except SingleError as error:
+        return "layout", str(error)
     except ChoiceError as error:
         return "ploidy", str(error)
     except NotReadyError as error:
@@ -193,23 +197,47 @@ def _group(pairs: list[Pair]) -> dict[str, Any]:
     groups = {
         table.file_id("group", pair.fastq_1.uri.bucket, [name.group])
         for pair in pairs
-        if (name := fastq_names.parse(pair.fastq_1.uri.key))
+        if (name := input_names.parse(pair.fastq_1.uri.key))
     }
-    versions = [mate.version_id for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    versions = [mate.version_id for pair in pairs for mate in pair.files]
     return {"group": groups.pop(), "versions": versions} if len(groups) == 1 else {}
 
 
 def _end_waits_of(pairs: list[Pair]) -> None:
-    """Delete the rows in which these files wait for others by their names."""
+    """End the rows in which these files wait for others by their names, or for their sheet."""
+    versions: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for file in (file for pair in pairs for file in pair.files):
+        versions.setdefault((file.uri.bucket, _names_of_held(file.uri.key)), []).append(file.version_id)
+    for (bucket, names), found in versions.items():
+        table.set_named(bucket, names, found)
     for pair in pairs:
-        if name := fastq_names.parse(pair.fastq_1.uri.key):
+        if name := input_names.parse(pair.fastq_1.uri.key):
             table.delete_waiting(pair.fastq_1.uri.bucket, [name.group])
             table.delete_waiting(pair.fastq_1.uri.bucket, name.mates)
 
 
+def wait(uri: S3Uri) -> Result:
+    """Write the row of a file that waits for the samplesheet that names it, unless that has started its run."""
+    name, names = input_names.parse(uri.key), _names_of_held(uri.key)
+    sample = name.sample if name else fastq_names.harmless(uri.name)[: fastq_names.MAX_SAMPLE] or "-"
+    message = (
+        f"{printable(uri.key)} waits for the samplesheet that names it (metadata seqdrop-sheet): upload the sheet, or "
+        "repeat `seqdrop submit` if it was interrupted"
+    )
+    if stored := s3.store().find(uri):
+        table.create_held(uri.bucket, names, stored.version_id, sample, message)
+    return {"outcome": "ignored", "reason": OF_SHEET}
+
+
+def _names_of_held(key: str) -> tuple[str, ...]:
+    """Return the names of the row of a file that waits for a sheet: both mates have one row."""
+    name = fastq_names.parse(key)
+    return name.mates if name else (key,)
+
+
 def has_started(bucket: str, name: fastq_names.FastqName, pairs: list[Pair]) -> str:
     """Return the run that a sheet has started of these files, or of a part of what was there; "" if there is none."""
-    mates = [mate for pair in pairs for mate in (pair.fastq_1, pair.fastq_2)]
+    mates = [mate for pair in pairs for mate in pair.files]
     versions, newest = {mate.version_id for mate in mates}, max(mate.modified for mate in mates)
     for row in table.with_group(table.file_id("group", bucket, [name.group])):
         of_sheet = set(row.get("versions", ()))

@@ -11,10 +11,10 @@ from typing import Any
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, layout, steps
-from seqdrop.plan.choices import ChoiceError, Choices
+from seqdrop.plan.choices import ChoiceError, Choices, SingleError
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
-from seqdrop.runs import commands, executions, lanes, notify, outcome, pairing, reference, table
+from seqdrop.runs import commands, executions, lanes, layouts, notify, outcome, pairing, reference, table
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
@@ -41,6 +41,7 @@ class OfSheet:
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
 REFUSALS = {
     ChoiceError: "BAD_INPUT.CHOICES",
+    SingleError: "BAD_INPUT.CHOICES",
     IntervalsError: "BAD_INPUT.INTERVALS",
     UnpreparedError: "REFERENCE",
     NotReadyError: "NOT_READY",
@@ -57,6 +58,7 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
     try:
         choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs))
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
+        choices = replace(choices, layout=layouts.resolve(pairs, choices))
         choices.check_options(default_tools())
         check_images(choices.tools(default_tools()))
         run = run_id(sample, entries, choices, pinned)
@@ -66,7 +68,8 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
         content = content_of(sample, pairs, choices, pinned)
         if first := find_copied(content):
             return ignore_copy(sample, run, first, pairs)
-        reads = {"sample": sample, "lanes": pairing.checked_entries(sample, entries)}
+        stated = {"layout": choices.layout} if choices.layout else {}
+        reads = {"sample": sample, **stated, "lanes": pairing.checked_entries(sample, entries, choices.layout)}
         if of_sheet:
             reads |= of_sheet.reads
             joined = of_sheet.row
@@ -76,8 +79,8 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
             reads |= {"warnings": warnings} if warnings else {}
         return start(run, reads, choices, pinned, {**content, **joined})
     except (ChoiceError, UnpreparedError, IntervalsError, NotReadyError, BadInputError) as error:
-        upload = "" if of_sheet else str(pairs[0].fastq_1.uri)
-        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, upload)
+        upload, sheet = ("", of_sheet.row.get("sheet", "")) if of_sheet else (str(pairs[0].fastq_1.uri), "")
+        return refuse(sample, run_id(sample, entries, choices, pinned), choices, error, upload, sheet)
 
 
 def with_defaults(choices: Choices) -> Choices:
@@ -120,8 +123,8 @@ def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, pinned: Pin
     the ETag is compared, which a copy under a KMS key changes: such a copy is another content.
     """
     entries = [
-        {word: {"uri": mate.crc64nvme or mate.etag, "version_id": str(mate.size)} for word, mate in mates}
-        for mates in ((("fastq_1", pair.fastq_1), ("fastq_2", pair.fastq_2)) for pair in pairs)
+        {word: {"uri": file.crc64nvme or file.etag, "version_id": str(file.size)} for word, file in pair.words.items()}
+        for pair in pairs
     ]
     keys = sorted(key for pair in pairs for key in pair.keys)
     return {"content": run_id(sample, entries, choices, pinned), "place": table.file_id("place", "", keys)}
@@ -140,8 +143,9 @@ def find_copied(content: Mapping[str, str]) -> str:
 
 def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Result:
     """Write the row of FASTQs that are copies of those of an earlier run."""
-    one, two = (printable(key) for key in pairs[0].keys)
-    table.create_ignored(run, sample, f"{one} and {two} have the same bytes and choices as the FASTQs of run {first}")
+    names = " and ".join(map(printable, pairs[0].keys))
+    have = "have" if len(pairs[0].keys) > 1 else "has"
+    table.create_ignored(run, sample, f"{names} {have} the same bytes and choices as the FASTQs of run {first}")
     return {"outcome": "ignored", "run": run, "reason": f"a copy of the FASTQs of run {first}"}
 
 
@@ -264,8 +268,9 @@ def started_run(sample: str, pairs: Sequence[Pair]) -> str:
     """Return the run that these pairs have started; "" if there is none."""
     try:
         choices = with_defaults(pairing.common_choices(pairs))
+        choices = replace(choices, layout=layouts.resolve(pairs, choices))
         pinned = pin_reference(choices)
-    except (ChoiceError, UnpreparedError, IntervalsError):
+    except (ChoiceError, UnpreparedError, IntervalsError, BadInputError):
         return ""
     run = run_id(sample, [pair.entry() for pair in pairs], choices, pinned)
     return run if has_ended(run) or executions.describe(executions.arn(run)) else ""
@@ -297,14 +302,16 @@ def default_tools() -> dict[str, str]:
     return {"aligner": os.environ["ALIGNER"], "caller": os.environ["CALLER"]}
 
 
-def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: str = "") -> Result:
+def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: str = "", sheet: str = "") -> Result:
     """Write a row and send a message about a run that cannot start: its owner does not read logs.
 
-    `upload` is the address of one of its FASTQs, for `seqdrop resume`; "" if only other files can start it.
+    `upload` is the address of one of its FASTQs, for `seqdrop resume`; "" if only other files can start it. `sheet` is
+    that of the samplesheet that names it.
     """
     failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
     what_to_do = commands.complete(getattr(error, "what_to_do", "") or advice.get(failure_class), run)
-    row = {**row_of(sample, run, choices), **({"upload": upload} if upload else {})}
+    places = {word: uri for word, uri in (("upload", upload), ("sheet", sheet)) if uri}
+    row = {**row_of(sample, run, choices), **places}
     if table.create_refused(row, failure_class, str(error), what_to_do):
         lines = [f"Sample {sample} was not started: {error}.", f"Class: {failure_class}", what_to_do]
         try:
@@ -316,5 +323,6 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: st
 
 
 def row_of(sample: str, run: str, choices: Choices) -> dict[str, str]:
-    """Return the attributes that every row of a run has."""
-    return {"run": run, "sample": sample, "reference": choices.reference, **choices.tools(default_tools())}
+    """Return the attributes that every row of a run has. Rows of paired reads have no layout."""
+    layout = {"layout": choices.layout} if choices.layout else {}
+    return {"run": run, "sample": sample, "reference": choices.reference, **layout, **choices.tools(default_tools())}

@@ -25,6 +25,7 @@ FAILED = frozenset({"FAILED", "ABORTED", "TIMED_OUT", "INCOMPLETE", outcome.QC_F
 OF_RUNS = FAILED | {RUNNING, "SUCCEEDED"}
 PAGE = 25  # rows of one answer to `newest`
 PENDING = "yes"  # the value of `notify_pending`; the index of this attribute has only rows with it
+HELD = "held"  # the kind of the rows of files that wait for their samplesheet
 FILES_TTL = 14 * 24 * 3600  # seconds; after this time the file was most likely deleted
 MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time limit of start_run
 Row = dict[str, Any]
@@ -212,9 +213,9 @@ def set_superseded(run: str, other: str) -> None:
     _try_update(run, "SET superseded_by = :other", "attribute_exists(execution)", {":other": other})
 
 
-def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str) -> None:
+def create_waiting(bucket: str, names: Sequence[str], sample: str, message: str, kind: str = "waiting") -> None:
     """Write the row of files that wait for others, or its new message: `started` is written once."""
-    run = file_id("waiting", bucket, names)
+    run = file_id(kind, bucket, names)
     row = {"version": VERSION, "run": run, "sample": sample, "status": WAITING, "message": message}
     if not _put({**row, "started": now(), "expires": _expiry()}, "attribute_not_exists(#run)"):
         expression = f"SET #message = :message REMOVE {', '.join(f'#{name}' for name in _WAIT)}"
@@ -258,6 +259,26 @@ def delete_wait(run: str, ticket: str) -> None:
 def delete_waiting(bucket: str, names: Sequence[str]) -> None:
     """Delete the row of files that waited."""
     run_table().delete_item(Key={"run": file_id("waiting", bucket, names)})
+
+
+def create_held(bucket: str, names: Sequence[str], version: str, sample: str, message: str) -> None:
+    """Write the row of files that wait for their samplesheet, unless that has named this version of one of them."""
+    run = file_id(HELD, bucket, names)
+    named = (get(run) or {}).get("versions", [])
+    if version in named:
+        return
+    if named:  # files that were replaced
+        run_table().delete_item(Key={"run": run})
+    create_waiting(bucket, names, sample, message, HELD)
+
+
+def set_named(bucket: str, names: Sequence[str], versions: Sequence[str]) -> None:
+    """Replace the row of files that waited for a samplesheet, so that a late event of these versions writes none.
+
+    No index has the new row, since it has neither a sample nor a status.
+    """
+    row = {"version": VERSION, "run": file_id(HELD, bucket, names), "versions": list(versions)}
+    run_table().put_item(Item={**row, "expires": _expiry()})
 
 
 def create_ignored(run: str, sample: str, message: str) -> None:
