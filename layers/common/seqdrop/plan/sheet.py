@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from seqdrop.plan import csv_table
 from seqdrop.plan.choices import MAX_LANES, ChoiceError, Choices
 from seqdrop.plan.csv_table import Problem, Row, SheetError
+from seqdrop.plan.extras import NO_PANEL
 from seqdrop.plan.names import NAME, RESERVED, SAMPLE
 
 REQUIRED = ("sample", "fastq_1", "fastq_2")
 MATES = ("fastq_1", "fastq_2")
 # columns that are choices of the same name
-CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority")
+CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority", "panel")
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
 ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}
@@ -94,6 +95,8 @@ def _of_rows(rows: Sequence[Row]) -> Iterator[Problem]:
                     Choices.from_metadata({name: value})
                 except ChoiceError as error:
                     yield Problem(row.line, column, f"{value!r}: {error}".replace(name, "it"))
+        if cells.get("intervals") and cells.get("panel", "") not in {"", NO_PANEL}:
+            yield Problem(row.line, "panel", "the row has intervals too, but a panel has its own regions")
 
 
 def _of_files(rows: Sequence[Row]) -> Iterator[Problem]:
