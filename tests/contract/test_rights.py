@@ -188,7 +188,7 @@ def test_other_buckets_of_a_parameter_can_be_read_and_not_written() -> None:
     stack = copy.deepcopy(template())
     for name, arns in (("InputBucketArns", ["arn:aws:s3:::lab"]), ("InputKeyArns", ["arn:aws:kms:::key/lab"])):
         stack["Parameters"][name]["Default"] = arns
-    for role in ("AlignJobRole", "StartRunFunctionRole"):
+    for role in ("AlignJobRole", "StartRunFunctionRole", "PrepareJobRole"):
         for table, allowed in ((template(), False), (stack, True)):
             roles = rights.roles(table)
             assert roles.may(role, Need("s3:GetObjectVersion", "arn:aws:s3:::lab/x_1.fq.gz")) is allowed
