@@ -313,7 +313,7 @@ def reference_command(
 
 @app.command("references")
 def references_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
-    """List the prepared references: size, indexes, genes, panels, known variants, BED files."""
+    """List the prepared references: size, indexes, genes, panels."""
     opened = open_stack(stack, region)
     references = reference_list.read_all(opened)
     say_json(references) if as_json else reference_list.show(references, opened.option)

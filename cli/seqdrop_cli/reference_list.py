@@ -50,27 +50,22 @@ def show(references: Sequence[dict[str, Any]], option: str) -> None:
         command = f"`seqdrop reference GENOME.fa --genes GENES.gtf --name NAME{option}`"
         say(f"No reference is prepared: {command} prepares one.")
         return
+    lists = {
+        "aligners": [[index for index in one.get("indexes", ()) if index in ALIGNERS] for one in references],
+        "genes": [[_genes(one)] for one in references],
+        "panels": [list(one.get(PANELS, ())) for one in references],
+        "known": [list(one.get(KNOWN, ())) for one in references],
+        "BED files": [one["beds"] for one in references],
+    }
+    lists = {name: column for name, column in lists.items() if any(column)}  # 80 columns have no place for empty ones
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in (
-        "reference",
-        "contigs",
-        "bases",
-        "ploidy",
-        "aligners",
-        "genes",
-        "panels",
-        "known",
-        "BED files",
-        "size",
-    ):
+    for name in ("reference", "contigs", "bases", "ploidy", *lists, "size"):
         justify: Any = "right" if name in {"contigs", "bases", "size"} else "left"
         table.add_column(name, justify=justify, overflow="fold", no_wrap=justify == "right")
-    for one in references:
-        aligners = [index for index in one.get("indexes", ()) if index in ALIGNERS]
-        names = (aligners, [_genes(one)], one.get(PANELS, ()), one.get(KNOWN, ()), one["beds"])
+    for number, one in enumerate(references):
         table.add_row(
             one["name"], f"{one['contigs']:,}", short_number(one["bases"]), ploidy.describe(one),
-            *map(", ".join, names), f"{short_number(one['bytes'])}B",
+            *(", ".join(column[number]) for column in lists.values()), f"{short_number(one['bytes'])}B",
         )  # fmt: skip
     console().print(table)
 

@@ -10,7 +10,7 @@ EXAMPLES = {
     "reference": (
         "seqdrop reference genome.fa --genes genes.gtf --name hg",
         "seqdrop reference virus.fa --ploidy 1 --stack prod",
-        "seqdrop reference --name hg --panel exome=exome.bed --known clinvar=clinvar.vcf.gz",
+        "seqdrop reference --name hg --panel exome=kit.bed --known clinvar=c.vcf.gz",
         "seqdrop reference --fetch GRCh38 --stack prod",
     ),
     "references": ("seqdrop references", "seqdrop references --stack prod"),
