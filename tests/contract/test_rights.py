@@ -106,6 +106,7 @@ def inputs(step: Step) -> Iterator[str]:
     """Yield the address of every object that a job reads."""
     if step is PREPARE:
         yield from (f"s3://{REFERENCES}/hg/source/{name}" for name in ("genome.fa.gz", "genes.gtf"))
+        yield from (f"s3://{REFERENCES}/hg/{name}" for name in ("genome.fa", "genome.fa.fai"))  # for known variants
         return
     if step.name == "compose":  # outputs of other steps alone
         yield str(FOLDER / "reference.json")

@@ -268,7 +268,10 @@ def test_genome_and_genes_can_be_in_s3_and_on_the_web(stack: Stack, started: dic
     ("address", "message"),
     [
         ("http://x.org/hg.fa", "http://x.org/hg.fa is not encrypted: give an address that begins with https."),
-        ("https://me:secret@x.org/hg.fa", "an address with a user name or a password is not accepted: it would be"),
+        (
+            "https://me:secret@x.org/hg.fa",  # pragma: allowlist secret  an address to refuse
+            "an address with a user name or a password is not accepted: it would be stored.",
+        ),
         ("https:///hg.fa", "not a web address: 'https:///hg.fa' (expected https://host/path)."),
         ("https://x.org/hg.fa#md5=12", "what follows # is not a checksum: expected md5=... or sha256=..., in hex"),
         ("https://x.org/hg.bam", "hg.bam is not named like a FASTA file: expected .fa, .fasta, .fna"),
