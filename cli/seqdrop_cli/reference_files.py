@@ -11,6 +11,7 @@ from seqdrop.plan import bed, extras
 from seqdrop.plan.bed import BedError
 from seqdrop.plan.extras import KNOWN, PADDING, PANELS
 from seqdrop.plan.names import NAME
+from seqdrop.runs import sheets
 from seqdrop.runs.reference import contig_lengths
 from seqdrop.storage.s3 import MissingError
 from seqdrop.storage.uri import S3Uri
@@ -118,6 +119,7 @@ def pin(stack: Stack, file: File, folder: S3Uri) -> Pinned:
     if isinstance(file, WebAddress):
         return Pinned(file, str(file), {"uri": str(file)})
     if isinstance(file, S3Uri):
+        _check_readable(stack, file)
         try:
             stored = stack.store.head(file)
         except MissingError as error:
@@ -128,6 +130,17 @@ def pin(stack: Stack, file: File, folder: S3Uri) -> Pinned:
         same = found if found and upload.is_same(file, found, {}) else None
         stored = same or upload.upload_files(stack, [(file, uri)], {})[0]
     return Pinned(stored.uri, stored.version_id or stored.etag, stored.source())
+
+
+def _check_readable(stack: Stack, file: S3Uri) -> None:
+    """Raise CliError unless the role of preparations may read an object."""
+    if file.bucket == stack["ReferenceBucket"] and "/source/" in file.key:
+        return
+    if file.bucket not in sheets.input_buckets(stack.parameters.get("InputBucketArns", "")):
+        raise CliError(
+            f"{file} cannot be read by the job: its bucket is not in InputBucketArns of the stack. Add it there, or "
+            "give a file of this machine."
+        )
 
 
 def check_panels(panels: Mapping[str, Extra], summary: Mapping[str, Any] | None) -> None:

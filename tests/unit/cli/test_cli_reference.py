@@ -249,19 +249,23 @@ def test_what_was_added_is_not_added_again_unless_its_address_can_have_other_byt
 
 
 def test_genome_and_genes_can_be_in_s3_and_on_the_web(stack: Stack, started: dict[str, str]) -> None:
-    stack.s3.put_object(Bucket="references", Key="lab/mm.gtf.gz", Body=b"genes")
-    source = Source.of("https://genomes.example/mm.fa.gz?id=1", "s3://references/lab/mm.gtf.gz", None)
+    stack.s3.create_bucket(Bucket="lab")
+    stack.s3.put_object(Bucket="lab", Key="mm.gtf.gz", Body=b"genes")
+    source = Source.of("https://genomes.example/mm.fa.gz?id=1", "s3://lab/mm.gtf.gz", None)
     assert source.name == "mm"
     cli_aws.write_json(stack, "references", "mm/reference.json", SUMMARY)
+    with pytest.raises(CliError, match=r"^s3://lab/mm\.gtf\.gz cannot be read by the job: its bucket is not in InputB"):
+        reference.prepare(stack, source, "bwa")
+    object.__setattr__(stack, "parameters", {"InputBucketArns": "arn:aws:s3:::lab"})
     reference.prepare(stack, source, "bwa")
     [plan] = map(json.loads, started.values())
     assert plan["fasta"] == "https://genomes.example/mm.fa.gz?id=1"
-    assert plan["genes"] == "s3://references/lab/mm.gtf.gz"
+    assert plan["genes"] == "s3://lab/mm.gtf.gz"
     sources = json.loads(plan["sources"])
     assert sources["fasta"] == {"uri": plan["fasta"]}
     assert sources["genes"]["etag"]
-    with pytest.raises(CliError, match=r"^s3://references/lab/mm\.gff does not exist\.$"):
-        reference.prepare(stack, Source.of("https://x.org/mm.fa", "s3://references/lab/mm.gff", None), "bwa")
+    with pytest.raises(CliError, match=r"^s3://lab/mm\.gff does not exist\.$"):
+        reference.prepare(stack, Source.of("https://x.org/mm.fa", "s3://lab/mm.gff", None), "bwa")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -15,8 +16,9 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
 from support.made_reads import bases
+from support.web_site import Answer, Site
 
-from containers.reference import known, run
+from containers.reference import known, run, web
 
 CHR1 = bases(99, 3) + "C" + "A" * 8 + "G" + bases(391, 4)
 GENOME = f">chr1\n{CHR1}\n>chr2\n{bases(200, 5)}\n"
@@ -52,10 +54,10 @@ class Preparation:
         s3.store().write(uri, data if isinstance(data, bytes) else data.encode())
         return s3.store().head(uri).source()
 
-    def prepare(self, *, genome: bool = False, **kinds: Any) -> dict[str, Any]:
+    def prepare(self, *, genome: bool = False, fasta: str = "none", **kinds: Any) -> dict[str, Any]:
         self.number += 1
         sources = {"fasta": self.put(GENOME, "hg.fa")} if genome else {}
-        values = {"fasta": sources["fasta"]["uri"] if genome else "none", "genes": "none", "aligner": "isaac",
+        values = {"fasta": sources["fasta"]["uri"] if genome else fasta, "genes": "none", "aligner": "isaac",
                   "reference": f"s3://{self.bucket}/hg/genome.fa", "run": f"r{self.number}", "attempt": "1",
                   "results": f"s3://{self.bucket}/hg/preparation/r{self.number}", "vcpus": "1", "memory": "1000",
                   "args": "[]", "sources": json.dumps({**sources, **kinds})}  # fmt: skip
@@ -243,3 +245,23 @@ def test_files_cannot_be_added_to_a_reference_that_is_not_prepared(
     made = Preparation(bucket, tmp_path)
     message = made.refusal(panels={"exome": made.put("chr1\t1\t9\n", "exome.bed")})
     assert message.startswith("reference hg is not prepared: give its genome too")
+
+
+def test_genome_and_known_variants_are_downloaded_from_the_web_and_pinned(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_this_process(monkeypatch, tmp_path)
+    monkeypatch.setenv(web.LOCAL_HTTP, "yes")
+    site, made = Site(), Preparation(bucket, tmp_path)
+    site.answers = [Answer(body=GENOME.encode()), Answer(body=gzip.compress(vcf(snp(20)).encode()), etag="")]
+    try:
+        known = {"clinvar": {"uri": site.url.replace("hg.fa", "c.vcf.gz"), "fields": ["ID"]}}
+        summary = made.prepare(fasta=site.url, known=known)
+    finally:
+        site.close()
+    assert [contig["name"] for contig in summary["contigs"]] == ["chr1", "chr2"]
+    source = summary["sources"]["fasta"]
+    assert (source["uri"], source["etag"], source["size"]) == (site.url, "v1", len(GENOME))
+    assert source["sha256"] == hashlib.sha256(GENOME.encode()).hexdigest()
+    assert summary["known"]["clinvar"]["source"]["uri"] == known["clinvar"]["uri"]
+    assert made.query("%POS\t%ID\n") == ["20\trs1"]
