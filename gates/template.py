@@ -55,6 +55,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         **{f"{name}Price{unit}": "0.3" for name in ("Spot", "OnDemand") for unit in ("PerVcpuHour", "PerGibHour")},
         "PricePerScratchGibMonth": "0.3",
         "DefaultReference": "chm13",
+        "DefaultPanel": "exome",
         "AlignmentFormat": "cram",
         "LaneWaitMinutes": "0",
         "LayoutWithoutMate": "single",

@@ -14,6 +14,7 @@ from seqdrop import __version__
 from seqdrop.log import logger
 from seqdrop.plan import options, steps
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.extras import DEFAULT_PADDING, MAX_PADDING, NO_PANEL
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import (
@@ -22,6 +23,7 @@ from seqdrop_cli import (
     embedded,
     fetch,
     folders,
+    known_references,
     logs,
     many,
     many_report,
@@ -30,6 +32,7 @@ from seqdrop_cli import (
     qc,
     redrive,
     reference,
+    reference_files,
     reference_list,
     resume,
     run,
@@ -233,9 +236,12 @@ def down_command(
 
 @app.command("reference")
 def reference_command(
-    fasta: Annotated[Path, typer.Argument(metavar="GENOME.fa", help="The genome as FASTA, plain or gzipped.")],
+    fasta: Annotated[
+        str | None,
+        typer.Argument(metavar="GENOME.fa", help="The genome as FASTA, plain or gzipped; also s3://... or https://..."),
+    ] = None,
     genes: Annotated[
-        Path | None, typer.Option(metavar="GENES", help="Its genes, for the annotation: GTF, GFF3 or GenBank.")
+        str | None, typer.Option(metavar="GENES", help="Its genes, for the annotation: GTF, GFF3 or GenBank.")
     ] = None,
     name: Annotated[
         str | None,
@@ -250,13 +256,65 @@ def reference_command(
             metavar="FILE", help="Contigs or regions with another ploidy: CONTIG PLOIDY, or CONTIG START END PLOIDY."
         ),
     ] = None,
+    panel: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=BED", help="Targets for runs with `--panel NAME`, such as an exome. Repeatable."),
+    ] = None,
+    padding: Annotated[
+        int, typer.Option(min=0, max=MAX_PADDING, help="Bases on each side of the targets that are called too.")
+    ] = DEFAULT_PADDING,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VCF", help="Known variants (dbSNP, ClinVar) that annotate all runs. Repeatable."),
+    ] = None,
+    known_fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FIELDS", help="What to copy of them: `clinvar=ID,CLNSIG`. Default: ID and all INFO."
+        ),
+    ] = None,
+    fetch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PUBLIC", callback=check_value, help=f"A public one: {', '.join(known_references.table())}."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fetch: show where its files are, and end.")
+    ] = False,
     aligner: AlignerOption = None,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Prepare a genome: upload it, index it, build its gene database."""
-    source = Source.of(fasta, genes, name, ploidy, ploidy_file)
+    """Prepare a genome: upload it, index it, build its gene database.
+
+    Without a genome, add panels and known variants to the reference --name.
+    """
+    extra = reference_files.parse_extras(panel or (), padding, known or (), known_fields or ())
+    if fetch:
+        if fasta or genes:
+            raise CliError("--fetch has its own genome and genes: leave yours out, or leave out --fetch.")
+        public = known_references.find(fetch)
+        known_references.show(public)
+        if dry_run:
+            if as_json:
+                say_json(public.to_json())
+            return
+        source = Source.of(
+            str(public.fasta),
+            str(public.genes),
+            name or public.name,
+            max(1, min(ploidy, public.ploidy)),
+            ploidy_file,
+            extra,
+        )
+    elif fasta:
+        source = Source.of(fasta, genes, name, ploidy, ploidy_file, extra)
+    else:
+        source = reference.only_extras(name, extra, others=bool(genes or ploidy_file))
+    if dry_run:
+        raise CliError("--dry-run is for --fetch.")
     opened = open_stack(stack, region)
     tools = Choices(aligner=aligner or "").tools(opened.default_tools)
     preflight.check_tools(opened, tools)
@@ -268,7 +326,7 @@ def reference_command(
 
 @app.command("references")
 def references_command(as_json: AsJson = False, stack: StackName = None, region: Region = None) -> None:
-    """List the prepared references: size, indexes, genes, BED files."""
+    """List the prepared references: size, indexes, genes, panels."""
     opened = open_stack(stack, region)
     references = reference_list.read_all(opened)
     say_json(references) if as_json else reference_list.show(references, opened.option)
@@ -302,6 +360,14 @@ def run_command(
             help="Call variants only in these regions: a BED file, or the name of one beside the reference.",
         ),
     ] = None,
+    panel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            callback=check_value,
+            help="A panel of the reference; none: the whole genome. Default: DefaultPanel of the stack.",
+        ),
+    ] = None,
     aligner: AlignerOption = None,
     caller: CallerOption = None,
     alignment_format: AlignmentFormatOption = None,
@@ -330,6 +396,8 @@ def run_command(
 
     Several samples are shown as a table first, with price and time as earlier runs suggest.
     """
+    if intervals and panel and panel != NO_PANEL:
+        raise CliError("--intervals and --panel exclude each other: a panel has its own regions.")
     source = Source.of(Path(genome), genes, None) if genome and Path(genome).is_file() else None
     if genes and source is None:
         raise CliError("--genes needs --reference GENOME.fa, the genome of these genes.")
@@ -348,6 +416,7 @@ def run_command(
         aligner=aligner or "",
         caller=caller or "",
         alignment_format=alignment_format or "",
+        panel=panel or "",
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from seqdrop.plan import bed, layout
+from seqdrop.plan import bed, extras, layout
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import NAME
-from seqdrop.runs.reference import IntervalsError, contig_lengths, read_intervals, read_summary
+from seqdrop.runs.reference import (
+    IntervalsError,
+    PinnedReference,
+    UnpreparedError,
+    contig_lengths,
+    find_panel,
+    read_intervals,
+    read_panel,
+    read_summary,
+)
 
 from seqdrop_cli.errors import CliError, describe_os_error
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
+
+
+def pin(stack: Stack, choices: Choices) -> tuple[Choices, str]:
+    """Return the choices with the panel or the BED file of a run, and what its id has about these regions.
+
+    `choices` name the reference. Raises CliError, before any FASTQ is uploaded.
+    """
+    choices = choices.with_panel(
+        stack.outputs.get("DefaultReference", ""), stack.outputs.get("DefaultPanel", extras.NO_PANEL)
+    )
+    if not choices.panel:
+        name, regions = resolve(stack, choices.intervals, choices.reference)
+        return replace(choices, intervals=name), regions
+    bucket = stack["ReferenceBucket"]
+    summary = read_summary(stack.store, bucket, choices.reference) or {}
+    try:
+        panel = find_panel(choices, summary)
+        pinned = PinnedReference(summary, read_panel(stack.store, bucket, choices, panel), panel[extras.PADDING])
+    except UnpreparedError as error:
+        command = f"`seqdrop reference --name {choices.reference} --panel {choices.panel}=FILE.bed{stack.option}`"
+        raise CliError(f"{str(error)[0].upper()}{str(error)[1:]}: {command} adds it.") from None
+    except IntervalsError as error:
+        raise CliError(f"{error}.") from None
+    return choices, pinned.regions_id
 
 
 def resolve(stack: Stack, text: str, reference: str) -> tuple[str, str]:

@@ -14,12 +14,13 @@ from seqdrop.plan.ploidy import Region
 from seqdrop_cli.errors import CliError, describe_os_error
 
 
-def read(path: Path, fasta: Path) -> list[Region]:
-    """Return the regions of a ploidy file, checked against the contigs of the FASTA; raise CliError."""
+def read(path: Path, fasta: Path | None) -> list[Region]:
+    """Return the regions of a ploidy file, checked against the contigs of the FASTA if it is here; raise CliError."""
     try:
         with path.open("rb") as file:
             regions = ploidy.read(file)
-        ploidy.check(regions, contig_lengths(fasta))
+        if fasta:
+            ploidy.check(regions, contig_lengths(fasta))
     except BedError as error:
         raise CliError(f"{path}: {error}.") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

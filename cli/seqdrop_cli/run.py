@@ -50,12 +50,13 @@ class RunRequest:
     aligner: str = ""  # "": the default of the stack
     caller: str = ""
     alignment_format: str = ""
+    panel: str = ""  # "": the default of the stack
 
     @property
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        chosen = self.aligner, self.caller, self.alignment_format, self.fastqs.layout
+        chosen = self.aligner, self.caller, self.alignment_format, self.fastqs.layout, self.panel
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property
@@ -94,8 +95,8 @@ def start(stack: Stack, request: RunRequest) -> str:
     preflight.check_images(stack, request.choices.tools(stack.default_tools))
     download.create_folder(request.folder)  # before hours of work that would have no place for its results
     name = _prepared_reference(stack, request)
-    bed_name, regions = intervals.resolve(stack, request.intervals, name)
-    return _upload(stack, replace(request, intervals=bed_name), name, regions)
+    choices, regions = intervals.pin(stack, replace(request.choices, reference=name))
+    return _upload(stack, replace(request, intervals=choices.intervals), choices, regions)
 
 
 def finish(stack: Stack, request: RunRequest, run_id: str) -> RunResult:
@@ -137,11 +138,10 @@ def _prepared_reference(stack: Stack, request: RunRequest) -> str:
     return request.source.name
 
 
-def _upload(stack: Stack, request: RunRequest, reference_name: str, regions: str) -> str:
+def _upload(stack: Stack, request: RunRequest, choices: Choices, regions: str) -> str:
     """Upload the files, unless a run of the same files and choices runs or has results; return the run id."""
     metadata = request.metadata
-    choices = replace(request.choices, reference=reference_name)
-    pins = {"genome": reference.fingerprint(stack, reference_name), "regions": regions}
+    pins = {"genome": reference.fingerprint(stack, choices.reference), "regions": regions}
     fastqs = request.fastqs
     for destination in upload.destinations(stack, fastqs, request.prefix, metadata):
         stored = destination.upload_missing(stack, metadata)

@@ -126,6 +126,8 @@ def _column(choices: Choices, error: Exception) -> str:
     """Return the column of a choice that is not possible."""
     if isinstance(error, ChoiceError):
         return "layout" if isinstance(error, SingleError) else sheet.PLOIDY
+    if choices.panel and f"panel {choices.panel} " in str(error):
+        return "panel"
     return "intervals" if choices.intervals and choices.intervals in str(error) else "reference"
 
 
@@ -146,5 +148,5 @@ def _check(stack: Stack, sample: Sample) -> Checked:
     preflight.check_images(stack, tools)
     preflight.check_tools(stack, tools)
     name = reference.resolve(stack, sample.choices.reference or None, tools["aligner"])
-    _, regions = intervals.resolve(stack, sample.choices.intervals, name)
-    return Checked(sample, replace(sample.choices, reference=name), reference.fingerprint(stack, name), regions)
+    choices, regions = intervals.pin(stack, replace(sample.choices, reference=name))
+    return Checked(sample, choices, reference.fingerprint(stack, name), regions)

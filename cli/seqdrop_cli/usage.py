@@ -10,11 +10,13 @@ EXAMPLES = {
     "reference": (
         "seqdrop reference genome.fa --genes genes.gtf --name hg",
         "seqdrop reference virus.fa --ploidy 1 --stack prod",
+        "seqdrop reference --name hg --panel exome=kit.bed --known clinvar=c.vcf.gz",
+        "seqdrop reference --fetch GRCh38 --stack prod",
     ),
     "references": ("seqdrop references", "seqdrop references --stack prod"),
     "run": (
         "seqdrop run NA1_R1.fastq.gz NA1_R2.fastq.gz --reference hg",
-        "seqdrop run A_1.fq.gz A_2.fq.gz --intervals panel.bed --stack prod",
+        "seqdrop run A_1.fq.gz A_2.fq.gz --panel exome --stack prod",
         "seqdrop run A_1.fq.gz A_2.fq.gz --args align=--no-mark-duplicates",
         "seqdrop run A.fastq.gz --layout single",
         "seqdrop run A.unaligned.bam",

@@ -20,9 +20,11 @@ from seqdrop.plan import ploidy
 from seqdrop.plan.bed import BedError
 from seqdrop.plan.names import DIPLOID, GENOME, REFERENCE_JSON
 from seqdrop.storage.uri import S3Uri
+from seqdrop.storage.web_address import WebAddress
 
 from containers.reference import (
     bwa_mem3_index,
+    extra_files,
     fasta,
     genbank,
     gene_check,
@@ -58,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         options = arguments.parse_options(args.args, "reference")
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")
+        if args.fasta is None:
+            publish_summary(work, extra_files.add(work))
+            return
         sources: dict[str, Any] = {}
         source = fetch_genes(work, args.genes, sources) if args.genes else None
         genome = read_genome(work, args.fasta, sources)
@@ -79,15 +84,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             companions += write_haplotype_genes(work, checked)
             summary["indexes"] += [index for index, suffix in GENE_INDEXES.items() if suffix in companions]
             summary["genetic_codes"] = {contig: code.name for contig, code in checked.codes.items()}
+        extra = extra_files.prepare(work, contig_lengths(genome))
         work.run("samtools", "dict", work / GENOME, "-o", work / "genome.fa.dict")
         work.counts["contigs"] = len(genome.contigs)
         summary |= {"indexes": sorted({*existing, *summary["indexes"]}), "tools": work.tools, "warnings": work.warnings}
-        (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
         work.publish(work / GENOME, "reference", ".dict", *companions)
-        work.publish_to(work / "genome.fa.json", args.reference.parent / REFERENCE_JSON)
+        extra_files.publish(work, extra)
+        publish_summary(work, {**summary, **extra_files.merge(extra_files.read_prepared(work) or {}, extra)})
 
 
-def read_genome(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Genome:
+def publish_summary(work: Workspace, summary: Mapping[str, Any]) -> None:
+    """Write reference.json: runs can use the reference, or what was added to it."""
+    (work / "genome.fa.json").write_text(json.dumps(summary, indent=2) + "\n")
+    work.publish_to(work / "genome.fa.json", work.args.reference.parent / REFERENCE_JSON)
+
+
+def read_genome(work: Workspace, uri: S3Uri | WebAddress, sources: dict[str, Any]) -> Genome:
     """Download a FASTA, check it and write it as the genome; warn of ambiguity codes. Raise BadInputError."""
     source_files.decompress(source_files.fetch(work, "fasta", uri, sources), work / FASTA_SOURCE)
     genome = fasta.write_genome(work / FASTA_SOURCE, work / GENOME)
@@ -116,7 +128,7 @@ def contig_lengths(genome: Genome) -> dict[str, int]:
     return {contig["name"]: contig["length"] for contig in genome.contigs}
 
 
-def fetch_genes(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Path:
+def fetch_genes(work: Workspace, uri: S3Uri | WebAddress, sources: dict[str, Any]) -> Path:
     """Download the genes and decompress them; raise BadInputError for an unknown format."""
     if genes_suffix(uri) not in GENES:
         raise refused(f"genes must be one of {', '.join(GENES)}, not {uri.name}")
@@ -124,7 +136,7 @@ def fetch_genes(work: Workspace, uri: S3Uri, sources: dict[str, Any]) -> Path:
     return work / GENES_SOURCE
 
 
-def genes_suffix(uri: S3Uri) -> str:
+def genes_suffix(uri: S3Uri | WebAddress) -> str:
     """Return the suffix that tells the format of the genes."""
     return Path(uri.name.lower().removesuffix(".gz")).suffix
 
@@ -138,7 +150,7 @@ class CheckedGenes:
     codes: Mapping[str, GeneticCode]  # of contigs with another genetic code than the standard one
 
 
-def check_genes(work: Workspace, genome: Genome, uri: S3Uri, source: Path) -> CheckedGenes:
+def check_genes(work: Workspace, genome: Genome, uri: S3Uri | WebAddress, source: Path) -> CheckedGenes:
     """Compare the genes with the genome; return those on its contigs. Raise BadInputError."""
     *_, read = GENES[genes_suffix(uri)]
     lengths = contig_lengths(genome)
@@ -162,7 +174,7 @@ def build_indexes(work: Workspace, genome: Path, aligner: str) -> tuple[str, ...
     return INDEXES[aligner]
 
 
-def build_database(work: Workspace, genome: Path, uri: S3Uri, checked: CheckedGenes) -> str:
+def build_database(work: Workspace, genome: Path, uri: S3Uri | WebAddress, checked: CheckedGenes) -> str:
     """Build the snpEff database from checked genes; return its suffix. Raise BadInputError if snpEff refuses them."""
     genes_format, name, _ = GENES[genes_suffix(uri)]
     folder = work / snpeff.DATA / snpeff.NAME

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from seqdrop.plan import extras
 
 from containers.report.figures import Figure, percent
 
@@ -15,7 +17,9 @@ MAX_VARIANTS = 1_000  # listed; a row takes some 400 bytes of the page
 MAX_TEXT = 80  # characters of an allele, a gene or a change in the list
 IMPACTS = ("HIGH", "MODERATE", "LOW", "MODIFIER", "")  # of snpEff, worst first; "" without an annotation
 # {0}: the first transcript alone, since a gene can have dozens and a genome has millions of calls.
-COLUMNS = "%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t%INFO/SITE\t%INFO/ANN{0}\t%INFO/BCSQ{0}[\t%GT\t%DP\t%AD\t%VAF]\n"
+COLUMNS = "%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t%INFO/SITE\t%INFO/ANN{0}\t%INFO/BCSQ{0}[\t%GT\t%DP\t%AD\t%VAF]"
+KNOWN_COLUMNS = "\t%ID\t{significance}\n"  # of the known variants of the reference
+SIGNIFICANCE = "CLNSIG"  # the field of ClinVar
 MIN_SITES = 20  # for a share of them
 MIN_SNPS = 500  # for their ratio: of 500, it is known to about a tenth
 MIN_DEPTH = 20  # reads at a SNP, to judge the share of its alleles
@@ -42,6 +46,7 @@ class Variant(NamedTuple):
     genotype: str
     depth: int | None
     share: float | None  # of the reads, that have the allele
+    known: str = ""  # identifiers and clinical significance, of the known variants of the reference
 
     @property
     def passed(self) -> bool:
@@ -127,8 +132,14 @@ def enough(value: float | None, sites: float, minimum: int = MIN_SITES) -> float
     return value if sites >= minimum else None
 
 
+def columns(known: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the columns for `bcftools query`; `known` are the known variants in reference.json."""
+    names = [extras.info_name(name, SIGNIFICANCE) for name, one in known.items() if SIGNIFICANCE in one["fields"]]
+    return COLUMNS + KNOWN_COLUMNS.format(significance=f"%INFO/{names[0]}" if names else ".")
+
+
 def read(lines: Iterable[str]) -> Calls:
-    """Read what `bcftools query` writes with COLUMNS."""
+    """Read what `bcftools query` writes with `columns`."""
     calls = Calls()
 
     def counted() -> Iterator[Variant]:
@@ -146,6 +157,7 @@ def parse(line: str) -> Variant:
     """Return the variant of a line. Of several transcripts the first, the worst, counts."""
     contig, position, ref, alt, quality, filters, site, ann, bcsq, *sample = line.rstrip("\n").split("\t")
     genotype, depth, counts, vaf = sample[:4] if len(sample) >= len(("GT", "DP", "AD", "VAF")) else ("./.", *"...")
+    known = [text.replace("_", " ") for text in sample[4:] if text not in {".", ""}]
     fields = ann.split(",", 1)[0].split("|") if ann != "." else []
     effect, impact, gene, transcript, protein = (
         fields[place] if len(fields) > place else "" for place in (1, 2, 3, 9, 10)
@@ -154,7 +166,7 @@ def parse(line: str) -> Variant:
         contig, int(position), clip(ref), clip(alt), number(quality), filters, site != ".",
         impact if impact in IMPACTS else "", clip(effect.replace("&", ", ").replace("_", " ")), clip(gene),
         clip(" ".join(filter(None, (transcript, protein, haplotype_change(bcsq))))), genotype,
-        int(depth) if depth.isdigit() else None, allele_share(counts, vaf),
+        int(depth) if depth.isdigit() else None, allele_share(counts, vaf), clip(" ".join(known)),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from seqdrop.plan.extras import PADDING
 from seqdrop.plan.names import MANIFEST
 from seqdrop.storage.uri import S3Uri
 
@@ -66,6 +67,13 @@ def list_of(measured: Calls | None) -> str:
         text += (f" The list has the first {MAX_VARIANTS:,} by PASS, impact and quality; {left:,} are left out: they "
                  "are in the VCF.")  # fmt: skip
     return text
+
+
+def regions(summary: Mapping[str, Any]) -> str:
+    """Return where a run with targets was called and measured."""
+    padding = summary.get(PADDING, 0)
+    called = f"; variants were called in {padding:,} more bases on each side of them" if padding else ""
+    return f"those of intervals.bed{called}"
 
 
 def reference(reference: S3Uri, summary: Mapping[str, Any]) -> str:

@@ -53,7 +53,8 @@ def render(args: argparse.Namespace, measured: Measured, verdict: Verdict, polic
         **describe.contigs_of(measured.depth), sex=describe.sex(measured), list_note=describe.list_of(measured.calls),
         breadth_note="Positions count from 1.", impacts=IMPACTS[:-1], ranks={name: n for n, name in enumerate(IMPACTS)},
         reference=describe.reference(args.reference, measured.summary),
-        regions="those of intervals.bed" if args.intervals else "the whole genome",
+        regions=describe.regions(measured.summary) if args.intervals else "the whole genome",
+        with_known=bool(measured.calls and any(one.known for one in measured.calls.listed)),
         hours=describe.hours(measured), steps=[describe.step(receipt) for receipt in measured.receipts],
         files=describe.files(measured), alignment=describe.alignment(args.sample, measured),
     )  # fmt: skip

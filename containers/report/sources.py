@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.extras import KNOWN
 
 from containers.report import calls, depth, reads
 from containers.report.calls import Calls
@@ -60,7 +61,7 @@ def measure(
     if lengths and all((work / f"{STATS}{suffix}").exists() for suffix in MOSDEPTH):
         found.depth = depth.read(work.directory, STATS, lengths, targets=targets)
     if (work / CALLS).exists():
-        found.calls = read_calls(work)
+        found.calls = read_calls(work, summary.get(KNOWN, {}))
         found.call_figures = figures_of_calls(work, found.calls)
     return found
 
@@ -73,11 +74,10 @@ def contig_lengths(idxstats: Path) -> dict[str, int]:
     return {name: int(length) for name, length, *_ in rows if name != "*"}
 
 
-def read_calls(work: Workspace) -> Calls:
+def read_calls(work: Workspace, known: Mapping[str, Mapping[str, Any]]) -> Calls:
     """Read the calls with `bcftools query`, as it writes them: a genome has millions."""
-    table = work / "calls.tsv"
-    work.run("bcftools", "query", "--allow-undef-tags", "-f", calls.COLUMNS.replace("\t", r"\t").replace("\n", r"\n"),
-             work / CALLS, stdout=table)  # fmt: skip
+    table, columns = work / "calls.tsv", calls.columns(known).replace("\t", r"\t").replace("\n", r"\n")
+    work.run("bcftools", "query", "--allow-undef-tags", "-f", columns, work / CALLS, stdout=table)
     with table.open() as file:
         return calls.read(file)
 

@@ -1,4 +1,7 @@
-"""Annotate variants with snpEff: the genes that they affect, and how; and with bcftools csq: effects of haplotypes."""
+"""Annotate variants with snpEff: the genes that they affect, and how; and with bcftools csq: effects of haplotypes.
+
+Before that, with the known variants of the reference.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from seqdrop.jobs import arguments, calling, csq, snpeff
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace, companion_path
+
+from containers.snpeff import known_variants
 
 # What snpEff writes into ANN where genes or genome do not fit, so that the effect is likely to be wrong.
 DOUBTFUL = ("ERROR_", "WARNING_REF_DOES_NOT_MATCH_GENOME", "WARNING_TRANSCRIPT_MULTIPLE_STOP_CODONS")
@@ -26,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         vcf = split_alleles(work, reference, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
         work.version("bcftools")
         alleles = calling.verify_vcf(work, vcf)
+        vcf = known_variants.add(work, vcf)
         annotated = work / "annotated.vcf.gz"
         database = args.reference.companion(snpeff.DATABASE)
         has_genes = work.has_reference_file(database)

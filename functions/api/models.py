@@ -10,6 +10,7 @@ from seqdrop.plan.choices import MAX_LANES
 
 Status = Literal["RUNNING", "SUCCEEDED", "INCOMPLETE", "QC_FAILED", "FAILED", "ABORTED", "TIMED_OUT"]
 Cell = Annotated[str, Field(max_length=1024)]
+# an address, or a key of the bucket for FASTQs
 Fastq = Annotated[str, Field(min_length=1, max_length=1024, examples=["s3://fastq-bucket/run7/NA12878_R1.fastq.gz"])]
 RunId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="Id of the run")]
 FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
@@ -19,7 +20,7 @@ COLUMNS = sorted({*sheet.OF_SAMPLE} - {"sample"})
 
 
 class Lane(BaseModel):
-    """The files of one lane: addresses in S3, or keys of the bucket for FASTQs. One of fastq_1, bam and cram is needed."""
+    """The files of one lane, in S3: `fastq_1` and perhaps `fastq_2`, or `bam`, or `cram`."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -106,6 +106,7 @@ def inputs(step: Step) -> Iterator[str]:
     """Yield the address of every object that a job reads."""
     if step is PREPARE:
         yield from (f"s3://{REFERENCES}/hg/source/{name}" for name in ("genome.fa.gz", "genes.gtf"))
+        yield from (f"s3://{REFERENCES}/hg/{name}" for name in ("genome.fa", "genome.fa.fai"))  # for known variants
         return
     if step.name == "compose":  # outputs of other steps alone
         yield str(FOLDER / "reference.json")
@@ -188,7 +189,7 @@ def test_other_buckets_of_a_parameter_can_be_read_and_not_written() -> None:
     stack = copy.deepcopy(template())
     for name, arns in (("InputBucketArns", ["arn:aws:s3:::lab"]), ("InputKeyArns", ["arn:aws:kms:::key/lab"])):
         stack["Parameters"][name]["Default"] = arns
-    for role in ("AlignJobRole", "StartRunFunctionRole"):
+    for role in ("AlignJobRole", "StartRunFunctionRole", "PrepareJobRole"):
         for table, allowed in ((template(), False), (stack, True)):
             roles = rights.roles(table)
             assert roles.may(role, Need("s3:GetObjectVersion", "arn:aws:s3:::lab/x_1.fq.gz")) is allowed

@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop.failure import advice
+from seqdrop.failure.verdict import JobError
 from seqdrop.jobs import csq, snpeff
+from seqdrop.storage.web_address import WebAddress
 from seqdrop_cli import reference
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
+from seqdrop_cli.reference_files import Extra
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.pipeline_runs import Sample, fetch, fetch_json, refused_reference, run_pair, run_tool
+from support.web_site import Answer, Site
+
+from containers.reference import web
 
 
 def prepared(stack: Stack, capsys: pytest.CaptureFixture[str], source: Source) -> str:
@@ -278,3 +285,77 @@ def test_genes_of_vertebrate_mitochondria_are_read_with_their_own_code(stack: St
         ("synonymous_variant", "p.Trp3Trp"),
         ("synonymous_variant", "p.Met4Met"),
     ]
+
+
+def failed_download(folder: Path, monkeypatch: pytest.MonkeyPatch, *answers: Answer) -> JobError:
+    """Return the failure of a download from a server with these answers."""
+    monkeypatch.setenv(web.LOCAL_HTTP, "yes")
+    monkeypatch.setattr(web, "PAUSE", 0.0)
+    site = Site()
+    site.answers = [*answers]
+    try:
+        with pytest.raises(JobError) as raised:
+            web.download(WebAddress.parse(site.url), folder / "genome")
+    finally:
+        site.close()
+    return raised.value
+
+
+@case(
+    happens="The server of a genome, of genes or of known variants cannot be reached, or breaks off again and again.",
+    see="`seqdrop reference` prints `DOWNLOAD`, the address and the reason.",
+    does="Goes on six times where the download broke off; then Batch repeats the job twice.",
+    do="`seqdrop reference` again later, or download the file and give that.",
+)
+def test_a_server_that_breaks_off_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = failed_download(tmp_path, monkeypatch, Answer(sent=5_000, ranges=False))
+    assert (error.failure_class, error.exit_code) == ("DOWNLOAD", 75)
+    assert "could not be downloaded in 6 tries: the connection ended after 5,000 of 80,007 bytes" in str(error)
+    assert "run `seqdrop reference` later" in advice.get(error.failure_class, "prepare")
+
+
+@case(
+    happens="A web address has no such file (404), a page instead of the file, another checksum, a bad certificate, or "
+    "is in a private network; or the file changes while it is downloaded.",
+    see="`seqdrop reference` prints `BAD_INPUT.DOWNLOAD` and what to correct.",
+    does="Verifies certificate, length, checksum and the first bytes; reads public addresses and https alone.",
+    do="Correct the address, or download the file and give that.",
+)
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([Answer(status=404, body=b"")], "does not exist (404): check the address"),
+        ([Answer(body=b"<html>")], "is a web page, not a file"),
+        ([Answer(sent=9), Answer(etag='"v2"')], "was changed on the server while it was downloaded"),
+    ],
+    ids=["404", "page", "changed"],
+)
+def test_what_is_not_the_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[Answer], message: str
+) -> None:
+    error = failed_download(tmp_path, monkeypatch, *answers)
+    assert (error.failure_class, error.exit_code) == ("BAD_INPUT.DOWNLOAD", 65)
+    assert message in str(error)
+    assert advice.get(error.failure_class, "prepare").startswith("Correct the address as the message says")
+
+
+@case(
+    happens="Known variants (`--known`) have other names of contigs than the genome (1 for chr1), or are of another "
+    "version of it; a panel has a target past the end of its contig.",
+    see="`seqdrop reference` prints the names, the number of the records, or the line.",
+    does="Compares contigs and the REF of every record with the genome before the reference is changed.",
+    do="Rename the contigs as the message says, or give the file for this genome.",
+)
+def test_known_variants_and_panels_of_another_genome_are_refused(
+    stack: Stack, sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    known = write(tmp_path, "known.vcf", f"{columns}chrdemo1\t7\trs1\tA\tC\t.\t.\t.\n")
+    name = sample.material.fasta.stem
+    before = reference.fingerprint(stack, name)
+    added = Source(name, None, None, extras={"known": {"dbsnp": Extra(known)}})
+    assert "other names of contigs than the genome (chrdemo1 for demo1)" in refused_reference(stack, capsys, added)
+    panel = write(tmp_path, "kit.bed", "demo1\t1\t99999999\n")
+    with pytest.raises(CliError, match=r"^--panel kit: line 1 of kit\.bed: 99999999 is past the end of demo1"):
+        reference.prepare(stack, Source(name, None, None, extras={"panels": {"kit": Extra(panel, {"padding": 9})}}))
+    assert reference.fingerprint(stack, name) == before != ""

@@ -42,6 +42,7 @@ def stack() -> Iterator[Stack]:
             "Aligner": "bwa_mem3",
             "Caller": "bcftools",
             "DefaultReference": "hg",
+            "DefaultPanel": "none",
             "ImageTags": IMAGE_TAGS,
             "JobLogGroup": "/jobs",
         }

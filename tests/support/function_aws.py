@@ -211,7 +211,7 @@ class Deployed:
         stored = self.s3.put_object(Bucket=FASTQS, Key=key, Body=body, Metadata=metadata)
         return object_created(key, stored.get("VersionId", ""))
 
-    def prepare(self, name: str = "demo", *indexes: str, fingerprint: str = FINGERPRINT) -> None:
+    def prepare(self, name: str = "demo", *indexes: str, fingerprint: str = FINGERPRINT, **more: Any) -> None:
         """Write the file of a prepared reference that start_run reads."""
         summary = {
             "name": name,
@@ -219,6 +219,7 @@ class Deployed:
             "fingerprint": fingerprint,
             "indexes": indexes or ("bwa_mem3", "snpeff"),
             "sources": SOURCES,
+            **more,
         }
         self.s3.put_object(Bucket=REFERENCES, Key=f"{name}/reference.json", Body=json.dumps(summary).encode())
 

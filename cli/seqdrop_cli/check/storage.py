@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
+from seqdrop.plan.choices import Choices
 from seqdrop.plan.steps import PREPARE, tools_of_run
 
-from seqdrop_cli import embedded, preflight, reference
+from seqdrop_cli import embedded, intervals, preflight, reference
 from seqdrop_cli.check.finding import Finding, Status
 from seqdrop_cli.stack import Stack
 
@@ -30,10 +31,12 @@ def check_buckets(stack: Stack) -> Iterator[Finding]:
 
 
 def check_reference(stack: Stack) -> Iterator[Finding]:
-    """Check that the default reference is prepared for the default aligner; CliError says what is missing."""
+    """Check that the default reference is prepared, with the default panel; CliError says what is missing."""
     aligner = stack.default_tools["aligner"]
     name = reference.resolve(stack, None, aligner)
-    yield Finding("default reference", Status.ok, f"{name} is prepared for {aligner}")
+    chosen, _ = intervals.pin(stack, Choices(name))
+    panel = f", with panel {chosen.panel}" if chosen.panel else ""
+    yield Finding("default reference", Status.ok, f"{name} is prepared for {aligner}{panel}")
 
 
 def check_images(stack: Stack) -> Iterator[Finding]:

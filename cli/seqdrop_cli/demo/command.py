@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.table import Table
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.extras import NO_PANEL
 from seqdrop.text import format_seconds
 
 from seqdrop_cli.demo import files, truth
@@ -87,7 +88,7 @@ def _request(simulated: DemoFiles, sample: str | None, results: Path | None, cho
     source = Source.of(simulated.fasta, simulated.genes, simulated.fasta.stem)
     fastqs = Fastqs.of(simulated.fastqs, sample)
     chosen = {word: getattr(choices, word) for word in ("aligner", "caller", "alignment_format")}
-    return RunRequest(fastqs, None, source, results=results, **chosen)
+    return RunRequest(fastqs, None, source, results=results, panel=NO_PANEL, **chosen)
 
 
 def _annotated_variants(result: RunResult) -> Path:

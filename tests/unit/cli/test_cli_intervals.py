@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from seqdrop.plan import bed
+from seqdrop.plan.choices import Choices
 from seqdrop_cli import intervals
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.stack import Stack
@@ -55,3 +57,22 @@ def test_a_file_with_other_regions_than_that_beside_the_reference_is_refused(sta
     Path("panel.bed").write_text("chr1\t10\t50\n")
     with pytest.raises(CliError, match=r"hg/panel\.bed has other regions than panel\.bed"):
         intervals.resolve(stack, "panel.bed", "hg")
+
+
+def test_a_panel_is_that_of_the_reference_with_its_padding(stack: Stack) -> None:
+    panel = {"padding": 50, "sha256": bed.checksum(BED.encode())}
+    summary = {"contigs": [{"name": "chr1", "length": 100}], "panels": {"exome": panel}}
+    cli_aws.write_json(stack, "references", "hg/reference.json", summary)
+    stack.s3.put_object(Bucket="references", Key="hg/genome.fa.panel.exome.bed", Body=BED.encode())
+    chosen = Choices("hg", panel="exome"), f"{panel['sha256']}+50"
+    assert intervals.pin(stack, Choices("hg", panel="exome")) == chosen
+    assert intervals.pin(stack, Choices("hg", panel="none")) == (Choices("hg"), "")
+    assert intervals.pin(stack, Choices("hg", "panel.bed"))[0] == Choices("hg", "panel.bed")
+    object.__setattr__(stack, "outputs", {**stack.outputs, "DefaultPanel": "exome"})
+    assert intervals.pin(stack, Choices("hg")) == chosen
+    with pytest.raises(CliError) as raised:
+        intervals.pin(stack, Choices("hg", panel="heart"))
+    assert str(raised.value) == (
+        "Reference hg has no panel heart (it has: exome): `seqdrop reference --name hg --panel heart=FILE.bed "
+        "--stack seqdrop` adds it."
+    )

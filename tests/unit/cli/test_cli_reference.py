@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli import reference
+from seqdrop_cli import known_references, reference, reference_files
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
+from seqdrop_cli.reference_files import Extra
 from seqdrop_cli.stack import Stack
 from support import cli_aws
 
@@ -199,3 +200,144 @@ def test_the_warnings_of_a_preparation_are_printed(capsys: pytest.CaptureFixture
     ]
     reference.show("hg", {**SUMMARY, "warnings": warnings * 2})
     assert capsys.readouterr().out.startswith("Reference hg is ready with 2 warnings: ")
+
+
+def options(**texts: list[str]) -> dict[str, dict[str, Extra]]:
+    """Return the panels and known variants of a command line."""
+    return reference_files.parse_extras(texts.get("panel", []), 20, texts.get("known", []), texts.get("fields", []))
+
+
+def test_panels_and_known_variants_are_added_to_a_prepared_reference(
+    stack: Stack, tmp_path: Path, started: dict[str, str]
+) -> None:
+    (tmp_path / "kit.bed").write_text("chr1\t1\t9\n")
+    (tmp_path / "c.vcf.gz").write_bytes(b"vcf")
+    panel, known = f"exome={tmp_path / 'kit.bed'}", f"clinvar={tmp_path / 'c.vcf.gz'}"
+    extra = options(panel=[panel], known=[known], fields=["clinvar=ID,CLNSIG"])
+    assert reference.prepare(stack, reference.only_extras("hg", extra, others=False), "bwa") == SUMMARY
+    [plan] = map(json.loads, started.values())
+    assert (plan["fasta"], plan["genes"], plan["reference"]) == ("none", "none", "s3://references/hg/genome.fa")
+    sources = json.loads(plan["sources"])
+    assert {kind: list(files) for kind, files in sources.items()} == {"panels": ["exome"], "known": ["clinvar"]}
+    assert sources["panels"]["exome"].items() >= {"uri": "s3://references/hg/source/kit.bed", "padding": 20}.items()
+    assert sources["known"]["clinvar"]["fields"] == ["ID", "CLNSIG"]
+    assert sources["known"]["clinvar"]["version_id"]
+    with pytest.raises(CliError, match=r"^Reference mm is not prepared: give its GENOME\.fa too\.$"):
+        reference.prepare(stack, reference.only_extras("mm", extra, others=False), "bwa")
+    (tmp_path / "kit.bed").write_text("chr1\t1\t1201\n")
+    with pytest.raises(CliError, match=r"--panel exome: line 1 of kit\.bed: 1201 is past the end of chr1"):
+        reference.prepare(stack, reference.only_extras("hg", extra, others=False), "bwa")
+
+
+def test_what_was_added_is_not_added_again_unless_its_address_can_have_other_bytes(
+    stack: Stack, started: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status_of(_: Stack, execution: str) -> str | None:
+        return "SUCCEEDED" if execution.rsplit(":", maxsplit=1)[-1] in started else None
+
+    monkeypatch.setattr(Stack, "status_of", status_of)
+    checksum = f"#md5={'0' * 32}"
+    for address, number in (("https://x.org/c.vcf.gz", 2), (f"https://x.org/c.vcf.gz{checksum}", 1)):
+        source = reference.only_extras("hg", options(known=[f"clinvar={address}"]), others=False)
+        cli_aws.write_json(stack, "references", "hg/reference.json", SUMMARY)
+        reference.prepare(stack, source, "bwa")
+        known = {"clinvar": {"source": {"uri": "https://x.org/c.vcf.gz"}, "fields": ["ID"], "records": 1}}
+        cli_aws.write_json(stack, "references", "hg/reference.json", {**SUMMARY, "known": known})
+        reference.prepare(stack, source, "bwa")
+        assert len(started) == number
+        started.clear()
+
+
+def test_genome_and_genes_can_be_in_s3_and_on_the_web(stack: Stack, started: dict[str, str]) -> None:
+    stack.s3.create_bucket(Bucket="lab")
+    stack.s3.put_object(Bucket="lab", Key="mm.gtf.gz", Body=b"genes")
+    source = Source.of("https://genomes.example/mm.fa.gz?id=1", "s3://lab/mm.gtf.gz", None)
+    assert source.name == "mm"
+    cli_aws.write_json(stack, "references", "mm/reference.json", SUMMARY)
+    with pytest.raises(CliError, match=r"^s3://lab/mm\.gtf\.gz cannot be read by the job: its bucket is not in InputB"):
+        reference.prepare(stack, source, "bwa")
+    object.__setattr__(stack, "parameters", {"InputBucketArns": "arn:aws:s3:::lab"})
+    reference.prepare(stack, source, "bwa")
+    [plan] = map(json.loads, started.values())
+    assert plan["fasta"] == "https://genomes.example/mm.fa.gz?id=1"
+    assert plan["genes"] == "s3://lab/mm.gtf.gz"
+    sources = json.loads(plan["sources"])
+    assert sources["fasta"] == {"uri": plan["fasta"]}
+    assert sources["genes"]["etag"]
+    with pytest.raises(CliError, match=r"^s3://lab/mm\.gff does not exist\.$"):
+        reference.prepare(stack, Source.of("https://x.org/mm.fa", "s3://lab/mm.gff", None), "bwa")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://x.org/hg.fa", "http://x.org/hg.fa is not encrypted: give an address that begins with https."),
+        (
+            "https://me:secret@x.org/hg.fa",  # pragma: allowlist secret  an address to refuse
+            "an address with a user name or a password is not accepted: it would be stored.",
+        ),
+        ("https:///hg.fa", "not a web address: 'https:///hg.fa' (expected https://host/path)."),
+        ("https://x.org/hg.fa#md5=12", "what follows # is not a checksum: expected md5=... or sha256=..., in hex"),
+        ("https://x.org/hg.bam", "hg.bam is not named like a FASTA file: expected .fa, .fasta, .fna"),
+        ("s3://x", "not an S3 address: 's3://x' (expected s3://bucket/key)."),
+    ],
+)
+def test_addresses_that_cannot_be_used_are_refused(address: str, message: str) -> None:
+    with pytest.raises(CliError) as raised:
+        Source.of(address, None, None)
+    assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"panel": ["kit.bed"]}, "--panel 'kit.bed': expected NAME=FILE.bed."),
+        ({"panel": ["none=kit.bed"]}, "--panel none=...: use at most 64 letters"),
+        ({"panel": ["a=kit.bed", "a=b.bed"]}, "--panel a is given twice."),
+        ({"panel": ["a=kit.vcf"]}, "kit.vcf: no such file, or it is a directory."),
+        ({"known": ["my_db=x.vcf"]}, "--known my_db=...: the name must be at most 32 letters and digits"),
+        ({"fields": ["clinvar=ID"]}, "--known-fields clinvar=...: there is no --known clinvar=FILE."),
+    ],
+)
+def test_extras_that_cannot_be_used_are_refused(texts: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(CliError) as raised:
+        options(**texts)
+    assert str(raised.value).startswith(message)
+
+
+def test_public_references_are_found_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {known_references.find(name).name for name in ("hg38", "grch38")} == {"GRCh38"}
+    assert [row.ploidy for row in known_references.table().values()] == [2, 2, 2, 1]
+    for row in known_references.table().values():
+        assert {row.fasta.scheme, row.genes.scheme, row.source_page.partition(":")[0]} == {"https"}
+        Source.of(str(row.fasta), str(row.genes), row.name)
+        known_references.show(row)
+        shown = capsys.readouterr().out
+        assert row.fasta.url in "".join(shown.split())
+        assert ("no checksum is known: that of the download is pinned" in shown) is not bool(row.genes.checksum)
+    with pytest.raises(
+        CliError, match=r"There is no public reference 'mm10' in the table: it has GRCh38, hs37d5, CHM1"
+    ):
+        known_references.find("mm10")
+
+
+def test_fetch_shows_a_public_reference_without_a_stack() -> None:
+    code, output = cli_aws.seqdrop("reference", "--fetch", "hg38", "--dry-run", "--json")
+    row = json.loads(output[output.index("{") :])
+    assert (code, row["name"]) == (0, "GRCh38")
+    assert row["fasta"]["checksum"] == "md5:a08035b6a6e31780e96a34008ff21bd6"
+    assert row["genes"]["checksum"] == ""
+
+
+def test_panels_and_known_variants_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    warnings = [{"warning": "KNOWN_OTHER_REF", "message": "1 of 9 is left out"}]
+    known = {"records": 1234, "fields": ["ID", "AF"], "warnings": warnings}
+    reference.show(
+        "hg", {**SUMMARY, "panels": {"exome": {"padding": 9, "targets": 2, "bases": 70}}, "known": {"b": known}}
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "Reference hg is ready with 1 warning: 1 contig, 1,200 bases, ploidy 2, indexed for bwa.",
+        "  Panel exome: 2 targets, 70 bases, called with 9 more on each side.",
+        "  Known variants b: 1,234 alleles; fields: ID, AF.",
+        "  KNOWN_OTHER_REF: 1 of 9 is left out.",
+    ]

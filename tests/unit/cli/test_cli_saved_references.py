@@ -20,7 +20,13 @@ SUMMARY = {
     "ploidy": 1,
     "sources": {"genes": {"uri": "s3://references/hg/source/hg.gtf"}},
 }
-FILES = {"hg/genome.fa": b">chr1\nACGT\n", "hg/source/hg.fa": b">chr1\nacgt\n", "hg/panel.bed": b"chr1\t1\t2\n"}
+FILES = {
+    "hg/genome.fa": b">chr1\nACGT\n",
+    "hg/genome.fa.panel.exome.bed": b"chr1\t3\t4\n",
+    "hg/genome.fa.known.clinvar.vcf.gz": b"variants",
+    "hg/source/hg.fa": b">chr1\nacgt\n",
+    "hg/panel.bed": b"chr1\t1\t2\n",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +115,11 @@ def test_references_are_listed_with_what_they_have(stack: Stack) -> None:
         ["panel.bed"],
         2,
     )
+    panel = {"padding": 9, "targets": 1, "bases": 7}
+    more = {**SUMMARY, "panels": {"exome": panel, "kit2": panel}, "known": {"clinvar": {"records": 5}}}
+    cli_aws.write_json(stack, "references", "hg/reference.json", more)
+    lines = [" ".join(line.split()) for line in seqdrop("references")[1].splitlines()]
+    assert lines[0] == "reference contigs bases ploidy aligners genes panels known BED files size"
+    assert [
+        word for word in ("exome,", "kit2", "clinvar", "panel.bed") if word not in " ".join(lines[1:]).split()
+    ] == []

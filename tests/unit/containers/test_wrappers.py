@@ -152,6 +152,28 @@ def test_snpeff_annotates_every_allele_in_a_record_of_its_own(run: Run) -> None:
     ]
 
 
+def test_known_variants_annotate_the_alleles_that_they_have(run: Run) -> None:
+    put_snpeff(run)
+    vcf, known = put_calls(run), run.folder / "known.vcf"
+    lines = ["chr1\t1\trs1\tA\tG\t.\t.\tb_AF=0.1\n", "chr1\t2\trs2\tA\tG\t.\t.\tb_AF=0.2\n"]
+    info = '##INFO=<ID=b_AF,Number=A,Type=Float,Description="d">\n'
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    known.write_text("".join(["##fileformat=VCFv4.2\n##contig=<ID=chr1>\n", info, columns, *lines]))
+    subprocess.run(["bgzip", known], check=True)
+    subprocess.run(["tabix", f"{known}.gz"], check=True)
+    entries = {"b": {"fields": ["ID", "AF"]}, "ids": {"fields": ["ID"]}}
+    for name in entries:
+        run.put(Path(f"{known}.gz"), run.reference.companion(f".known.{name}.vcf.gz"), ".tbi")
+    s3.store().write_json(run.reference.parent / "reference.json", {"known": entries})
+    snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
+    assert sorted(run.query("NA12878.annotated.vcf.gz", "%POS %ALT %ID %INFO/b_AF\n")) == [
+        "1 C . .",
+        "2 C . .",
+        "2 G rs2 0.2",
+        "3 C . .",
+    ]
+
+
 @pytest.mark.parametrize(
     ("mark", "warnings"),
     [

@@ -139,6 +139,20 @@ def test_a_sheet_with_a_tool_without_an_image_says_which_line_and_what_to_push(
     assert f"TOOLS='{tool}'`" in message
 
 
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ("heart,", "reference demo has no panel heart (it has: none)"),
+        ("heart,x.bed", "the row has intervals too, but a panel has its own regions"),
+        ("a/b,", "'a/b': it must be a name of letters, digits, '.', '_' and '-'"),
+    ],
+)
+def test_a_panel_that_cannot_be_used_stops_the_sheet(aws: Deployed, start_run: Any, cells: str, message: str) -> None:
+    put_pairs(aws, "a", sheet="yes")
+    sheet = put_sheet(aws, "sample,fastq_1,fastq_2,panel,intervals", f"A,a_1.fq.gz,a_2.fq.gz,{cells}")
+    assert refusal(aws, start_run, sheet) == f"samplesheet.csv: line 2, column panel: {message}"
+
+
 def test_the_alignment_format_of_a_sheet_is_that_of_its_run(aws: Deployed, start_run: Any) -> None:
     put_pairs(aws, "a", sheet="yes")
     start_run.call(put_sheet(aws, "sample,fastq_1,fastq_2,alignment_format", "A,a_1.fq.gz,a_2.fq.gz,cram"))

@@ -387,7 +387,7 @@ REFUSALS = [
         {"flavour": "mild"},
         {"flavour": "mild"},
         "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
-        "alignment-format, args, lanes, priority, layout",
+        "alignment-format, args, lanes, priority, layout, panel",
     ),
     ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),
@@ -677,6 +677,66 @@ def test_intervals_replaced_under_their_name_give_another_run(aws: Deployed, sta
         key = plan["intervals"].removeprefix(f"s3://{RESULTS}/")
         assert aws.text(RESULTS, key).encode() == text.removeprefix(b"#again\n")
     assert (runs[0] != runs[1], runs[0] == runs[2]) == (True, True)
+
+
+PANEL = {"padding": 50, "targets": 1, "bases": 9, "sha256": bed.checksum(BED)}
+
+
+def put_panel(aws: Deployed, **panel: Any) -> None:
+    """Prepare the reference with the panel exome."""
+    aws.prepare(panels={"exome": {**PANEL, **panel}})
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/genome.fa.panel.exome.bed", Body=BED)
+
+
+def test_a_run_has_the_targets_of_its_panel_and_the_padding_for_its_calls(aws: Deployed, start_run: Any) -> None:
+    put_panel(aws)
+    one, two = upload_pair(aws, panel="exome")
+    run = outcome_of(start_run.call(one))["run"]
+    plan, folder = plan_of(aws, run), f"NA12878/{run}"
+    assert (plan["panel"], plan["padding"], plan["intervals_name"]) == ("exome", 50, "exome")
+    assert (plan["intervals"], plan["intervals_sha256"]) == (f"s3://{RESULTS}/{folder}/intervals.bed", PANEL["sha256"])
+    assert aws.text(RESULTS, f"{folder}/intervals.bed").encode() == BED
+    assert json.loads(aws.text(RESULTS, f"{folder}/reference.json"))["padding"] == 50
+    put_panel(aws, padding=51)
+    assert outcome_of(start_run.call(two))["run"] != run
+
+
+def test_the_default_panel_of_the_stack_is_that_of_its_default_reference(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_panel(aws)
+    monkeypatch.setenv("DEFAULT_PANEL", "exome")
+    for choices, panel in (({}, "exome"), ({"panel": "none"}, None)):
+        one, _ = upload_pair(aws, **choices)
+        plan = plan_of(aws, outcome_of(start_run.call(one))["run"])
+        assert (plan.get("panel"), plan["intervals"] == "all") == (panel, panel is None)
+
+
+def test_a_panel_that_the_reference_does_not_have_is_refused(aws: Deployed, start_run: Any) -> None:
+    put_panel(aws)
+    one, _ = upload_pair(aws, panel="heart")
+    assert outcome_of(start_run.call(one))["reason"] == "reference demo has no panel heart (it has: exome)"
+    [row] = aws.rows()
+    assert (row["class"], "seqdrop reference --name demo --panel heart=FILE.bed" in row["advice"]) == (
+        "REFERENCE",
+        True,
+    )
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/genome.fa.panel.exome.bed", Body=b"demo1\t1\t2\n")
+    one, _ = upload_pair(aws, panel="exome")
+    outcome = outcome_of(start_run.call(one))
+    assert (outcome["failure_class"], aws.executions()) == ("BAD_INPUT.INTERVALS", [])
+    assert outcome["reason"].endswith("panel.exome.bed is not the file of panel exome: prepare the panel again")
+
+
+def test_other_known_variants_give_another_run(aws: Deployed, start_run: Any) -> None:
+    one, _ = upload_pair(aws)
+    runs = []
+    for fingerprint in ("", "a", "b", ""):
+        known = {"dbsnp": {"fingerprint": fingerprint, "fields": ["ID"]}}
+        aws.prepare(**({"known": known} if fingerprint else {}))
+        runs.append(outcome_of(start_run.call(one))["run"])
+        assert plan_of(aws, runs[-1]).get("known", {}) == (known if fingerprint else {})
+    assert (len(set(runs)), runs[0]) == (3, runs[3])
 
 
 def test_a_genome_prepared_again_under_its_name_gives_another_run(aws: Deployed, start_run: Any) -> None:

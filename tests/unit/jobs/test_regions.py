@@ -46,6 +46,14 @@ def test_regions_that_are_replaced_after_the_start_of_the_run_are_not_used(aws: 
     assert raised.value.failure_class == "RESULTS_CHANGED"
 
 
+def test_calls_are_in_the_padded_and_merged_targets_of_a_panel(aws: Deployed, work: Workspace) -> None:
+    text = b"chr1\t20\t50\nchr1\t100\t200\nchr1\t290\t300\n"
+    s3.store().write_json(work.args.results / "reference.json", {"padding": 30})
+    assert fetch_intervals(aws, work, text) == text.decode()
+    padded = regions.fetch_intervals(work, work / "genome.fa", padded=True).read_text()
+    assert padded == "chr1\t0\t230\nchr1\t260\t300\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -27,6 +27,23 @@ def test_choices_are_read_from_the_metadata_that_they_write() -> None:
     assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", args, 4, *chosen)
 
 
+@pytest.mark.parametrize(
+    ("choices", "panel"),
+    [
+        (Choices("hg"), "exome"),
+        (Choices("hg", panel="heart"), "heart"),
+        (Choices("hg", panel="none"), ""),
+        (Choices("hg", "amplicons.bed"), ""),
+        (Choices("virus"), ""),  # the default panel is one of the default reference
+        (Choices("virus", panel="genes"), "genes"),
+    ],
+)
+def test_the_default_panel_is_for_runs_of_its_reference_that_choose_no_regions(choices: Choices, panel: str) -> None:
+    assert choices.with_panel("hg", "exome").panel == panel
+    assert choices.with_panel("hg", "none").panel == ("" if choices.panel == "none" else choices.panel)
+    assert Choices.from_metadata(choices.to_metadata()) == choices
+
+
 def test_default_choices_need_no_metadata() -> None:
     assert Choices().to_metadata() == {}
     assert Choices.from_metadata({"owner": "someone else's metadata"}) == Choices()
@@ -38,13 +55,15 @@ def test_default_choices_need_no_metadata() -> None:
         (
             {"seqdrop-refrence": "hg38"},
             "unknown choice seqdrop-refrence; known: reference, intervals, aligner, caller, "
-            "alignment-format, args, lanes, priority, layout",
+            "alignment-format, args, lanes, priority, layout, panel",
         ),
         ({"seqdrop_reference": "hg38"}, "unknown choice seqdrop_reference; known: reference, intervals, aligner, "),
         ({"seqdrop-reference": ""}, "seqdrop-reference is empty: leave it out for its default"),
         ({"seqdrop-lanes": " "}, "seqdrop-lanes is empty: leave it out for its default"),
         ({"seqdrop-reference": "a/b"}, "seqdrop-reference must be a name of letters, digits, '.', '_' and '-'"),
         ({"seqdrop-intervals": "../x"}, "seqdrop-intervals must be a name of letters, digits, '.', '_' and '-'"),
+        ({"seqdrop-panel": "a/b"}, "seqdrop-panel must be a name of letters, digits, '.', '_' and '-'"),
+        ({"seqdrop-panel": "x", "seqdrop-intervals": "x.bed"}, "seqdrop-intervals and seqdrop-panel are both given"),
         ({"seqdrop-args": "[]"}, "seqdrop-args must be a JSON object of lists of words, its keys among "),
         ({"seqdrop-args": '{"sort": []}'}, "seqdrop-args must be a JSON object of lists of words, its keys among "),
         ({"seqdrop-args": '{"call": "--exome"}'}, "seqdrop-args must hold lists of words"),

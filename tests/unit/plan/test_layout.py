@@ -37,6 +37,8 @@ def test_a_run_id_changes_with_everything_that_changes_the_results() -> None:
         run_id(choices=Choices("demo", "exome.bed")),  # refused, since the file is missing
         run_id(choices=Choices("demo", "exome.bed"), regions="9a1b"),
         run_id(choices=Choices("demo", "exome.bed"), regions="c2d3"),
+        run_id(choices=Choices("demo", panel="exome.bed"), regions="9a1b"),
+        run_id(choices=Choices("demo", panel="exome.bed"), regions="9a1b+100"),
         run_id(choices=Choices("demo", args={"call": ["--exome"]})),
         run_id(genome="other"),
         run_id(aligner="bwa"),

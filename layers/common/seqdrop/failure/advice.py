@@ -36,6 +36,9 @@ ADVICE = {
     "BAD_INPUT.CHUNKS": "Concatenate the chunks of each mate in one order (`cat`), upload both, delete the chunks.",
     "BAD_INPUT.SHEET": "Correct these lines of the samplesheet, then upload it again: no sample of it was started.",
     "BAD_INPUT.MISSING": "Upload the file again, and keep it until its run has ended.",
+    "BAD_INPUT.DOWNLOAD": "Correct the address as the message says, or download the file and give that, then <retry>.",
+    "DOWNLOAD": "The server cannot be reached: <retry> later. If jobs have no way to the internet, download the file "
+    "and give that.",
     "BAD_INPUT.PLAN": "Upload the reads to the bucket: a manual plan must look like events/execution_input.json.",
     "BAD_INPUT.QC": "Correct the QC policy (seqdrop qc check FILE --reference NAME uploads it), then <retry>.",
     "QC": "Read the report: all files are kept. Sequence the sample again, or correct the QC policy, then <retry>.",

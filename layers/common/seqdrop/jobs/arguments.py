@@ -12,6 +12,7 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.names import WHOLE_GENOME
 from seqdrop.plan.options import OptionError
 from seqdrop.storage.uri import S3Uri
+from seqdrop.storage.web_address import WebAddress, is_web
 
 # Every job has these arguments; the others are its inputs and outputs.
 COMMON = ("run", "attempt", "vcpus", "memory", "args")
@@ -29,7 +30,8 @@ def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> a
         "aligner": str,
         "sources": parse_json_object,
         "intervals": optional_uri,
-        "genes": optional_uri,
+        "fasta": optional_file,
+        "genes": optional_file,
     }
     for name in (*names, "results", *COMMON):
         parser.add_argument(f"--{name}", required=True, type=types.get(name, addresses))
@@ -48,8 +50,13 @@ def addresses(text: str) -> S3Uri | list[S3Uri]:
 
 
 def optional_uri(text: str) -> S3Uri | None:
-    """Parse an S3 address; return None for `all` (intervals) and `none` (genes)."""
+    """Parse an S3 address; return None for `all` (intervals) and `none` (genes, fasta)."""
     return None if text in {WHOLE_GENOME, "none"} else S3Uri.parse(text)
+
+
+def optional_file(text: str) -> S3Uri | WebAddress | None:
+    """Parse the address of a file of a user, in S3 or on the web; return None for `none`."""
+    return WebAddress.parse(text) if is_web(text) else optional_uri(text)
 
 
 def parse_json_object(text: str) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def fetch_inputs(work: Workspace) -> Inputs:
     """Download the reference, the aligned reads and the intervals of a run."""
     reference = work.fetch_reference(".fai")
     bam = alignment_file.fetch(work)
-    return Inputs(reference, bam, regions.fetch_intervals(work, reference) if work.args.intervals else None)
+    return Inputs(
+        reference, bam, regions.fetch_intervals(work, reference, padded=True) if work.args.intervals else None
+    )
 
 
 def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Filters) -> None:

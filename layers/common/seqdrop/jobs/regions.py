@@ -10,6 +10,7 @@ from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan import bed, ploidy
 from seqdrop.plan.bed import Interval
+from seqdrop.plan.extras import PADDING
 from seqdrop.plan.names import INTERVALS, INTERVALS_CHECKSUM
 
 # The pieces depend on the genome and on the targets alone, so that the calls do not depend on the size of the job.
@@ -31,20 +32,24 @@ class Piece:
     spans: Path  # what to read for that: the targets with their neighbour bases and the short gaps between them
 
 
-def fetch_intervals(work: Workspace, reference: Path) -> Path:
+def fetch_intervals(work: Workspace, reference: Path, *, padded: bool = False) -> Path:
     """Download the BED file of a run; return one with only its regions, in the order of the contigs.
+
+    `padded`: with the padding of the panel of the run.
 
     Raise JobError if it is not the file that the run started with, BadInputError if it is no BED file.
     """
     source = work.fetch(work.args.intervals, name=INTERVALS)
     if work.pinned(INTERVALS_CHECKSUM) not in {None, bed.checksum(source.read_bytes())}:
         raise JobError("RESULTS_CHANGED", f"{INTERVALS} was replaced after the run started")
+    lengths = contig_lengths(reference)
     try:
         with source.open("rb") as file:
-            targets = bed.intervals(file, INTERVALS, contig_lengths(reference))
+            targets = bed.intervals(file, INTERVALS, lengths)
     except bed.BedError as error:
         raise BadInputError("INTERVALS", str(error)) from None
-    return write_bed(work / "targets.bed", bed.merge(targets))
+    padding = int(work.pinned(PADDING) or 0) if padded else 0
+    return write_bed(work / "targets.bed", bed.pad(targets, padding, lengths))
 
 
 def contig_lengths(reference: Path) -> dict[str, int]:

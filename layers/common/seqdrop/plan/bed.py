@@ -54,6 +54,15 @@ def read(file: BufferedIOBase, name: str, lengths: Mapping[str, int]) -> bytes:
     return b"".join(b"%s\t%d\t%d\n" % (one.contig.encode(), one.start, one.end) for one in regions)
 
 
+def pad(intervals: Iterable[Interval], padding: int, lengths: Mapping[str, int]) -> Iterator[Interval]:
+    """Yield sorted intervals with `padding` more bases on each side, within the contigs and joined where they meet."""
+    wider = (
+        Interval(contig, max(0, start - padding), min(end + padding, lengths[contig]))
+        for contig, start, end in intervals
+    )
+    return merge(wider)
+
+
 def merge(intervals: Iterable[Interval], max_gap: int = 0) -> Iterator[Interval]:
     """Yield sorted intervals, joined where they overlap or have at most `max_gap` bases between them."""
     last: Interval | None = None

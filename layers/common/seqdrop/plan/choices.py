@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seqdrop.plan import options, steps
+from seqdrop.plan.extras import NO_PANEL
 from seqdrop.plan.names import ALIGNMENT_FORMATS, LAYOUTS, NAME, SINGLE, canonical
 from seqdrop.plan.options import OptionError
 
-CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority", "layout")
+CHOICES = (
+    "reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority", "layout", "panel",
+)  # fmt: skip
 PRIORITIES = ("normal", "high")
 HOLD = "seqdrop-sheet"  # metadata of a FASTQ that a samplesheet will name: it starts no run by its name
 LANES = re.compile(r"[1-9][0-9]?")
@@ -39,6 +42,7 @@ class Choices:
     caller: str = ""
     alignment_format: str = ""  # of the file of aligned reads; "" is the default of the deployment
     layout: str = ""  # of the files: "" is paired, or what the name or the BAM says
+    panel: str = ""  # a panel of the reference, instead of `intervals`; "" is the default of the deployment
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -53,9 +57,11 @@ class Choices:
             raise ChoiceError(f"unknown choice {unknown[0]}; known: {', '.join(CHOICES)}")
         if empty := sorted(name for name, value in values.items() if not value.strip()):
             raise ChoiceError(f"seqdrop-{empty[0]} is empty: leave it out for its default")
-        for name in ("reference", "intervals"):
+        for name in ("reference", "intervals", "panel"):
             if values.get(name) and not NAME.fullmatch(values[name]):
                 raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
+        if values.get("intervals") and values.get("panel", NO_PANEL) != NO_PANEL:
+            raise ChoiceError("seqdrop-intervals and seqdrop-panel are both given: a panel has its own regions")
         for step in steps.STEPS:
             _check_tool(step, values.get(step.choice, ""))
         for name, known in (
@@ -73,11 +79,20 @@ class Choices:
             values.get("caller", ""),
             values.get("alignment-format", ""),
             values.get("layout", ""),
+            values.get("panel", ""),
         )
 
     def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
         """Return the aligner and the caller of the run; `defaults` has those of the deployment."""
         return {"aligner": self.aligner or defaults["aligner"], "caller": self.caller or defaults["caller"]}
+
+    def with_panel(self, reference: str, panel: str) -> Choices:
+        """Return the choices with the panel of the run, "" for none.
+
+        `panel` is that of the deployment for runs of its default `reference` that choose neither panel nor intervals.
+        """
+        chosen = self.panel or (panel if self.reference == reference and not self.intervals else NO_PANEL)
+        return replace(self, panel="" if chosen == NO_PANEL else chosen)
 
     def check_options(self, defaults: Mapping[str, str]) -> None:
         """Raise ChoiceError unless the tools of the run allow all options. `defaults` as for `tools`."""
@@ -100,6 +115,7 @@ class Choices:
             "aligner": self.aligner,
             "caller": self.caller,
             "alignment-format": self.alignment_format,
+            "panel": self.panel,
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
             "layout": self.layout,

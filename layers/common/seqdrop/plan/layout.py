@@ -8,6 +8,7 @@ from typing import Any
 
 from seqdrop.plan import steps
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import (
     BAM,
     FILES,
@@ -15,6 +16,7 @@ from seqdrop.plan.names import (
     INTERVALS,
     MANIFEST,
     NO_GENES,
+    NO_GENOME,
     PAIRED,
     QC_POLICY,
     READS,
@@ -23,6 +25,7 @@ from seqdrop.plan.names import (
     canonical,
 )
 from seqdrop.storage.uri import S3Uri
+from seqdrop.storage.web_address import WebAddress
 
 ANNOTATOR = "snpeff"  # part of the identity of a run, since another annotator would give other results
 Sizes = Mapping[str, Mapping[str, str]]  # step -> vcpus and memory (MiB), as text
@@ -41,12 +44,14 @@ def run_id(
     """Return the id of a run: the hash of everything that changes its results, and of nothing else.
 
     `pairs` are the entries of reads.json. `genome` is the fingerprint in reference.json: a reference can be prepared
-    again under the same name. `regions` is the checksum of the BED file, which can be replaced; "" without one. Runs
-    with BAM, or of paired reads, have the id that they had before there was another format or layout.
+    again under the same name. `regions` is the checksum of the BED file, which can be replaced, with the padding of a
+    panel; "" without one. Runs with BAM, or of paired reads, have the id that they had before there was another format
+    or layout.
     """
     pins = [[[pair[word]["uri"], pair[word]["version_id"]] for word in FILES if word in pair] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
     intervals = f"{choices.intervals}:{regions}" if choices.intervals else ""
+    intervals = f"panel {choices.panel}:{regions}" if choices.panel else intervals
     identity = [sample, sorted(pins), choices.reference, genome, intervals, args, aligner, caller, ANNOTATOR]
     if (alignment_format := choices.alignment_format or BAM) != BAM:
         identity.append(alignment_format)
@@ -78,13 +83,16 @@ def plan(
     aligner: str = "",
     caller: str = "",
     supersedes: str = "",
+    padding: int = 0,
+    known: Mapping[str, Any] | None = None,
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
 
     `genome`, `regions`, `aligner` and `caller` are those of the run id. The regions themselves are in the folder of the
     run. `sources` has the versions and checksums of the files that the reference was prepared from. `supersedes` is an
-    earlier run of fewer lanes of the sample; "" without one.
+    earlier run of fewer lanes of the sample; "" without one. `padding` (bases) is that of the panel of the run, `known`
+    what reference.json has about the known variants that annotate its calls.
     `jobs` has job_queue, job_definition (of the tool of the run), vcpus and memory (MiB) of each step as text, as Batch
     takes them. An optional step that is not in `jobs` is left out.
     """
@@ -103,6 +111,8 @@ def plan(
         "lanes": choices.lanes,
         **({"layout": choices.layout} if choices.layout not in {"", PAIRED} else {}),
         **({"supersedes": supersedes} if supersedes else {}),
+        **({"panel": choices.panel, PADDING: padding} if choices.panel else {}),
+        **({KNOWN: dict(known)} if known else {}),
         "steps": [step.name for step in selected],
         "reference": str(reference),
         "fingerprint": genome,
@@ -110,8 +120,8 @@ def plan(
         "aligner": aligner,
         "caller": caller,
         "alignment_format": alignment_format,
-        "intervals": str(results / INTERVALS) if choices.intervals else WHOLE_GENOME,
-        "intervals_name": choices.intervals,
+        "intervals": str(results / INTERVALS) if choices.intervals or choices.panel else WHOLE_GENOME,
+        "intervals_name": choices.intervals or choices.panel,
         "intervals_sha256": regions,
         "results": str(results),
         "reads": str(results / READS),
@@ -182,8 +192,8 @@ def _size(step: steps.Step, sizes: Sizes) -> Mapping[str, str]:
 def preparation(
     run: str,
     name: str,
-    fasta: S3Uri,
-    genes: S3Uri | None,
+    fasta: S3Uri | WebAddress | None,
+    genes: S3Uri | WebAddress | None,
     *,
     reference_bucket: str,
     aligner: str,
@@ -194,12 +204,13 @@ def preparation(
 
     `aligner` is the tool whose index is built; a reference can have those of several.
     `sources` has the version and the checksum of `fasta` and of `genes`: they can be replaced before the job
-    reads them.
+    reads them. It also has the panels and the known variants, each with its version and its settings; without
+    `fasta`, these are added to a reference that is prepared.
     """
     return {
         "version": VERSION,
         "run": run,
-        "fasta": str(fasta),
+        "fasta": str(fasta) if fasta else NO_GENOME,
         "genes": str(genes) if genes else NO_GENES,
         "sources": canonical(sources or {}),
         "aligner": aligner,

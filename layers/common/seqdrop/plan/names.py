@@ -15,6 +15,7 @@ MANIFEST = "manifest.json"
 INTERVALS_CHECKSUM = "intervals_sha256"  # in the plan, the manifest, and reference.json of a run
 REFERENCE_JSON = "reference.json"  # beside the genome: its contigs and indexes; written last
 WHOLE_GENOME = "all"  # the value of `intervals` without a BED: Batch parameters are never empty
+NO_GENOME = "none"  # the value of `fasta` in a preparation that adds panels or known variants to a reference
 NO_GENES = "none"  # the value of `genes` without a file of genes, for the same reason
 BAM, CRAM = ALIGNMENT_FORMATS = ("bam", "cram")  # also the ending of the file; the first one is the default
 # How the files of a run have its reads: two files of a pair, reads without a mate, or pairs in one file. Runs of

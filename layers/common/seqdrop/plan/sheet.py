@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from seqdrop.plan import csv_table, fastq_names, input_names
 from seqdrop.plan.choices import MAX_LANES, ChoiceError, Choices
 from seqdrop.plan.csv_table import Problem, Row, SheetError
+from seqdrop.plan.extras import NO_PANEL
 from seqdrop.plan.names import INTERLEAVED, NAME, PAIRED, RESERVED, SAMPLE, SINGLE
 
 REQUIRED = ("sample",)
@@ -16,7 +17,7 @@ MATES = ("fastq_1", "fastq_2")
 ALIGNMENTS = ("bam", "cram")  # of unaligned reads, in the place of FASTQs
 FILES = (*MATES, *ALIGNMENTS)
 # columns that are choices of the same name
-CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority", "layout")
+CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority", "layout", "panel")
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
 ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}
@@ -109,6 +110,8 @@ def _of_rows(rows: Sequence[Row]) -> Iterator[Problem]:
                     Choices.from_metadata({name: value})
                 except ChoiceError as error:
                     yield Problem(row.line, column, f"{value!r}: {error}".replace(name, "it"))
+        if cells.get("intervals") and cells.get("panel", "") not in {"", NO_PANEL}:
+            yield Problem(row.line, "panel", "the row has intervals too, but a panel has its own regions")
 
 
 def _of_files(rows: Sequence[Row]) -> Iterator[Problem]:

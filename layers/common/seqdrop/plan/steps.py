@@ -141,7 +141,8 @@ PREPARE = Step(
     tools=(
         Tool(
             "reference", (PLOIDY, Option("--ploidy-regions", Regions())),  # of `seqdrop reference --ploidy-file`
-            ("bwa", "samtools", "java", SNPEFF_JAR), ("bwa", "samtools", "libsnpeff-java", "default-jre-headless"),
+            ("bwa", "samtools", "bcftools", "java", SNPEFF_JAR),
+            ("bwa", "samtools", "bcftools", "libsnpeff-java", "default-jre-headless"),
         ),
     ),
     reads=("fasta", "genes", "sources", "aligner", "reference"),

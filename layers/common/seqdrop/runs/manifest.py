@@ -11,6 +11,7 @@ from typing import Any
 from seqdrop import __version__
 from seqdrop.failure import advice
 from seqdrop.plan import layout, steps
+from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import BAM, PAIRED, VERSION
 from seqdrop.runs import outcome
 from seqdrop.runs.cost import Prices, estimate
@@ -94,6 +95,7 @@ def manifest(
         "intervals": plan["intervals"],
         "intervals_name": plan.get("intervals_name", ""),
         "intervals_sha256": plan.get("intervals_sha256", ""),
+        **{word: plan[word] for word in (PADDING, KNOWN) if word in plan},
         "reads": plan["reads"],
         "cost": cost,
         **verdict_of(receipts),
@@ -118,7 +120,8 @@ def choices(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the FASTQs or the deployment chose for a run."""
     return {
         "reference": S3Uri.parse(plan["reference"]).parent.name,
-        "intervals": plan.get("intervals_name", ""),
+        "intervals": "" if "panel" in plan else plan.get("intervals_name", ""),
+        **({"panel": plan["panel"]} if "panel" in plan else {}),
         "lanes": plan["lanes"],
         "layout": plan.get("layout", PAIRED),
         "aligner": plan.get("aligner", ""),

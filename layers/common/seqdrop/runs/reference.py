@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from seqdrop.plan import bed, layout, ploidy
+from seqdrop.plan import bed, extras, layout, ploidy
 from seqdrop.plan.choices import Choices
+from seqdrop.plan.extras import KNOWN, PADDING, PANELS
 from seqdrop.plan.names import DIPLOID, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import Store
@@ -34,11 +35,17 @@ class PinnedReference:
 
     summary: Mapping[str, Any] = field(default_factory=dict)  # reference.json
     regions: bytes = b""  # what `bed.read` returns; b"" for the whole genome
+    padding: int = 0  # bases, of the panel of the run
 
     @property
     def fingerprint(self) -> str:
-        """The hash of contigs, genes and ploidy; "" of a reference that is not prepared."""
-        return str(self.summary.get("fingerprint", ""))
+        """The hash of contigs, genes, ploidy and known variants; "" of a reference that is not prepared."""
+        return extras.fingerprint(self.summary)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """The known variants that annotate the calls, by name."""
+        return dict(self.summary.get(KNOWN, {}))
 
     @property
     def sources(self) -> dict[str, Any]:
@@ -50,10 +57,18 @@ class PinnedReference:
         """The SHA-256 of the regions; "" for the whole genome."""
         return bed.checksum(self.regions) if self.regions else ""
 
+    @property
+    def regions_id(self) -> str:
+        """What the id of a run has about its regions: their checksum, and the padding of a panel."""
+        return f"{self.checksum}+{self.padding}" if self.padding else self.checksum
+
 
 def pin(store: Store, bucket: str, choices: Choices, aligner: str) -> PinnedReference:
     """Read the reference and the regions of a run; raise UnpreparedError, IntervalsError."""
     summary = check_reference(bucket, choices, aligner)
+    if choices.panel:
+        panel = find_panel(choices, summary)
+        return PinnedReference(summary, read_panel(store, bucket, choices, panel), panel[PADDING])
     return PinnedReference(summary, read_intervals(store, bucket, choices, summary))
 
 
@@ -110,6 +125,31 @@ def read_intervals(store: Store, bucket: str, choices: Choices, summary: Mapping
         raise IntervalsError(f"{choices.intervals} is not beside reference {name}: upload it to {uri}") from None
     except bed.BedError as error:
         raise IntervalsError(f"{error}. Correct {uri}") from None
+
+
+def find_panel(choices: Choices, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what reference.json has about the panel of a run; raise UnpreparedError."""
+    panels: Mapping[str, Mapping[str, Any]] = summary.get(PANELS, {})
+    if choices.panel not in panels:
+        name, names = choices.reference, ", ".join(panels) or "none"
+        raise UnpreparedError(
+            f"reference {name} has no panel {choices.panel} (it has: {names})",
+            f"Run `seqdrop reference --name {name} --panel {choices.panel}=FILE.bed`, then run `seqdrop resume RUN`.",
+        )
+    return panels[choices.panel]
+
+
+def read_panel(store: Store, bucket: str, choices: Choices, panel: Mapping[str, Any]) -> bytes:
+    """Return the targets of a panel, as `bed.read` does; raise IntervalsError unless they are those it was made of."""
+    uri = layout.reference_uri(bucket, choices.reference).companion(extras.panel_suffix(choices.panel))
+    try:
+        with store.open(uri) as file:
+            targets = file.read()
+    except s3.MissingError:
+        raise IntervalsError(f"panel {choices.panel} has no file: prepare it again, which writes {uri}") from None
+    if bed.checksum(targets) != panel["sha256"]:
+        raise IntervalsError(f"{uri} is not the file of panel {choices.panel}: prepare the panel again")
+    return targets
 
 
 def contig_lengths(summary: Mapping[str, Any]) -> dict[str, int]:

@@ -186,9 +186,9 @@ def _check(choices: Choices) -> tuple[str, str]:
     except NotReadyError as error:
         return "caller" if choices.caller else "aligner", str(error)
     except UnpreparedError as error:
-        return "reference", str(error)
+        return "panel" if f"no panel {choices.panel} " in str(error) else "reference", str(error)
     except IntervalsError as error:
-        return "intervals", str(error)
+        return "panel" if choices.panel else "intervals", str(error)
     return "", ""
 
 

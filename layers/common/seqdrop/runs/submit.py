@@ -12,6 +12,7 @@ from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, layout, steps
 from seqdrop.plan.choices import ChoiceError, Choices, SingleError
+from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
 from seqdrop.runs import commands, executions, lanes, layouts, notify, outcome, pairing, reference, table
@@ -84,12 +85,13 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
 
 
 def with_defaults(choices: Choices) -> Choices:
-    """Return the choices with the reference and the format of this deployment where the FASTQs choose none."""
-    return replace(
+    """Return the choices with the reference, panel and format of this deployment where the FASTQs choose none."""
+    chosen = replace(
         choices,
         reference=choices.reference or os.environ["DEFAULT_REFERENCE"],
         alignment_format=choices.alignment_format or os.environ["ALIGNMENT_FORMAT"],
     )
+    return chosen.with_panel(os.environ["DEFAULT_REFERENCE"], os.environ["DEFAULT_PANEL"])
 
 
 def pin_first(choices: Choices) -> PinnedReference:
@@ -187,6 +189,8 @@ def start(
         regions=pinned.checksum,
         sources=pinned.sources,
         supersedes=attributes.get("supersedes", ""),
+        padding=pinned.padding,
+        known=pinned.known,
         **choices.tools(default_tools()),
         jobs=job_settings(choices),
     )
@@ -212,7 +216,12 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
     files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]))
     s3.store().write_json_once(
         S3Uri.parse(plan["results"]) / REFERENCE_JSON,
-        {**pinned.summary, "files": files, INTERVALS_CHECKSUM: pinned.checksum},
+        {
+            **pinned.summary,
+            "files": files,
+            INTERVALS_CHECKSUM: pinned.checksum,
+            **({PADDING: pinned.padding} if pinned.padding else {}),
+        },
     )
 
 
@@ -294,7 +303,7 @@ def job_sizes() -> Mapping[str, Mapping[str, str]]:
 def run_id(sample: str, entries: Sequence[Entry], choices: Choices, pinned: PinnedReference) -> str:
     """Return the id of a run with the tools that it chose, else those of this deployment."""
     tools = choices.tools(default_tools())
-    return layout.run_id(sample, entries, choices, genome=pinned.fingerprint, regions=pinned.checksum, **tools)
+    return layout.run_id(sample, entries, choices, genome=pinned.fingerprint, regions=pinned.regions_id, **tools)
 
 
 def default_tools() -> dict[str, str]:
