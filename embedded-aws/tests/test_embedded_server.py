@@ -59,6 +59,26 @@ def test_the_table_has_its_index_and_its_expiry(aws: Server) -> None:
     assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expires", "ENABLED")
 
 
+def test_an_item_is_read_as_it_was_written(aws: Server) -> None:
+    """Each kind of attribute, also in others: an adapter writes them to the answers."""
+    kinds = {"S": "text", "N": "1.5", "B": b"\x00\xff", "BOOL": False, "NULL": True, "SS": ["a", "b"], "NS": ["1", "2"]}
+    attributes = {name: {name: value} for name, value in kinds.items()}
+    attributes |= {"empty": {"S": ""}, "none": {"L": []}, "BS": {"BS": [b"a"]}}
+    item = {**attributes, "L": {"L": [{"M": attributes}, {"L": [{"S": "deep"}]}]}, "M": {"M": {"S": {"M": attributes}}}}
+    dynamodb, name = aws.client("dynamodb"), aws.output("Seen")
+    [key] = dynamodb.describe_table(TableName=name)["Table"]["KeySchema"]
+    item[key["AttributeName"]] = {"S": "every kind"}
+    dynamodb.put_item(TableName=name, Item=item)
+    found = dynamodb.scan(
+        TableName=name,
+        FilterExpression="#key = :key",
+        ExpressionAttributeNames={"#key": key["AttributeName"]},
+        ExpressionAttributeValues={":key": {"S": "every kind"}},
+    )
+    read = dynamodb.get_item(TableName=name, Key={key["AttributeName"]: {"S": "every kind"}})["Item"]
+    assert [read] == found["Items"] == [item]
+
+
 def test_the_job_definition_has_all_properties_of_the_template(aws: Server) -> None:
     (result,) = aws.batch.describe_job_definitions(jobDefinitions=[aws.output("Shell")])["jobDefinitions"]
     assert result["timeout"] == {"attemptDurationSeconds": 60}
