@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import requests
+from boto3.dynamodb.conditions import Attr
 from boto3.s3.transfer import TransferConfig
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
@@ -174,8 +175,8 @@ def invoke_start_run(stack: Stack, event: dict[str, Any]) -> None:
 
 def rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
     """Return the rows of the runs of a sample, without those of files that wait for their mate."""
-    items = stack.table.scan(ConsistentRead=True)["Items"]
-    return [row for row in items if row["sample"] == sample and row["status"] != "WAITING"]
+    items = stack.table.scan(ConsistentRead=True, FilterExpression=Attr("sample").eq(sample))["Items"]
+    return [row for row in items if row["status"] != "WAITING"]
 
 
 def wait_for_row(stack: Stack, sample: str) -> dict[str, Any]:
