@@ -16,13 +16,21 @@ from botocore.exceptions import ClientError
 from embedded_aws import __main__ as server_program
 from embedded_aws.faults import scratch_disk
 from embedded_server import PATIENCE, Server, Start, command, eventually, stop, wait_for_end
+from warm_python import EMBEDDED, WarmProcess
+
+MESSAGE = 1 << 16  # bytes; more than the output of a server that does not start
 
 
 def refusal(state: Path, *more: str) -> str:
     """Return the message of a server that does not start."""
-    process = subprocess.run(command(state, *more), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (process.returncode, process.stdout) == (1, "")
-    (sentence,) = process.stderr.splitlines()
+    errors = os.memfd_create("errors")
+    try:
+        process = WarmProcess(command(state, *more)[1:], os.environ, *EMBEDDED, stderr=errors)
+        printed, _ = process.communicate(PATIENCE)
+        (sentence,) = os.pread(errors, MESSAGE, 0).decode().splitlines()
+    finally:
+        os.close(errors)
+    assert (process.returncode, printed) == (1, "")
     return sentence
 
 
