@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 import requests
-from boto3.dynamodb.conditions import Attr
 from boto3.s3.transfer import TransferConfig
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
@@ -175,7 +174,12 @@ def invoke_start_run(stack: Stack, event: dict[str, Any]) -> None:
 
 def rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
     """Return the rows of the runs of a sample, without those of files that wait for their mate."""
-    items = stack.table.scan(ConsistentRead=True, FilterExpression=Attr("sample").eq(sample))["Items"]
+    items = stack.table.scan(
+        ConsistentRead=True,
+        FilterExpression="#sample = :sample",
+        ExpressionAttributeNames={"#sample": "sample"},  # a reserved word
+        ExpressionAttributeValues={":sample": sample},
+    )["Items"]
     return [row for row in items if row["status"] != "WAITING"]
 
 
