@@ -7,8 +7,8 @@ PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests 
 FUZZ_SECONDS ?= 60
 # Required by sam for `sam validate --lint` alone, which only `make check` runs.
 SAM_LINT := cfn-lint sympy mpmath
-# Three processes keep two cores busy: tests of whole runs wait for a part of their time. A file stays in one process.
-TEST_PROCESSES ?= 3
+# Four processes keep two cores busy: tests of whole runs wait for a part of their time. A file stays in one process.
+TEST_PROCESSES ?= 4
 # The tests whose runs use the rights of the roles.
 RUNS := $(addprefix tests/pipeline/test_,runs.py lanes.py) $(addprefix tests/faults/test_,events.py hosts.py qc.py references.py resume.py runs_that_fail.py verdicts.py)
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock

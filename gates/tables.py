@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
+from embedded_aws.template import parse as parse_yaml
 
 FOLDER = Path(__file__).with_name("expected_values")
 PARAMETERS, CONDITIONS, OUTPUTS = "parameters", "conditions", "outputs"
@@ -87,14 +87,14 @@ def parameter_rows() -> tuple[Row, ...]:
 @cache
 def condition_cases() -> dict[str, dict[bool, list[dict[str, str]]]]:
     """Return, for each condition, the parameters with which it is true, and those with which it is false."""
-    cases: dict[str, dict[bool, list[dict[str, str]]]] = yaml_parse((FOLDER / f"{CONDITIONS}.yaml").read_text())
+    cases: dict[str, dict[bool, list[dict[str, str]]]] = parse_yaml((FOLDER / f"{CONDITIONS}.yaml").read_text())
     return cases
 
 
 @cache
 def output_values() -> dict[str, Any]:
     """Return the value of each output: that of its name unless its table has another one."""
-    table = yaml_parse((FOLDER / f"{OUTPUTS}.yaml").read_text())
+    table = parse_yaml((FOLDER / f"{OUTPUTS}.yaml").read_text())
     return {name: row.get("is", {"Ref": name}) for names, row in table.items() for name in names.split(", ")}
 
 
@@ -104,7 +104,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     selectors = SELECTOR.findall(text)
     if repeated := {selector for selector in selectors if selectors.count(selector) > 1}:  # YAML would drop one
         raise ValueError(f"{path.name} has two entries for {', '.join(sorted(repeated))}; write them as one")
-    for selector, entries in yaml_parse(text).items():
+    for selector, entries in parse_yaml(text).items():
         for entry in entries:
             values = {key: value for key, value in entry.items() if key != "why"}
             yield Row(path.name, selector, entry["why"], json.dumps(values))

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from embedded_aws.intrinsics import NO_VALUE, Resolver
+from embedded_aws.template import parse as parse_yaml
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
 from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_suppressed
 
@@ -128,7 +128,7 @@ class Template:
     @classmethod
     def parse(cls, text: str) -> Template:
         """Return the template with this text."""
-        return cls(yaml_parse(text), text)
+        return cls(parse_yaml(text), text)
 
     @classmethod
     def from_source(cls, source: dict[str, Any]) -> Template:

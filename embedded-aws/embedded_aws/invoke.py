@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from samtranslator.yaml_helper import yaml_parse
+
+from embedded_aws.template import parse as parse_yaml
 
 TEMPLATE = Path(".aws-sam/build/template.yaml")
 INVOKE_TEMPLATE = "invoke.json"  # beside the built template, whose paths are relative
@@ -27,7 +28,7 @@ def main() -> None:
     state = json.loads(args.state.read_text())
     function = physical_ids(state)[args.function]
     template = args.template.with_name(INVOKE_TEMPLATE)
-    template.write_text(json.dumps(with_environment(yaml_parse(args.template.read_text()), state)))
+    template.write_text(json.dumps(with_environment(parse_yaml(args.template.read_text()), state)))
     command = [str(Path(sys.executable).with_name("sam")), "local", "invoke", args.function]
     command += ["--template", str(template), "--event", str(args.event), "--skip-pull-image"]
     command += ["--add-host", "host.docker.internal:host-gateway"]

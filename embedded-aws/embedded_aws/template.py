@@ -5,14 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from samtranslator.public.exceptions import InvalidDocumentException
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from . import aws
 
 SOURCES = ("CodeUri", "ContentUri", "DefinitionUri")
 BUCKET = "local"  # SAM requires an S3 address for code: the key is the logical id of the resource
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # PyYAML is untyped
+    """A loader of YAML with the short forms of intrinsic functions; in C it takes a sixth of the time."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 class TemplateError(Exception):
@@ -33,11 +41,16 @@ class Template:
         return resources
 
 
+def parse(text: str) -> Any:
+    """Return the content of YAML, with intrinsic functions in their long form, as samtranslator's yaml_parse does."""
+    return yaml.load(text, _Loader)  # noqa: S506  # a safe loader
+
+
 def read(path: Path, parameters: dict[str, str]) -> Template:
     """Read and translate a template; raise TemplateError if it is not built or not valid."""
     if not path.is_file():
         raise TemplateError(f"there is no template at {path}: run `sam build` first")
-    body = yaml_parse(path.read_text())
+    body = parse(path.read_text())
     sources = _take_sources(body, path.parent)
     if missing := [str(source) for source in sources.values() if not source.exists()]:
         raise TemplateError(f"{path} is not built: {missing[0]} does not exist; run `sam build` first")

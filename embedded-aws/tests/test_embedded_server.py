@@ -16,13 +16,21 @@ from botocore.exceptions import ClientError
 from embedded_aws import __main__ as server_program
 from embedded_aws.faults import scratch_disk
 from embedded_server import PATIENCE, Server, Start, command, eventually, stop, wait_for_end
+from warm_python import EMBEDDED, WarmProcess
+
+MESSAGE = 1 << 16  # bytes; more than the output of a server that does not start
 
 
 def refusal(state: Path, *more: str) -> str:
     """Return the message of a server that does not start."""
-    process = subprocess.run(command(state, *more), capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert (process.returncode, process.stdout) == (1, "")
-    (sentence,) = process.stderr.splitlines()
+    errors = os.memfd_create("errors")
+    try:
+        process = WarmProcess(command(state, *more)[1:], os.environ, *EMBEDDED, stderr=errors)
+        printed, _ = process.communicate(PATIENCE)
+        (sentence,) = os.pread(errors, MESSAGE, 0).decode().splitlines()
+    finally:
+        os.close(errors)
+    assert (process.returncode, printed) == (1, "")
     return sentence
 
 
@@ -57,6 +65,26 @@ def test_the_table_has_its_index_and_its_expiry(aws: Server) -> None:
     assert index["IndexName"] == "by-sample"
     expiry = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     assert (expiry["AttributeName"], expiry["TimeToLiveStatus"]) == ("expires", "ENABLED")
+
+
+def test_an_item_is_read_as_it_was_written(aws: Server) -> None:
+    """Each kind of attribute, also in others: an adapter writes them to the answers."""
+    kinds = {"S": "text", "N": "1.5", "B": b"\x00\xff", "BOOL": False, "NULL": True, "SS": ["a", "b"], "NS": ["1", "2"]}
+    attributes = {name: {name: value} for name, value in kinds.items()}
+    attributes |= {"empty": {"S": ""}, "none": {"L": []}, "BS": {"BS": [b"a"]}}
+    item = {**attributes, "L": {"L": [{"M": attributes}, {"L": [{"S": "deep"}]}]}, "M": {"M": {"S": {"M": attributes}}}}
+    dynamodb, name = aws.client("dynamodb"), aws.output("Seen")
+    [key] = dynamodb.describe_table(TableName=name)["Table"]["KeySchema"]
+    item[key["AttributeName"]] = {"S": "every kind"}
+    dynamodb.put_item(TableName=name, Item=item)
+    found = dynamodb.scan(
+        TableName=name,
+        FilterExpression="#key = :key",
+        ExpressionAttributeNames={"#key": key["AttributeName"]},
+        ExpressionAttributeValues={":key": {"S": "every kind"}},
+    )
+    read = dynamodb.get_item(TableName=name, Key={key["AttributeName"]: {"S": "every kind"}})["Item"]
+    assert [read] == found["Items"] == [item]
 
 
 def test_the_job_definition_has_all_properties_of_the_template(aws: Server) -> None:

@@ -29,6 +29,8 @@ MESSAGE = 1 << 20  # bytes; more than any command line with its environment
 _listening: list[subprocess.Popen[bytes]] = []  # each ends when its stdin, which is open here, is closed
 CHECK = 0.05  # seconds between two looks at the processes that run programs for jobs
 EMBEDDED = ("embedded_aws.lifecycle",)  # what the embedded AWS imports
+# Those that it calls while it deploys a stack and runs a state machine.
+SERVICES = ("batch", "dynamodb", "events", "iam", "lambda", "logs", "s3", "sns", "sqs", "stepfunctions", "sts")
 
 
 class WarmProcess:
@@ -163,19 +165,33 @@ def write_client(program: Path, module: str, path: Path) -> None:
 
 def _warm_up(modules: Sequence[str]) -> None:
     """Import modules, and else what every step of a job imports and the description of S3: nothing with a thread."""
-    if not modules:
-        from botocore.loaders import JSONFileLoader
+    from botocore.loaders import JSONFileLoader
 
-        JSONFileLoader.load_file = cache(JSONFileLoader.load_file)  # type: ignore[method-assign]
-        for module in ("aws_lambda_powertools", "boto3.s3.transfer", "s3transfer.manager", "jinja2", "yaml"):
-            importlib.import_module(module)
-        import boto3
-
-        boto3.session.Session("test", "test", region_name="us-east-1").client("s3")
-    for module in modules:
+    JSONFileLoader.load_file = cache(JSONFileLoader.load_file)  # type: ignore[method-assign]
+    for module in modules or ("aws_lambda_powertools", "boto3.s3.transfer", "s3transfer.manager", "jinja2", "yaml"):
         importlib.import_module(module)
+    _load_descriptions(*(SERVICES if modules else ["s3"]))
+    if modules == list(EMBEDDED):
+        _read_sources()
     gc.collect()
     gc.freeze()
+
+
+def _load_descriptions(*services: str) -> None:
+    """Read the descriptions of services, for the clients of all programs."""
+    import boto3
+
+    session = boto3.session.Session("test", "test", region_name="us-east-1")
+    for service in services:
+        session.client(service)
+
+
+def _read_sources() -> None:
+    """Read the sources of moto that every server compares with those its adapters are for; replace nothing."""
+    from embedded_aws import adapters, patches
+
+    with patches.listing():
+        adapters.patch_moto()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ FILE_GATES: dict[str, Callable[[dict[str, str]], list[Finding]]] = {
 TEMPLATE_FAULTS, MACHINE_FAULTS, FILE_FAULTS = load_faults("template"), load_faults("machines"), load_faults("files")
 # checkov is slow to start: it checks all its faults in one process
 CHECKOV_FAULTS = [fault for fault in TEMPLATE_FAULTS if fault["gate"] == checkov.GATE]
-OTHER_TEMPLATE_FAULTS = [fault for fault in TEMPLATE_FAULTS if fault["gate"] != checkov.GATE]
+# cfn-lint takes seconds for a template: it checks one with all its faults
+CFN_FAULTS = [fault for fault in TEMPLATE_FAULTS if fault["gate"] == cfn.GATE]
+OTHER_TEMPLATE_FAULTS = [fault for fault in TEMPLATE_FAULTS if fault["gate"] not in {checkov.GATE, cfn.GATE}]
 
 
 @cache
@@ -69,9 +71,12 @@ def machines() -> list[asl.Machine]:
     return asl.read_machines(template().source, {f"statemachine/{path.name}": path.read_text() for path in paths})
 
 
-def template_with(fault: dict[str, Any]) -> Template:
-    source, section = template().source, fault.get("section", "Resources")
-    return Template.from_source({**source, section: plant(source[section], fault)})
+def template_with(*faults: dict[str, Any]) -> Template:
+    source = template().source
+    for fault in faults:
+        section = fault.get("section", "Resources")
+        source = {**source, section: plant(source[section], fault)}
+    return Template.from_source(source)
 
 
 def rules(findings: list[Finding]) -> set[str]:
@@ -86,6 +91,13 @@ def names(faults: list[dict[str, Any]]) -> list[str]:
 def test_a_fault_in_the_template_is_reported_by_its_rule(fault: dict[str, Any]) -> None:
     assert findings_without_fault(fault["gate"]) == []
     assert fault["rule"] in rules(TEMPLATE_GATES[fault["gate"]](template_with(fault)))
+
+
+def test_cfn_lint_reports_each_fault_in_a_template_by_its_rule() -> None:
+    assert findings_without_fault(cfn.GATE) == []
+    expected_rules = [fault["rule"] for fault in CFN_FAULTS]
+    assert len(expected_rules) == len(set(expected_rules)) >= 2
+    assert rules(cfn.check(template_with(*CFN_FAULTS))) >= set(expected_rules)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from typing import Any
 
 import boto3
 from embedded_aws.keys import AccessKey
+from embedded_aws.template import parse as parse_yaml
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from samtranslator.yaml_helper import yaml_parse
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 # What moto creates from a template, and what a user works with: the rest is left out of an uploaded template.
@@ -44,7 +44,7 @@ class Templates:
 
 def part(text: str) -> str:
     """Return a template with the kept resources, and all parameters and conditions."""
-    template = yaml_parse(text)
+    template = parse_yaml(text)
     resources = {name: reduced(each) for name, each in template["Resources"].items() if each["Type"] in KEPT}
     kept = {name: template[name] for name in ("AWSTemplateFormatVersion", "Parameters", "Conditions")}
     return json.dumps({**kept, "Resources": resources})

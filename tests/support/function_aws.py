@@ -24,13 +24,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from embedded_aws.adapters import s3_checksums
+from embedded_aws.template import parse as parse_yaml
 from moto import mock_aws
 from moto.core import models as moto_core
 from moto.s3 import models as s3_models
 from moto.s3.responses import S3Response
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
-from samtranslator.yaml_helper import yaml_parse
 from seqdrop import aws
 from seqdrop.log import logger
 from seqdrop.runs import executions, messages, notify, queues, run_event, table
@@ -84,7 +84,7 @@ PREFIXES = {"SFN": "states", "EventBridge": "events"}  # and services
 
 @cache
 def template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+    parsed: dict[str, Any] = parse_yaml((ROOT / "template.yaml").read_text())
     return parsed
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
+from embedded_aws.template import parse as parse_yaml
 from seqdrop.plan.steps import PREPARE, STEPS
 from seqdrop.plan.steps import state as state_of
 
@@ -20,7 +20,7 @@ MACHINES = ("pipeline", "prepare_reference")
 
 @cache
 def template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+    parsed: dict[str, Any] = parse_yaml((ROOT / "template.yaml").read_text())
     return parsed
 
 

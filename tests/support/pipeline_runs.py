@@ -174,8 +174,13 @@ def invoke_start_run(stack: Stack, event: dict[str, Any]) -> None:
 
 def rows(stack: Stack, sample: str) -> list[dict[str, Any]]:
     """Return the rows of the runs of a sample, without those of files that wait for their mate."""
-    items = stack.table.scan(ConsistentRead=True)["Items"]
-    return [row for row in items if row.get("sample") == sample and row["status"] != "WAITING"]
+    items = stack.table.scan(
+        ConsistentRead=True,
+        FilterExpression="#sample = :sample",
+        ExpressionAttributeNames={"#sample": "sample"},  # a reserved word
+        ExpressionAttributeValues={":sample": sample},
+    )["Items"]
+    return [row for row in items if row["status"] != "WAITING"]
 
 
 def wait_for_row(stack: Stack, sample: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import yaml
+from embedded_aws.template import parse as parse_yaml
 
 FOLDER = Path(__file__).parent / "planted_faults"
 CHANGES = ("set", "remove", "add", "replace")
@@ -14,7 +14,7 @@ CHANGES = ("set", "remove", "add", "replace")
 
 def load_faults(name: str) -> list[dict[str, Any]]:
     """Return the faults of one table."""
-    faults: list[dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    faults: list[dict[str, Any]] = parse_yaml((FOLDER / f"{name}.yaml").read_text())
     return faults
 
 

@@ -8,6 +8,7 @@ from . import (
     cors,
     delivery,
     dispatch,
+    dynamodb_items,
     events_bus,
     events_schedules,
     lambda_async,
@@ -37,6 +38,7 @@ from . import (
 ADAPTERS = (
     cors,
     dispatch,
+    dynamodb_items,
     batch_describe,
     batch_jobs,
     lambda_invocations,

@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
-
 from embedded_aws import aws
 from embedded_aws.api_requests import request
 from embedded_aws.stack import CreatedResource, ResourceSpec
+from embedded_aws.template import parse as parse_yaml
 
 
 def machine(spec: ResourceSpec) -> CreatedResource:
@@ -27,7 +26,7 @@ def _definition(spec: ResourceSpec) -> str:
     properties = spec.properties
     if "DefinitionS3Location" in properties:
         path = spec.source(properties["DefinitionS3Location"]["Key"])
-        text = path.read_text() if path.suffix == ".json" else json.dumps(yaml_parse(path.read_text()))
+        text = path.read_text() if path.suffix == ".json" else json.dumps(parse_yaml(path.read_text()))
     else:
         text = properties.get("DefinitionString") or json.dumps(properties["Definition"])
     for name, value in properties.get("DefinitionSubstitutions", {}).items():
