@@ -658,9 +658,9 @@ def api_command(
     stack: StackName = None,
     region: Region = None,
 ) -> None:
-    """Show the address of the HTTP API, or send it a request that is signed with your credentials.
+    """Show the address of the HTTP API, or send it a request.
 
-    Exit code 1: the API refused the request.
+    Requests are signed with your credentials. Exit code 1: the API refused the request.
     """
     opened = open_stack(stack, region)
     if not method:
