@@ -11,11 +11,12 @@ from seqdrop.plan import options, steps
 from seqdrop.plan.names import ALIGNMENT_FORMATS, NAME, canonical
 from seqdrop.plan.options import OptionError
 
-CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority")
+CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority", "max-cost")
 PRIORITIES = ("normal", "high")
 HOLD = "seqdrop-sheet"  # metadata of a FASTQ that a samplesheet will name: it starts no run by its name
 LANES = re.compile(r"[1-9][0-9]?")
 MAX_LANES = 99
+MAX_COST = re.compile(r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,4})?")  # USD, more than 0
 
 
 class ChoiceError(ValueError):
@@ -34,6 +35,7 @@ class Choices:
     aligner: str = ""  # a tool of the step; "" is the default of the deployment
     caller: str = ""
     alignment_format: str = ""  # of the file of aligned reads; "" is the default of the deployment
+    max_cost: str = ""  # USD that its jobs may cost; "" is the default of the deployment; not part of the run id
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -56,6 +58,8 @@ class Choices:
         for name, known in (("priority", PRIORITIES), ("alignment-format", ALIGNMENT_FORMATS)):
             if values.get(name, known[0]) not in known:
                 raise ChoiceError(f"seqdrop-{name} must be one of {', '.join(known)}")
+        if not MAX_COST.fullmatch(values.get("max-cost", "1")):
+            raise ChoiceError("seqdrop-max-cost must be an amount in USD such as 12.50, more than 0")
         return cls(
             values.get("reference", ""),
             values.get("intervals", ""),
@@ -65,6 +69,7 @@ class Choices:
             values.get("aligner", ""),
             values.get("caller", ""),
             values.get("alignment-format", ""),
+            values.get("max-cost", ""),
         )
 
     def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -92,6 +97,7 @@ class Choices:
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
             "priority": self.priority if self.priority != "normal" else "",
+            "max-cost": self.max_cost,
         }
         return {f"seqdrop-{name}": value for name, value in values.items() if value}
 
