@@ -50,12 +50,13 @@ class RunRequest:
     aligner: str = ""  # "": the default of the stack
     caller: str = ""
     alignment_format: str = ""
+    max_cost: str = ""  # USD; "": the default of the stack
 
     @property
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        chosen = self.aligner, self.caller, self.alignment_format
+        chosen = self.aligner, self.caller, self.alignment_format, self.max_cost
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property
