@@ -54,6 +54,8 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         **{f"{step}Memory": "3000" for step in STEPS},
         **{f"{name}Price{unit}": "0.3" for name in ("Spot", "OnDemand") for unit in ("PerVcpuHour", "PerGibHour")},
         "PricePerScratchGibMonth": "0.3",
+        "InstancePrices": "c6id.8xlarge=1.7,m6id.8xlarge=2",
+        "MaxRunCost": "12.50",
         "DefaultReference": "chm13",
         "DefaultPanel": "exome",
         "AlignmentFormat": "cram",

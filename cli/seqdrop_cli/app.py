@@ -13,14 +13,16 @@ import typer
 from seqdrop import __version__
 from seqdrop.log import logger
 from seqdrop.plan import options, steps
-from seqdrop.plan.choices import Choices
+from seqdrop.plan.choices import MAX_COST, Choices
 from seqdrop.plan.extras import DEFAULT_PADDING, MAX_PADDING, NO_PANEL
 from seqdrop.plan.names import DIPLOID, MAX_PLOIDY
 
 from seqdrop_cli import (
     api,
+    costs,
     download,
     embedded,
+    estimate,
     fetch,
     folders,
     known_references,
@@ -90,6 +92,14 @@ class Layout(StrEnum):
     interleaved = "interleaved"
 
 
+class CostGroup(StrEnum):
+    """What prices are added up by."""
+
+    sample = "sample"
+    step = "step"
+    queue = "queue"
+
+
 class Executor(StrEnum):
     """How the embedded AWS runs jobs."""
 
@@ -121,6 +131,13 @@ def check_value(value: str | None) -> str | None:
     """Refuse an empty value, which `--reference "$REF"` has if the variable is not set: the default is not meant."""
     if value == "":
         raise typer.BadParameter("the value is empty: is a variable of the shell not set?")
+    return value
+
+
+def check_budget(value: str | None) -> str | None:
+    """Refuse a budget that is no amount."""
+    if value is not None and not MAX_COST.fullmatch(value):
+        raise typer.BadParameter(f"{value!r} is not an amount in USD such as 12.50, more than 0")
     return value
 
 
@@ -158,6 +175,18 @@ AlignmentFormatOption = Annotated[
 ]
 KindsOption = Annotated[
     str, typer.Option(metavar="KINDS", help=f"Some of {', '.join(download.KINDS)}, with `,` between them.")
+]
+MaxCostOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="USD",
+        callback=check_budget,
+        help="Stop a run whose jobs have cost this much, and keep what is done. Default: MaxRunCost of the stack.",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", callback=check_value, help="Only runs since then: 2d, 3h, 30m ago, or a date (UTC)."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
@@ -376,6 +405,7 @@ def run_command(
         typer.Option(help="Of files that are each a lane: single-end reads, or both mates. Default: by their names."),
     ] = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
+    max_cost: MaxCostOption = None,
     args: Annotated[
         list[str] | None,
         typer.Option(metavar="STEP=OPTIONS", help=f"Options for the tool of a step. Repeatable.\n\n{tool_options()}"),
@@ -417,6 +447,7 @@ def run_command(
         caller=caller or "",
         alignment_format=alignment_format or "",
         panel=panel or "",
+        max_cost=max_cost or "",
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))
@@ -517,12 +548,7 @@ def status_command(
             help="A run id, the beginning of one, or 'latest': shows it. A sample: lists its runs. Default: all runs.",
         ),
     ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", callback=check_value, help="Only runs since then: 2d, 3h, 30m ago, or a date (UTC)."
-        ),
-    ] = None,
+    since: Since = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that lack results.")] = False,
     as_json: AsJson = False,
     stack: StackName = None,
@@ -558,6 +584,7 @@ def stop_command(run_name: RunName, as_json: AsJson = False, stack: StackName = 
 def resume_command(
     run_name: RunName,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the run.")] = False,
+    max_cost: MaxCostOption = None,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Results go to DIR/SAMPLE/RUN.")] = Path("results"),
     as_json: AsJson = False,
     stack: StackName = None,
@@ -568,7 +595,8 @@ def resume_command(
     Steps that are done are not repeated. The results are downloaded.
     """
     opened = open_stack(stack, region)
-    row = resume.resume(opened, run_table.find(opened, run_name), detach=detach, results=results)
+    found = run_table.find(opened, run_name)
+    row = resume.resume(opened, found, detach=detach, results=results, max_cost=max_cost or "")
     if as_json:
         say_json(row)
 
@@ -690,6 +718,69 @@ def report_command(
     say(f"{page} has {len(chosen):,} run{'' if len(chosen) == 1 else 's'}.", style="green")
     if as_json:
         say_json({"page": str(page), "runs": [row["run"] for row in chosen]})
+
+
+@app.command("cost")
+def cost_command(
+    run_name: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="A run: its attempts. Default: all runs."),
+    ] = None,
+    since: Since = None,
+    by: Annotated[CostGroup | None, typer.Option(help="Add up by this.")] = None,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Show what runs cost: every attempt of every job."""
+    opened = open_stack(stack, region)
+    runs = costs.select(opened, run_name or "", since or "")
+    sums = costs.show(runs, costs.read(opened, runs), by.value if by else "")
+    if as_json:
+        say_json(sums)
+
+
+@app.command("estimate")
+def estimate_command(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FASTQ|FOLDER|SHEET.csv", help="FASTQs, folders, or a samplesheet.")
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Compare the last runs with the estimates made before them.")
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--reference", callback=check_value, help="A reference. Default: DefaultReference of the stack."),
+    ] = None,
+    aligner: AlignerOption = None,
+    caller: CallerOption = None,
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Estimate price and time of samples before they run."""
+    if bool(files) == history:
+        raise CliError("Give FASTQs, folders or a samplesheet; or --history alone.")
+    opened = open_stack(stack, region)
+    if history:
+        found = estimate.show_history(opened)
+    else:
+        tools = Choices(aligner=aligner or "", caller=caller or "").tools(opened.default_tools)
+        chosen = {"reference": name or opened["DefaultReference"], **tools}
+        found = estimate.show(opened, estimate.samples_of(opened, files or (), chosen))
+    if as_json:
+        say_json(found)
+
+
+@app.command("suggest")
+def suggest_command(
+    since: Since = None, as_json: AsJson = False, stack: StackName = None, region: Region = None
+) -> None:
+    """Suggest sizes of jobs, by what they have used."""
+    opened = open_stack(stack, region)
+    found = costs.suggest(opened, costs.read(opened, costs.select(opened, "", since or "")))
+    if as_json:
+        say_json(found)
 
 
 @policies.command("check")

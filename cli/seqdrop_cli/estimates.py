@@ -1,64 +1,72 @@
-"""Estimate the time and the price of runs from earlier runs of the same stack."""
+"""Estimate the time and the price of runs from earlier runs of the same stack, else from its sizes and prices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from statistics import median
-from typing import Any
+from functools import cache
 
-from seqdrop.plan.names import FILES
-from seqdrop.storage.s3 import MissingError
-from seqdrop.storage.uri import S3Uri
-from seqdrop.text import format_seconds
+from seqdrop.plan.steps import STEPS
+from seqdrop.runs import estimate, prices
+from seqdrop.runs.estimate import SAME, Estimate
+from seqdrop.runs.prices import Prices
+from seqdrop.runs.table import Row
 
 from seqdrop_cli import run_table
 from seqdrop_cli.stack import Stack
 
-MAX_RUNS = 5  # earlier runs that are read
-CENT = 0.01  # USD
-SAME = ("reference", "aligner", "caller")
+ENDED = frozenset({"SUCCEEDED"})
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What a byte of FASTQs has taken in earlier runs with the same reference and tools: medians."""
+class Estimator:
+    """Estimates runs of a stack; it reads the earlier runs with the same reference and tools once."""
 
-    runs: int  # 0: there is none
-    seconds: float = 0.0  # for each byte
-    usd: float = 0.0
+    def __init__(self, stack: Stack) -> None:
+        """Use the run table and the parameters of a stack."""
+        self._stack, self._past = stack, cache(self._read_past)
 
-    def describe_time(self, size: int) -> str:
-        """Return the time for so many bytes, rounded; "?" without earlier runs."""
-        return format_seconds(self.seconds * size) if self.runs else "?"
+    def of_run(self, size: int, chosen: Mapping[str, str]) -> Estimate | None:
+        """Return the estimate for FASTQs of `size` bytes; `chosen` has the reference, the aligner and the caller.
 
-    def describe_price(self, size: int) -> str:
-        """Return the price for so many bytes; "?" without earlier runs."""
-        price = self.usd * size
-        return ("< $0.01" if price < CENT else f"${price:.2f}") if self.runs else "?"
+        None without earlier runs, if the stack was deployed from a template that lacks prices or sizes.
+        """
+        past, rates = self._past(*(chosen[name] for name in SAME)), rates_of(self._stack)
+        if not past and rates is None:
+            return None
+        queue = self._stack.outputs.get("JobQueues", "").partition(",")[0]
+        return estimate.of_run(size, chosen, past, sizes_of(self._stack.parameters), queue, rates or NO_PRICES)
 
-
-def rates(stack: Stack, **chosen: str) -> Rates:
-    """Return the rates of the last runs that succeeded with this reference, aligner and caller."""
-    rows = [row for row in run_table.rows(stack) if row["status"] == "SUCCEEDED" and "cost" in row]
-    same = [row for row in rows if all(row.get(name) == chosen[name] for name in SAME)][:MAX_RUNS]
-    measured = [(row, size) for row in same if (size := _size(stack, row))]
-    if not measured:
-        return Rates(0)
-    seconds = median(_seconds(row) / size for row, size in measured)
-    return Rates(len(measured), seconds, median(float(row["cost"]) / size for row, size in measured))
+    def _read_past(self, *chosen: str) -> list[Row]:
+        rows = run_table.rows(self._stack, statuses=ENDED)
+        return estimate.alike(rows, dict(zip(SAME, chosen, strict=True)))
 
 
-def _size(stack: Stack, row: Mapping[str, Any]) -> int:
-    """Return the bytes of the FASTQs of a run; 0 if its folder is gone."""
+def sizes_of(parameters: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return vcpus and memory (MiB) of each step that the template has sizes for."""
+    names = {step.name: step.name.title() for step in STEPS}
+    return {
+        step: {"vcpus": parameters[f"{name}Vcpus"], "memory": parameters[f"{name}Memory"]}
+        for step, name in names.items()
+        if f"{name}Vcpus" in parameters
+    }
+
+
+NO_PRICES = Prices(prices.Rates(0, 0), prices.Rates(0, 0))  # where earlier runs make the estimate
+
+
+def rates_of(stack: Stack) -> Prices | None:
+    """Return the prices in the parameters of a stack; None if its template is older than they are."""
+    names = [f"{kind}PricePer{unit}Hour" for kind in ("Spot", "OnDemand") for unit in ("Vcpu", "Gib")]
     try:
-        reads = stack.store.read_json(S3Uri.parse(str(row["results"])) / "reads.json")
-    except MissingError:
-        return 0
-    return sum(lane[word]["size"] for lane in reads["lanes"] for word in FILES if word in lane)
-
-
-def _seconds(row: Mapping[str, Any]) -> float:
-    started, finished = (datetime.fromisoformat(str(row[name])) for name in ("started", "finished"))
-    return (finished - started).total_seconds()
+        values = [stack.parameters[name] for name in names]
+        settings = {
+            "spot": values[:2],
+            "on_demand": values[2:],
+            "scratch_gib_month": stack.parameters["PricePerScratchGibMonth"],
+            "scratch_size": stack.parameters["ScratchSize"],
+            "instances": stack.parameters["InstancePrices"],
+            "spot_share": stack.parameters["SpotShare"],
+            "normal_queue": stack.outputs["JobQueues"].partition(",")[0],
+        }
+    except KeyError:
+        return None
+    return prices.parse(settings, "")

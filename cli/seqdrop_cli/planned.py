@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import typer
 from rich.table import Table
+from seqdrop.runs.estimate import Estimate
+from seqdrop.text import format_seconds, format_usd
 
-from seqdrop_cli import estimates
 from seqdrop_cli.errors import CliError
+from seqdrop_cli.estimates import Estimator
 from seqdrop_cli.screen import console, say
 from seqdrop_cli.stack import Stack
 
@@ -28,29 +30,29 @@ class Planned:
     aligner: str
     caller: str
 
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What earlier runs must have in common with it."""
+        return {"reference": self.reference, "aligner": self.aligner, "caller": self.caller}
 
-def show(stack: Stack, planned: Sequence[Planned]) -> None:
-    """Print the table, with the time and the price that earlier runs of this stack suggest."""
+
+def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
+    """Print the table, with the estimated time and price of each sample; return the estimates (None: none)."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("sample", "lanes", "size", "reference", "tools", "price", "time"):
         table.add_column(heading, overflow="fold")
-    known = {key: estimates.rates(stack, **dict(zip(estimates.SAME, key, strict=True))) for key in map(_key, planned)}
-    for one in planned:
-        rates = known[_key(one)]
-        cells = (
-            one.sample,
-            ", ".join(filter(None, one.lanes)),
-            format_size(one.size),
-            one.reference,
-            f"{one.aligner}, {one.caller}",
-        )
-        table.add_row(*cells, rates.describe_price(one.size), rates.describe_time(one.size))
+    estimator = Estimator(stack)
+    found = [estimator.of_run(one.size, one.chosen) for one in planned]
+    for one, each in zip(planned, found, strict=True):
+        lanes = ", ".join(filter(None, one.lanes))
+        cells = (one.sample, lanes, format_size(one.size), one.reference, f"{one.aligner}, {one.caller}")
+        table.add_row(*cells, *((format_usd(each.usd), format_seconds(each.hours * 3600)) if each else ("?", "?")))
     console().print(table)
-    runs = sum(rates.runs for rates in known.values())
-    earlier = f"estimated from {runs} earlier run{'' if runs == 1 else 's'}"
-    basis = earlier if runs else "? until a run with this reference and tools has ended"
+    known = ", ".join(dict.fromkeys(each.basis for each in found if each))
+    basis = f"estimated from {known}" if known else "? until a run with this reference and tools has ended"
     samples = "1 sample" if len(planned) == 1 else f"{len(planned)} samples"
     say(f"{samples}, {format_size(sum(one.size for one in planned))}; price and time: {basis}")
+    return found
 
 
 def confirm(*, yes: bool) -> None:
@@ -70,7 +72,3 @@ def format_size(size: float) -> str:
             break
         size /= 1000
     return f"{size:.3g} {unit}"
-
-
-def _key(one: Planned) -> tuple[str, str, str]:
-    return one.reference, one.aligner, one.caller

@@ -14,14 +14,15 @@ from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def resume(stack: Stack, row: Row, *, detach: bool = False, results: Path = Path("results")) -> Row:
+def resume(stack: Stack, row: Row, *, detach: bool = False, results: Path = Path("results"), max_cost: str = "") -> Row:
     """Resume a run and, unless `detach`, follow it and download its results; raise CliError if it fails again.
 
+    `max_cost` is its new budget in USD; "" keeps the present one.
     Returns the row of the run; that of a run that is not followed has the run and its execution alone.
     """
     run_id = str(row["run"])
     try:
-        started, execution = _request_resume(stack, run_id)
+        started, execution = _request_resume(stack, run_id, max_cost)
     except KeyboardInterrupt:
         raise CliError(
             f"Interrupted: `seqdrop status {run_id}{stack.option}` shows whether the run was resumed.", INTERRUPTED_EXIT
@@ -45,12 +46,13 @@ def resume(stack: Stack, row: Row, *, detach: bool = False, results: Path = Path
     return row
 
 
-def _request_resume(stack: Stack, run_id: str) -> tuple[str, str]:
+def _request_resume(stack: Stack, run_id: str, max_cost: str) -> tuple[str, str]:
     """Ask start_run to resume a run: only this function starts executions. Return run and ARN; raise CliError.
 
     A run that was refused, and reads something else now, is started under another id.
     """
-    answer = stack.functions.invoke(FunctionName=stack["StartRunFunction"], Payload=json.dumps({"resume": run_id}))
+    request = {"resume": run_id, **({"max_cost": max_cost} if max_cost else {})}
+    answer = stack.functions.invoke(FunctionName=stack["StartRunFunction"], Payload=json.dumps(request))
     payload = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise CliError(f"Run {run_id} could not be resumed: see the log of the function start_run, then try again.")

@@ -51,12 +51,13 @@ class RunRequest:
     caller: str = ""
     alignment_format: str = ""
     panel: str = ""  # "": the default of the stack
+    max_cost: str = ""  # USD; "": the default of the stack
 
     @property
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        chosen = self.aligner, self.caller, self.alignment_format, self.fastqs.layout, self.panel
+        chosen = self.aligner, self.caller, self.alignment_format, self.fastqs.layout, self.panel, self.max_cost
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property

@@ -120,6 +120,11 @@ class Stack:
         """The run table."""
         return Table(self.session.client("dynamodb", **self._settings), self["RunTable"])
 
+    @cached_property
+    def attempts(self) -> Table:
+        """The table of the attempts of jobs."""
+        return Table(self.session.client("dynamodb", **self._settings), self["AttemptTable"])
+
     def status_of(self, execution: str) -> str | None:
         """Return the status of an execution; None if it never began or ended more than 90 days ago."""
         description = executions.describe(execution, self.stepfunctions)

@@ -54,7 +54,7 @@ def submit(stack: Stack, path: Path, prefix: str, *, dry_run: bool, yes: bool) -
 
 def show(stack: Stack, checked: Sequence[Checked], files: Files) -> None:
     """Print the samples as a table."""
-    sizes = {text: _size(stack, file) for text, file in files.items()}
+    sizes = {text: size_of(stack, file) for text, file in files.items()}
     rows = [
         Planned(
             one.sample.name,
@@ -68,7 +68,8 @@ def show(stack: Stack, checked: Sequence[Checked], files: Files) -> None:
     planned.show(stack, rows)
 
 
-def _size(stack: Stack, file: Path | S3Uri) -> int:
+def size_of(stack: Stack, file: Path | S3Uri) -> int:
+    """Return the bytes of a file of this machine or of a bucket."""
     return file.stat().st_size if isinstance(file, Path) else stack.store.head(file).size
 
 

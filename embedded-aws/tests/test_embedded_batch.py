@@ -135,3 +135,21 @@ def test_a_state_change_is_an_event_with_the_job_as_detail(aws: Server) -> None:
     )
     assert (event["source"], event["detail-type"]) == ("aws.batch", "Batch Job State Change")
     assert event["detail"]["container"]["exitCode"] == 9
+
+
+def test_an_event_lists_the_attempts_that_have_ended(aws: Server) -> None:
+    """https://docs.aws.amazon.com/batch/latest/APIReference/API_JobDetail.html: as DescribeJobs does."""
+    job_id = aws.submit("test $AWS_BATCH_JOB_ATTEMPT = 2 || exit 75")
+    aws.finished(job_id)
+    found = aws.messages(
+        "Statuses",
+        lambda body: body["detail"].get("jobId") == job_id and body["detail"]["status"] in {"RUNNING", "SUCCEEDED"},
+        3,
+    )
+    details = sorted((event["detail"] for event in found), key=lambda detail: len(detail["attempts"]))
+    states = [(one["status"], len(one["attempts"])) for one in details]
+    assert states == [("RUNNING", 0), ("RUNNING", 1), ("SUCCEEDED", 2)]
+    first, second = details[-1]["attempts"]
+    assert (first["container"]["exitCode"], second["container"]["exitCode"]) == (75, 0)
+    assert details[-1]["createdAt"] <= first["startedAt"] <= first["stoppedAt"] <= second["startedAt"]
+    assert details[1]["startedAt"] == second["startedAt"]

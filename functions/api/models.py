@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from seqdrop.plan import names, sheet
 from seqdrop.plan.choices import MAX_LANES
+from seqdrop.runs.manifest import FIGURES
 
 Status = Literal["RUNNING", "SUCCEEDED", "INCOMPLETE", "QC_FAILED", "FAILED", "ABORTED", "TIMED_OUT"]
 Cell = Annotated[str, Field(max_length=1024)]
 # an address, or a key of the bucket for FASTQs
 Fastq = Annotated[str, Field(min_length=1, max_length=1024, examples=["s3://fastq-bucket/run7/NA12878_R1.fastq.gz"])]
 RunId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="Id of the run")]
-FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
 TIME = r"^(\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}Z)?)?$"
 NEXT_PAGE = r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z/[A-Za-z0-9-]{1,64})?$"
 COLUMNS = sorted({*sheet.OF_SAMPLE} - {"sample"})

@@ -1,4 +1,4 @@
-"""Record the end of a run once: its row, its manifest, its message. Every call can be repeated."""
+"""Record the attempts of jobs, and the end of a run once: row, manifest, message. Every call can be repeated."""
 
 from __future__ import annotations
 
@@ -14,8 +14,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import steps
 from seqdrop.plan.names import MANIFEST
-from seqdrop.runs import commands, console, executions, manifest, notify, outcome, queues, receipts, table
-from seqdrop.runs.cost import HOURS_PER_MONTH, Prices, Rates
+from seqdrop.runs import (
+    attempts,
+    budget,
+    commands,
+    console,
+    cost,
+    executions,
+    manifest,
+    notify,
+    outcome,
+    prices,
+    queues,
+    receipts,
+    table,
+)
 from seqdrop.runs.manifest import RunRecord
 from seqdrop.runs.outcome import RunEnding
 from seqdrop.runs.receipts import ResultsFolder
@@ -38,11 +51,45 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         return close(event["plan"], event["execution"])
     if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
         return close_execution(with_input(EventBridgeEvent(event).detail))
+    if "detail" in event and event["detail-type"] == "Batch Job State Change":
+        return record_attempts(EventBridgeEvent(event).detail)
     metrics.add_metric(name="MateWaitingHours", unit=MetricUnit.Count, value=longest_wait())
     repaired = repair_all()
     # last: an error of Batch must not stop the repair
     metrics.add_metric(name="JobsBlockedHours", unit=MetricUnit.Count, value=queues.longest_wait(job_queues()))
     return {"repaired": repaired}
+
+
+def record_attempts(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Record the attempts of a job, and stop its run if they have cost its budget."""
+    run = attempts.record(job, prices.of_deployment())
+    if not run:
+        return {}
+    logger.append_keys(run=run)
+    row = table.get(run) or {}
+    if "finished" in row:  # the event is late
+        return {"corrected": correct_cost(run, row["cost"])}
+    return {"stopped": check_budget(row)}
+
+
+def correct_cost(run: str, recorded: str) -> bool:
+    """Set the cost of an ended run to the sum of its attempts; return True if it was another one."""
+    total = cost.total(attempts.of_run(run))
+    return float(total) != float(recorded) and table.set_cost(run, str(float(total)))
+
+
+def check_budget(row: table.Row) -> bool:
+    """Stop a run whose attempts have cost its budget until now; return True if it was stopped."""
+    limit = budget.limit(row)
+    if row.get("status") != table.RUNNING or "execution" not in row or not limit:
+        return False
+    rows = attempts.of_run(row["run"])
+    seconds = {row["attempt"]: table.hours_since(row["started"]) * 3600 for row in rows if row["status"] == "RUNNING"}
+    spent = cost.spent(rows, prices.of_deployment(), seconds)
+    if spent < limit:
+        return False
+    logger.warning("the run has cost its budget", usd=round(spent, cost.USD_DIGITS))
+    return executions.stop(str(row["execution"]), budget.describe(spent, limit), budget.BUDGET)
 
 
 def longest_wait() -> float:
@@ -77,12 +124,18 @@ def try_repair(row: table.Row) -> bool | None:
 
 
 def repair(row: table.Row) -> bool:
-    """Record a run whose execution has ended or never began, or whose notification is pending."""
+    """Record a run whose execution has ended or never began, or whose notification is pending.
+
+    A run that has not ended is stopped if it has cost its budget.
+    """
     execution = executions.describe(row["execution"])
     if execution and "notify_pending" in row:
         return bool(close(json.loads(execution["input"]), row["execution"], RunEnding.from_row(row)))
     if execution:
-        return bool(close_execution(execution))
+        closed = bool(close_execution(execution))
+        if not closed:
+            check_budget(row)
+        return closed
     if table.hours_since(str(row.get("resumed") or row["started"])) < START_PERIOD:
         return False
     return close_not_started(row)
@@ -91,7 +144,8 @@ def repair(row: table.Row) -> bool:
 def close_not_started(row: table.Row) -> bool:
     """Record a run whose execution does not exist as failed."""
     folder = receipts.read_folder(S3Uri.parse(row["results"]), ())
-    run_record = manifest.record(row, row["execution"], outcome.not_started(), folder, prices())
+    price = cost.of_run(attempts.of_run(row["run"]), prices.of_deployment())
+    run_record = manifest.record(row, row["execution"], outcome.not_started(), folder, price)
     resumed = {"resumed": str(row["resumed"])} if "resumed" in row else {}  # resuming it changes this first
     return write(row["run"], row["execution"], row["results"], run_record, **resumed)
 
@@ -112,11 +166,14 @@ def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[
         return refused.answer()
     logger.append_keys(run=plan["run"])
     folder: ResultsFolder = receipts.read_folder(S3Uri.parse(plan["results"]), steps.of_plan(plan))
-    run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, prices())
+    rates = prices.of_deployment()
+    price = cost.of_run(attempts.complete(plan["run"], folder, plan, rates), rates)
+    run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, price)
     # This row is missing after a crash between StartExecution and its first write.
     row = {name: plan[name] for name in ("run", "sample", "results", "lanes")} | {"execution": execution}
     table.create(row)
-    write(plan["run"], execution, plan["results"], run_record)
+    if write(plan["run"], execution, plan["results"], run_record):
+        correct_cost(plan["run"], run_record.row["cost"])  # an attempt may have been recorded since it was read
     return commands.complete_all(run_record.ending.answer(), plan["run"])
 
 
@@ -146,18 +203,6 @@ def measure(run: str, ending: RunEnding, row: Mapping[str, Any]) -> None:
         metrics.add_metric(name="RunCost", unit=MetricUnit.NoUnit, value=float(row["cost"]))
         started = (table.get(run) or {})["started"]
         metrics.add_metric(name="RunHours", unit=MetricUnit.NoUnit, value=table.hours_since(started))
-
-
-def prices() -> Prices:
-    """Return the prices that the deployment assumes."""
-    names = ("PRICE_PER_VCPU_HOUR", "PRICE_PER_GIB_HOUR")
-    scratch_month = float(os.environ["SCRATCH_SIZE"]) * float(os.environ["PRICE_PER_SCRATCH_GIB_MONTH"])
-    return Prices(
-        spot=Rates(*(float(os.environ[f"SPOT_{name}"]) for name in names)),
-        on_demand=Rates(*(float(os.environ[f"ON_DEMAND_{name}"]) for name in names)),
-        spot_queue=os.environ["NORMAL_QUEUE"] if os.environ["SPOT_SHARE"] == "first" else "",
-        usd_per_scratch_hour=scratch_month / HOURS_PER_MONTH,
-    )
 
 
 def job_queues() -> list[str]:

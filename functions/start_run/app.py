@@ -174,7 +174,8 @@ def resume(event: dict[str, Any]) -> Result:
     run = str(event["resume"])
     row = table.get(run) or {}
     refused = "upload" in row and row["status"] != table.WAITING
-    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run)
+    max_cost = str(event.get("max_cost") or "")
+    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run, max_cost)
     logger.info(f"run {result['outcome']}", run=result["run"])
     count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
     return result

@@ -64,6 +64,7 @@ ONLY_ON_AWS = {
     Right("PrepareJobRole", "s3:GetObject", f"{BUCKET}*/source/*"): "an execution started by hand may pin no versions",
     Right("AnnotateJobRole", "*", f"{BUCKET}results*/failures/annotate.*"): "no run of the tests fails in this step",
     Right("RecordRunFunctionRole", "batch:DescribeJobs", "*"): "only if jobs wait in a queue at the full hour",
+    Right("RecordRunFunctionRole", "ec2:DescribeSpotPriceHistory", "*"): "this machine is no Spot instance",
     Right("DiagnoseFunctionRole", "s3:ListBucket", f"{BUCKET}referencebucket"): "a preparation that left no verdict",
     Right("StartRunFunctionRole", "states:StartExecution", MACHINE): "not tried on AWS: whether the alias is enough",
 }

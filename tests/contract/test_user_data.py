@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import email
+import json
 import os
 import stat
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from seqdrop import signals
+from seqdrop.jobs.usage import HOST
+from seqdrop.runs.prices import Host
 from support.pipeline_parts import template
 
 
@@ -31,6 +34,8 @@ def machine(tmp_path: Path) -> Path:
     for name in ("mkfs.xfs", "mkdir", "mount", "chown", "vgcreate", "lvcreate", "iptables", "systemctl", "shutdown"):
         write_program(tmp_path, name, RECORD)
     write_program(tmp_path, "findmnt", "echo /dev/nvme0n1p1")
+    write_program(tmp_path, "curl", METADATA)
+    write_program(tmp_path, "nproc", "echo 8")
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("bash", "awk", "grep", "cat", "basename", "tee", "timeout", "wc"):
@@ -38,6 +43,13 @@ def machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
+METADATA = """case "$*" in
+*--request\\ PUT*/latest/api/token) echo TOKEN ;;
+*token:\\ TOKEN*/meta-data/instance-type) echo c6id.2xlarge ;;
+*token:\\ TOKEN*/meta-data/instance-life-cycle) echo spot ;;
+*token:\\ TOKEN*/meta-data/placement/availability-zone) echo us-east-1a ;;
+*) exit 22 ;;
+esac"""
 RECORD = 'echo "$(basename "$0") $*" >> "$CALLS"'
 
 
@@ -70,6 +82,7 @@ def run(machine: Path, *, exit_code: int = 0) -> list[str]:
 def run_script(machine: Path, text: str) -> subprocess.CompletedProcess[str]:
     for path in ("/etc/ecs/", "/dev/console", "/usr/local/bin/", "/etc/systemd/system/"):
         text = text.replace(path, f"{machine}/{'console' if path == '/dev/console' else ''}")
+    text = text.replace(" /scratch/", f" {machine}/")
     environment = {"PATH": f"{machine}/bin:{machine}/tools", "CALLS": str(machine / "calls")}
     return subprocess.run(["/bin/bash", "-c", text], env=environment, capture_output=True, text=True, check=False)
 
@@ -192,6 +205,22 @@ def test_an_instance_without_a_console_runs_jobs(machine: Path) -> None:
     attach_disks(machine, ROOT)
     (machine / "console").mkdir()  # nothing can be written there
     assert run(machine) == []
+
+
+def test_jobs_learn_what_instance_they_run_on(machine: Path) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    run(machine)
+    host = json.loads((machine / HOST).read_text())
+    assert Host.from_json(host) == Host("c6id.2xlarge", "spot", "us-east-1a", 8, host["memory"])
+
+
+def test_without_metadata_the_price_of_jobs_is_estimated(machine: Path) -> None:
+    attach_disks(machine, ROOT, VOLUME)
+    fail_program(machine, "curl", "instance-life-cycle")
+    run_script(machine, script())
+    assert not (machine / HOST).exists()
+    reason = "the metadata of the instance cannot be read: the price of its jobs is estimated"
+    assert console(machine) == [f"seqdrop: {reason}"]
 
 
 def test_a_spot_instance_is_drained_before_it_is_reclaimed(machine: Path) -> None:

@@ -188,6 +188,7 @@ def delete_data(checkout: Checkout, resources: dict[str, str]) -> None:
         "REFERENCE_BUCKET": resources["ReferenceBucket"],
         "ACCESS_LOG_BUCKET": resources["AccessLogBucket"],
         "RUN_TABLE": resources["RunTable"],
+        "ATTEMPT_TABLE": resources["AttemptTable"],
     }
     steps = commands("## Remove the stack")
     emptied = next(command for command in steps if command.startswith("for bucket"))
@@ -195,7 +196,9 @@ def delete_data(checkout: Checkout, resources: dict[str, str]) -> None:
         emptied = emptied.replace(word, value)
     checkout.run(emptied)
     assert set(words.values()) & {entry["Name"] for entry in s3.list_buckets()["Buckets"]} == set()
-    checkout.run(f"aws dynamodb delete-table --table-name {resources['RunTable']}")
+    for table in ("RUN_TABLE", "ATTEMPT_TABLE"):
+        assert f"aws dynamodb delete-table --table-name {table}" in steps
+        checkout.run(f"aws dynamodb delete-table --table-name {words[table]}")
     assert checkout.client("dynamodb").list_tables()["TableNames"] == []
     deletion = next(command for command in steps if "schedule-key-deletion" in command)
     keys = checkout.client("kms")

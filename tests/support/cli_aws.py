@@ -31,11 +31,13 @@ def stack() -> Iterator[Stack]:
             s3.create_bucket(Bucket=bucket)
             s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         create_run_table("runs")
+        create_run_table("attempts", "AttemptTable")
         outputs = {
             "FastqBucket": "fastq",
             "ResultsBucket": "results",
             "ReferenceBucket": "references",
             "RunTable": "runs",
+            "AttemptTable": "attempts",
             "PipelineStateMachine": MACHINE,
             "PrepareReferenceStateMachine": MACHINE.replace("pipeline", "prepare"),
             "StartRunFunction": "start_run",

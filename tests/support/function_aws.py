@@ -33,7 +33,7 @@ from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 from seqdrop import aws
 from seqdrop.log import logger
-from seqdrop.runs import executions, messages, notify, queues, run_event, table
+from seqdrop.runs import attempts, executions, messages, notify, prices, queues, run_event, table
 from seqdrop.storage import s3
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +69,7 @@ RESOURCES = {
     "PipelineStateMachine": MACHINE,
     "PipelineStateMachineAliaslive": f"{MACHINE}:live",
     "RunTable": "seqdrop-RunTable",
+    "AttemptTable": "seqdrop-AttemptTable",
     "RunTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:seqdrop-RunTopic",
     "FastqBucket": FASTQS,
     "ResultsBucket": RESULTS,
@@ -154,11 +155,11 @@ def s3_put(key: str, version_id: str) -> dict[str, Any]:
     return message
 
 
-def create_run_table(name: str) -> None:
-    """Create the run table of the template."""
-    described = template()["Resources"]["RunTable"]["Properties"]
+def create_run_table(name: str, resource: str = "RunTable") -> None:
+    """Create the run table of the template, or that of the attempts."""
+    described = template()["Resources"][resource]["Properties"]
     same = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-    client("dynamodb").create_table(TableName=name, **{word: described[word] for word in same})
+    client("dynamodb").create_table(TableName=name, **{word: described[word] for word in same if word in described})
 
 
 @dataclass
@@ -175,6 +176,7 @@ class Deployed:
             self.s3.create_bucket(Bucket=bucket)
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         create_run_table(RESOURCES["RunTable"])
+        create_run_table(RESOURCES["AttemptTable"], "AttemptTable")
         self.table = run_table()
         role = f"arn:aws:iam::{ACCOUNT}:role/seqdrop-StateMachineRole"
         definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})
@@ -329,6 +331,8 @@ def forget_clients() -> None:
     clients = (notify, run_event, executions, queues, messages)
     for cached in (s3.store, table.run_table, *(module.client for module in clients)):
         cached.cache_clear()
+    for asked in (attempts.attempt_table, prices.client, prices.ask_spot_price):
+        asked.cache_clear()
 
 
 @contextmanager

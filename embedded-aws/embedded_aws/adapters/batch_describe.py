@@ -34,6 +34,7 @@ def describe(job: Any, answer: dict[str, Any]) -> dict[str, Any]:
         "isTerminated": job.is_terminated,
         "propagateTags": bool(definition.propagate_tags),
         "platformCapabilities": definition.platform_capabilities or ["EC2"],
+        "attempts": [attempt for attempt in job.attempts if "stoppedAt" in attempt],  # AWS lists those that have ended
     }
     if limit := job._get_attempt_duration():
         answer["timeout"] = {"attemptDurationSeconds": limit}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-SERVICES = ("batch", "dynamodb", "events", "lambda", "s3", "sns", "sqs", "stepfunctions")
+SERVICES = ("batch", "dynamodb", "ec2", "events", "lambda", "s3", "sns", "sqs", "stepfunctions")
 # The three attempts that botocore makes by default give up on a throttled bucket within a second.
 RETRIES = {"mode": "standard", "max_attempts": 10}
 
@@ -31,6 +31,8 @@ RETRIES = {"mode": "standard", "max_attempts": 10}
 def client(service: Literal["batch"], **settings: Any) -> BatchClient: ...
 @overload
 def client(service: Literal["dynamodb"], **settings: Any) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["ec2"], **settings: Any) -> Any: ...
 @overload
 def client(service: Literal["events"], **settings: Any) -> EventBridgeClient: ...
 @overload

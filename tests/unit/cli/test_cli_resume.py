@@ -21,10 +21,11 @@ class StartRun:
     """The function start_run with one answer; without an outcome it fails."""
 
     def __init__(self, **outcome: str) -> None:
-        self.outcome = outcome
+        self.outcome, self.request = outcome, dict[str, str]()
 
     def invoke(self, FunctionName: str, Payload: str) -> dict[str, Any]:  # noqa: N803  names in boto3
-        assert (FunctionName, json.loads(Payload)) == ("start_run", {"resume": cli_aws.RUN})
+        self.request = json.loads(Payload)
+        assert (FunctionName, self.request["resume"]) == ("start_run", cli_aws.RUN)
         if not self.outcome:
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "1 of 1"}')}
         answer = {"outcomes": [{"run": cli_aws.RUN, **self.outcome}]}

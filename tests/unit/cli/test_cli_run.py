@@ -260,6 +260,7 @@ def test_the_id_of_a_run_has_the_format_of_its_aligned_reads(
     assert ids[""] == ids[default or "bam"]
     request = replace(request_s1, alignment_format="cram")
     assert request.choices.to_metadata() == {"seqdrop-alignment-format": "cram"}
+    assert replace(request_s1, max_cost="12.5").choices.to_metadata() == {"seqdrop-max-cost": "12.5"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from seqdrop.plan.names import VERSION
 from support.batch_causes import CAUSES, load_cause
 from support.function_aws import event
 
-RUN_CLASSES = {"NOT_STARTED", "NOT_READY", "NOT_RECORDED", "QC"}  # of runs, never of jobs
+RUN_CLASSES = {"NOT_STARTED", "NOT_READY", "NOT_RECORDED", "QC", "BUDGET"}  # of runs, never of jobs
 
 
 @pytest.mark.parametrize("path", CAUSES, ids=[path.stem for path in CAUSES])

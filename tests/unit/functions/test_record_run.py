@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from seqdrop.failure import advice
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
-from seqdrop.runs import queues, run_event, table
+from seqdrop.runs import price_list, queues, run_event, table
 from seqdrop.storage.uri import S3Uri
 from support.function_aws import (
     HIGH_PRIORITY,
@@ -39,6 +40,7 @@ ROW = {
     "started": "2026-03-02T09:30:03Z",
     "status": "RUNNING",
 }
+SMALL = 5 * (3 * price_list.USD_PER_TRANSITION + 20 * (price_list.USD_PER_PUT + price_list.USD_PER_GET))  # of five jobs
 GAVE_UP = {
     "class": "NO_SPACE",
     "message": "The scratch disk is full.",
@@ -94,7 +96,7 @@ def test_a_succeeded_run_gets_its_manifest_its_row_and_one_message(aws: Deployed
         "reads_mapped": 398,
         "variants": 12,
         "warnings": ["align: 12 names come twice."],
-        "cost": "0.0935",
+        "cost": recorded["cost"],
     }
     ((subject, text),) = aws.messages()
     assert subject == f"seqdrop run {RUN}: done, 1 warning"
@@ -134,21 +136,26 @@ def test_an_event_that_fails_is_sent_by_the_next_call_with_the_message(aws: Depl
     assert (len(aws.events()), len(aws.messages()), "notify_pending" in row(aws)) == (1, 1, False)
 
 
-@pytest.mark.parametrize(("share", "usd"), [("first", "0.0935"), ("never", "0.2310")])
+@pytest.mark.parametrize(("share", "usd"), [("first", 0.0935), ("never", 0.2310)])
 def test_a_stack_without_spot_instances_estimates_on_demand_prices(
-    aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch, share: str, usd: str
+    aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch, share: str, usd: float
 ) -> None:
-    monkeypatch.setenv("SPOT_SHARE", share)
+    set_price(monkeypatch, spot_share=share)
     write_receipts(aws, PLAN, steps.names())
     record_run.call(event("record_run_succeeded"))
-    assert float(row(aws)["cost"]) == float(usd)
+    assert float(row(aws)["cost"]) == pytest.approx(usd + SMALL, abs=1e-5)
 
 
 def test_the_scratch_volume_is_in_the_estimate(aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCRATCH_SIZE", "7300")
+    set_price(monkeypatch, scratch_size=7300)
     write_receipts(aws, PLAN, steps.names())  # five hours
     record_run.call(event("record_run_succeeded"))
-    assert float(row(aws)["cost"]) == pytest.approx(0.0935 + 5 * 0.95)
+    assert float(row(aws)["cost"]) == pytest.approx(0.0935 + 5 * 0.95 + SMALL, abs=1e-5)
+
+
+def set_price(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+    """Deploy the function with other prices."""
+    monkeypatch.setenv("PRICES", json.dumps({**json.loads(os.environ["PRICES"]), **settings}))
 
 
 def test_a_second_call_changes_nothing(aws: Deployed, record_run: Any) -> None:

@@ -167,6 +167,10 @@ def test_the_second_mate_starts_one_run_with_the_current_versions(aws: Deployed,
         "lanes": 1,
         "status": "RUNNING",
         "started": row["started"],
+        "fastq_bytes": row["fastq_bytes"],
+        "estimated_usd": row["estimated_usd"],
+        "estimated_hours": "0.2",
+        "estimated_from": "docs/sizing.md",
     }
 
 
@@ -357,6 +361,20 @@ def test_the_format_of_the_aligned_reads_is_that_of_the_deployment_or_of_the_run
     assert plan["bam"] == f"{plan['results']}/NA12878{suffix}"
 
 
+def test_a_run_keeps_its_budget_and_the_estimate_from_earlier_runs(aws: Deployed, start_run: Any) -> None:
+    past = {"run": "past", "sample": "S", "status": "SUCCEEDED", "reference": "demo", "aligner": "bwa_mem3"}
+    past |= {"caller": "bcftools", "cost": "0.5", "fastq_bytes": 1000}
+    aws.table.put_item(Item={**past, "started": "2026-03-01T10:00:00Z", "finished": "2026-03-01T12:00:00Z"})
+    one, _ = upload_pair(aws, **{"max-cost": "7.5"})
+    row = aws.row(outcome_of(start_run.call(one))["run"])
+    assert row
+    size = int(row["fastq_bytes"])
+    assert (row["max_cost"], row["estimated_from"]) == ("7.5", "1 earlier run")
+    assert float(row["estimated_usd"]) == pytest.approx(0.5 * size / 1000, abs=1e-6)
+    assert float(row["estimated_hours"]) == pytest.approx(2 * size / 1000, abs=1e-4)
+    assert aws.calls <= allowed_actions("start_run")
+
+
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
     tags = json.loads(os.environ["IMAGE_TAGS"])
     remaining = {
@@ -387,7 +405,7 @@ REFUSALS = [
         {"flavour": "mild"},
         {"flavour": "mild"},
         "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
-        "alignment-format, args, lanes, priority, layout, panel",
+        "alignment-format, args, lanes, priority, layout, panel, max-cost",
     ),
     ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),

@@ -38,6 +38,7 @@ def test_a_step_writes_its_outputs_and_then_its_receipt(batch: Batch) -> None:
         "vcpus": 2,
         "memory": 400,
         "peak_memory": receipt["peak_memory"],
+        "usage": receipt["usage"],
         "bytes_in": 0,
         "bytes_out": 8,
         "counts": {"reads": 2},
@@ -160,6 +161,7 @@ def test_a_verdict_is_complete(batch: Batch) -> None:
         "exit_code": 70,
         "stderr_tail": ["reading <sample>.bam", "boom"],
         "peak_memory": verdict["peak_memory"],
+        "usage": verdict["usage"],
         "job_id": JOB_ID,
         "advice": advice.get("TOOL_FAILED"),
     }

@@ -10,7 +10,7 @@ from seqdrop.plan.choices import CHOICES, LANES, ChoiceError, Choices
 
 def test_choices_are_read_from_the_metadata_that_they_write() -> None:
     choices = Choices(
-        "viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high", "bwa", "strelka", "cram"
+        "viral", "amplicons.bed", {"call": ["--ploidy", "1"], "align": []}, 4, "high", "bwa", "strelka", "cram", "12.5"
     )
     metadata = choices.to_metadata()
     assert metadata == {
@@ -22,8 +22,9 @@ def test_choices_are_read_from_the_metadata_that_they_write() -> None:
         "seqdrop-aligner": "bwa",
         "seqdrop-caller": "strelka",
         "seqdrop-alignment-format": "cram",
+        "seqdrop-max-cost": "12.5",
     }
-    args, chosen = {"call": ["--ploidy", "1"]}, ("high", "bwa", "strelka", "cram")
+    args, chosen = {"call": ["--ploidy", "1"]}, ("high", "bwa", "strelka", "cram", "12.5")
     assert Choices.from_metadata(metadata) == Choices("viral", "amplicons.bed", args, 4, *chosen)
 
 
@@ -55,7 +56,7 @@ def test_default_choices_need_no_metadata() -> None:
         (
             {"seqdrop-refrence": "hg38"},
             "unknown choice seqdrop-refrence; known: reference, intervals, aligner, caller, "
-            "alignment-format, args, lanes, priority, layout, panel",
+            "alignment-format, args, lanes, priority, layout, panel, max-cost",
         ),
         ({"seqdrop_reference": "hg38"}, "unknown choice seqdrop_reference; known: reference, intervals, aligner, "),
         ({"seqdrop-reference": ""}, "seqdrop-reference is empty: leave it out for its default"),
@@ -80,6 +81,8 @@ def test_default_choices_need_no_metadata() -> None:
         ({"seqdrop-caller": ""}, "seqdrop-caller is empty: leave it out for its default"),
         ({"seqdrop-alignment-format": "sam"}, "seqdrop-alignment-format must be one of bam, cram"),
         ({"seqdrop-alignment-format": "CRAM"}, "seqdrop-alignment-format must be one of bam, cram"),
+        ({"seqdrop-max-cost": "0.00"}, "seqdrop-max-cost must be an amount in USD such as 12.50, more than 0"),
+        ({"seqdrop-max-cost": "$5"}, "seqdrop-max-cost must be an amount in USD such as 12.50, more than 0"),
         ({"seqdrop-priority": "low"}, "seqdrop-priority must be one of normal, high"),
     ],
 )

@@ -161,6 +161,15 @@ H,,,,h.fq,,
     ]
 
 
+def test_the_budget_is_a_choice() -> None:
+    text = "sample,fastq_1,fastq_2,max_cost\nS,a.fq,b.fq,{}\n"
+    [sample] = sheet.parse(text.format("7.25").encode())
+    assert (sample.choices, sample.columns) == (Choices(max_cost="7.25"), {})
+    assert problems(text.format("free")) == [
+        "line 2, column max_cost: 'free': it must be an amount in USD such as 12.50, more than 0",
+    ]
+
+
 def test_the_message_of_an_error_has_the_first_problems() -> None:
     rows = "".join(f"S{number},a{number}_1.fq,\n" for number in range(20))
     with pytest.raises(SheetError, match=r"line 2, column fastq_2: is empty: .*; and 10 more$"):

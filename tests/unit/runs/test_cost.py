@@ -1,36 +1,62 @@
-"""seqdrop.runs.cost: the estimate of what the jobs of a run cost."""
+"""seqdrop.runs.cost: the price of attempts, and their sum for a run."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from seqdrop.failure.verdict import Verdict
-from seqdrop.runs.cost import Prices, Rates, estimate
-from seqdrop.runs.receipts import ResultsFolder
+from seqdrop.runs import cost, price_list
+from seqdrop.runs.prices import AWS_SPOT, RATES, Prices, Rates
 
-PLAN = {step: {"job_queue": "normal"} for step in ("align", "call")}
-SPOT, ON_DEMAND = Rates(0.01, 0.001), Rates(0.04, 0.004)
-PRICES = Prices(SPOT, ON_DEMAND, spot_queue="normal")
-RECEIPTS = {
-    "align": {"seconds": 7200.0, "vcpus": 2, "memory": 4096},
-    "call": {"seconds": 1800.0, "vcpus": 4, "memory": 2048},
-}
-FAILED = Verdict("NO_SPACE", "full", seconds=3600.0, vcpus=2, memory=4096)
+PRICES = Prices(Rates(0.01, 0.001), Rates(0.04, 0.004), spot_queue="normal")
+REQUESTS = 20 * (price_list.USD_PER_GET + price_list.USD_PER_PUT)
+TRANSITIONS = 3 * price_list.USD_PER_TRANSITION
+SMALL = REQUESTS + TRANSITIONS
 
 
-def cost(plan: Any = PLAN, prices: Prices = PRICES, *failures: tuple[str, Verdict]) -> dict[str, Any]:
-    return estimate(plan, ResultsFolder(receipts=RECEIPTS, failures=failures), prices)
+def attempt(step: str = "align", **values: Any) -> dict[str, Any]:
+    row = {"step": step, "number": 1, "queue": "normal", "vcpus": 2, "memory": 4096, "seconds": 3600}
+    return {**row, "status": "SUCCEEDED", "attempt": f"{step}.1", "run": "r", **values}
 
 
-def test_the_estimate_of_a_run_on_spot_instances() -> None:
-    assert cost() == {
-        "usd": 0.069,  # 6 vCPU hours and 9 GiB hours
-        "usd_failed": 0,
-        "failed_attempts": 0,
-        "vcpu_hours": 6.0,
-        "gib_hours": 9.0,
+def usd(**values: Any) -> float:
+    return float(cost.priced(attempt(**values), PRICES)["usd"])
+
+
+def test_an_attempt_pays_its_hours_its_requests_and_its_transitions() -> None:
+    assert usd() == pytest.approx(2 * 0.01 + 4 * 0.001 + SMALL, abs=1e-6)
+    assert usd(queue="high") == pytest.approx(4 * 0.024 + SMALL, abs=1e-6)
+    assert usd(number=2) == pytest.approx(0.024 + REQUESTS, abs=1e-6)
+    parts = usd(bytes_in=1600 << 20, bytes_out=800 << 20)
+    more = 100 * price_list.USD_PER_GET + 50 * price_list.USD_PER_PUT
+    assert parts == pytest.approx(0.024 + SMALL + more, abs=1e-6)
+
+
+def test_an_attempt_that_waited_for_an_instance_pays_its_start() -> None:
+    assert usd(queued=59) == usd()
+    assert usd(queued=60) == pytest.approx(0.024 * 1.05 + SMALL, abs=1e-6)
+
+
+def test_an_attempt_of_seconds_costs_a_fraction_of_a_cent_and_not_nothing() -> None:
+    assert usd(seconds=4) == pytest.approx(4 / 3600 * 0.024 + SMALL, abs=1e-6)
+    assert usd(seconds=0) > 0
+
+
+def test_the_price_of_a_run_is_the_sum_of_those_of_its_attempts() -> None:
+    failed = attempt(status="FAILED", seconds=1800)
+    rows = [cost.priced(row, PRICES) for row in (failed, attempt(number=2), attempt("call", vcpus=4, memory=2048))]
+    found = cost.of_run([*rows, attempt("annotate", status="RUNNING")], PRICES)
+    assert found == {
+        "usd": float(sum(row["usd"] for row in rows)),
+        "usd_failed": float(rows[0]["usd"]),
+        "attempts": 3,
+        "failed_attempts": 1,
+        "vcpu_hours": 7.0,
+        "gib_hours": 8.0,
         "scratch_hours": 2.5,
+        "estimated": True,
+        "prices": [RATES],
         "assumed": {
             "spot": {"usd_per_vcpu_hour": 0.01, "usd_per_gib_hour": 0.001},
             "on_demand": {"usd_per_vcpu_hour": 0.04, "usd_per_gib_hour": 0.004},
@@ -39,39 +65,26 @@ def test_the_estimate_of_a_run_on_spot_instances() -> None:
     }
 
 
-def test_without_spot_instances_the_prices_are_those_of_on_demand() -> None:
-    assert cost(prices=Prices(SPOT, ON_DEMAND))["usd"] == pytest.approx(4 * 0.069)
+def test_only_spot_prices_of_aws_make_a_price_that_is_no_estimate() -> None:
+    row = {**cost.priced(attempt(), PRICES), "price": AWS_SPOT}
+    assert cost.of_run([row], PRICES)["estimated"] is False
+    assert cost.of_run([row, cost.priced(attempt("call"), PRICES)], PRICES)["estimated"] is True
+    assert cost.of_run([], PRICES)["usd"] == 0
 
 
-@pytest.mark.parametrize("queue", ["high-priority", "last-resort"])
-def test_a_step_of_another_queue_ran_on_demand(queue: str) -> None:
-    plan = {**PLAN, "call": {"job_queue": queue}}  # 2 vCPU hours and 1 GiB hour
-    assert cost(plan)["usd"] == pytest.approx(0.069 + 3 * (2 * 0.01 + 1 * 0.001))
+@pytest.mark.parametrize("attribute", ["step", "queue", "run"])
+def test_the_sums_of_groups_add_up_to_the_rows(attribute: str) -> None:
+    rows = [
+        cost.priced(attempt(step, queue=queue, seconds=seconds), PRICES)
+        for step, queue, seconds in (("align", "normal", 7), ("align", "high", 11), ("call", "normal", 13))
+    ]
+    groups = cost.by(attribute, rows)
+    assert sum((group["usd"] for group in groups.values()), Decimal(0)) == cost.total(rows)
+    assert sum(group["attempts"] for group in groups.values()) == 3
+    assert [group["usd"] for group in groups.values()] == sorted((g["usd"] for g in groups.values()), reverse=True)
 
 
-def test_failed_attempts_are_part_of_the_estimate() -> None:
-    found = cost(PLAN, PRICES, ("align", FAILED), ("align", FAILED))
-    assert (found["usd"], found["usd_failed"], found["failed_attempts"]) == (0.117, 0.048, 2)
-    assert (found["vcpu_hours"], found["scratch_hours"]) == (10.0, 4.5)
-
-
-def test_each_job_pays_the_scratch_volume() -> None:
-    prices = Prices(SPOT, ON_DEMAND, "normal", usd_per_scratch_hour=0.1)
-    found = cost(PLAN, prices, ("align", FAILED))
-    assert found["usd"] == pytest.approx(0.069 + 0.024 + 3.5 * 0.1)
-    assert found["usd_failed"] == pytest.approx(0.024 + 0.1)
-
-
-def test_verdicts_of_earlier_versions_count_as_attempts_without_cost() -> None:
-    found = cost(PLAN, PRICES, ("align", Verdict("NO_SPACE", "full")))
-    assert (found["usd"], found["failed_attempts"]) == (0.069, 1)
-
-
-def test_a_run_without_receipts_costs_nothing() -> None:
-    found = estimate({}, ResultsFolder(), PRICES)
-    assert (found["usd"], found["usd_failed"], found["vcpu_hours"], found["scratch_hours"]) == (0, 0, 0, 0)
-
-
-def test_an_attempt_of_seconds_costs_a_fraction_of_a_cent_and_not_nothing() -> None:
-    short = Verdict("BAD_INPUT.TRUNCATED", "R2 is truncated", seconds=4.0, vcpus=2, memory=2048)
-    assert cost(PLAN, PRICES, ("align", short))["usd_failed"] == pytest.approx(24e-6, abs=2e-6)
+def test_what_is_spent_counts_the_attempts_that_run() -> None:
+    ended, running = cost.priced(attempt(), PRICES), attempt("call", status="RUNNING")
+    del running["seconds"]
+    assert cost.spent([ended, running], PRICES, {"call.1": 1800}) == pytest.approx(0.036 + 2 * SMALL, abs=1e-6)

@@ -79,6 +79,20 @@ def test_a_resumed_run_gets_the_current_sizes_and_keeps_its_other_settings(
     assert second == {**first, **{step: {**first[step], **sizes[step]} for step in steps.names()}}
 
 
+def test_a_run_that_has_cost_its_budget_is_resumed_with_a_higher_one(
+    aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_RUN_COST", "0.01")
+    spent = "its jobs have cost $0.01, and its budget is $0.01: give it a higher one with --max-cost"
+    assert refusal(start_run, failed) == spent
+    for budget, reason in (("0.01", spent), ("much", "its budget must be an amount in USD such as 12.50, not much")):
+        (outcome,) = start_run.call({"resume": failed, "max_cost": budget})["outcomes"]
+        assert (outcome["outcome"], outcome["reason"]) == ("refused", reason)
+    (outcome,) = start_run.call({"resume": failed, "max_cost": "0.02"})["outcomes"]
+    assert outcome["outcome"] == "resumed"
+    assert (aws.row(failed) or {})["max_cost"] == "0.02"
+
+
 def test_a_run_can_be_resumed_many_times(aws: Deployed, start_run: Any, failed: str) -> None:
     for number in range(2, 12):
         execution = resume(start_run, failed)["execution"]

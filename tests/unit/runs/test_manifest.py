@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from seqdrop import __version__
-from seqdrop.runs import manifest
-from seqdrop.runs.cost import Prices, Rates, estimate
+from seqdrop.runs import cost, manifest
 from seqdrop.runs.outcome import RunEnding
+from seqdrop.runs.prices import Prices, Rates
 from seqdrop.runs.receipts import ResultsFolder
 from support.function_aws import FINGERPRINT, SOURCES, event
 
@@ -47,13 +47,14 @@ OBJECTS = {f"{FOLDER}/{step}": ("e", 7) for step in RECEIPTS}
 
 
 PRICES = Prices(Rates(0.017, 0.0009), Rates(0.017, 0.0009))
+ATTEMPT = {"number": 1, "queue": "q", "vcpus": 2, "memory": 4096, "seconds": 1800, "status": "SUCCEEDED"}
 
 
 def folder() -> ResultsFolder:
     return ResultsFolder(OBJECTS, RECEIPTS)
 
 
-COST = estimate(succeeded(), folder(), PRICES)
+COST = cost.of_run([cost.priced({**ATTEMPT, "step": step}, PRICES) for step in RECEIPTS], PRICES)
 
 
 def test_a_complete_manifest() -> None:
@@ -150,12 +151,12 @@ def test_the_message_says_what_failed_attempts_cost() -> None:
 
 def test_the_row_has_the_first_warnings() -> None:
     many = {**RECEIPTS, "align": {**RECEIPTS["align"], "warnings": [WARNED] * (manifest.MAX_WARNINGS + 1)}}
-    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), ResultsFolder(OBJECTS, many), PRICES)
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), ResultsFolder(OBJECTS, many), COST)
     assert record.row["warnings"] == [f"align: {WARNED['message']}"] * manifest.MAX_WARNINGS
     assert record.subject.endswith(f": done, {manifest.MAX_WARNINGS + 1} warnings")
     assert record.manifest
     assert len(record.manifest["warnings"]) == manifest.MAX_WARNINGS + 1
-    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), PRICES)
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), COST)
     assert "warnings" not in record.row
 
 
@@ -191,7 +192,7 @@ def held_folder(*, hold: bool) -> ResultsFolder:
 
 @pytest.mark.parametrize("hold", [True, False])
 def test_a_run_that_failed_its_policy_is_no_success_and_may_hold_its_variants(hold: bool) -> None:
-    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), held_folder(hold=hold), PRICES)
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), held_folder(hold=hold), COST)
     assert (record.row["status"], record.row["class"], record.row["qc"]) == ("QC_FAILED", "QC", "FAIL")
     assert record.manifest
     assert (record.manifest["complete"], record.manifest["qc"]["result"]) == (False, "FAIL")
@@ -213,7 +214,7 @@ def test_a_run_that_chose_to_hold_and_has_no_report_names_no_variants(missing: t
     found = held_folder(hold=True)
     unjudged = ResultsFolder(OBJECTS, {step: found.receipts[step] for step in RECEIPTS if step not in missing})
     reported = RunEnding("INCOMPLETE", "TOOL_FAILED", "The tool failed.", missing[0])
-    record = manifest.record(plan, EXECUTION, reported, unjudged, PRICES)
+    record = manifest.record(plan, EXECUTION, reported, unjudged, COST)
     assert (record.ending.status, record.ending.failure_class) == ("INCOMPLETE", "TOOL_FAILED")
     assert record.manifest
     names = {output["name"] for output in record.manifest["outputs"]}
@@ -235,6 +236,7 @@ def test_the_message_of_a_failed_run() -> None:
             "Class: TIMEOUT",
             "What to do: Check the job's log; if the job was still working, raise its limit in the template, then run"
             " `seqdrop resume RUN`.",
+            "estimated cost of the jobs: $0.09",
             "More: `seqdrop why RUN`",
         ],
     )
@@ -255,14 +257,14 @@ def test_the_row_is_enough_for_the_message_of_a_failed_run() -> None:
 
 
 def test_a_record_has_the_ending_that_the_folder_proves() -> None:
-    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), PRICES)
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), COST)
     counts = {"reads": 400, "reads_mapped": 398, "variants": 12, "variants_all": 15}
-    assert record.row == {"status": "SUCCEEDED", **counts, "cost": "0.094"}
+    assert record.row == {"status": "SUCCEEDED", **counts, "cost": str(COST["usd"])}
     assert record.manifest == manifest.manifest(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), folder(), COST)
     assert record.subject == f"seqdrop run {RUN}: done"
 
 
 def test_a_record_of_changed_results_publishes_no_manifest() -> None:
     changed = {**OBJECTS, f"{FOLDER}/call": ("other", 7)}
-    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), ResultsFolder(changed, RECEIPTS), PRICES)
+    record = manifest.record(succeeded(), EXECUTION, RunEnding("SUCCEEDED"), ResultsFolder(changed, RECEIPTS), COST)
     assert (record.row["status"], record.row["class"], record.manifest) == ("FAILED", "RESULTS_CHANGED", None)

@@ -54,6 +54,7 @@ ADVICE = {
     "NOT_PLACED": "Check <Step>Vcpus, <Step>Memory, MaxVcpus and the vCPU quota of the account, then <retry>.",
     "TIMEOUT": "Check the job's log; if the job was still working, raise its limit in the template, then <retry>.",
     "STOPPED": "A user stopped it: to continue where it stopped, <retry>.",
+    "BUDGET": "What is done is kept: to continue with a higher budget, run `seqdrop resume RUN --max-cost USD`.",
     "TOOL_FAILED": "Check the tool's last lines and its log, correct the cause, then <retry>.",
     "DENIED": "Restore the permission (role, bucket policy or key), then <retry>.",
     "RESULTS_CHANGED": "Do not change results while their run works: to create the missing ones again, <retry>.",
@@ -85,7 +86,7 @@ def complete(text: str, run: str, stack: str) -> str:
     `stack` is "" for the embedded AWS, which commands use without an option.
     """
     option = f" --stack {stack}" if stack else ""
-    text = re.sub(r"`seqdrop (why|resume) RUN`", rf"`seqdrop \1 {run}{option}`", text)
+    text = re.sub(r"`seqdrop (why|resume) RUN( --max-cost USD)?`", rf"`seqdrop \1 {run}\2{option}`", text)
     # a text that is complete already stays as it is
     text = re.sub(r"`(seqdrop reference[^`]*?)( --stack [^ `]+)?`", rf"`\1{option}`", text)
     return text.replace("`make push`", f"`make push STACK={stack}`") if stack else text

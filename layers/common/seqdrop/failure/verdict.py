@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from seqdrop import signals
@@ -71,14 +72,17 @@ class Verdict:
     seconds: float = 0.0  # of the attempt; 0, as vcpus and memory, in verdicts of version 0.2 and earlier
     vcpus: int = 0
     memory: int = 0  # MiB
+    usage: Mapping[str, Any] = field(default_factory=dict)  # what it has used, for its price and size: jobs/usage.py
 
     def to_json(self) -> dict[str, Any]:
         """Return the verdict document, with the advice for its class."""
         fields = asdict(self)
+        usage = {"usage": used} if (used := fields.pop("usage")) else {}
         return {
             "version": VERSION,
             "class": fields.pop("failure_class"),
             **fields,
+            **usage,
             "advice": advice.get(self.failure_class),
         }
 
@@ -110,6 +114,7 @@ class Verdict:
                     seconds,
                     int(vcpus),
                     int(memory),
+                    usage if isinstance(usage := value.get("usage"), dict) else {},
                 )
         raise ValueError("not a verdict")
 

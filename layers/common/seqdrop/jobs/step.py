@@ -63,11 +63,13 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
             yield work
             work.finish()
         finally:
+            if work:
+                work.usage.measure_scratch()
             _clean_up(work, space)
     except (Exception, StoppedError) as error:  # noqa: BLE001  every failure becomes a verdict and an exit code here
         signals.ignore()
         _clean_up(work, space)  # again: a signal may have interrupted the first clean-up
-        verdict = _verdict(error, args, work.original_names if work else {}, time.time() - started)
+        verdict = _verdict(error, args, work, time.time() - started)
         _fail(error, verdict, name, args, redactor)
 
 
@@ -113,10 +115,9 @@ def _is_done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
     return bool(receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()})
 
 
-def _verdict(
-    error: BaseException, args: argparse.Namespace, original_names: Mapping[str, str], seconds: float
-) -> Verdict:
+def _verdict(error: BaseException, args: argparse.Namespace, work: Workspace | None, seconds: float) -> Verdict:
     failure_class, message, exit_code = _classify(error, args.results)
+    original_names = work.original_names if work else {}
     return Verdict(
         failure_class,
         plain_line(with_original_names(message, original_names), MAX_MESSAGE),
@@ -128,6 +129,7 @@ def _verdict(
         seconds=round(seconds, 1),
         vcpus=int(args.vcpus),
         memory=int(args.memory),
+        usage={**work.usage.to_json(), "bytes_in": work.bytes_in} if work else {},
     )
 
 

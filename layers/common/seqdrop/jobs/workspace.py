@@ -21,6 +21,7 @@ from seqdrop.jobs import output_check
 from seqdrop.jobs.image import running_image
 from seqdrop.jobs.processes import Argument, Processes
 from seqdrop.jobs.read_rate import ReadRate
+from seqdrop.jobs.usage import Usage
 from seqdrop.log import logger
 from seqdrop.plan import layout
 from seqdrop.plan.names import REFERENCE_JSON, VERSION
@@ -53,6 +54,11 @@ class Workspace:
     read_rate: ReadRate = field(default_factory=ReadRate)
     bytes_in: int = 0
     start_time: float = field(default_factory=time.time)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What the job uses of its instance."""
+        return Usage(self.directory)
 
     def __truediv__(self, name: str) -> Path:
         """Return the path of `name` in the directory of the step."""
@@ -200,6 +206,7 @@ class Workspace:
         uri: S3Uri = getattr(self.args, output)[lane - 1] if lane else getattr(self.args, output)
         output = f"{output}.{lane}" if lane else output
         output_check.check_directory(self.directory)
+        self.usage.measure_scratch()
         for companion in companions:
             self._upload(f"{output}{companion}", companion_path(path, companion), uri.companion(companion))
         self._upload(output, path, uri, tagging, growing)
@@ -236,6 +243,7 @@ class Workspace:
             "peak_memory": peak_memory(),
             "bytes_in": self.bytes_in,
             "bytes_out": sum(output["size"] for output in self.outputs),
+            "usage": self.usage.to_json(),
             "counts": self.counts,
             "warnings": self.warnings,
             **({"qc": self.qc} if self.qc else {}),

@@ -14,11 +14,13 @@ from seqdrop.plan.options import OptionError
 
 CHOICES = (
     "reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority", "layout", "panel",
+    "max-cost",
 )  # fmt: skip
 PRIORITIES = ("normal", "high")
 HOLD = "seqdrop-sheet"  # metadata of a FASTQ that a samplesheet will name: it starts no run by its name
 LANES = re.compile(r"[1-9][0-9]?")
 MAX_LANES = 99
+MAX_COST = re.compile(r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,4})?")  # USD, more than 0
 
 
 class ChoiceError(ValueError):
@@ -43,6 +45,7 @@ class Choices:
     alignment_format: str = ""  # of the file of aligned reads; "" is the default of the deployment
     layout: str = ""  # of the files: "" is paired, or what the name or the BAM says
     panel: str = ""  # a panel of the reference, instead of `intervals`; "" is the default of the deployment
+    max_cost: str = ""  # USD that its jobs may cost; "" is the default of the deployment; not part of the run id
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -69,6 +72,8 @@ class Choices:
         ):  # fmt: skip
             if values.get(name, known[0]) not in known:
                 raise ChoiceError(f"seqdrop-{name} must be one of {', '.join(known)}")
+        if not MAX_COST.fullmatch(values.get("max-cost", "1")):
+            raise ChoiceError("seqdrop-max-cost must be an amount in USD such as 12.50, more than 0")
         return cls(
             values.get("reference", ""),
             values.get("intervals", ""),
@@ -80,6 +85,7 @@ class Choices:
             values.get("alignment-format", ""),
             values.get("layout", ""),
             values.get("panel", ""),
+            values.get("max-cost", ""),
         )
 
     def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -120,6 +126,7 @@ class Choices:
             "lanes": str(self.lanes) if self.lanes != 1 else "",
             "layout": self.layout,
             "priority": self.priority if self.priority != "normal" else "",
+            "max-cost": self.max_cost,
         }
         return {f"seqdrop-{name}": value for name, value in values.items() if value}
 

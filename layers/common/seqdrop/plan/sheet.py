@@ -17,7 +17,9 @@ MATES = ("fastq_1", "fastq_2")
 ALIGNMENTS = ("bam", "cram")  # of unaligned reads, in the place of FASTQs
 FILES = (*MATES, *ALIGNMENTS)
 # columns that are choices of the same name
-CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority", "layout", "panel")
+CHOSEN = (
+    "reference", "aligner", "caller", "intervals", "alignment_format", "priority", "layout", "panel", "max_cost",
+)  # fmt: skip
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
 ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}

@@ -1,89 +1,99 @@
-"""Estimate what the jobs of a run cost."""
+"""Calculate what the attempts of jobs cost. The price of a run is the sum of those of its attempts. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from seqdrop.runs.receipts import ResultsFolder
+from seqdrop.runs import price_list
+from seqdrop.runs.prices import AWS_SPOT, Host, Prices
+from seqdrop.storage.transfers import PART_SIZE
 
-HOURS_PER_MONTH = 730
-USD_DIGITS = 6  # a job of some seconds costs a fraction of a cent, which must not become nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Assumed prices in USD of one hour."""
-
-    usd_per_vcpu_hour: float
-    usd_per_gib_hour: float  # of memory
+USD_DIGITS = 6  # an attempt of some seconds costs a fraction of a cent, which must not become nothing
+BOOT_WAIT, BOOT_SECONDS = 60, 180  # guesses: an attempt that waited a minute paid for the start of its instance
+REQUESTS = 20  # guess: of S3, for each attempt, beside those of the parts of its files
+TRANSITIONS = 3  # of the state machine for each job: its state, and its share of the others
+FAILED = "FAILED"
+Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """The rates that a deployment assumes."""
-
-    spot: Rates
-    on_demand: Rates
-    spot_queue: str = ""  # its jobs are assumed to run on Spot instances; "" if there are none
-    usd_per_scratch_hour: float = 0.0  # of the scratch volume of an instance
-
-    def rates(self, queue: str) -> Rates:
-        """Return the rates of the jobs of a queue."""
-        return self.spot if self.spot_queue and queue == self.spot_queue else self.on_demand
+def priced(row: Row, prices: Prices) -> dict[str, Any]:
+    """Return the row of an ended attempt with its price in USD, `usd`, and where that is from, `price`."""
+    usd, source = price(row, float(row["seconds"]), prices)
+    return {**row, "usd": Decimal(str(round(usd, USD_DIGITS))), "price": source}
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt of a job that left a receipt or a verdict."""
+def price(row: Row, seconds: float, prices: Prices) -> tuple[float, str]:
+    """Return what an attempt of so many seconds costs in USD, and where the price of its instance is from.
 
-    step: str
-    failed: bool
-    hours: float
-    vcpus: int
-    memory: int  # MiB
-
-    @property
-    def gib(self) -> float:
-        """The memory in GiB."""
-        return self.memory / 1024
-
-
-def estimate(plan: Mapping[str, Any], folder: ResultsFolder, prices: Prices) -> dict[str, Any]:
-    """Return an estimate of what the attempts of all jobs cost in USD.
-
-    Each job pays the whole scratch volume of its instance, as if it had the instance alone. Attempts of lost hosts,
-    which left no verdict, waiting time, storage, requests and transfer are not included.
+    Included are its share of the start of its instance and of the scratch volume, the requests to S3, and the
+    transitions of the state machine.
     """
-    attempts = list(_attempts(folder))
-    costs = [_cost(attempt, plan, prices) for attempt in attempts]
+    kind, life_cycle, zone = (str(row.get(name, "")) for name in ("instance_type", "life_cycle", "zone"))
+    host = Host(kind, life_cycle, zone, int(row.get("host_vcpus", 0)), int(row.get("host_memory", 0)))
+    hour = f"{str(row.get('started', ''))[:13]}:00:00Z"
+    hourly = prices.hourly(host, str(row["queue"]), int(row["vcpus"]), int(row["memory"]), hour)
+    boot = BOOT_SECONDS if float(row.get("queued", 0)) >= BOOT_WAIT else 0
+    return (seconds + boot) / 3600 * hourly.usd + _requests(row), hourly.source
+
+
+def _requests(row: Row) -> float:
+    gets = REQUESTS + int(row.get("bytes_in", 0)) // PART_SIZE
+    puts = REQUESTS + int(row.get("bytes_out", 0)) // PART_SIZE
+    transitions = TRANSITIONS if int(row["number"]) == 1 else 0
+    return gets * price_list.USD_PER_GET + puts * price_list.USD_PER_PUT + transitions * price_list.USD_PER_TRANSITION
+
+
+def spent(rows: Iterable[Row], prices: Prices, running: Mapping[str, float]) -> float:
+    """Return what attempts have cost until now in USD; `running`: attempt -> seconds, of those that have not ended."""
+    return sum(
+        float(row["usd"]) if "usd" in row else price(row, running.get(str(row["attempt"]), 0.0), prices)[0]
+        for row in rows
+    )
+
+
+def total(rows: Iterable[Row]) -> Decimal:
+    """Return the sum of the prices of attempts in USD."""
+    return sum((Decimal(str(row["usd"])) for row in rows if "usd" in row), Decimal(0))
+
+
+def of_run(rows: Sequence[Row], prices: Prices) -> dict[str, Any]:
+    """Return the cost of a run, as its manifest has it."""
+    ended = [row for row in rows if "usd" in row]
+    failed = [row for row in ended if row["status"] == FAILED]
+    sources = sorted({str(row["price"]) for row in ended})
     return {
-        "usd": round(sum(costs, 0.0), USD_DIGITS),
-        "usd_failed": round(
-            sum(cost for attempt, cost in zip(attempts, costs, strict=True) if attempt.failed), USD_DIGITS
-        ),
-        "failed_attempts": sum(attempt.failed for attempt in attempts),
-        "vcpu_hours": round(sum(attempt.hours * attempt.vcpus for attempt in attempts), 4),
-        "gib_hours": round(sum(attempt.hours * attempt.gib for attempt in attempts), 4),
-        "scratch_hours": round(sum(attempt.hours for attempt in attempts), 4),
-        "assumed": {
-            "spot": asdict(prices.spot),
-            "on_demand": asdict(prices.on_demand),
-            "usd_per_scratch_hour": round(prices.usd_per_scratch_hour, 6),
-        },
+        "usd": float(total(ended)),
+        "usd_failed": float(total(failed)),
+        "attempts": len(ended),
+        "failed_attempts": len(failed),
+        "vcpu_hours": _hours(ended, lambda row: float(row["vcpus"])),
+        "gib_hours": _hours(ended, lambda row: float(row["memory"]) / 1024),
+        "scratch_hours": _hours(ended, lambda _: 1.0),
+        "estimated": sources != [AWS_SPOT],
+        "prices": sources,
+        "assumed": prices.assumed(),
     }
 
 
-def _attempts(folder: ResultsFolder) -> Iterator[Attempt]:
-    for step, receipt in folder.receipts.items():
-        yield Attempt(step, False, receipt["seconds"] / 3600, receipt["vcpus"], receipt["memory"])
-    for step, verdict in folder.failures:
-        yield Attempt(step, True, verdict.seconds / 3600, verdict.vcpus, verdict.memory)
+def _hours(rows: Iterable[Row], amount: Callable[[Row], float]) -> float:
+    return round(sum(float(row["seconds"]) / 3600 * amount(row) for row in rows), 4)
 
 
-def _cost(attempt: Attempt, plan: Mapping[str, Any], prices: Prices) -> float:
-    """Return the cost of an attempt, at the rates of the last queue of its step."""
-    rates = prices.rates(plan.get(attempt.step, {}).get("job_queue", ""))
-    hourly = attempt.vcpus * rates.usd_per_vcpu_hour + attempt.gib * rates.usd_per_gib_hour
-    return attempt.hours * (hourly + prices.usd_per_scratch_hour)
+def by(attribute: str, rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """Return attempts, hours and price of rows by an attribute: step, queue or sample; the most expensive first."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if "usd" in row:
+            groups.setdefault(str(row.get(attribute, "")), []).append(row)
+    sums = {
+        value: {
+            "attempts": len(group),
+            "failed": sum(row["status"] == FAILED for row in group),
+            "hours": _hours(group, lambda _: 1.0),
+            "usd": total(group),
+        }
+        for value, group in groups.items()
+    }
+    return dict(sorted(sums.items(), key=lambda pair: -pair[1]["usd"]))

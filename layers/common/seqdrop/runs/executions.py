@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqdrop import aws
 from seqdrop.plan.names import canonical, is_readable
-from seqdrop.runs import table
+from seqdrop.runs import budget, table
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -57,19 +57,19 @@ def describe(execution: str, states: SFNClient | None = None) -> Mapping[str, An
         return None
 
 
-def stop(execution: str, cause: str) -> bool:
+def stop(execution: str, cause: str, error: str = "STOPPED") -> bool:
     """Stop an execution and its jobs; return False if it does not exist or has ended."""
     if (describe(execution) or {}).get("status") != "RUNNING":
         return False
-    client().stop_execution(executionArn=execution, error="STOPPED", cause=cause)
+    client().stop_execution(executionArn=execution, error=error, cause=cause)
     return True
 
 
-def resume(run: str, renew: Renew) -> str:
+def resume(run: str, renew: Renew, max_cost: str = "") -> str:
     """Start the renewed plan of an ended run under the next name; return the ARN. Raises NotResumableError.
 
     The row is reopened first, so that of two callers one wins. After a crash in between, resuming again starts the
-    execution.
+    execution. `max_cost` is a new budget in USD, which must be more than the run has cost; "" keeps the present one.
     """
     row = table.get(run)
     if row is None:
@@ -85,7 +85,10 @@ def resume(run: str, renew: Renew) -> str:
     if last and last["status"] == "RUNNING":  # the row may say otherwise
         raise NotResumableError("it is still running")
     plan = renew(_last_plan(last or describe(arn(run))), row)
+    _check_budget({**row, "max_cost": max_cost} if max_cost else row)
     execution = _reopen(run, row, last)
+    if max_cost:
+        table.set_budget(run, max_cost)
     start(execution, plan)
     return execution
 
@@ -98,6 +101,13 @@ def _last_plan(execution: Mapping[str, Any] | None) -> dict[str, Any]:
     if not is_readable(plan.get("version")):
         raise NotResumableError("its plan is from another version of seqdrop: upload the reads again")
     return plan
+
+
+def _check_budget(row: Mapping[str, Any]) -> None:
+    """Raise NotResumableError if the run has cost its budget: it would be stopped at once."""
+    spent, limit = float(row.get("cost", 0)), budget.limit(row)
+    if limit and spent >= limit:
+        raise NotResumableError(f"{budget.describe(spent, limit)}: give it a higher one with --max-cost")
 
 
 def _reopen(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:

@@ -14,7 +14,6 @@ from seqdrop.plan import layout, steps
 from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import BAM, PAIRED, VERSION
 from seqdrop.runs import outcome
-from seqdrop.runs.cost import Prices, estimate
 from seqdrop.runs.outcome import QC_FAILED, RunEnding
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
@@ -46,14 +45,14 @@ class RunRecord:
 
 
 def record(
-    plan: Mapping[str, Any], execution: str, reported: RunEnding, folder: ResultsFolder, prices: Prices
+    plan: Mapping[str, Any], execution: str, reported: RunEnding, folder: ResultsFolder, cost: Mapping[str, Any]
 ) -> RunRecord:
     """Return the row, the manifest and the message of a run, from its plan and one read of its folder.
 
     `reported` is the ending that the state machine or its execution reports; the folder decides whether it is true.
+    `cost` is that of its attempts (`cost.of_run`).
     """
     ending = outcome.verify(reported, plan, folder)
-    cost = estimate(plan, folder, prices)
     warned = [f"{warning['step']}: {warning['message']}" for warning in warnings(folder.receipts)[:MAX_WARNINGS]]
     qc = verdict_of(folder.complete).get("qc", {}).get("result")
     row = {**ending.row(), **figures(folder.receipts), "cost": str(cost["usd"]), **({"qc": qc} if qc else {})}
@@ -150,7 +149,12 @@ def message(
         earlier = folder.has(layout.manifest_uri(S3Uri.parse(plan["results"])))
         has = "no new results; the earlier ones remain" if earlier else "no results"
         first = f"Sample {plan['sample']} has {has}: {explanation[0]}"
-        return subject, [first, *explanation[1:], "More: `seqdrop why RUN`"]
+        return subject, [
+            first,
+            *explanation[1:],
+            *([_price(cost)] if cost.get("attempts") else []),
+            "More: `seqdrop why RUN`",
+        ]
     if ending.status == QC_FAILED:
         first, done = (
             f"Sample {plan['sample']} has failed its quality control: {explanation[0]}",
@@ -205,7 +209,8 @@ def _price(cost: Mapping[str, Any]) -> str:
     failed = cost["failed_attempts"]
     attempts = "failed attempt" if failed == 1 else "failed attempts"
     part = f", {format_usd(cost['usd_failed'])} of it for {failed} {attempts}" if failed else ""
-    return f"estimated cost of the jobs: {format_usd(cost['usd'])}{part}"
+    estimated = "estimated cost" if cost["estimated"] else "cost"
+    return f"{estimated} of the jobs: {format_usd(cost['usd'])}{part}"
 
 
 def _without(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import MAX_LANES
 from seqdrop.plan.names import ALIGNMENT_FORMATS, BAM, MANIFEST, NAME, READS, VERSION, is_readable
+from seqdrop.runs.budget import BUDGET
 from seqdrop.runs.diagnosis import MAX_LINE, MAX_LINES, describe_tries
 from seqdrop.runs.receipts import Receipts, ResultsFolder
 from seqdrop.storage.uri import S3Uri
@@ -137,6 +138,8 @@ def _end_of(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def from_execution(status: str, error: str, cause: str) -> RunEnding:
     """Return the ending of a run that did not reach the last state, by the status of its execution."""
     message = plain_line(cause.split("\n", maxsplit=1)[0], classify.MAX_MESSAGE)  # the first line of `answer`
+    if status == "ABORTED" and error == BUDGET:
+        return RunEnding("ABORTED", BUDGET, f"The run was stopped: {message}.")
     if status == "ABORTED":
         return RunEnding("ABORTED", "STOPPED", f"The run was stopped{': ' + message if message else ''}.")
     if status == "TIMED_OUT":

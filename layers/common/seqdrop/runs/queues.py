@@ -33,7 +33,7 @@ def longest_wait(queues: Iterable[str]) -> float:
     if any(_jobs(queue, status) for queue in queues for status in ("STARTING", "RUNNING")):
         return 0.0
     waiting = [job for queue in queues for job in _jobs(queue, "RUNNABLE")]
-    return max((time() - since / 1000 for since in map(_waits_since, _describe(waiting))), default=0.0) / 3600
+    return max((time() - since / 1000 for since in map(_waits_since, describe(waiting))), default=0.0) / 3600
 
 
 def _jobs(queue: str, status: JobStatusType) -> list[str]:
@@ -41,7 +41,8 @@ def _jobs(queue: str, status: JobStatusType) -> list[str]:
     return [job["jobId"] for page in pages for job in page["jobSummaryList"]]
 
 
-def _describe(jobs: Iterable[str]) -> Iterator[JobDetailTypeDef]:
+def describe(jobs: Iterable[str]) -> Iterator[JobDetailTypeDef]:
+    """Yield the descriptions of the jobs with these ids that Batch still has."""
     ids = list(jobs)
     for start in range(0, len(ids), MAX_DESCRIBED):
         yield from client().describe_jobs(jobs=ids[start : start + MAX_DESCRIBED])["jobs"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqdrop import aws
 from seqdrop.plan.names import MANIFEST
+from seqdrop.runs.manifest import FIGURES
 from seqdrop.runs.outcome import WITH_RESULTS
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 SOURCE, DETAIL_TYPE = "seqdrop", "Run finished"
 VERSION = 1  # of the detail
 TEXTS = ("run", "sample", "status", "class", "step", "qc", "reference", "results", "supersedes", "started", "finished")
-FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
 
 
 class NotPublishedError(Exception):

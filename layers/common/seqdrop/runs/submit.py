@@ -11,11 +11,23 @@ from typing import Any
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, layout, steps
-from seqdrop.plan.choices import ChoiceError, Choices, SingleError
+from seqdrop.plan.choices import MAX_COST, ChoiceError, Choices, SingleError
 from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
-from seqdrop.runs import commands, executions, lanes, layouts, notify, outcome, pairing, reference, table
+from seqdrop.runs import (
+    commands,
+    estimate,
+    executions,
+    lanes,
+    layouts,
+    notify,
+    outcome,
+    pairing,
+    prices,
+    reference,
+    table,
+)
 from seqdrop.runs.executions import NotResumableError
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
@@ -198,10 +210,21 @@ def start(
     execution = executions.arn(run)
     is_new = executions.start(execution, plan)
     row = {**row_of(reads["sample"], run, choices), **attributes, "lanes": len(reads["lanes"])}
+    row |= {"max_cost": choices.max_cost} if choices.max_cost else {}
+    row |= estimate_of(reads, choices)
     table.create({**row, "execution": execution, "results": plan["results"]})
     if "supersedes" in row:
         table.set_superseded(row["supersedes"], run)
     return {"outcome": "started" if is_new else "duplicate", "run": run}
+
+
+def estimate_of(reads: Mapping[str, Any], choices: Choices) -> dict[str, Any]:
+    """Return the bytes of the FASTQs of a run, and its estimated price and time, as attributes of its row."""
+    size = estimate.size_of(reads["lanes"])
+    row = row_of(reads["sample"], "", choices)
+    past = estimate.alike(table.newest({"SUCCEEDED"}, table.run_table()), row)
+    queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
+    return estimate.of_run(size, row, past, job_sizes(), queue, prices.of_deployment()).row(size)
 
 
 def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: PinnedReference) -> None:
@@ -225,10 +248,12 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
     )
 
 
-def resume(run: str) -> Result:
-    """Start an ended run again; steps that have a receipt end at once."""
+def resume(run: str, max_cost: str = "") -> Result:
+    """Start an ended run again; steps that have a receipt end at once. `max_cost` is its new budget, if it gets one."""
     try:
-        execution = executions.resume(run, renew_plan)
+        if max_cost and not MAX_COST.fullmatch(max_cost):
+            raise NotResumableError(f"its budget must be an amount in USD such as 12.50, not {max_cost}")
+        execution = executions.resume(run, renew_plan, max_cost)
     except (NotResumableError, NotReadyError) as error:
         return {"outcome": "refused", "run": run, "reason": str(error)}
     return {"outcome": "resumed", "run": run, "execution": execution}

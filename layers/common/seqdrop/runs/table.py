@@ -83,7 +83,7 @@ def of_sample(sample: str, table: Table, since: str = "", until: str = "") -> It
 
 
 def _newest(table: Table, attribute: str, value: str, since: str, until: str) -> Iterator[Row]:
-    return _pages(
+    return pages(
         table.query,
         IndexName=f"by_{attribute}",
         KeyConditionExpression="#attribute = :value AND started BETWEEN :since AND :until",
@@ -177,6 +177,20 @@ def reopen(run: str, row: Mapping[str, Any], execution: str) -> bool:
     removals = ", ".join(f"#{name}" for name in _ENDING)
     condition = {"status": row["status"], "execution": row["execution"]}
     return _update(run, f"SET {assignments} REMOVE {removals}", values, condition, _ENDING)
+
+
+def set_budget(run: str, max_cost: str) -> None:
+    """Write the budget of a run, in USD."""
+    _try_update(run, "SET max_cost = :max_cost", "attribute_exists(execution)", {":max_cost": max_cost})
+
+
+def set_cost(run: str, cost: str) -> bool:
+    """Correct the cost of an ended run, in USD: an event of its last attempts came late. Return True if it has ended.
+
+    Nothing else of the row changes.
+    """
+    condition = "attribute_exists(execution) AND attribute_exists(finished) AND #status <> :running"
+    return _try_update(run, "SET cost = :cost", condition, {":cost": cost, ":running": RUNNING}, {"#status": "status"})
 
 
 def renew_resumed(row: Mapping[str, Any]) -> bool:
@@ -298,7 +312,7 @@ def _expiry() -> int:
 
 def _query(attribute: str, value: str) -> Iterator[Row]:
     """Yield every row with this value of an attribute, which has an index with its name."""
-    yield from _pages(
+    yield from pages(
         run_table().query,
         IndexName=f"by_{attribute}",
         KeyConditionExpression="#attribute = :value",
@@ -307,7 +321,8 @@ def _query(attribute: str, value: str) -> Iterator[Row]:
     )
 
 
-def _pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
+def pages(read: Callable[..., Any], **request: Any) -> Iterator[Row]:
+    """Yield the items of all pages of a query."""
     while True:
         page = read(**request)
         yield from page["Items"]

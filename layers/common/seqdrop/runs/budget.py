@@ -1,0 +1,21 @@
+"""The budget of a run: how much its jobs may cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from seqdrop.text import format_usd
+
+BUDGET = "BUDGET"  # the class of a run that was stopped since it has cost its budget
+
+
+def limit(row: Mapping[str, Any]) -> float:
+    """Return the budget of a run in USD: its own, else that of the deployment; 0 for none."""
+    return float(row.get("max_cost") or os.environ["MAX_RUN_COST"])
+
+
+def describe(spent: float, budget: float) -> str:
+    """Say that the jobs of a run have cost its budget."""
+    return f"its jobs have cost {format_usd(spent)}, and its budget is {format_usd(budget)}"
