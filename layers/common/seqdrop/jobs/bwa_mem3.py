@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from pickle import PickleBuffer
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 from seqdrop.fastq import reader
 from seqdrop.fastq.pairs import Facts, Pairs, Start, check, first
@@ -17,6 +17,7 @@ from seqdrop.fastq.reader import Text
 from seqdrop.fastq.records import Batch
 from seqdrop.jobs.forked import Forked
 
+Result = TypeVar("Result")
 Files = tuple[str, str]  # the names of R1 and R2
 Progress = Callable[[int], None]
 Texts = tuple[Text, Text]  # of a batch of R1 and R2
@@ -34,8 +35,8 @@ class Aligner:
         import bwa_mem3  # noqa: PLC0415  only the image of this tool has it
 
         self._genome = bwa_mem3.BwaIndex(str(index))
-        self._forked: Forked[Any] = Forked("bwa-mem3", partial(_check_and_align, self._genome), processes)
-        self._ahead = 2 * processes  # batches in memory
+        function = partial(_work, self._genome)
+        self._forked: Forked[Any] = Forked("bwa-mem3", function, processes, ahead=2 * processes)
 
     def __enter__(self) -> Self:
         """Return the aligner itself."""
@@ -67,25 +68,36 @@ class Aligner:
 
     def _align_lane(self, group: str, files: Files, texts: Iterator[Texts]) -> Generator[tuple[memoryview, Facts]]:
         first_texts = list(islice(texts, ESTIMATE_BATCHES))
-        start, insert_size = self._start_lane(_options(group), files, first_texts)
+        ((start, insert_size),) = self._forked.map([(_start_lane, group, files, list(map(_uncopied, first_texts)))])
         calls = (
-            (group, insert_size, files, _uncopied(pair), number * reader.BATCH_SIZE, start if number else None)
+            (
+                _check_and_align, group, insert_size, files, _uncopied(pair), number * reader.BATCH_SIZE,
+                start if number else None,
+            )
             for number, pair in enumerate(_chain(first_texts, texts))
-        )
-        with closing(self._forked.map(calls, self._ahead)) as results:
+        )  # fmt: skip
+        with closing(self._forked.map(calls)) as results:
             yield from results
 
-    def _start_lane(self, options: Any, files: Files, texts: Sequence[Texts]) -> tuple[Start | None, list[Orientation]]:
-        """Return what later batches are compared with, and the estimate of the insert size."""
-        import bwa_mem3  # noqa: PLC0415
 
-        start: Start | None = None
-        pairs: list[Any] = []
-        for number, pair in enumerate(texts):
-            one, two, _ = check(files, pair, number * reader.BATCH_SIZE, start)
-            start = start or first(one, two)
-            pairs += _read_pairs(one, two)
-        return start, _parts_of(bwa_mem3.estimate_pestat(self._genome, options, pairs))
+def _work(genome: Any, task: Callable[..., Result], *arguments: Any) -> Result:
+    """Do a task in one of the processes."""
+    return task(genome, *arguments)
+
+
+def _start_lane(
+    genome: Any, group: str, files: Files, texts: Sequence[Texts]
+) -> tuple[Start | None, list[Orientation]]:
+    """Return what later batches are compared with, and the estimate of the insert size."""
+    import bwa_mem3  # noqa: PLC0415
+
+    start: Start | None = None
+    pairs: list[Any] = []
+    for number, pair in enumerate(texts):
+        one, two, _ = check(files, pair, number * reader.BATCH_SIZE, start)
+        start = start or first(one, two)
+        pairs += _read_pairs(one, two)
+    return start, _parts_of(bwa_mem3.estimate_pestat(genome, _options(group), pairs))
 
 
 def _check_and_align(
