@@ -42,7 +42,7 @@ check: lint ## lint, and every gate
 fuzz: .venv/ready ## random read pairs against the FASTQ checker, for FUZZ_SECONDS
 	$(RUN) python tests/fuzz/check_reads.py $(FUZZ_SECONDS)
 
-bench: .venv/ready tools ## compare with what users have today (bench/README.md); LINE=stage-get: the lines so named
+bench: .venv/ready tools build ## compare with what users have today (bench/README.md); LINE=stage-get: the lines so named
 	PYTHONPATH=bench:. $(RUN) --with obstore==0.12.1 python bench/run.py $(LINE)
 
 build: .venv/demo ## run `sam build`

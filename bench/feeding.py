@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import bwa_mem3 as library
+import reads
+from measure import GateError
 from seqdrop.fastq.pairs import Pairs
 from seqdrop.jobs import bwa_mem3
 
@@ -77,6 +79,8 @@ def main(one: str, two: str, processes: str) -> None:
     own = time.process_time()
     count, seconds = feed(repeat(Path(one)), repeat(Path(two)), int(processes))
     own = time.process_time() - own
+    if count != REPEATS * reads.PAIRS:
+        raise GateError(f"{count} of {REPEATS * reads.PAIRS} pairs passed")
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     others = children.ru_utime + children.ru_stime
     sys.stdout.write(

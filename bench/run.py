@@ -13,6 +13,7 @@ from pathlib import Path
 import align
 import human
 import jobs
+import many
 import reads
 import sizes
 import staging
@@ -55,8 +56,11 @@ def main(wanted: str = "", repeats: str = "3") -> None:
             subprocess.run([sys.executable, Path(__file__).with_name("feeding.py"), *fastqs, "2"], check=True)
     if any(name.startswith(wanted) for name in ("price", "idle")):
         sizes.main()
-    if wanted == "human":  # half an hour: not one of all lines
+    # Half an hour, and twenty minutes: not of all lines.
+    if wanted == "human":
         human.main(str(scratch))
+    if wanted == "many":
+        many.main(scratch)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {".seqdrop", "build", "results"}  # what a stack must not share with this checkout
+OWN = {".seqdrop", ".aws-sam", "build", "results"}  # what a stack must not share with this checkout
 SEQDROP = (sys.executable, "-m", "seqdrop_cli")
 
 
@@ -31,15 +31,24 @@ class Stack:
 
 
 @contextmanager
-def up(scratch: Path, executor: str, parameters: Sequence[str] = ()) -> Iterator[Stack]:
-    """Start an embedded AWS that has this checkout deployed, and stop it at the end."""
+def up(scratch: Path, executor: str, parameters: Sequence[str] = (), *, built: bool = False) -> Iterator[Stack]:
+    """Start an embedded AWS that has this checkout deployed, and stop it at the end.
+
+    `built`: scratch/stack has a built template of its own.
+    """
     folder = scratch / "stack"
     folder.mkdir(parents=True, exist_ok=True)
     for path in ROOT.iterdir():
         if path.is_file():  # a link would be no file for containers/tag
-            shutil.copyfile(path, folder / path.name)
+            shutil.copy2(path, folder / path.name)
         elif path.name not in OWN and not (folder / path.name).exists():
             (folder / path.name).symlink_to(path)
+    if not built:
+        shutil.rmtree(folder / ".aws-sam", ignore_errors=True)
+        shutil.copytree(ROOT / ".aws-sam", folder / ".aws-sam")
+    (
+        folder / ".aws-sam/build/template.yaml"
+    ).touch()  # `make bench` has built it; a build here would have paths of here
     words = [word for parameter in parameters for word in ("--parameter", parameter)]
     subprocess.run([*SEQDROP, "up", "--executor", executor, *words], cwd=folder, check=True, stdout=sys.stderr)
     state: dict[str, Any] = json.loads((folder / ".seqdrop/seqdrop.json").read_text())

@@ -18,8 +18,7 @@ import bacterium
 import stack
 from measure import GateError, Line, Side
 
-SNAKEMAKE = Path("build/bench/snakemake/bin/snakemake")
-VERSION = "9.27.1"  # of Snakemake
+SNAKEMAKE = stack.ROOT / "build/bench/snakemake/bin/snakemake"  # README.md: how to install it
 TRIVIAL = 30_000  # bases
 LEAST = 0.97  # of the variants
 # Rule -> output, inputs, command: the tools and options of the jobs. {t}: threads.
@@ -52,7 +51,7 @@ def snakefile() -> str:
     rules = [f"rule all:\n    input: {outputs!r}\n"]
     for name, (output, source, command) in RULES.items():
         threads = 2 if "{t}" in command else 1
-        shell = command.replace("{t}", str(threads)).replace("\\", "\\\\")
+        shell = command.replace("{t}", str(threads))
         after = f"    input: {source!r}\n" if source else ""
         rules.append(
             f'rule {name}:\n{after}    output: {output!r}\n    threads: {threads}\n    shell: r"""{shell}"""\n'
@@ -117,7 +116,7 @@ def sides(data: Path, scratch: Path, aws: stack.Stack) -> Iterator[Side]:
     yield Side("seqdrop", ["bash", "-c", f"cd {aws.folder} && {run}"], lambda: check(data, results), server=aws.pid)
     yield Side("script", ["bash", "-euo", "pipefail", "-c", f"cd {hand}\n{script()}"], theirs)
     if SNAKEMAKE.exists():
-        snakemake = [SNAKEMAKE.resolve(), "--cores", "2", "--directory", hand, "-s", hand / "Snakefile"]
+        snakemake = [SNAKEMAKE, "--cores", "2", "--directory", hand, "-s", hand / "Snakefile"]
         yield Side("Snakemake", snakemake, theirs)
 
 
