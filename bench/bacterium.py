@@ -54,7 +54,8 @@ def prepare(folder: Path, env: Mapping[str, str]) -> None:
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     environment = {**env, "SEQDROP_SCRATCH": str(scratch)}
-    values = {"fasta": "s3://b/genome.fa", "genes": "s3://b/genes.gtf", "sources": sources.stdout.strip(),
+    genes = "s3://b/genes.gtf" if (folder / "genes.gtf").stat().st_size else "none"  # short contigs have none
+    values = {"fasta": "s3://b/genome.fa", "genes": genes, "sources": sources.stdout.strip(),
               "aligner": "bwa", "reference": "s3://b/g/genome.fa", "results": "s3://b/g/preparation/r", "run": "r",
               "attempt": 1, "vcpus": 2, "memory": 2048, "args": '["--ploidy", "1"]'}  # fmt: skip
     subprocess.run(wrapper("reference", values), env=whole(environment), check=True, stdout=sys.stderr)
@@ -104,10 +105,10 @@ def found(folder: Path, vcf: Path) -> list[str]:
     return sorted(set(rows.stdout.split()) & set(json.loads((folder / "truth.json").read_text())))
 
 
-def check_calls(folder: Path, vcf: Path) -> str:
-    """Raise GateError unless a VCF has nearly all variants."""
+def check_calls(folder: Path, vcf: Path, least: float) -> str:
+    """Raise GateError unless a VCF has at least this share of the variants."""
     wanted, right = len(json.loads((folder / "truth.json").read_text())), len(found(folder, vcf))
-    if right < 0.97 * wanted:
+    if right < least * wanted:
         raise GateError(f"{right} of {wanted} variants were found")
     return "found"
 

@@ -66,18 +66,18 @@ def _write_reference(folder: Path) -> None:
     shutil.copyfile(folder / "g/reference.json", folder / "S/r/reference.json")
 
 
-def _calls(folder: Path) -> str:
+def _calls(folder: Path, least: float) -> str:
     (folder / "S/r/jobs/call.json").unlink(missing_ok=True)  # else the next job finds its work done
-    return bacterium.check_calls(folder, folder / "S/r/S.vcf.gz")
+    return bacterium.check_calls(folder, folder / "S/r/S.vcf.gz", least)
 
 
-def call_line(name: str, folder: Path, scratch: Path, env: Mapping[str, str]) -> Line:
+def call_line(name: str, folder: Path, scratch: Path, env: Mapping[str, str], least: float = 0.97) -> Line:
     """Return a line that calls the variants of a genome on 2 cores, against one process."""
     vcf = {"intervals": "all", "bam": "s3://b/S/r/S.bam", "vcf": "s3://b/S/r/S.vcf.gz", "gvcf": "s3://b/S/r/S.g.vcf.gz"}
     command, environment = job("bcftools", scratch, env, **vcf)
     return Line(name, [
-        Side("seqdrop", command, lambda: _calls(folder), environment),
-        Side("one process", hand(scratch, CALL, CALLED, "S.vcf.gz.tbi,S.vcf.gz"), lambda: _calls(folder), env),
+        Side("seqdrop", command, lambda: _calls(folder, least), environment),
+        Side("one process", hand(scratch, CALL, CALLED, "S.vcf.gz.tbi,S.vcf.gz"), lambda: _calls(folder, least), env),
     ])  # fmt: skip
 
 
@@ -139,7 +139,8 @@ def lines(scratch: Path, wanted: str) -> Iterator[Line]:
     if "contigs".startswith(wanted):
         folder = bacterium.make(scratch / "contigs", size=5_000_000, depth=5, contigs=CONTIGS)
         with ready(folder) as env:
-            yield call_line(f"contigs: call with {CONTIGS:,}", folder, scratch, env)
+            # At the ends of its contigs of 500 bases, and at depth 5, variants have few reads.
+            yield call_line(f"contigs: call with {CONTIGS:,}", folder, scratch, env, least=0.8)
 
 
 @contextmanager

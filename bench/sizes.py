@@ -28,7 +28,7 @@ FEEDER = 420  # of the process that reads S3, divides, merges and uploads: measu
 
 # CPU seconds for a million pairs.
 ALIGN = 77.0  # on a human genome: estimate; 40 on chromosome 20, 25 on 5 Mb, measured
-CALL = 33.0  # bcftools: measured on a bacterium at depth 30, 15.2 s for 460,000 pairs
+CALL = 38.0  # bcftools: measured on chromosome 20 at depth 30, 239 s for 6.3 million pairs; 33 on a bacterium
 TAIL = 2.3  # wall: the merge of `samtools sort` and markdup after the last batch: measured
 COLLECT = 3.2  # wall: samtools stats and flagstat, mosdepth, on two threads: half of the 6.3 measured
 # Seconds that do not depend on the reads: an instance, the image, 27 GB of index at 0.5 GB/s.
