@@ -15,6 +15,8 @@ from measure import GateError, Line, Side
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTIGS = 10_000
+INDEXED = 20_000_000  # bases
+SIZES = {".0123": 2, ".64": 2, ".bwt": 0.5, ".sa": 0.5}  # bytes for a base, at least
 MPILEUP = "bcftools mpileup -f genome.fa -B -d 100000 -L 200000 -g 1,10,20 -a FORMAT/AD,FORMAT/DP -Ou sorted.bam"
 CALL = f"""
 {MPILEUP} | bcftools call -m -g 1,10,20 --ploidy 1 -a GQ -Oz -o sites.g.vcf.gz -
@@ -113,16 +115,21 @@ def index_line(scratch: Path) -> Line:
     folder = scratch / "index"
     folder.mkdir(exist_ok=True)
     fasta = folder / "genome.fa"
-    fasta.write_bytes(b">c\n" + simulate.random_bases(20_000_000, 6).tobytes() + b"\n")
+    fasta.write_bytes(b">c\n" + simulate.random_bases(INDEXED, 6).tobytes() + b"\n")
     build = "from containers.reference.bwa_mem3_index import build_index; build_index(Path('genome.fa'), force64=True)"
     script = f'bwa fa2pac -f genome.fa && exec {sys.executable} -c "from pathlib import Path; {build}"'
 
-    def written() -> str:
-        return str(all(path.stat().st_size for path in folder.glob("genome.fa.*")))
+    def written(*suffixes: str) -> str:
+        for path in (fasta.with_name(fasta.name + suffix) for suffix in suffixes):
+            if not path.exists() or path.stat().st_size < SIZES[path.suffix] * INDEXED:
+                raise GateError(f"{path.name} is missing or too short")
+            path.unlink()
+        return "written"
 
     return Line("index of 20 Mb", [
-        Side("seqdrop", ["bash", "-ec", f"cd {folder}; PYTHONPATH={ROOT} {script}"], written),
-        Side("bwa index", ["bwa", "index", fasta], written),
+        Side("seqdrop", ["bash", "-ec", f"cd {folder}; PYTHONPATH={ROOT} {script}"],
+             lambda: written(".0123", ".bwt.2bit.64")),
+        Side("bwa index", ["bwa", "index", fasta], lambda: written(".bwt", ".sa")),
     ])  # fmt: skip
 
 
