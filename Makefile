@@ -45,7 +45,7 @@ fuzz: .venv/ready ## random read pairs against the FASTQ checker, for FUZZ_SECON
 fuzz-api: .venv/ready build ## requests from the OpenAPI description against the HTTP API of an embedded AWS
 	$(RUN) --with schemathesis==4.32.5 python tests/fuzz/check_api.py
 
-bench: .venv/ready tools ## compare with what users have today (bench/README.md); LINE=stage-get: the lines so named
+bench: .venv/ready tools build ## compare with what users have today (bench/README.md); LINE=stage-get: the lines so named
 	PYTHONPATH=bench:. $(RUN) --with obstore==0.12.1 python bench/run.py $(LINE)
 
 build: .venv/demo ## run `sam build`

@@ -1,4 +1,4 @@
-"""The line `align`: from FASTQs in S3 to a sorted, marked and indexed BAM in S3."""
+"""The lines `align` and `slow-link`: from FASTQs in S3 to a sorted, marked and indexed BAM in S3."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import bacterium
 import reads
 import staging
-from measure import GateError, Line, Side
+from measure import GateError, Line, Side, run
 
 HERE = Path(__file__).parent
 GROUP = "@RG\\tID:HXYZTDSXX.1\\tSM:S\\tLB:S\\tPL:ILLUMINA\\tPU:HXYZTDSXX.1.S"
@@ -67,8 +68,8 @@ def check(folder: Path) -> str:
     return str(primary)
 
 
-def lines(scratch: Path) -> Iterator[Line]:
-    """Yield the line `align`."""
+def lines(scratch: Path, log: Path, wanted: str) -> Iterator[Line]:
+    """Yield the lines `align` and `slow-link`."""
     source = scratch / "align"
     source.mkdir(exist_ok=True)
     reads.make(source)
@@ -76,19 +77,37 @@ def lines(scratch: Path) -> Iterator[Line]:
     for file in source.glob("genome.fa*"):
         file.replace(source / "g" / file.name)
     write_inputs(source)
+    work = scratch / "work"
+    work.mkdir(exist_ok=True)
+    values = {"sample": "S", "reference": "s3://b/g/genome.fa", "reads": "s3://b/S/r/reads.json", "vcpus": 2,
+              "bam": "s3://b/S/r/S.bam", "results": "s3://b/S/r", "run": "r", "attempt": 1, "memory": 4096,
+              "args": "[]"}  # fmt: skip
+    wrapper = bacterium.wrapper("bwa_mem3", values)
+
+    def side(name: str, command: list[str | Path], env: dict[str, str]) -> Side:
+        return Side(name, command, lambda: check(source), {**env, "SEQDROP_SCRATCH": str(work)})
+
     with staging.server(source, ".bam") as env:
-        work = scratch / "work"
-        work.mkdir(exist_ok=True)
-        values = {"sample": "S", "reference": "s3://b/g/genome.fa", "reads": "s3://b/S/r/reads.json", "vcpus": 2,
-                  "bam": "s3://b/S/r/S.bam", "results": "s3://b/S/r", "run": "r", "attempt": 1, "memory": 4096,
-                  "args": "[]"}  # fmt: skip
-        flags = [str(word) for name, value in values.items() for word in (f"--{name}", value)]
-        wrapper = [sys.executable, "-m", "containers.bwa_mem3.run", *flags]
-        yield Line("align S3 to S3", [
-            Side("seqdrop", wrapper, lambda: check(source), {**env, "SEQDROP_SCRATCH": str(work)}),
-            Side("file by file", [sys.executable, __file__, work, CLASSIC], lambda: check(source), env),
-            Side("bwa mem + one pipe", [sys.executable, __file__, work, PIPE], lambda: check(source), env),
-        ])  # fmt: skip
+        if "align".startswith(wanted):
+            yield Line("align S3 to S3", [
+                side("seqdrop", [*wrapper], env),
+                side("file by file", [sys.executable, __file__, work, CLASSIC], env),
+                side("bwa mem + one pipe", [sys.executable, __file__, work, PIPE], env),
+            ])  # fmt: skip
+        if "slow-link".startswith(wanted):
+            fast = side("a fast link", [*wrapper], env)
+            seconds = run(fast, log).wall
+            check(source)
+            with staging.server(source, ".bam", _size(source) / (seconds / 2)) as slow:
+                yield Line("slow-link: of half the compute", [side("seqdrop", [*wrapper], slow), fast])
+
+
+def _size(source: Path) -> int:
+    """Return the bytes that the job reads; those that it writes are about as many as its reads."""
+    index = [*(source / "g").glob("genome.fa.*"), source / "g/genome.fa"]
+    own = [path for path in index if path.suffix not in {f".{suffix}" for suffix in BWA} - {".ann", ".amb", ".pac"}]
+    fastqs = [source / f"S_R{mate}.fastq.gz" for mate in (1, 2)]
+    return sum(path.stat().st_size for path in [*own, *fastqs, *fastqs])
 
 
 if __name__ == "__main__":

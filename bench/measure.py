@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import stack
+
 
 class GateError(Exception):
     """A command failed, or what it wrote is wrong: its time means nothing."""
@@ -24,6 +26,7 @@ class Side:
     command: Sequence[str | Path]
     check: Callable[[], object]  # its value must be the same for all sides and repeats; raises GateError
     env: Mapping[str, str] = field(default_factory=dict)
+    server: int = 0  # the id of a process that does a part of the work, whose CPU time counts
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,20 @@ class Cost:
 
     wall: float  # seconds
     cpu: float  # seconds
-    memory: int  # MiB, of its largest process
+    memory: int  # MiB, of its largest process; not of a server
 
 
 def run(side: Side, log: Path) -> Cost:
     """Run a command; raise GateError if it fails."""
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), stack.cpu_seconds(side.server) if side.server else 0
     with log.open("wb") as out:
         program = subprocess.Popen(side.command, env={**os.environ, **side.env}, stdout=out, stderr=out)
     _, status, used = os.wait4(program.pid, 0)
     wall = time.perf_counter() - begin
     if status:
         raise GateError(f"{side.name} ended with status {status}:\n{log.read_text(errors='replace')[-3000:]}")
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss >> 10)
+    others = stack.cpu_seconds(side.server) - before if side.server else 0
+    return Cost(wall, used.ru_utime + used.ru_stime + others, used.ru_maxrss >> 10)
 
 
 def compare(line: Line, log: Path, repeats: int) -> list[list[str]]:

@@ -11,11 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import align
+import human
+import jobs
+import many
 import reads
+import sizes
 import staging
+import startup
+import whole
 from measure import Line, compare, write_table
 
-SCRATCH = Path("build/bench")  # kept: the genome and the reads take a minute to make
+SCRATCH = Path(__file__).resolve().parents[1] / "build/bench"  # kept: the genome and the reads take a minute to make
 
 
 def all_lines(scratch: Path, log: Path, wanted: str) -> Iterator[Line]:
@@ -26,13 +32,16 @@ def all_lines(scratch: Path, log: Path, wanted: str) -> Iterator[Line]:
             yield from staging.lines(scratch, env, source)
     if "prove".startswith(wanted):
         yield from reads.lines(scratch, log)
-    if "align".startswith(wanted):
-        yield from align.lines(scratch)
+    if any(name.startswith(wanted) for name in ("align", "slow-link")):
+        yield from align.lines(scratch, log, wanted)
+    yield from startup.lines(wanted)
+    yield from jobs.lines(scratch, wanted)
+    yield from whole.lines(scratch, wanted)
 
 
 def main(wanted: str = "", repeats: str = "3") -> None:
     """Measure the lines whose name begins with `wanted`."""
-    scratch = SCRATCH.resolve()
+    scratch = SCRATCH
     scratch.mkdir(parents=True, exist_ok=True)
     log, rows = scratch / "log", []
     for line in all_lines(scratch, log, wanted):
@@ -45,6 +54,13 @@ def main(wanted: str = "", repeats: str = "3") -> None:
         fastqs = reads.make(scratch)
         for _ in range(int(repeats)):
             subprocess.run([sys.executable, Path(__file__).with_name("feeding.py"), *fastqs, "2"], check=True)
+    if any(name.startswith(wanted) for name in ("price", "idle")):
+        sizes.main()
+    # Half an hour, and twenty minutes: not of all lines.
+    if wanted == "human":
+        human.main(str(scratch))
+    if wanted == "many":
+        many.main(scratch)
 
 
 if __name__ == "__main__":

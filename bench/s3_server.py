@@ -1,10 +1,10 @@
 """Serve a small part of S3 as fast as one machine can, so that a benchmark measures the client.
 
-    python bench/s3_server.py FOLDER [KEPT]
+    python bench/s3_server.py FOLDER [KEPT [RATE]]
 
 prints its port. GET sends a file of FOLDER with sendfile. PUT and multipart uploads are received, their CRC64NVME is
 computed, and their bytes are dropped: HEAD reports the size and the checksum of what arrived. Signatures are ignored.
-Objects whose key ends with KEPT are written to FOLDER.
+Objects whose key ends with KEPT are written to FOLDER, all with `*`. RATE: bytes a second that all answers share.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import socket
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -29,8 +30,9 @@ XML = '<?xml version="1.0" encoding="UTF-8"?>'
 class Objects:
     """What was uploaded: the size and the CRC64NVME of each key, and the parts of uploads in progress."""
 
-    def __init__(self, folder: Path, kept: str) -> None:
-        self.folder, self.kept = folder, kept
+    def __init__(self, folder: Path, kept: str, rate: float) -> None:
+        self.folder, self.kept, self.rate = folder, kept, rate
+        self.free = 0.0  # when the link is free
         self.done: dict[str, tuple[int, int]] = {}
         self.parts: dict[str, dict[int, tuple[int, int]]] = {}
         self.lock = threading.Lock()
@@ -61,9 +63,17 @@ class Objects:
                     whole.write(path.read_bytes())
                     path.unlink()
 
+    def pass_link(self, size: int) -> None:
+        """Wait as long as a link takes for so many bytes, after those that others have sent."""
+        if self.rate:
+            with self.lock:
+                self.free = max(self.free, time.monotonic()) + size / self.rate
+                end = self.free
+            time.sleep(max(0.0, end - time.monotonic()))
+
     def is_kept(self, key: str) -> bool:
         """Return whether the bytes of an object are written to the folder."""
-        return bool(self.kept) and key.endswith(self.kept)
+        return self.kept == "*" or (bool(self.kept) and key.endswith(self.kept))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -106,7 +116,10 @@ class Handler(BaseHTTPRequestHandler):
         if body:
             with (self.objects.folder / key).open("rb") as file:
                 while first <= last:
-                    first += os.sendfile(self.connection.fileno(), file.fileno(), first, last - first + 1)
+                    size = last - first + 1 if not self.objects.rate else min(last - first + 1, BLOCK)
+                    sent = os.sendfile(self.connection.fileno(), file.fileno(), first, size)
+                    self.objects.pass_link(sent)
+                    first += sent
 
     def do_PUT(self) -> None:
         """Receive an object or a part of one."""
@@ -156,6 +169,7 @@ class Handler(BaseHTTPRequestHandler):
                 count = self.rfile.readinto(buffer[: min(left, BLOCK)])  # type: ignore[attr-defined]  # BufferedReader has it
                 if not count:
                     raise ConnectionError("the body ended early")
+                self.objects.pass_link(count)
                 crc = checksums.crc64nvme(buffer[:count], crc)  # type: ignore[arg-type]  # any buffer
                 file.write(buffer[:count])
                 left -= count
@@ -177,9 +191,9 @@ def _text(crc: int) -> str:
     return base64.b64encode(crc.to_bytes(8, "big")).decode()
 
 
-def main(folder: Path, kept: str = "") -> None:
+def main(folder: Path, kept: str = "", rate: str = "0") -> None:
     """Serve until the process is ended."""
-    Handler.objects = Objects(folder, kept)
+    Handler.objects = Objects(folder, kept, float(rate))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     sys.stdout.write(f"{server.server_address[1]}\n")

@@ -21,9 +21,9 @@ COMPETITORS = ("boto3", "obstore")
 
 
 @contextmanager
-def server(folder: Path, kept: str = "") -> Iterator[dict[str, str]]:
-    """Serve a folder; yield the environment of the clients."""
-    command = [sys.executable, HERE / "s3_server.py", folder, kept]
+def server(folder: Path, kept: str = "", rate: float = 0) -> Iterator[dict[str, str]]:
+    """Serve a folder, with `rate` bytes a second if it is not 0; yield the environment of the clients."""
+    command = [sys.executable, HERE / "s3_server.py", folder, kept, str(rate)]
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert program.stdout
     keys = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "us-east-1"}

@@ -9,7 +9,6 @@ from typing import Any
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import steps
@@ -50,9 +49,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if "plan" in event:
         return close(event["plan"], event["execution"])
     if "detail" in event and event["detail-type"] == "Step Functions Execution Status Change":
-        return close_execution(with_input(EventBridgeEvent(event).detail))
+        return close_execution(with_input(event["detail"]))
     if "detail" in event and event["detail-type"] == "Batch Job State Change":
-        return record_attempts(EventBridgeEvent(event).detail)
+        return record_attempts(event["detail"])
     metrics.add_metric(name="MateWaitingHours", unit=MetricUnit.Count, value=longest_wait())
     repaired = repair_all()
     # last: an error of Batch must not stop the repair

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 
 import pytest
 from seqdrop.failure.advice import ADVICE
@@ -60,3 +62,20 @@ def test_the_table_of_sizes_has_the_defaults_of_the_template() -> None:
 def test_readers_of_the_deployment_guide_find_the_table_of_sizes() -> None:
     assert "(sizing.md)" in (ROOT / "docs/deploy.md").read_text()
     assert "docs/sizing.md" in (ROOT / "template.yaml").read_text()
+
+
+def test_the_sizes_of_samples_are_those_of_the_model_and_fit_the_jobs() -> None:
+    """The model leaves a twentieth of the memory free: its inputs are estimates."""
+    specification = importlib.util.spec_from_file_location("sizes", ROOT / "bench/sizes.py")
+    assert specification
+    assert specification.loader
+    sizes = importlib.util.module_from_spec(specification)
+    sys.modules["sizes"] = sizes  # its dataclass looks itself up
+    specification.loader.exec_module(sizes)
+    assert "\n".join(sizes.table()) in (ROOT / "docs/sizing.md").read_text(), "run `python bench/sizes.py`"
+    for name in sizes.PAIRS:
+        needed = sizes.estimate(name)
+        assert needed.memory < 0.95 * needed.given, name
+    defaults = {name: value["Default"] for name, value in template()["Parameters"].items() if "Default" in value}
+    given = float(defaults["AlignMemory"])
+    assert sizes.align_memory(float(defaults["AlignVcpus"]), given) < 0.95 * given

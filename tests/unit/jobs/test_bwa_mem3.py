@@ -12,7 +12,7 @@ import pytest
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import reader
 from seqdrop.fastq.pairs import Pairs
-from seqdrop.jobs import bwa_mem3
+from seqdrop.jobs import bwa_mem3, forked
 from seqdrop.jobs.alignment import Lane
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.process_tree import list_descendants
@@ -118,6 +118,18 @@ def test_the_output_does_not_depend_on_the_number_of_threads(
 ) -> None:
     monkeypatch.setattr(reader, "BATCH_SIZE", 100)  # so that there are several batches
     assert align(genome, [lane], threads=1) == align(genome, [lane], threads=3)
+
+
+def test_batches_that_are_larger_than_the_shared_memory_are_aligned_alike(
+    genome: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go through sockets: texts and records, or with the last size the larger of both."""
+    monkeypatch.setattr(reader, "BATCH_SIZE", 100)
+    expected = align(genome, [lane], threads=3)
+    text_size = sum(fastq.stat().st_size for fastq in (lane.fastq_1, lane.fastq_2)) * 100 // PAIRS
+    for size in (1, 1 << 12, text_size + 1_000):
+        monkeypatch.setattr(forked, "SLOT_SIZE", size)
+        assert align(genome, [lane], threads=2) == expected
 
 
 def test_alignments_have_the_order_of_the_reads_with_mates_together(

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import compress, islice
 from pathlib import Path
 from pickle import PickleBuffer
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 from seqdrop.fastq import reader
 from seqdrop.fastq.pairs import Check, Facts, Mates, Pairs, Start, first
@@ -18,6 +18,7 @@ from seqdrop.fastq.records import Batch
 from seqdrop.jobs import single_reads
 from seqdrop.jobs.forked import Forked
 
+Result = TypeVar("Result")
 Progress = Callable[[int], None]
 Texts = tuple[Text, ...]  # of a batch of R1 and R2, or of one file
 Orientation = tuple[int, int, bool, float, float]  # low, high, failed, average, standard deviation
@@ -35,8 +36,8 @@ class Aligner:
         import bwa_mem3  # noqa: PLC0415  only the image of this tool has it
 
         self._genome = bwa_mem3.BwaIndex(str(index))
-        self._forked: Forked[Any] = Forked("bwa-mem3", partial(_check_and_align, self._genome), processes)
-        self._ahead = 2 * processes  # batches in memory
+        function = partial(_work, self._genome)
+        self._forked: Forked[Any] = Forked("bwa-mem3", function, processes, ahead=2 * processes)
 
     def __enter__(self) -> Self:
         """Return the aligner itself."""
@@ -68,26 +69,37 @@ class Aligner:
 
     def _align_lane(self, group: str, pairs: Pairs, texts: Iterator[Texts]) -> Generator[tuple[memoryview, Facts]]:
         first_texts, check = list(islice(texts, ESTIMATE_BATCHES)), pairs.check
-        start, insert_size = self._start_lane(_options(group), check, first_texts)
+        ((start, insert_size),) = self._forked.map([(_start_lane, group, check, list(map(_uncopied, first_texts)))])
         calls = (
-            (group, insert_size, check, _uncopied(batch), number * reader.BATCH_SIZE, start if number else None)
+            (
+                _check_and_align, group, insert_size, check, _uncopied(batch), number * reader.BATCH_SIZE,
+                start if number else None,
+            )
             for number, batch in enumerate(_chain(first_texts, texts))
-        )
-        with closing(self._forked.map(calls, self._ahead)) as results:
+        )  # fmt: skip
+        with closing(self._forked.map(calls)) as results:
             yield from results
 
-    def _start_lane(self, options: Any, check: Check, texts: Sequence[Texts]) -> tuple[Start | None, list[Orientation]]:
-        """Return what later batches are compared with, and the estimate of the insert size: none of single reads."""
-        import bwa_mem3  # noqa: PLC0415
 
-        start: Start | None = None
-        pairs: list[Any] = []
-        for number, batch in enumerate(texts):
-            mates, _ = check(batch, number * reader.BATCH_SIZE, start)
-            start = start or first(*mates)
-            if len(mates) == Pairs.mates:
-                pairs += _read_pairs(*mates)
-        return start, _parts_of(bwa_mem3.estimate_pestat(self._genome, options, pairs)) if pairs else NO_INSERT_SIZE
+def _work(genome: Any, task: Callable[..., Result], *arguments: Any) -> Result:
+    """Do a task in one of the processes."""
+    return task(genome, *arguments)
+
+
+def _start_lane(
+    genome: Any, group: str, check: Check, texts: Sequence[Texts]
+) -> tuple[Start | None, list[Orientation]]:
+    """Return what later batches are compared with, and the estimate of the insert size: none of single reads."""
+    import bwa_mem3  # noqa: PLC0415
+
+    start: Start | None = None
+    pairs: list[Any] = []
+    for number, batch in enumerate(texts):
+        mates, _ = check(batch, number * reader.BATCH_SIZE, start)
+        start = start or first(*mates)
+        if len(mates) == Pairs.mates:
+            pairs += _read_pairs(*mates)
+    return start, _parts_of(bwa_mem3.estimate_pestat(genome, _options(group), pairs)) if pairs else NO_INSERT_SIZE
 
 
 def _check_and_align(
