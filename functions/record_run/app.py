@@ -111,10 +111,13 @@ def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[
         logger.error("plan refused", failure_class=refused.failure_class)
         return refused.answer()
     logger.append_keys(run=plan["run"])
-    folder: ResultsFolder = receipts.read_folder(S3Uri.parse(plan["results"]), steps.of_plan(plan))
+    folder: ResultsFolder = receipts.read_folder(
+        S3Uri.parse(plan["results"]), steps.of_plan(plan), plan.get("parts", 0)
+    )
     run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, prices())
     # This row is missing after a crash between StartExecution and its first write.
-    row = {name: plan[name] for name in ("run", "sample", "results", "lanes")} | {"execution": execution}
+    row = {name: plan[name] for name in ("run", "sample", "results", "lanes", "kind") if name in plan}
+    row["execution"] = execution
     table.create(row)
     write(plan["run"], execution, plan["results"], run_record)
     return commands.complete_all(run_record.ending.answer(), plan["run"])
