@@ -18,6 +18,7 @@ EXAMPLES = {
         "seqdrop run A_1.fq.gz A_2.fq.gz --args align=--no-mark-duplicates",
     ),
     "submit": ("seqdrop submit samplesheet.csv", "seqdrop submit samplesheet.csv --dry-run --stack prod"),
+    "joint": ("seqdrop joint NA12878 NA12891 NA12892", "seqdrop joint C01 F01 M01 --name family1 --stack prod"),
     "fetch": ("seqdrop fetch NA12878", "seqdrop fetch --all --only vcf,report --stack prod"),
     "status": ("seqdrop status", "seqdrop status NA12878", "seqdrop status --failed --since 2d --stack prod"),
     "why": ("seqdrop why latest", "seqdrop why NA12878", "seqdrop why 01ab23 --stack prod"),

@@ -17,7 +17,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import fastq_names, markers, sheet
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.runs import executions, lane_wait, pairing, sheets, submit, table
+from seqdrop.plan.joint import KIND
+from seqdrop.runs import executions, joint, lane_wait, pairing, sheets, submit, table
 from seqdrop.runs.pairing import Pairing
 from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
@@ -36,11 +37,13 @@ class NotHandledError(Exception):
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Handle an event of EventBridge or of S3, messages of its own queue, or `{"resume": RUN}` of `seqdrop resume`."""
+    """Handle an event of EventBridge or of S3, messages of its own queue, or a call of the CLI: `resume`, `joint`."""
     if is_of_queue(event):
         return handle_messages(event["Records"])
     if "resume" in event:
         outcomes = [try_event(resume, event)]
+    elif "joint" in event:
+        outcomes = [try_event(start_joint, event["joint"])]
     elif "task" in event:  # a message that `seqdrop redrive` sends again
         outcomes = [try_event(handle_message, event)]
     else:
@@ -158,9 +161,17 @@ def resume(event: dict[str, Any]) -> Result:
     run = str(event["resume"])
     row = table.get(run) or {}
     refused = "upload" in row and row["status"] != table.WAITING
-    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run)
+    renew = joint.renew_plan if row.get("kind") == KIND else None
+    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run, renew)
     logger.info(f"run {result['outcome']}", run=result["run"])
     count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
+    return result
+
+
+def start_joint(request: dict[str, Any]) -> Result:
+    """Start the joint run that `seqdrop joint` asks for."""
+    result = joint.submit_joint(request)
+    logger.info(f"joint run {result['outcome']}", run=result.get("run", ""))  # the reason may name samples
     return result
 
 

@@ -17,8 +17,8 @@ from support.cli_aws import seqdrop
 from typer.main import get_command
 from typer.testing import CliRunner
 
-COMMANDS = ("up", "down", "reference", "references", "run", "submit", "fetch", "status", "why", "stop", "resume",
-            "redrive", "logs", "demo", "check", "report")  # fmt: skip
+COMMANDS = ("up", "down", "reference", "references", "run", "submit", "joint", "fetch", "status", "why", "stop",
+            "resume", "redrive", "logs", "demo", "check", "report")  # fmt: skip
 
 
 def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
