@@ -21,8 +21,8 @@ from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_sup
 logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)  # it warns that nobody collects its metrics
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Reference")
-STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")
+TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint", "Reference")
+STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Merge", "Join", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 KEY, REGISTRY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs", "registry.example.org"
 INPUT_BUCKETS, INPUT_KEY = "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab"

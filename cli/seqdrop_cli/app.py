@@ -25,6 +25,7 @@ from seqdrop_cli import (
     estimate,
     fetch,
     folders,
+    joint,
     known_references,
     logs,
     many,
@@ -485,6 +486,36 @@ def submit_command(
         say_json(rows)
 
 
+@app.command("joint")
+def joint_command(
+    samples: Annotated[
+        list[str],
+        typer.Argument(metavar="SAMPLE|RUN", help="Samples (their newest runs with results), or ids of runs."),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(callback=check_value, help="Name of the joint run. Default: the samples, with `-` between them."),
+    ] = None,
+    genome: Annotated[
+        str | None,
+        typer.Option(
+            "--reference", metavar="REF", callback=check_value, help="Refuse runs with another reference than this."
+        ),
+    ] = None,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Results go to DIR/NAME/RUN.")] = Path("results"),
+    as_json: AsJson = False,
+    stack: StackName = None,
+    region: Region = None,
+) -> None:
+    """Join the variants of several samples into one VCF.
+
+    It has each site that one of them has, with the genotypes of all; see docs/samples.md for its limits.
+    """
+    row = joint.run_joint(open_stack(stack, region), samples, name or "", genome or "", results)
+    if as_json:
+        say_json(row)
+
+
 @app.command("fetch")
 def fetch_command(
     what: Annotated[
@@ -615,7 +646,9 @@ def logs_command(
     step: Annotated[
         str | None,
         typer.Argument(
-            metavar="STEP", autocompletion=steps.names, help=f"One of {', '.join(steps.names())}. Default: all steps."
+            metavar="STEP",
+            autocompletion=steps.every_name,
+            help=f"One of {', '.join(steps.every_name())}. Default: all steps.",
         ),
     ] = None,
     follow: Annotated[

@@ -36,6 +36,8 @@ def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bo
     if not jobs:
         raise CliError(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or its jobs were deleted.")
     details = describe_jobs(stack, jobs)
+    jobs = [one for job in jobs for one in _with_children(job, details.get(job.job_id))]
+    details |= describe_jobs(stack, [job for job in jobs if job.job_id not in details])
     for job in jobs:
         say(_heading(job), style="bold")
         stream = _stream(details.get(job.job_id))
@@ -47,6 +49,12 @@ def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bo
                 _print(line, raw=raw)
         except MissingStreamError:
             say("(no log: its stream does not exist, or not yet)")
+
+
+def _with_children(job: Job, detail: JobDetailTypeDef | None) -> list[Job]:
+    """Return the children of an array job, which have the logs; any other job itself."""
+    size = detail.get("arrayProperties", {}).get("size", 0) if detail else 0
+    return [Job(job.step, f"{job.job_id}:{index}", job.number) for index in range(size)] or [job]
 
 
 def follow_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bool) -> None:

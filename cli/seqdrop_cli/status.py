@@ -22,9 +22,9 @@ COLUMNS = ("run", "sample", "state", "lanes", "reads", "depth", "calls", "time",
 FOLDED = {"sample", "state", "ref"}  # over several lines, where a terminal is narrow
 STATE_WIDTH = 10  # letters of INCOMPLETE, in a narrow terminal: warnings are on the next line
 NUMBERS = {"lanes", "reads", "depth", "calls", "time", "price", "age"}
-ATTRIBUTES = ("run", "sample", "status", "started", "finished", "duration", "layout", "lanes", "reads", "depth",
-              "variants", "price", "reference", "aligner", "caller", "step", "class", "message", "advice", "results",
-              "execution")  # fmt: skip
+ATTRIBUTES = ("run", "sample", "samples", "status", "started", "finished", "duration", "layout", "lanes", "reads",
+              "depth", "variants", "price", "reference", "aligner", "caller", "step", "class", "message", "advice",
+              "results", "execution")  # fmt: skip
 
 
 def show_list(rows: Iterable[Row]) -> None:
@@ -74,6 +74,7 @@ def _cells(row: Mapping[str, Any], *, whole: bool) -> list[str | Text]:
 def show_run(row: Mapping[str, Any]) -> None:
     """Print the attributes of a run."""
     values = {**row, **facts_of(row), "status": describe_status(row), "duration": duration(row)}
+    values["samples"] = ", ".join(map(str, row.get("samples", ())))  # of a joint run
     for name in ATTRIBUTES:
         if values.get(name):
             say(f"{name:<10} {values[name]}")

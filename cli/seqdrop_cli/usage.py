@@ -22,6 +22,7 @@ EXAMPLES = {
         "seqdrop run A.unaligned.bam",
     ),
     "submit": ("seqdrop submit samplesheet.csv", "seqdrop submit samplesheet.csv --dry-run --stack prod"),
+    "joint": ("seqdrop joint NA12878 NA12891 NA12892", "seqdrop joint C01 F01 M01 --name family1 --stack prod"),
     "fetch": (
         "seqdrop fetch NA12878",
         "seqdrop fetch --all --only vcf,report --stack prod",

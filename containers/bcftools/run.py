@@ -9,7 +9,7 @@ from pathlib import Path
 
 from seqdrop.jobs import arguments, calling, regions
 from seqdrop.jobs.calling import Filter
-from seqdrop.jobs.gvcf import Depth
+from seqdrop.jobs.gvcf import MIN_ALLELE_READS, MIN_DEPTH, Depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
@@ -26,10 +26,6 @@ MIN_QUALITY = 10.0  # Phred; bcftools itself has no minimum
 # A heterozygous allele is in about half of the reads. A base that is in less than this share of enough reads is an
 # error or somatic. Not for indels: fewer of the reads that have one are aligned so.
 MIN_SHARE, ENOUGH_READS = 0.2, 20
-# An allele in fewer reads than this, where the depth is less than this share of the typical depth of the run: most
-# reads of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a depth of 7, an eighth of
-# the true calls have two reads.
-MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import Verdict
 from seqdrop.log import logger
 from seqdrop.plan import layout
-from seqdrop.runs import commands, diagnosis
+from seqdrop.runs import arrays, commands, diagnosis
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -21,9 +21,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return the plan with the next try of the failed step."""
     step = failed_step(event)
     logger.append_keys(run=event["run"], step=step)
-    verdict = read_verdict(event, step, BatchCause.parse(event[step]["error"]))
+    plan = {**event, step: {**event[step], "error": arrays.error_of_child(event[step]["error"])}}
+    verdict = read_verdict(plan, step, BatchCause.parse(plan[step]["error"]))
     last_resort = os.environ["LAST_RESORT_QUEUE"], os.environ["WHOLE_INSTANCE_VCPUS"]
-    plan = diagnosis.diagnose(event, step, verdict, *last_resort)
+    plan = diagnosis.diagnose(plan, step, verdict, *last_resort)
     if "gave_up" in plan[step]:
         plan[step]["gave_up"] = commands.complete_all(plan[step]["gave_up"], event["run"])
     logger.info("diagnosed", failure_class=plan[step]["failures"][-1]["class"], next=plan["next"])
@@ -37,7 +38,8 @@ def failed_step(plan: Mapping[str, Any]) -> str:
 
 def read_verdict(plan: Mapping[str, Any], step: str, cause: BatchCause) -> Verdict | None:
     """Return the verdict of the attempt that failed; None for one of another job, or one that cannot be read."""
-    uri = layout.verdict_uri(S3Uri.parse(plan["results"]), step, plan[step]["attempt"], str(cause.attempt))
+    index = "" if cause.array_index is None else str(cause.array_index)
+    uri = layout.verdict_uri(S3Uri.parse(plan["results"]), step, plan[step]["attempt"], str(cause.attempt), index)
     try:
         verdict = Verdict.from_json(s3.store().read_json(uri))
     except (s3.MissingError, ValueError):

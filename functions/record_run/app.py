@@ -164,12 +164,15 @@ def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[
         logger.error("plan refused", failure_class=refused.failure_class)
         return refused.answer()
     logger.append_keys(run=plan["run"])
-    folder: ResultsFolder = receipts.read_folder(S3Uri.parse(plan["results"]), steps.of_plan(plan))
+    folder: ResultsFolder = receipts.read_folder(
+        S3Uri.parse(plan["results"]), steps.of_plan(plan), plan.get("parts", 0)
+    )
     rates = prices.of_deployment()
     price = cost.of_run(attempts.complete(plan["run"], folder, plan, rates), rates)
     run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, price)
     # This row is missing after a crash between StartExecution and its first write.
-    row = {name: plan[name] for name in ("run", "sample", "results", "lanes")} | {"execution": execution}
+    row = {name: plan[name] for name in ("run", "sample", "results", "lanes", "kind") if name in plan}
+    row["execution"] = execution
     table.create(row)
     if write(plan["run"], execution, plan["results"], run_record):
         correct_cost(plan["run"], run_record.row["cost"])  # an attempt may have been recorded since it was read

@@ -17,7 +17,8 @@ from seqdrop.plan import fastq_names, input_names, markers, sheet
 from seqdrop.plan.csv_table import SheetError
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.input_names import NO_MATE
-from seqdrop.runs import executions, lane_wait, layouts, pairing, sheets, submit, table
+from seqdrop.plan.joint import KIND
+from seqdrop.runs import executions, joint, lane_wait, layouts, pairing, sheets, submit, table
 from seqdrop.runs.pairing import Pairing
 from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
@@ -37,7 +38,8 @@ class NotHandledError(Exception):
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Handle an event of EventBridge or of S3, messages of its own queue, or a call.
 
-    Calls are `{"resume": RUN}` of `seqdrop resume` and `{"start": ROWS}` of the API: the rows of one sample.
+    Calls are `{"resume": RUN}` and `{"joint": SAMPLES}` of the command line, and `{"start": ROWS}` of the API: the rows
+    of one sample.
     """
     if is_of_queue(event):
         return handle_messages(event["Records"])
@@ -45,6 +47,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         return start_rows(event["start"])
     if "resume" in event:
         outcomes = [try_event(resume, event)]
+    elif "joint" in event:
+        outcomes = [try_event(start_joint, event["joint"])]
     elif "task" in event:  # a message that `seqdrop redrive` sends again
         outcomes = [try_event(handle_message, event)]
     else:
@@ -173,9 +177,17 @@ def resume(event: dict[str, Any]) -> Result:
     row = table.get(run) or {}
     refused = "upload" in row and row["status"] != table.WAITING
     max_cost = str(event.get("max_cost") or "")
-    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run, max_cost)
+    renew = joint.renew_plan if row.get("kind") == KIND else None
+    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run, renew, max_cost)
     logger.info(f"run {result['outcome']}", run=result["run"])
     count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
+    return result
+
+
+def start_joint(request: dict[str, Any]) -> Result:
+    """Start the joint run that `seqdrop joint` asks for."""
+    result = joint.submit_joint(request)
+    logger.info(f"joint run {result['outcome']}", run=result.get("run", ""))  # the reason may name samples
     return result
 
 

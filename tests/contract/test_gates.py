@@ -124,11 +124,11 @@ def test_a_fault_in_a_state_machine_is_reported_by_its_rule(fault: dict[str, Any
 
 
 def test_state_machines_with_different_retries_are_reported() -> None:
-    pipeline, preparation = sorted(machines(), key=lambda machine: machine.name)
+    *others, preparation = sorted(machines(), key=lambda machine: machine.name)
     text = preparation.text.replace('"MaxAttempts": 20', '"MaxAttempts": 19')
     other = asl.Machine(preparation.name, text, preparation.substitutions)
-    assert asl.check_all([pipeline, preparation]) == []
-    assert rules(asl.check_all([pipeline, other])) == {"retry-uniform"}
+    assert asl.check_all([*others, preparation]) == []
+    assert rules(asl.check_all([*others, other])) == {"retry-uniform"}
 
 
 def test_a_definition_with_invalid_json_is_reported() -> None:

@@ -14,11 +14,25 @@ from seqdrop.failure import classify
 from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.runs import diagnosis
 from support.paths import engine
-from support.paths.cases import DONE, JOBS, NOT_PLACED, PIPELINE, PREPARATION, SILENT, SPOT_RECLAIMED, STEPS, Case
+from support.paths.cases import (
+    DONE,
+    JOBS,
+    JOINT,
+    JOINT_STEPS,
+    NOT_PLACED,
+    PIPELINE,
+    PREPARATION,
+    SILENT,
+    SPOT_RECLAIMED,
+    STEPS,
+    Case,
+)
 from support.paths.engine import Execution
 from support.paths.make import (
     DIAGNOSE_STATES,
     FILE,
+    JOINT_MACHINE,
+    JOINT_PLAN,
     LAST_RESORT,
     PIPELINE_MACHINE,
     PLAN,
@@ -50,6 +64,7 @@ from support.paths.routes import (
     first,
     second,
 )
+from support.paths.routes import JOINT as JOINT_ROUTES
 from support.pipeline_parts import ROOT, machine, states
 
 from functions.diagnose.app import failed_step
@@ -57,7 +72,14 @@ from functions.diagnose.app import failed_step
 PIPELINE_STATES = machine("pipeline")["States"]
 VARIANT_STATES, STAT_STATES = (branch["States"] for branch in PIPELINE_STATES["AnalyzeAlignment"]["Branches"])
 PREPARATION_STATES = machine("prepare_reference")["States"]
-EVERY_CASE = [(PIPELINE_MACHINE, case) for case in PIPELINE] + [(PREPARATION_MACHINE, case) for case in PREPARATION]
+JOINT_STATES = machine("joint")["States"]
+SCOPES = {
+    PIPELINE_MACHINE: (PIPELINE_STATES, VARIANT_STATES, STAT_STATES),
+    JOINT_MACHINE: (JOINT_STATES,),
+    PREPARATION_MACHINE: (PREPARATION_STATES,),
+}
+CASES = {PIPELINE_MACHINE: PIPELINE, JOINT_MACHINE: JOINT, PREPARATION_MACHINE: PREPARATION}
+EVERY_CASE = [(name, case) for name, cases in CASES.items() for case in cases]
 Executor = Callable[[str, str], Execution]
 AHEAD = 8  # executions at once: the next cases run while a test waits for its own
 
@@ -65,7 +87,7 @@ AHEAD = 8  # executions at once: the next cases run while a test waits for its o
 @pytest.fixture(scope="module")
 def execute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
     """Execute each case once for all tests of this file."""
-    inputs = {PIPELINE_MACHINE: PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
+    inputs = {PIPELINE_MACHINE: PLAN, JOINT_MACHINE: JOINT_PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
 
     def cached(running: engine.Engine) -> Executor:
         start = cache(lambda name, case: running.start(name, case, inputs[name]))
@@ -128,17 +150,18 @@ def test_the_mocked_answers_are_those_of_the_functions_to_the_real_requests(
     execute: Executor, name: str, case: str
 ) -> None:
     execution = execute(name, case)
-    answers = (PIPELINE if name == PIPELINE_MACHINE else PREPARATION)[case]
+    answers = CASES[name][case]
     faults = [fault for tries in answers.jobs.values() for calls in tries for fault in calls if fault is not DONE]
     verdicts = {fault.cause: fault.verdict for fault in faults}
     real: dict[str, list[Any]] = {}
     for plan in execution.payloads("diagnose"):
         step = failed_step(plan)
         answer = diagnosis.diagnose(plan, step, verdicts[plan[step]["error"]["Cause"]], LAST_RESORT, WHOLE_INSTANCE)
-        real.setdefault(DIAGNOSE_STATES[step], []).append(lambda_response(answer))
+        state = "DiagnoseJoint" if name == JOINT_MACHINE else DIAGNOSE_STATES[step]
+        real.setdefault(state, []).append(lambda_response(answer))
     for request in execution.payloads("record_run"):
         real.setdefault("RecordRun", []).append(record_answer(request["plan"]))
-    for state in (*dict.fromkeys(DIAGNOSE_STATES.values()), "RecordRun"):
+    for state in (*dict.fromkeys(DIAGNOSE_STATES.values()), "DiagnoseJoint", "RecordRun"):
         mocked = mocked_answers(name, case, state)
         expected = [
             answer if "Return" in mock else None for answer, mock in zip(real.get(state, []), mocked, strict=True)
@@ -231,6 +254,22 @@ def test_every_case_has_its_expectation() -> None:
     assert PREPARATION.keys() - of_steps == {"HappyPath", "DoctorBusy"}
 
 
+def test_every_case_of_a_joint_run_has_its_expectation() -> None:
+    assert JOINT.keys() == JOINT_ROUTES.keys()
+
+
+@pytest.mark.parametrize("case", JOINT_ROUTES)
+def test_a_joint_run_repeats_a_step_that_failed_or_ends(execute: Executor, case: str) -> None:
+    execution = execute(JOINT_MACHINE, case)
+    assert (execution.ending, " ".join(execution.entered(JOINT_STATES))) == JOINT_ROUTES[case]
+    arrays = [call.get("ArrayProperties") for call in execution.calls() if call.get("Tags", {}).get("step") == "merge"]
+    assert arrays == [{"Size": 2}] * len(arrays)
+    again = [step for step in JOINT_STEPS if case in {f"{step.title()}OutOfMemory", "EveryStepAgain"}]
+    for step in again:
+        memory = {"annotate": ("8000", "16000")}.get(step, ("4000", "8000"))
+        assert [submitted[2] for submitted in execution.submissions(step)] == list(memory)
+
+
 @pytest.mark.parametrize("case", OTHERS)
 def test_a_run_with_several_failures(execute: Executor, case: str) -> None:
     execution = execute(PIPELINE_MACHINE, case)
@@ -290,11 +329,10 @@ UNREACHABLE = {("AnalyzeAlignment", "RecordRun")}
 
 
 def test_every_transition_of_the_state_machines_is_on_a_path(execute: Executor) -> None:
-    scopes = (PIPELINE_STATES, VARIANT_STATES, STAT_STATES, PREPARATION_STATES)
-    transitions_taken = {
-        pair for name, case in EVERY_CASE for scope in scopes for pair in pairwise(execute(name, case).entered(scope))
-    }
-    assert transitions_taken == {pair for scope in scopes for pair in transitions(scope)} - UNREACHABLE
+    for name, scopes in SCOPES.items():
+        executions = [execute(name, case) for case in CASES[name]]
+        taken = {pair for execution in executions for scope in scopes for pair in pairwise(execution.entered(scope))}
+        assert taken == {pair for scope in scopes for pair in transitions(scope)} - UNREACHABLE
 
 
 def transitions(scope: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from embedded_aws.rights import Need
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import ALIGNMENT_FORMATS
-from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
+from seqdrop.plan.steps import JOIN, MERGE, PREPARE, STEPS, Step, Tool
 from seqdrop.storage.uri import S3Uri
 from support import rights
 from support.pipeline_parts import ROOT, template
@@ -24,10 +24,12 @@ from containers.report.run import SOURCES
 from containers.report.sources import MOSDEPTH
 from containers.strelka.workflow import STATISTICS
 
-ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
+# The role of JOIN is that of MERGE too.
+ROWS = [(step, tool) for step in (*STEPS, JOIN, PREPARE) for tool in step.tools]
 IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
 FASTQS, RESULTS, REFERENCES = (f"seqdrop-{name}bucket" for name in ("fastq", "results", "reference"))
 FOLDER = S3Uri(RESULTS, "S.1/0123456789abcdef0123")
+PART = str(layout.part_uri(FOLDER, MERGE.name, "7"))  # of a joint VCF
 # The suffixes in the calls of `publish` in wrappers and shared code: a test compares both.
 COMPANIONS = {
     "bam": (".md5",),
@@ -54,6 +56,8 @@ TAGGED = {"bam"}  # the lifecycle of the bucket archives them
 WRITE = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")  # GetObject: HEAD after the upload, and receipts
 # Rights that no run of `make rights` uses, and why they stay.
 BUCKET, MACHINE = "arn:aws:s3:::seqdrop-", "arn:aws:states:*:stateMachine:seqdrop-pipeline"
+JOINT_MACHINE = MACHINE.replace("pipeline", "joint")
+JOINT_RUNS = f"{JOINT_MACHINE.replace('stateMachine', 'execution')}:*"
 ONLY_ON_AWS = {
     Right("*", "kms:*", "*"): "objects, rows and messages are encrypted on AWS; the embedded AWS has no KMS",
     Right("StateMachineRole", "logs:*", "*"): "the log of the state machine; the embedded AWS writes none",
@@ -66,7 +70,12 @@ ONLY_ON_AWS = {
     Right("RecordRunFunctionRole", "batch:DescribeJobs", "*"): "only if jobs wait in a queue at the full hour",
     Right("RecordRunFunctionRole", "ec2:DescribeSpotPriceHistory", "*"): "this machine is no Spot instance",
     Right("DiagnoseFunctionRole", "s3:ListBucket", f"{BUCKET}referencebucket"): "a preparation that left no verdict",
+    Right("StartRunFunctionRole", "s3:ListBucket", f"{BUCKET}resultsbucket"): "a manifest that was deleted",
     Right("StartRunFunctionRole", "states:StartExecution", MACHINE): "not tried on AWS: whether the alias is enough",
+    Right("StartRunFunctionRole", "states:StartExecution", JOINT_MACHINE): "the same",
+    Right("StartRunFunctionRole", "states:DescribeExecution", JOINT_RUNS): "no joint run of the tests is resumed",
+    Right("RecordRunFunctionRole", "states:DescribeExecution", JOINT_RUNS): "no joint run of the tests is repaired",
+    Right("JoinJobRole", "*", f"{BUCKET}results*/failures/*"): "no joint run of the tests leaves a verdict",
 }
 
 
@@ -101,6 +110,9 @@ def outputs(step: Step, tool: Tool) -> Iterator[str]:
     if step is PREPARE:
         yield f"s3://{REFERENCES}/hg/reference.json"
     yield str(layout.receipt_uri(results_of(step), step.name))
+    if step is JOIN:
+        yield str(layout.receipt_uri(FOLDER, MERGE.name, "7"))
+        yield PART
 
 
 def inputs(step: Step) -> Iterator[str]:
@@ -115,6 +127,12 @@ def inputs(step: Step) -> Iterator[str]:
         yield from (f"{plan()[word]}{suffix}" for word, suffix, _ in SOURCES)
         yield from (str(layout.receipt_uri(FOLDER, name)) for name in steps.names())
         return
+    if step is JOIN:
+        yield from (
+            f"s3://{RESULTS}/S.2/r/S.2.{kind}.gz{suffix}" for kind in ("vcf", "g.vcf") for suffix in ("", ".tbi")
+        )
+        yield from (str(FOLDER / "reads.json"), str(FOLDER / "reference.json"), PART)
+        return
     for word in step.reads:
         if word != "sample":
             yield from addresses(word, *READ_COMPANIONS.get(word, ()))
@@ -127,7 +145,11 @@ def inputs(step: Step) -> Iterator[str]:
 
 def tagged(step: Step) -> set[str]:
     """Return the outputs of a step that get a tag."""
-    return {plan(form)[word] for form in ALIGNMENT_FORMATS for word in step.writes if word in TAGGED}
+    return (
+        {PART}
+        if step is JOIN
+        else {plan(form)[word] for form in ALIGNMENT_FORMATS for word in step.writes if word in TAGGED}
+    )
 
 
 def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
@@ -136,7 +158,8 @@ def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
     needed = [(action, uri) for uri in outputs(step, tool) for action in WRITE]
     needed += [(action, uri) for uri in inputs(step) for action in ("s3:GetObject", "s3:GetObjectVersion")]
     verdict = str(layout.verdict_uri(results_of(step), step.name, "2", "3"))
-    needed += [("s3:PutObject", verdict), ("s3:PutObjectTagging", verdict)]
+    verdicts = [verdict, str(layout.verdict_uri(FOLDER, MERGE.name, "2", "3", "7"))] if step is JOIN else [verdict]
+    needed += [(action, uri) for uri in verdicts for action in ("s3:PutObject", "s3:PutObjectTagging")]
     needed += [("s3:PutObjectTagging", uri) for uri in tagged(step)]
     buckets = {S3Uri.parse(uri).bucket for _, uri in needed}  # missing objects are 403 without this right
     needed += [("s3:ListBucket", f"s3://{bucket}") for bucket in sorted(buckets)]
@@ -231,11 +254,8 @@ def test_a_right_that_is_taken_away_is_missed(
     del statement["Resource"][place]
     missed = [missing for each in step.tools for missing in missing_rights(step, each, stack)]
     if statement["Effect"] == "Deny":
-        denied = (
-            f"{plan()['annotated_vcf']}{'.tbi' * place}"
-            if step is not PREPARE
-            else f"s3://{REFERENCES}/hg/source/genome.fa"
-        )
+        files = [f"{plan()[word]}{suffix}" for word in ("annotated_vcf", "gvcf") for suffix in ("", ".tbi")]
+        denied = files[place] if step is not PREPARE else f"s3://{REFERENCES}/hg/source/genome.fa"
         assert rights.may(rights.roles(stack), role, "s3:PutObject", denied)
     else:
         assert missed

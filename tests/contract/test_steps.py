@@ -21,13 +21,13 @@ from unittest.mock import MagicMock
 import pytest
 from seqdrop.plan import steps
 from seqdrop.plan.options import Option
-from seqdrop.plan.steps import PREPARE, STEPS, Step, Tool
+from seqdrop.plan.steps import ALL, JOIN, JOINT, MERGE, PREPARE, STEPS, Step, Tool
 from support.function_aws import environment
 from support.machine_contract import COMMON
 from support.pipeline_parts import MACHINES, ROOT, machine, references, states, template, wrapper_flags
 
 MAX_NAME = 71  # letters of a stack name, see containers/stack_config.py
-ROWS = [(step, tool) for step in (*STEPS, PREPARE) for tool in step.tools]
+ROWS = [(step, tool) for step in ALL for tool in step.tools]
 IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
 IMAGE_GROUP = "Images of the tools"
 
@@ -168,8 +168,11 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
 
 
 def has_role_and_sizes(step: Step, container: dict[str, Any]) -> bool:
-    """Whether the jobs of a tool have the role of their step and, unless a run has other ones, its sizes."""
-    name = step.name.capitalize()
+    """Whether the jobs of a tool have the role of their step and, unless a run has other ones, its sizes.
+
+    The job definition of `join` is that of `merge` too; the state machine gives each its sizes.
+    """
+    name = (JOIN if step is MERGE else step).name.capitalize()
     types = {"VCPU": f"{name}Vcpus", "MEMORY": f"{name}Memory"}
     sizes = [{"Type": kind, "Value": {"Ref": parameter}} for kind, parameter in types.items()]
     role = {"Fn::GetAtt": [f"{name}JobRole", "Arn"]}
@@ -248,16 +251,17 @@ def test_nothing_exists_for_a_step_or_a_tool_without_a_row() -> None:
     sources = Sources()
     tools = {tool.name for _, tool in ROWS}
     batch_states = {name for name, state in sources.states.items() if "batch:submitJob" in state.get("Resource", "")}
-    assert batch_states == {step.state for step in (*STEPS, PREPARE)}
+    assert batch_states == {step.state for step in ALL}
     assert {path.parent.name for path in (ROOT / "containers").glob("*/run.py")} == tools
     assert {path.parent.name for path in (ROOT / "containers").glob("*/Dockerfile")} == tools
-    names = {camel_case(tool) for tool in tools}
+    names_of_tools = {camel_case(tool) for tool in tools}
     parameters, resources = sources.template["Parameters"], sources.resources
     for kind, existing in (("ImageTag", parameters), ("Repository", resources), ("JobDefinition", resources)):
-        assert {name.removesuffix(kind) for name in existing if name.endswith(kind)} == names, kind
-    assert set(sources.environment("IMAGE_TAGS")) == set(steps.names())
-    required = {step.name for step in STEPS if not step.optional}  # without a size, an optional step is left out
-    assert required <= set(sources.environment("SIZES")) <= set(steps.names())
+        assert {name.removesuffix(kind) for name in existing if name.endswith(kind)} == names_of_tools, kind
+    names = {*steps.names(), MERGE.name, JOIN.name}
+    assert set(sources.environment("IMAGE_TAGS")) == names
+    required = {step.name for step in (*STEPS, *JOINT) if not step.optional}  # a step without a size is left out
+    assert required <= set(sources.environment("SIZES")) <= names
 
 
 def test_a_tool_with_python_packages_of_its_own_has_its_list_of_them() -> None:

@@ -40,6 +40,7 @@ ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "123456789012", "us-east-1"
 FASTQS, RESULTS, REFERENCES = "seqdrop-fastqbucket", "seqdrop-resultsbucket", "seqdrop-referencebucket"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:seqdrop-pipeline"
+JOINT_MACHINE = MACHINE.replace("-pipeline", "-joint")
 LAST_RESORT = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-last-resort"
 NORMAL_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-default"
 HIGH_PRIORITY = f"arn:aws:batch:{REGION}:{ACCOUNT}:job-queue/seqdrop-high-priority"
@@ -57,7 +58,7 @@ SOURCES = {
         ("genes", "gtf", "pTx7vLk2mWcR9eYd", "9e107d9d372bb6826bd81d3542a419d6", 4_102, "5ZpIH3p3Wbg="),
     )
 }
-TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report")
+TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint")
 # The values of `Ref` and `Fn::Sub` in the environment of a function.
 RESOURCES = {
     **{
@@ -68,6 +69,7 @@ RESOURCES = {
     "StartRunFunction": "seqdrop-start_run",
     "PipelineStateMachine": MACHINE,
     "PipelineStateMachineAliaslive": f"{MACHINE}:live",
+    "JointStateMachineAliaslive": f"{JOINT_MACHINE}:live",
     "RunTable": "seqdrop-RunTable",
     "AttemptTable": "seqdrop-AttemptTable",
     "RunTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:seqdrop-RunTopic",
@@ -180,7 +182,8 @@ class Deployed:
         self.table = run_table()
         role = f"arn:aws:iam::{ACCOUNT}:role/seqdrop-StateMachineRole"
         definition = json.dumps({"StartAt": "AlignReads", "States": {"AlignReads": {"Type": "Succeed"}}})
-        self.states.create_state_machine(name="seqdrop-pipeline", definition=definition, roleArn=role)
+        for name in ("seqdrop-pipeline", "seqdrop-joint"):
+            self.states.create_state_machine(name=name, definition=definition, roleArn=role)
         create_queues()
         self.sqs.create_queue(QueueName="seqdrop-StartQueue")
         topic = client("sns").create_topic(Name="seqdrop-RunTopic")["TopicArn"]

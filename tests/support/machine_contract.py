@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from seqdrop.plan.steps import PREPARE, STEPS, Step
+from seqdrop.plan.steps import ALL, Step
 from seqdrop.runs import outcome
 from seqdrop.runs.diagnosis import MAX_TRIES
 
-from support.paths.make import PLAN, PREPARATION_INPUT
+from support.paths.make import JOINT_PLAN, PLAN, PREPARATION_INPUT
 from support.paths.routes import NOT_RECORDED, PREPARATION_NOT_DIAGNOSED
 from support.pipeline_parts import definitions_of, job_definitions, states, template
 
@@ -17,13 +17,13 @@ Machines = dict[str, dict[str, Any]]  # name -> definition
 # Every job gets these words besides its inputs and outputs.
 COMMON = {"results", "run", "attempt", "vcpus", "memory", "args"}
 QUEUE_PATIENCE = 7 * 86400  # seconds: docs/operations.md, "Jobs that wait"
-INPUTS: dict[str, dict[str, Any]] = {"pipeline": PLAN, "prepare_reference": PREPARATION_INPUT}
+INPUTS: dict[str, dict[str, Any]] = {"pipeline": PLAN, "joint": JOINT_PLAN, "prepare_reference": PREPARATION_INPUT}
 FIXED_ENDS = {("NOT_RECORDED", NOT_RECORDED), ("INTERNAL", PREPARATION_NOT_DIAGNOSED)}
 
 
 def problems(machines: Machines) -> list[str]:
     """Return every difference between the machines and the code."""
-    found = [f"{step.state}: its words" for step in (*STEPS, PREPARE) if not has_words(machines, step)]
+    found = [f"{step.state}: its words" for step in ALL if not has_words(machines, step)]
     for name, definition in machines.items():
         found += [f"{state} reads {path}" for state, path in unknown_paths(definition, INPUTS[name])]
         found += [f"time limit of {state}" for state in wrong_job_limits(definition)]
@@ -36,11 +36,20 @@ def problems(machines: Machines) -> list[str]:
 
 
 def has_words(machines: Machines, step: Step) -> bool:
-    """Whether the job of a step gets all words of its row, and no other ones."""
-    state = next((found for name, found in all_states(machines) if name == step.state), {})
+    """Whether the job of a step gets all words of its row and no other ones, and is an array job if the row says so.
+
+    Two machines may have the state of one step.
+    """
+    found = [state for name, state in all_states(machines) if name == step.state]
+    return bool(found) and all(has_words_of(state, step) for state in found)
+
+
+def has_words_of(state: dict[str, Any], step: Step) -> bool:
     arguments = state.get("Parameters", {})
     words = {word.removesuffix(".$") for word in arguments.get("Parameters", {})}
-    return arguments.get("Tags", {}).get("step") == step.name and words == {*step.reads, *step.writes, *COMMON}
+    is_right_array = array_of(state) == ({"Size.$": "$.parts"} if step.array else {})
+    is_of_step = arguments.get("Tags", {}).get("step") == step.name and is_right_array
+    return is_of_step and words == {*step.reads, *step.writes, *COMMON}
 
 
 def all_states(machines: Machines) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -49,7 +58,10 @@ def all_states(machines: Machines) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def unknown_paths(definition: dict[str, Any], given: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the paths of jobs whose value is not in the input, or is not text as Batch needs it."""
+    """Return the paths of jobs whose value is not in the input, or is not text as Batch needs it.
+
+    The size of an array job is a number.
+    """
     data = dict(given)
     for _, state in states(definition):
         if state["Type"] == "Pass" and "Result" in state:
@@ -60,7 +72,14 @@ def unknown_paths(definition: dict[str, Any], given: dict[str, Any]) -> list[tup
         if "batch:submitJob" in state.get("Resource", "")
         for path in paths_in(state["Parameters"])
     ]
-    return [(name, path) for name, path in paths if not isinstance(value_of(data, path), str)]
+    kinds = {path: int for _, state in states(definition) for path in paths_in(array_of(state))}
+    return [(name, path) for name, path in paths if not isinstance(value_of(data, path), kinds.get(path, str))]
+
+
+def array_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a job an array job; {} for all others."""
+    array: dict[str, Any] = state.get("Parameters", {}).get("ArrayProperties", {})
+    return array
 
 
 def paths_in(value: Any) -> Iterator[str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from embedded_aws.template import parse as parse_yaml
-from seqdrop.plan.steps import PREPARE, STEPS
+from seqdrop.plan.steps import ALL
 from seqdrop.plan.steps import state as state_of
 
 ROOT = Path(__file__).parents[2]
-MACHINES = ("pipeline", "prepare_reference")
+MACHINES = ("pipeline", "joint", "prepare_reference")
 
 
 @cache
@@ -51,7 +51,7 @@ def job_definitions() -> dict[str, dict[str, Any]]:
 
 def definitions_of(state: dict[str, Any]) -> list[str]:
     """Return the job definitions that a state may run."""
-    [row] = [row for row in (*STEPS, PREPARE) if row.state == state_of(state["Parameters"]["Tags"]["step"])]
+    [row] = [row for row in ALL if row.state == state_of(state["Parameters"]["Tags"]["step"])]
     return [f"{''.join(word.capitalize() for word in tool.name.split('_'))}JobDefinition" for tool in row.tools]
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from . import (
+    batch_arrays,
     batch_describe,
     batch_jobs,
     cors,
@@ -38,6 +39,7 @@ from . import (
 ADAPTERS = (
     cors,
     dispatch,
+    batch_arrays,
     dynamodb_items,
     batch_describe,
     batch_jobs,

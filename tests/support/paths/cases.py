@@ -129,6 +129,14 @@ PREPARATION = {
     "DoctorBusy": Case({"prepare": [[OUT_OF_MEMORY], [DONE]]}, doctor={"prepare": [BUSY, BUSY, DONE]}),
     **{name: case for name, case in cases_of_every_step().items() if name.startswith("Prepare")},
 }
+JOINT_STEPS = ("merge", "join", "annotate")  # one after the other, with one state that diagnoses them
+JOINT = {
+    "HappyPath": Case(),
+    **{step.title() + name: Case({step: JOBS[name]}) for step in JOINT_STEPS for name in ("OutOfMemory", "ToolFailed")},
+    "EveryStepAgain": Case({step: [[OUT_OF_MEMORY], [DONE]] for step in JOINT_STEPS}),
+    "MergeUndiagnosed": Case({"merge": [[OUT_OF_MEMORY]]}, doctor={"merge": [CRASHED]}),
+    "NotRecorded": Case(record=[CRASHED]),
+}
 PIPELINE = {
     "HappyPath": Case(),
     **{name: case for name, case in cases_of_every_step().items() if not name.startswith("Prepare")},

@@ -13,11 +13,11 @@ from typing import Any
 
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from embedded_server import TEMPLATE, Server, eventually, ready_state, stop
-from support.paths.make import FILE, PIPELINE_MACHINE, PREPARATION_MACHINE, SUBSTITUTIONS
+from support.paths.make import FILE, JOINT_MACHINE, PIPELINE_MACHINE, PREPARATION_MACHINE, SUBSTITUTIONS
 from support.pipeline_parts import machine
 from warm_python import EMBEDDED, WarmProcess, parent_pid
 
-DEFINITIONS = {PIPELINE_MACHINE: "pipeline", PREPARATION_MACHINE: "prepare_reference"}
+DEFINITIONS = {PIPELINE_MACHINE: "pipeline", JOINT_MACHINE: "joint", PREPARATION_MACHINE: "prepare_reference"}
 ROLE = "arn:aws:iam::123456789012:role/DummyRole"
 Names = list[str]
 

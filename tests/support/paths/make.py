@@ -11,15 +11,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from seqdrop.plan import layout, steps
+from seqdrop.plan import joint, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import diagnosis, outcome
 from seqdrop.storage.uri import S3Uri
-from support.paths.cases import DONE, PIPELINE, PREPARATION, Calls, Case, Fault
+from support.paths.cases import DONE, JOINT, PIPELINE, PREPARATION, Calls, Case, Fault
 
 FILE = Path(__file__).parent / "MockConfigFile.json"
 LAST_RESORT, WHOLE_INSTANCE = "last-resort", "32"  # queue, vCPUs: the settings of diagnose
 PIPELINE_MACHINE, PREPARATION_MACHINE = "seqdrop-pipeline", "seqdrop-prepare-reference"
+JOINT_MACHINE = "seqdrop-joint"
 DIAGNOSE_STATES = {
     "align": "DiagnoseAlignment",
     "call": "DiagnoseVariants",
@@ -51,6 +52,23 @@ PLAN = layout.plan(
 )
 PREPARATION_INPUT = layout.preparation(
     "5b0c2f7d9e1a", "hg38", S3Uri("references", "hg38.fa"), None, reference_bucket="references", aligner="bwa"
+)
+JOINT_PLAN = joint.plan(
+    "FAMILY",
+    "7f3a1c5d9b2e",
+    [{"sample": sample, "run": f"run{sample}"} for sample in ("F", "M")],
+    results_bucket="results",
+    reference=S3Uri("references", "hg38/genome.fa"),
+    genome="",
+    caller="bcftools",
+    intervals={},
+    sources={},
+    parts=2,
+    jobs={
+        "merge": size("2", "4000", "joint"),
+        "join": size("2", "4000", "joint"),
+        "annotate": size("2", "8000", "snpeff"),
+    },
 )
 # The values that CloudFormation substitutes; prepare_reference puts the sizes into its input.
 SUBSTITUTIONS = {
@@ -93,28 +111,39 @@ class Rehearsal:
         self.add_answers("RecordRun", self.case.record, record_answer(plan))
         return self.answers
 
+    def joint(self) -> Answers:
+        plan, succeeded = JOINT_PLAN, True
+        for step in plan["steps"]:
+            if succeeded:
+                plan, succeeded = self.step(plan, step, "DiagnoseJoint")
+        self.add_answers("RecordRun", self.case.record, record_answer(plan))
+        return self.answers
+
     def preparation(self) -> Answers:
         self.step(PREPARATION_PLAN, "prepare")
         return self.answers
 
-    def step(self, plan: dict[str, Any], step: str) -> tuple[dict[str, Any], bool]:
-        """Return the plan after all tries of a step, and whether the step succeeded."""
+    def step(self, plan: dict[str, Any], step: str, doctor: str = "") -> tuple[dict[str, Any], bool]:
+        """Return the plan after all tries of a step, and whether the step succeeded.
+
+        `doctor` is the state that diagnoses it; by default that of a run or of a preparation.
+        """
         tries = self.case.jobs.get(step, [[DONE]])
         for number, calls in enumerate(tries, start=1):
             self.add_answers(steps.state(step), calls, {"JobId": step, "Status": "SUCCEEDED"})
             fault = calls[-1]
             if fault is not DONE:
-                plan = self.diagnose(plan, step, fault)
+                plan = self.diagnose(plan, step, fault, doctor or DIAGNOSE_STATES[step])
             has_next_try = fault is not DONE and plan["next"] == steps.state(step)
             if has_next_try != (number < len(tries)):
                 raise CaseError(f"{step}: diagnose {'plans' if has_next_try else 'ends before'} another try")
         return plan, fault is DONE
 
-    def diagnose(self, plan: dict[str, Any], step: str, fault: Fault) -> dict[str, Any]:
+    def diagnose(self, plan: dict[str, Any], step: str, fault: Fault, state: str) -> dict[str, Any]:
         plan = {**plan, step: {**plan[step], "error": {"Error": fault.error, "Cause": fault.cause}}}
         calls = self.case.doctor.get(step, [DONE])
         diagnosed = diagnosis.diagnose(plan, step, fault.verdict, LAST_RESORT, WHOLE_INSTANCE)
-        self.add_answers(DIAGNOSE_STATES[step], calls, lambda_response(diagnosed))
+        self.add_answers(state, calls, lambda_response(diagnosed))
         if crash := calls[-1]:
             return {**plan, "undiagnosed": {"Error": crash.error, "Cause": crash.cause}, "next": ""}
         return diagnosed
@@ -138,6 +167,7 @@ def config() -> dict[str, Any]:
     names: dict[str, str] = {}  # answers -> their name
     machines = {
         PIPELINE_MACHINE: {case: Rehearsal(PIPELINE[case]).pipeline() for case in PIPELINE},
+        JOINT_MACHINE: {case: Rehearsal(JOINT[case]).joint() for case in JOINT},
         PREPARATION_MACHINE: {case: Rehearsal(PREPARATION[case]).preparation() for case in PREPARATION},
     }
     cases = {

@@ -202,6 +202,42 @@ def second(step: str, **change: str) -> Submission:
     return first(step)._replace(attempt="2", **change)
 
 
+# joint runs
+JOINED = "RecordRun RunComplete RunSucceeded"
+NOT_JOINED = "DiagnoseJoint RetryJoint RecordRun RunComplete RunFailed"
+TOOL_FAILED = ("FAILED", "TOOL_FAILED", "The tool ended with exit code 1")
+JOINT: dict[str, tuple[tuple[str, ...], str]] = {
+    "HappyPath": (("SUCCEEDED",), f"MergeParts JoinParts AnnotateVariants {JOINED}"),
+    "MergeOutOfMemory": (
+        ("SUCCEEDED",),
+        f"MergeParts DiagnoseJoint RetryJoint MergeParts JoinParts AnnotateVariants {JOINED}",
+    ),
+    "JoinOutOfMemory": (
+        ("SUCCEEDED",),
+        f"MergeParts JoinParts DiagnoseJoint RetryJoint JoinParts AnnotateVariants {JOINED}",
+    ),
+    "AnnotateOutOfMemory": (
+        ("SUCCEEDED",),
+        f"MergeParts JoinParts AnnotateVariants DiagnoseJoint RetryJoint AnnotateVariants {JOINED}",
+    ),
+    "EveryStepAgain": (
+        ("SUCCEEDED",),
+        "MergeParts DiagnoseJoint RetryJoint MergeParts JoinParts DiagnoseJoint RetryJoint JoinParts AnnotateVariants"
+        f" DiagnoseJoint RetryJoint AnnotateVariants {JOINED}",
+    ),
+    "MergeToolFailed": (TOOL_FAILED, f"MergeParts {NOT_JOINED}"),
+    "JoinToolFailed": (TOOL_FAILED, f"MergeParts JoinParts {NOT_JOINED}"),
+    "AnnotateToolFailed": (TOOL_FAILED, f"MergeParts JoinParts AnnotateVariants {NOT_JOINED}"),
+    "MergeUndiagnosed": (
+        ("FAILED", "INTERNAL", NOT_DIAGNOSED),
+        "MergeParts DiagnoseJoint RecordRun RunComplete RunFailed",
+    ),
+    "NotRecorded": (
+        ("FAILED", "NOT_RECORDED", NOT_RECORDED),
+        "MergeParts JoinParts AnnotateVariants RecordRun RunNotRecorded",
+    ),
+}
+
 # cases with several failures in one run
 ALIGNED_TWICE = (
     "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"

@@ -17,8 +17,9 @@ from support.cli_aws import seqdrop
 from typer.main import get_command
 from typer.testing import CliRunner
 
-COMMANDS = ("up", "down", "reference", "references", "run", "submit", "fetch", "verify", "status", "why", "stop",
-            "resume", "redrive", "logs", "demo", "check", "api", "report", "cost", "estimate", "suggest")  # fmt: skip
+COMMANDS = ("up", "down", "reference", "references", "run", "submit", "joint", "fetch", "verify", "status", "why",
+            "stop", "resume", "redrive", "logs", "demo", "check", "api", "report", "cost", "estimate",
+            "suggest")  # fmt: skip
 
 
 def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

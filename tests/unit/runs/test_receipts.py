@@ -34,3 +34,17 @@ def test_a_receipt_of_an_unknown_version_is_ignored(aws: function_aws.Deployed) 
     aws.write(f"{folder}/jobs/call.json", {"version": 2, "outputs": []})
     s3.store.cache_clear()
     assert list(receipts.read_folder(folder, ("align", "call")).receipts) == ["align"]
+
+
+def test_an_array_job_is_done_when_each_child_has_its_receipt(aws: function_aws.Deployed) -> None:
+    folder = S3Uri(function_aws.RESULTS, "s/r")
+    receipt = {"version": 1, "step": "merge", "seconds": 2.5, "warnings": [], "outputs": [{"uri": f"{folder}/x"}]}
+    aws.write(f"{folder}/jobs/merge.0.json", receipt)
+    aws.write(f"{folder}/failures/merge.1.1.2.json", Verdict("TOOL_FAILED", "no").to_json())
+    s3.store.cache_clear()
+    found = receipts.read_folder(folder, ("merge",), parts=2)
+    assert (dict(found.receipts), list(found.verdicts)) == ({}, ["merge"])
+    aws.write(f"{folder}/jobs/merge.1.json", {**receipt, "warnings": [{"warning": "W", "message": "m"}]})
+    [combined] = receipts.read_folder(folder, ("merge",), parts=2).complete.values()
+    assert (combined["seconds"], combined["children"], combined["outputs"]) == (5.0, 2, [])
+    assert combined["warnings"] == [{"warning": "W", "message": "m"}]

@@ -70,11 +70,17 @@ PREPARE_ADVICE = {
     "BAD_INPUT.ARGS": "Correct the options, then <retry> again.",
     "NOT_READY": "Push the images, deploy, then <retry> again.",
 }
+# For the steps of a joint run, which reads the results of others.
+JOINT_ADVICE = {
+    "BAD_INPUT.MISSING": "Results of a sample are gone: run the sample again, then its `seqdrop joint` command.",
+    "RESULTS_CHANGED": "Do not change results while a joint run reads them: run `seqdrop joint` again.",
+}
+OF_STEP = {"prepare": PREPARE_ADVICE, "merge": JOINT_ADVICE, "join": JOINT_ADVICE}
 
 
 def get(failure_class: str, step: str = "") -> str:
     """Return the advice for a class; for an unknown class, that for its first part or for INTERNAL."""
-    text = PREPARE_ADVICE.get(failure_class, "") if step == "prepare" else ""
+    text = OF_STEP.get(step, {}).get(failure_class, "")
     text = text or ADVICE.get(failure_class) or ADVICE.get(failure_class.split(".", maxsplit=1)[0], ADVICE["INTERNAL"])
     retry = "run `seqdrop reference`" if step == "prepare" else "run `seqdrop resume RUN`"
     return text.replace("<Step>", step.title() or "<Step>").replace("<retry>", retry)

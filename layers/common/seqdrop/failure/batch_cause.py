@@ -27,6 +27,8 @@ class BatchCause:
     log: str = ""  # log group and log stream; "" if the job never ran
     error: str = ""  # the error name of Step Functions
     text: str = field(default="", repr=False)  # of `Cause`, if it does not describe a job
+    array_size: int = 0  # the number of children of an array job; 0 for other jobs
+    array_index: int | None = None  # of a child
     truncated: bool = False  # the description was too long: Step Functions cut off its end
 
     @classmethod
@@ -41,6 +43,7 @@ class BatchCause:
         last = _mapping(attempts[-1]) if attempts else {}
         container = {**_mapping(job.get("Container")), **_mapping(last.get("Container"))}
         status_reason = _text(job.get("StatusReason")) or _text(last.get("StatusReason"))
+        array = _mapping(job.get("ArrayProperties"))
         return cls(
             job_id=plain_line(_text(job.get("JobId")), MAX_TEXT),
             attempt=len(attempts),
@@ -50,6 +53,8 @@ class BatchCause:
             stopped=job.get("IsTerminated") is True or job.get("IsCancelled") is True,
             log=_log(container),
             error=name,
+            array_size=_number(array.get("Size")) or 0,
+            array_index=_number(array.get("Index")),
         )
 
 

@@ -161,13 +161,18 @@ def _check_end(vcf: Path) -> None:
 
 
 def publish(work: Workspace, vcf: Path, gvcf: Path, companions: Iterable[str] = ()) -> None:
-    """Verify the gVCF and the VCF, then publish them with their indexes and the statistics for the report.
-
-    There are two statistics: of the calls with PASS, and of all.
-    """
+    """Verify the gVCF and the VCF, then publish them as `publish_vcf` does."""
     work.version("bcftools")
     finish_vcf(work, gvcf)
     work.publish(gvcf, "gvcf", ".tbi")
+    publish_vcf(work, vcf, companions)
+
+
+def publish_vcf(work: Workspace, vcf: Path, companions: Iterable[str] = ()) -> None:
+    """Verify a VCF, then publish it with its index and the statistics for the report.
+
+    There are two statistics: of the calls with PASS, and of all.
+    """
     work.counts["variants_all"] = finish_vcf(work, vcf)
     all_calls, passed = vcf.with_name(f"{vcf.name}.all.stats"), vcf.with_name(f"{vcf.name}.stats")
     work.run("bcftools", "stats", vcf, stdout=all_calls)

@@ -1,4 +1,4 @@
-"""Measure the depth of a run from its gVCF."""
+"""Measure the depth of a run from its gVCF, and say which depth is low."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqdrop.jobs.workspace import Workspace
+
+# An allele in fewer reads than this, where the depth is less than this share of the typical depth of the run: most
+# reads of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a depth of 7, an eighth of
+# the true calls have two reads.
+MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
 
 
 class Depth(NamedTuple):

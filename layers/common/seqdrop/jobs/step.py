@@ -20,7 +20,7 @@ from seqdrop.jobs import address_check, scratch
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.redaction import Redactor
-from seqdrop.jobs.workspace import Workspace, peak_memory, with_original_names
+from seqdrop.jobs.workspace import Workspace, array_index, peak_memory, with_original_names
 from seqdrop.log import logger
 from seqdrop.plan import layout
 from seqdrop.plan.names import is_readable
@@ -53,7 +53,7 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
         try:
             address_check.check(args)
             sources = {uri: stored.etag for uri in optional if (stored := s3.store().find(uri))}
-            if _is_done(layout.receipt_uri(args.results, name), sources):
+            if _is_done(layout.receipt_uri(args.results, name, array_index()), sources):
                 logger.info("already done")
                 sys.exit(0)
             scratch.remove_leftovers()
@@ -173,7 +173,8 @@ def _write_verdict(verdict: Verdict, name: str, args: argparse.Namespace, redact
         logger.error("traceback", frames=frames)
     if not address_check.is_run_folder(args):
         return  # the verdict would be written to the folder of another run
-    uri = layout.verdict_uri(args.results, name, args.attempt, os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1"))
+    attempt = os.environ.get("AWS_BATCH_JOB_ATTEMPT", "1")
+    uri = layout.verdict_uri(args.results, name, args.attempt, attempt, array_index())
     with contextlib.suppress(ClientError, BotoCoreError):
         store = s3.urgent_store() if stopped else s3.store()
         store.write_json(uri, verdict.to_json(), INTERMEDIATE)

@@ -211,10 +211,10 @@ class Workspace:
             self._upload(f"{output}{companion}", companion_path(path, companion), uri.companion(companion))
         self._upload(output, path, uri, tagging, growing)
 
-    def publish_to(self, path: Path, uri: S3Uri) -> None:
-        """Upload a file that announces an output to its readers; call it after the output is published."""
+    def publish_to(self, path: Path, uri: S3Uri, tagging: str = "") -> None:
+        """Upload a file that the plan has no word for: it announces an output, or is for a later step."""
         output_check.check_directory(self.directory)
-        self._upload(uri.name, path, uri)
+        self._upload(uri.name, path, uri, tagging)
 
     def _upload(
         self, name: str, path: Path, uri: S3Uri, tagging: str = "", growing: GrowingUpload | None = None
@@ -250,8 +250,13 @@ class Workspace:
             "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }
-        s3.store().write_json(layout.receipt_uri(self.args.results, self.name), receipt)
+        s3.store().write_json(layout.receipt_uri(self.args.results, self.name, array_index()), receipt)
         logger.info("done", seconds=receipt["seconds"], peak_memory=receipt["peak_memory"])
+
+
+def array_index() -> str:
+    """Return the index of this job in its array job; "" for other jobs."""
+    return os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX", "")
 
 
 def with_original_names(message: str, original_names: Mapping[str, str]) -> str:

@@ -225,11 +225,19 @@ def manifest_uri(results: S3Uri) -> S3Uri:
     return results / MANIFEST
 
 
-def receipt_uri(results: S3Uri, step: str) -> S3Uri:
-    """Return the address of a step's receipt: written after every output that it lists."""
-    return results / f"jobs/{step}.json"
+def receipt_uri(results: S3Uri, step: str, index: str = "") -> S3Uri:
+    """Return the address of a step's receipt: written after every output that it lists.
+
+    `index` is that of a child of an array job; "" for other jobs.
+    """
+    return results / f"jobs/{step}{index and f'.{index}'}.json"
 
 
-def verdict_uri(results: S3Uri, step: str, attempt: str, batch_attempt: str) -> S3Uri:
+def verdict_uri(results: S3Uri, step: str, attempt: str, batch_attempt: str, index: str = "") -> S3Uri:
     """Return the address of the verdict of a failed attempt: the plan's attempt, then Batch's within it."""
-    return results / f"failures/{step}.{attempt}.{batch_attempt}.json"
+    return results / f"failures/{step}.{attempt}{index and f'.{index}'}.{batch_attempt}.json"
+
+
+def part_uri(results: S3Uri, step: str, index: str) -> S3Uri:
+    """Return the address of what a child of an array job has made, beside its receipt: no result of the run."""
+    return results / f"jobs/{step}.{index}.bcf"

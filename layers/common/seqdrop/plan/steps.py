@@ -40,6 +40,7 @@ class Step:
     parameter: str = ""  # of the template, with the tool of runs that choose none; "" with one tool
     essential: bool = True  # without its results a run publishes nothing
     optional: bool = False  # a plan may leave it out
+    array: bool = False  # an array job: `parts` in the plan is the number of its children
 
     @property
     def choice(self) -> str:
@@ -135,6 +136,15 @@ STEPS = (
     ),
 )  # fmt: skip
 
+# The steps of a joint run before `annotate`; it has a state machine of its own. An array job merges the samples in
+# parts of the genome, then a job joins the parts. One tool does both, by one job definition.
+JOINT_TOOL = Tool("joint", (), ("bcftools",), ("bcftools",))
+JOINT_WORDS = ("sample", "reads")
+MERGE = Step(
+    "merge", "MergeParts", tools=(JOINT_TOOL,), reads=JOINT_WORDS, writes={"vcf": "{sample}.vcf.gz"}, array=True
+)
+JOIN = Step("join", "JoinParts", tools=(JOINT_TOOL,), reads=JOINT_WORDS, writes={"vcf": "{sample}.vcf.gz"})
+
 # The one step of a preparation, which has a state machine of its own and no run.
 PREPARE = Step(
     "prepare", "PrepareReference",
@@ -148,10 +158,18 @@ PREPARE = Step(
     reads=("fasta", "genes", "sources", "aligner", "reference"),
 )  # fmt: skip
 
+ALL = (*STEPS, MERGE, JOIN, PREPARE)
+JOINT = (MERGE, JOIN, *(step for step in STEPS if step.name == "annotate"))  # the steps of a joint run
+
 
 def names() -> tuple[str, ...]:
     """Return the name of every step of a run, in order."""
     return tuple(step.name for step in STEPS)
+
+
+def every_name() -> tuple[str, ...]:
+    """Return the name of every step of a run or a joint run, in order."""
+    return (*names(), MERGE.name, JOIN.name)
 
 
 def of_plan(plan: Mapping[str, Any]) -> tuple[str, ...]:
@@ -170,14 +188,19 @@ def is_essential(name: str) -> bool:
     return next((step.essential for step in STEPS if step.name == name), True)
 
 
+def is_array(name: str) -> bool:
+    """Return whether a step is an array job."""
+    return any(step.array for step in ALL if step.name == name)
+
+
 def state(name: str) -> str:
     """Return the state that runs a step; raise KeyError."""
-    return {step.name: step.state for step in (*STEPS, PREPARE)}[name]
+    return {step.name: step.state for step in ALL}[name]
 
 
 def tool(name: str) -> Tool:
     """Return the row of a tool; raise KeyError."""
-    return {tool.name: tool for step in (*STEPS, PREPARE) for tool in step.tools}[name]
+    return {tool.name: tool for step in ALL for tool in step.tools}[name]
 
 
 def tools_of_run(chosen: Mapping[str, str]) -> dict[str, Tool]:
@@ -193,7 +216,7 @@ def programs(chosen: Mapping[str, str]) -> list[str]:
 
 def packages() -> tuple[str, ...]:
     """Return the Debian packages of all tools, each once."""
-    tools = [tool for step in (*STEPS, PREPARE) for tool in step.tools]
+    tools = [tool for step in ALL for tool in step.tools]
     return tuple(dict.fromkeys(package for tool in tools for package in tool.packages))
 
 

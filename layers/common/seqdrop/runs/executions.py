@@ -38,9 +38,16 @@ def arn(name: str, state_machine: str = "") -> str:
     return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
+def sibling(execution: str, name: str) -> str:
+    """Return the ARN of another execution of the same state machine."""
+    return f"{execution.rpartition(':')[0]}:{name}"
+
+
 def start(execution: str, plan: Mapping[str, Any]) -> bool:
     """Start an execution. Return False if it has ended before; a running one counts as started now."""
-    machine, name = os.environ["STATE_MACHINE"], execution.rpartition(":")[2]
+    name = execution.rpartition(":")[2]
+    machines = (os.environ["STATE_MACHINE"], os.environ["JOINT_STATE_MACHINE"])
+    machine = next(machine for machine in machines if arn(name, machine) == execution)
     try:
         client().start_execution(stateMachineArn=machine, name=name, input=canonical(plan))
     except client().exceptions.ExecutionAlreadyExists:
@@ -84,7 +91,7 @@ def resume(run: str, renew: Renew, max_cost: str = "") -> str:
     last = describe(str(row["execution"]))
     if last and last["status"] == "RUNNING":  # the row may say otherwise
         raise NotResumableError("it is still running")
-    plan = renew(_last_plan(last or describe(arn(run))), row)
+    plan = renew(_last_plan(last or describe(sibling(str(row["execution"]), run))), row)
     _check_budget({**row, "max_cost": max_cost} if max_cost else row)
     execution = _reopen(run, row, last)
     if max_cost:
@@ -115,7 +122,7 @@ def _reopen(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) ->
     if row["status"] == table.RUNNING:
         return _renew(row, last)
     earlier = RESUMED_SUFFIX.fullmatch(str(row["execution"]).rpartition(":")[2].removeprefix(run))
-    execution = arn(f"{run}-{int(earlier[1]) + 1 if earlier else 2}")
+    execution = sibling(str(row["execution"]), f"{run}-{int(earlier[1]) + 1 if earlier else 2}")
     if not table.reopen(run, row, execution):
         raise NotResumableError("another caller has just resumed it")
     return execution

@@ -82,6 +82,7 @@ def manifest(
         "seqdrop": __version__,
         "run": plan["run"],
         "sample": plan["sample"],
+        **{word: plan[word] for word in ("kind", "samples") if word in plan},  # of a joint run
         "execution": execution,
         "complete": ending.status == "SUCCEEDED",
         "missing": [step for step in steps.of_plan(plan) if step not in receipts],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.plan.names import REFERENCE_JSON, is_readable
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -40,9 +40,12 @@ class ResultsFolder:
         return str(uri) in self.objects
 
 
-def read_folder(folder: S3Uri, steps: Iterable[str]) -> ResultsFolder:
-    """Read the folder of a run that has these steps. Receipts and verdicts that cannot be read are ignored."""
-    receipts = read_receipts(folder, steps)  # first: an output that it lists is older than the listing
+def read_folder(folder: S3Uri, names: Iterable[str], parts: int = 0) -> ResultsFolder:
+    """Read the folder of a run that has these steps. Receipts and verdicts that cannot be read are ignored.
+
+    `parts` is the number of children of an array job, of the steps that are one.
+    """
+    receipts = read_receipts(folder, names, parts)  # first: an output that it lists is older than the listing
     listing = s3.store().list_objects(folder.bucket, f"{folder.key}/")
     objects = {str(S3Uri(folder.bucket, entry["Key"])): (entry["ETag"].strip('"'), entry["Size"]) for entry in listing}
     failures = list(_failures(folder, objects))
@@ -56,15 +59,32 @@ def _reference(folder: S3Uri) -> dict[str, Any]:
     return {}
 
 
-def read_receipts(folder: S3Uri, steps: Iterable[str]) -> dict[str, Any]:
-    """Return the receipts of these steps that exist and can be read."""
+def read_receipts(folder: S3Uri, names: Iterable[str], parts: int = 0) -> dict[str, Any]:
+    """Return the receipts of these steps that exist and can be read; `parts` as in `read_folder`."""
     receipts = {}
-    for step in steps:
-        with contextlib.suppress(s3.MissingError, ValueError):
-            receipt = s3.store().read_json(layout.receipt_uri(folder, step))
-            if is_readable(receipt.get("version")):
-                receipts[step] = receipt
+    for step in names:
+        indexes = list(map(str, range(parts))) if steps.is_array(step) else [""]
+        found = [receipt for index in indexes if (receipt := _receipt(layout.receipt_uri(folder, step, index)))]
+        if found and len(found) == len(indexes):
+            receipts[step] = combine(found) if steps.is_array(step) else found[0]
     return receipts
+
+
+def _receipt(uri: S3Uri) -> dict[str, Any] | None:
+    with contextlib.suppress(s3.MissingError, ValueError):
+        receipt: dict[str, Any] = s3.store().read_json(uri)
+        return receipt if is_readable(receipt.get("version")) else None
+    return None
+
+
+def combine(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one receipt for all children of an array job: their seconds together, and no outputs.
+
+    What children write is for the next step alone: it is no result of the run.
+    """
+    seconds = round(sum(receipt["seconds"] for receipt in receipts), 1)
+    warnings = [warning for receipt in receipts for warning in receipt["warnings"]]
+    return {**receipts[0], "seconds": seconds, "children": len(receipts), "warnings": warnings, "outputs": []}
 
 
 def _failures(folder: S3Uri, addresses: Iterable[str]) -> Iterator[tuple[str, Verdict]]:

@@ -15,6 +15,7 @@ from seqdrop.plan.choices import MAX_COST, ChoiceError, Choices, SingleError
 from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
+from seqdrop.plan.steps import Tool
 from seqdrop.runs import (
     commands,
     estimate,
@@ -28,7 +29,7 @@ from seqdrop.runs import (
     reference,
     table,
 )
-from seqdrop.runs.executions import NotResumableError
+from seqdrop.runs.executions import NotResumableError, Renew
 from seqdrop.runs.pairing import Chunks, Pair, Pairing
 from seqdrop.runs.reference import IntervalsError, PinnedReference, UnpreparedError
 from seqdrop.storage import s3
@@ -165,9 +166,14 @@ def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Res
 
 def check_images(tools: Mapping[str, str]) -> None:
     """Raise NotReadyError if a tool of a run with this aligner and caller has no image."""
+    require_images(steps.tools_of_run(tools))
+
+
+def require_images(used: Mapping[str, Tool]) -> None:
+    """Raise NotReadyError if a tool has no image; `used` has the tool of each step."""
     tags = json.loads(os.environ["IMAGE_TAGS"])
-    used = steps.tools_of_run(tools)
-    if missing := [tool.name for step, tool in used.items() if tags[step][tool.name] == "none"]:
+    without = [tool.name for step, tool in used.items() if tags[step][tool.name] == "none"]
+    if missing := list(dict.fromkeys(without)):
         stack = os.environ["STACK"]
         push = f"`make push STACK={stack} TOOLS='{' '.join(missing)}'`"
         deploy = f"`sam deploy --config-file stacks/{stack}.toml`"
@@ -176,8 +182,13 @@ def check_images(tools: Mapping[str, str]) -> None:
 
 def job_definitions(tools: Mapping[str, str]) -> dict[str, str]:
     """Return the ARN of the job definition of each step of a run with this aligner and caller."""
+    return definitions_of(steps.tools_of_run(tools))
+
+
+def definitions_of(used: Mapping[str, Tool]) -> dict[str, str]:
+    """Return the ARN of the job definition of each step; `used` has its tool."""
     definitions = json.loads(os.environ["JOB_DEFINITIONS"])
-    return {step: definitions[step][tool.name] for step, tool in steps.tools_of_run(tools).items()}
+    return {step: definitions[step][tool.name] for step, tool in used.items()}
 
 
 def start(
@@ -248,12 +259,15 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
     )
 
 
-def resume(run: str, max_cost: str = "") -> Result:
-    """Start an ended run again; steps that have a receipt end at once. `max_cost` is its new budget, if it gets one."""
+def resume(run: str, renew: Renew | None = None, max_cost: str = "") -> Result:
+    """Start an ended run again with the plan that `renew` returns; steps that have a receipt end at once.
+
+    `max_cost` is its new budget, if it gets one.
+    """
     try:
         if max_cost and not MAX_COST.fullmatch(max_cost):
             raise NotResumableError(f"its budget must be an amount in USD such as 12.50, not {max_cost}")
-        execution = executions.resume(run, renew_plan, max_cost)
+        execution = executions.resume(run, renew or renew_plan, max_cost)
     except (NotResumableError, NotReadyError) as error:
         return {"outcome": "refused", "run": run, "reason": str(error)}
     return {"outcome": "resumed", "run": run, "execution": execution}
@@ -313,9 +327,14 @@ def started_run(sample: str, pairs: Sequence[Pair]) -> str:
 def job_settings(choices: Choices) -> dict[str, dict[str, str]]:
     """Return the queue, job definition and size of each step."""
     queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
-    definitions = job_definitions(choices.tools(default_tools()))
+    return settings_of(steps.tools_of_run(choices.tools(default_tools())), queue)
+
+
+def settings_of(used: Mapping[str, Tool], queue: str) -> dict[str, dict[str, str]]:
+    """Return the queue, job definition and size of each step that has a size; `used` has its tool."""
+    definitions, sizes = definitions_of(used), job_sizes()
     return {
-        step: {"job_queue": queue, "job_definition": definitions[step], **size} for step, size in job_sizes().items()
+        step: {"job_queue": queue, "job_definition": definitions[step], **sizes[step]} for step in used if step in sizes
     }
 
 

@@ -1,0 +1,1 @@
+"""The wrapper that joins the calls of several samples, and its image."""
