@@ -121,12 +121,6 @@ def test_a_job_waits_for_the_job_it_depends_on(aws: Server) -> None:
     assert (job["status"], job["statusReason"]) == ("FAILED", "Dependent Job failed")
 
 
-def test_an_array_job_succeeds_when_its_children_succeed(aws: Server) -> None:
-    job_id = aws.submit("test $AWS_BATCH_JOB_ARRAY_INDEX -lt 2", arrayProperties={"size": 2})
-    job = aws.finished(job_id)
-    assert (job["status"], job["arrayProperties"]["statusSummary"]["SUCCEEDED"]) == ("SUCCEEDED", 2)
-
-
 def test_a_state_change_is_an_event_with_the_job_as_detail(aws: Server) -> None:
     job_id = aws.submit("exit 9")
     aws.finished(job_id)

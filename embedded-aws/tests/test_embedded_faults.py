@@ -148,6 +148,13 @@ def test_a_job_whose_image_cannot_be_pulled_does_not_start(aws: Server, inject: 
     assert not (tmp_path / "starts").exists()
 
 
+def test_a_fault_finds_one_child_of_an_array_by_its_index(aws: Server, inject: Inject) -> None:
+    inject({"job": "te*:1", "fault": "host_lost"})
+    parent = aws.run("true", arrayProperties={"size": 2})
+    assert parent["status"] == "SUCCEEDED"
+    assert [len(aws.job(f"{parent['jobId']}:{index}")["attempts"]) for index in (0, 1)] == [1, 2]
+
+
 def test_a_hung_job_does_nothing_until_its_time_limit(aws: Server, inject: Inject, tmp_path: Path) -> None:
     inject({"job": "test", "fault": "hang", "after": 2, "limit": 8})
     script = f"setsid sh -c 'while :; do echo >> {tmp_path}/ticks; sleep 0.05; done' & sleep 60; :"

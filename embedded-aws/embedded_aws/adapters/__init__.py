@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from . import (
+    batch_arrays,
     batch_describe,
     batch_jobs,
     cors,
@@ -37,6 +38,7 @@ from . import (
 ADAPTERS = (
     cors,
     dispatch,
+    batch_arrays,
     batch_describe,
     batch_jobs,
     lambda_invocations,

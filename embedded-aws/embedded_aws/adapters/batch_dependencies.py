@@ -6,7 +6,7 @@ from typing import Any
 
 def state(job: Any) -> str:
     """Return "waiting", "met" or "failed"."""
-    states = [other.effective_status() for other in _dependencies(job)]
+    states = [other.status for other in _dependencies(job)]
     if "FAILED" in states:
         return "failed"
     return "met" if all(status == "SUCCEEDED" for status in states) else "waiting"

@@ -20,7 +20,7 @@ from embedded_aws.faults import AttemptFault, FaultInjector
 from embedded_aws.patches import patch
 from embedded_aws.runners import Attempt, Runner, StartError
 
-from . import batch_dependencies, batch_events, batch_faults, batch_submissions
+from . import batch_arrays, batch_dependencies, batch_events, batch_faults, batch_submissions
 from .batch_capacity import Capacity
 from .batch_describe import container_details, describe
 from .batch_logs import JobLog
@@ -56,6 +56,7 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
         self.is_cancelled = self.is_terminated = False
         self.ended = threading.Event()
         self._wake = threading.Event()  # while the job waits for vCPUs
+        batch_arrays.copy_tags(self)
 
     @property
     def status(self) -> str:
@@ -65,10 +66,14 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
     @status.setter
     def status(self, value: Any) -> None:
         state = str(getattr(value, "value", value))
+        if state in batch_arrays.ENDED and not self.job_stopped:
+            return  # moto's description of a parent, between the end of its last child and its own
         # The constructor of ManagedState sets a status before the job has one.
         if state != self.__dict__.get("_state") and "_state" in self.__dict__:
             self._state = state
             batch_events.emit_state_change(self)
+            if batch_arrays.parent(self) is not None:
+                batch_arrays.report_status(self)
 
     def run(self) -> None:
         """Run the job to its end, in a thread of its own."""
@@ -80,32 +85,21 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
 
     def terminate(self, reason: str) -> None:
         """Terminate the job and its children."""
-        for child in self._child_jobs or []:
+        for child in batch_arrays.children(self):
             child.terminate(reason)
         if not self.job_stopped:
             self.is_terminated = True
             super().terminate(reason)
             self._wake.set()
 
-    def effective_status(self) -> str:
-        """Return the status. The parent of an array has no thread: its status follows its children."""
-        if self._child_jobs and not self.job_stopped:
-            states = {child.status for child in self._child_jobs}
-            if states <= {"SUCCEEDED", "FAILED"}:
-                self._mark_stopped(success="FAILED" not in states)
-            elif states != {"SUBMITTED"}:
-                self.status = JobStatus.PENDING
-        return self._state
-
-    def wait(self, seconds: float) -> None:
-        """Wait for the end of the job, or of the time. The parent of an array has no thread that would report it."""
-        if not self._child_jobs:
-            self.ended.wait(seconds)
-
     def describe(self) -> dict[str, Any]:
         """Return the answer of DescribeJobs."""
-        self.effective_status()
         return describe(self, super().describe())
+
+    def describe_short(self) -> dict[str, Any]:
+        """Return the entry of ListJobs."""
+        found = {"arrayProperties": array} if (array := batch_arrays.properties(self)) else {}
+        return {**super().describe_short(), **found}
 
     def _container_details(self) -> dict[str, Any]:
         return container_details(self)
@@ -129,7 +123,7 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
 
     def _place(self, number: int) -> AttemptResult:
         self.status = JobStatus.RUNNABLE
-        with self.host.injector.attempt(self.job_name, self.job_id, number) as attempt_fault:
+        with self.host.injector.attempt(batch_arrays.full_name(self), self.job_id, number) as attempt_fault:
             if cancelled := batch_faults.cancel_in_queue(attempt_fault):
                 self.is_cancelled = True
                 return cancelled

@@ -7,6 +7,8 @@ from embedded_aws import aws
 from embedded_aws.keys import keys
 from embedded_aws.runners import JobSpec, Mount
 
+from . import batch_arrays
+
 DEFAULTS = {"VCPU": "1", "MEMORY": "2048"}
 
 
@@ -63,8 +65,9 @@ def _batch_variables(job: Any, attempt: int) -> dict[str, str]:
         "AWS_BATCH_JQ_NAME": job.job_queue.name,
         "AWS_BATCH_CE_NAME": job.job_queue.environments[0].name if job.job_queue.environments else "local",
     }
-    if "index" in job.array_properties:
-        variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.array_properties["index"])
+    if (parent := batch_arrays.parent(job)) is not None:
+        variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(batch_arrays.index(job))
+        variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(parent.array_properties["size"])
     return variables
 
 

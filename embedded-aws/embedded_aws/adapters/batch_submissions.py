@@ -11,6 +11,8 @@ from moto.batch.responses import BatchResponse
 
 from embedded_aws.patches import patch
 
+from . import batch_arrays
+
 _request = threading.local()
 _submit = BatchResponse.submitjob
 _cancel = BatchBackend.cancel_job
@@ -23,13 +25,19 @@ def retry_strategy() -> dict[str, Any] | None:
 
 
 def _submit_job(self: Any) -> Any:
+    batch_arrays.check_size((self._get_param("arrayProperties") or {}).get("size"))
     _request.retry_strategy = self._get_param("retryStrategy")
     return _submit(self)
 
 
 def _cancel_job(self: Any, job_id: str, reason: str) -> None:
-    _cancel(self, job_id, reason)
     job = self.get_job_by_id(job_id)
+    children = batch_arrays.children(job) if job is not None else []
+    for child in children:
+        self.cancel_job(child.job_id, reason)
+    if children:  # the parent ends with its children: those that have started are not cancelled
+        return
+    _cancel(self, job_id, reason)
     if job is not None and job.stop and not job.attempts:
         job.is_cancelled, job.is_terminated = True, False
 

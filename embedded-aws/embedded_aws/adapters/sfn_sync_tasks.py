@@ -43,8 +43,8 @@ class _JobResolver:
 
     def __call__(self) -> Any:
         if self._job is not None:
-            self._job.wait(WAIT)
-            if self._job.effective_status() not in ENDED:
+            self._job.ended.wait(WAIT)
+            if self._job.status not in ENDED:
                 return None
         return self._resolve()
 
