@@ -21,8 +21,8 @@ from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_sup
 logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)  # it warns that nobody collects its metrics
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Reference")
-STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Prepare")
+TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Fused", "Reference")
+STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Fused", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 # Each condition of the template is true in one of these deployments and false in another, and each parameter has two
 # values, so that a fixed value in its place is noticed; tests check it.
@@ -52,6 +52,8 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "PricePerScratchGibMonth": "0.3",
         "DefaultReference": "chm13",
         "AlignmentFormat": "cram",
+        "Form": "split",
+        "FusedLimitMib": "2000",
         "LaneWaitMinutes": "0",
         "InputBucketArns": "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b",
         "InputKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab",

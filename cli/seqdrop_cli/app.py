@@ -63,6 +63,13 @@ policies = typer.Typer(cls=CommandGroup, help="Check QC policies.", no_args_is_h
 app.add_typer(policies, name="qc")
 
 
+class Form(StrEnum):
+    """The jobs of a run."""
+
+    job_for_each_step = "split"  # `split` is a method of str
+    one_job = "fused"
+
+
 class Priority(StrEnum):
     """The job queue of a run."""
 
@@ -142,6 +149,10 @@ CallerOption = Annotated[str | None, tool_option("caller", "The tool that calls 
 AlignmentFormatOption = Annotated[
     AlignmentFormat | None,
     typer.Option(help="The format of the aligned reads. Default: AlignmentFormat of the stack."),
+]
+FormOption = Annotated[
+    Form | None,
+    typer.Option(help="split: a job for each step; fused: one for all, for small runs. Default: Form of the stack."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
@@ -291,6 +302,7 @@ def run_command(
     aligner: AlignerOption = None,
     caller: CallerOption = None,
     alignment_format: AlignmentFormatOption = None,
+    form: FormOption = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     args: Annotated[
         list[str] | None,
@@ -329,6 +341,7 @@ def run_command(
         aligner=aligner or "",
         caller=caller or "",
         alignment_format=alignment_format or "",
+        form=form or "",
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))

@@ -93,7 +93,7 @@ def check(stack: Stack, samples: Sequence[Sample], files: Files) -> list[Checked
 def _column(choices: Choices, error: Exception) -> str:
     """Return the column of a choice that is not possible."""
     if isinstance(error, ChoiceError):
-        return sheet.PLOIDY
+        return "form" if str(error).startswith("form:") else sheet.PLOIDY
     return "intervals" if choices.intervals and choices.intervals in str(error) else "reference"
 
 
@@ -111,7 +111,7 @@ def _file_problem(stack: Stack, file: Path | S3Uri) -> str:
 def _check(stack: Stack, sample: Sample) -> Checked:
     tools = sample.choices.tools(stack.default_tools)
     sample.choices.check_options(stack.default_tools)
-    preflight.check_images(stack, tools)
+    preflight.check_images(stack, tools, sample.choices.form)
     preflight.check_tools(stack, tools)
     name = reference.resolve(stack, sample.choices.reference or None, tools["aligner"])
     _, regions = intervals.resolve(stack, sample.choices.intervals, name)

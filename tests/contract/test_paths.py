@@ -14,11 +14,23 @@ from seqdrop.failure import classify
 from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.runs import diagnosis
 from support.paths import engine
-from support.paths.cases import DONE, JOBS, NOT_PLACED, PIPELINE, PREPARATION, SILENT, SPOT_RECLAIMED, STEPS, Case
+from support.paths.cases import (
+    DONE,
+    FUSED,
+    JOBS,
+    NOT_PLACED,
+    PIPELINE,
+    PREPARATION,
+    SILENT,
+    SPOT_RECLAIMED,
+    STEPS,
+    Case,
+)
 from support.paths.engine import Execution
 from support.paths.make import (
     DIAGNOSE_STATES,
     FILE,
+    FUSED_PLAN,
     LAST_RESORT,
     PIPELINE_MACHINE,
     PLAN,
@@ -36,6 +48,7 @@ from support.paths.routes import (
     GAVE_UP,
     GAVE_UP_LATER,
     GOOD,
+    GOOD_FUSED,
     GOOD_PREPARATION,
     NOT_DIAGNOSED,
     OTHERS,
@@ -57,8 +70,11 @@ from functions.diagnose.app import failed_step
 PIPELINE_STATES = machine("pipeline")["States"]
 VARIANT_STATES, STAT_STATES = (branch["States"] for branch in PIPELINE_STATES["AnalyzeAlignment"]["Branches"])
 PREPARATION_STATES = machine("prepare_reference")["States"]
-EVERY_CASE = [(PIPELINE_MACHINE, case) for case in PIPELINE] + [(PREPARATION_MACHINE, case) for case in PREPARATION]
+EVERY_CASE = [(PIPELINE_MACHINE, case) for case in {**PIPELINE, **FUSED}] + [
+    (PREPARATION_MACHINE, case) for case in PREPARATION
+]
 Executor = Callable[[str, str], Execution]
+OTHER_JOBS = {"fused": GOOD_FUSED, "prepare": GOOD_PREPARATION}  # that are no step of a run
 AHEAD = 8  # executions at once: the next cases run while a test waits for its own
 
 
@@ -68,7 +84,7 @@ def execute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     inputs = {PIPELINE_MACHINE: PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
 
     def cached(running: engine.Engine) -> Executor:
-        start = cache(lambda name, case: running.start(name, case, inputs[name]))
+        start = cache(lambda name, case: running.start(name, case, FUSED_PLAN if case in FUSED else inputs[name]))
 
         @cache
         def execute(name: str, case: str) -> Execution:
@@ -128,7 +144,7 @@ def test_the_mocked_answers_are_those_of_the_functions_to_the_real_requests(
     execute: Executor, name: str, case: str
 ) -> None:
     execution = execute(name, case)
-    answers = (PIPELINE if name == PIPELINE_MACHINE else PREPARATION)[case]
+    answers = ({**PIPELINE, **FUSED} if name == PIPELINE_MACHINE else PREPARATION)[case]
     faults = [fault for tries in answers.jobs.values() for calls in tries for fault in calls if fault is not DONE]
     verdicts = {fault.cause: fault.verdict for fault in faults}
     real: dict[str, list[Any]] = {}
@@ -167,7 +183,8 @@ def test_a_run_without_failures_succeeds(execute: Executor) -> None:
     execution = execute(PIPELINE_MACHINE, "HappyPath")
     assert (execution.ending, route(execution)) == (("SUCCEEDED",), GOOD)
     assert execution.record == {"status": "SUCCEEDED", "class": "", "cause": ""}
-    assert {step: execution.submissions(step) for step in STEPS[:-1]} == {step: [first(step)] for step in STEPS[:-1]}
+    names = [step for step in STEPS if step not in OTHER_JOBS]
+    assert {step: execution.submissions(step) for step in names} == {step: [first(step)] for step in names}
 
 
 def test_a_reference_is_prepared(execute: Executor) -> None:
@@ -197,7 +214,7 @@ def test_a_failure_without_another_try_ends_with_its_class_and_message(execute: 
 def test_a_failure_that_can_be_repaired_is_retried_with_a_change(execute: Executor, step: str, name: str) -> None:
     execution = execution_of(execute, step, name)
     times, change = REPAIRED[name]
-    without_diagnosis = GOOD_PREPARATION if step == "prepare" else GOOD
+    without_diagnosis = OTHER_JOBS.get(step, GOOD)
     assert (execution.ending, route(execution)) == (("SUCCEEDED",), SECOND_TRY[step] if change else without_diagnosis)
     retry = [second(step, **change(step))] if change else []
     assert execution.submissions(step) == [first(step)] * times + retry
@@ -227,7 +244,7 @@ def test_a_failure_of_diagnose_ends_the_step_and_the_run_is_recorded(execute: Ex
 
 def test_every_case_has_its_expectation() -> None:
     of_steps = {step.title() + name for step in STEPS for name in (*JOBS, "Undiagnosed")}
-    assert PIPELINE.keys() - of_steps == OTHERS.keys() | {"HappyPath"}
+    assert {**PIPELINE, **FUSED}.keys() - of_steps == OTHERS.keys() | {"HappyPath"}
     assert PREPARATION.keys() - of_steps == {"HappyPath", "DoctorBusy"}
 
 

@@ -45,7 +45,7 @@ def refused(
             {"flavour": "mild"},
             None,
             "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
-            "alignment-format, args, lanes, priority",
+            "alignment-format, form, args, lanes, priority",
         ),
         ({"priority": "urgent"}, None, "seqdrop-priority must be one of normal, high"),
         ({"lanes": "four"}, None, "seqdrop-lanes must be a number from 1 to 99"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from seqdrop.plan.steps import PREPARE, STEPS, Step
+from seqdrop.plan.steps import OTHER_JOBS, STEPS, Step
 from seqdrop.runs import outcome
 from seqdrop.runs.diagnosis import MAX_TRIES
 
-from support.paths.make import PLAN, PREPARATION_INPUT
+from support.paths.make import FUSED_PLAN, PLAN, PREPARATION_INPUT
 from support.paths.routes import NOT_RECORDED, PREPARATION_NOT_DIAGNOSED
 from support.pipeline_parts import definitions_of, job_definitions, states, template
 
@@ -17,13 +17,13 @@ Machines = dict[str, dict[str, Any]]  # name -> definition
 # Every job gets these words besides its inputs and outputs.
 COMMON = {"results", "run", "attempt", "vcpus", "memory", "args"}
 QUEUE_PATIENCE = 7 * 86400  # seconds: docs/operations.md, "Jobs that wait"
-INPUTS: dict[str, dict[str, Any]] = {"pipeline": PLAN, "prepare_reference": PREPARATION_INPUT}
+INPUTS: dict[str, dict[str, Any]] = {"pipeline": FUSED_PLAN, "prepare_reference": PREPARATION_INPUT}
 FIXED_ENDS = {("NOT_RECORDED", NOT_RECORDED), ("INTERNAL", PREPARATION_NOT_DIAGNOSED)}
 
 
 def problems(machines: Machines) -> list[str]:
     """Return every difference between the machines and the code."""
-    found = [f"{step.state}: its words" for step in (*STEPS, PREPARE) if not has_words(machines, step)]
+    found = [f"{step.state}: its words" for step in (*STEPS, *OTHER_JOBS) if not has_words(machines, step)]
     for name, definition in machines.items():
         found += [f"{state} reads {path}" for state, path in unknown_paths(definition, INPUTS[name])]
         found += [f"time limit of {state}" for state in wrong_job_limits(definition)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
-from seqdrop.plan.steps import PREPARE, STEPS
+from seqdrop.plan.steps import OTHER_JOBS, STEPS
 from seqdrop.plan.steps import state as state_of
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def job_definitions() -> dict[str, dict[str, Any]]:
 
 def definitions_of(state: dict[str, Any]) -> list[str]:
     """Return the job definitions that a state may run."""
-    [row] = [row for row in (*STEPS, PREPARE) if row.state == state_of(state["Parameters"]["Tags"]["step"])]
+    [row] = [row for row in (*STEPS, *OTHER_JOBS) if row.state == state_of(state["Parameters"]["Tags"]["step"])]
     return [f"{''.join(word.capitalize() for word in tool.name.split('_'))}JobDefinition" for tool in row.tools]
 
 

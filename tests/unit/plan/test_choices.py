@@ -38,7 +38,7 @@ def test_default_choices_need_no_metadata() -> None:
         (
             {"seqdrop-refrence": "hg38"},
             "unknown choice seqdrop-refrence; known: reference, intervals, aligner, caller, "
-            "alignment-format, args, lanes, priority",
+            "alignment-format, form, args, lanes, priority",
         ),
         ({"seqdrop_reference": "hg38"}, "unknown choice seqdrop_reference; known: reference, intervals, aligner, "),
         ({"seqdrop-reference": ""}, "seqdrop-reference is empty: leave it out for its default"),

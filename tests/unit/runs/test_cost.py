@@ -49,6 +49,11 @@ def test_a_step_of_another_queue_ran_on_demand(queue: str) -> None:
     assert cost(plan)["usd"] == pytest.approx(0.069 + 3 * (2 * 0.01 + 1 * 0.001))
 
 
+def test_steps_that_shared_a_job_ran_in_its_queue() -> None:
+    plan = {**PLAN, "fused": {"job_queue": "last-resort"}}
+    assert cost(plan)["usd"] == cost({step: {"job_queue": "last-resort"} for step in PLAN})["usd"]
+
+
 def test_failed_attempts_are_part_of_the_estimate() -> None:
     found = cost(PLAN, PRICES, ("align", FAILED), ("align", FAILED))
     assert (found["usd"], found["usd_failed"], found["failed_attempts"]) == (0.117, 0.048, 2)

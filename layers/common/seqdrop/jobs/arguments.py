@@ -27,6 +27,7 @@ def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> a
     types |= {
         "sample": str,
         "aligner": str,
+        "caller": str,
         "sources": parse_json_object,
         "intervals": optional_uri,
         "genes": optional_uri,

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seqdrop.plan import options, steps
+from seqdrop.plan import forms, options, steps
 from seqdrop.plan.names import ALIGNMENT_FORMATS, NAME, canonical
 from seqdrop.plan.options import OptionError
 
-CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority")
+CHOICES = ("reference", "intervals", "aligner", "caller", "alignment-format", "form", "args", "lanes", "priority")
 PRIORITIES = ("normal", "high")
 HOLD = "seqdrop-sheet"  # metadata of a FASTQ that a samplesheet will name: it starts no run by its name
 LANES = re.compile(r"[1-9][0-9]?")
@@ -34,6 +34,7 @@ class Choices:
     aligner: str = ""  # a tool of the step; "" is the default of the deployment
     caller: str = ""
     alignment_format: str = ""  # of the file of aligned reads; "" is the default of the deployment
+    form: str = ""  # not part of the run id, since results are the same; "" is the default of the deployment
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -53,7 +54,7 @@ class Choices:
                 raise ChoiceError(f"seqdrop-{name} must be a name of letters, digits, '.', '_' and '-'")
         for step in steps.STEPS:
             _check_tool(step, values.get(step.choice, ""))
-        for name, known in (("priority", PRIORITIES), ("alignment-format", ALIGNMENT_FORMATS)):
+        for name, known in (("priority", PRIORITIES), ("alignment-format", ALIGNMENT_FORMATS), ("form", forms.FORMS)):
             if values.get(name, known[0]) not in known:
                 raise ChoiceError(f"seqdrop-{name} must be one of {', '.join(known)}")
         return cls(
@@ -65,6 +66,7 @@ class Choices:
             values.get("aligner", ""),
             values.get("caller", ""),
             values.get("alignment-format", ""),
+            values.get("form", ""),
         )
 
     def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -72,13 +74,17 @@ class Choices:
         return {"aligner": self.aligner or defaults["aligner"], "caller": self.caller or defaults["caller"]}
 
     def check_options(self, defaults: Mapping[str, str]) -> None:
-        """Raise ChoiceError unless the tools of the run allow all options. `defaults` as for `tools`."""
+        """Raise ChoiceError unless the tools of the run allow all options and its form. `defaults` as for `tools`."""
         tools = steps.tools_of_run(self.tools(defaults))
         for step, words in self.args.items():
             try:
                 options.parse(tools[step].name, tools[step].options, list(words))
             except OptionError as error:
                 raise ChoiceError(f"options of {step}: {error}") from None
+        try:
+            forms.check(self.form, self.tools(defaults))
+        except forms.FormError as error:
+            raise ChoiceError(str(error)) from None
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata that `from_metadata` reads; choices with their default value are omitted."""
@@ -89,6 +95,7 @@ class Choices:
             "aligner": self.aligner,
             "caller": self.caller,
             "alignment-format": self.alignment_format,
+            "form": self.form,
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
             "priority": self.priority if self.priority != "normal" else "",

@@ -14,7 +14,7 @@ from seqdrop.plan.names import NAME, RESERVED, SAMPLE
 REQUIRED = ("sample", "fastq_1", "fastq_2")
 MATES = ("fastq_1", "fastq_2")
 # columns that are choices of the same name
-CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "priority")
+CHOSEN = ("reference", "aligner", "caller", "intervals", "alignment_format", "form", "priority")
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
 ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}

@@ -8,7 +8,7 @@ missing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ class Tool:
     options: tuple[Option, ...] = ()  # what `seqdrop-args` may pass to it
     programs: tuple[str, ...] = ()  # that must be on PATH when jobs run as processes
     packages: tuple[str, ...] = ()  # of Debian, with these programs; without them the tool runs in its image only
+    fusible: bool = True  # its programs are in the image of the job that has all steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Step:
     parameter: str = ""  # of the template, with the tool of runs that choose none; "" with one tool
     essential: bool = True  # without its results a run publishes nothing
     optional: bool = False  # a plan may leave it out
+    partial: bool = False  # it runs with those of its inputs that exist
 
     @property
     def choice(self) -> str:
@@ -66,7 +68,7 @@ STEPS = (
                     Option("--seed-length", Number(10, 20)),
                     Option("--clusters-at-a-time", Number(1_000, 100_000_000)),
                 ),
-                ("isaac-align", *SAMTOOLS),
+                ("isaac-align", *SAMTOOLS), fusible=False,
             ),
         ),
         reads=("sample", "reference", "reads"),
@@ -90,7 +92,7 @@ STEPS = (
             ),
             Tool(
                 "strelka", (Option("--exome"),),
-                ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"),
+                ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"), fusible=False,
             ),
         ),
         reads=("sample", "reference", "intervals", "bam"),
@@ -129,6 +131,7 @@ STEPS = (
         reads=("sample", "reference", "intervals", "stats", "vcf", "annotated_vcf"),
         writes={"report": "{sample}.report.html"},
         essential=False,
+        partial=True,
     ),
 )  # fmt: skip
 
@@ -143,6 +146,17 @@ PREPARE = Step(
     ),
     reads=("fasta", "genes", "sources", "aligner", "reference"),
 )  # fmt: skip
+
+# One job with all steps of a run of the form "fused", in the order of the table. It runs their wrappers.
+FUSED = Step(
+    "fused", "RunFused",
+    tools=(Tool("fused"),),
+    reads=(
+        "sample", "reference", "intervals", "reads", "aligner", "caller",
+        *(word for step in STEPS for word in step.writes),
+    ),
+)  # fmt: skip
+OTHER_JOBS = (PREPARE, FUSED)  # jobs that are no step of a run
 
 
 def names() -> tuple[str, ...]:
@@ -161,6 +175,16 @@ def needed_by(name: str) -> list[str]:
     return [step.name for step in STEPS if set(step.writes) & set(reads)]
 
 
+def can_run(name: str, missing: Iterable[str]) -> bool:
+    """Return whether a step can run without the results of other steps: none of its inputs may be missing.
+
+    A partial step can, if there are aligned reads.
+    """
+    step = next(step for step in STEPS if step.name == name)
+    needed = [STEPS[0].name] if step.partial else needed_by(name)
+    return not set(needed) & set(missing)
+
+
 def is_essential(name: str) -> bool:
     """Return whether a run publishes nothing without this step; a step that no longer exists counts as essential."""
     return next((step.essential for step in STEPS if step.name == name), True)
@@ -168,12 +192,12 @@ def is_essential(name: str) -> bool:
 
 def state(name: str) -> str:
     """Return the state that runs a step; raise KeyError."""
-    return {step.name: step.state for step in (*STEPS, PREPARE)}[name]
+    return {step.name: step.state for step in (*STEPS, *OTHER_JOBS)}[name]
 
 
 def tool(name: str) -> Tool:
     """Return the row of a tool; raise KeyError."""
-    return {tool.name: tool for step in (*STEPS, PREPARE) for tool in step.tools}[name]
+    return {tool.name: tool for step in (*STEPS, *OTHER_JOBS) for tool in step.tools}[name]
 
 
 def tools_of_run(chosen: Mapping[str, str]) -> dict[str, Tool]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from seqdrop.plan import steps
 from seqdrop.runs.receipts import ResultsFolder
 
 HOURS_PER_MONTH = 730
@@ -83,7 +84,8 @@ def _attempts(folder: ResultsFolder) -> Iterator[Attempt]:
 
 
 def _cost(attempt: Attempt, plan: Mapping[str, Any], prices: Prices) -> float:
-    """Return the cost of an attempt, at the rates of the last queue of its step."""
-    rates = prices.rates(plan.get(attempt.step, {}).get("job_queue", ""))
+    """Return the cost of an attempt, at the rates of the last queue of its step, or of the job with all steps."""
+    job = plan.get(steps.FUSED.name) or plan.get(attempt.step, {})
+    rates = prices.rates(job.get("job_queue", ""))
     hourly = attempt.vcpus * rates.usd_per_vcpu_hour + attempt.gib * rates.usd_per_gib_hour
     return attempt.hours * (hourly + prices.usd_per_scratch_hour)

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqdrop.failure import advice, classify
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout, steps
+from seqdrop.plan import forms, layout, steps
 from seqdrop.plan.choices import MAX_LANES
 from seqdrop.plan.names import ALIGNMENT_FORMATS, BAM, MANIFEST, NAME, READS, VERSION, is_readable
 from seqdrop.runs.diagnosis import MAX_LINE, MAX_LINES, describe_tries
@@ -89,8 +89,11 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
         return "It has no valid number of lanes."
     if (alignment_format := plan.get("alignment_format", BAM)) not in ALIGNMENT_FORMATS:
         return "It has no valid format of the aligned reads."
+    if (form := plan.get("form", forms.SPLIT)) not in forms.FORMS:
+        return "It has no valid form."
     names = plan.get("steps")
-    if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in names):
+    jobs = [steps.FUSED.name] if form == forms.FUSED else []
+    if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in [*names, *jobs]):
         return "It has no settings for its steps."
     folder = S3Uri(results_bucket, f"{plan['sample']}/{plan['run']}")
     own = {"results": str(folder), "reads": str(folder / READS), "manifest": str(folder / MANIFEST)}
@@ -107,7 +110,7 @@ def _has_settings(plan: Mapping[str, Any], step: Any) -> bool:
 
 def from_plan(plan: Mapping[str, Any]) -> RunEnding:
     """Return the ending of a run that reached the last state of its state machine."""
-    names = steps.of_plan(plan)
+    names = [*steps.of_plan(plan), *_jobs_of_form(plan)]
     jobs = {**{name: plan[name] for name in names}, **plan.get("analysis", {})}
     ends = {name: _end_of(jobs[name]) for name in names}
     tried = tuple(line for name in names for line in describe_tries(name, jobs[name].get("failures", [])))
@@ -119,6 +122,11 @@ def from_plan(plan: Mapping[str, Any]) -> RunEnding:
             lines, log = tuple(end.get("tool_lines", ())), end.get("log", "")
             return RunEnding(_status_without(name), end["class"], end["message"], name, lines, log, tried)
     return RunEnding("SUCCEEDED", tried=tried)
+
+
+def _jobs_of_form(plan: Mapping[str, Any]) -> list[str]:
+    """Return the jobs of a plan that are no steps. A step that failed in such a job has the failure itself."""
+    return [steps.FUSED.name] if plan.get("form") == forms.FUSED else []
 
 
 def _status_without(step: str) -> str:
