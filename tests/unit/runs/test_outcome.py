@@ -71,12 +71,15 @@ TRIED = (
 
 
 def test_the_failure_in_a_job_with_all_steps_is_that_of_its_step() -> None:
-    end = {"class": "TOOL_FAILED", "message": "no"}
+    end = {"class": "OUT_OF_MEMORY", "message": "no"}
     plan = {**succeeded(), "form": "fused", "fused": {"failures": FAILURES}}
     plan.pop("analysis", None)
     assert outcome.from_plan(plan) == RunEnding("SUCCEEDED", tried=TRIED)
     plan["collect"] = {**plan["collect"], "gave_up": end}
-    assert outcome.from_plan(plan) == RunEnding("INCOMPLETE", "TOOL_FAILED", "no", "collect", tried=TRIED)
+    ending = RunEnding("INCOMPLETE", "OUT_OF_MEMORY", "no", "collect", tried=TRIED, job="fused")
+    assert outcome.from_plan(plan) == ending
+    assert "raise FusedMemory of the stack" in ending.row()["advice"]
+    assert RunEnding.from_row(ending.row()) == ending
     plan["fused"] = {"error": {"Error": "States.TaskFailed"}}
     del plan["collect"]["gave_up"]
     assert outcome.from_plan(plan).failure_class == "INTERNAL"

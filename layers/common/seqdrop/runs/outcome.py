@@ -33,6 +33,7 @@ class RunEnding:
     tool_lines: tuple[str, ...] = ()
     log: str = ""  # group and stream
     tried: tuple[str, ...] = ()  # of every step that was retried, also if all succeeded in the end
+    job: str = ""  # that ran the step, if it has another name: the advice names its sizes
 
     @property
     def publishes(self) -> bool:
@@ -44,7 +45,7 @@ class RunEnding:
         """Return the ending that a row has recorded."""
         lines, tried = tuple(row.get("tool_lines", ())), tuple(row.get("tried", ()))
         failure_class, message, step, log = (str(row.get(name, "")) for name in ("class", "message", "step", "log"))
-        return cls(row["status"], failure_class, message, step, lines, log, tried)
+        return cls(row["status"], failure_class, message, step, lines, log, tried, str(row.get("job", "")))
 
     def row(self) -> dict[str, Any]:
         """Return the attributes of the row; empty ones are omitted."""
@@ -53,10 +54,11 @@ class RunEnding:
             "step": self.step,
             "class": self.failure_class,
             "message": self.message,
-            "advice": advice.get(self.failure_class, self.step) if self.failure_class else "",
+            "advice": advice.get(self.failure_class, self.job or self.step) if self.failure_class else "",
             "tool_lines": list(self.tool_lines),
             "log": self.log,
             "tried": list(self.tried),
+            "job": self.job,
         }
         return {name: value for name, value in attributes.items() if value}
 
@@ -110,6 +112,16 @@ def _has_settings(plan: Mapping[str, Any], step: Any) -> bool:
 
 def from_plan(plan: Mapping[str, Any]) -> RunEnding:
     """Return the ending of a run that reached the last state of its state machine."""
+    return _with_job(_from_plan(plan), plan)
+
+
+def _with_job(ending: RunEnding, plan: Mapping[str, Any]) -> RunEnding:
+    """Return the ending with the job of its step, if that is a job with several steps."""
+    jobs = _jobs_of_form(plan) if ending.step else []
+    return replace(ending, job=jobs[0]) if jobs else ending
+
+
+def _from_plan(plan: Mapping[str, Any]) -> RunEnding:
     names = [*steps.of_plan(plan), *_jobs_of_form(plan)]
     jobs = {**{name: plan[name] for name in names}, **plan.get("analysis", {})}
     ends = {name: _end_of(jobs[name]) for name in names}
@@ -167,7 +179,7 @@ def verify(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) ->
 
     A run succeeded only as far as the outputs of its steps are complete; the verdicts say why a step has none.
     """
-    ending = _verify_steps(ending, plan, folder)
+    ending = _with_job(_verify_steps(ending, plan, folder), plan)
     if not ending.publishes:
         return ending
     judged = _judged(ending, _qc(folder.complete))
