@@ -30,5 +30,7 @@ RUN if [ -e "/src/containers/${TOOL}/requirements.txt" ]; then \
 
 COPY --from=layer /src/wheels /src/wheels
 COPY containers/pyproject.toml containers/hatch_build.py containers/__init__.py /src/containers/
-COPY containers/${TOOL} /src/containers/${TOOL}
+# The wrapper of the tool and, if its image has several tools (tools.txt), those of all of them.
+COPY containers /src/all
+RUN for tool in ${TOOL} $(cat "/src/all/${TOOL}/tools.txt" 2> /dev/null); do cp -r "/src/all/$tool" /src/containers/; done
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /src/wheels /src/containers

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from samcli.lib.config.samconfig import SamConfig
-from seqdrop.plan.steps import STEPS
+from seqdrop.plan.forms import SPLIT
+from seqdrop.plan.steps import FUSED, STEPS
 
 ROOT = Path(__file__).parents[1]
 SUFFIX = "ImageTag"
@@ -29,6 +30,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_NAME = 80 - len("-pipeline")
 NO_ENVIRONMENT = ("version", "default", "local")  # parts of samconfig.toml; `seqdrop up` uses [local]
 NO_STEP = ("reference",)  # prepares references: every deployment uses it
+OTHERS = (*NO_STEP, FUSED.name)  # tools that are none of a step
 NO_TAG = (None, "", "none")
 USAGE_ERROR = 64
 
@@ -86,8 +88,10 @@ def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
     saved = overrides(open_config(root, name))
     values = {**deployed, **saved}
     defaults = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
-    pushed = [tool.name for step in STEPS for tool in step.tools if saved.get(tag_parameter(tool.name)) not in NO_TAG]
-    return list(dict.fromkeys([*defaults, *NO_STEP, *pushed]))
+    every = [tool for step in (*STEPS, FUSED) for tool in step.tools]
+    pushed = [tool.name for tool in every if saved.get(tag_parameter(tool.name)) not in NO_TAG]
+    can_fuse = all(tool.fusible for tool in every if tool.name in defaults) and values.get("Form") != SPLIT
+    return list(dict.fromkeys([*defaults, *NO_STEP, *([FUSED.name] if can_fuse else []), *pushed]))
 
 
 def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:
@@ -95,7 +99,7 @@ def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:
 
     Tags of tools that this version does not have are removed. SAM refuses a bare `NAME=`: an empty value is `NAME=""`.
     """
-    known = {tag_parameter(tool) for tool in [*(tool.name for step in STEPS for tool in step.tools), *NO_STEP]}
+    known = {tag_parameter(tool) for tool in [*(tool.name for step in STEPS for tool in step.tools), *OTHERS]}
     config = open_config(root, name)
     others = {key: value for key, value in overrides(config).items() if not key.endswith(SUFFIX) or key in known}
     values = {**others, **dict(tag.split("=", 1) for tag in tags)}

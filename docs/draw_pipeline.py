@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 MACHINE = ROOT / "statemachine/pipeline.asl.json"
 WIDTH, HEIGHT, GAP_X, GAP_Y = 178, 46, 44, 52  # of a box, and between boxes, in pixels
 COLUMN_WIDTH = 2 * WIDTH + GAP_X  # a job and its diagnosis
+FORMS_X = 2 * COLUMN_WIDTH + 2 * GAP_X + 84  # left edge of the jobs beside the branches
 MARKER = """<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
 <path d="M0,0 L8,4 L0,8 z" style="fill:#52606d;stroke:none"/></marker></defs>"""
 STYLE = """
@@ -118,13 +119,19 @@ def draw_branches(parallel: dict[str, Any], top: float) -> list[Column]:
 
 
 def draw(machine: dict[str, Any]) -> str:
-    """Return the picture of a state machine with one Parallel state of two branches, as SVG."""
+    """Return the picture of a state machine with one Parallel state of two branches, as SVG.
+
+    It starts with a Choice of the form of a run: the Parallel state is in the default, each other form is one job.
+    """
     states = machine["States"]
-    path = success_path(states, machine["StartAt"])
+    choice = states[machine["StartAt"]]
+    path = success_path(states, choice["Default"])
     name = next(name for name in path if states[name]["Type"] == "Parallel")
     before, after = path[: path.index(name)], path[path.index(name) + 1]
     center = 20 + COLUMN_WIDTH / 2
-    head = draw_column({state: states[state] | {"Next": ""} for state in before}, before[0], center, 20)
+    first = Box(machine["StartAt"], "end", f"reads {choice['Choices'][0]['Variable']}", center, 20)
+    head_top = 20 + HEIGHT + GAP_Y
+    head = draw_column({state: states[state] | {"Next": ""} for state in before}, before[0], center, head_top)
     top = head.bottom + GAP_Y + 26
     branches = draw_branches(states[name], top)
     bottom = max(branch.bottom for branch in branches)
@@ -133,8 +140,25 @@ def draw(machine: dict[str, Any]) -> str:
     for branch in branches:
         parts += [*branch.svg, *(box.svg for box in branch.boxes), arrow(head.boxes[-1], branch.boxes[0])]
     parts += [frame(name, top, bottom), *tail.svg, *(arrow(branch.boxes[-1], tail.boxes[0]) for branch in branches)]
-    parts += [box.svg for box in [*head.boxes, *tail.boxes]]
+    parts += draw_other_forms(states, choice, first, tail.boxes[-1])
+    parts += [arrow(first, head.boxes[0])]
+    parts += [box.svg for box in [first, *head.boxes, *tail.boxes]]
     return document(machine["Comment"], parts, tail.bottom + 20)
+
+
+def draw_other_forms(states: dict[str, Any], choice: dict[str, Any], first: Box, last: Box) -> list[str]:
+    """Return the job of each form that has one job, to the right of the branches, and the arrows to and from it."""
+    parts = []
+    for number, rule in enumerate(choice["Choices"]):
+        x = FORMS_X + number * (COLUMN_WIDTH + GAP_X)
+        job = state_box(rule["Next"], states[rule["Next"]], x, first.y + HEIGHT + GAP_Y)
+        middle, edge = x + WIDTH / 2, last.y + HEIGHT / 2
+        label = f'<text class="note" x="{middle - 60}" y="{first.y + 18}">{escape(rule["StringEquals"])}</text>'
+        into = f"M{first.x + WIDTH},{first.y + HEIGHT / 2} L{middle},{first.y + HEIGHT / 2} L{middle},{job.y - 3}"
+        out = f"M{middle},{job.y + HEIGHT} L{middle},{edge} L{last.x + WIDTH + 3},{edge}"
+        parts += [job.svg, *diagnosis(job, states[job.name]), label]
+        parts += [f'<path marker-end="url(#tip)" d="{line}"/>' for line in (into, out)]
+    return parts
 
 
 def frame(name: str, top: float, bottom: float) -> str:
@@ -148,7 +172,7 @@ def frame(name: str, top: float, bottom: float) -> str:
 
 def document(title: str, parts: list[str], height: float) -> str:
     """Return an SVG document with this title, content and height."""
-    width = 2 * COLUMN_WIDTH + 2 * GAP_X + 80
+    width = FORMS_X + COLUMN_WIDTH + 20
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
     return "\n".join([svg, f"<title>{escape(title)}</title><style>{STYLE}</style>{MARKER}", *parts, "</svg>\n"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .asl_data import choices
-from .asl_scope import NEXT_TRY, Scope
+from .asl_scope import FORM, NEXT_TRY, Scope, step_of
 from .finding import LocatedProblem, Problem
 
 ENDS_OF_ERRORS = ("RecordRun", "Pass", "Fail")
@@ -27,6 +27,8 @@ def check_route(scope: Scope, name: str) -> Iterator[Problem]:
             yield "diagnosis-next", f"the next try is not started; continue with a Choice that reads {NEXT_TRY}"
     elif kind == "retry":
         yield from check_retry(scope, name)
+    elif kind == "form":
+        yield from check_form(scope, name)
     elif kind == "Choice":
         yield from check_record(scope, name)
 
@@ -44,6 +46,23 @@ def check_retry(scope: Scope, name: str) -> Iterator[Problem]:
         yield "retry-default", f"leads to a state of type {kind} after the last try; record the run or end the branch"
 
 
+def check_form(scope: Scope, name: str) -> Iterator[Problem]:
+    """Check that the form of a run, which is the step of its only job, decides before any job, and is split else."""
+    rules = choices(scope.states[name])
+    targets = [rule.get("Next", "") for rule in rules]
+    forms = [step_of(scope.states[target]) if scope.kind(target) == "job" else "" for target in targets]
+    expected = [
+        {"Variable": FORM, "StringEquals": form, "Next": target} for form, target in zip(forms, targets, strict=True)
+    ]
+    default = scope.states[name].get("Default", "")
+    if rules != expected or len({*forms, ""}) != len(forms) + 1:
+        yield "form-choice", f"runs of a form do not get its job; set Choices to {expected}"
+    if scope.kind(default) != "job" or default in targets:
+        yield "form-default", "runs of the form split do not get their first job; set Default to it"
+    if scope.entries(name) != {("", "StartAt")}:
+        yield "form-entry", "the form is chosen after a job; let StartAt alone lead here"
+
+
 def check_record(scope: Scope, name: str) -> Iterator[Problem]:
     """Check that a run succeeds exactly if record_run says so."""
     state = scope.states[name]
@@ -59,21 +78,33 @@ def check_record(scope: Scope, name: str) -> Iterator[Problem]:
 
 def check_routes(scope: Scope) -> Iterator[LocatedProblem]:
     """Check that a run without an error does all the work, once, and ends well; and that every run is recorded."""
-    path = success_path(scope)
+    paths = success_paths(scope)
+    path = [name for path in paths for name in path]
     for name in scope.states:
         if scope.kind(name) in ("job", "Parallel", "RecordRun", "Pass") and name not in path:
             yield "success-path", name, "a run without an error does not enter this state; correct Next or StartAt"
-    end = scope.kind(path[-1]) if path else "none"
-    if end != ("Pass" if scope.is_branch else "Succeed"):
-        yield "success-end", path[-1] if path else "machine", f"a run without an error ends in a state of type {end}"
+    for path in paths:
+        end = scope.kind(path[-1]) if path else "none"
+        if end != ("Pass" if scope.is_branch else "Succeed"):
+            last = path[-1] if path else "machine"
+            yield "success-end", last, f"a run without an error ends in a state of type {end}"
     for name in ends_without_record(scope):
         yield "record-first", name, "a path ends here without a record of the run; lead it to RecordRun"
 
 
-def success_path(scope: Scope) -> list[str]:
-    """Return the states that a run without an error enters, in order."""
+def success_paths(scope: Scope) -> list[list[str]]:
+    """Return the states that a run without an error enters, in order, for each form of a run."""
+    if scope.kind(scope.start) != "form":
+        return [success_path(scope, scope.start)]
+    state = scope.states[scope.start]
+    starts = [*(rule.get("Next", "") for rule in choices(state)), state.get("Default", "")]
+    return [success_path(scope, start) for start in starts]
+
+
+def success_path(scope: Scope, start: str) -> list[str]:
+    """Return the states that a run without an error enters from a state on, in order."""
     path: list[str] = []
-    name = scope.start
+    name = start
     while name in scope.states and name not in path:
         path.append(name)
         name = next((rule.get("Next", "") for rule in choices(scope.states[name])), scope.states[name].get("Next", ""))

@@ -12,6 +12,7 @@ JOB = "arn:${Partition}:states:::batch:submitJob.sync"
 FUNCTION = "arn:${Partition}:states:::lambda:invoke"
 FUNCTIONS = ("Diagnose", "RecordRun")  # the name of a state starts with that of its function
 CAUGHT_BY_ALL = ["States.ALL"]
+FORM = "$.form"  # of the run, in its plan
 NEXT_TRY = "$.next"  # diagnose writes the name of the state that tries again
 
 
@@ -52,7 +53,7 @@ class Scope:
         return found
 
     def kind(self, name: str) -> str:
-        """Return job, a name of FUNCTIONS, retry (the Choice after a diagnosis), or the type of a state."""
+        """Return job, a name of FUNCTIONS, retry (the Choice after a diagnosis), form, or the type of a state."""
         state = self.states.get(name, {})
         if state.get("Resource") == JOB:
             return "job"
@@ -60,6 +61,8 @@ class Scope:
             return next((function for function in FUNCTIONS if name.startswith(function)), "function")
         if any(choice.get("Variable") == NEXT_TRY for choice in state.get("Choices", [])):
             return "retry"
+        if any(choice.get("Variable") == FORM for choice in state.get("Choices", [])):
+            return "form"
         return str(state.get("Type", ""))
 
     def named(self, kind: str) -> list[str]:

@@ -21,8 +21,11 @@ from .finding import Finding, LocatedProblem, Problem, drop_duplicates, drop_sup
 logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)  # it warns that nobody collects its metrics
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint", "Reference")
-STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Merge", "Join", "Prepare")
+TOOLS = (
+    "BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint", "Fused",
+    "Reference",
+)  # fmt: skip
+STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Fused", "Merge", "Join", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 KEY, REGISTRY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs", "registry.example.org"
 INPUT_BUCKETS, INPUT_KEY = "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab"
@@ -38,7 +41,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "KmsKeyArn": KEY,
         "NotificationEmail": USER,
         "SampleInSubject": "yes",
-        "ApiAccess": "iam",
+        **TOKENS,
         "FlowLogs": "ALL",
         "IntelligentTiering": "disabled",
         "FastqArchiveDays": "365",
@@ -59,6 +62,8 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "DefaultReference": "chm13",
         "DefaultPanel": "exome",
         "AlignmentFormat": "cram",
+        "Form": "split",
+        "FusedLimitMib": "2000",
         "LaneWaitMinutes": "0",
         "LayoutWithoutMate": "single",
         "InputBucketArns": INPUT_BUCKETS,
@@ -75,7 +80,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "ScratchThroughput": "250",
         "InputKeyArns": INPUT_KEY,
         "Aligner": "bwa_mem3",
-        **TOKENS,
+        "ApiAccess": "iam",
     },
     {
         "Network": "existing",
@@ -84,6 +89,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "SubnetIds": "subnet-1,subnet-2",
         "FastqArchiveDays": "90",
         "ReservedConcurrency": "1",
+        **TOKENS,
     },
     {
         "Network": "private",
@@ -93,7 +99,6 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "InputKeyArns": INPUT_KEY,
         "ReservedConcurrency": "2",
         "ImageRegistry": REGISTRY,
-        "ApiAccess": "iam",
     },
     {
         "Zones": "2",

@@ -71,6 +71,13 @@ policies = typer.Typer(cls=CommandGroup, help="Check QC policies.", no_args_is_h
 app.add_typer(policies, name="qc")
 
 
+class Form(StrEnum):
+    """The jobs of a run."""
+
+    job_for_each_step = "split"  # `split` is a method of str
+    one_job = "fused"
+
+
 class Priority(StrEnum):
     """The job queue of a run."""
 
@@ -188,6 +195,10 @@ MaxCostOption = Annotated[
 Since = Annotated[
     str | None,
     typer.Option(metavar="TIME", callback=check_value, help="Only runs since then: 2d, 3h, 30m ago, or a date (UTC)."),
+]
+FormOption = Annotated[
+    Form | None,
+    typer.Option(help="split: a job for each step; fused: one for all, for small runs. Default: Form of the stack."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[
@@ -405,6 +416,7 @@ def run_command(
         Layout | None,
         typer.Option(help="Of files that are each a lane: single-end reads, or both mates. Default: by their names."),
     ] = None,
+    form: FormOption = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
     max_cost: MaxCostOption = None,
     args: Annotated[
@@ -449,6 +461,7 @@ def run_command(
         alignment_format=alignment_format or "",
         panel=panel or "",
         max_cost=max_cost or "",
+        form=form or "",
     )
     with _open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
         preflight.check_tools(opened, request.choices.tools(opened.default_tools))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from seqdrop.plan import steps
+from seqdrop.plan import layout, steps
 from seqdrop.runs import executions
+from seqdrop.storage.uri import S3Uri
 from seqdrop.text import format_seconds
 
 from seqdrop_cli import progress
@@ -84,7 +85,27 @@ def describe_jobs(stack: Stack, jobs: Sequence[Job]) -> dict[str, JobDetailTypeD
 def step_states(stack: Stack, execution: str, run: str, names: Sequence[str]) -> list[StepState]:
     """Return the state of each of these steps, and of every other step that has a job."""
     jobs = submitted_jobs(stack, execution, run)
-    return states_of(jobs, describe_jobs(stack, jobs), names)
+    states = states_of(jobs, describe_jobs(stack, jobs), names)
+    if not has_fused_job(jobs):
+        return states
+    return states_in_job(stack, executions.describe(execution, stack.stepfunctions) or {}, states)
+
+
+def has_fused_job(jobs: Sequence[Job]) -> bool:
+    """Return whether all steps of a run share one job."""
+    return any(job.step == steps.FUSED.name for job in jobs)
+
+
+def states_in_job(stack: Stack, execution: Mapping[str, Any], states: Sequence[StepState]) -> list[StepState]:
+    """Return the states of steps that share one job: done with a receipt; the first one without has that of the job."""
+    [job] = (state for state in states if state.step == steps.FUSED.name)
+    prefix = layout.receipt_uri(S3Uri.parse(json.loads(execution["input"])["results"]), "step").parent
+    keys = [entry["Key"] for entry in stack.store.list_objects(prefix.bucket, f"{prefix.key}/")]
+    done = {key.rpartition("/")[2].removesuffix(".json") for key in keys}
+    names = [state.step for state in states if state.step != steps.FUSED.name]
+    current = next((name for name in names if name not in done), "")
+    found = {name: StepState(name, "done" if name in done else "waiting", number=job.number) for name in names}
+    return list((found | {current: replace(job, step=current)} if current else found).values())
 
 
 def states_of(jobs: Sequence[Job], details: Mapping[str, JobDetailTypeDef], names: Sequence[str]) -> list[StepState]:
@@ -130,6 +151,8 @@ def watch(stack: Stack, execution: str, run: str) -> Iterator[Moment]:
             moment = _observe(stack, execution, run)
             if live:
                 rates = progress.read_rates(stack, moment.jobs, moment.details)
+                if of_job := rates.pop(steps.FUSED.name, ""):
+                    rates |= {state.step: of_job for state in moment.states if state.state == "running"}
                 how = {"embedded": stack.is_embedded, "ended": moment.status != "RUNNING"}
                 live.update(progress.table(run, moment.elapsed, moment.states, rates, **how))
             yield moment
@@ -144,7 +167,10 @@ def _observe(stack: Stack, execution: str, run: str) -> Moment:
     details = describe_jobs(stack, jobs)
     start, end = description.get("startDate"), description.get("stopDate")
     elapsed = ((end or datetime.now(UTC)) - start).total_seconds() if start else 0.0
-    return Moment(description["status"], elapsed, jobs, details, states_of(jobs, details, plan_steps(description)))
+    states = states_of(jobs, details, plan_steps(description))
+    if has_fused_job(jobs):
+        states = states_in_job(stack, description, states)
+    return Moment(description["status"], elapsed, jobs, details, states)
 
 
 def follow(stack: Stack, execution: str, run: str) -> tuple[str, list[StepState]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import run_table
@@ -32,7 +32,7 @@ def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bo
     """Print the log of every job of a run, or of one step, in the order of submission."""
     every_job = _jobs(stack, row)
     _check_step(step, [*run_steps(stack, row), *(job.step for job in every_job)])
-    jobs = [job for job in every_job if step in (None, job.step)]
+    jobs = [job for job in every_job if _has_lines_of(job, step)]
     if not jobs:
         raise CliError(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or its jobs were deleted.")
     details = describe_jobs(stack, jobs)
@@ -45,7 +45,7 @@ def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bo
             say("(no log: the job never ran, or Batch has deleted it)")
             continue
         try:
-            for line in _lines(stack, stream):
+            for line in _lines_of(job, step, _lines(stack, stream)):
                 _print(line, raw=raw)
         except MissingStreamError:
             say("(no log: its stream does not exist, or not yet)")
@@ -65,13 +65,25 @@ def follow_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: 
     last = ""  # the job that printed the last line
     for moment in watch(stack, execution, run):
         for job in moment.jobs:
-            stream = _stream(moment.details.get(job.job_id)) if step in (None, job.step) else None
-            lines = _new_lines(stack, stream, tokens) if stream else []
+            stream = _stream(moment.details.get(job.job_id)) if _has_lines_of(job, step) else None
+            lines = list(_lines_of(job, step, _new_lines(stack, stream, tokens) if stream else []))
             if lines and job.job_id != last:
                 say(_heading(job), style="bold")
                 last = job.job_id
             for line in lines:
                 _print(line, raw=raw)
+
+
+def _has_lines_of(job: Job, step: str | None) -> bool:
+    """Return whether a step, or any step, writes to the log of a job."""
+    return step in (None, job.step) or job.step == steps.FUSED.name
+
+
+def _lines_of(job: Job, step: str | None, lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a step: those with its name in the log of a job that has all steps, else all."""
+    for line in lines:
+        if step in (None, job.step) or f'"step":"{step}"' in line:
+            yield line
 
 
 def _print(line: str, *, raw: bool) -> None:

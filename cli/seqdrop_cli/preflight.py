@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from seqdrop.plan import steps
+from seqdrop.plan import forms, steps
 from seqdrop.plan.steps import PREPARE, STEPS, Tool
 
 from seqdrop_cli import embedded
@@ -33,16 +33,17 @@ def missing_programs(tools: Mapping[str, str]) -> list[str]:
     return [program for program in steps.programs(tools) if not _is_installed(program)]
 
 
-def check_images(stack: Stack, tools: Mapping[str, str]) -> None:
-    """Raise CliError if the stack has no image of a tool of a run with this aligner and caller."""
-    if missing := missing_images(stack, tools):
+def check_images(stack: Stack, tools: Mapping[str, str], form: str = "") -> None:
+    """Raise CliError if the stack has no image of a tool of a run with this aligner and caller, or of its form."""
+    if missing := missing_images(stack, tools, form):
         raise CliError(f"Stack {stack.name} has no image of {', '.join(missing)} yet: {push_command(stack, missing)}.")
 
 
-def missing_images(stack: Stack, tools: Mapping[str, str]) -> list[str]:
+def missing_images(stack: Stack, tools: Mapping[str, str], form: str = "") -> list[str]:
     """Return the tools, and that of preparations, whose image was not pushed when the stack was deployed."""
     tags = image_tags(stack)
-    used = [tool.name for tool in (*steps.tools_of_run(tools).values(), *PREPARE.tools)]
+    of_run = steps.FUSED.tools if form == forms.FUSED else steps.tools_of_run(tools).values()
+    used = [tool.name for tool in (*of_run, *PREPARE.tools)]
     return [name for name in used if tags.get(name) == NO_IMAGE]
 
 

@@ -52,12 +52,15 @@ class RunRequest:
     alignment_format: str = ""
     panel: str = ""  # "": the default of the stack
     max_cost: str = ""  # USD; "": the default of the stack
+    form: str = ""
 
     @property
     def choices(self) -> Choices:
         """The choices that the FASTQs carry as metadata."""
         name = self.source.name if self.source else self.reference or ""
-        chosen = self.aligner, self.caller, self.alignment_format, self.fastqs.layout, self.panel, self.max_cost
+        chosen = (
+            self.aligner, self.caller, self.alignment_format, self.fastqs.layout, self.panel, self.max_cost, self.form,
+        )  # fmt: skip
         return Choices(name, self.intervals, self.args or {}, len(self.fastqs.pairs), self.priority, *chosen)
 
     @property
@@ -93,7 +96,7 @@ def run_pipeline(stack: Stack, request: RunRequest) -> RunResult:
 def start(stack: Stack, request: RunRequest) -> str:
     """Prepare the reference, if the request has one, and upload the files; return the run id. Raises CliError."""
     check_options(stack, request)
-    preflight.check_images(stack, request.choices.tools(stack.default_tools))
+    preflight.check_images(stack, request.choices.tools(stack.default_tools), request.form)
     download.create_folder(request.folder)  # before hours of work that would have no place for its results
     name = _prepared_reference(stack, request)
     choices, regions = intervals.pin(stack, replace(request.choices, reference=name))

@@ -125,6 +125,8 @@ def _read_start(stack: Stack, file: Path | S3Uri) -> bytes:
 def _column(choices: Choices, error: Exception) -> str:
     """Return the column of a choice that is not possible."""
     if isinstance(error, ChoiceError):
+        if str(error).startswith("form:"):
+            return "form"
         return "layout" if isinstance(error, SingleError) else sheet.PLOIDY
     if choices.panel and f"panel {choices.panel} " in str(error):
         return "panel"
@@ -145,7 +147,7 @@ def _file_problem(stack: Stack, file: Path | S3Uri) -> str:
 def _check(stack: Stack, sample: Sample) -> Checked:
     tools = sample.choices.tools(stack.default_tools)
     sample.choices.check_options(stack.default_tools)
-    preflight.check_images(stack, tools)
+    preflight.check_images(stack, tools, sample.choices.form)
     preflight.check_tools(stack, tools)
     name = reference.resolve(stack, sample.choices.reference or None, tools["aligner"])
     choices, regions = intervals.pin(stack, replace(sample.choices, reference=name))

@@ -80,6 +80,20 @@ def test_a_run_in_docker_finds_the_planted_variants_within_the_limits_of_its_job
     assert [mount["Destination"] for mount in align["Mounts"] if mount["RW"]] == ["/scratch"]
 
 
+def test_a_fused_run_in_docker_has_all_its_tools_in_one_image(docker_stack: Stack, sample: Sample) -> None:
+    with inject(docker_stack, {"job": "fused-*", "fault": "host_drained", "after": 3}) as hits:
+        row = run_pair(docker_stack, sample.small_pair, "FUSED", form="fused")
+        assert len(hits()) == 1
+    assert row["status"] == "SUCCEEDED", row
+    [job] = jobs_of(docker_stack, row, "fused")
+    assert [attempt["container"]["exitCode"] for attempt in job["attempts"]] == [143, 0]
+    jobs = fetch_json(docker_stack, row, "manifest.json")["jobs"]
+    assert len(jobs) == len({one["step"] for one in jobs}) == 5
+    assert all(one["image"].startswith("seqdrop/fused:") for one in jobs)
+    command = ("ps", "--all", "--quiet", "--filter", f"label=run={row['run']}")
+    eventually(lambda: docker(*command).stdout == "", "the end of all containers")
+
+
 def test_a_run_in_docker_recovers_from_faults_of_its_jobs(docker_stack: Stack, sample: Sample, tmp_path: Path) -> None:
     expected_records = fetch_records(docker_stack, run_pair(docker_stack, sample.small_pair, "CALM"), tmp_path)
     faults = [

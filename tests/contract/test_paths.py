@@ -16,6 +16,7 @@ from seqdrop.runs import diagnosis
 from support.paths import engine
 from support.paths.cases import (
     DONE,
+    FUSED,
     JOBS,
     JOINT,
     JOINT_STEPS,
@@ -31,6 +32,7 @@ from support.paths.engine import Execution
 from support.paths.make import (
     DIAGNOSE_STATES,
     FILE,
+    FUSED_PLAN,
     JOINT_MACHINE,
     JOINT_PLAN,
     LAST_RESORT,
@@ -50,6 +52,7 @@ from support.paths.routes import (
     GAVE_UP,
     GAVE_UP_LATER,
     GOOD,
+    GOOD_FUSED,
     GOOD_PREPARATION,
     NOT_DIAGNOSED,
     OTHERS,
@@ -78,9 +81,10 @@ SCOPES = {
     JOINT_MACHINE: (JOINT_STATES,),
     PREPARATION_MACHINE: (PREPARATION_STATES,),
 }
-CASES = {PIPELINE_MACHINE: PIPELINE, JOINT_MACHINE: JOINT, PREPARATION_MACHINE: PREPARATION}
+CASES = {PIPELINE_MACHINE: {**PIPELINE, **FUSED}, JOINT_MACHINE: JOINT, PREPARATION_MACHINE: PREPARATION}
 EVERY_CASE = [(name, case) for name, cases in CASES.items() for case in cases]
 Executor = Callable[[str, str], Execution]
+OTHER_JOBS = {"fused": GOOD_FUSED, "prepare": GOOD_PREPARATION}  # that are no step of a run
 AHEAD = 8  # executions at once: the next cases run while a test waits for its own
 
 
@@ -90,7 +94,7 @@ def execute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     inputs = {PIPELINE_MACHINE: PLAN, JOINT_MACHINE: JOINT_PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
 
     def cached(running: engine.Engine) -> Executor:
-        start = cache(lambda name, case: running.start(name, case, inputs[name]))
+        start = cache(lambda name, case: running.start(name, case, FUSED_PLAN if case in FUSED else inputs[name]))
 
         @cache
         def execute(name: str, case: str) -> Execution:
@@ -190,7 +194,8 @@ def test_a_run_without_failures_succeeds(execute: Executor) -> None:
     execution = execute(PIPELINE_MACHINE, "HappyPath")
     assert (execution.ending, route(execution)) == (("SUCCEEDED",), GOOD)
     assert execution.record == {"status": "SUCCEEDED", "class": "", "cause": ""}
-    assert {step: execution.submissions(step) for step in STEPS[:-1]} == {step: [first(step)] for step in STEPS[:-1]}
+    names = [step for step in STEPS if step not in OTHER_JOBS]
+    assert {step: execution.submissions(step) for step in names} == {step: [first(step)] for step in names}
 
 
 def test_a_reference_is_prepared(execute: Executor) -> None:
@@ -220,7 +225,7 @@ def test_a_failure_without_another_try_ends_with_its_class_and_message(execute: 
 def test_a_failure_that_can_be_repaired_is_retried_with_a_change(execute: Executor, step: str, name: str) -> None:
     execution = execution_of(execute, step, name)
     times, change = REPAIRED[name]
-    without_diagnosis = GOOD_PREPARATION if step == "prepare" else GOOD
+    without_diagnosis = OTHER_JOBS.get(step, GOOD)
     assert (execution.ending, route(execution)) == (("SUCCEEDED",), SECOND_TRY[step] if change else without_diagnosis)
     retry = [second(step, **change(step))] if change else []
     assert execution.submissions(step) == [first(step)] * times + retry
@@ -250,7 +255,7 @@ def test_a_failure_of_diagnose_ends_the_step_and_the_run_is_recorded(execute: Ex
 
 def test_every_case_has_its_expectation() -> None:
     of_steps = {step.title() + name for step in STEPS for name in (*JOBS, "Undiagnosed")}
-    assert PIPELINE.keys() - of_steps == OTHERS.keys() | {"HappyPath"}
+    assert {**PIPELINE, **FUSED}.keys() - of_steps == OTHERS.keys() | {"HappyPath"}
     assert PREPARATION.keys() - of_steps == {"HappyPath", "DoctorBusy"}
 
 

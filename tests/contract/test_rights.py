@@ -13,7 +13,7 @@ from embedded_aws.rights import Need
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import ALIGNMENT_FORMATS
-from seqdrop.plan.steps import JOIN, MERGE, PREPARE, STEPS, Step, Tool
+from seqdrop.plan.steps import FUSED, JOIN, MERGE, PREPARE, STEPS, Step, Tool
 from seqdrop.storage.uri import S3Uri
 from support import rights
 from support.pipeline_parts import ROOT, template
@@ -25,7 +25,7 @@ from containers.report.sources import MOSDEPTH
 from containers.strelka.workflow import STATISTICS
 
 # The role of JOIN is that of MERGE too.
-ROWS = [(step, tool) for step in (*STEPS, JOIN, PREPARE) for tool in step.tools]
+ROWS = [(step, tool) for step in (*STEPS, FUSED, JOIN, PREPARE) for tool in step.tools]
 IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
 FASTQS, RESULTS, REFERENCES = (f"seqdrop-{name}bucket" for name in ("fastq", "results", "reference"))
 FOLDER = S3Uri(RESULTS, "S.1/0123456789abcdef0123")
@@ -66,6 +66,7 @@ ONLY_ON_AWS = {
     Right("*JobRole", "s3:AbortMultipartUpload", "*"): "only large files are uploaded in parts, and few uploads fail",
     Right("*JobRole", "s3:ListBucket", f"{BUCKET}*"): "404, not 403, for an input that is deleted during a run",
     Right("PrepareJobRole", "s3:GetObject", f"{BUCKET}*/source/*"): "an execution started by hand may pin no versions",
+    Right("FusedJobRole", "*", "*"): "the rights of all steps, which runs with a job for each step use; see ROWS",
     Right("AnnotateJobRole", "*", f"{BUCKET}results*/failures/annotate.*"): "no run of the tests fails in this step",
     Right("RecordRunFunctionRole", "batch:DescribeJobs", "*"): "only if jobs wait in a queue at the full hour",
     Right("RecordRunFunctionRole", "ec2:DescribeSpotPriceHistory", "*"): "this machine is no Spot instance",
@@ -93,12 +94,26 @@ def addresses(word: str, *suffixes: str) -> Iterator[str]:
         yield from (f"{uri}{suffix}" for suffix in ("", *index, *suffixes))
 
 
+def fused_rows() -> list[tuple[Step, Tool]]:
+    """Return the steps and tools of the job that runs all steps."""
+    return [(step, tool) for step in STEPS for tool in step.tools if tool.fusible]
+
+
+def verdicts(step: Step, attempt: str) -> list[str]:
+    """Return the addresses of the verdicts that a job writes: one for each of its steps."""
+    names = steps.names() if step is FUSED else [step.name]
+    return [str(layout.verdict_uri(results_of(step), name, attempt, attempt)) for name in names]
+
+
 def results_of(step: Step) -> S3Uri:
     return S3Uri(REFERENCES, f"hg/preparation/{FOLDER.name}") if step is PREPARE else FOLDER
 
 
 def outputs(step: Step, tool: Tool) -> Iterator[str]:
     """Yield the address of every object that a job publishes, with its receipt."""
+    if step is FUSED:
+        yield from (uri for each, own in fused_rows() for uri in outputs(each, own))
+        return
     for word in ["reference"] if step is PREPARE else step.writes:
         more = [
             suffix
@@ -117,6 +132,9 @@ def outputs(step: Step, tool: Tool) -> Iterator[str]:
 
 def inputs(step: Step) -> Iterator[str]:
     """Yield the address of every object that a job reads."""
+    if step is FUSED:
+        yield from (uri for each in STEPS for uri in inputs(each))
+        return
     if step is PREPARE:
         yield from (f"s3://{REFERENCES}/hg/source/{name}" for name in ("genome.fa.gz", "genes.gtf"))
         yield from (f"s3://{REFERENCES}/hg/{name}" for name in ("genome.fa", "genome.fa.fai"))  # for known variants
@@ -145,11 +163,10 @@ def inputs(step: Step) -> Iterator[str]:
 
 def tagged(step: Step) -> set[str]:
     """Return the outputs of a step that get a tag."""
-    return (
-        {PART}
-        if step is JOIN
-        else {plan(form)[word] for form in ALIGNMENT_FORMATS for word in step.writes if word in TAGGED}
-    )
+    if step is JOIN:
+        return {PART}
+    words = FUSED.reads if step is FUSED else step.writes
+    return {plan(form)[word] for form in ALIGNMENT_FORMATS for word in words if word in TAGGED}
 
 
 def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
@@ -157,9 +174,7 @@ def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
     roles, role = rights.roles(stack), rights.job_role(stack, tool)
     needed = [(action, uri) for uri in outputs(step, tool) for action in WRITE]
     needed += [(action, uri) for uri in inputs(step) for action in ("s3:GetObject", "s3:GetObjectVersion")]
-    verdict = str(layout.verdict_uri(results_of(step), step.name, "2", "3"))
-    verdicts = [verdict, str(layout.verdict_uri(FOLDER, MERGE.name, "2", "3", "7"))] if step is JOIN else [verdict]
-    needed += [(action, uri) for uri in verdicts for action in ("s3:PutObject", "s3:PutObjectTagging")]
+    needed += [(action, uri) for uri in verdicts(step, "2") for action in ("s3:PutObject", "s3:PutObjectTagging")]
     needed += [("s3:PutObjectTagging", uri) for uri in tagged(step)]
     buckets = {S3Uri.parse(uri).bucket for _, uri in needed}  # missing objects are 403 without this right
     needed += [("s3:ListBucket", f"s3://{bucket}") for bucket in sorted(buckets)]
@@ -177,9 +192,7 @@ def test_a_job_may_write_nothing_else(step: Step, tool: Tool) -> None:
     own = {uri for each in step.tools for uri in outputs(step, each)}
     others = {uri for other, each in ROWS for uri in outputs(other, each)} - own
     others |= {str(FOLDER / name) for name in ("reads.json", "reference.json", "intervals.bed", "manifest.json")}
-    others |= {
-        str(layout.verdict_uri(results_of(other), other.name, "1", "1")) for other, _ in ROWS if other is not step
-    }
+    others |= {uri for other, _ in ROWS for uri in verdicts(other, "1")} - set(verdicts(step, "1"))
     others |= {
         f"s3://{FASTQS}/S.1_R1.fastq.gz",
         f"s3://{REFERENCES}/panel.bed",

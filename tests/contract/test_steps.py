@@ -21,7 +21,7 @@ from unittest.mock import MagicMock
 import pytest
 from seqdrop.plan import steps
 from seqdrop.plan.options import Option
-from seqdrop.plan.steps import ALL, JOIN, JOINT, MERGE, PREPARE, STEPS, Step, Tool
+from seqdrop.plan.steps import ALL, FUSED, JOIN, JOINT, MERGE, PREPARE, STEPS, Step, Tool
 from support.function_aws import environment
 from support.machine_contract import COMMON
 from support.pipeline_parts import MACHINES, ROOT, machine, references, states, template, wrapper_flags
@@ -152,7 +152,7 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
         f"folder containers/{tool.name}": {"Dockerfile", "__init__.py", "run.py"} <= files_of(tool),
         f"command {command}": command_of(tool) == f"containers.{tool.name}.run:main",
         f"flags of containers/{tool.name}/run.py": flags_of(tool) == {f"--{word}" for word in words_of_step},
-        f"options of containers/{tool.name}/run.py": has_own_options(tool),
+        f"options of containers/{tool.name}/run.py": step is FUSED or has_own_options(tool),
         f"parameter {name}ImageTag": sources.template["Parameters"].get(f"{name}ImageTag", {}).get("Default") == "none",
         f"{name}ImageTag in a parameter group": f"{name}ImageTag" in parameter_group(sources),
         f"{name}ImageTag in the output ImageTags": f"{tool.name}:{tag}" in images.split(),
@@ -258,7 +258,7 @@ def test_nothing_exists_for_a_step_or_a_tool_without_a_row() -> None:
     parameters, resources = sources.template["Parameters"], sources.resources
     for kind, existing in (("ImageTag", parameters), ("Repository", resources), ("JobDefinition", resources)):
         assert {name.removesuffix(kind) for name in existing if name.endswith(kind)} == names_of_tools, kind
-    names = {*steps.names(), MERGE.name, JOIN.name}
+    names = {*steps.names(), FUSED.name, MERGE.name, JOIN.name}
     assert set(sources.environment("IMAGE_TAGS")) == names
     required = {step.name for step in (*STEPS, *JOINT) if not step.optional}  # a step without a size is left out
     assert required <= set(sources.environment("SIZES")) <= names
@@ -268,6 +268,22 @@ def test_a_tool_with_python_packages_of_its_own_has_its_list_of_them() -> None:
     extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]) - {"local"}
     lists = {path.parent.name.replace("_", "-") for path in (ROOT / "containers").glob("*/requirements.txt")}
     assert lists == extras
+
+
+def test_the_image_of_the_fused_job_has_the_tools_of_all_steps_that_can_be_fused() -> None:
+    names = (ROOT / "containers/fused/tools.txt").read_text().split()
+    assert names == sorted(tool.name for step in STEPS for tool in step.tools if tool.fusible)
+    packages = pinned("fused")
+    for name in names:
+        assert pinned(name) <= packages, name
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    needed = {package for name in names for package in extras.get(name.replace("_", "-"), ())}
+    assert set(extras["fused"]) == needed
+
+
+def pinned(tool: str) -> set[str]:
+    """The Debian packages that a Dockerfile installs, with their versions."""
+    return set(re.findall(r"\S+=\d\S*", (ROOT / f"containers/{tool}/Dockerfile").read_text()))
 
 
 def test_every_part_of_a_new_tool_is_asked_for() -> None:

@@ -45,7 +45,7 @@ def refused(
             {"flavour": "mild"},
             None,
             "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
-            "alignment-format, args, lanes, priority, layout, panel, max-cost",
+            "alignment-format, args, lanes, priority, layout, panel, max-cost, form",
         ),
         ({"priority": "urgent"}, None, "seqdrop-priority must be one of normal, high"),
         ({"lanes": "four"}, None, "seqdrop-lanes must be a number from 1 to 99"),

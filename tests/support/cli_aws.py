@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from seqdrop.plan.steps import PREPARE, STEPS
+from seqdrop.plan.steps import ALL
 from seqdrop_cli.app import app
 from seqdrop_cli.stack import Stack
 from typer.testing import CliRunner
@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from support.function_aws import client, create_run_table, empty_aws, keep_checksums, session
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:pipeline"
-IMAGE_TAGS = " ".join(f"{tool.name}:1" for step in (*STEPS, PREPARE) for tool in step.tools)
+IMAGE_TAGS = " ".join(f"{tool.name}:1" for step in ALL for tool in step.tools)
 RUN = "0123456789abcdef0123"
 RESULTS = "s3://results/S1/" + RUN
 EXECUTION = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{RUN}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from seqdrop.plan.steps import PREPARE, STEPS
+from seqdrop.plan.steps import ALL
 
 ROOT = Path(__file__).parents[2]
 CONDA = re.compile(r"^FROM \$\{CONDA\}", re.MULTILINE)  # the stage of a tool that only bioconda has
@@ -13,5 +13,5 @@ CONDA = re.compile(r"^FROM \$\{CONDA\}", re.MULTILINE)  # the stage of a tool th
 
 def tools() -> list[str]:
     """Return the tools whose Dockerfile has no conda stage."""
-    names = [tool.name for step in (*STEPS, PREPARE) for tool in step.tools]
+    names = dict.fromkeys(tool.name for step in ALL for tool in step.tools)
     return [name for name in names if not CONDA.search((ROOT / f"containers/{name}/Dockerfile").read_text())]

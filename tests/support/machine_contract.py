@@ -9,7 +9,7 @@ from seqdrop.plan.steps import ALL, Step
 from seqdrop.runs import outcome
 from seqdrop.runs.diagnosis import MAX_TRIES
 
-from support.paths.make import JOINT_PLAN, PLAN, PREPARATION_INPUT
+from support.paths.make import FUSED_PLAN, JOINT_PLAN, PLAN, PREPARATION_INPUT
 from support.paths.routes import NOT_RECORDED, PREPARATION_NOT_DIAGNOSED
 from support.pipeline_parts import definitions_of, job_definitions, states, template
 
@@ -17,7 +17,11 @@ Machines = dict[str, dict[str, Any]]  # name -> definition
 # Every job gets these words besides its inputs and outputs.
 COMMON = {"results", "run", "attempt", "vcpus", "memory", "args"}
 QUEUE_PATIENCE = 7 * 86400  # seconds: docs/operations.md, "Jobs that wait"
-INPUTS: dict[str, dict[str, Any]] = {"pipeline": PLAN, "joint": JOINT_PLAN, "prepare_reference": PREPARATION_INPUT}
+INPUTS: dict[str, dict[str, Any]] = {
+    "pipeline": FUSED_PLAN,
+    "joint": JOINT_PLAN,
+    "prepare_reference": PREPARATION_INPUT,
+}
 FIXED_ENDS = {("NOT_RECORDED", NOT_RECORDED), ("INTERNAL", PREPARATION_NOT_DIAGNOSED)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqdrop.failure.verdict import Verdict
 
-STEPS = ("align", "call", "annotate", "collect", "compose", "prepare")
+STEPS = ("align", "call", "annotate", "collect", "compose", "fused", "prepare")
 EXITED = "Essential container in task exited"
 JOB_ID = "6e1d3c5a-0f0e-4c0b-9a51-3f8f2f5d7b10"
 LOG = {"LogStreamName": "tool/default/6e1d3c5a", "LogConfiguration": {"Options": {"awslogs-group": "/jobs"}}}
@@ -124,6 +124,7 @@ def cases_of_every_step() -> dict[str, Case]:
     }
 
 
+FUSED = {name: case for name, case in cases_of_every_step().items() if name.startswith("Fused")}
 PREPARATION = {
     "HappyPath": Case(),
     "DoctorBusy": Case({"prepare": [[OUT_OF_MEMORY], [DONE]]}, doctor={"prepare": [BUSY, BUSY, DONE]}),
@@ -139,7 +140,7 @@ JOINT = {
 }
 PIPELINE = {
     "HappyPath": Case(),
-    **{name: case for name, case in cases_of_every_step().items() if not name.startswith("Prepare")},
+    **{name: case for name, case in cases_of_every_step().items() if not name.startswith(("Prepare", "Fused"))},
     "MemoryThenSpot": Case({"align": [[OUT_OF_MEMORY], [SERVER, SPOT_RECLAIMED], [DONE]]}),
     "ThreeTriesAreAll": Case({"align": [[OUT_OF_MEMORY], [SPOT_RECLAIMED], [IMAGE_PULL]]}),
     "ThrottledForGood": Case({"align": [ALL_TOO_MANY, ALL_TOO_MANY]}),
@@ -152,7 +153,7 @@ PIPELINE = {
     "BothBranchesUndiagnosed": Case(
         {"annotate": [[TRUNCATED]], "collect": [[TIMED_OUT]]}, doctor={"annotate": [CRASHED], "collect": [CRASHED]}
     ),
-    "EveryStepAgain": Case({step: [[OUT_OF_MEMORY], [DONE]] for step in STEPS if step != "prepare"}),
+    "EveryStepAgain": Case({step: [[OUT_OF_MEMORY], [DONE]] for step in STEPS if step not in {"fused", "prepare"}}),
     "StatsAndReportGiveUp": Case({"collect": [[TOOL_FAILED]], "compose": [[TIMED_OUT]]}),
     "DoctorBusy": Case({"align": [[OUT_OF_MEMORY], [DONE]]}, doctor={"align": [BUSY, BUSY, DONE]}),
     "DoctorHungAndLost": Case({"align": [[OUT_OF_MEMORY], [DONE]]}, doctor={"align": [HUNG, LOST, DONE]}),

@@ -15,7 +15,7 @@ from seqdrop.plan import joint, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import diagnosis, outcome
 from seqdrop.storage.uri import S3Uri
-from support.paths.cases import DONE, JOINT, PIPELINE, PREPARATION, Calls, Case, Fault
+from support.paths.cases import DONE, FUSED, JOINT, PIPELINE, PREPARATION, Calls, Case, Fault
 
 FILE = Path(__file__).parent / "MockConfigFile.json"
 LAST_RESORT, WHOLE_INSTANCE = "last-resort", "32"  # queue, vCPUs: the settings of diagnose
@@ -27,6 +27,7 @@ DIAGNOSE_STATES = {
     "annotate": "DiagnoseVariants",
     "collect": "DiagnoseStats",
     "compose": "DiagnoseReport",
+    "fused": "DiagnoseFused",
     "prepare": "DiagnosePreparation",
 }
 
@@ -35,21 +36,30 @@ def size(vcpus: str, memory: str, tool: str) -> dict[str, str]:
     return {"job_queue": "default", "job_definition": tool, "vcpus": vcpus, "memory": memory}
 
 
-PLAN = layout.plan(
-    "NA12878",
-    "ade90e2c5ca56f3870e3",
-    Choices(reference="hg38"),
-    results_bucket="results",
-    reference_bucket="references",
-    genome="",
-    jobs={
-        "align": size("8", "16000", "bwa"),
-        "call": size("8", "12000", "bcftools"),
-        "annotate": size("2", "8000", "snpeff"),
-        "collect": size("2", "4000", "samtools_stats"),
-        "compose": size("1", "2000", "report"),
-    },
-)
+JOBS = {
+    "align": size("8", "16000", "bwa"),
+    "call": size("8", "12000", "bcftools"),
+    "annotate": size("2", "8000", "snpeff"),
+    "collect": size("2", "4000", "samtools_stats"),
+    "compose": size("1", "2000", "report"),
+    "fused": size("4", "6000", "fused"),
+}
+
+
+def plan_of(form: str) -> dict[str, Any]:
+    return layout.plan(
+        "NA12878",
+        "ade90e2c5ca56f3870e3",
+        Choices(reference="hg38"),
+        results_bucket="results",
+        reference_bucket="references",
+        genome="",
+        form=form,
+        jobs=JOBS,
+    )
+
+
+PLAN, FUSED_PLAN = plan_of("split"), plan_of("fused")
 PREPARATION_INPUT = layout.preparation(
     "5b0c2f7d9e1a", "hg38", S3Uri("references", "hg38.fa"), None, reference_bucket="references", aligner="bwa"
 )
@@ -98,6 +108,11 @@ class Rehearsal:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.answers: Answers = defaultdict(list)
+
+    def fused(self) -> Answers:
+        plan, _ = self.step(FUSED_PLAN, "fused")
+        self.add_answers("RecordRun", self.case.record, record_answer(plan))
+        return self.answers
 
     def pipeline(self) -> Answers:
         plan, succeeded = self.step(PLAN, "align")
@@ -166,7 +181,10 @@ def config() -> dict[str, Any]:
     """Return the content of the file; equal answers of two states or cases are written once."""
     names: dict[str, str] = {}  # answers -> their name
     machines = {
-        PIPELINE_MACHINE: {case: Rehearsal(PIPELINE[case]).pipeline() for case in PIPELINE},
+        PIPELINE_MACHINE: {
+            **{case: Rehearsal(PIPELINE[case]).pipeline() for case in PIPELINE},
+            **{case: Rehearsal(FUSED[case]).fused() for case in FUSED},
+        },
         JOINT_MACHINE: {case: Rehearsal(JOINT[case]).joint() for case in JOINT},
         PREPARATION_MACHINE: {case: Rehearsal(PREPARATION[case]).preparation() for case in PREPARATION},
     }

@@ -15,15 +15,17 @@ class Route(NamedTuple):
 
 
 VARIANTS, STATS = "CallVariants AnnotateVariants VariantsDone", "CollectStats StatsDone"
-GOOD = Route("AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded", VARIANTS, STATS)
+GOOD = Route("ChooseForm AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded", VARIANTS, STATS)
+GOOD_FUSED = Route("ChooseForm RunFused RecordRun RunComplete RunSucceeded")
 GOOD_PREPARATION = Route("SizePreparation PrepareReference ReferenceReady")
-BAD_BRANCH = "AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunFailed"
+BAD_BRANCH = "ChooseForm AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunFailed"
 SIZES = {step: ("default", vcpus, memory, "1") for step, vcpus, memory in (
     ("align", "8", "16000"),
     ("call", "8", "12000"),
     ("annotate", "2", "8000"),
     ("collect", "2", "4000"),
     ("compose", "1", "2000"),
+    ("fused", "4", "6000"),
     ("prepare", "8", "24000"),
 )}  # fmt: skip
 TWICE_THE_MEMORY = {
@@ -32,13 +34,15 @@ TWICE_THE_MEMORY = {
     "annotate": "16000",
     "collect": "8000",
     "compose": "4000",
+    "fused": "12000",
     "prepare": "48000",
 }
 
 # the second try of a step succeeds
 SECOND_TRY = {
     "align": Route(
-        "AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete"
+        "ChooseForm AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment"
+        " BuildReport RecordRun RunComplete"
         " RunSucceeded",
         VARIANTS,
         STATS,
@@ -51,32 +55,35 @@ SECOND_TRY = {
     ),
     "collect": GOOD._replace(stats="CollectStats DiagnoseStats RetryStats CollectStats StatsDone"),
     "compose": Route(
-        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport RecordRun RunComplete"
+        "ChooseForm AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport"
+        " RecordRun RunComplete"
         " RunSucceeded",
         VARIANTS,
         STATS,
     ),
+    "fused": Route("ChooseForm RunFused DiagnoseFused RetryFused RunFused RecordRun RunComplete RunSucceeded"),
     "prepare": Route(
         "SizePreparation PrepareReference DiagnosePreparation RetryPreparation PrepareReference ReferenceReady"
     ),
 }
 # a step without a second try fails
 GAVE_UP = {
-    "align": Route("AlignReads DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"),
+    "align": Route("ChooseForm AlignReads DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"),
     "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants RetryVariants VariantsDone", STATS),
     "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants RetryVariants VariantsDone", STATS),
     "collect": Route(BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats RetryStats StatsDone"),
     "compose": Route(
-        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport RecordRun RunComplete RunFailed",
+        "ChooseForm AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport RecordRun RunComplete RunFailed",
         VARIANTS,
         STATS,
     ),
+    "fused": Route("ChooseForm RunFused DiagnoseFused RetryFused RecordRun RunComplete RunFailed"),
     "prepare": Route("SizePreparation PrepareReference DiagnosePreparation RetryPreparation PreparationFailed"),
 }
 # the second try fails, and there is no third
 GAVE_UP_LATER = {
     "align": Route(
-        "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment RecordRun"
+        "ChooseForm AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment RecordRun"
         " RunComplete RunFailed"
     ),
     "call": Route(
@@ -94,10 +101,14 @@ GAVE_UP_LATER = {
         BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats RetryStats CollectStats DiagnoseStats RetryStats StatsDone"
     ),
     "compose": Route(
-        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport DiagnoseReport RetryReport"
+        "ChooseForm AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport BuildReport"
+        " DiagnoseReport RetryReport"
         " RecordRun RunComplete RunFailed",
         VARIANTS,
         STATS,
+    ),
+    "fused": Route(
+        "ChooseForm RunFused DiagnoseFused RetryFused RunFused DiagnoseFused RetryFused RecordRun RunComplete RunFailed"
     ),
     "prepare": Route(
         "SizePreparation PrepareReference DiagnosePreparation RetryPreparation PrepareReference DiagnosePreparation"
@@ -106,13 +117,16 @@ GAVE_UP_LATER = {
 }
 # diagnose failed
 UNDIAGNOSED = {
-    "align": Route("AlignReads DiagnoseAlignment RecordRun RunComplete RunFailed"),
+    "align": Route("ChooseForm AlignReads DiagnoseAlignment RecordRun RunComplete RunFailed"),
     "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants VariantsDone", STATS),
     "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants VariantsDone", STATS),
     "collect": Route(BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats StatsDone"),
     "compose": Route(
-        "AlignReads AnalyzeAlignment BuildReport DiagnoseReport RecordRun RunComplete RunFailed", VARIANTS, STATS
+        "ChooseForm AlignReads AnalyzeAlignment BuildReport DiagnoseReport RecordRun RunComplete RunFailed",
+        VARIANTS,
+        STATS,
     ),
+    "fused": Route("ChooseForm RunFused DiagnoseFused RecordRun RunComplete RunFailed"),
     "prepare": Route("SizePreparation PrepareReference DiagnosePreparation PreparationUndiagnosed"),
 }
 
@@ -240,11 +254,11 @@ JOINT: dict[str, tuple[tuple[str, ...], str]] = {
 
 # cases with several failures in one run
 ALIGNED_TWICE = (
-    "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
+    "ChooseForm AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
     " AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded"
 )
 ALIGNED_THREE_TIMES = (
-    "AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
+    "ChooseForm AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
     " DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"
 )
 VARIANTS_TWICE = (
@@ -288,7 +302,8 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
     "EveryStepAgain": (
         ("SUCCEEDED",),
         Route(
-            "AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment BuildReport DiagnoseReport"
+            "ChooseForm AlignReads DiagnoseAlignment RetryAlignment AlignReads AnalyzeAlignment"
+            " BuildReport DiagnoseReport"
             " RetryReport BuildReport RecordRun RunComplete RunSucceeded",
             VARIANTS_TWICE,
             SECOND_TRY["collect"].stats,
@@ -305,14 +320,14 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
     "RecordHungAndLost": (("SUCCEEDED",), GOOD),
     "NotRecorded": (
         ("FAILED", "NOT_RECORDED", NOT_RECORDED),
-        GOOD._replace(top="AlignReads AnalyzeAlignment BuildReport RecordRun RunNotRecorded"),
+        GOOD._replace(top="ChooseForm AlignReads AnalyzeAlignment BuildReport RecordRun RunNotRecorded"),
     ),
     "NotRecordedWhileBusy": (
         ("FAILED", "NOT_RECORDED", NOT_RECORDED),
-        GOOD._replace(top="AlignReads AnalyzeAlignment BuildReport RecordRun RunNotRecorded"),
+        GOOD._replace(top="ChooseForm AlignReads AnalyzeAlignment BuildReport RecordRun RunNotRecorded"),
     ),
     "FailedAndNotRecorded": (
         ("FAILED", "NOT_RECORDED", NOT_RECORDED),
-        Route("AlignReads DiagnoseAlignment RetryAlignment RecordRun RunNotRecorded"),
+        Route("ChooseForm AlignReads DiagnoseAlignment RetryAlignment RecordRun RunNotRecorded"),
     ),
 }

@@ -77,6 +77,45 @@ def test_a_job_that_batch_has_deleted_is_shown_as_waiting() -> None:
     assert follow.step_states(pipeline, "arn", RUN, ()) == [StepState("align", "waiting")]
 
 
+class FusedPipeline(Pipeline):
+    """A run whose steps share one job, with the receipts that they have written."""
+
+    def __init__(self, status: str, *receipts: str) -> None:
+        super().__init__(*[("RUNNING", [("fused", "j1", status)])] * 2)
+        self._receipts = receipts
+        self.store = self
+
+    def describe_execution(self, **names: str) -> dict[str, str]:
+        description = super().describe_execution(**names)
+        plan = {**json.loads(description["input"]), "form": "fused", "results": "s3://results/S/r"}
+        return {**description, "input": json.dumps(plan)}
+
+    def list_objects(self, bucket: str, prefix: str) -> list[dict[str, str]]:
+        assert (bucket, prefix) == ("results", "S/r/jobs/")
+        return [{"Key": f"S/r/jobs/{step}.json"} for step in self._receipts]
+
+
+@pytest.mark.parametrize(
+    ("status", "receipts", "states"),
+    [
+        ("RUNNABLE", (), ("waiting", "waiting", "waiting")),
+        ("RUNNING", (), ("running", "waiting", "waiting")),
+        ("RUNNING", ("align",), ("done", "running", "waiting")),
+        ("FAILED", ("align", "annotate"), ("done", "failed", "done")),
+        ("SUCCEEDED", ("align", "call", "annotate"), ("done", "done", "done")),
+    ],
+)
+def test_steps_that_share_a_job_are_done_with_their_receipt(
+    status: str, receipts: tuple[str, ...], states: tuple[str, ...]
+) -> None:
+    pipeline: Any = FusedPipeline(status, *receipts)
+    pipeline.describe_execution()
+    found = follow.step_states(pipeline, "arn", RUN, ("align", "call", "annotate"))
+    assert [(state.step, state.state) for state in found] == list(
+        zip(("align", "call", "annotate"), states, strict=True)
+    )
+
+
 @pytest.mark.parametrize(
     ("execution", "expected"),
     [

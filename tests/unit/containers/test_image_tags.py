@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 TOOLS = sorted(path.parent.name for path in (ROOT / "containers").glob("*/Dockerfile"))
+FUSED = (ROOT / "containers/fused/tools.txt").read_text().split()  # the tools that the image of this name has too
 SOURCES = (
     "containers",
     "layers",
@@ -78,13 +79,14 @@ def test_every_tool_has_its_own_tag(before: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_comment_in_one_wrapper_changes_one_tag(changed_by: Change, tool: str) -> None:
-    assert changed_by(f"containers/{tool}/run.py") == [tool]
+def test_a_comment_in_one_wrapper_changes_the_tags_of_its_images(changed_by: Change, tool: str) -> None:
+    assert changed_by(f"containers/{tool}/run.py") == sorted({tool, "fused"} if tool in FUSED else {tool})
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "requirements.txt", "new_module.py"])
-def test_a_change_in_the_folder_of_one_tool_changes_one_tag(changed_by: Change, name: str) -> None:
-    assert changed_by(f"containers/report/{name}") == ["report"]
+def test_a_change_in_the_folder_of_one_tool_changes_the_tags_of_its_images(changed_by: Change, name: str) -> None:
+    assert changed_by(f"containers/isaac/{name}") == ["isaac"]
+    assert changed_by(f"containers/report/{name}") == ["fused", "isaac", "report"]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,10 @@ def test_the_files_that_the_builder_copies_are_those_of_the_tag() -> None:
     """A new COPY in the builder needs its file in `containers/tag`, or an old image would be taken for a new one."""
     lines = (ROOT / "containers/builder.Dockerfile").read_text().splitlines()
     copied = {word for line in lines if re.match("COPY (?!--from)", line) for word in line.split()[1:-1]}
+    [selected] = (line for line in lines if "/src/all/$tool" in line)  # of all folders, those of the image are taken
+    assert selected.startswith("RUN for tool in ${TOOL} $(cat")
+    assert "COPY containers /src/all" in lines
+    copied.remove("containers")
     common = {name for name in copied if "${TOOL}" not in name}
     assert all(name.startswith("containers/${TOOL}") for name in copied - common)
     assert common == {

@@ -14,7 +14,7 @@ from samcli.cli.types import CfnParameterOverridesType
 
 ROOT = Path(__file__).parents[3]
 TOOLS = sorted(path.parent.name for path in (ROOT / "containers").glob("*/Dockerfile"))
-OTHERS = ["snpeff", "samtools_stats", "report", "reference"]  # every stack uses them
+OTHERS = ["snpeff", "samtools_stats", "report", "reference", "fused"]  # every stack uses them
 # ECR has the image of each tool in $PUSHED. Like the AWS CLI, it fails without a region.
 AWS = """#!/usr/bin/env bash
 [[ "$*" != "configure get region" ]] || { echo "${PROFILE_REGION:-}"; [[ -n ${PROFILE_REGION:-} ]]; exit; }

@@ -137,3 +137,52 @@ def test_the_role_of_diagnose_allows_all_its_calls(aws: Deployed, diagnose: Any)
     diagnose.call(plan)
     assert aws.calls
     assert aws.calls - allowed_actions("diagnose") == set()
+
+
+def fused_plan(exit_code: int) -> dict[str, Any]:
+    """The plan of a fused run whose job ended with an exit code."""
+    plan = event("diagnose_bad_data")
+    error = plan["align"].pop("error")
+    cause = json.loads(error["Cause"])
+    for container in (cause["Container"], cause["Attempts"][-1]["Container"]):
+        container["ExitCode"] = exit_code
+    job = {**plan["align"], "args": "{}", "error": {**error, "Cause": json.dumps(cause)}}
+    return {**plan, "form": "fused", "fused": job}
+
+
+def write_step_verdict(aws: Deployed, plan: dict[str, Any], step: str, failure_class: str, code: int) -> None:
+    uri = layout.verdict_uri(S3Uri.parse(plan["results"]), step, "1", "1")
+    verdict = Verdict(failure_class, "no", exit_code=code, job_id=job_id(plan, "fused"))
+    aws.write(str(uri), verdict.to_json())
+
+
+def test_the_failure_of_a_fused_job_is_that_of_the_step_with_the_verdict(aws: Deployed, diagnose: Any) -> None:
+    plan = fused_plan(70)
+    write_step_verdict(aws, plan, "call", "TOOL_FAILED", 70)
+    answer = diagnose.call(plan)
+    assert (answer["next"], answer["call"]["gave_up"]["class"]) == ("give_up", "TOOL_FAILED")
+    assert "Class: TOOL_FAILED in call" in answer["call"]["gave_up"]["cause"]
+    assert not any("gave_up" in answer[job] for job in ("fused", "align", "annotate", "collect", "compose"))
+    assert [failure["step"] for failure in answer["fused"]["failures"]] == ["call"]
+
+
+def test_a_fused_job_that_was_killed_failed_in_the_first_step_without_a_receipt(aws: Deployed, diagnose: Any) -> None:
+    plan = fused_plan(137)
+    for step in ("align", "call"):
+        aws.write(str(layout.receipt_uri(S3Uri.parse(plan["results"]), step)), {})
+    answer = diagnose.call(plan)
+    assert (answer["next"], int(answer["fused"]["memory"])) == ("RunFused", 2 * int(plan["fused"]["memory"]))
+    (failure,) = answer["fused"]["failures"]
+    assert (failure["step"], failure["class"]) == ("annotate", "OUT_OF_MEMORY")
+
+
+def test_the_same_failure_of_another_step_of_a_fused_job_is_retried_too(aws: Deployed, diagnose: Any) -> None:
+    plan = fused_plan(137)
+    earlier = {"class": "OUT_OF_MEMORY", "message": "no", "step": "align", "job_id": "", "attempts": 1}
+    plan["fused"] |= {"failures": [earlier], "attempt": "2"}
+    aws.write(str(layout.receipt_uri(S3Uri.parse(plan["results"]), "align")), {})
+    answer = diagnose.call(plan)
+    assert (answer["next"], answer["fused"]["attempt"]) == ("RunFused", "3")
+    plan["fused"]["failures"][0]["step"] = "call"
+    answer = diagnose.call(plan)
+    assert answer["call"]["gave_up"]["advice"].startswith("Give this step more memory: raise FusedMemory")

@@ -25,6 +25,7 @@ from support.function_aws import (
     Deployed,
     allowed_actions,
     collect_logs,
+    environment,
     event,
     fail_next_call,
     object_created,
@@ -321,6 +322,45 @@ def test_the_priority_of_a_run_selects_its_queue(aws: Deployed, start_run: Any, 
     assert {plan[step]["job_queue"] for step in steps.names()} == {queue}
 
 
+def form_of(aws: Deployed, start_run: Any, **choices: str) -> str:
+    """Start a run with these choices; return its form, which its job object confirms."""
+    one, _ = upload_pair(aws, **choices)
+    plan = plan_of(aws, outcome_of(start_run.call(one))["run"])
+    fused = json.loads(environment("start_run")["JOB_DEFINITIONS"])["fused"]["fused"]
+    assert ("fused" in plan) is (plan["form"] == "fused")
+    assert plan.get("fused", {"job_definition": fused})["job_definition"] == fused
+    return str(plan["form"])
+
+
+@pytest.mark.parametrize(("limit", "form"), [("0", "split"), ("1", "fused")])
+def test_the_size_of_the_files_selects_the_form(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, limit: str, form: str
+) -> None:
+    monkeypatch.setenv("FUSED_LIMIT_MIB", limit)
+    assert form_of(aws, start_run) == form
+
+
+def test_the_choice_of_a_run_is_before_the_default_of_the_stack(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORM", "fused")
+    assert form_of(aws, start_run, form="split") == "split"
+
+
+def test_a_stack_without_the_image_of_the_fused_job_takes_a_job_for_each_step(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_images(monkeypatch, "fused")
+    monkeypatch.setenv("FORM", "fused")
+    assert form_of(aws, start_run) == "split"
+    one, _ = upload_pair(aws, form="fused")
+    outcome = outcome_of(start_run.call(one))
+    assert (outcome["failure_class"], outcome["reason"].split(":")[0]) == (
+        "NOT_READY",
+        "the stack has no image of fused yet",
+    )
+
+
 def test_a_run_is_refused_while_the_stack_has_no_images(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,7 +445,7 @@ REFUSALS = [
         {"flavour": "mild"},
         {"flavour": "mild"},
         "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
-        "alignment-format, args, lanes, priority, layout, panel, max-cost",
+        "alignment-format, args, lanes, priority, layout, panel, max-cost, form",
     ),
     ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),

@@ -56,7 +56,7 @@ def test_default_choices_need_no_metadata() -> None:
         (
             {"seqdrop-refrence": "hg38"},
             "unknown choice seqdrop-refrence; known: reference, intervals, aligner, caller, "
-            "alignment-format, args, lanes, priority, layout, panel, max-cost",
+            "alignment-format, args, lanes, priority, layout, panel, max-cost, form",
         ),
         ({"seqdrop_reference": "hg38"}, "unknown choice seqdrop_reference; known: reference, intervals, aligner, "),
         ({"seqdrop-reference": ""}, "seqdrop-reference is empty: leave it out for its default"),

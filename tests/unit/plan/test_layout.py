@@ -80,6 +80,7 @@ def test_a_complete_plan() -> None:
         "sample": "S",
         "run": "r",
         "lanes": 2,
+        "form": "split",
         "steps": ["align", "call", "annotate", "collect", "compose"],
         "reference": "s3://refs/demo/genome.fa",
         "fingerprint": "5f0c",
@@ -118,6 +119,32 @@ def test_the_address_of_the_aligned_reads_has_their_format() -> None:
     del plan["alignment_format"]  # of a run that an earlier version started
     plan["bam"] = "s3://results/S/r/S.bam"
     assert layout.resumed_plan(plan, jobs, {}, definitions)["bam"] == plan["bam"]
+
+
+def test_the_plan_of_a_fused_run_has_a_job_with_the_options_of_all_steps() -> None:
+    jobs = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in (*steps.names(), "fused")}
+    choices, buckets = (
+        Choices("demo", args={"call": ["--ploidy", "1"]}),
+        {"results_bucket": "b", "reference_bucket": "b"},
+    )
+    split = layout.plan("S", "r", choices, **buckets, genome="", jobs=jobs)
+    fused = layout.plan("S", "r", choices, **buckets, genome="", form="fused", jobs=jobs)
+    args = '{"align":[],"annotate":[],"call":["--ploidy","1"],"collect":[],"compose":[]}'
+    job = {**jobs["fused"], "attempt": "1", "args": args}
+    assert fused == {**split, "form": "fused", "fused": job}
+    sizes = {step: {"vcpus": "9", "memory": "9"} for step in jobs}
+    definitions = {step: f"arn:{step}:2" for step in jobs}
+    again = layout.resumed_plan(fused, sizes, {"aligner": "bwa", "caller": "bcftools"}, definitions)
+    assert again["form"] == "fused"
+    assert again["fused"] == {**job, "vcpus": "9", "memory": "9", "job_definition": "arn:fused:2"}
+
+
+def test_a_plan_of_an_earlier_version_has_a_job_for_each_step() -> None:
+    jobs = {step: {"job_queue": "queue", "vcpus": "2", "memory": "2048"} for step in steps.names()}
+    plan = layout.plan("S", "r", Choices("demo"), results_bucket="b", reference_bucket="b", genome="", jobs=jobs)
+    del plan["form"]
+    again = layout.resumed_plan(plan, jobs, {}, dict.fromkeys(jobs, "arn:x:1"))
+    assert (again["form"], "fused" in again) == ("split", False)
 
 
 def test_the_complete_input_of_a_preparation() -> None:

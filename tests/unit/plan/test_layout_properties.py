@@ -90,7 +90,16 @@ def test_every_address_of_a_plan_is_below_its_results_and_every_value_of_a_job_i
     assert plan["results"] == results
     assert (plan["version"], plan["lanes"], plan["steps"]) == (1, choices.lanes, list(steps.names()))
     others = {"version", "sample", "run", "lanes", "steps", "reference", "results", "fingerprint"}
-    others |= {"intervals", "intervals_name", "intervals_sha256", "sources", "aligner", "caller", "alignment_format"}
+    others |= {
+        "intervals",
+        "intervals_name",
+        "intervals_sha256",
+        "sources",
+        "aligner",
+        "caller",
+        "alignment_format",
+        "form",
+    }
     for word in plan.keys() - others - set(steps.names()):
         assert plan[word].startswith(f"{results}/")
         assert "/" not in plan[word].removeprefix(f"{results}/")

@@ -81,7 +81,7 @@ def test_the_programs_are_those_of_the_chosen_tools_and_of_the_preparation() -> 
 def test_every_word_of_a_plan_has_one_meaning() -> None:
     """Steps, outputs and the other values of a plan share one JSON object."""
     others = {"version", "sample", "run", "lanes", "steps", "reference", "results", "reads", "manifest"}
-    others |= {"fingerprint", "sources", "aligner", "caller", "alignment_format"}
+    others |= {"fingerprint", "sources", "aligner", "caller", "alignment_format", "form"}
     others |= {"intervals", "intervals_name", "intervals_sha256"}
     added_by_the_state_machine = {"analysis", "next", "record", "undiagnosed"}
     words = [*others, *added_by_the_state_machine, *steps.names(), *(word for step in STEPS for word in step.writes)]

@@ -60,6 +60,31 @@ def test_a_failure_between_two_jobs_is_internal() -> None:
     assert outcome.from_plan({**succeeded(), "undiagnosed": {}}) == RunEnding("FAILED", "INTERNAL", message)
 
 
+FAILURES = [
+    {"class": "SPOT_RECLAIMED", "message": "lost", "step": "align", "attempts": 3, "then": "on-demand instances only"},
+    {"class": "TOOL_FAILED", "message": "no", "step": "collect", "attempts": 1},
+]
+TRIED = (
+    "align, try 1 (3 attempts): SPOT_RECLAIMED: lost; then: on-demand instances only",
+    "collect, try 2: TOOL_FAILED: no",
+)
+
+
+def test_the_failure_in_a_job_with_all_steps_is_that_of_its_step() -> None:
+    end = {"class": "OUT_OF_MEMORY", "message": "no"}
+    plan = {**succeeded(), "form": "fused", "fused": {"failures": FAILURES}}
+    plan.pop("analysis", None)
+    assert outcome.from_plan(plan) == RunEnding("SUCCEEDED", tried=TRIED)
+    plan["collect"] = {**plan["collect"], "gave_up": end}
+    ending = RunEnding("INCOMPLETE", "OUT_OF_MEMORY", "no", "collect", tried=TRIED, job="fused")
+    assert outcome.from_plan(plan) == ending
+    assert "raise FusedMemory of the stack" in ending.row()["advice"]
+    assert RunEnding.from_row(ending.row()) == ending
+    plan["fused"] = {"error": {"Error": "States.TaskFailed"}}
+    del plan["collect"]["gave_up"]
+    assert outcome.from_plan(plan).failure_class == "INTERNAL"
+
+
 @pytest.mark.parametrize(
     ("status", "error", "cause", "ending"),
     [

@@ -28,6 +28,7 @@ def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> a
     types |= {
         "sample": str,
         "aligner": str,
+        "caller": str,
         "sources": parse_json_object,
         "intervals": optional_uri,
         "fasta": optional_file,

@@ -17,14 +17,14 @@ from typing import Any
 
 from seqdrop import __version__
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.jobs import output_check
+from seqdrop.jobs import kept, output_check
 from seqdrop.jobs.image import running_image
 from seqdrop.jobs.processes import Argument, Processes
 from seqdrop.jobs.read_rate import ReadRate
 from seqdrop.jobs.usage import Usage
 from seqdrop.log import logger
 from seqdrop.plan import layout
-from seqdrop.plan.names import REFERENCE_JSON, VERSION
+from seqdrop.plan.names import GENOME, REFERENCE_JSON, VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.transfers import GrowingUpload
 from seqdrop.storage.uri import S3Uri
@@ -32,6 +32,7 @@ from seqdrop.text import plain_line
 
 UNPREPARED = "the reference is not prepared for this tool"
 REPLACED = "the reference was replaced after the run began; upload the reads again for a run with the present one"
+SHARED = (GENOME, f"{GENOME}.fai")  # files of a reference that several steps read
 PEAK_MEMORY = Path("/sys/fs/cgroup/memory.peak")  # bytes, of the container; absent with cgroup v1
 
 
@@ -117,7 +118,8 @@ class Workspace:
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
 
     def _fetch(self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Path:
-        stored = s3.store().download(uri, path, version_id, etag, crc64nvme)
+        stored = kept.link(uri, path, version_id, etag, crc64nvme)
+        stored = stored or s3.store().download(uri, path, version_id, etag, crc64nvme)
         self.bytes_in += stored.size
         if stored.checksum is None:
             self.unverified.add(path)
@@ -163,11 +165,14 @@ class Workspace:
         if pin is None:
             raise BadInputError("REFERENCE", f"{uri} does not exist: {UNPREPARED}")
         try:
-            return self._fetch(uri, self / uri.name, pin.get("version_id", ""), pin.get("etag", ""))
+            path = self._fetch(uri, self / uri.name, pin.get("version_id", ""), pin.get("etag", ""))
         except s3.MissingError as error:
             raise BadInputError("REFERENCE", f"{error}: {REPLACED if pin else UNPREPARED}") from None
         except s3.ReplacedError:
             raise BadInputError("REFERENCE", f"{uri}: {REPLACED}") from None
+        if uri.name in SHARED:
+            kept.keep(uri, path)
+        return path
 
     def run(self, *command: Argument, stdout: Path | None = None) -> None:
         """Run a program until it ends; raise ToolError if it fails."""
@@ -221,6 +226,7 @@ class Workspace:
     ) -> None:
         file = output_check.resolve_output(path, self.directory, name)
         stored = s3.store().upload(file, uri, tagging=tagging, growing=growing)
+        kept.keep(uri, file)
         self.outputs.append({"name": name, **stored.pin(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
 

@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from seqdrop.plan import options, steps
+from seqdrop.plan import forms, options, steps
 from seqdrop.plan.extras import NO_PANEL
 from seqdrop.plan.names import ALIGNMENT_FORMATS, LAYOUTS, NAME, SINGLE, canonical
 from seqdrop.plan.options import OptionError
 
 CHOICES = (
     "reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority", "layout", "panel",
-    "max-cost",
+    "max-cost", "form",
 )  # fmt: skip
 PRIORITIES = ("normal", "high")
 HOLD = "seqdrop-sheet"  # metadata of a FASTQ that a samplesheet will name: it starts no run by its name
@@ -46,6 +46,7 @@ class Choices:
     layout: str = ""  # of the files: "" is paired, or what the name or the BAM says
     panel: str = ""  # a panel of the reference, instead of `intervals`; "" is the default of the deployment
     max_cost: str = ""  # USD that its jobs may cost; "" is the default of the deployment; not part of the run id
+    form: str = ""  # not part of the run id, since results are the same; "" is the default of the deployment
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:
@@ -69,6 +70,7 @@ class Choices:
             _check_tool(step, values.get(step.choice, ""))
         for name, known in (
             ("priority", PRIORITIES), ("alignment-format", ALIGNMENT_FORMATS), ("layout", LAYOUTS),
+            ("form", forms.FORMS),
         ):  # fmt: skip
             if values.get(name, known[0]) not in known:
                 raise ChoiceError(f"seqdrop-{name} must be one of {', '.join(known)}")
@@ -86,6 +88,7 @@ class Choices:
             values.get("layout", ""),
             values.get("panel", ""),
             values.get("max-cost", ""),
+            values.get("form", ""),
         )
 
     def tools(self, defaults: Mapping[str, str]) -> dict[str, str]:
@@ -101,7 +104,7 @@ class Choices:
         return replace(self, panel="" if chosen == NO_PANEL else chosen)
 
     def check_options(self, defaults: Mapping[str, str]) -> None:
-        """Raise ChoiceError unless the tools of the run allow all options. `defaults` as for `tools`."""
+        """Raise ChoiceError unless the tools of the run allow all options and its form. `defaults` as for `tools`."""
         tools = steps.tools_of_run(self.tools(defaults))
         if self.layout == SINGLE and (refused := [tool.name for tool in tools.values() if not tool.single]):
             others = [tool.name for step in steps.STEPS for tool in step.tools if tool.single and step.choice]
@@ -111,6 +114,10 @@ class Choices:
                 options.parse(tools[step].name, tools[step].options, list(words))
             except OptionError as error:
                 raise ChoiceError(f"options of {step}: {error}") from None
+        try:
+            forms.check(self.form, self.tools(defaults))
+        except forms.FormError as error:
+            raise ChoiceError(str(error)) from None
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata that `from_metadata` reads; choices with their default value are omitted."""
@@ -122,6 +129,7 @@ class Choices:
             "caller": self.caller,
             "alignment-format": self.alignment_format,
             "panel": self.panel,
+            "form": self.form,
             "args": canonical(args) if args else "",
             "lanes": str(self.lanes) if self.lanes != 1 else "",
             "layout": self.layout,

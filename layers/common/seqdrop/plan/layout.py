@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seqdrop.plan import steps
+from seqdrop.plan import forms, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import (
@@ -85,6 +86,7 @@ def plan(
     supersedes: str = "",
     padding: int = 0,
     known: Mapping[str, Any] | None = None,
+    form: str = forms.SPLIT,
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
@@ -94,7 +96,8 @@ def plan(
     earlier run of fewer lanes of the sample; "" without one. `padding` (bases) is that of the panel of the run, `known`
     what reference.json has about the known variants that annotate its calls.
     `jobs` has job_queue, job_definition (of the tool of the run), vcpus and memory (MiB) of each step as text, as Batch
-    takes them. An optional step that is not in `jobs` is left out.
+    takes them. An optional step that is not in `jobs` is left out. `form` is that of plan/forms.py: the job of all
+    steps is in `jobs` too.
     """
     selected = [step for step in steps.STEPS if not step.optional or step.name in jobs]
     results = S3Uri(results_bucket, f"{sample}/{run}")
@@ -113,6 +116,7 @@ def plan(
         **({"supersedes": supersedes} if supersedes else {}),
         **({"panel": choices.panel, PADDING: padding} if choices.panel else {}),
         **({KNOWN: dict(known)} if known else {}),
+        "form": form,
         "steps": [step.name for step in selected],
         "reference": str(reference),
         "fingerprint": genome,
@@ -128,7 +132,16 @@ def plan(
         **outputs(results, sample, choices.lanes, selected, alignment_format),
         "manifest": str(manifest_uri(results)),
         **settings,
+        **fused_job(form, settings, jobs.get(steps.FUSED.name, {})),
     }
+
+
+def fused_job(form: str, settings: Mapping[str, Any], job: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the job object of the job that runs all steps, with the options of each; nothing in other forms."""
+    if form != forms.FUSED:
+        return {}
+    args = {step: json.loads(of_step["args"]) for step, of_step in settings.items()}
+    return {steps.FUSED.name: {**job, "attempt": "1", "args": canonical(args)}}
 
 
 def outputs(
@@ -158,29 +171,35 @@ def resumed_plan(
     `tools` has its aligner and caller, which old plans lack; `definitions` the job definition of each step with these
     tools. The state machine of today runs it. Steps that were added since the plan was made are added to it, with their
     addresses in the folder of the run; steps that were removed stay in it and are not run. Optional steps are neither
-    added nor removed.
+    added nor removed. The form stays.
     """
     results = S3Uri.parse(plan["results"])
     known = steps.of_plan(plan)
     selected = [step for step in steps.STEPS if step.name in known or not step.optional]
     queue = next(iter(plan[step]["job_queue"] for step in known))
+    form = plan.get("form", forms.SPLIT)
     new = {"job_queue": queue, "attempt": "1", "args": canonical([])}
     addresses = outputs(results, plan["sample"], plan["lanes"], selected, plan.get("alignment_format", BAM))
+    settings = {
+        step.name: {
+            **new,
+            **plan.get(step.name, {}),
+            "job_definition": definitions[step.name],
+            **_size(step, sizes),
+        }
+        for step in selected
+    }
+    fused = steps.FUSED.name
+    job = {"job_queue": queue, "job_definition": definitions.get(fused, ""), **sizes.get(fused, {})}
     return {
         **plan,
         "version": VERSION,
         **tools,
+        "form": form,
         "steps": [step.name for step in selected],
         **{word: plan.get(word, uri) for word, uri in addresses.items()},
-        **{
-            step.name: {
-                **new,
-                **plan.get(step.name, {}),
-                "job_definition": definitions[step.name],
-                **_size(step, sizes),
-            }
-            for step in selected
-        },
+        **settings,
+        **fused_job(form, settings, job),
     }
 
 

@@ -19,6 +19,7 @@ FILES = (*MATES, *ALIGNMENTS)
 # columns that are choices of the same name
 CHOSEN = (
     "reference", "aligner", "caller", "intervals", "alignment_format", "priority", "layout", "panel", "max_cost",
+    "form",
 )  # fmt: skip
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample

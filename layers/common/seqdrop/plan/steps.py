@@ -8,7 +8,7 @@ missing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ class Tool:
     programs: tuple[str, ...] = ()  # that must be on PATH when jobs run as processes
     packages: tuple[str, ...] = ()  # of Debian, with these programs; without them the tool runs in its image only
     single: bool = True  # whether it takes reads without a mate
+    fusible: bool = True  # its programs are in the image of the job that has all steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Step:
     essential: bool = True  # without its results a run publishes nothing
     optional: bool = False  # a plan may leave it out
     array: bool = False  # an array job: `parts` in the plan is the number of its children
+    partial: bool = False  # it runs with those of its inputs that exist
 
     @property
     def choice(self) -> str:
@@ -70,6 +72,7 @@ STEPS = (
                 ),
                 ("isaac-align", *SAMTOOLS),
                 single=False,  # not measured
+                fusible=False,
             ),
         ),
         reads=("sample", "reference", "reads"),
@@ -95,6 +98,7 @@ STEPS = (
                 "strelka", (Option("--exome"),),
                 ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"),
                 single=False,  # it ignores them, by its manual
+                fusible=False,
             ),
         ),
         reads=("sample", "reference", "intervals", "bam"),
@@ -133,6 +137,7 @@ STEPS = (
         reads=("sample", "reference", "intervals", "stats", "vcf", "annotated_vcf"),
         writes={"report": "{sample}.report.html"},
         essential=False,
+        partial=True,
     ),
 )  # fmt: skip
 
@@ -158,7 +163,16 @@ PREPARE = Step(
     reads=("fasta", "genes", "sources", "aligner", "reference"),
 )  # fmt: skip
 
-ALL = (*STEPS, MERGE, JOIN, PREPARE)
+# One job with all steps of a run of the form "fused", in the order of the table. It runs their wrappers.
+FUSED = Step(
+    "fused", "RunFused",
+    tools=(Tool("fused"),),
+    reads=(
+        "sample", "reference", "intervals", "reads", "aligner", "caller",
+        *(word for step in STEPS for word in step.writes),
+    ),
+)  # fmt: skip
+ALL = (*STEPS, FUSED, MERGE, JOIN, PREPARE)
 JOINT = (MERGE, JOIN, *(step for step in STEPS if step.name == "annotate"))  # the steps of a joint run
 
 
@@ -181,6 +195,16 @@ def needed_by(name: str) -> list[str]:
     """Return the steps whose outputs a step reads; none for a step that no longer exists."""
     reads = next((step.reads for step in STEPS if step.name == name), ())
     return [step.name for step in STEPS if set(step.writes) & set(reads)]
+
+
+def can_run(name: str, missing: Iterable[str]) -> bool:
+    """Return whether a step can run without the results of other steps: none of its inputs may be missing.
+
+    A partial step can, if there are aligned reads.
+    """
+    step = next(step for step in STEPS if step.name == name)
+    needed = [STEPS[0].name] if step.partial else needed_by(name)
+    return not set(needed) & set(missing)
 
 
 def is_essential(name: str) -> bool:

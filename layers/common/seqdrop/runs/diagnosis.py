@@ -24,24 +24,36 @@ def diagnose(
     verdict: Verdict | None,
     last_resort_queue: str,
     whole_instance_vcpus: str = "",
+    failed: str = "",
 ) -> dict[str, Any]:
-    """Return the plan after a failure of `step`, with the next try or the end of the step.
+    """Return the plan after a failure of the job `step`, with the next try or the end of the step.
+
+    `failed` is the step that failed in a job with several steps: it gets the failure if the job is given up.
 
     Moves `error` of the job object to its `failures`, and sets `next` to the name of a state or to `give_up`. The
-    same failure class is retried once.
+    same failure class of the same step is retried once.
     """
+    failed = failed or step
     job = dict(plan[step])
     cause = BatchCause.parse(job.pop("error"))
     failure_class, message = classify.classify(cause, verdict)
     earlier = list(job.get("failures", []))
     failure = {"class": failure_class, "message": message, "job_id": cause.job_id, "attempts": cause.attempt}
+    failure |= {"step": failed} if failed != step else {}
     retry = None
-    if failure_class not in {other["class"] for other in earlier} and int(job["attempt"]) < MAX_TRIES:
+    if (failure_class, failed) not in {(other["class"], other.get("step", step)) for other in earlier} and int(
+        job["attempt"]
+    ) < MAX_TRIES:
         retry = _retry(failure_class, cause, job, last_resort_queue, whole_instance_vcpus)
     if retry is None:
         job["failures"] = [*earlier, failure]
-        job["gave_up"] = _give_up(step, job["failures"], cause, verdict)
-        return {**plan, step: job, "next": GIVE_UP}
+        end = _give_up(step, failed, job["failures"], cause, verdict)
+        return {
+            **plan,
+            step: job,
+            failed: {**(job if failed == step else plan[failed]), "gave_up": end},
+            "next": GIVE_UP,
+        }
     changes, description = retry
     attempt = str(int(job["attempt"]) + 1)
     job |= {**changes, "attempt": attempt, "failures": [*earlier, {**failure, "then": description}]}
@@ -67,9 +79,9 @@ def _retry(
 
 
 def _give_up(
-    step: str, failures: Sequence[Mapping[str, Any]], cause: BatchCause, verdict: Verdict | None
+    step: str, failed: str, failures: Sequence[Mapping[str, Any]], cause: BatchCause, verdict: Verdict | None
 ) -> dict[str, Any]:
-    """Return the end of a step, with everything that its user needs to know."""
+    """Return the end of a step, with everything that its user needs to know. The advice names the sizes of its job."""
     last = failures[-1]
     tail = verdict.stderr_tail[-MAX_LINES:] if verdict else ()
     end = {
@@ -80,14 +92,17 @@ def _give_up(
         "log": cause.log,
     }
     # A state machine without record_run (prepare_reference) ends with this text.
-    return {**end, "cause": "\n".join(advice.explain({**end, "step": step, "tried": describe_tries(step, failures)}))}
+    return {**end, "cause": "\n".join(advice.explain({**end, "step": failed, "tried": describe_tries(step, failures)}))}
 
 
 def describe_tries(step: str, failures: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line for each try of a step, with what was changed for the next; nothing when there was only one."""
     if not any("then" in failure for failure in failures):
         return []
-    return [_describe_try(f"{step}, try {number}", failure) for number, failure in enumerate(failures, start=1)]
+    return [
+        _describe_try(f"{failure.get('step', step)}, try {number}", failure)
+        for number, failure in enumerate(failures, start=1)
+    ]
 
 
 def _describe_try(name: str, failure: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqdrop.failure import advice, classify
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout, steps
+from seqdrop.plan import forms, layout, steps
 from seqdrop.plan.choices import MAX_LANES
 from seqdrop.plan.names import ALIGNMENT_FORMATS, BAM, MANIFEST, NAME, READS, VERSION, is_readable
 from seqdrop.runs.budget import BUDGET
@@ -34,6 +34,7 @@ class RunEnding:
     tool_lines: tuple[str, ...] = ()
     log: str = ""  # group and stream
     tried: tuple[str, ...] = ()  # of every step that was retried, also if all succeeded in the end
+    job: str = ""  # that ran the step, if it has another name: the advice names its sizes
 
     @property
     def publishes(self) -> bool:
@@ -45,7 +46,7 @@ class RunEnding:
         """Return the ending that a row has recorded."""
         lines, tried = tuple(row.get("tool_lines", ())), tuple(row.get("tried", ()))
         failure_class, message, step, log = (str(row.get(name, "")) for name in ("class", "message", "step", "log"))
-        return cls(row["status"], failure_class, message, step, lines, log, tried)
+        return cls(row["status"], failure_class, message, step, lines, log, tried, str(row.get("job", "")))
 
     def row(self) -> dict[str, Any]:
         """Return the attributes of the row; empty ones are omitted."""
@@ -54,10 +55,11 @@ class RunEnding:
             "step": self.step,
             "class": self.failure_class,
             "message": self.message,
-            "advice": advice.get(self.failure_class, self.step) if self.failure_class else "",
+            "advice": advice.get(self.failure_class, self.job or self.step) if self.failure_class else "",
             "tool_lines": list(self.tool_lines),
             "log": self.log,
             "tried": list(self.tried),
+            "job": self.job,
         }
         return {name: value for name, value in attributes.items() if value}
 
@@ -90,8 +92,11 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
         return "It has no valid number of lanes."
     if (alignment_format := plan.get("alignment_format", BAM)) not in ALIGNMENT_FORMATS:
         return "It has no valid format of the aligned reads."
+    if (form := plan.get("form", forms.SPLIT)) not in forms.FORMS:
+        return "It has no valid form."
     names = plan.get("steps")
-    if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in names):
+    jobs = [steps.FUSED.name] if form == forms.FUSED else []
+    if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in [*names, *jobs]):
         return "It has no settings for its steps."
     folder = S3Uri(results_bucket, f"{plan['sample']}/{plan['run']}")
     own = {"results": str(folder), "reads": str(folder / READS), "manifest": str(folder / MANIFEST)}
@@ -108,7 +113,17 @@ def _has_settings(plan: Mapping[str, Any], step: Any) -> bool:
 
 def from_plan(plan: Mapping[str, Any]) -> RunEnding:
     """Return the ending of a run that reached the last state of its state machine."""
-    names = steps.of_plan(plan)
+    return _with_job(_from_plan(plan), plan)
+
+
+def _with_job(ending: RunEnding, plan: Mapping[str, Any]) -> RunEnding:
+    """Return the ending with the job of its step, if that is a job with several steps."""
+    jobs = _jobs_of_form(plan) if ending.step else []
+    return replace(ending, job=jobs[0]) if jobs else ending
+
+
+def _from_plan(plan: Mapping[str, Any]) -> RunEnding:
+    names = [*steps.of_plan(plan), *_jobs_of_form(plan)]
     jobs = {**{name: plan[name] for name in names}, **plan.get("analysis", {})}
     ends = {name: _end_of(jobs[name]) for name in names}
     tried = tuple(line for name in names for line in describe_tries(name, jobs[name].get("failures", [])))
@@ -120,6 +135,11 @@ def from_plan(plan: Mapping[str, Any]) -> RunEnding:
             lines, log = tuple(end.get("tool_lines", ())), end.get("log", "")
             return RunEnding(_status_without(name), end["class"], end["message"], name, lines, log, tried)
     return RunEnding("SUCCEEDED", tried=tried)
+
+
+def _jobs_of_form(plan: Mapping[str, Any]) -> list[str]:
+    """Return the jobs of a plan that are no steps. A step that failed in such a job has the failure itself."""
+    return [steps.FUSED.name] if plan.get("form") == forms.FUSED else []
 
 
 def _status_without(step: str) -> str:
@@ -162,7 +182,7 @@ def verify(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) ->
 
     A run succeeded only as far as the outputs of its steps are complete; the verdicts say why a step has none.
     """
-    ending = _verify_steps(ending, plan, folder)
+    ending = _with_job(_verify_steps(ending, plan, folder), plan)
     if not ending.publishes:
         return ending
     judged = _judged(ending, _qc(folder.complete))

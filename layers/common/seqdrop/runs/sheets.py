@@ -177,12 +177,12 @@ def _check(choices: Choices) -> tuple[str, str]:
     """Return the column and the message of what is not possible; ("", "") if all is."""
     try:
         choices.check_options(submit.default_tools())
-        submit.check_images(choices.tools(submit.default_tools()))
+        submit.check_images(choices.tools(submit.default_tools()), choices.form)
         submit.pin_reference(choices)
     except SingleError as error:
         return "layout", str(error)
     except ChoiceError as error:
-        return "ploidy", str(error)
+        return "form" if str(error).startswith("form:") else "ploidy", str(error)
     except NotReadyError as error:
         return "caller" if choices.caller else "aligner", str(error)
     except UnpreparedError as error:

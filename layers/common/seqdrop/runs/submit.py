@@ -10,7 +10,7 @@ from typing import Any
 
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.plan import fastq_names, layout, steps
+from seqdrop.plan import fastq_names, forms, layout, steps
 from seqdrop.plan.choices import MAX_COST, ChoiceError, Choices, SingleError
 from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
@@ -74,7 +74,7 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices = replace(choices, layout=layouts.resolve(pairs, choices))
         choices.check_options(default_tools())
-        check_images(choices.tools(default_tools()))
+        check_images(choices.tools(default_tools()), choices.form)
         run = run_id(sample, entries, choices, pinned)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
@@ -112,7 +112,7 @@ def pin_first(choices: Choices) -> PinnedReference:
     try:
         return pin_reference(choices)
     except UnpreparedError:
-        check_images(choices.tools(default_tools()))
+        check_images(choices.tools(default_tools()), choices.form)
         raise
 
 
@@ -164,9 +164,19 @@ def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Res
     return {"outcome": "ignored", "run": run, "reason": f"a copy of the FASTQs of run {first}"}
 
 
-def check_images(tools: Mapping[str, str]) -> None:
-    """Raise NotReadyError if a tool of a run with this aligner and caller has no image."""
-    require_images(steps.tools_of_run(tools))
+def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
+    """Return the form of a run by its choice, the size of its files, and the parameters of this deployment."""
+    files = [file for lane in reads["lanes"] for file in lane.values() if isinstance(file, Mapping)]
+    size, limit = sum(file["size"] for file in files), int(os.environ["FUSED_LIMIT_MIB"]) << 20
+    fused = steps.FUSED.name
+    default = os.environ["FORM"] if json.loads(os.environ["IMAGE_TAGS"])[fused][fused] != "none" else forms.SPLIT
+    return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
+
+
+def check_images(tools: Mapping[str, str], form: str = "") -> None:
+    """Raise NotReadyError if a tool of a run with this aligner and caller, or of its form, has no image."""
+    fused = {steps.FUSED.name: steps.FUSED.tools[0]}
+    require_images(fused if form == forms.FUSED else steps.tools_of_run(tools))
 
 
 def require_images(used: Mapping[str, Tool]) -> None:
@@ -181,8 +191,8 @@ def require_images(used: Mapping[str, Tool]) -> None:
 
 
 def job_definitions(tools: Mapping[str, str]) -> dict[str, str]:
-    """Return the ARN of the job definition of each step of a run with this aligner and caller."""
-    return definitions_of(steps.tools_of_run(tools))
+    """Return the ARN of the job definition of each step of a run with these tools, and of the job with all steps."""
+    return definitions_of({**steps.tools_of_run(tools), steps.FUSED.name: steps.FUSED.tools[0]})
 
 
 def definitions_of(used: Mapping[str, Tool]) -> dict[str, str]:
@@ -215,6 +225,7 @@ def start(
         padding=pinned.padding,
         known=pinned.known,
         **choices.tools(default_tools()),
+        form=form_of(reads, choices),
         jobs=job_settings(choices),
     )
     write_inputs(plan, reads, pinned)
@@ -283,7 +294,7 @@ def renew_plan(plan: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any
         steps.tools_of_run(tools)
     except KeyError as error:
         raise NotResumableError(f"this version of seqdrop has no tool {error.args[0]}") from None
-    check_images(tools)
+    check_images(tools, plan.get("form", ""))
     return layout.resumed_plan(plan, job_sizes(), tools, job_definitions(tools))
 
 

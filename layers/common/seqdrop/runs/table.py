@@ -31,8 +31,8 @@ MESSAGE_LEASE = 60  # seconds that one caller has to send a message: the time li
 Row = dict[str, Any]
 _WAIT = ("upload", "ticket", "quiet_until", "claimed")  # the attributes of lanes whose run starts at a certain time
 # The attributes of an ended run; a resumed run loses them.
-_ENDING = ("class", "message", "advice", "step", "finished", "tried", "tool_lines", "log", "cost", "notify_pending",
-           "notify_claimed", "warnings", "qc")  # fmt: skip
+_ENDING = ("class", "message", "advice", "step", "job", "finished", "tried", "tool_lines", "log", "cost",
+           "notify_pending", "notify_claimed", "warnings", "qc")  # fmt: skip
 
 
 @cache

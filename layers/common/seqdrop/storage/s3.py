@@ -166,10 +166,10 @@ class Store:
         read: gzipped FASTQs by the CRC of every member, BAM and VCF by that of every BGZF block. Plain text is not.
         Raises MissingError, ArchivedError, ReplacedError, IntegrityError.
         """
-        expected = self._expected(uri, version_id, etag, crc64nvme)
+        expected = self.expected(uri, version_id, etag, crc64nvme)
         return _repeat(lambda: self._download(expected, path))
 
-    def _expected(self, uri: S3Uri, version_id: str, etag: str, crc64nvme: str) -> StoredObject:
+    def expected(self, uri: S3Uri, version_id: str, etag: str, crc64nvme: str) -> StoredObject:
         """Return the version that a pin names, with the checksum to compare; raise MissingError, ReplacedError."""
         current = self.head(uri, version_id)
         if etag and current.etag != etag:
@@ -182,7 +182,7 @@ class Store:
 
         `name` is for messages. None if its checksum needs a file: one of its parts, an MD5 or a SHA.
         """
-        expected = self._expected(uri, version_id, etag, crc64nvme)
+        expected = self.expected(uri, version_id, etag, crc64nvme)
         wanted = expected.checksum
         if wanted and (wanted.parts or wanted.algorithm not in checksums.CRC_SIZES):
             return None
