@@ -102,7 +102,9 @@ def fused_rows() -> list[tuple[Step, Tool]]:
 def verdicts(step: Step, attempt: str) -> list[str]:
     """Return the addresses of the verdicts that a job writes: one for each of its steps."""
     names = steps.names() if step is FUSED else [step.name]
-    return [str(layout.verdict_uri(results_of(step), name, attempt, attempt)) for name in names]
+    own = [str(layout.verdict_uri(results_of(step), name, attempt, attempt)) for name in names]
+    of_child = str(layout.verdict_uri(FOLDER, MERGE.name, attempt, attempt, "7"))
+    return [*own, of_child] if step is JOIN else own
 
 
 def results_of(step: Step) -> S3Uri:

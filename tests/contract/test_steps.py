@@ -102,7 +102,7 @@ def has_job_definitions(step: Step, state: dict[str, Any], sources: Sources) -> 
         return substituted_definitions(state.get("JobDefinition", ""), sources) == {"ReferenceJobDefinition"}
     arns = {tool.name: f"${{{camel_case(tool.name)}JobDefinition.JobDefinitionArn}}" for tool in step.tools}
     from_plan = state.get("JobDefinition.$") == f"$.{step.name}.job_definition"
-    return from_plan and sources.environment("JOB_DEFINITIONS").get(step.name) == arns
+    return from_plan and arns.items() <= sources.environment("JOB_DEFINITIONS").items()
 
 
 def substituted_definitions(reference: str, sources: Sources) -> set[str]:
@@ -142,7 +142,7 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
     container = sources.resources.get(f"{name}JobDefinition", {}).get("Properties", {}).get("ContainerProperties", {})
     words = container.get("Command", [""])
     environment = {variable["Name"]: variable["Value"] for variable in container.get("Environment", [])}
-    pushed = sources.environment("IMAGE_TAGS").get(step.name, {})
+    pushed = sources.environment("IMAGE_TAGS")
     images = sources.template["Outputs"]["ImageTags"]["Value"]["Fn::Sub"]
     words_of_step = {*step.reads, *step.writes, *COMMON}
     image = container.get("Image", {}).get("Fn::Sub", [""])[0]
@@ -258,8 +258,9 @@ def test_nothing_exists_for_a_step_or_a_tool_without_a_row() -> None:
     parameters, resources = sources.template["Parameters"], sources.resources
     for kind, existing in (("ImageTag", parameters), ("Repository", resources), ("JobDefinition", resources)):
         assert {name.removesuffix(kind) for name in existing if name.endswith(kind)} == names_of_tools, kind
+    of_runs = {tool.name for step in ALL if step is not PREPARE for tool in step.tools}
+    assert set(sources.environment("IMAGE_TAGS")) == set(sources.environment("JOB_DEFINITIONS")) == of_runs
     names = {*steps.names(), FUSED.name, MERGE.name, JOIN.name}
-    assert set(sources.environment("IMAGE_TAGS")) == names
     required = {step.name for step in (*STEPS, *JOINT) if not step.optional}  # a step without a size is left out
     assert required <= set(sources.environment("SIZES")) <= names
 

@@ -121,7 +121,7 @@ def test_an_unprepared_reference_is_refused(functions: Deployed, reference: str,
 def test_reads_before_the_first_push_of_images_are_refused(functions: Deployed) -> None:
     functions.prepare()
     tags = json.loads(environment("start_run")["IMAGE_TAGS"])
-    row = refused(functions, {}, IMAGE_TAGS=json.dumps({**tags, "annotate": {"snpeff": "none"}}))
+    row = refused(functions, {}, IMAGE_TAGS=json.dumps({**tags, "snpeff": "none"}))
     assert row["class"] == "NOT_READY"
     assert "the stack has no image of snpeff yet: run `make push STACK=seqdrop TOOLS='snpeff'`" in row["message"]
 

@@ -99,7 +99,7 @@ def test_a_joint_run_has_a_plan_pinned_inputs_and_a_row_and_starts_once(aws: Dep
 def test_a_stack_without_the_image_says_how_to_push_it(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tags = {"merge": {"joint": "none"}, "join": {"joint": "none"}, "annotate": {"snpeff": "1"}}
+    tags = {"joint": "none", "snpeff": "1"}
     monkeypatch.setenv("IMAGE_TAGS", json.dumps(tags))
     reason = ask(start_run, "runC01", "runF01")["reason"]
     assert reason.startswith("the stack has no image of joint yet: run `make push STACK=seqdrop TOOLS='joint'`")

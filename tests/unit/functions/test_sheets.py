@@ -132,7 +132,7 @@ def test_a_sheet_with_a_tool_without_an_image_says_which_line_and_what_to_push(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch, cell: str, step: str, tool: str, column: str
 ) -> None:
     tags = json.loads(os.environ["IMAGE_TAGS"])
-    monkeypatch.setenv("IMAGE_TAGS", json.dumps({**tags, step: {**tags[step], tool: "none"}}))
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps({**tags, tool: "none"}))
     put_pairs(aws, "a", sheet="yes")
     message = refusal(aws, start_run, put_sheet(aws, "sample,fastq_1,fastq_2,caller", f"A,a_1.fq.gz,a_2.fq.gz,{cell}"))
     assert message.startswith(f"samplesheet.csv: line 2, column {column}: the stack has no image of {tool} yet")

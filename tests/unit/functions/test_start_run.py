@@ -326,7 +326,7 @@ def form_of(aws: Deployed, start_run: Any, **choices: str) -> str:
     """Start a run with these choices; return its form, which its job object confirms."""
     one, _ = upload_pair(aws, **choices)
     plan = plan_of(aws, outcome_of(start_run.call(one))["run"])
-    fused = json.loads(environment("start_run")["JOB_DEFINITIONS"])["fused"]["fused"]
+    fused = json.loads(environment("start_run")["JOB_DEFINITIONS"])["fused"]
     assert ("fused" in plan) is (plan["form"] == "fused")
     assert plan.get("fused", {"job_definition": fused})["job_definition"] == fused
     return str(plan["form"])
@@ -417,10 +417,7 @@ def test_a_run_keeps_its_budget_and_the_estimate_from_earlier_runs(aws: Deployed
 
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
     tags = json.loads(os.environ["IMAGE_TAGS"])
-    remaining = {
-        step: {name: "none" if name in tools else tag for name, tag in by_tool.items()}
-        for step, by_tool in tags.items()
-    }
+    remaining = {name: "none" if name in tools else tag for name, tag in tags.items()}
     monkeypatch.setenv("IMAGE_TAGS", json.dumps(remaining))
 
 

@@ -51,10 +51,10 @@ def add_step(aws: Deployed, kind: str = "essential") -> None:
 def load_start_run(aws: Deployed) -> Any:
     """Load start_run with the environment of a deployment that has the added step."""
     start_run = aws.load("start_run")
-    added = {"SIZES": DEPTH, "IMAGE_TAGS": {"mosdepth": "1"}, "JOB_DEFINITIONS": {"mosdepth": "arn:mosdepth:1"}}
-    for variable, value in added.items():
+    images = {"IMAGE_TAGS": {"mosdepth": "1"}, "JOB_DEFINITIONS": {"mosdepth": "arn:mosdepth:1"}}
+    for variable, value in {"SIZES": {"depth": DEPTH}, **images}.items():
         before = json.loads(start_run.os.environ[variable])
-        aws.monkeypatch.setenv(variable, json.dumps({**before, "depth": value}))
+        aws.monkeypatch.setenv(variable, json.dumps({**before, **value}))
     return start_run
 
 

@@ -179,16 +179,13 @@ def test_the_addresses_of_manifest_receipts_and_verdicts() -> None:
 
 def test_execution_input_json_is_a_plan_of_the_template() -> None:
     variables, plan = environment("start_run"), event("execution_input")
-    sizes = json.loads(variables["SIZES"])
-    definitions = json.loads(variables["JOB_DEFINITIONS"])
-    queue, used = variables["NORMAL_QUEUE"], {"align": "bwa_mem3", "call": "bcftools"}
+    sizes, definitions = (json.loads(variables[name]) for name in ("SIZES", "JOB_DEFINITIONS"))
+    tools = {"aligner": variables["ALIGNER"], "caller": variables["CALLER"]}
     jobs = {
-        step: {"job_queue": queue, "job_definition": definitions[step][used.get(step, next(iter(definitions[step])))]}
-        | size
-        for step, size in sizes.items()
+        step: {"job_queue": variables["NORMAL_QUEUE"], "job_definition": definitions[tool.name], **sizes[step]}
+        for step, tool in steps.tools_of_run(tools).items()
     }
     buckets = {"results_bucket": RESULTS, "reference_bucket": REFERENCES}
-    tools = {"aligner": variables["ALIGNER"], "caller": variables["CALLER"]}
     assert plan == layout.plan(
         "NA12878", plan["run"], Choices("demo"), **buckets, genome=FINGERPRINT, sources=SOURCES, **tools, jobs=jobs
     )

@@ -203,7 +203,7 @@ def test_a_running_execution_is_not_resumed_even_if_its_row_is_closed(
 
 
 def test_a_stack_without_images_resumes_no_run(start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tags = {**json.loads(os.environ["IMAGE_TAGS"]), "compose": {"report": "none"}}
+    tags = {**json.loads(os.environ["IMAGE_TAGS"]), "report": "none"}
     monkeypatch.setenv("IMAGE_TAGS", json.dumps(tags))
     assert refusal(start_run, failed).startswith("the stack has no image of report yet")
 
@@ -266,7 +266,7 @@ def test_a_resumed_run_needs_the_images_of_its_own_tools(
 ) -> None:
     monkeypatch.setenv("ALIGNER", "bwa")
     tags = json.loads(os.environ["IMAGE_TAGS"])
-    monkeypatch.setenv("IMAGE_TAGS", json.dumps({**tags, "align": {**tags["align"], "bwa_mem3": "none"}}))
+    monkeypatch.setenv("IMAGE_TAGS", json.dumps({**tags, "bwa_mem3": "none"}))
     assert refusal(start_run, failed).startswith("the stack has no image of bwa_mem3 yet: run `make push STACK=seqdrop")
 
 

@@ -168,8 +168,8 @@ def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
     """Return the form of a run by its choice, the size of its files, and the parameters of this deployment."""
     files = [file for lane in reads["lanes"] for file in lane.values() if isinstance(file, Mapping)]
     size, limit = sum(file["size"] for file in files), int(os.environ["FUSED_LIMIT_MIB"]) << 20
-    fused = steps.FUSED.name
-    default = os.environ["FORM"] if json.loads(os.environ["IMAGE_TAGS"])[fused][fused] != "none" else forms.SPLIT
+    has_image = json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none"
+    default = os.environ["FORM"] if has_image else forms.SPLIT
     return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
 
 
@@ -182,7 +182,7 @@ def check_images(tools: Mapping[str, str], form: str = "") -> None:
 def require_images(used: Mapping[str, Tool]) -> None:
     """Raise NotReadyError if a tool has no image; `used` has the tool of each step."""
     tags = json.loads(os.environ["IMAGE_TAGS"])
-    without = [tool.name for step, tool in used.items() if tags[step][tool.name] == "none"]
+    without = [tool.name for tool in used.values() if tags[tool.name] == "none"]
     if missing := list(dict.fromkeys(without)):
         stack = os.environ["STACK"]
         push = f"`make push STACK={stack} TOOLS='{' '.join(missing)}'`"
@@ -198,7 +198,7 @@ def job_definitions(tools: Mapping[str, str]) -> dict[str, str]:
 def definitions_of(used: Mapping[str, Tool]) -> dict[str, str]:
     """Return the ARN of the job definition of each step; `used` has its tool."""
     definitions = json.loads(os.environ["JOB_DEFINITIONS"])
-    return {step: definitions[step][tool.name] for step, tool in used.items()}
+    return {step: definitions[tool.name] for step, tool in used.items()}
 
 
 def start(
