@@ -52,6 +52,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "PricePerScratchGibMonth": "0.3",
         "DefaultReference": "chm13",
         "AlignmentFormat": "cram",
+        "QcPolicy": "exome",
         "LaneWaitMinutes": "0",
         "InputBucketArns": "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b",
         "InputKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab",

@@ -31,6 +31,7 @@ class Measured:
     missing: dict[str, str] = field(default_factory=dict)  # part of the report -> why it has no figures
     summary: Mapping[str, Any] = field(default_factory=dict)  # reference.json
     receipts: list[Mapping[str, Any]] = field(default_factory=list)
+    sex: str = ""  # XX or XY, which the sample should have; "" if nobody says it
 
     @property
     def figures(self) -> list[Figure]:

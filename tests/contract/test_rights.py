@@ -108,7 +108,7 @@ def inputs(step: Step) -> Iterator[str]:
         yield from (f"s3://{REFERENCES}/hg/source/{name}" for name in ("genome.fa.gz", "genes.gtf"))
         return
     if step.name == "compose":  # outputs of other steps alone
-        yield str(FOLDER / "reference.json")
+        yield from (str(FOLDER / name) for name in ("reference.json", "reads.json"))
         yield f"s3://{REFERENCES}/hg/qc.yaml"
         yield from (f"{plan()[word]}{suffix}" for word, suffix, _ in SOURCES)
         yield from (str(layout.receipt_uri(FOLDER, name)) for name in steps.names())

@@ -57,20 +57,23 @@ def put_policy(stack: Stack, reference: str, text: str) -> None:
 def judged(stack: Stack, sample: Sample) -> dict[str, Any]:
     """Run a small sample on a reference whose QC policy is not valid; return the row."""
     prepare_files(stack, sample.material.fasta, None, "judged")
-    put_policy(stack, "judged", "version: 1\nassay: ship\nchecks: {}\n")
+    put_policy(stack, "judged", "version: 1\nassay: ship\npublish: hold\nchecks: {}\n")
     return run_pair(stack, sample.small_pair, "JUDGED", reference="judged")
 
 
 @case(
     happens="The file `qc.yaml` beside a reference is not a QC policy.",
     see="`INCOMPLETE`, `BAD_INPUT.QC`, with the place in the file and the reason.",
-    does="Keeps all results; there is no report, since nobody would know by which limits.",
+    does="Keeps all results; there is no report, since nobody would know by which limits. If the file has `publish: "
+    "hold`, the VCFs are held.",
     do="`seqdrop qc check FILE --reference NAME` checks the corrected file and uploads it; then `seqdrop resume RUN`.",
 )
 def test_a_file_that_is_no_policy_leaves_the_run_without_a_report(stack: Stack, judged: dict[str, Any]) -> None:
     assert (judged["status"], judged["class"], judged["step"]) == ("INCOMPLETE", "BAD_INPUT.QC", "compose")
-    assert "/judged/qc.yaml is no QC policy: assay: 'ship' is not one of" in judged["message"]
+    assert "/judged/qc.yaml is not a valid QC policy: assay: 'ship' is not one of" in judged["message"]
     assert "JUDGED.report.html" not in keys(stack, judged)
+    assert "the VCFs wait for it" in judged["message"]
+    assert not [one for one in fetch_json(stack, judged, "manifest.json")["outputs"] if "vcf" in one["name"]]
 
 
 @case(
@@ -86,7 +89,7 @@ def test_a_run_that_holds_without_a_verdict_names_no_variants(stack: Stack, samp
     prepare_files(stack, sample.material.fasta, None, "unjudged")
     row = run_pair(stack, sample.small_pair, "HELD", reference="unjudged", args='{"compose":["--hold"]}')
     assert (row["status"], row["class"], row["step"]) == ("INCOMPLETE", "BAD_INPUT.QC", "compose")
-    assert "the VCFs are kept, but not named in the manifest" in row["message"]
+    assert "they are kept, but not named in the manifest" in row["message"]
     assert {"HELD.vcf.gz", "HELD.annotated.vcf.gz"} <= set(keys(stack, row))
     names = {output["name"] for output in fetch_json(stack, row, "manifest.json")["outputs"]}
     assert not [name for name in names if "vcf" in name]

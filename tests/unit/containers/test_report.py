@@ -23,6 +23,7 @@ from support.job_runs import in_this_process
 
 from containers.report import calls, charts, depth, describe, policy, reads, run
 from containers.report.figures import UNITS, Figure, show
+from containers.report.sources import MOSDEPTH
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 VCF = """##fileformat=VCFv4.2
@@ -149,7 +150,7 @@ def genome(x: float, y: float, *, autosomes: int = 22) -> depth.Depth:
 )
 def test_the_sex_follows_from_the_depth_of_x_and_y(x: float, y: float, start: str) -> None:
     shares = depth.sexes(genome(x, y))
-    assert describe.sex_of(shares["X"], shares["Y"]).startswith(start)
+    assert describe.SEX[depth.karyotype(shares)].startswith(start)
 
 
 def test_a_genome_without_autosomes_has_no_sex() -> None:
@@ -545,6 +546,57 @@ def test_a_limit_that_somebody_chose_and_that_cannot_be_judged_is_on_the_page(re
     assert qc_of(report)["result"] == "WARN"
 
 
+def test_the_policy_of_the_stack_is_enforced_after_that_of_the_reference(report: Run) -> None:
+    report.put(report.results / "reference.json", json.dumps({"qc_policy": "amplicon"}))
+    report.build(args='["--hold"]')
+    assert qc_of(report).items() >= {"policy": "amplicon of seqdrop", "enforced": True, "hold": True}.items()
+    put_policy(report, STRICT)
+    report.build()
+    assert qc_of(report)["policy"].startswith("qc.yaml of hg, ")
+
+
+def put_depth(report: Run, x: float, y: float) -> None:
+    """Store the depths of six autosomes of depth 30, of X and of Y."""
+    means = {**{str(number): 30.0 for number in range(1, 7)}, "X": x, "Y": y}
+    write_mosdepth(report.folder, [(name, 0, 100, mean, (99, 90, 60, 30)) for name, mean in means.items()])
+    stats = report.outputs["stats"]
+    report.put(stats.companion(".idxstats"), "".join(f"{name}\t100\t9\t0\n" for name in means))
+    for suffix in MOSDEPTH:
+        file = report.folder / f"s{suffix}"
+        report.put(stats.companion(suffix), file.read_bytes() if file.exists() else "")
+
+
+def test_swapped_sex_fails_the_run_and_says_so_first(report: Run) -> None:
+    """A samplesheet says XX; the reads are of X and Y."""
+    put_depth(report, 15, 14)
+    report.put(report.outputs["stats"], STATS)
+    report.put(report.results / "reads.json", json.dumps({"sheet": {"sex": "XX"}}))
+    text, document = report.build(args='["--policy", "virus"]')
+    reason = "Sex chromosomes: XY, expected XX; check that tubes or names were not swapped"
+    assert (document["verdict"], document["reasons"][0]) == ("FAIL", reason)
+    assert document["sex"] == {"expected": "XX", "found": "XY"}
+    assert "As of one X and one Y (male). XX is expected." in text
+    assert qc_of(report).items() >= {"result": "FAIL", "enforced": True}.items()
+    report.put(report.results / "reads.json", json.dumps({"sheet": {"sex": "XX"}, "lanes": []}))  # a new version
+    assert report.build(args='["--sex", "XY"]')[1]["sex"] == {"expected": "XY", "found": "XY"}
+
+
+@pytest.mark.parametrize(("sheet", "args", "reasons"), [
+    ("XX", "[]", []), ("NA", "[]", []), ("", '["--sex", "XX"]', ["Sex chromosomes: not known, expected XX"]),
+])  # fmt: skip
+def test_a_sex_that_cannot_be_checked_warns_a_run_that_asked(
+    report: Run, sheet: str, args: str, reasons: list[str]
+) -> None:
+    report.put(report.results / "reads.json", json.dumps({"sheet": {"sex": sheet}}))
+    found = [reason for reason in report.build(args=args)[1]["reasons"] if "Sex" in reason]
+    assert [reason.split(";")[0] for reason in found] == reasons
+
+
+def test_the_sex_of_a_mixture_is_unclear() -> None:
+    check = policy.SexCheck("XX", "unclear")
+    assert (check.result, policy.SexCheck("XX", "XX").result) == ("WARN", "PASS")
+
+
 def test_a_run_may_hold_by_the_policy_beside_the_reference(report: Run) -> None:
     put_policy(report, STRICT.replace("publish: hold\n", ""))
     report.build(args='["--hold"]')
@@ -557,7 +609,7 @@ def test_a_run_that_holds_without_any_policy_has_no_report(report: Run) -> None:
     assert raised.value.code == BAD_DATA_EXIT
     verdict = s3.store().read_json(report.results / "failures/compose.1.1.json")
     assert verdict["class"] == "BAD_INPUT.QC"
-    assert verdict["message"].startswith("--hold has no QC policy to evaluate: ")
+    assert verdict["message"].startswith("--hold needs a QC policy to evaluate, and nobody chose one: ")
     assert "/hg/qc.yaml" in verdict["message"]
 
 
@@ -580,4 +632,4 @@ def test_a_file_that_is_no_policy_fails_the_report_with_its_own_class(report: Ru
     assert raised.value.code == BAD_DATA_EXIT
     verdict = s3.store().read_json(report.results / "failures/compose.1.1.json")
     assert verdict["class"] == "BAD_INPUT.QC"
-    assert "qc.yaml is no QC policy: assay: 'ship' is not one of" in verdict["message"]
+    assert "qc.yaml is not a valid QC policy: assay: 'ship' is not one of" in verdict["message"]

@@ -69,7 +69,7 @@ def manifest(
     """
     receipts = folder.complete
     outputs = [output for receipt in receipts.values() for output in receipt["outputs"]]
-    held = held_outputs(outputs) if outcome.is_held(plan, receipts) else []
+    held = held_outputs(outputs) if outcome.is_held(plan, folder) else []
     return {
         "version": VERSION,
         "seqdrop": __version__,
@@ -152,7 +152,7 @@ def message(
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
     numbers = [f"{_label(name)}: {value:,}" for name, value in figures(folder.receipts).items()]
-    hidden = HELD if outcome.is_held(plan, folder.complete) else ()
+    hidden = HELD if outcome.is_held(plan, folder) else ()
     files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in plan and word not in hidden]
     lines = [*head, *missing, *tried, *warned, *numbers, _price(cost), *files]
     return f"seqdrop run {run}: {done}{count_warnings(len(warned), ', ')}", lines
