@@ -55,6 +55,7 @@ def render(args: argparse.Namespace, measured: Measured, verdict: Verdict, polic
         reference=describe.reference(args.reference, measured.summary),
         regions="those of intervals.bed" if args.intervals else "the whole genome",
         hours=describe.hours(measured), steps=[describe.step(receipt) for receipt in measured.receipts],
+        pileups=measured.pileups, pileup_note=measured.pileup_note,
         files=describe.files(measured), alignment=describe.alignment(args.sample, measured),
     )  # fmt: skip
 

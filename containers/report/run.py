@@ -17,7 +17,7 @@ from seqdrop.plan.names import QC_DEFAULT, QC_POLICY, READS, REFERENCE_JSON, VER
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import depth, page, policy
+from containers.report import depth, evidence, page, policy
 from containers.report.policy import PolicyError, SexCheck, Verdict
 from containers.report.sources import CALLS, MOSDEPTH, STATS, Measured, measure
 
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )  # fmt: skip
         of_sheet = (read_json(work, inputs) or {}).get("sheet", {}).get("sex")
         measured.sex = chosen.sex or (of_sheet if of_sheet in steps.SEXES else "")
+        evidence.add_pileups(work, measured)
         verdict, reason = judge(work, measured, chosen)
         (work / "report.html").write_text(page.render(args, measured, verdict, reason))
         (work / "report.html.json").write_text(json.dumps(to_json(args.sample, verdict, measured), indent=1))

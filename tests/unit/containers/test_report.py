@@ -491,6 +491,47 @@ def test_the_names_of_many_contigs_do_not_overlap() -> None:
     assert len(chart.borders) <= charts.MAX_BORDERS
 
 
+def put_reads(report: Run, form: str = "bam") -> None:
+    """Store the genome, and 20 aligned reads over chr1:100, of which 5 have G there; the receipt of the step align."""
+    genome = "ACGTTGCAAC" * 200
+    genome = genome[:99] + "A" + genome[100:]
+    report.put(report.reference, f">chr1\n{genome[:1200]}\n{genome[1200:]}\n")
+    report.put(report.reference.companion(".fai"), "chr1\t2000\t6\t1200\t1201\n")
+    rows = ["@SQ\tSN:chr1\tLN:2000"]
+    for number in range(20):
+        bases = genome[79:129] if number % 4 else genome[79:99] + "G" + genome[100:129]
+        rows.append(f"r{number}\t{16 * (number % 2)}\tchr1\t80\t60\t50M\t*\t0\t0\t{bases}\t{'I' * 50}")
+    sam, bam = report.folder / "r.sam", report.folder / "r.bam"
+    sam.write_text("\n".join(rows) + "\n")
+    subprocess.run(["samtools", "sort", "-o", bam, sam], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["samtools", "index", bam], check=True)
+    uri = report.results / f"{report.sample}.{form}"
+    outputs = []
+    for suffix in ("", ".bai"):
+        report.put(uri.companion(suffix), Path(f"{bam}{suffix}").read_bytes())
+        outputs.append({"name": f"bam{suffix}", **s3.store().head(uri.companion(suffix)).pin()})
+    receipt = {"step": "align", "outputs": outputs, "warnings": [], "counts": {}}
+    report.put(report.results / "jobs/align.json", json.dumps(receipt))
+
+
+def test_the_reads_at_the_first_variants_are_in_the_page(report: Run) -> None:
+    put_reads(report)
+    report.put_calls(call(100, "0/1", (15, 5)))
+    text = report.build()[0]
+    assert "5 of 20 reads have the allele: 5 of 10 forward, 0 of 10 reverse." in text
+    assert text.count('<b class="baseG">G</b>') == 5
+    assert 'aria-label="Reads at chr1:100 A&gt;G"' in text
+
+
+def test_reads_that_cannot_be_read_leave_a_page_that_says_so(report: Run) -> None:
+    put_reads(report, "cram")
+    report.put_calls(call(100, "0/1", (15, 5)))
+    assert "The aligned reads are CRAM, of which this page cannot read a part." in report.build()[0]
+    put_reads(report)
+    s3.store().client.delete_object(Bucket=report.results.bucket, Key=(report.results / "S.bam.bai").key)
+    assert "The aligned reads could not be read: s3://" in report.build()[0]
+
+
 # --- the QC policy of a run -------------------------------------------------------------------------------------------
 
 STRICT = "version: 1\nassay: exome\npublish: hold\nchecks: {mapped: {fail_below: 99.5}}\n"
