@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan.names import CRAM
 from seqdrop.storage import s3
@@ -83,9 +84,8 @@ def add_pileups(work: Workspace, measured: Measured) -> None:
         return
     try:
         evidence = open_reads(work, outputs)
-        chosen = [one for one in measured.calls.listed[:MAX_PILEUPS] if one.contig in evidence.fai]
-        measured.pileups = list(s3.store().each(evidence.pileup, chosen))
-    except (s3.MissingError, s3.ArchivedError, s3.IntegrityError, struct.error, zlib.error) as error:
+        measured.pileups = list(s3.store().each(evidence.pileup, measured.calls.listed[:MAX_PILEUPS]))
+    except (BadInputError, s3.MissingError, s3.ArchivedError, s3.IntegrityError, struct.error, zlib.error) as error:
         measured.pileup_note = NOT_READ.format(error)
 
 

@@ -188,10 +188,10 @@ def test_calls_are_listed_by_filter_impact_and_quality() -> None:
     ]
     found = calls.read(lines)
     assert [(one.position, one.impact, one.change) for one in found.listed] == [
-        (4, "HIGH", "c.1A>G p.Lys1Arg with its neighbours 9K>9*"),
-        (3, "MODERATE", "c.1A>G p.Lys1Arg"),
+        (4, "HIGH", "T1:c.1A>G p.Lys1Arg with its neighbours 9K>9*"),
+        (3, "MODERATE", "T1:c.1A>G p.Lys1Arg"),
         (1, "", ""),
-        (2, "HIGH", "c.1A>G p.Lys1Arg"),
+        (2, "HIGH", "T1:c.1A>G p.Lys1Arg"),
     ]
     assert found.listed[1].effect == "missense variant, splice region variant"
     assert (found.kinds["SNV"], found.kinds["deletion"], found.zygosity["het"], found.zygosity["hom"]) == (2, 1, 2, 1)
@@ -530,6 +530,9 @@ def test_reads_that_cannot_be_read_leave_a_page_that_says_so(report: Run) -> Non
     put_reads(report)
     s3.store().client.delete_object(Bucket=report.results.bucket, Key=(report.results / "S.bam.bai").key)
     assert "The aligned reads could not be read: s3://" in report.build()[0]
+    put_reads(report)
+    report.put(report.results / "reference.json", json.dumps({"files": {"genome.fa.fai": {"version_id": "replaced"}}}))
+    assert re.search("could not be read: s3://.*the reference was replaced", report.build()[0])
 
 
 # --- the QC policy of a run -------------------------------------------------------------------------------------------
