@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from seqdrop_cli.demo import reads
 from seqdrop_cli.demo.files import SEED
-from seqdrop_cli.demo.genome import make_genome
+from seqdrop_cli.demo.genome import Genome, make_genome
 from seqdrop_cli.download import download_results
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.resume import resume
@@ -161,3 +162,33 @@ def test_a_tenth_of_another_person_fails_the_policy_of_genomes(stack: Stack, sam
     assert "(genome of seqdrop): Other reads at homozygous SNPs: " in row["message"]
     figures = fetch_json(stack, row, "MIXED.report.html.json")["figures"]
     assert 5 < figures["contamination"] < 15
+
+
+@more
+def test_swapped_sex_and_a_depth_of_3_are_the_reasons_of_a_failed_verdict(stack: Stack, tmp_path: Path) -> None:
+    """A made genome with X and Y, a sample with one of each, and a run that expects XX."""
+    random = Random(3)  # noqa: S311  data, not secrets
+    lengths = dict.fromkeys(("chr1", "chr2", "chr3", "chr4", "chr5", "chrX", "chrY"), 20_000)
+    contigs = {name: "".join(random.choices("ACGT", k=length)) for name, length in lengths.items()}
+    (tmp_path / "sexes.fa").write_text("".join(f">{name}\n{bases}\n" for name, bases in contigs.items()))
+    prepare_files(stack, tmp_path / "sexes.fa", None, "sexes")
+    lines: tuple[list[bytes], list[bytes]] = [], []
+    for lane, of_sex in enumerate((False, True), start=1):
+        part = {name: bases for name, bases in contigs.items() if (name[3:] in "XY") == of_sex}
+        files = tmp_path / f"{lane}_R1.fastq.gz", tmp_path / f"{lane}_R2.fastq.gz"
+        number = reads.simulate(Genome(part, ()), [], lane, *files)
+        kept = number * 3 // reads.COVERAGE // lane  # half of the depth for X and Y
+        for mate, file in zip(lines, files, strict=True):
+            records = gzip.decompress(file.read_bytes()).replace(b"XY:1:", b"XY:%d:" % lane)
+            mate += records.splitlines(keepends=True)[: 4 * kept]
+    pair = tmp_path / "SWAPPED_R1.fastq.gz", tmp_path / "SWAPPED_R2.fastq.gz"
+    for mate, file in zip(lines, pair, strict=True):
+        file.write_bytes(gzip.compress(b"".join(mate), 1))
+    row = run_pair(stack, pair, "SWAPPED", reference="sexes", args='{"compose":["--sex","XX"]}')
+    assert (row["status"], row["qc"]) == ("SUCCEEDED", "FAIL")
+    document = fetch_json(stack, row, "SWAPPED.report.html.json")
+    assert (document["verdict"], document["sex"]) == ("FAIL", {"expected": "XX", "found": "XY"})
+    reasons = [reason.split(";")[0] for reason in document["reasons"]]
+    assert "Sex chromosomes: XY, expected XX" in reasons
+    assert [reason for reason in reasons if reason.endswith(", under 10x")]
+    assert document["figures"]["mean_depth"] < 4
