@@ -147,10 +147,10 @@ def parse(line: str) -> Variant:
     contig, position, ref, alt, quality, filters, site, ann, bcsq, *sample = line.rstrip("\n").split("\t")
     genotype, depth, counts, vaf = sample[:4] if len(sample) >= len(("GT", "DP", "AD", "VAF")) else ("./.", *"...")
     fields = ann.split(",", 1)[0].split("|") if ann != "." else []
-    effect, impact, gene, feature, transcript, protein = (
-        fields[place] if len(fields) > place else "" for place in (1, 2, 3, 6, 9, 10)
+    effect, impact, gene, kind, feature, transcript, protein = (
+        fields[place] if len(fields) > place else "" for place in (1, 2, 3, 5, 6, 9, 10)
     )
-    if transcript and feature:  # c.34G>C says nothing without its transcript
+    if transcript and feature and kind == "transcript":  # c.34G>C says nothing without its transcript
         transcript = f"{feature}:{transcript}"
     return Variant(
         contig, int(position), clip(ref), clip(alt), number(quality), filters, site != ".",

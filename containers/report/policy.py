@@ -113,7 +113,7 @@ class Verdict:
     @property
     def reasons(self) -> list[str]:
         """Why the verdict is not PASS, failures first."""
-        every: list[Check | SexCheck] = [*self.checks, *([self.sex] if self.sex else [])]
+        every: list[Check | SexCheck] = [*([self.sex] if self.sex else []), *self.checks]
         bad = sorted((check for check in every if check.result in {WARN, FAIL}), key=lambda check: check.result)
         return [*(check.reason for check in bad), *(f"{name} was not measured" for name in self.missing)]
 

@@ -180,7 +180,7 @@ def test_swapped_sex_and_a_depth_of_3_are_the_reasons_of_a_failed_verdict(stack:
         kept = number * 3 // reads.COVERAGE // lane  # half of the depth for X and Y
         for mate, file in zip(lines, files, strict=True):
             records = gzip.decompress(file.read_bytes()).replace(b"XY:1:", b"XY:%d:" % lane)
-            mate += records.splitlines(keepends=True)[: 4 * kept]
+            mate.extend(records.splitlines(keepends=True)[: 4 * kept])
     pair = tmp_path / "SWAPPED_R1.fastq.gz", tmp_path / "SWAPPED_R2.fastq.gz"
     for mate, file in zip(lines, pair, strict=True):
         file.write_bytes(gzip.compress(b"".join(mate), 1))
@@ -189,6 +189,6 @@ def test_swapped_sex_and_a_depth_of_3_are_the_reasons_of_a_failed_verdict(stack:
     document = fetch_json(stack, row, "SWAPPED.report.html.json")
     assert (document["verdict"], document["sex"]) == ("FAIL", {"expected": "XX", "found": "XY"})
     reasons = [reason.split(";")[0] for reason in document["reasons"]]
-    assert "Sex chromosomes: XY, expected XX" in reasons
+    assert reasons[0] == "Sex chromosomes: XY, expected XX"
     assert [reason for reason in reasons if reason.endswith(", under 10x")]
     assert document["figures"]["mean_depth"] < 4

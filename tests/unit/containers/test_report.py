@@ -193,6 +193,10 @@ def test_calls_are_listed_by_filter_impact_and_quality() -> None:
         (1, "", ""),
         (2, "HIGH", "T1:c.1A>G p.Lys1Arg"),
     ]
+    between = calls.parse(
+        line(5, "0/1", (5, 5), ann="G|intergenic_region|MODIFIER|A-B|A-B|intergenic_region|A-B|||n.5A>G||")
+    )
+    assert between.change == "n.5A>G"
     assert found.listed[1].effect == "missense variant, splice region variant"
     assert (found.kinds["SNV"], found.kinds["deletion"], found.zygosity["het"], found.zygosity["hom"]) == (2, 1, 2, 1)
 
