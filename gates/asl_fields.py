@@ -23,8 +23,16 @@ FIELDS = {
 # Retries and the time limit of an attempt are those of the job definition.
 PARAMETERS = {
     # ArrayProperties: a joint run merges each part of the genome in a child of one job
-    JOB: {"JobName", "JobDefinition", "JobQueue", "ContainerOverrides", "Parameters", "PropagateTags", "Tags",
-          "ArrayProperties"},
+    JOB: {
+        "JobName",
+        "JobDefinition",
+        "JobQueue",
+        "ContainerOverrides",
+        "Parameters",
+        "PropagateTags",
+        "Tags",
+        "ArrayProperties",
+    },
     FUNCTION: {"FunctionName", "Payload"},
 }
 ADD = "remove it, or add it to {} in gates/asl_fields.py with the reason why it is safe"

@@ -64,6 +64,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "AlignmentFormat": "cram",
         "Form": "split",
         "FusedLimitMib": "2000",
+        "QcPolicy": "exome",
         "LaneWaitMinutes": "0",
         "LayoutWithoutMate": "single",
         "InputBucketArns": INPUT_BUCKETS,

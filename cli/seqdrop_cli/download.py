@@ -26,7 +26,7 @@ KINDS = {  # of `--only`: the endings of the files
     "bam": (".bam", ".bam.bai", ".bam.md5", ".cram", ".cram.crai", ".cram.md5"),  # aligned reads, as in the plan
     "vcf": (".annotated.vcf.gz", ".annotated.vcf.gz.tbi", ".vcf.gz", ".vcf.gz.tbi"),
     "gvcf": (".g.vcf.gz", ".g.vcf.gz.tbi"),
-    "report": (".report.html",),
+    "report": (".report.html", ".report.html.json"),
     "manifest": (MANIFEST,),
 }
 

@@ -108,7 +108,7 @@ def _stream(detail: JobDetailTypeDef | None) -> str | None:
 
 def _check_step(step: str | None, names: Sequence[str]) -> None:
     if step is not None and step not in names:
-        raise CliError(f"There is no step {step}: the steps of this run are {', '.join(dict.fromkeys(names))}.")
+        raise CliError(f"No step {step} in this run; its steps are {', '.join(dict.fromkeys(names))}.")
 
 
 def _heading(job: Job) -> str:

@@ -26,7 +26,7 @@ def root() -> Path:
     for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
         if (folder / "template.yaml").is_file():
             return folder
-    raise CliError(f"There is no template.yaml in {here} or above it: run seqdrop in its checkout.")
+    raise CliError(f"No template.yaml in {here} or above it: run seqdrop in its checkout.")
 
 
 def state_folder() -> Path:

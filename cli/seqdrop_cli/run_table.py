@@ -86,7 +86,7 @@ def _find_by_beginning(stack: Stack, text: str) -> Row:
         runs = ", ".join(str(row["run"]) for row in matches[:MAX_MATCHES])
         raise CliError(f"{len(matches)} runs begin with {text}: {runs}. Give more letters of the id.")
     raise CliError(
-        f"There is no run or sample {text} in stack {stack.name} (by the beginning of an id, the newest "
+        f"No run or sample {text} in stack {stack.name} (by the beginning of an id, the newest "
         f"{MAX_SEARCHED:,} rows are searched): `seqdrop status{stack.option}` lists the runs."
     )
 

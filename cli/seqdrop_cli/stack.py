@@ -163,9 +163,7 @@ def deployed(name: str, region: str | None) -> Stack:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
-        raise CliError(
-            f"There is no stack {name} in {session.region_name}: check --stack, --region and AWS_PROFILE."
-        ) from None
+        raise CliError(f"No stack {name} in {session.region_name}: check --stack, --region and AWS_PROFILE.") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in description.get("Parameters", [])}
     return Stack(name, outputs, session, parameters=parameters)

@@ -159,9 +159,11 @@ def parse(line: str) -> Variant:
     genotype, depth, counts, vaf = sample[:4] if len(sample) >= len(("GT", "DP", "AD", "VAF")) else ("./.", *"...")
     known = [text.replace("_", " ") for text in sample[4:] if text not in {".", ""}]
     fields = ann.split(",", 1)[0].split("|") if ann != "." else []
-    effect, impact, gene, transcript, protein = (
-        fields[place] if len(fields) > place else "" for place in (1, 2, 3, 9, 10)
+    effect, impact, gene, kind, feature, transcript, protein = (
+        fields[place] if len(fields) > place else "" for place in (1, 2, 3, 5, 6, 9, 10)
     )
+    if transcript and feature and kind == "transcript":  # c.34G>C says nothing without its transcript
+        transcript = f"{feature}:{transcript}"
     return Variant(
         contig, int(position), clip(ref), clip(alt), number(quality), filters, site != ".",
         impact if impact in IMPACTS else "", clip(effect.replace("&", ", ").replace("_", " ")), clip(gene),

@@ -145,6 +145,16 @@ def _curve(regions: Sequence[Region], contigs: Mapping[str, Sum]) -> tuple[list[
     return curve, starts
 
 
+def karyotype(shares: Mapping[str, float]) -> str:
+    """Return the sex chromosomes that fit the depths of X and Y by the autosomes: XX or XY; "" if neither does."""
+    x, y = shares["X"], shares["Y"]
+    if x > 0.8 and y < 0.15:  # Y has repeats that reads of X align to
+        return "XX"
+    if 0.35 < x < 0.65 and y > 0.25:  # much of Y is masked or repeats: less than half
+        return "XY"
+    return ""
+
+
 def sexes(depth: Depth) -> dict[str, float]:
     """Return the depth of X and of Y, each by that of the autosomes; {} for a genome without them, or with no reads."""
     short = {name.removeprefix("chr").upper(): one for name, one in depth.contigs.items() if one.bases}

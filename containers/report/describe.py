@@ -32,26 +32,26 @@ def contigs_of(measured: Depth | None) -> dict[str, Any]:
     return {"contigs": [item for item in contigs if item[0] in largest], "contig_note": note}
 
 
+SEX = {
+    "XX": "As of two X and no Y (female).",
+    "XY": "As of one X and one Y (male).",
+    "": "Unclear: neither as XX nor as XY. Check for another number of sex chromosomes, or a mixture of samples.",
+}
+
+
 def sex(measured: Measured) -> str:
-    """Return which sex chromosomes the reads show; "" for a genome without X and Y."""
+    """Return which sex chromosomes the reads show; "" if nobody expects any, and there are no X and Y to see."""
     shares = depth.sexes(measured.depth) if measured.depth else {}
     if not shares:
-        return ""
+        unknown = f"{measured.sex} is expected, and was not checked: too few autosomes, or no X and Y, have a depth."
+        return unknown if measured.sex else ""
     x, y = shares["X"], shares["Y"]
     het, hom = (measured.calls.x["het"], measured.calls.x["hom"]) if measured.calls else (0, 0)
     text = f"Depth by that of the autosomes: X {x:.2f}, Y {y:.2f}."
     if het + hom:
         text += f" Of {het + hom:,} SNPs of X with PASS, {100 * het / (het + hom):.0f}% are heterozygous."
-    return f"{sex_of(x, y)} {text}"
-
-
-def sex_of(x: float, y: float) -> str:
-    """Return the sex chromosomes that fit the depths of X and Y by the autosomes."""
-    if x > 0.8 and y < 0.15:  # Y has repeats that reads of X align to
-        return "As of two X and no Y (female)."
-    if 0.35 < x < 0.65 and y > 0.25:  # much of Y is masked or repeats: less than half
-        return "As of one X and one Y (male)."
-    return "Unclear: neither as XX nor as XY. Check for another number of sex chromosomes, or a mixture of samples."
+    expected = f" {measured.sex} is expected." if measured.sex else ""
+    return f"{SEX[depth.karyotype(shares)]}{expected} {text}"
 
 
 def list_of(measured: Calls | None) -> str:

@@ -56,6 +56,7 @@ def render(args: argparse.Namespace, measured: Measured, verdict: Verdict, polic
         regions=describe.regions(measured.summary) if args.intervals else "the whole genome",
         with_known=bool(measured.calls and any(one.known for one in measured.calls.listed)),
         hours=describe.hours(measured), steps=[describe.step(receipt) for receipt in measured.receipts],
+        pileups=measured.pileups, pileup_note=measured.pileup_note,
         files=describe.files(measured), alignment=describe.alignment(args.sample, measured),
     )  # fmt: skip
 

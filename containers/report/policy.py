@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from seqdrop.plan.steps import SEXES
 
 from containers.report.figures import Figure, show
 
@@ -80,6 +81,28 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class SexCheck:
+    """The sex chromosomes of the reads, compared with those that the sample should have."""
+
+    expected: str  # XX or XY
+    found: str  # XX, XY, "unclear", or "not known": too few contigs with a depth
+    label: str = "Sex chromosomes"
+
+    @property
+    def result(self) -> str:
+        """PASS if they are equal, FAIL if they are the other ones, else WARN."""
+        if self.found == self.expected:
+            return PASS
+        return FAIL if self.found in SEXES else WARN
+
+    @property
+    def reason(self) -> str:
+        """Why it is not PASS, and what to do."""
+        advice = "check that tubes or names were not swapped" if self.result == FAIL else "look at the depth of X and Y"
+        return f"{self.label}: {self.found}, expected {self.expected}; {advice}"
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The verdict on a run."""
 
@@ -87,11 +110,13 @@ class Verdict:
     policy: str
     checks: Sequence[Check]
     missing: Sequence[str]  # figures with limits that were not measured
+    sex: SexCheck | None = None
 
     @property
     def reasons(self) -> list[str]:
         """Why the verdict is not PASS, failures first."""
-        bad = sorted((check for check in self.checks if check.result in {WARN, FAIL}), key=lambda check: check.result)
+        every: list[Check | SexCheck] = [*([self.sex] if self.sex else []), *self.checks]
+        bad = sorted((check for check in every if check.result in {WARN, FAIL}), key=lambda check: check.result)
         return [*(check.reason for check in bad), *(f"{name} was not measured" for name in self.missing)]
 
 
@@ -152,7 +177,8 @@ def crossed(value: float | None, limits: Mapping[str, float]) -> str:
     return ""
 
 
-def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, warned: bool, chosen: bool) -> Verdict:
+def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, warned: bool, chosen: bool,
+          sex: SexCheck | None = None) -> Verdict:  # fmt: skip
     """Return the verdict on figures by a policy. A figure that was not measured is a warning.
 
     So is a figure of too few data, if somebody chose the policy (`chosen`). A run that has warnings (`warned`) does not
@@ -166,7 +192,8 @@ def judge(policy: Mapping[str, Any], figures: Sequence[Figure], name: str, *, wa
     ]
     missing = [key for key in policy["checks"] if key not in measured]
     results = [check.result for check in checks if check.result] + [WARN] * (len(missing) + warned)
-    return Verdict(max(results, key=ORDER.index, default=PASS), name, checks, missing)
+    results += [sex.result] if sex else []
+    return Verdict(max(results, key=ORDER.index, default=PASS), name, checks, missing, sex)
 
 
 def _result(figure: Figure, limits: Mapping[str, float], unknown: str) -> str:

@@ -13,12 +13,12 @@ from seqdrop.jobs import arguments
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan import layout, steps
-from seqdrop.plan.names import QC_POLICY, REFERENCE_JSON, VERSION
+from seqdrop.plan.names import QC_DEFAULT, QC_POLICY, READS, REFERENCE_JSON, VERSION
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import page, policy
-from containers.report.policy import PolicyError, Verdict
+from containers.report import depth, evidence, page, policy
+from containers.report.policy import PolicyError, SexCheck, Verdict
 from containers.report.sources import CALLS, MOSDEPTH, STATS, Measured, measure
 
 # The inputs: planned outputs and their companions, and the names that they get in the directory of the job. Of two
@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse(argv, __doc__, "sample", "reference", "intervals", "stats", "vcf", "annotated_vcf", "report")
     sources = {getattr(args, output).companion(suffix): name for output, suffix, name in SOURCES}
     receipts = {layout.receipt_uri(args.results, name): name for name in steps.names() if name != "compose"}
-    summary = args.results / REFERENCE_JSON
-    with step("compose", args, optional=[*sources, *receipts, summary, layout.policy_uri(args.reference)]) as work:
+    summary, inputs = args.results / REFERENCE_JSON, args.results / READS
+    with step("compose", args, [*sources, *receipts, summary, inputs, layout.policy_uri(args.reference)]) as work:
         chosen = arguments.parse_options(args.args, "report")
         work.version("bcftools")
         for uri, name in sources.items():
@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             work, read_json(work, summary) or {}, [receipt for uri in receipts if (receipt := read_json(work, uri))],
             targets=bool(args.intervals),
         )  # fmt: skip
+        of_sheet = (read_json(work, inputs) or {}).get("sheet", {}).get("sex")
+        measured.sex = chosen.sex or (of_sheet if of_sheet in steps.SEXES else "")
+        evidence.add_pileups(work, measured)
         verdict, reason = judge(work, measured, chosen)
         (work / "report.html").write_text(page.render(args, measured, verdict, reason))
         (work / "report.html.json").write_text(json.dumps(to_json(args.sample, verdict, measured), indent=1))
@@ -66,7 +69,8 @@ def judge(work: Workspace, measured: Measured, chosen: argparse.Namespace) -> tu
     assay that the run looks like is a help to the reader.
     """
     rules, name, reason, enforced = choose_policy(work, measured, chosen)
-    verdict = policy.judge(rules, measured.figures, name, warned=bool(measured.warnings), chosen=enforced)
+    verdict = policy.judge(rules, measured.figures, name, warned=bool(measured.warnings), chosen=enforced,
+                           sex=check_sex(measured, asked=bool(chosen.sex)))  # fmt: skip
     work.qc = {
         "result": verdict.result,
         "policy": name,
@@ -79,13 +83,25 @@ def judge(work: Workspace, measured: Measured, chosen: argparse.Namespace) -> tu
     return verdict, reason
 
 
+def check_sex(measured: Measured, *, asked: bool) -> SexCheck | None:
+    """Return the check of the sex chromosomes; None without an expected sex.
+
+    A sex that cannot be checked is a warning only if the run itself asked for the check (`--sex`): samplesheets name
+    the sex of viruses' hosts and of small panels too.
+    """
+    shares = depth.sexes(measured.depth) if measured.depth else {}
+    if not measured.sex or not (shares or asked):
+        return None
+    return SexCheck(measured.sex, (depth.karyotype(shares) or "unclear") if shares else "not known")
+
+
 def choose_policy(
     work: Workspace, measured: Measured, chosen: argparse.Namespace
 ) -> tuple[Mapping[str, Any], str, str, bool]:
     """Return the policy, its name, why it is this one, and whether somebody chose it; raise BadInputError.
 
-    A choice of the run is before the file beside the reference. `--hold` needs one of the two: a policy that nobody
-    chose holds nothing.
+    A choice of the run is before the file beside the reference, and that before the parameter of the stack. `--hold`
+    needs one of them: a policy that nobody chose holds nothing.
     """
     uri = layout.policy_uri(work.args.reference)
     if chosen.policy:
@@ -95,13 +111,16 @@ def choose_policy(
         try:
             rules = policy.parse(text)
         except PolicyError as error:
-            raise BadInputError("QC", f"{uri} is no QC policy: {error}") from None
+            raise BadInputError("QC", f"{uri} is not a valid QC policy: {error}") from None
         checksum = hashlib.sha256(text.encode()).hexdigest()[:12]
         return rules, f"{QC_POLICY} of {uri.parent.name}, {checksum}", "It is beside the reference.", True
+    if of_stack := measured.summary.get(QC_DEFAULT):
+        return policy.default(of_stack), f"{of_stack} of seqdrop", "The stack chose it (QcPolicy).", True
     if chosen.hold:
         raise BadInputError(
             "QC",
-            f"--hold has no QC policy to evaluate: the run chose none (--policy), and the reference has none ({uri})",
+            "--hold needs a QC policy to evaluate, and nobody chose one: not the run (--policy), not the reference "
+            f"({uri}), not the stack (QcPolicy)",
         )
     assay, reason = guess_assay(measured.summary, targets=bool(work.args.intervals))
     return policy.default(assay), f"{assay} of seqdrop", f"{reason} It is not enforced: no policy was chosen.", False
@@ -125,6 +144,7 @@ def to_json(sample: str, verdict: Verdict, measured: Measured) -> dict[str, Any]
         "policy": verdict.policy,
         "reasons": verdict.reasons,
         "warnings": measured.warnings,
+        **({"sex": {"expected": verdict.sex.expected, "found": verdict.sex.found}} if verdict.sex else {}),
         "figures": {figure.name: figure.value for figure in measured.figures},
     }
 

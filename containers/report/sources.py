@@ -14,6 +14,7 @@ from containers.report import calls, depth, reads
 from containers.report.calls import Calls
 from containers.report.depth import Depth
 from containers.report.figures import Figure
+from containers.report.pileups import Pileup
 from containers.report.reads import Reads
 
 STATS, CALLS = "stats.txt", "calls.vcf.gz"
@@ -32,6 +33,9 @@ class Measured:
     missing: dict[str, str] = field(default_factory=dict)  # part of the report -> why it has no figures
     summary: Mapping[str, Any] = field(default_factory=dict)  # reference.json
     receipts: list[Mapping[str, Any]] = field(default_factory=list)
+    pileups: list[Pileup] = field(default_factory=list)  # the reads at the first variants
+    pileup_note: str = ""  # why there are none
+    sex: str = ""  # XX or XY, which the sample should have; "" if nobody says it
 
     @property
     def figures(self) -> list[Figure]:

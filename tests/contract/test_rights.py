@@ -142,8 +142,9 @@ def inputs(step: Step) -> Iterator[str]:
         yield from (f"s3://{REFERENCES}/hg/{name}" for name in ("genome.fa", "genome.fa.fai"))  # for known variants
         return
     if step.name == "compose":  # outputs of other steps alone
-        yield str(FOLDER / "reference.json")
-        yield f"s3://{REFERENCES}/hg/qc.yaml"
+        yield from (str(FOLDER / name) for name in ("reference.json", "reads.json"))
+        yield from (f"s3://{REFERENCES}/hg/{name}" for name in ("qc.yaml", "genome.fa", "genome.fa.fai"))
+        yield from (f"{plan()['bam']}{suffix}" for suffix in ("", ".bai"))
         yield from (f"{plan()[word]}{suffix}" for word, suffix, _ in SOURCES)
         yield from (str(layout.receipt_uri(FOLDER, name)) for name in steps.names())
         return

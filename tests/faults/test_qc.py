@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from seqdrop_cli.demo import reads
 from seqdrop_cli.demo.files import SEED
-from seqdrop_cli.demo.genome import make_genome
+from seqdrop_cli.demo.genome import Genome, make_genome
 from seqdrop_cli.download import download_results
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.resume import resume
@@ -57,20 +58,23 @@ def put_policy(stack: Stack, reference: str, text: str) -> None:
 def judged(stack: Stack, sample: Sample) -> dict[str, Any]:
     """Run a small sample on a reference whose QC policy is not valid; return the row."""
     prepare_files(stack, sample.material.fasta, None, "judged")
-    put_policy(stack, "judged", "version: 1\nassay: ship\nchecks: {}\n")
+    put_policy(stack, "judged", "version: 1\nassay: ship\npublish: hold\nchecks: {}\n")
     return run_pair(stack, sample.small_pair, "JUDGED", reference="judged")
 
 
 @case(
     happens="The file `qc.yaml` beside a reference is not a QC policy.",
     see="`INCOMPLETE`, `BAD_INPUT.QC`, with the place in the file and the reason.",
-    does="Keeps all results; there is no report, since nobody would know by which limits.",
+    does="Keeps all results; there is no report, since nobody would know by which limits. If the file has `publish: "
+    "hold`, the VCFs are held.",
     do="`seqdrop qc check FILE --reference NAME` checks the corrected file and uploads it; then `seqdrop resume RUN`.",
 )
 def test_a_file_that_is_no_policy_leaves_the_run_without_a_report(stack: Stack, judged: dict[str, Any]) -> None:
     assert (judged["status"], judged["class"], judged["step"]) == ("INCOMPLETE", "BAD_INPUT.QC", "compose")
-    assert "/judged/qc.yaml is no QC policy: assay: 'ship' is not one of" in judged["message"]
+    assert "/judged/qc.yaml is not a valid QC policy: assay: 'ship' is not one of" in judged["message"]
     assert "JUDGED.report.html" not in keys(stack, judged)
+    assert "the VCFs wait for it" in judged["message"]
+    assert not [one for one in fetch_json(stack, judged, "manifest.json")["outputs"] if "vcf" in one["name"]]
 
 
 @case(
@@ -86,7 +90,7 @@ def test_a_run_that_holds_without_a_verdict_names_no_variants(stack: Stack, samp
     prepare_files(stack, sample.material.fasta, None, "unjudged")
     row = run_pair(stack, sample.small_pair, "HELD", reference="unjudged", args='{"compose":["--hold"]}')
     assert (row["status"], row["class"], row["step"]) == ("INCOMPLETE", "BAD_INPUT.QC", "compose")
-    assert "the VCFs are kept, but not named in the manifest" in row["message"]
+    assert "they are kept, but not named in the manifest" in row["message"]
     assert {"HELD.vcf.gz", "HELD.annotated.vcf.gz"} <= set(keys(stack, row))
     names = {output["name"] for output in fetch_json(stack, row, "manifest.json")["outputs"]}
     assert not [name for name in names if "vcf" in name]
@@ -158,3 +162,33 @@ def test_a_tenth_of_another_person_fails_the_policy_of_genomes(stack: Stack, sam
     assert "(genome of seqdrop): Other reads at homozygous SNPs: " in row["message"]
     figures = fetch_json(stack, row, "MIXED.report.html.json")["figures"]
     assert 5 < figures["contamination"] < 15
+
+
+@more
+def test_swapped_sex_and_a_depth_of_3_are_the_reasons_of_a_failed_verdict(stack: Stack, tmp_path: Path) -> None:
+    """A made genome with X and Y, a sample with one of each, and a run that expects XX."""
+    random = Random(3)  # noqa: S311  data, not secrets
+    lengths = dict.fromkeys(("chr1", "chr2", "chr3", "chr4", "chr5", "chrX", "chrY"), 20_000)
+    contigs = {name: "".join(random.choices("ACGT", k=length)) for name, length in lengths.items()}
+    (tmp_path / "sexes.fa").write_text("".join(f">{name}\n{bases}\n" for name, bases in contigs.items()))
+    prepare_files(stack, tmp_path / "sexes.fa", None, "sexes")
+    lines: tuple[list[bytes], list[bytes]] = [], []
+    for lane, of_sex in enumerate((False, True), start=1):
+        part = {name: bases for name, bases in contigs.items() if (name[3:] in "XY") == of_sex}
+        files = tmp_path / f"{lane}_R1.fastq.gz", tmp_path / f"{lane}_R2.fastq.gz"
+        number = reads.simulate(Genome(part, ()), [], lane, *files)
+        kept = number * 3 // reads.COVERAGE // lane  # half of the depth for X and Y
+        for mate, file in zip(lines, files, strict=True):
+            records = gzip.decompress(file.read_bytes()).replace(b"XY:1:", b"XY:%d:" % lane)
+            mate.extend(records.splitlines(keepends=True)[: 4 * kept])
+    pair = tmp_path / "SWAPPED_R1.fastq.gz", tmp_path / "SWAPPED_R2.fastq.gz"
+    for mate, file in zip(lines, pair, strict=True):
+        file.write_bytes(gzip.compress(b"".join(mate), 1))
+    row = run_pair(stack, pair, "SWAPPED", reference="sexes", args='{"compose":["--sex","XX"]}')
+    assert (row["status"], row["qc"]) == ("SUCCEEDED", "FAIL")
+    document = fetch_json(stack, row, "SWAPPED.report.html.json")
+    assert (document["verdict"], document["sex"]) == ("FAIL", {"expected": "XX", "found": "XY"})
+    reasons = [reason.split(";")[0] for reason in document["reasons"]]
+    assert reasons[0] == "Sex chromosomes: XY, expected XX"
+    assert [reason for reason in reasons if reason.endswith(", under 10x")]
+    assert document["figures"]["mean_depth"] < 4

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli import fetch, folders, many, submit
+from seqdrop_cli import fetch, folders, many, many_report, submit
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.run import RunRequest
 from seqdrop_cli.stack import Stack
@@ -70,6 +70,14 @@ def test_a_folder_of_24_samples_starts_24_runs_and_fetches_their_results(stack: 
         many.run_all(stack, request, samples)
     check(stack, "DIR")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"DIR{n:02}" for n in range(SAMPLES)]
+    recorded = {row["sample"]: row for row in rows(stack, "DIR")}
+    chosen = many_report.select(rows(stack, "DIR"), [], "", every=True)
+    table = many_report.table_of(many_report.name_rows(chosen))["data"]  # of `seqdrop report --all`
+    assert table.keys() == recorded.keys()
+    for key in ("reads", "variants", "cost"):
+        assert {name: cells[key] for name, cells in table.items()} == {
+            name: float(row[key]) if key in row else "" for name, row in recorded.items()
+        }
     [row] = fetch.select(stack, "DIR07", every=False)
     fetch.fetch(stack, [row], tmp_path / "again", ["manifest"])
     assert [path.name for path in (tmp_path / f"again/DIR07/{row['run']}").iterdir()] == ["manifest.json"]

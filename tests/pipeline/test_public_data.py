@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ SITE = "%CHROM\t%POS\t%REF\t%ALT\n"
 
 def warnings_of(stack: Stack, row: dict[str, Any]) -> list[str]:
     return [warning["warning"] for warning in fetch_json(stack, row, "manifest.json")["warnings"]]
+
+
+def verdict_of(stack: Stack, row: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the verdict of the report, and the figures that are its reasons, each with its limit."""
+    document = fetch_json(stack, row, f"{row['sample']}.report.html.json")
+    reasons = [reason.split(";")[0] for reason in document["reasons"]]
+    assert "contamination" not in reasons, "no set here is a mixture"
+    contamination = document["figures"].get("contamination")
+    assert contamination is None or contamination < 1.5
+    return document["verdict"], reasons
 
 
 def lane(number: int) -> tuple[Path, Path]:
@@ -48,6 +59,9 @@ def human(stack: Stack) -> Stack:
 def test_the_calls_of_one_human_lane_match_the_truth_set(human: Stack, tmp_path: Path, number: int) -> None:
     row = run_pair(human, lane(number), f"LANE{number}", reference="hg")
     assert (row["status"], warnings_of(human, row)) == ("SUCCEEDED", ["LOW_DEPTH"])  # 7: see docs/tools.md
+    verdict, reasons = verdict_of(human, row)
+    assert verdict == "FAIL"
+    assert re.fullmatch(r"Mean depth of the genome: [67]\.?\d*x, under 10x", reasons[0])
     truth, bed = truth_of_human(tmp_path)
     called, every = passed_and_all(fetch(human, row, f"LANE{number}.annotated.vcf.gz", tmp_path), "-T", bed)
     assert called < every
@@ -61,6 +75,10 @@ def test_the_calls_of_four_human_lanes_match_the_truth_set(human: Stack, tmp_pat
             upload(human, path, f"all/{path.name}", reference="hg", lanes="4")
     row = wait_for_end(human, "HG002")
     assert (row["qc"], warnings_of(human, row)) == ("PASS", [])
+    assert verdict_of(human, row) == ("PASS", [])
+    page = fetch(human, row, "HG002.report.html", tmp_path)
+    assert page.read_text().count('<details class="pileup">') == 100
+    assert page.stat().st_size < 2_000_000
     truth, bed = truth_of_human(tmp_path)
     called, every = passed_and_all(fetch(human, row, "HG002.annotated.vcf.gz", tmp_path), "-T", bed)
     assert len(called & truth) >= 0.99 * len(truth)
@@ -84,6 +102,7 @@ def test_the_calls_of_the_twist_control_are_exactly_its_planted_variants(stack: 
     args = '{"align":["--no-mark-duplicates"],"call":["--ploidy","1"]}'
     row = run_pair(stack, files, "MT007544", reference="sars", args=args)
     assert (row["qc"], warnings_of(stack, row)) == ("PASS", [])
+    assert verdict_of(stack, row) == ("PASS", [])
     vcf = fetch(stack, row, "MT007544.annotated.vcf.gz", tmp_path)
     assert sites(vcf, "-i", 'FILTER="PASS"') == sites(TWIST / "truth/MT007544.truth.vcf.gz")
     records = run_tool("bcftools", "view", "-H", vcf)
@@ -115,9 +134,20 @@ def test_measles_variants_are_annotated_from_genbank(stack: Stack, tmp_path: Pat
     row = run_pair(stack, files, "MEASLES", reference="measles")
     # Half of the genome has a depth under 10; the mean is 10, so there is no LOW_DEPTH.
     assert (row["status"], row["qc"], warnings_of(stack, row)) == ("SUCCEEDED", "FAIL", ["QC_FAIL"])
+    verdict, reasons = verdict_of(stack, row)
+    assert (verdict, reasons[0].split(":")[0]) == ("FAIL", "Bases of the genome with 10 or more reads")
     assert "missense_variant" in run_tool(
         "bcftools", "view", "-H", fetch(stack, row, "MEASLES.annotated.vcf.gz", tmp_path)
     )
+
+
+def test_reads_of_another_genome_fail_by_their_mapped_reads(stack: Stack) -> None:
+    prepare_files(stack, MEASLES / "ref/JB409847.fa", MEASLES / "ref/JB409847.gbk", "measles")
+    row = run_pair(stack, lane(1), "WRONG", reference="measles")
+    verdict, reasons = verdict_of(stack, row)
+    assert (row["status"], row["qc"], verdict) == ("SUCCEEDED", "FAIL", "FAIL")
+    assert "FEW_MAPPED" in warnings_of(stack, row)
+    assert re.fullmatch(r"Mapped reads: <?\d[\d.]*%, under 70%", reasons[0])
 
 
 def test_case_12_many_contigs_cost_what_one_pass_costs(stack: Stack) -> None:

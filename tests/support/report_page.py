@@ -7,9 +7,11 @@ from pathlib import Path
 
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import calls, depth, page, policy, reads, run
-from containers.report.calls import Calls
+from containers.report import calls, depth, page, pileups, policy, reads, run
+from containers.report.calls import Calls, Variant
 from containers.report.depth import Depth, Region
+from containers.report.pileups import SIDE, Pileup
+from containers.report.slices import Read
 from containers.report.sources import Measured
 
 SCRIPT = "<script>window.hostile=1</script><img src=x onerror=window.hostile=1>"
@@ -35,6 +37,7 @@ def write_page(path: Path, sample: str = "S") -> Path:
     found = Measured(made_depth(), reads.read(path.parent / "stats"), made_calls())
     assert found.calls
     found.call_figures = found.calls.figures()
+    found.pileups = [made_pileup(one) for one in found.calls.listed[:6]]
     found.summary = {"contigs": [{"name": "chr1", "length": 5_000}], "fingerprint": "abc"}
     warning = {"warning": "X", "message": f"a warning {SCRIPT}"}
     output = {"name": "bam", "uri": f"s3://b/S/r/{sample}.bam", "size": 5_000_000}
@@ -45,6 +48,22 @@ def write_page(path: Path, sample: str = "S") -> Path:
     args = argparse.Namespace(sample=sample, run="r", reference=S3Uri("refs", "hg/genome.fa"), intervals="panel.bed")
     path.write_text(page.render(args, found, verdict, reason))
     return path
+
+
+def made_pileup(variant: Variant) -> Pileup:
+    """Return the reads at an SNP: with the allele, with other bases, of low quality, deleted and inserted."""
+    start, reference = variant.position - 1 - SIDE, "ACGTTGCAACGG" * 7
+    reference = reference[:SIDE] + variant.ref + reference[SIDE + 1 : 2 * SIDE + 1]
+    own = reference[20:SIDE] + variant.alt + reference[SIDE + 1 : 70]
+    reads = [
+        Read(b"%d" % n, start + 20, n % 2 == 1, 60, cigar, bases, bytes([quality] * len(bases)))
+        for n, (cigar, bases, quality) in enumerate([
+            ([(0, 50)], own, 35), ([(0, 50)], reference[20:70], 35), ([(0, 50)], "T" + own[1:30] + "C" + own[31:], 35),
+            ([(0, 50)], own, 5), ([(0, 10), (2, 5), (0, 35)], own[:10] + own[15:], 35),
+            ([(0, 25), (1, 3), (0, 25)], own[:25] + "AAA" + own[25:], 35),
+        ])
+    ]  # fmt: skip
+    return pileups.draw(variant, reads, reference, start)
 
 
 def made_depth() -> Depth:

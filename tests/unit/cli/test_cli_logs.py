@@ -93,7 +93,7 @@ def test_new_lines_are_followed_until_the_run_ends(
     logs_module.follow_logs(stack, row, None, raw=False)
     first = ["== align (j1)", "one", "10:00:07 uploaded  size=7", "two"]
     assert capsys.readouterr().out.splitlines() == [*first, "== call (j2)", "three", "four"]
-    with pytest.raises(CliError, match="There is no step sort"):
+    with pytest.raises(CliError, match="No step sort"):
         logs_module.follow_logs(stack, row, "sort", raw=False)
 
 
@@ -124,7 +124,7 @@ def test_the_steps_are_those_of_the_plan_of_the_run(stack: Stack) -> None:
     cli_aws.end_execution(stack, cli_aws.RUN, {"steps": ["align", "polish"]})
     assert cli_aws.seqdrop("logs", cli_aws.RUN, "collect") == (
         1,
-        "There is no step collect: the steps of this run are align, polish.\n",
+        "No step collect in this run; its steps are align, polish.\n",
     )
     code, output = cli_aws.seqdrop("logs", cli_aws.RUN, "polish")
     assert (code, output) == (1, f"Run {cli_aws.RUN} has no job polish yet, or its jobs were deleted.\n")
@@ -133,4 +133,4 @@ def test_the_steps_are_those_of_the_plan_of_the_run(stack: Stack) -> None:
 def test_without_a_plan_the_steps_are_those_of_the_table(stack: Stack) -> None:
     code, output = cli_aws.seqdrop("logs", cli_aws.RUN, "sort")
     assert code == 1
-    assert "the steps of this run are align, call, annotate, collect, compose" in output
+    assert "No step sort in this run; its steps are align, call, annotate, collect, compose" in output

@@ -75,8 +75,8 @@ def test_the_runs_of_a_page_are_those_that_were_asked_for_failed_ones_first() ->
         ([], "", False, "Give samples, or --since TIME, or --all"),
         (["A"], "", True, "Give samples, or --since TIME, or --all"),
         ([], "yesterday", False, "expected a time such as 2d"),
-        (["A", "X"], "", False, "There is no run of X"),
-        ([], "2027-01-01", False, "There are no such runs"),
+        (["A", "X"], "", False, "No run found of X"),
+        ([], "2027-01-01", False, "No run found"),
     ],
 )
 def test_a_choice_without_runs_is_refused(samples: list[str], since: str, every: bool, message: str) -> None:

@@ -212,7 +212,7 @@ def test_an_unknown_run_is_refused() -> None:
     code, output = seqdrop("why", "zzz")
     assert (code, output) == (
         1,
-        "There is no run or sample zzz in stack seqdrop (by the beginning of an id, the newest 1,000 rows are "
+        "No run or sample zzz in stack seqdrop (by the beginning of an id, the newest 1,000 rows are "
         "searched): `seqdrop status --stack seqdrop` lists the runs.\n",
     )
 

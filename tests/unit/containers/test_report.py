@@ -23,6 +23,7 @@ from support.job_runs import in_this_process
 
 from containers.report import calls, charts, depth, describe, policy, reads, run
 from containers.report.figures import UNITS, Figure, show
+from containers.report.sources import MOSDEPTH
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 VCF = """##fileformat=VCFv4.2
@@ -149,7 +150,7 @@ def genome(x: float, y: float, *, autosomes: int = 22) -> depth.Depth:
 )
 def test_the_sex_follows_from_the_depth_of_x_and_y(x: float, y: float, start: str) -> None:
     shares = depth.sexes(genome(x, y))
-    assert describe.sex_of(shares["X"], shares["Y"]).startswith(start)
+    assert describe.SEX[depth.karyotype(shares)].startswith(start)
 
 
 def test_a_genome_without_autosomes_has_no_sex() -> None:
@@ -187,11 +188,15 @@ def test_calls_are_listed_by_filter_impact_and_quality() -> None:
     ]
     found = calls.read(lines)
     assert [(one.position, one.impact, one.change) for one in found.listed] == [
-        (4, "HIGH", "c.1A>G p.Lys1Arg with its neighbours 9K>9*"),
-        (3, "MODERATE", "c.1A>G p.Lys1Arg"),
+        (4, "HIGH", "T1:c.1A>G p.Lys1Arg with its neighbours 9K>9*"),
+        (3, "MODERATE", "T1:c.1A>G p.Lys1Arg"),
         (1, "", ""),
-        (2, "HIGH", "c.1A>G p.Lys1Arg"),
+        (2, "HIGH", "T1:c.1A>G p.Lys1Arg"),
     ]
+    between = calls.parse(
+        line(5, "0/1", (5, 5), ann="G|intergenic_region|MODIFIER|A-B|A-B|intergenic_region|A-B|||n.5A>G||")
+    )
+    assert between.change == "n.5A>G"
     assert found.listed[1].effect == "missense variant, splice region variant"
     assert (found.kinds["SNV"], found.kinds["deletion"], found.zygosity["het"], found.zygosity["hom"]) == (2, 1, 2, 1)
 
@@ -504,6 +509,50 @@ def test_the_names_of_many_contigs_do_not_overlap() -> None:
     assert len(chart.borders) <= charts.MAX_BORDERS
 
 
+def put_reads(report: Run, form: str = "bam") -> None:
+    """Store the genome, and 20 aligned reads over chr1:100, of which 5 have G there; the receipt of the step align."""
+    genome = "ACGTTGCAAC" * 200
+    genome = genome[:99] + "A" + genome[100:]
+    report.put(report.reference, f">chr1\n{genome[:1200]}\n{genome[1200:]}\n")
+    report.put(report.reference.companion(".fai"), "chr1\t2000\t6\t1200\t1201\n")
+    rows = ["@SQ\tSN:chr1\tLN:2000"]
+    for number in range(20):
+        bases = genome[79:129] if number % 4 else genome[79:99] + "G" + genome[100:129]
+        rows.append(f"r{number}\t{16 * (number % 2)}\tchr1\t80\t60\t50M\t*\t0\t0\t{bases}\t{'I' * 50}")
+    sam, bam = report.folder / "r.sam", report.folder / "r.bam"
+    sam.write_text("\n".join(rows) + "\n")
+    subprocess.run(["samtools", "sort", "-o", bam, sam], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["samtools", "index", bam], check=True)
+    uri = report.results / f"{report.sample}.{form}"
+    outputs = []
+    for suffix in ("", ".bai"):
+        report.put(uri.companion(suffix), Path(f"{bam}{suffix}").read_bytes())
+        outputs.append({"name": f"bam{suffix}", **s3.store().head(uri.companion(suffix)).pin()})
+    receipt = {"step": "align", "outputs": outputs, "warnings": [], "counts": {}}
+    report.put(report.results / "jobs/align.json", json.dumps(receipt))
+
+
+def test_the_reads_at_the_first_variants_are_in_the_page(report: Run) -> None:
+    put_reads(report)
+    report.put_calls(call(100, "0/1", (15, 5)))
+    text = report.build()[0]
+    assert "5 of 20 reads have the allele: 5 of 10 forward, 0 of 10 reverse." in text
+    assert text.count('<b class="baseG">G</b>') == 5
+    assert 'aria-label="Reads at chr1:100 A&gt;G"' in text
+
+
+def test_reads_that_cannot_be_read_leave_a_page_that_says_so(report: Run) -> None:
+    put_reads(report, "cram")
+    report.put_calls(call(100, "0/1", (15, 5)))
+    assert "The aligned reads are CRAM, of which this page cannot read a part." in report.build()[0]
+    put_reads(report)
+    s3.store().client.delete_object(Bucket=report.results.bucket, Key=(report.results / "S.bam.bai").key)
+    assert "The aligned reads could not be read: s3://" in report.build()[0]
+    put_reads(report)
+    report.put(report.results / "reference.json", json.dumps({"files": {"genome.fa.fai": {"version_id": "replaced"}}}))
+    assert re.search("could not be read: s3://.*the reference was replaced", report.build()[0])
+
+
 # --- the QC policy of a run -------------------------------------------------------------------------------------------
 
 STRICT = "version: 1\nassay: exome\npublish: hold\nchecks: {mapped: {fail_below: 99.5}}\n"
@@ -559,6 +608,57 @@ def test_a_limit_that_somebody_chose_and_that_cannot_be_judged_is_on_the_page(re
     assert qc_of(report)["result"] == "WARN"
 
 
+def test_the_policy_of_the_stack_is_enforced_after_that_of_the_reference(report: Run) -> None:
+    report.put(report.results / "reference.json", json.dumps({"qc_policy": "amplicon"}))
+    report.build(args='["--hold"]')
+    assert qc_of(report).items() >= {"policy": "amplicon of seqdrop", "enforced": True, "hold": True}.items()
+    put_policy(report, STRICT)
+    report.build()
+    assert qc_of(report)["policy"].startswith("qc.yaml of hg, ")
+
+
+def put_depth(report: Run, x: float, y: float) -> None:
+    """Store the depths of six autosomes of depth 30, of X and of Y."""
+    means = {**{str(number): 30.0 for number in range(1, 7)}, "X": x, "Y": y}
+    write_mosdepth(report.folder, [(name, 0, 100, mean, (99, 90, 60, 30)) for name, mean in means.items()])
+    stats = report.outputs["stats"]
+    report.put(stats.companion(".idxstats"), "".join(f"{name}\t100\t9\t0\n" for name in means))
+    for suffix in MOSDEPTH:
+        file = report.folder / f"s{suffix}"
+        report.put(stats.companion(suffix), file.read_bytes() if file.exists() else "")
+
+
+def test_swapped_sex_fails_the_run_and_says_so_first(report: Run) -> None:
+    """A samplesheet says XX; the reads are of X and Y."""
+    put_depth(report, 15, 14)
+    report.put(report.outputs["stats"], STATS)
+    report.put(report.results / "reads.json", json.dumps({"sheet": {"sex": "XX"}}))
+    text, document = report.build(args='["--policy", "virus"]')
+    reason = "Sex chromosomes: XY, expected XX; check that tubes or names were not swapped"
+    assert (document["verdict"], document["reasons"][0]) == ("FAIL", reason)
+    assert document["sex"] == {"expected": "XX", "found": "XY"}
+    assert "As of one X and one Y (male). XX is expected." in text
+    assert qc_of(report).items() >= {"result": "FAIL", "enforced": True}.items()
+    report.put(report.results / "reads.json", json.dumps({"sheet": {"sex": "XX"}, "lanes": []}))  # a new version
+    assert report.build(args='["--sex", "XY"]')[1]["sex"] == {"expected": "XY", "found": "XY"}
+
+
+@pytest.mark.parametrize(("sheet", "args", "reasons"), [
+    ("XX", "[]", []), ("NA", "[]", []), ("", '["--sex", "XX"]', ["Sex chromosomes: not known, expected XX"]),
+])  # fmt: skip
+def test_a_sex_that_cannot_be_checked_warns_a_run_that_asked(
+    report: Run, sheet: str, args: str, reasons: list[str]
+) -> None:
+    report.put(report.results / "reads.json", json.dumps({"sheet": {"sex": sheet}}))
+    found = [reason for reason in report.build(args=args)[1]["reasons"] if "Sex" in reason]
+    assert [reason.split(";")[0] for reason in found] == reasons
+
+
+def test_the_sex_of_a_mixture_is_unclear() -> None:
+    check = policy.SexCheck("XX", "unclear")
+    assert (check.result, policy.SexCheck("XX", "XX").result) == ("WARN", "PASS")
+
+
 def test_a_run_may_hold_by_the_policy_beside_the_reference(report: Run) -> None:
     put_policy(report, STRICT.replace("publish: hold\n", ""))
     report.build(args='["--hold"]')
@@ -571,7 +671,7 @@ def test_a_run_that_holds_without_any_policy_has_no_report(report: Run) -> None:
     assert raised.value.code == BAD_DATA_EXIT
     verdict = s3.store().read_json(report.results / "failures/compose.1.1.json")
     assert verdict["class"] == "BAD_INPUT.QC"
-    assert verdict["message"].startswith("--hold has no QC policy to evaluate: ")
+    assert verdict["message"].startswith("--hold needs a QC policy to evaluate, and nobody chose one: ")
     assert "/hg/qc.yaml" in verdict["message"]
 
 
@@ -594,4 +694,4 @@ def test_a_file_that_is_no_policy_fails_the_report_with_its_own_class(report: Ru
     assert raised.value.code == BAD_DATA_EXIT
     verdict = s3.store().read_json(report.results / "failures/compose.1.1.json")
     assert verdict["class"] == "BAD_INPUT.QC"
-    assert "qc.yaml is no QC policy: assay: 'ship' is not one of" in verdict["message"]
+    assert "qc.yaml is not a valid QC policy: assay: 'ship' is not one of" in verdict["message"]

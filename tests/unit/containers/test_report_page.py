@@ -58,6 +58,9 @@ def test_the_page_loads_nothing_fails_nowhere_and_is_accessible(
 ) -> None:
     opened = Watched(browser, file, SIZES[size], color_scheme=scheme)
     assert (opened.errors, opened.requests) == ([], [file.as_uri()])
+    assert not opened.page.is_visible("#reads1")
+    opened.page.click("#variant-table tbody a >> nth=0")
+    opened.page.wait_for_selector("#reads1")  # a link to the reads opens them
     width = opened.page.evaluate("document.documentElement.scrollWidth")
     assert width <= SIZES[size], "the page scrolls sideways"
     # axe-core is added by the debugger, which the security policy of the page does not stop.

@@ -10,7 +10,7 @@ import pytest
 from seqdrop.plan import bed, fastq_names, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import canonical
-from seqdrop.runs import commands, executions, pairing, submit, table
+from seqdrop.runs import commands, executions, pairing, reference, submit, table
 from seqdrop.runs.pairing import Pair
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -695,16 +695,37 @@ def test_intervals_that_do_not_fit_the_reference_are_refused(
     assert outcome["reason"] == f"{reason}. Correct s3://{REFERENCES}/demo/exome.bed"
 
 
-def test_the_plan_and_the_folder_of_a_run_have_the_pins_of_its_reference(aws: Deployed, start_run: Any) -> None:
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("assay: genome\npublish: hold\n", True),
+        ('{"assay": "genome", "publish": "hold"}', True),
+        ("assay: genome\npublish: always\n", False),
+        ("# publish: hold\nassay: genome\n", False),
+        ("", False),
+    ],
+)
+def test_a_policy_that_holds_is_recognised_without_a_parser(aws: Deployed, text: str, held: bool) -> None:
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/qc.yaml", Body=text.encode())
+    assert reference.holds(s3.store(), S3Uri(REFERENCES, "demo/genome.fa")) is held
+
+
+def test_the_plan_and_the_folder_of_a_run_have_the_pins_of_its_reference(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("genome.fa", "genome.fa.fai"):
         aws.s3.put_object(Bucket=REFERENCES, Key=f"demo/{name}", Body=name.encode())
     files = {name: s3.store().head(S3Uri(REFERENCES, f"demo/{name}")).pin() for name in ("genome.fa", "genome.fa.fai")}
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/qc.yaml", Body=b"publish: 'hold'  # all\nchecks: {}\n")
+    monkeypatch.setenv("QC_POLICY", "exome")
     one, two = upload_pair(aws)
     run = outcome_of(start_run.call(one))["run"]
     plan, pins = plan_of(aws, run), json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json"))
     assert (plan["sources"], plan["fingerprint"]) == (SOURCES, FINGERPRINT)
     assert (plan["aligner"], plan["caller"]) == ("bwa_mem3", "bcftools")
-    assert pins == {**json.loads(aws.text(REFERENCES, "demo/reference.json")), "files": files, "intervals_sha256": ""}
+    qc = {"qc_policy": "exome", "qc_hold": True}
+    summary = json.loads(aws.text(REFERENCES, "demo/reference.json"))
+    assert pins == {**summary, "files": files, "intervals_sha256": "", **qc}
     aws.s3.put_object(Bucket=REFERENCES, Key="demo/genome.fa", Body=b"replaced during the run")
     assert outcome_of(start_run.call(two))["run"] == run
     assert json.loads(aws.text(RESULTS, f"NA12878/{run}/reference.json")) == pins

@@ -155,7 +155,7 @@ def test_an_ending_of_a_row_is_judged_once() -> None:
     plan, others = succeeded(), [name for name in steps.names() if name != "compose"]
     plan["compose"]["args"] = '["--hold"]'
     held = outcome.verify(RunEnding("SUCCEEDED"), plan, folder(others))
-    assert (held.status, held.failure_class, "chose --hold" in held.message) == ("INCOMPLETE", "INTERNAL", True)
+    assert (held.status, held.failure_class, "wait for it" in held.message) == ("INCOMPLETE", "INTERNAL", True)
     assert outcome.verify(RunEnding.from_row(held.row()), plan, folder(others)) == held
 
 
@@ -163,7 +163,23 @@ def test_an_ending_of_a_row_is_judged_once() -> None:
 def test_a_run_that_did_not_choose_to_hold_is_not_held_without_a_report(args: str) -> None:
     plan = succeeded()
     plan["compose"]["args"] = args
-    assert not outcome.is_held(plan, {})
+    assert not outcome.is_held(plan, ResultsFolder())
+
+
+@pytest.mark.parametrize(
+    ("args", "is_held"), [("[]", True), ('["--policy","exome"]', False), ('["--policy=exome","--hold"]', True)]
+)
+def test_a_policy_that_holds_and_has_no_report_holds(args: str, is_held: bool) -> None:
+    """`publish: hold` beside the reference, as start_run has pinned it."""
+    plan, others = succeeded(), folder([name for name in steps.names() if name != "compose"])
+    plan["compose"]["args"] = args
+    found = ResultsFolder(others.objects, others.receipts, reference={"qc_hold": True})
+    assert outcome.is_held(plan, found) is is_held
+    ending = outcome.verify(RunEnding("SUCCEEDED"), plan, found)
+    assert ending.message.endswith("` builds the report.") is is_held
+    assert not outcome.is_held(plan, ResultsFolder(found.objects, found.receipts, reference={"qc_hold": "no"})) or (
+        "--hold" in args
+    )
 
 
 def test_an_execution_that_ended_by_a_failed_policy_is_judged_by_its_receipts() -> None:

@@ -12,6 +12,7 @@ READS = "reads.json"  # the pinned inputs of a run
 QC_POLICY = "qc.yaml"  # beside the genome: the limits that the report judges runs by
 INTERVALS = "intervals.bed"  # the regions of a run, copied when it starts
 MANIFEST = "manifest.json"
+QC_DEFAULT, QC_HOLD = "qc_policy", "qc_hold"  # in reference.json of a run: the policy of the stack; whether VCFs wait
 INTERVALS_CHECKSUM = "intervals_sha256"  # in the plan, the manifest, and reference.json of a run
 REFERENCE_JSON = "reference.json"  # beside the genome: its contigs and indexes; written last
 WHOLE_GENOME = "all"  # the value of `intervals` without a BED: Batch parameters are never empty

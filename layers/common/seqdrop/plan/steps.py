@@ -55,6 +55,7 @@ SAMTOOLS = ("samtools",)
 UNMARKED = Option("--no-mark-duplicates")
 PLOIDY = Option("--ploidy", Number(1, MAX_PLOIDY))
 ASSAYS = ("genome", "exome", "amplicon", "virus")  # with a QC policy
+SEXES = ("XX", "XY")  # chromosomes that a sample should have
 BWA = Tool("bwa", (UNMARKED,), ("bwa", *SAMTOOLS), ("bwa", *SAMTOOLS))
 
 STEPS = (
@@ -130,7 +131,11 @@ STEPS = (
         tools=(
             Tool(
                 "report",
-                (Option("--policy", Word(ASSAYS)), Option("--hold")),  # --hold: no VCF in the manifest if it fails
+                (  # --hold: no VCF in the manifest if it fails
+                    Option("--policy", Word(ASSAYS)),
+                    Option("--hold"),
+                    Option("--sex", Word(SEXES)),
+                ),
                 ("bcftools",), ("bcftools",),
             ),
         ),

@@ -76,7 +76,7 @@ def manifest(
     """
     receipts = folder.complete
     outputs = [output for receipt in receipts.values() for output in receipt["outputs"]]
-    held = held_outputs(outputs) if outcome.is_held(plan, receipts) else []
+    held = held_outputs(outputs) if outcome.is_held(plan, folder) else []
     return {
         "version": VERSION,
         "seqdrop": __version__,
@@ -168,7 +168,7 @@ def message(
     tried = ["Tried:", *(f"  {line}" for line in ending.tried)] if ending.tried and not explanation else []
     warned = [f"Warning ({warning['step']}): {warning['message']}" for warning in warnings(folder.receipts)]
     judged = [_judgement(verdict_of(folder.complete)["qc"])] if verdict_of(folder.complete) else []
-    hidden = HELD if outcome.is_held(plan, folder.complete) else ()
+    hidden = HELD if outcome.is_held(plan, folder) else ()
     written = {"manifest", *(word for step in steps.STEPS if step.name in folder.complete for word in step.writes)}
     files = [f"{_label(word)}: {plan[word]}" for word in FILES if word in written and word in plan.keys() - hidden]
     numbers = _numbers(figures(folder.receipts))

@@ -11,7 +11,7 @@ from seqdrop.failure import advice, classify
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import forms, layout, steps
 from seqdrop.plan.choices import MAX_LANES
-from seqdrop.plan.names import ALIGNMENT_FORMATS, BAM, MANIFEST, NAME, READS, VERSION, is_readable
+from seqdrop.plan.names import ALIGNMENT_FORMATS, BAM, MANIFEST, NAME, QC_HOLD, READS, VERSION, is_readable
 from seqdrop.runs.budget import BUDGET
 from seqdrop.runs.diagnosis import MAX_LINE, MAX_LINES, describe_tries
 from seqdrop.runs.receipts import Receipts, ResultsFolder
@@ -19,7 +19,7 @@ from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
 QC_FAILED, QC = "QC_FAILED", "QC"  # a status, and the class of its failure
-HOLD = "--hold"  # option of the report: no VCF of a run that fails its QC policy is published
+HOLD, POLICY = "--hold", "--policy"  # options of the report: hold the VCFs of a run that fails; the QC policy
 WITH_RESULTS = frozenset({"SUCCEEDED", "INCOMPLETE", QC_FAILED})  # the status of runs whose results may be read
 
 
@@ -186,22 +186,25 @@ def verify(ending: RunEnding, plan: Mapping[str, Any], folder: ResultsFolder) ->
     if not ending.publishes:
         return ending
     judged = _judged(ending, _qc(folder.complete))
-    return _unjudged(judged, str(plan["run"])) if _lacks_verdict(plan, folder.complete) else judged
+    return _unjudged(judged, str(plan["run"])) if _lacks_verdict(plan, folder) else judged
 
 
-def is_held(plan: Mapping[str, Any], complete: Receipts) -> bool:
-    """Return whether the VCFs of a run are held: it failed its policy, or chose `--hold` and has no report.
+def is_held(plan: Mapping[str, Any], folder: ResultsFolder) -> bool:
+    """Return whether the VCFs of a run are held: it failed a policy that holds them, or lacks the verdict of one."""
+    qc = _qc(folder.complete)
+    return _lacks_verdict(plan, folder) or (_fails(qc) and bool(qc.get("hold")))
 
-    A policy beside the reference (`publish: hold`) is known from the report only. `complete`: the complete receipts.
+
+def _lacks_verdict(plan: Mapping[str, Any], folder: ResultsFolder) -> bool:
+    """Return whether the report, which has the verdict, is missing, and the VCFs wait for it.
+
+    They do if the run chose `--hold`, or if the policy beside its reference had `publish: hold` when it started and the
+    run chose no other one.
     """
-    qc = _qc(complete)
-    return _lacks_verdict(plan, complete) or (_fails(qc) and bool(qc.get("hold")))
-
-
-def _lacks_verdict(plan: Mapping[str, Any], complete: Receipts) -> bool:
-    """Return whether a run chose `--hold` and its report, which has the verdict, is missing."""
     words = json.loads(plan.get("compose", {}).get("args", "[]"))
-    return "compose" not in complete and isinstance(words, list) and HOLD in words
+    options = {str(word).split("=")[0] for word in words} if isinstance(words, list) else set()
+    of_reference = folder.reference.get(QC_HOLD) is True and POLICY not in options
+    return "compose" not in folder.complete and (HOLD in options or of_reference)
 
 
 def _qc(complete: Receipts) -> Mapping[str, Any]:
@@ -243,8 +246,8 @@ def _judged(ending: RunEnding, qc: Mapping[str, Any]) -> RunEnding:
 def _unjudged(ending: RunEnding, run: str) -> RunEnding:
     """Return the ending of a run whose VCFs are held since its report is missing; its message says so once."""
     held = (
-        "Its QC policy could not be evaluated, and the run chose --hold: the VCFs are kept, but not named in the "
-        f"manifest and not downloaded. `seqdrop resume {run}` builds the report."
+        "Its QC policy could not be evaluated, and the VCFs wait for it (--hold, or `publish: hold`): they are kept, "
+        f"but not named in the manifest and not downloaded. `seqdrop resume {run}` builds the report."
     )
     if ending.message.endswith(held):
         return ending

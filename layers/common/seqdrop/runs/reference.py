@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,10 @@ from seqdrop.plan.names import DIPLOID, REFERENCE_JSON
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import Store
 from seqdrop.storage.uri import S3Uri
+
+# `publish: hold` in YAML or in JSON, outside of a comment
+HOLDS = re.compile(r"""^[^#\n]*\bpublish["']?\s*:\s*["']?hold\b""", re.MULTILINE)
+MAX_POLICY = 20_000  # bytes read; the report refuses a longer policy
 
 
 class IntervalsError(Exception):
@@ -77,6 +82,19 @@ def pin_files(store: Store, reference: S3Uri) -> dict[str, dict[str, Any]]:
     keys = store.list_keys(reference.bucket, reference.key)
     stored = [store.head(S3Uri(reference.bucket, key)) for key in keys]
     return {one.uri.name: one.pin() for one in stored}
+
+
+def holds(store: Store, reference: S3Uri) -> bool:
+    """Return whether the QC policy beside a genome says `publish: hold`; False without a policy.
+
+    Functions have no YAML parser, and an invalid policy has no report either: a line with these words is enough.
+    """
+    try:
+        with store.open(layout.policy_uri(reference)) as file:
+            text = file.read(MAX_POLICY).decode(errors="replace")
+    except s3.MissingError:
+        return False
+    return bool(HOLDS.search(text))
 
 
 def check_reference(bucket: str, choices: Choices, aligner: str) -> dict[str, Any]:

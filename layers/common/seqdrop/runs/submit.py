@@ -14,7 +14,7 @@ from seqdrop.plan import fastq_names, forms, layout, steps
 from seqdrop.plan.choices import MAX_COST, ChoiceError, Choices, SingleError
 from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.plan.names import INTERVALS_CHECKSUM, REFERENCE_JSON, printable
+from seqdrop.plan.names import INTERVALS_CHECKSUM, QC_DEFAULT, QC_HOLD, REFERENCE_JSON, printable
 from seqdrop.plan.steps import Tool
 from seqdrop.runs import (
     commands,
@@ -253,12 +253,15 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
     """Write the pinned FASTQs, regions and reference of a run.
 
     The reference is written once: a later event of the same files must not pin another version of it. The regions are
-    copied, since the BED beside the reference can be replaced.
+    copied, since the BED beside the reference can be replaced. `reference.json` has besides: the QC policy of the
+    deployment, and whether the one beside the reference holds VCFs until there is a verdict.
     """
     if pinned.regions:
         s3.store().write(S3Uri.parse(plan["intervals"]), pinned.regions)
     s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
-    files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]))
+    genome = S3Uri.parse(plan["reference"])
+    files = reference.pin_files(s3.store(), genome)
+    qc = {QC_DEFAULT: os.environ["QC_POLICY"], QC_HOLD: reference.holds(s3.store(), genome)}
     s3.store().write_json_once(
         S3Uri.parse(plan["results"]) / REFERENCE_JSON,
         {
@@ -266,6 +269,7 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
             "files": files,
             INTERVALS_CHECKSUM: pinned.checksum,
             **({PADDING: pinned.padding} if pinned.padding else {}),
+            **qc,
         },
     )
 

@@ -157,6 +157,12 @@ class Store:
                 return b""
             raise
 
+    def read_range(self, uri: S3Uri, start: int, size: int, version_id: str = "") -> bytes:
+        """Return `size` bytes of an object from `start` on, fewer at its end; raise MissingError, ArchivedError."""
+        version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        with _errors_of(uri):
+            return self._read(uri, Range=f"bytes={start}-{start + size - 1}", **version)
+
     def download(
         self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = ""
     ) -> StoredObject:
