@@ -315,9 +315,7 @@ def test_public_references_are_found_by_their_names(capsys: pytest.CaptureFixtur
         shown = capsys.readouterr().out
         assert row.fasta.url in "".join(shown.split())
         assert ("no checksum is known: that of the download is pinned" in shown) is not bool(row.genes.checksum)
-    with pytest.raises(
-        CliError, match=r"No public reference 'mm10' in the table: it has GRCh38, hs37d5, CHM1"
-    ):
+    with pytest.raises(CliError, match=r"No public reference 'mm10' in the table: it has GRCh38, hs37d5, CHM1"):
         known_references.find("mm10")
 
 
