@@ -53,7 +53,7 @@ def get(run: str) -> Row:
     """Return the row of a run; raise MissingError, also for rows of files that made no run."""
     row = table.get(run)
     if row is None or row.get("status") not in table.OF_RUNS:
-        raise MissingError(f"No run {run}.")
+        raise MissingError(f"Run {run} does not exist.")
     return row
 
 

@@ -192,7 +192,7 @@ def test_a_query_that_is_not_valid_is_refused(api: Client, query: dict[str, Any]
 def test_rows_of_files_are_not_runs(aws: Deployed, api: Client) -> None:
     put_rows(aws, {"run": "waiting-1", "status": "WAITING"})
     assert api.get("/runs/waiting-1") == (404, {
-        "status_code": 404, "message": "No run waiting-1.", "failure_class": "", "problems": [],
+        "status_code": 404, "message": "Run waiting-1 does not exist.", "failure_class": "", "problems": [],
     })  # fmt: skip
 
 
