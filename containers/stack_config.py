@@ -21,7 +21,7 @@ from typing import Any
 
 from samcli.lib.config.samconfig import SamConfig
 from seqdrop.plan.forms import SPLIT
-from seqdrop.plan.steps import FUSED, STEPS
+from seqdrop.plan.steps import ALL, FUSED, STEPS
 
 ROOT = Path(__file__).parents[1]
 SUFFIX = "ImageTag"
@@ -30,7 +30,6 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_NAME = 80 - len("-pipeline")
 NO_ENVIRONMENT = ("version", "default", "local")  # parts of samconfig.toml; `seqdrop up` uses [local]
 NO_STEP = ("reference",)  # prepares references: every deployment uses it
-OTHERS = (*NO_STEP, FUSED.name)  # tools that are none of a step
 NO_TAG = (None, "", "none")
 USAGE_ERROR = 64
 
@@ -88,7 +87,7 @@ def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
     saved = overrides(open_config(root, name))
     values = {**deployed, **saved}
     defaults = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
-    every = [tool for step in (*STEPS, FUSED) for tool in step.tools]
+    every = [tool for step in ALL for tool in step.tools]
     pushed = [tool.name for tool in every if saved.get(tag_parameter(tool.name)) not in NO_TAG]
     can_fuse = all(tool.fusible for tool in every if tool.name in defaults) and values.get("Form") != SPLIT
     return list(dict.fromkeys([*defaults, *NO_STEP, *([FUSED.name] if can_fuse else []), *pushed]))
@@ -99,7 +98,7 @@ def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:
 
     Tags of tools that this version does not have are removed. SAM refuses a bare `NAME=`: an empty value is `NAME=""`.
     """
-    known = {tag_parameter(tool) for tool in [*(tool.name for step in STEPS for tool in step.tools), *OTHERS]}
+    known = {tag_parameter(tool.name) for step in ALL for tool in step.tools}
     config = open_config(root, name)
     others = {key: value for key, value in overrides(config).items() if not key.endswith(SUFFIX) or key in known}
     values = {**others, **dict(tag.split("=", 1) for tag in tags)}

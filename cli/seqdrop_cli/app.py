@@ -93,7 +93,7 @@ class AlignmentFormat(StrEnum):
 
 
 class Layout(StrEnum):
-    """How the files of a run have its reads."""
+    """The layout of the reads in the files of a run."""
 
     paired = "paired"
     single = "single"
@@ -101,7 +101,7 @@ class Layout(StrEnum):
 
 
 class CostGroup(StrEnum):
-    """What prices are added up by."""
+    """The groups by which prices are added up."""
 
     sample = "sample"
     step = "step"
@@ -310,14 +310,14 @@ def reference_command(
     ] = None,
     known_fields: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME=FIELDS", help="What to copy of them: `clinvar=ID,CLNSIG`. Default: ID and all INFO."
-        ),
+        typer.Option(metavar="NAME=FIELDS", help="Fields to copy: `clinvar=ID,CLNSIG`. Default: ID and all of INFO."),
     ] = None,
     fetch: Annotated[
         str | None,
         typer.Option(
-            metavar="PUBLIC", callback=check_value, help=f"A public one: {', '.join(known_references.table())}."
+            metavar="PUBLIC",
+            callback=check_value,
+            help=f"Prepare a public genome: {', '.join(known_references.table())}.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -414,7 +414,11 @@ def run_command(
     alignment_format: AlignmentFormatOption = None,
     layout: Annotated[
         Layout | None,
-        typer.Option(help="Of files that are each a lane: single-end reads, or both mates. Default: by their names."),
+        typer.Option(
+            metavar="LAYOUT",
+            help="single or interleaved: FASTQs that are each all of a lane; single or paired: CRAMs. "
+            "Default: by name and content.",
+        ),
     ] = None,
     form: FormOption = None,
     priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
@@ -522,7 +526,7 @@ def joint_command(
 ) -> None:
     """Join the variants of several samples into one VCF.
 
-    It has each site that one of them has, with the genotypes of all; see docs/samples.md for its limits.
+    The VCF has each site at which one of them has a call, with the genotypes of all. docs/samples.md has its limits.
     """
     row = joint.run_joint(open_stack(stack, region), samples, name or "", genome or "", results)
     if as_json:
@@ -557,11 +561,12 @@ def verify_command(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="FOLDER|RUN", help="A folder of downloaded results (no network is needed); or a run, as elsewhere."
+            metavar="FOLDER|RUN", help="A folder of downloaded results (needs no network), a run id, or a sample."
         ),
     ],
     deep: Annotated[
-        bool, typer.Option("--deep", help="Read every byte of a run in S3, instead of comparing what S3 knows of it.")
+        bool,
+        typer.Option("--deep", help="Read every byte of the results in S3, instead of comparing the checksums of S3."),
     ] = False,
     only: KindsOption = "",
     as_json: AsJson = False,
@@ -570,7 +575,7 @@ def verify_command(
 ) -> None:
     """Check that the results of a run exist and are unchanged.
 
-    Exit code 1: an output is missing, or its bytes are others than the run wrote.
+    Exit code 1: an output is missing or was changed.
     """
     kinds, folder = download.parse_kinds(only), Path(what)
     if folder.is_dir():
@@ -725,7 +730,7 @@ def check_command(
 
 @app.command("api")
 def api_command(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET or POST.")] = "",
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET or POST. Default: show the address.")] = "",
     path: Annotated[str, typer.Argument(metavar="PATH", help="Such as /runs or /ga4gh/wes/v1/runs.")] = "/",
     body: Annotated[str, typer.Option(metavar="JSON", help="The body of a POST.")] = "",
     as_json: AsJson = False,
@@ -770,10 +775,10 @@ def report_command(
 def cost_command(
     run_name: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="A run: its attempts. Default: all runs."),
+        typer.Argument(metavar="RUN", help="Show the attempts of this run. Default: list the runs."),
     ] = None,
     since: Since = None,
-    by: Annotated[CostGroup | None, typer.Option(help="Add up by this.")] = None,
+    by: Annotated[CostGroup | None, typer.Option(help="Add up the prices.")] = None,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
@@ -796,7 +801,11 @@ def estimate_command(
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option("--reference", callback=check_value, help="A reference. Default: DefaultReference of the stack."),
+        typer.Option(
+            "--reference",
+            callback=check_value,
+            help="The reference of the runs. Default: DefaultReference of the stack.",
+        ),
     ] = None,
     aligner: AlignerOption = None,
     caller: CallerOption = None,

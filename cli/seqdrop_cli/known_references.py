@@ -61,7 +61,7 @@ def find(text: str) -> PublicReference:
     for row in table().values():
         if text.lower() in {name.lower() for name in (row.name, *row.aliases)}:
             return row
-    raise CliError(f"There is no public reference {text!r} in the table: it has {', '.join(table())}.")
+    raise CliError(f"No public reference {text!r} in the table: it has {', '.join(table())}.")
 
 
 def show(row: PublicReference) -> None:

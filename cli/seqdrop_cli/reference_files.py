@@ -86,7 +86,7 @@ def parse_extras(
     chosen = {name: text.split(",") for name, text in _named(fields, "--known-fields", "ID,FIELD").items()}
     known_files = _named(known, "--known", "FILE.vcf.gz")
     if others := sorted(chosen.keys() - known_files.keys()):
-        raise CliError(f"--known-fields {others[0]}=...: there is no --known {others[0]}=FILE.")
+        raise CliError(f"--known-fields {others[0]}=...: it needs --known {others[0]}=FILE.")
     for name in known_files:
         if not extras.KNOWN_NAME.fullmatch(name):
             raise CliError(f"--known {name}=...: the name must be at most 32 letters and digits, the first a letter.")

@@ -11,7 +11,7 @@ from functions.api.models import Denied, Error
 JSON = "application/json"
 REASONS = {
     400: "workflow_params is not the body of POST /runs",
-    404: "There is no such run",
+    404: "No such run",
     409: "The state of the run, or of the stack, does not allow it",
     422: "The request is not valid",
 }

@@ -25,7 +25,7 @@ EXPIRES = 900  # seconds that the link to a report works
 
 
 class MissingError(ServiceError):
-    """There is no such run, or no such part of it (404)."""
+    """The run, or this part of it, does not exist (404)."""
 
     def __init__(self, message: str) -> None:
         """Create the error."""
@@ -53,7 +53,7 @@ def get(run: str) -> Row:
     """Return the row of a run; raise MissingError, also for rows of files that made no run."""
     row = table.get(run)
     if row is None or row.get("status") not in table.OF_RUNS:
-        raise MissingError(f"There is no run {run}.")
+        raise MissingError(f"Run {run} does not exist.")
     return row
 
 
@@ -95,7 +95,7 @@ def _behind(same: list[Row], last: str) -> list[Row]:
 def start(request: NewRun) -> Started:
     """Start the run of a sample, or find the one that it has started before. Raise RefusedError, ConflictError."""
     if unknown := sorted(request.choices.keys() - {*COLUMNS}):
-        raise RefusedError(f"There is no choice {unknown[0]}.", "BAD_INPUT.CHOICES")
+        raise RefusedError(f"No such choice: {unknown[0]}.", "BAD_INPUT.CHOICES")
     answer = _call({"start": [_row(request, lane) for lane in request.lanes]})
     if "problems" in answer:
         problems = [Problem(where=_where(line, column), message=text) for line, column, text in answer["problems"]]

@@ -6,6 +6,6 @@ from samtranslator.model.sam_resources import SamStateMachine
 
 
 def test_sam_has_no_key_for_state_machines() -> None:
-    """Else encrypt both state machines with the key of the stack: docs/operations.md, "A key of your own"."""
+    """Else encrypt the state machines with the key of the stack: docs/operations.md, "A key of your own"."""
     assert "EncryptionConfiguration" not in SamStateMachine.property_types
     assert "Tracing" in SamStateMachine.property_types, "the table of the properties"

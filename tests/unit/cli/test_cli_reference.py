@@ -296,7 +296,7 @@ def test_addresses_that_cannot_be_used_are_refused(address: str, message: str) -
         ({"panel": ["a=kit.bed", "a=b.bed"]}, "--panel a is given twice."),
         ({"panel": ["a=kit.vcf"]}, "kit.vcf: no such file, or it is a directory."),
         ({"known": ["my_db=x.vcf"]}, "--known my_db=...: the name must be at most 32 letters and digits"),
-        ({"fields": ["clinvar=ID"]}, "--known-fields clinvar=...: there is no --known clinvar=FILE."),
+        ({"fields": ["clinvar=ID"]}, "--known-fields clinvar=...: it needs --known clinvar=FILE."),
     ],
 )
 def test_extras_that_cannot_be_used_are_refused(texts: dict[str, list[str]], message: str) -> None:
@@ -315,9 +315,7 @@ def test_public_references_are_found_by_their_names(capsys: pytest.CaptureFixtur
         shown = capsys.readouterr().out
         assert row.fasta.url in "".join(shown.split())
         assert ("no checksum is known: that of the download is pinned" in shown) is not bool(row.genes.checksum)
-    with pytest.raises(
-        CliError, match=r"There is no public reference 'mm10' in the table: it has GRCh38, hs37d5, CHM1"
-    ):
+    with pytest.raises(CliError, match=r"No public reference 'mm10' in the table: it has GRCh38, hs37d5, CHM1"):
         known_references.find("mm10")
 
 

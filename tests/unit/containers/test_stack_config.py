@@ -112,9 +112,10 @@ def test_a_guided_deployment_after_the_tags_starts_with_them(checkout: Path) -> 
 
 def test_a_tag_that_is_not_written_stays_and_one_of_a_removed_tool_goes(checkout: Path) -> None:
     """The image of an earlier push is still in its repository; SAM would not find the parameter of a removed tool."""
-    save_guided(checkout, IsaacImageTag="old", BwaImageTag="old", RemovedToolImageTag="old")
+    save_guided(checkout, IsaacImageTag="old", BwaImageTag="old", JointImageTag="old", RemovedToolImageTag="old")
     stack_config.write_tags(checkout, "lab", TAGS)
-    assert read_by_sam(checkout) == {"IsaacImageTag": "old", "BwaImageTag": "new1", "ReportImageTag": "new2"}
+    kept = {"IsaacImageTag": "old", "JointImageTag": "old"}
+    assert read_by_sam(checkout) == {**kept, "BwaImageTag": "new1", "ReportImageTag": "new2"}
 
 
 def test_writing_the_same_tags_again_changes_nothing(checkout: Path) -> None:
@@ -209,5 +210,5 @@ def test_a_tool_that_was_pushed_once_stays_in_use(checkout: Path) -> None:
     save_guided(checkout, Aligner="bwa_mem3", BwaImageTag="none", IsaacImageTag="none")
     used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report", "reference", "fused"]
     assert stack_config.tools(checkout, "lab", {}) == used
-    stack_config.write_tags(checkout, "lab", ["BwaImageTag=old"])
-    assert stack_config.tools(checkout, "lab", {}) == [*used, "bwa"]
+    stack_config.write_tags(checkout, "lab", ["BwaImageTag=old", "JointImageTag=old"])
+    assert stack_config.tools(checkout, "lab", {}) == [*used, "bwa", "joint"]

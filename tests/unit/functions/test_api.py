@@ -147,7 +147,7 @@ def test_every_problem_of_a_request_is_named_and_nothing_starts(
 def test_a_choice_that_does_not_exist_is_refused(api: Client, body: dict[str, Any]) -> None:
     """A samplesheet keeps unknown columns; a misspelt choice of a request must not be lost."""
     code, answer = api.post("/runs", {**body, "choices": {"refrence": "demo"}})
-    assert (code, answer["message"]) == (409, "There is no choice refrence.")
+    assert (code, answer["message"]) == (409, "No such choice: refrence.")
 
 
 def test_a_missing_file_is_a_problem_and_a_copy_a_conflict(aws: Deployed, api: Client, body: dict[str, Any]) -> None:
@@ -192,7 +192,7 @@ def test_a_query_that_is_not_valid_is_refused(api: Client, query: dict[str, Any]
 def test_rows_of_files_are_not_runs(aws: Deployed, api: Client) -> None:
     put_rows(aws, {"run": "waiting-1", "status": "WAITING"})
     assert api.get("/runs/waiting-1") == (404, {
-        "status_code": 404, "message": "There is no run waiting-1.", "failure_class": "", "problems": [],
+        "status_code": 404, "message": "Run waiting-1 does not exist.", "failure_class": "", "problems": [],
     })  # fmt: skip
 
 

@@ -154,6 +154,17 @@ def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_r
     assert (row["peak_memory"], row["cpu_seconds"], row["scratch"], row["bytes_in"]) == (99, 9, 5, 77)
 
 
+def test_a_child_of_an_array_job_has_the_figures_of_its_own_receipt(aws: Deployed, record_run: Any) -> None:
+    for index in range(2):
+        usage = {"cpu_seconds": 10.0 + index, "scratch": 5, "host": HOST}
+        receipt = {"version": 1, "step": "merge", "job_id": f"{JOB}:{index}", "peak_memory": 100 + index}
+        aws.write(f"{PLAN['results']}/jobs/merge.{index}.json", {**receipt, "usage": usage})
+    record_run.call(changed(jobId=f"{JOB}:1", jobName=f"merge-{RUN}"))
+    _, row = attempts.of_run(RUN)
+    assert (row["attempt"], row["step"], row["status"]) == (f"{JOB}:1.2", "merge", "SUCCEEDED")
+    assert (row["peak_memory"], row["cpu_seconds"], row["instance_type"]) == (101, 11, "c6id.2xlarge")
+
+
 def test_jobs_that_are_of_no_run_are_not_recorded(aws: Deployed, record_run: Any) -> None:
     other = changed(parameters={"run": RUN, "results": f"s3://seqdrop-referencebucket/hg/preparation/{RUN}"})
     assert record_run.call(other) == {}

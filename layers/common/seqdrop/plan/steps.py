@@ -31,7 +31,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One job of a run. `reads` and `writes` are words of the plan; the job gets each as the flag `--word`."""
+    """A part of a run with a receipt. `reads`, `writes`: words of the plan; the job gets each as the flag `--word`."""
 
     name: str  # in plans, receipts, verdicts, job names; its sizes are the parameters <Name>Vcpus and <Name>Memory
     state: str  # of the state machine

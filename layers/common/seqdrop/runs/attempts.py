@@ -236,9 +236,10 @@ def _left_by_jobs(run: str, folder: ResultsFolder, plan: Mapping[str, Any], rate
 def _document(job: Job, values: Row) -> Document:
     """Return the receipt or the verdict of an attempt; empty if it left none."""
     results, step = S3Uri.parse(job.parameters["results"]), job.step
-    uri = layout.receipt_uri(results, step)
+    index = job.job_id.partition(":")[2]  # of a child of an array job: JOB:INDEX
+    uri = layout.receipt_uri(results, step, index)
     if values["status"] == FAILED:
-        uri = layout.verdict_uri(results, step, str(values["try"]), str(values["number"]))
+        uri = layout.verdict_uri(results, step, str(values["try"]), str(values["number"]), index)
     try:
         document: Document = s3.store().read_json(uri)
     except (s3.MissingError, ValueError):
