@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
 from seqdrop.runs import attempts, cost, sizes
 from seqdrop.runs.prices import AWS_SPOT
 from seqdrop.runs.table import OF_RUNS, Row
@@ -14,7 +13,7 @@ from seqdrop.text import format_seconds
 
 from seqdrop_cli import run_table
 from seqdrop_cli.errors import CliError
-from seqdrop_cli.screen import console, say, short_seconds
+from seqdrop_cli.screen import console, new_table, say, short_seconds
 from seqdrop_cli.stack import Stack
 
 GROUPS = ("sample", "step", "queue")
@@ -53,7 +52,7 @@ def show(runs: Sequence[Row], rows: Sequence[Row], by: str) -> dict[str, Any]:
 
 
 def _show_groups(groups: Mapping[str, Mapping[str, Any]], by: str, rows: Sequence[Row]) -> None:
-    table = _table(by, "attempts", "failed", "hours", "price")
+    table = new_table(by, "attempts", "failed", "hours", "price")
     samples = {str(row["run"]): str(row.get("sample", "")) for row in rows}
     for value, group in groups.items():
         name = f"{value[:SHORT_ID]} {samples.get(value, '')}" if by == "run" else value or "(not known)"
@@ -62,7 +61,7 @@ def _show_groups(groups: Mapping[str, Mapping[str, Any]], by: str, rows: Sequenc
 
 
 def _show_attempts(rows: Sequence[Row]) -> None:
-    table = _table(*OF_ATTEMPT)
+    table = new_table(*OF_ATTEMPT)
     for row in rows:
         values = {
             **row,
@@ -80,7 +79,7 @@ def suggest(stack: Stack, rows: Sequence[Row]) -> dict[str, Any]:
     """Print what each step was given and has used, and the parameters to change; return both."""
     uses = sizes.use_of(rows)
     changes = sizes.suggest(uses, stack.parameters)
-    table = _table("step", "attempts", "memory", "most used", "vCPUs", "most used", "scratch", "time")
+    table = new_table("step", "attempts", "memory", "most used", "vCPUs", "most used", "scratch", "time")
     for use in uses:
         memory, peak, scratch = (f"{value:,} MiB" for value in (use.memory, use.peak_memory, use.scratch))
         used = f"{use.used_vcpus:.1f}"
@@ -94,13 +93,6 @@ def suggest(stack: Stack, rows: Sequence[Row]) -> dict[str, Any]:
         say(f"No size is worth a change: it takes {sizes.MIN_ATTEMPTS} attempts of a step that use at most "
             f"{sizes.MIN_GAIN / sizes.RESERVE:.0%} of it, or one that ran out of memory.")  # fmt: skip
     return {"steps": [asdict(use) for use in uses], "parameters": changes}
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
 
 
 def _exact(usd: Any) -> str:
