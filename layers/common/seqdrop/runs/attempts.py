@@ -18,13 +18,12 @@ from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.classify import classify
 from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
-from seqdrop.plan.names import NAME, VERSION, is_readable
-from seqdrop.runs import cost, prices, queues, table
+from seqdrop.plan.names import NAME, VERSION
+from seqdrop.runs import cost, prices, queues, receipts, table
 from seqdrop.runs.dynamodb import Table
 from seqdrop.runs.prices import Host, Prices
 from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.runs.table import RUNNING, Row
-from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
@@ -239,12 +238,8 @@ def _document(job: Job, values: Row) -> Document:
     uri = layout.receipt_uri(results, step)
     if values["status"] == FAILED:
         uri = layout.verdict_uri(results, step, str(values["try"]), str(values["number"]))
-    try:
-        document: Document = s3.store().read_json(uri)
-    except (s3.MissingError, ValueError):
-        return {}
-    own = isinstance(document, dict) and document.get("job_id") == job.job_id
-    return document if own and is_readable(document.get("version")) else {}
+    document = receipts.read_document(uri)
+    return document if document and document.get("job_id") == job.job_id else {}
 
 
 def _failure(job: Job, values: Row, document: Document) -> dict[str, str]:
