@@ -107,12 +107,12 @@ def fetch_lanes(work: Workspace, *, stream: bool = False) -> list[Lane]:
 def _fetch(work: Workspace, number: int, word: str, pin: Mapping[str, str], *, stream: bool) -> Path | Stream:
     """Download a file of a lane, or open it as a stream, under a name without the sample id."""
     uri = S3Uri.parse(pin["uri"])
-    pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
+    expected = s3.expected_of(pin)
     name = uri.name.lower()
     if word == UNALIGNED:
-        return work.fetch(uri, name=f"lane{number}{name[name.rindex('.') :]}", **pinned)
+        return work.fetch(uri, name=f"lane{number}{name[name.rindex('.') :]}", **expected)
     suffix = ".fastq.gz" if name.endswith(".gz") else ".fastq"
-    file = (work.stream if stream else work.fetch)(uri, name=f"lane{number}_R{word[-1]}{suffix}", **pinned)
+    file = (work.stream if stream else work.fetch)(uri, name=f"lane{number}_R{word[-1]}{suffix}", **expected)
     warn_of_unverified(work, file)
     return file
 
