@@ -20,13 +20,14 @@ from seqdrop.failure.verdict import Verdict
 from seqdrop.plan import layout
 from seqdrop.plan.names import NAME, VERSION
 from seqdrop.runs import cost, prices, queues, receipts, table
+from seqdrop.runs.cost import FAILED
 from seqdrop.runs.dynamodb import Table
 from seqdrop.runs.prices import Host, Prices
 from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.runs.table import RUNNING, Row
 from seqdrop.storage.uri import S3Uri
 
-SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
+SUCCEEDED = "SUCCEEDED"
 Document = Mapping[str, Any]  # a receipt or a verdict
 
 
