@@ -391,5 +391,5 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: st
 
 def row_of(sample: str, run: str, choices: Choices) -> dict[str, str]:
     """Return the attributes that every row of a run has. Rows of paired reads have no layout."""
-    layout = {"layout": choices.layout} if choices.layout else {}
-    return {"run": run, "sample": sample, "reference": choices.reference, **layout, **choices.tools(default_tools())}
+    stated = {"layout": choices.layout} if choices.layout else {}
+    return {"run": run, "sample": sample, "reference": choices.reference, **stated, **choices.tools(default_tools())}
