@@ -9,7 +9,7 @@ from typing import Any
 from seqdrop.runs import attempts, cost, sizes
 from seqdrop.runs.prices import AWS_SPOT
 from seqdrop.runs.table import OF_RUNS, Row
-from seqdrop.text import format_seconds
+from seqdrop.text import format_exact_usd, format_seconds
 
 from seqdrop_cli import run_table
 from seqdrop_cli.errors import CliError
@@ -46,7 +46,7 @@ def show(runs: Sequence[Row], rows: Sequence[Row], by: str) -> dict[str, Any]:
     more = (
         f"; {running} {'attempt' if running == 1 else 'attempts'} without a price yet, still running" if running else ""
     )
-    say(f"Together: {_exact(total)}{' (estimated)' if estimated else ''}{more}")
+    say(f"Together: {format_exact_usd(total)}{' (estimated)' if estimated else ''}{more}")
     groups = {name: cost.by(name, rows) for name in ((by,) if by else (*GROUPS, "run"))}
     return {"usd": total, "estimated": estimated, "runs": len(runs), "running": running, "by": groups, "attempts": rows}
 
@@ -56,7 +56,8 @@ def _show_groups(groups: Mapping[str, Mapping[str, Any]], by: str, rows: Sequenc
     samples = {str(row["run"]): str(row.get("sample", "")) for row in rows}
     for value, group in groups.items():
         name = f"{value[:SHORT_ID]} {samples.get(value, '')}" if by == "run" else value or "(not known)"
-        table.add_row(name, str(group["attempts"]), str(group["failed"]), f"{group['hours']:.2f}", _exact(group["usd"]))
+        price = format_exact_usd(group["usd"])
+        table.add_row(name, str(group["attempts"]), str(group["failed"]), f"{group['hours']:.2f}", price)
     console().print(table)
 
 
@@ -69,7 +70,7 @@ def _show_attempts(rows: Sequence[Row]) -> None:
             "queued": short_seconds(float(row["queued"])) if "queued" in row else "",
             "time": format_seconds(float(row["seconds"])) if "seconds" in row else "running",
             "peak": f"{row['peak_memory']} of {row['memory']} MiB" if "peak_memory" in row else "",
-            "price": _exact(row["usd"]) if "usd" in row else "",
+            "price": format_exact_usd(row["usd"]) if "usd" in row else "",
         }
         table.add_row(*(str(values.get(name, "")) for name in OF_ATTEMPT))
     console().print(table)
@@ -93,8 +94,3 @@ def suggest(stack: Stack, rows: Sequence[Row]) -> dict[str, Any]:
         say(f"No size is worth a change: it takes {sizes.MIN_ATTEMPTS} attempts of a step that use at most "
             f"{sizes.MIN_GAIN / sizes.RESERVE:.0%} of it, or one that ran out of memory.")  # fmt: skip
     return {"steps": [asdict(use) for use in uses], "parameters": changes}
-
-
-def _exact(usd: Any) -> str:
-    """Format a price that may be a fraction of a cent, so that sums add up on the screen too."""
-    return f"${float(usd):,.6f}" if 0 < float(usd) < 1 else f"${float(usd):,.2f}"

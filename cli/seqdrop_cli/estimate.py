@@ -9,7 +9,7 @@ from typing import Any
 
 from seqdrop.runs import estimate
 from seqdrop.runs.table import Row
-from seqdrop.text import format_seconds, format_usd
+from seqdrop.text import format_exact_usd, format_seconds, format_usd
 
 from seqdrop_cli import folders, planned, run_table, samplesheet, submit
 from seqdrop_cli.errors import CliError
@@ -80,7 +80,7 @@ def show_history(stack: Stack) -> dict[str, Any]:
     runs = [_compared(row) for row in rows]
     for row, one in zip(rows, runs, strict=True):
         times = (format_seconds(one[name] * 3600) for name in ("estimated_hours", "hours"))
-        usd = (_exact(one[name]) for name in ("estimated_usd", "usd"))
+        usd = (format_exact_usd(one[name]) for name in ("estimated_usd", "usd"))
         size, off = planned.format_size(one["fastq_bytes"]), f"{one['error']:.0%}" if one["error"] is not None else ""
         table.add_row(one["run"][:8], one["sample"], size, *usd, off, *times, str(row.get("estimated_from", "")))
     console().print(table)
@@ -105,8 +105,3 @@ def _compared(row: Row) -> dict[str, Any]:
         "estimated_hours": float(row["estimated_hours"]),
         "hours": estimate.hours_of(row),
     }
-
-
-def _exact(usd: float) -> str:
-    """Format a price that may be a fraction of a cent: the runs of a laptop are small."""
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
