@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
 from seqdrop.runs import attempts, cost, sizes
 from seqdrop.runs.prices import AWS_SPOT
 from seqdrop.runs.table import OF_RUNS, Row
-from seqdrop.text import format_seconds
+from seqdrop.text import format_exact_usd, format_seconds
 
 from seqdrop_cli import run_table
 from seqdrop_cli.errors import CliError
-from seqdrop_cli.screen import console, say, short_seconds
+from seqdrop_cli.screen import console, new_table, say, short_seconds
 from seqdrop_cli.stack import Stack
 
 GROUPS = ("sample", "step", "queue")
@@ -47,22 +46,23 @@ def show(runs: Sequence[Row], rows: Sequence[Row], by: str) -> dict[str, Any]:
     more = (
         f"; {running} {'attempt' if running == 1 else 'attempts'} without a price yet, still running" if running else ""
     )
-    say(f"Together: {_exact(total)}{' (estimated)' if estimated else ''}{more}")
+    say(f"Together: {format_exact_usd(total)}{' (estimated)' if estimated else ''}{more}")
     groups = {name: cost.by(name, rows) for name in ((by,) if by else (*GROUPS, "run"))}
     return {"usd": total, "estimated": estimated, "runs": len(runs), "running": running, "by": groups, "attempts": rows}
 
 
 def _show_groups(groups: Mapping[str, Mapping[str, Any]], by: str, rows: Sequence[Row]) -> None:
-    table = _table(by, "attempts", "failed", "hours", "price")
+    table = new_table(by, "attempts", "failed", "hours", "price")
     samples = {str(row["run"]): str(row.get("sample", "")) for row in rows}
     for value, group in groups.items():
         name = f"{value[:SHORT_ID]} {samples.get(value, '')}" if by == "run" else value or "(not known)"
-        table.add_row(name, str(group["attempts"]), str(group["failed"]), f"{group['hours']:.2f}", _exact(group["usd"]))
+        price = format_exact_usd(group["usd"])
+        table.add_row(name, str(group["attempts"]), str(group["failed"]), f"{group['hours']:.2f}", price)
     console().print(table)
 
 
 def _show_attempts(rows: Sequence[Row]) -> None:
-    table = _table(*OF_ATTEMPT)
+    table = new_table(*OF_ATTEMPT)
     for row in rows:
         values = {
             **row,
@@ -70,7 +70,7 @@ def _show_attempts(rows: Sequence[Row]) -> None:
             "queued": short_seconds(float(row["queued"])) if "queued" in row else "",
             "time": format_seconds(float(row["seconds"])) if "seconds" in row else "running",
             "peak": f"{row['peak_memory']} of {row['memory']} MiB" if "peak_memory" in row else "",
-            "price": _exact(row["usd"]) if "usd" in row else "",
+            "price": format_exact_usd(row["usd"]) if "usd" in row else "",
         }
         table.add_row(*(str(values.get(name, "")) for name in OF_ATTEMPT))
     console().print(table)
@@ -80,7 +80,7 @@ def suggest(stack: Stack, rows: Sequence[Row]) -> dict[str, Any]:
     """Print what each step was given and has used, and the parameters to change; return both."""
     uses = sizes.use_of(rows)
     changes = sizes.suggest(uses, stack.parameters)
-    table = _table("step", "attempts", "memory", "most used", "vCPUs", "most used", "scratch", "time")
+    table = new_table("step", "attempts", "memory", "most used", "vCPUs", "most used", "scratch", "time")
     for use in uses:
         memory, peak, scratch = (f"{value:,} MiB" for value in (use.memory, use.peak_memory, use.scratch))
         used = f"{use.used_vcpus:.1f}"
@@ -94,15 +94,3 @@ def suggest(stack: Stack, rows: Sequence[Row]) -> dict[str, Any]:
         say(f"No size is worth a change: it takes {sizes.MIN_ATTEMPTS} attempts of a step that use at most "
             f"{sizes.MIN_GAIN / sizes.RESERVE:.0%} of it, or one that ran out of memory.")  # fmt: skip
     return {"steps": [asdict(use) for use in uses], "parameters": changes}
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table
-
-
-def _exact(usd: Any) -> str:
-    """Format a price that may be a fraction of a cent, so that sums add up on the screen too."""
-    return f"${float(usd):,.6f}" if 0 < float(usd) < 1 else f"${float(usd):,.2f}"

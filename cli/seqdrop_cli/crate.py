@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from seqdrop import __version__
 from seqdrop.plan import steps
-from seqdrop.plan.names import MANIFEST
+from seqdrop.plan.names import MANIFEST, READS
 from seqdrop.runs import executions
 from seqdrop.runs.table import Row
+from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli.errors import CliError
@@ -43,7 +44,7 @@ def write(stack: Stack, row: Row, folder: Path) -> Path:
     does not exist any more, MissingError if the run has no manifest.
     """
     results = S3Uri.parse(str(row["results"]))
-    manifest, reads = stack.store.read_json(results / MANIFEST), stack.store.read_json(results / "reads.json")
+    manifest, reads = stack.store.read_json(results / MANIFEST), stack.store.read_json(results / READS)
     execution = executions.describe(manifest["execution"], stack.stepfunctions)
     if execution is None:
         raise CliError(
@@ -125,7 +126,7 @@ class _Crate:
         properties = {
             "name": S3Uri.parse(uri).name,
             "contentSize": str(pin["size"]),
-            "identifier": [self._value(f"{uri}#{word}", word, pin[word]) for word in _PINS if pin.get(word)],
+            "identifier": [self._value(f"{uri}#{word}", word, pin[word]) for word in s3.PIN_WORDS if pin.get(word)],
         }
         if path is None or not path.is_file():
             return self.crate.add_file(uri, properties=properties)
@@ -173,9 +174,6 @@ class _Crate:
         from rocrate.model import ContextEntity  # noqa: PLC0415  as above
 
         return self.crate.add(ContextEntity(self.crate, identifier, properties={"@type": kind, **properties}))
-
-
-_PINS = ("version_id", "etag", "crc64nvme")
 
 
 def _sha256(path: Path) -> str:

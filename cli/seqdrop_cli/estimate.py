@@ -7,17 +7,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-from seqdrop.plan.sheet import MATES
 from seqdrop.runs import estimate
 from seqdrop.runs.table import Row
-from seqdrop.text import format_seconds, format_usd
+from seqdrop.text import format_exact_usd, format_seconds, format_usd
 
 from seqdrop_cli import folders, planned, run_table, samplesheet, submit
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.estimates import ENDED
 from seqdrop_cli.planned import Planned
-from seqdrop_cli.screen import console, say
+from seqdrop_cli.screen import console, new_table, say
 from seqdrop_cli.stack import Stack
 
 SHOWN = 10  # runs of the history
@@ -27,19 +25,14 @@ def samples_of(stack: Stack, paths: Sequence[Path], chosen: Mapping[str, str]) -
     """Return the samples of FASTQs, of folders, or of one samplesheet; `chosen` holds where a sheet chooses nothing."""
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv":
         return _of_sheet(stack, paths[0], chosen)
-    return [Planned(one.sample, one.lanes, one.size, **chosen) for one in folders.group(paths)]
+    return [Planned.of(one, **chosen) for one in folders.group(paths)]
 
 
 def _of_sheet(stack: Stack, path: Path, chosen: Mapping[str, str]) -> list[Planned]:
     samples = samplesheet.read(path)
     files = dict(samplesheet.files_of(path, samples))
     return [
-        Planned(
-            one.name,
-            [lane.lane for lane in one.lanes],
-            sum(submit.size_of(stack, files[getattr(lane, mate)]) for lane in one.lanes for mate in MATES),
-            **{word: getattr(one.choices, word) or default for word, default in chosen.items()},
-        )
+        submit.plan_of(stack, one, files, **{word: getattr(one.choices, word) or chosen[word] for word in chosen})
         for one in samples
     ]
 
@@ -81,13 +74,13 @@ def history(stack: Stack) -> list[Row]:
 def show_history(stack: Stack) -> dict[str, Any]:
     """Print price and time of the last runs beside the estimate made before each; return them for programs."""
     rows = history(stack)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "sample", "size", "estimated", "price", "error", "estimated time", "time", "estimated from"):
-        table.add_column(heading, overflow="fold")
+    table = new_table(
+        "run", "sample", "size", "estimated", "price", "error", "estimated time", "time", "estimated from"
+    )
     runs = [_compared(row) for row in rows]
     for row, one in zip(rows, runs, strict=True):
         times = (format_seconds(one[name] * 3600) for name in ("estimated_hours", "hours"))
-        usd = (_exact(one[name]) for name in ("estimated_usd", "usd"))
+        usd = (format_exact_usd(one[name]) for name in ("estimated_usd", "usd"))
         size, off = planned.format_size(one["fastq_bytes"]), f"{one['error']:.0%}" if one["error"] is not None else ""
         table.add_row(one["run"][:8], one["sample"], size, *usd, off, *times, str(row.get("estimated_from", "")))
     console().print(table)
@@ -112,8 +105,3 @@ def _compared(row: Row) -> dict[str, Any]:
         "estimated_hours": float(row["estimated_hours"]),
         "hours": estimate.hours_of(row),
     }
-
-
-def _exact(usd: float) -> str:
-    """Format a price that may be a fraction of a cent: the runs of a laptop are small."""
-    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from seqdrop.plan import fastq_names, input_names
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.input_names import NO_MATE
-from seqdrop.plan.names import RESERVED, SAMPLE
+from seqdrop.plan.names import ONE_FILE, RESERVED, SAMPLE
 
 from seqdrop_cli import layouts
 from seqdrop_cli.errors import CliError
@@ -37,7 +37,7 @@ class Fastqs:
         for path in paths:
             if not path.is_file():
                 raise CliError(f"{path}: no such file, or it is a directory.")
-        if sample is not None and (layout in layouts.ONE_FILE or any(_is_one_file(path) for path in paths)):
+        if sample is not None and (layout in ONE_FILE or any(_is_one_file(path) for path in paths)):
             pairs: tuple[Pair, ...] = tuple((path,) for path in paths)
             return cls(sample, pairs, _renamed(sample, pairs), layouts.of_files(paths, layout))
         if len(paths) % 2:

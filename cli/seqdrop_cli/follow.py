@@ -99,9 +99,8 @@ def has_fused_job(jobs: Sequence[Job]) -> bool:
 def states_in_job(stack: Stack, execution: Mapping[str, Any], states: Sequence[StepState]) -> list[StepState]:
     """Return the states of steps that share one job: done with a receipt; the first one without has that of the job."""
     [job] = (state for state in states if state.step == steps.FUSED.name)
-    prefix = layout.receipt_uri(S3Uri.parse(json.loads(execution["input"])["results"]), "step").parent
-    keys = [entry["Key"] for entry in stack.store.list_objects(prefix.bucket, f"{prefix.key}/")]
-    done = {key.rpartition("/")[2].removesuffix(".json") for key in keys}
+    folder = layout.receipt_uri(S3Uri.parse(json.loads(execution["input"])["results"]), "step").parent
+    done = {name.removesuffix(".json") for name in stack.store.list_names(folder)}
     names = [state.step for state in states if state.step != steps.FUSED.name]
     current = next((name for name in names if name not in done), "")
     found = {name: StepState(name, "done" if name in done else "waiting", number=job.number) for name in names}

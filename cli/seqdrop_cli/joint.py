@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,17 +52,13 @@ def _check_name(stack: Stack, name: str) -> None:
 
 
 def _request(stack: Stack, request: dict[str, object]) -> str:
-    """Ask start_run to start the joint run: only this function starts executions. Return the run; raise CliError."""
+    """Ask start_run to start the joint run; return the run. Raise CliError."""
     try:
-        payload = json.dumps({"joint": request})
-        answer = stack.functions.invoke(FunctionName=stack["StartRunFunction"], Payload=payload)
+        outcome = stack.ask_start_run({"joint": request}, "The joint run could not be started")
     except KeyboardInterrupt:
         raise CliError(
             f"Interrupted: `seqdrop status{stack.option}` shows whether the joint run was started.", INTERRUPTED_EXIT
         ) from None
-    if "FunctionError" in answer:
-        raise CliError("The joint run could not be started: see the log of the function start_run, then try again.")
-    [outcome] = json.loads(answer["Payload"].read())["outcomes"]
     if outcome["outcome"] == "refused":
         raise CliError(f"These samples cannot be joined: {outcome['reason']}.")
     return str(outcome["run"])

@@ -9,12 +9,10 @@ from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import input_names
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.input_names import NO_MATE
-from seqdrop.plan.names import INTERLEAVED, PAIRED, SINGLE
+from seqdrop.plan.names import INTERLEAVED, ONE_FILE, PAIRED, SINGLE
 from seqdrop.runs import precheck
 
 from seqdrop_cli.errors import CliError
-
-ONE_FILE = (SINGLE, INTERLEAVED)
 
 
 def is_one_file(name: FastqName, chosen: str) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
-from rich.table import Table
 from seqdrop.runs.estimate import Estimate
 from seqdrop.text import format_seconds, format_usd
 
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.estimates import Estimator
-from seqdrop_cli.screen import console, say
+from seqdrop_cli.fastqs import Fastqs
+from seqdrop_cli.screen import console, new_table, say
 from seqdrop_cli.stack import Stack
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -30,6 +30,11 @@ class Planned:
     aligner: str
     caller: str
 
+    @classmethod
+    def of(cls, fastqs: Fastqs, **chosen: str) -> Planned:
+        """Return the row of these FASTQs; `chosen` has reference, aligner and caller."""
+        return cls(fastqs.sample, [*fastqs.lanes, fastqs.layout], fastqs.size, **chosen)
+
     @property
     def chosen(self) -> dict[str, str]:
         """What earlier runs must have in common with it."""
@@ -38,9 +43,7 @@ class Planned:
 
 def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
     """Print the table, with the estimated time and price of each sample; return the estimates (None: none)."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("sample", "lanes", "size", "reference", "tools", "price", "time"):
-        table.add_column(heading, overflow="fold")
+    table = new_table("sample", "lanes", "size", "reference", "tools", "price", "time")
     estimator = Estimator(stack)
     found = [estimator.of_run(one.size, one.chosen) for one in planned]
     for one, each in zip(planned, found, strict=True):

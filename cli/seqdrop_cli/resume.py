@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from seqdrop.runs.outcome import QC_FAILED
@@ -47,16 +46,12 @@ def resume(stack: Stack, row: Row, *, detach: bool = False, results: Path = Path
 
 
 def _request_resume(stack: Stack, run_id: str, max_cost: str) -> tuple[str, str]:
-    """Ask start_run to resume a run: only this function starts executions. Return run and ARN; raise CliError.
+    """Ask start_run to resume a run; return run and ARN. Raise CliError.
 
     A run that was refused, and reads something else now, is started under another id.
     """
     request = {"resume": run_id, **({"max_cost": max_cost} if max_cost else {})}
-    answer = stack.functions.invoke(FunctionName=stack["StartRunFunction"], Payload=json.dumps(request))
-    payload = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        raise CliError(f"Run {run_id} could not be resumed: see the log of the function start_run, then try again.")
-    [outcome] = payload["outcomes"]
+    outcome = stack.ask_start_run(request, f"Run {run_id} could not be resumed")
     if outcome["outcome"] != "resumed":
         raise CliError(f"Run {run_id} cannot be resumed: {outcome['reason']}.")
     return str(outcome["run"]), str(outcome["execution"])

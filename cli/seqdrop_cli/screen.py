@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 240  # columns: a pipe has no width, and tables must not be cut there
@@ -79,6 +80,14 @@ def live_table() -> Iterator[Live | None]:
 def say(text: str, style: str = "") -> None:
     """Print a line."""
     console().print(text, style=style or None)
+
+
+def new_table(*headings: str) -> Table:
+    """Return an empty table with these columns; long cells are folded."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
 
 
 def visible(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -129,6 +130,18 @@ class Stack:
         """Return the status of an execution; None if it never began or ended more than 90 days ago."""
         description = executions.describe(execution, self.stepfunctions)
         return description["status"] if description else None
+
+    def ask_start_run(self, request: Mapping[str, Any], failed: str) -> dict[str, Any]:
+        """Send a request to start_run, which alone starts executions; return its outcome.
+
+        Raises CliError if the function fails; `failed` says what could not be done.
+        """
+        answer = self.functions.invoke(FunctionName=self["StartRunFunction"], Payload=json.dumps(request))
+        if "FunctionError" in answer:
+            raise CliError(f"{failed}: see the log of the function start_run, then try again.")
+        outcome: dict[str, Any]
+        [outcome] = json.loads(answer["Payload"].read())["outcomes"]
+        return outcome
 
     @property
     def _settings(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 from rich.text import Text
-from seqdrop.runs.table import Row
+from seqdrop.runs.table import Row, seconds_of
 from seqdrop.text import count_warnings, format_seconds, format_usd
 
 from seqdrop_cli.screen import console, say, short_number, short_seconds, visible
@@ -114,8 +114,7 @@ def _seconds(row: Mapping[str, Any]) -> float | None:
     """Return the seconds from the start of a run to its end; None if it has not ended."""
     if not row.get("started") or not row.get("finished"):
         return None
-    started, finished = (datetime.fromisoformat(str(row[name])) for name in ("started", "finished"))
-    return (finished - started).total_seconds()
+    return seconds_of(row)
 
 
 def _age(row: Mapping[str, Any]) -> str:

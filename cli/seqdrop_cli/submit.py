@@ -54,21 +54,20 @@ def submit(stack: Stack, path: Path, prefix: str, *, dry_run: bool, yes: bool) -
 
 def show(stack: Stack, checked: Sequence[Checked], files: Files) -> None:
     """Print the samples as a table."""
-    sizes = {text: size_of(stack, file) for text, file in files.items()}
     rows = [
-        Planned(
-            one.sample.name,
-            [*(lane.lane for lane in one.sample.lanes), one.choices.layout],
-            sum(sizes[text] for lane in one.sample.lanes for text in lane.files.values()),
-            one.choices.reference,
-            **one.choices.tools(stack.default_tools),
-        )
+        plan_of(stack, one.sample, files, reference=one.choices.reference, **one.choices.tools(stack.default_tools))
         for one in checked
     ]
     planned.show(stack, rows)
 
 
-def size_of(stack: Stack, file: Path | S3Uri) -> int:
+def plan_of(stack: Stack, sample: Sample, files: Files, **chosen: str) -> Planned:
+    """Return the row of a sample of a sheet; `chosen` has reference, aligner and caller."""
+    size = sum(_size(stack, files[text]) for lane in sample.lanes for text in lane.files.values())
+    return Planned(sample.name, [*(lane.lane for lane in sample.lanes), sample.choices.layout], size, **chosen)
+
+
+def _size(stack: Stack, file: Path | S3Uri) -> int:
     """Return the bytes of a file of this machine or of a bucket."""
     return file.stat().st_size if isinstance(file, Path) else stack.store.head(file).size
 

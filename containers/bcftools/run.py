@@ -9,10 +9,11 @@ from pathlib import Path
 
 from seqdrop.jobs import arguments, calling, regions
 from seqdrop.jobs.calling import Filter
-from seqdrop.jobs.gvcf import MIN_ALLELE_READS, MIN_DEPTH, Depth
+from seqdrop.jobs.gvcf import MIN_ALLELE_READS, Depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan import steps
 from seqdrop.plan.bed import Interval
 from seqdrop.plan.names import DIPLOID
 
@@ -76,7 +77,7 @@ def filters(options: argparse.Namespace, depth: Depth) -> list[Filter]:
     """Return the soft filters: LowQual and LowDepth for all calls, LowShare for heterozygous SNPs."""
     quality = MIN_QUALITY if options.min_quality is None else options.min_quality
     share = MIN_SHARE if options.min_share is None else options.min_share
-    least = depth.typical * (MIN_DEPTH if options.min_depth is None else options.min_depth)
+    least = depth.typical * (steps.MIN_DEPTH if options.min_depth is None else options.min_depth)
     reads = "SUM(FORMAT/AD)"
     alleles = "FORMAT/AD[0:1-]"  # the alternate ones; a genotype has two or one
     low_share = f'TYPE="snp" && GT="het" && {reads}>={ENOUGH_READS} && MIN({alleles})<{share}*{reads}'

@@ -10,6 +10,7 @@ from typing import Any
 from seqdrop.failure.verdict import JobError
 from seqdrop.jobs.gvcf import MIN_ALLELE_READS
 from seqdrop.jobs.workspace import Workspace, companion_path
+from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 VCF, GVCF, INDEX = "vcf", "gvcf", ".tbi"  # outputs in the manifest of a run: `vcf`, `vcf.tbi`
@@ -46,5 +47,4 @@ def _fetch_sample(work: Workspace, entry: Mapping[str, Any], name: str) -> Sampl
 
 def fetch(work: Workspace, pin: Mapping[str, Any], name: str) -> Path:
     """Download the version of an object that a manifest or a receipt lists."""
-    pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
-    return work.fetch(S3Uri.parse(pin["uri"]), name=name, **pinned)
+    return work.fetch(S3Uri.parse(pin["uri"]), name=name, **s3.expected_of(pin))

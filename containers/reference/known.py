@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from seqdrop.failure.verdict import BadInputError
+from seqdrop.jobs import regions
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.workspace import Workspace
@@ -88,7 +89,7 @@ def _unreadable(error: ToolError, name: str) -> ToolError | BadInputError:
 def _sort(work: Workspace, source: Path, name: str, fields: Sequence[str], genome: Path) -> Path:
     """Write the records on contigs of the genome that have an alternate allele: sorted, with the chosen fields."""
     counts = _count_contigs(work, source)
-    contigs = _check_contigs(work, counts, name, _contigs(genome))
+    contigs = _check_contigs(work, counts, name, regions.contig_lengths(genome))
     targets, kept = work / f"known.{name}.bed", work / f"known.{name}.kept.bcf"
     targets.write_text("".join(f"{contig}\t0\t{NO_END}\n" for contig in contigs))
     info = [field for field in fields if field != "ID"]
@@ -160,11 +161,6 @@ def _short(contig: str) -> str:
     """Return the name of a contig without what naming conventions add: `chr`, and T for the mitochondria."""
     plain = contig.lower().removeprefix("chr").upper()
     return "M" if plain in MITOCHONDRIA else plain
-
-
-def _contigs(genome: Path) -> dict[str, int]:
-    rows = (line.split("\t") for line in Path(f"{genome}.fai").read_text().splitlines())
-    return {name: int(length) for name, length, *_ in rows}
 
 
 def _check_alleles(work: Workspace, kept: Path, name: str, genome: Path) -> Path:

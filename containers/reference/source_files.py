@@ -42,9 +42,7 @@ def fetch_pinned(
         work.bytes_in += source["size"]
         return work / name, source
     source = {**pin} if "etag" in pin else s3.store().head(address).source()
-    path = work.fetch(
-        address, name=name, **{word: str(source.get(word, "")) for word in ("version_id", "etag", "crc64nvme")}
-    )
+    path = work.fetch(address, name=name, **s3.expected_of(source))
     with path.open("rb") as file:
         return path, {**source, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 

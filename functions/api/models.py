@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from seqdrop.plan import names, sheet
 from seqdrop.plan.choices import MAX_LANES
-from seqdrop.runs.manifest import FIGURES
+from seqdrop.runs.manifest import figures_of_row
 
 Status = Literal["RUNNING", "SUCCEEDED", "INCOMPLETE", "QC_FAILED", "FAILED", "ABORTED", "TIMED_OUT"]
 Cell = Annotated[str, Field(max_length=1024)]
@@ -143,5 +143,5 @@ class Denied(BaseModel):
 def run_of(row: dict[str, Any]) -> Run:
     """Return the document of a row of the run table."""
     fields = {name: value for name, value in row.items() if name in Run.model_fields}
-    figures = {name: int(row[name]) for name in FIGURES if name in row}
-    return Run(**fields | {"failure_class": row.get("class", ""), "usd": float(row.get("cost", 0)), "figures": figures})
+    usd = float(row.get("cost", 0))
+    return Run(**fields | {"failure_class": row.get("class", ""), "usd": usd, "figures": figures_of_row(row)})

@@ -23,9 +23,7 @@ class ServiceInfo(BaseModel):
     name: str
     type: dict[str, str] = Field(default_factory=lambda: {"group": "org.ga4gh", "artifact": "wes", "version": "1.1.0"})
     description: str = "FASTQs in, annotated variants out"
-    organization: dict[str, str] = Field(
-        default_factory=lambda: {"name": "seqdrop", "url": "https://w3id.org/ro/crate"}
-    )
+    organization: dict[str, str]
     version: str
     workflow_type_versions: dict[str, Any]
     supported_wes_versions: list[str] = Field(default_factory=lambda: ["1.1.0"])

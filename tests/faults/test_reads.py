@@ -15,7 +15,18 @@ from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
 from support.function_aws import Deployed
 from support.job_runs import PUBLISH, Batch
-from support.made_reads import Record, bgzf, edit_read, flip_byte, read_records, records, text, to_gzip, write_pair
+from support.made_reads import (
+    Record,
+    bgzf,
+    edit_read,
+    flip_byte,
+    read_records,
+    records,
+    text,
+    to_bam,
+    to_gzip,
+    write_pair,
+)
 from support.pipeline_runs import Sample, fetch_json, run_pair
 
 COUNT = 60
@@ -221,9 +232,7 @@ def test_a_file_that_is_no_bam_is_refused() -> None:
 
 def sam(place: str, flag: int, header: str = "") -> bytes:
     """Return a BAM of one record with this contig, position, mapping quality and CIGAR."""
-    lines = f"{header}@SQ\tSN:c\tLN:9\nr\t{flag}\t{place}\t*\t0\t0\tACGT\tFFFF\n"
-    command = ["samtools", "view", "-b", "--no-PG", "-"]
-    return subprocess.run(command, input=lines.encode(), check=True, capture_output=True).stdout
+    return to_bam(f"{header}@SQ\tSN:c\tLN:9\nr\t{flag}\t{place}\t*\t0\t0\tACGT\tFFFF\n")
 
 
 def check_bam(data: bytes) -> tuple[str, str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from seqdrop_cli import api, embedded
 from seqdrop_cli.stack import Stack, local
 
-ROOT = Path(__file__).parents[2]
 # schemathesis imports it. It signs each request; `+` in a query is a space, which a signature has as %20.
 HOOKS = """
 import os

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import struct
+import subprocess
 import zlib
 from collections.abc import Sequence
 from itertools import islice
@@ -56,6 +57,12 @@ def bgzf(data: bytes, block: int = 700) -> bytes:
         head = struct.pack("<4BI2BH2BHH", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(body) + 25)
         blocks.append(head + body + struct.pack("<2I", zlib.crc32(part), len(part)))
     return b"".join(blocks)
+
+
+def to_bam(sam: str, form: str = "bam") -> bytes:
+    """Return a SAM as BAM or CRAM."""
+    command = ["samtools", "view", "--no-PG", "-O", form, "-"]
+    return subprocess.run(command, input=sam.encode(), capture_output=True, check=True).stdout
 
 
 def flip_byte(data: bytes, place: int) -> bytes:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 MAX_LINE = 2000  # characters of a result
 MAX_INPUT = 10_000  # characters read of the input: a tool may write a megabyte without a line end
@@ -18,6 +22,11 @@ def count_warnings(number: int, before: str = "") -> str:
 def format_usd(amount: float) -> str:
     """Return a price in US dollars: `$1.20`, and `< $0.01` where two digits would show nothing."""
     return "< $0.01" if 0 < amount < CENT else f"${amount:,.2f}"
+
+
+def format_exact_usd(amount: float | Decimal) -> str:
+    """Return a price that may be a fraction of a cent, so that sums add up: `$0.000145`, `$1.20`."""
+    return f"${amount:,.6f}" if 0 < amount < 1 else f"${amount:,.2f}"
 
 
 def format_seconds(value: float) -> str:

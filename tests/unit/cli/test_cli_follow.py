@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from seqdrop.plan import steps
+from seqdrop.storage.uri import S3Uri
 from seqdrop.text import format_seconds
 from seqdrop_cli import follow
 from seqdrop_cli.progress import StepState
@@ -90,9 +91,9 @@ class FusedPipeline(Pipeline):
         plan = {**json.loads(description["input"]), "form": "fused", "results": "s3://results/S/r"}
         return {**description, "input": json.dumps(plan)}
 
-    def list_objects(self, bucket: str, prefix: str) -> list[dict[str, str]]:
-        assert (bucket, prefix) == ("results", "S/r/jobs/")
-        return [{"Key": f"S/r/jobs/{step}.json"} for step in self._receipts]
+    def list_names(self, folder: S3Uri) -> list[str]:
+        assert folder == S3Uri("results", "S/r/jobs")
+        return [f"{step}.json" for step in self._receipts]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from seqdrop_cli.fastqs import Fastqs
 from seqdrop_cli.run import RunRequest
 from seqdrop_cli.stack import Stack
 from support import cli_aws
+from support.made_reads import to_bam
 
 ALONE, R1 = 0x4, 0x4D
 FORMS = {".bam": "bam", ".cram": "cram"}
@@ -36,9 +36,8 @@ def write(folder: Path, *names: str, flag: int = ALONE) -> list[Path]:
         path.write_bytes(path.name.encode())
         if path.suffix in FORMS:
             place = "*\t0\t0\t*" if flag & ALONE else "c\t1\t60\t4M"
-            sam = f"@SQ\tSN:c\tLN:9\nr\t{flag}\t{place}\t*\t0\t0\tACGT\tFFFF\n".encode()
-            command = ["samtools", "view", "--no-PG", "-O", FORMS[path.suffix], "-o", path, "-"]
-            subprocess.run(command, input=sam, check=True, cwd=folder, capture_output=True)
+            sam = f"@SQ\tSN:c\tLN:9\nr\t{flag}\t{place}\t*\t0\t0\tACGT\tFFFF\n"
+            path.write_bytes(to_bam(sam, FORMS[path.suffix]))
     return paths
 
 

@@ -10,7 +10,7 @@ import pytest
 from seqdrop.storage import s3
 from support.aligner_runs import ONE, PAIRS, TWO, AlignerRun, alignments, run_isaac
 from support.function_aws import Deployed
-from support.made_reads import FLOWCELL, Record, flip_byte, text, to_gzip
+from support.made_reads import FLOWCELL, Record, flip_byte, text, to_bam, to_gzip
 
 from containers.bwa import run as bwa
 from containers.bwa_mem3 import run as bwa_mem3
@@ -125,9 +125,7 @@ UNPAIRED = [record(read, ALONE, number) for number, read in enumerate(ONE)]
 
 
 def write(lines: list[str], form: str = "bam", header: str = SAM_HEADER) -> bytes:
-    command = ["samtools", "view", "--no-PG", "-O", form, "-"]
-    sam = "".join([header, *(f"{line}\n" for line in lines)])
-    return subprocess.run(command, input=sam.encode(), capture_output=True, check=True).stdout
+    return to_bam("".join([header, *(f"{line}\n" for line in lines)]), form)
 
 
 @pytest.mark.parametrize("form", ["bam", "cram"])

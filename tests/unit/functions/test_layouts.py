@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from seqdrop.plan import layout
 from seqdrop.plan.choices import Choices
 from support.function_aws import FASTQS, FINGERPRINT, RESULTS, Deployed
-from support.made_reads import fastq, records, text, to_gzip
+from support.made_reads import fastq, records, text, to_bam, to_gzip
 
 QUIET = 60  # seconds, more than the quiet time
 Upload = dict[str, Any]
@@ -33,8 +32,7 @@ def bam(*flags: int, form: str = "bam") -> bytes:
     for number, flag in enumerate(flags):
         contig, position, cigar = ("*", "0", "*") if flag & ALONE else ("demo1", "9", "9M")
         lines.append(f"r{number}\t{flag}\t{contig}\t{position}\t0\t{cigar}\t*\t0\t0\tACGTACGTA\tFFFFFFFFF\n")
-    command = ["samtools", "view", "--no-PG", "-O", form, "-"]
-    return subprocess.run(command, input="".join([HEADER, *lines]).encode(), capture_output=True, check=True).stdout
+    return to_bam("".join([HEADER, *lines]), form)
 
 
 def outcome_of(start_run: Any, upload: Upload) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
@@ -163,6 +164,25 @@ def test_a_child_of_an_array_job_has_the_figures_of_its_own_receipt(aws: Deploye
     _, row = attempts.of_run(RUN)
     assert (row["attempt"], row["step"], row["status"]) == (f"{JOB}:1.2", "merge", "SUCCEEDED")
     assert (row["peak_memory"], row["cpu_seconds"], row["instance_type"]) == (101, 11, "c6id.2xlarge")
+
+
+def test_an_attempt_of_the_job_with_all_steps_has_the_use_of_each_of_them(aws: Deployed, record_run: Any) -> None:
+    """The first attempt ended after align; the second one failed in call; annotate is of another job."""
+    times = [attempt["startedAt"] for attempt in CHANGED["detail"]["attempts"]]
+    first, second = (table.time_text(datetime.fromtimestamp(time / 1000 + 1, UTC)) for time in times)
+    usage = {"cpu_seconds": 100.0, "scratch": 700, "host": HOST}
+    common = {"version": 1, "vcpus": 2, "memory": 2048, "usage": usage, "bytes_in": 10}
+    left = (("align", first, 1800, JOB), ("collect", second, 900, JOB), ("annotate", second, 1, "another"))
+    for step, started, peak, job in left:
+        receipt = {**common, "step": step, "started": started, "peak_memory": peak, "job_id": job}
+        aws.write(f"{PLAN['results']}/jobs/{step}.json", receipt)
+    verdict = Verdict("TOOL_FAILED", "bcftools ended with exit code 1", job_id=JOB).to_json()
+    aws.write(f"{PLAN['results']}/failures/call.1.2.json", {**verdict, "peak_memory": 1000, "usage": usage})
+    record_run.call(changed(tags={"step": "fused"}, status="FAILED"))
+    one, two = attempts.of_run(RUN)
+    assert (one["step"], one["peak_memory"], one["cpu_seconds"], one["bytes_in"]) == ("fused", 1800, 100, 10)
+    assert (two["peak_memory"], two["cpu_seconds"], two["class"]) == (1000, 200, "TOOL_FAILED")
+    assert {one["instance_type"], two["instance_type"]} == {HOST["type"]}
 
 
 def test_jobs_that_are_of_no_run_are_not_recorded(aws: Deployed, record_run: Any) -> None:

@@ -24,20 +24,6 @@ BLANK_ENDS = (b"\n\n", b"\n\r\n")
 Text = Sequence[bytes | memoryview]
 
 
-def read_batches(file: GzipReader) -> Generator[Batch]:
-    """Yield the reads of one file, BATCH_SIZE at a time; raise BadInputError."""
-    count = 0
-    try:
-        for text in divide(file):
-            batch = parse(text, file.name, count)
-            count += len(batch)
-            if batch:
-                yield batch
-    except BadInputError:
-        file.verify_checksum()  # report damaged gzip data as such, not as the invalid reads it looks like
-        raise
-
-
 def divide(file: GzipReader, mates: int = 1) -> Generator[list[bytes]]:
     """Yield the text of BATCH_SIZE reads, or all that is left at the end of the file; raise BadInputError.
 

@@ -25,7 +25,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.s3 import Stream
 from seqdrop.storage.uri import S3Uri
 
-ONE_FILE: Mapping[str, type[Pairs]] = {SINGLE: Single, INTERLEAVED: Interleaved}
+READERS: Mapping[str, type[Pairs]] = {SINGLE: Single, INTERLEAVED: Interleaved}
 INTERFACE = ("sample", "reference", "reads", "bam")
 # Of the memory of the job; `samtools sort` takes 1.15 times as much. The rest: the index, and 0.2 GB for each vCPU.
 SORT_SHARE = 0.35
@@ -73,7 +73,7 @@ class Lane:
         if self.groups and isinstance(self.fastq_1, Path):
             mates = Single.mates if self.layout == SINGLE else Pairs.mates
             return unaligned.Unaligned(work.processes, self.fastq_1, mates, self.groups.ids, work.vcpus)
-        return ONE_FILE.get(self.layout, Pairs)(*self.files)
+        return READERS.get(self.layout, Pairs)(*self.files)
 
 
 def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
@@ -107,12 +107,12 @@ def fetch_lanes(work: Workspace, *, stream: bool = False) -> list[Lane]:
 def _fetch(work: Workspace, number: int, word: str, pin: Mapping[str, str], *, stream: bool) -> Path | Stream:
     """Download a file of a lane, or open it as a stream, under a name without the sample id."""
     uri = S3Uri.parse(pin["uri"])
-    pinned = {key: pin.get(key, "") for key in ("version_id", "etag", "crc64nvme")}
+    expected = s3.expected_of(pin)
     name = uri.name.lower()
     if word == UNALIGNED:
-        return work.fetch(uri, name=f"lane{number}{name[name.rindex('.') :]}", **pinned)
+        return work.fetch(uri, name=f"lane{number}{name[name.rindex('.') :]}", **expected)
     suffix = ".fastq.gz" if name.endswith(".gz") else ".fastq"
-    file = (work.stream if stream else work.fetch)(uri, name=f"lane{number}_R{word[-1]}{suffix}", **pinned)
+    file = (work.stream if stream else work.fetch)(uri, name=f"lane{number}_R{word[-1]}{suffix}", **expected)
     warn_of_unverified(work, file)
     return file
 

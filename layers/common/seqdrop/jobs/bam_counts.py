@@ -12,12 +12,12 @@ from typing import BinaryIO, NamedTuple
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.fastq import bam_header
 from seqdrop.fastq.bam_header import HeaderError
+from seqdrop.fastq.bam_reads import NOT_PRIMARY
 from seqdrop.fastq.gunzip import GzipReader, Source
 from seqdrop.fastq.inflate import inflate
 from seqdrop.fastq.prefetch import prefetch
 
 CHUNK_SIZE = 1 << 20  # bytes after decompression
-NOT_PRIMARY = 0x900  # secondary or supplementary
 # The start of a record (SAM specification, 4.2): its size, then among others the lengths of its name and of its CIGAR,
 # its flag and the number of its bases. The name, the CIGAR and the bases follow, two bases in a byte; N is 15.
 RECORD = struct.Struct("<i8xB3xHHi12x")

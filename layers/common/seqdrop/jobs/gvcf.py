@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from seqdrop.jobs.workspace import Workspace
 
-# An allele in fewer reads than this, where the depth is less than this share of the typical depth of the run: most
-# reads of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a depth of 7, an eighth of
-# the true calls have two reads.
-MIN_ALLELE_READS, MIN_DEPTH = 3, 0.25
+# An allele in fewer reads than this, where the depth is less than a share of the typical depth of the run (MIN_DEPTH of
+# plan/steps.py): most reads of the place are aligned elsewhere, or as an indel. Not the number of reads alone: at a
+# depth of 7, an eighth of the true calls have two reads.
+MIN_ALLELE_READS = 3
 
 
 class Depth(NamedTuple):

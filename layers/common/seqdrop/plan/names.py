@@ -22,6 +22,7 @@ BAM, CRAM = ALIGNMENT_FORMATS = ("bam", "cram")  # also the ending of the file; 
 # How the files of a run have its reads: two files of a pair, reads without a mate, or pairs in one file. Runs of
 # earlier versions have no layout: they are paired. An unaligned BAM or CRAM is paired or single.
 PAIRED, SINGLE, INTERLEAVED = LAYOUTS = ("paired", "single", "interleaved")
+ONE_FILE = (SINGLE, INTERLEAVED)  # layouts with one FASTQ for each lane
 UNALIGNED = "unaligned"  # the word of a BAM or CRAM in reads.json, in the place of fastq_1 and fastq_2
 FILES = ("fastq_1", "fastq_2", UNALIGNED)  # the words of the files of a lane in reads.json
 DIPLOID = MAX_PLOIDY = 2  # `ploidy` of a reference without one; bcftools and Strelka call haploid and diploid genotypes

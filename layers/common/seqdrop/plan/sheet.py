@@ -10,7 +10,7 @@ from seqdrop.plan import csv_table, fastq_names, input_names
 from seqdrop.plan.choices import MAX_LANES, ChoiceError, Choices
 from seqdrop.plan.csv_table import Problem, Row, SheetError
 from seqdrop.plan.extras import NO_PANEL
-from seqdrop.plan.names import INTERLEAVED, NAME, PAIRED, RESERVED, SAMPLE, SINGLE
+from seqdrop.plan.names import INTERLEAVED, NAME, ONE_FILE, PAIRED, RESERVED, SAMPLE, SINGLE
 
 REQUIRED = ("sample",)
 MATES = ("fastq_1", "fastq_2")
@@ -139,7 +139,7 @@ def _of_columns(row: Row) -> Iterator[Problem]:
     """Yield the problems of a row whose files do not fit together, or do not fit its layout."""
     columns, layout = tuple(_files_of(row)), row.cells.get("layout", "")
     if columns == MATES:
-        if layout in {SINGLE, INTERLEAVED}:
+        if layout in ONE_FILE:
             yield Problem(row.line, "layout", f"is {layout}, but fastq_2 is not empty")
     elif columns == MATES[:1]:
         has_mate = fastq_names.parse(row.cells["fastq_1"].rpartition("/")[2])

@@ -55,6 +55,7 @@ SAMTOOLS = ("samtools",)
 UNMARKED = Option("--no-mark-duplicates")
 PLOIDY = Option("--ploidy", Number(1, MAX_PLOIDY))
 ASSAYS = ("genome", "exome", "amplicon", "virus")  # with a QC policy
+MIN_DEPTH = 0.25  # the default of `--min-depth` of bcftools, which joint runs need too
 SEXES = ("XX", "XY")  # chromosomes that a sample should have
 BWA = Tool("bwa", (UNMARKED,), ("bwa", *SAMTOOLS), ("bwa", *SAMTOOLS))
 

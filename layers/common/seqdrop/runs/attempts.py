@@ -6,7 +6,7 @@ A row is written while the attempt runs, and once more when it has ended: late a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,17 +17,17 @@ from seqdrop import aws
 from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.classify import classify
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
-from seqdrop.plan.names import NAME, VERSION, is_readable
-from seqdrop.runs import cost, prices, queues, table
+from seqdrop.plan import layout, steps
+from seqdrop.plan.names import NAME, VERSION
+from seqdrop.runs import cost, prices, queues, receipts, table
+from seqdrop.runs.cost import FAILED
 from seqdrop.runs.dynamodb import Table
 from seqdrop.runs.prices import Host, Prices
 from seqdrop.runs.receipts import ResultsFolder
 from seqdrop.runs.table import RUNNING, Row
-from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
+SUCCEEDED = "SUCCEEDED"
 Document = Mapping[str, Any]  # a receipt or a verdict
 
 
@@ -41,6 +41,11 @@ class Job:
     def job_id(self) -> str:
         """The id of the job."""
         return str(self.description["jobId"])
+
+    @property
+    def index(self) -> str:
+        """The index of a child of an array job, whose id is JOB:INDEX; "" for other jobs."""
+        return self.job_id.partition(":")[2]
 
     @property
     def step(self) -> str:
@@ -222,7 +227,7 @@ def _left_by_jobs(run: str, folder: ResultsFolder, plan: Mapping[str, Any], rate
             "step": step,
             "number": numbers[job_id],
             "job_id": job_id,
-            "queue": prices.name(str(plan.get(step, {}).get("job_queue", ""))),
+            "queue": prices.name(str((plan.get(steps.FUSED.name) or plan.get(step, {})).get("job_queue", ""))),
             "vcpus": int(document["vcpus"]),
             "memory": int(document["memory"]),
             "seconds": Decimal(str(document["seconds"])),
@@ -235,17 +240,46 @@ def _left_by_jobs(run: str, folder: ResultsFolder, plan: Mapping[str, Any], rate
 
 def _document(job: Job, values: Row) -> Document:
     """Return the receipt or the verdict of an attempt; empty if it left none."""
-    results, step = S3Uri.parse(job.parameters["results"]), job.step
-    index = job.job_id.partition(":")[2]  # of a child of an array job: JOB:INDEX
-    uri = layout.receipt_uri(results, step, index)
+    if job.step == steps.FUSED.name:
+        return _combine([*_of_steps(job, values)])
+    return _verdict(job, values, job.step) if values["status"] == FAILED else _receipt(job, job.step)
+
+
+def _of_steps(job: Job, values: Row) -> Iterator[Document]:
+    """Yield what the steps of one attempt of a fused job have left: their receipts, then a verdict."""
+    for name in steps.names():
+        receipt = _receipt(job, name)
+        if values.get("started", "") <= receipt.get("started", "") <= values.get("stopped", "~"):
+            yield receipt
     if values["status"] == FAILED:
-        uri = layout.verdict_uri(results, step, str(values["try"]), str(values["number"]), index)
-    try:
-        document: Document = s3.store().read_json(uri)
-    except (s3.MissingError, ValueError):
+        yield from filter(None, (_verdict(job, values, name) for name in steps.names()))
+
+
+def _combine(documents: Sequence[Document]) -> Document:
+    """Return the last document with the use of all: peaks are the largest, bytes and CPU seconds are added up."""
+    if not documents:
         return {}
-    own = isinstance(document, dict) and document.get("job_id") == job.job_id
-    return document if own and is_readable(document.get("version")) else {}
+    of_each = [used(document) for document in documents]
+    peak, scratch = (max(one.get(name, 0) for one in of_each) for name in ("peak_memory", "scratch"))
+    read, written, cpu = (sum(one.get(name, 0) for one in of_each) for name in ("bytes_in", "bytes_out", "cpu_seconds"))
+    hosts = [usage["host"] for one in documents if (usage := one.get("usage") or {}).get("host")]
+    usage = {"scratch": scratch, "cpu_seconds": cpu, "host": hosts[0] if hosts else None}
+    return {**documents[-1], "peak_memory": peak, "bytes_in": read, "bytes_out": written, "usage": usage}
+
+
+def _receipt(job: Job, step: str) -> Document:
+    return _own(job, layout.receipt_uri(S3Uri.parse(job.parameters["results"]), step, job.index))
+
+
+def _verdict(job: Job, values: Row, step: str) -> Document:
+    numbers = str(values["try"]), str(values["number"])
+    return _own(job, layout.verdict_uri(S3Uri.parse(job.parameters["results"]), step, *numbers, job.index))
+
+
+def _own(job: Job, uri: S3Uri) -> Document:
+    """Return a document of this job; empty if there is none, or one of another job."""
+    document = receipts.read_document(uri)
+    return document if document and document.get("job_id") == job.job_id else {}
 
 
 def _failure(job: Job, values: Row, document: Document) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import combinations, islice
 from statistics import median
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from seqdrop.runs import prices
 from seqdrop.runs.cost import USD_DIGITS
 from seqdrop.runs.prices import Host, Prices
-from seqdrop.runs.table import Row
+from seqdrop.runs.table import Row, seconds_of
 
 MAX_RUNS = 10  # earlier runs that an estimate is made of
 MAX_ROWS = 200  # newest rows in which they are searched
@@ -84,8 +83,7 @@ def of_run(
 
 def hours_of(row: Mapping[str, Any]) -> float:
     """Return the hours from the start of an ended run to its end."""
-    started, finished = (datetime.fromisoformat(str(row[name])) for name in ("started", "finished"))
-    return (finished - started).total_seconds() / 3600
+    return seconds_of(row) / 3600
 
 
 def _fit(points: Sequence[tuple[int, float]], size: int) -> float:

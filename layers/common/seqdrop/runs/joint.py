@@ -17,7 +17,6 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 CALLER = "bcftools"  # whose gVCFs and filters the job reads
-MIN_DEPTH = 0.25  # of the typical depth: the default of `--min-depth` of bcftools (jobs/gvcf.py)
 TOOLS = {step.name: step.tools[0] for step in steps.JOINT}
 
 
@@ -55,7 +54,7 @@ class Member:
         """The entry of reads.json: the pinned files, and the depth below which a base without a call is unknown."""
         counts: Mapping[str, Any] = next((job["counts"] for job in self.manifest["jobs"] if job["step"] == "call"), {})
         share = self.call_options["min_depth"]
-        least = counts.get("typical_depth", 0) * float(MIN_DEPTH if share is None else share)
+        least = counts.get("typical_depth", 0) * float(steps.MIN_DEPTH if share is None else share)
         pins = {name: self.outputs[name] for name in joint.FILES}
         return {"sample": self.row["sample"], "run": self.row["run"], "least_depth": least, **pins}
 

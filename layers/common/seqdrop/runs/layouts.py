@@ -8,9 +8,9 @@ from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, input_names
 from seqdrop.plan.choices import HOLD, ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
-from seqdrop.plan.names import INTERLEAVED, PAIRED, SINGLE, UNALIGNED, printable
+from seqdrop.plan.names import INTERLEAVED, ONE_FILE, PAIRED, SINGLE, UNALIGNED, printable
 from seqdrop.runs import pairing, precheck
-from seqdrop.runs.pairing import ONE_FILE, Pair
+from seqdrop.runs.pairing import Pair
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 

@@ -131,6 +131,11 @@ def choices(plan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def figures_of_row(row: Mapping[str, Any]) -> dict[str, int]:
+    """Return the figures in the row of a run."""
+    return {name: int(row[name]) for name in FIGURES if name in row}
+
+
 def figures(receipts: Receipts) -> dict[str, int]:
     """Return the counts that the run table shows."""
     counts = {name: value for receipt in receipts.values() for name, value in receipt["counts"].items()}

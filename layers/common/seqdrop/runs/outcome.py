@@ -92,10 +92,10 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
         return "It has no valid number of lanes."
     if (alignment_format := plan.get("alignment_format", BAM)) not in ALIGNMENT_FORMATS:
         return "It has no valid format of the aligned reads."
-    if (form := plan.get("form", forms.SPLIT)) not in forms.FORMS:
+    if plan.get("form", forms.SPLIT) not in forms.FORMS:
         return "It has no valid form."
     names = plan.get("steps")
-    jobs = [steps.FUSED.name] if form == forms.FUSED else []
+    jobs = _jobs_of_form(plan)
     if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in [*names, *jobs]):
         return "It has no settings for its steps."
     folder = S3Uri(results_bucket, f"{plan['sample']}/{plan['run']}")

@@ -12,14 +12,13 @@ from seqdrop.plan import fastq_names, input_names
 from seqdrop.plan.choices import HOLD, LANES, ChoiceError, Choices
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.input_names import NO_MATE
-from seqdrop.plan.names import INTERLEAVED, SINGLE, UNALIGNED, printable
+from seqdrop.plan.names import ONE_FILE, UNALIGNED, printable
 from seqdrop.runs import precheck
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
 MAX_NEAR = 3  # files that nearly match, in the message of a waiting row
-ONE_FILE = (SINGLE, INTERLEAVED)  # layouts with one file for each lane
 Found = dict[str, tuple[FastqName, StoredObject]]  # by key
 
 

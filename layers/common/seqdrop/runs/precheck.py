@@ -15,7 +15,7 @@ from seqdrop.failure.verdict import BadInputError
 from seqdrop.fastq import bam_header, bam_reads, mates, records
 from seqdrop.fastq.inflate import ExtraBytesError, inflate
 from seqdrop.fastq.records import GZIP_MAGIC, Batch
-from seqdrop.plan.names import INTERLEAVED, PAIRED, SINGLE, UNALIGNED, printable
+from seqdrop.plan.names import ONE_FILE, PAIRED, SINGLE, UNALIGNED, printable
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
@@ -71,7 +71,7 @@ def check_lane(entry: Mapping[str, Any], layout: str = "") -> str | None:
 def _check_lane(entry: Mapping[str, Any], layout: str) -> str | None:
     if UNALIGNED in entry:
         return None  # `layout_of_alignments` has read it
-    if layout in {SINGLE, INTERLEAVED}:
+    if layout in ONE_FILE:
         only = _read_beginning(entry["fastq_1"])
         check = mates.check_no_mates if layout == SINGLE else mates.check_neighbours
         check(only.name, only.reads, 0)

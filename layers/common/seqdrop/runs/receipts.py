@@ -64,16 +64,17 @@ def read_receipts(folder: S3Uri, names: Iterable[str], parts: int = 0) -> dict[s
     receipts = {}
     for step in names:
         indexes = list(map(str, range(parts))) if steps.is_array(step) else [""]
-        found = [receipt for index in indexes if (receipt := _receipt(layout.receipt_uri(folder, step, index)))]
+        found = [receipt for index in indexes if (receipt := read_document(layout.receipt_uri(folder, step, index)))]
         if found and len(found) == len(indexes):
             receipts[step] = combine(found) if steps.is_array(step) else found[0]
     return receipts
 
 
-def _receipt(uri: S3Uri) -> dict[str, Any] | None:
+def read_document(uri: S3Uri) -> dict[str, Any] | None:
+    """Return a receipt or a verdict; None if it does not exist or cannot be read."""
     with contextlib.suppress(s3.MissingError, ValueError):
-        receipt: dict[str, Any] = s3.store().read_json(uri)
-        return receipt if is_readable(receipt.get("version")) else None
+        document = s3.store().read_json(uri)
+        return document if isinstance(document, dict) and is_readable(document.get("version")) else None
     return None
 
 

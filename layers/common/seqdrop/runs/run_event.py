@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqdrop import aws
 from seqdrop.plan.names import MANIFEST
-from seqdrop.runs.manifest import FIGURES
+from seqdrop.runs.manifest import figures_of_row
 from seqdrop.runs.outcome import WITH_RESULTS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def detail(row: Mapping[str, Any], stack: str) -> dict[str, Any]:
         "manifest": f"{results}/{MANIFEST}" if row["status"] in WITH_RESULTS else "",
         "warnings": len(row.get("warnings", ())),
         "usd": float(row.get("cost", 0)),
-        "figures": {name: int(row[name]) for name in FIGURES if name in row},
+        "figures": figures_of_row(row),
     }
 
 

@@ -52,6 +52,7 @@ class OfSheet:
     reads: dict[str, Any]
 
 
+FUSED = {steps.FUSED.name: steps.FUSED.tools[0]}  # the tool of the job with all steps
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
 REFUSALS = {
     ChoiceError: "BAD_INPUT.CHOICES",
@@ -166,8 +167,7 @@ def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Res
 
 def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
     """Return the form of a run by its choice, the size of its files, and the parameters of this deployment."""
-    files = [file for lane in reads["lanes"] for file in lane.values() if isinstance(file, Mapping)]
-    size, limit = sum(file["size"] for file in files), int(os.environ["FUSED_LIMIT_MIB"]) << 20
+    size, limit = estimate.size_of(reads["lanes"]), int(os.environ["FUSED_LIMIT_MIB"]) << 20
     has_image = json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none"
     default = os.environ["FORM"] if has_image else forms.SPLIT
     return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
@@ -175,8 +175,7 @@ def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
 
 def check_images(tools: Mapping[str, str], form: str = "") -> None:
     """Raise NotReadyError if a tool of a run with this aligner and caller, or of its form, has no image."""
-    fused = {steps.FUSED.name: steps.FUSED.tools[0]}
-    require_images(fused if form == forms.FUSED else steps.tools_of_run(tools))
+    require_images(FUSED if form == forms.FUSED else steps.tools_of_run(tools))
 
 
 def require_images(used: Mapping[str, Tool]) -> None:
@@ -192,7 +191,7 @@ def require_images(used: Mapping[str, Tool]) -> None:
 
 def job_definitions(tools: Mapping[str, str]) -> dict[str, str]:
     """Return the ARN of the job definition of each step of a run with these tools, and of the job with all steps."""
-    return definitions_of({**steps.tools_of_run(tools), steps.FUSED.name: steps.FUSED.tools[0]})
+    return definitions_of({**steps.tools_of_run(tools), **FUSED})
 
 
 def definitions_of(used: Mapping[str, Tool]) -> dict[str, str]:
@@ -393,5 +392,5 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: st
 
 def row_of(sample: str, run: str, choices: Choices) -> dict[str, str]:
     """Return the attributes that every row of a run has. Rows of paired reads have no layout."""
-    layout = {"layout": choices.layout} if choices.layout else {}
-    return {"run": run, "sample": sample, "reference": choices.reference, **layout, **choices.tools(default_tools())}
+    stated = {"layout": choices.layout} if choices.layout else {}
+    return {"run": run, "sample": sample, "reference": choices.reference, **stated, **choices.tools(default_tools())}

@@ -51,6 +51,12 @@ def time_text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def seconds_of(row: Mapping[str, Any]) -> float:
+    """Return the seconds from the start of an ended run to its end."""
+    started, finished = (datetime.fromisoformat(str(row[name])) for name in ("started", "finished"))
+    return (finished - started).total_seconds()
+
+
 def hours_since(text: str) -> float:
     """Return the hours since a time that `now` returned."""
     then = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

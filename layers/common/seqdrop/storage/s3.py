@@ -39,6 +39,7 @@ REQUESTS: dict[str, Any] = {"s3": {"payload_signing_enabled": False}, "max_pool_
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 FILES = 4  # in transfer at a time: small ones spend most of their time waiting for an answer
+PIN_WORDS = ("version_id", "etag", "crc64nvme")  # of a pin, which the object must have
 ATTEMPTS = 3  # of a transfer whose bytes arrive damaged
 NOT_FOUND = {"404", "NoSuchKey", "NoSuchVersion"}
 ARCHIVES = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}  # GLACIER_IR can be read at once
@@ -97,6 +98,11 @@ class StoredObject:
     def source(self) -> dict[str, Any]:
         """Return the version as reference.json has it: with the checksum of the whole object, "" where S3 has none."""
         return {**self.pin(), "crc64nvme": self.crc64nvme}
+
+
+def expected_of(pin: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a download must have by the pin of an object; "" for what the pin does not say."""
+    return {word: str(pin.get(word) or "") for word in PIN_WORDS}
 
 
 @cache
