@@ -51,6 +51,10 @@ REFUSED = [
         "run runM01 of M01 has another regions (BED file) (9a1b) than that of run runC01 of C01 (none)",
     ),
     (
+        {"padding": 100},
+        "run runM01 of M01 has another padding of the panel (100) than that of run runC01 of C01 (0)",
+    ),
+    (
         {"choices": {"caller": "bcftools", "args": {"call": ["--ploidy", "1"]}}},
         "run runM01 of M01 has another ploidy (1) than that of run runC01 of C01 (that of the reference)",
     ),

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqdrop.plan import joint, options, steps
+from seqdrop.plan import extras, joint, options, steps
+from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import MANIFEST, REFERENCE_JSON, SAMPLE, is_readable
 from seqdrop.runs import executions, reference, submit, table
 from seqdrop.runs.outcome import QC_FAILED, WITH_RESULTS
@@ -18,6 +19,7 @@ from seqdrop.storage.uri import S3Uri
 
 CALLER = "bcftools"  # whose gVCFs and filters the job reads
 MIN_DEPTH = 0.25  # of the typical depth: the default of `--min-depth` of bcftools (jobs/gvcf.py)
+REGIONS = ("intervals", "intervals_name", "intervals_sha256", PADDING)  # in manifests and in plans
 TOOLS = {step.name: step.tools[0] for step in steps.JOINT}
 
 
@@ -67,6 +69,7 @@ class Member:
             "reference": S3Uri.parse(manifest["reference"]).parent.name,
             "fingerprint of the reference": manifest.get("fingerprint", ""),  # manifests of 0.1.0 have none
             "regions (BED file)": manifest.get("intervals_sha256") or "none",
+            "padding of the panel": manifest.get(PADDING, 0),
             "ploidy": self.call_options["ploidy"] or "that of the reference",
         }
 
@@ -98,8 +101,9 @@ def _submit(name: str, runs: Sequence[str], wanted: str) -> Result:
         reference=S3Uri.parse(first["reference"]),
         genome=first["fingerprint"],
         caller=CALLER,
-        intervals={word: first[word] for word in ("intervals", "intervals_name", "intervals_sha256")},
+        intervals={word: first[word] for word in REGIONS if word in first},
         sources=first["sources"],
+        known=first.get(KNOWN, {}),
         parts=parts,
         jobs=submit.settings_of(TOOLS, os.environ["NORMAL_QUEUE"]),
     )
@@ -164,7 +168,7 @@ def _present_reference(member: Member) -> dict[str, Any]:
     """Return reference.json of the reference of a run; raise RefusedError if it was prepared from other files since."""
     name = member.properties["reference"]
     summary = reference.read_summary(s3.store(), os.environ["REFERENCE_BUCKET"], name)
-    if summary is None or summary.get("fingerprint") != member.manifest.get("fingerprint"):
+    if summary is None or extras.fingerprint(summary) != member.manifest.get("fingerprint", ""):
         raise RefusedError(f"reference {name} has changed since {member}: run the samples again")
     return summary
 
