@@ -154,6 +154,40 @@ def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_r
     assert (row["peak_memory"], row["cpu_seconds"], row["scratch"], row["bytes_in"]) == (99, 9, 5, 77)
 
 
+def test_the_children_of_an_array_job_have_the_receipts_with_their_index(aws: Deployed, record_run: Any) -> None:
+    parent = changed(jobName=f"merge-{RUN}", tags={"step": "merge"}, arrayProperties={"size": 2})
+    record_run.call(parent)
+    assert attempts.of_run(RUN) == []
+    child = f"{JOB}:1"
+    used = {"peak_memory": 70, "usage": {"cpu_seconds": 3.0, "host": HOST}}
+    aws.write(f"{PLAN['results']}/jobs/merge.1.json", {"version": 1, "job_id": child, **used})
+    verdict = Verdict("DOWNLOAD", "no", exit_code=75, job_id=child, usage={})
+    aws.write(f"{PLAN['results']}/failures/merge.1.1.1.json", verdict.to_json())
+    parent["detail"] |= {"jobId": child, "arrayProperties": {"index": 1, "statusSummary": {}}}
+    parent["detail"]["attempts"][0] |= {"container": {"exitCode": 75}, "statusReason": ""}
+    record_run.call(parent)
+    first, second = attempts.of_run(RUN)
+    assert (first["attempt"], first["step"], first["class"]) == (f"{child}.1", "merge", "DOWNLOAD")
+    assert (second["peak_memory"], second["host_vcpus"]) == (70, 8)
+
+
+def test_the_job_with_all_steps_has_the_use_of_all_and_the_class_of_the_first_that_failed(
+    aws: Deployed, record_run: Any
+) -> None:
+    message = changed(jobName=f"fused-{RUN}", tags={"step": "fused"})
+    for step, peak in (("align", 900), ("call", 400)):
+        used = {"peak_memory": peak, "bytes_in": 10, "usage": {"cpu_seconds": 50.0, "scratch": peak, "host": HOST}}
+        aws.write(f"{PLAN['results']}/jobs/{step}.json", {"version": 1, "job_id": JOB, **used})
+        verdict = Verdict(f"BAD_INPUT.{step.upper()}", "no", exit_code=65, job_id=JOB, usage={})
+        aws.write(f"{PLAN['results']}/failures/{step}.1.1.json", verdict.to_json())
+    message["detail"]["attempts"][0] |= {"container": {"exitCode": 65}, "statusReason": ""}
+    record_run.call(message)
+    first, second = attempts.of_run(RUN)
+    assert (first["step"], first["class"]) == ("fused", "BAD_INPUT.ALIGN")
+    names = ("peak_memory", "scratch", "bytes_in", "cpu_seconds", "instance_type")
+    assert [second[name] for name in names] == [900, 900, 20, 100, HOST["type"]]
+
+
 def test_jobs_that_are_of_no_run_are_not_recorded(aws: Deployed, record_run: Any) -> None:
     other = changed(parameters={"run": RUN, "results": f"s3://seqdrop-referencebucket/hg/preparation/{RUN}"})
     assert record_run.call(other) == {}

@@ -6,7 +6,7 @@ A row is written while the attempt runs, and once more when it has ended: late a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from seqdrop import aws
 from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.classify import classify
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import layout
+from seqdrop.plan import layout, steps
 from seqdrop.plan.names import NAME, VERSION, is_readable
 from seqdrop.runs import cost, prices, queues, table
 from seqdrop.runs.dynamodb import Table
@@ -29,6 +29,7 @@ from seqdrop.storage.uri import S3Uri
 
 SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"
 Document = Mapping[str, Any]  # a receipt or a verdict
+SUMS = {"bytes_in", "bytes_out", "cpu_seconds"}  # of the steps of one job; of other figures, the largest counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,23 @@ class Job:
         own = results.startswith(f"s3://{os.environ['RESULTS_BUCKET']}/") and results.endswith(f"/{run}")
         return run if own and NAME.fullmatch(run) else ""
 
+    @property
+    def index(self) -> str:
+        """The index of a child of an array job; "" for other jobs."""
+        return str(self._array.get("index", ""))
+
+    @property
+    def _array(self) -> Mapping[str, Any]:
+        array: Mapping[str, Any] = self.description.get("arrayProperties") or {}
+        return array
+
     def attempts(self) -> Iterator[dict[str, Any]]:
-        """Yield the attributes of each attempt that Batch knows: ended ones, and the one that runs."""
+        """Yield the attributes of each attempt that Batch knows: ended ones, and the one that runs.
+
+        The parent of an array job has none: its children have them.
+        """
+        if "size" in self._array and not self.index:
+            return
         free = self.description.get("createdAt")  # since when the job waits for an instance
         ended = self._of_batch()
         for number, attempt in enumerate(ended, start=1):
@@ -168,9 +184,9 @@ def record(description: Mapping[str, Any], rates: Prices) -> str:
             if values["status"] == RUNNING:
                 write(values)
             else:
-                document = _document(job, values)
-                failure = _failure(job, values, document)
-                write(cost.priced({**values, **used(document), **failure}, rates))
+                documents = _documents(job, values)
+                failure = _failure(job, values, documents)
+                write(cost.priced({**values, **used_by(documents), **failure}, rates))
     return job.run
 
 
@@ -196,7 +212,7 @@ def complete(run: str, folder: ResultsFolder, plan: Mapping[str, Any], rates: Pr
     """
     rows = of_run(run)
     known = {row["job_id"] for row in rows if row["status"] != RUNNING}
-    left = {str(receipt.get("job_id", "")) for receipt in folder.receipts.values()}
+    left = {str(job) for one in folder.receipts.values() for job in one.get("job_ids", [one.get("job_id", "")])}
     left |= {verdict.job_id for _, verdict in folder.failures} | {str(row["job_id"]) for row in rows}
     if missing := sorted(left - known - {""}):
         for description in queues.describe(missing):
@@ -233,12 +249,21 @@ def _left_by_jobs(run: str, folder: ResultsFolder, plan: Mapping[str, Any], rate
         yield cost.priced({**row, **used(document)}, rates)
 
 
-def _document(job: Job, values: Row) -> Document:
-    """Return the receipt or the verdict of an attempt; empty if it left none."""
-    results, step = S3Uri.parse(job.parameters["results"]), job.step
-    uri = layout.receipt_uri(results, step)
+def _documents(job: Job, values: Row) -> list[Document]:
+    """Return the receipt or the verdict of an attempt; of the job with all steps, those of its steps.
+
+    Receipts of an earlier attempt of the same job are among them: a later one does not repeat these steps.
+    """
+    names = steps.names() if job.step == steps.FUSED.name else (job.step,)
+    return [document for name in names if (document := _document(job, values, name))]
+
+
+def _document(job: Job, values: Row, step: str) -> Document:
+    """Return the receipt or the verdict that an attempt left of a step; empty if it left none."""
+    results = S3Uri.parse(job.parameters["results"])
+    uri = layout.receipt_uri(results, step, job.index)
     if values["status"] == FAILED:
-        uri = layout.verdict_uri(results, step, str(values["try"]), str(values["number"]))
+        uri = layout.verdict_uri(results, step, str(values["try"]), str(values["number"]), job.index)
     try:
         document: Document = s3.store().read_json(uri)
     except (s3.MissingError, ValueError):
@@ -247,15 +272,24 @@ def _document(job: Job, values: Row) -> Document:
     return document if own and is_readable(document.get("version")) else {}
 
 
-def _failure(job: Job, values: Row, document: Document) -> dict[str, str]:
-    """Return the failure class of a failed attempt."""
+def _failure(job: Job, values: Row, verdicts: Sequence[Document]) -> dict[str, str]:
+    """Return the failure class of a failed attempt: that of the first step that failed."""
     if values["status"] != FAILED:
         return {}
     try:
-        verdict = Verdict.from_json(document)
+        verdict = Verdict.from_json(verdicts[0]) if verdicts else None
     except ValueError:
         verdict = None
     return {"class": classify(job.cause(values["number"]), verdict)[0]}
+
+
+def used_by(documents: Sequence[Document]) -> dict[str, Any]:
+    """Return what an attempt has used by the documents of its steps, as `used` does for one."""
+    values: dict[str, Any] = {}
+    for name, value in (pair for document in documents for pair in used(document).items()):
+        more = values[name] + value if name in SUMS and name in values else value
+        values[name] = max(more, values.get(name, more))
+    return values
 
 
 def used(document: Document) -> dict[str, Any]:

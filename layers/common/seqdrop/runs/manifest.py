@@ -24,6 +24,7 @@ FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
 LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)", "bam": "aligned reads"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
 HELD = ("vcf", "gvcf", "annotated_vcf")  # not published by a run that is held: outcome.is_held
+NOT_OF_JOB = ("job_ids", "outputs", "run", "sources", "warnings", "qc")  # of a receipt: elsewhere in the manifest
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
 
 
@@ -101,7 +102,7 @@ def manifest(
         **verdict_of(receipts),
         "outputs": [output for output in outputs if output not in held],
         "warnings": warnings(receipts),
-        "jobs": [_without(receipt, "outputs", "run", "sources", "warnings", "qc") for receipt in receipts.values()],
+        "jobs": [_without(receipt, *NOT_OF_JOB) for receipt in receipts.values()],
     }
 
 

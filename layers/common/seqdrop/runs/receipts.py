@@ -78,13 +78,14 @@ def _receipt(uri: S3Uri) -> dict[str, Any] | None:
 
 
 def combine(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one receipt for all children of an array job: their seconds together, and no outputs.
+    """Return one receipt for all children of an array job: their ids, their seconds together, and no outputs.
 
     What children write is for the next step alone: it is no result of the run.
     """
     seconds = round(sum(receipt["seconds"] for receipt in receipts), 1)
     warnings = [warning for receipt in receipts for warning in receipt["warnings"]]
-    return {**receipts[0], "seconds": seconds, "children": len(receipts), "warnings": warnings, "outputs": []}
+    together = {"seconds": seconds, "children": len(receipts), "warnings": warnings, "outputs": []}
+    return {**receipts[0], **together, "job_ids": [str(receipt.get("job_id", "")) for receipt in receipts]}
 
 
 def _failures(folder: S3Uri, addresses: Iterable[str]) -> Iterator[tuple[str, Verdict]]:
