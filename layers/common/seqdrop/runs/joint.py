@@ -195,7 +195,7 @@ def start(plan: Mapping[str, Any], reads: Mapping[str, Any], summary: Mapping[st
     s3.store().write_json_once(results / REFERENCE_JSON, {**summary, "files": files})
     execution = executions.arn(plan["run"], os.environ["JOINT_STATE_MACHINE"])
     is_new = executions.start(execution, plan)
-    row = {name: plan[name] for name in ("run", "sample", "kind", "caller", "results", "lanes")}
+    row = {name: plan[name] for name in ("run", "sample", "kind", "caller", "results", "lanes", "parts")}
     row |= {"reference": S3Uri.parse(plan["reference"]).parent.name, "execution": execution}
     table.create({**row, "samples": [sample["sample"] for sample in plan["samples"]]})
     return {"outcome": "started" if is_new else "duplicate", "run": plan["run"], "execution": execution}
