@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from seqdrop.plan.sheet import MATES
 from seqdrop.runs import estimate
 from seqdrop.runs.table import Row
 from seqdrop.text import format_seconds, format_usd
@@ -37,7 +36,7 @@ def _of_sheet(stack: Stack, path: Path, chosen: Mapping[str, str]) -> list[Plann
         Planned(
             one.name,
             [lane.lane for lane in one.lanes],
-            sum(submit.size_of(stack, files[getattr(lane, mate)]) for lane in one.lanes for mate in MATES),
+            sum(submit.size_of(stack, files[text]) for lane in one.lanes for text in lane.files.values()),
             **{word: getattr(one.choices, word) or default for word, default in chosen.items()},
         )
         for one in samples
