@@ -129,7 +129,7 @@ def read_members(name: str, runs: Sequence[str]) -> list[Member]:
 
 def _read_member(run: str) -> Member:
     row = table.get(run)
-    if row is None:
+    if row is None or "status" not in row:  # the row of files that a samplesheet has named
         raise RefusedError(f"there is no run {run}")
     member = Member(row, {})
     if row["status"] not in WITH_RESULTS:
