@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from seqdrop import __version__
 from seqdrop.plan import steps
 from seqdrop.plan.names import MANIFEST, READS
 from seqdrop.runs import executions
+from seqdrop.runs.receipts import end_of
 from seqdrop.runs.table import Row
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -112,7 +113,8 @@ class _Crate:
 
     def _inputs(self, reads: Mapping[str, Any]) -> Iterator[ContextEntity]:
         """Add the reads and the sources of the reference, at the versions that the run has read."""
-        pins = [pin for lane in reads["lanes"] for pin in lane.values() if isinstance(pin, dict) and "uri" in pin]
+        entries = reads.get("lanes") or reads.get("samples", [])  # samples: of a joint run
+        pins = [pin for entry in entries for pin in entry.values() if isinstance(pin, dict) and "uri" in pin]
         for pin in [*pins, *self.manifest["sources"].values()]:
             yield self._file(pin["uri"], pin)
 
@@ -124,7 +126,7 @@ class _Crate:
 
     def _file(self, uri: str, pin: Mapping[str, Any], path: Path | None = None) -> ContextEntity:
         properties = {
-            "name": S3Uri.parse(uri).name,
+            "name": uri.rpartition("/")[2],  # the source of a reference may be on the web
             "contentSize": str(pin["size"]),
             "identifier": [self._value(f"{uri}#{word}", word, pin[word]) for word in s3.PIN_WORDS if pin.get(word)],
         }
@@ -146,13 +148,13 @@ class _Crate:
             self._add("SoftwareApplication", f"#{name}-{version}", name=name, softwareVersion=version)
             for name, version in job["tools"].items()
         ] or [self._add("SoftwareApplication", f"#seqdrop-{__version__}", name="seqdrop", softwareVersion=__version__)]
-        words = {word for step in steps.STEPS if step.name == job["step"] for word in step.writes}
+        words = {word for step in steps.ALL if step.name == job["step"] for word in step.writes}
         written = [entity for name, entity in outputs.items() if name.split(".", 1)[0] in words]
         properties = {
             "name": f"Step {job['step']}",
             "description": "\n".join(job["commands"]) or "no external program",
             "startTime": _format(started),
-            "endTime": _format(started + timedelta(seconds=job["seconds"])),
+            "endTime": _format(end_of(job)),
             "actionStatus": COMPLETED,
         }
         if job["image"]:

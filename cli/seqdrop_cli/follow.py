@@ -118,13 +118,20 @@ def states_of(jobs: Sequence[Job], details: Mapping[str, JobDetailTypeDef], name
 def _state(job: Job, detail: JobDetailTypeDef | None) -> StepState:
     if detail is None:
         return StepState(job.step, "waiting", 0.0, job.number)
-    state = BATCH_STATES.get(detail["status"], "waiting")
+    state = BATCH_STATES.get(_status(detail), "waiting")
     elapsed = _seconds(detail.get("startedAt"), detail.get("stoppedAt"))
     if state == "waiting":
         in_queue = _seconds(detail.get("createdAt"), None)
         reason = detail.get("statusReason", "")
         return StepState(job.step, state, elapsed, job.number, detail["status"], reason, in_queue)
     return StepState(job.step, state, elapsed, job.number)
+
+
+def _status(detail: JobDetailTypeDef) -> str:
+    """Return the status of a job. Batch calls an array job PENDING to its end: it is RUNNING once a child has begun."""
+    children = detail.get("arrayProperties", {}).get("statusSummary", {})
+    begun = any(children.get(status) for status in BATCH_STATES)
+    return "RUNNING" if detail["status"] == "PENDING" and begun else detail["status"]
 
 
 def _seconds(start: int | None, end: int | None) -> float:

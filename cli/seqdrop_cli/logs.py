@@ -129,14 +129,17 @@ def _jobs(stack: Stack, row: Mapping[str, Any]) -> list[Job]:
 
 
 def _jobs_in_receipts(stack: Stack, results: S3Uri) -> Iterator[Job]:
-    """Yield the job that succeeded of each step, in the order in which they ended."""
+    """Yield the jobs that left a receipt, in the order in which they ended: the job with all steps has one of each."""
     folder = layout.receipt_uri(results, "step").parent
     receipts = sorted(
         stack.store.list_objects(folder.bucket, f"{folder.key}/"), key=lambda entry: entry["LastModified"]
     )
+    found: dict[str, list[str]] = {}
     for uri in (S3Uri(folder.bucket, entry["Key"]) for entry in receipts):
-        if job_id := stack.store.read_json(uri).get("job_id"):
-            yield Job(uri.name.removesuffix(".json"), job_id, 1)
+        if uri.name.endswith(".json") and (job_id := stack.store.read_json(uri).get("job_id")):
+            found.setdefault(job_id, []).append(uri.name.split(".")[0])
+    for job_id, names in found.items():
+        yield Job(names[0] if len(names) == 1 else steps.FUSED.name, job_id, 1)
 
 
 def format_line(line: str) -> str:

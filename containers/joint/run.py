@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.parse_options(args.args, "joint")
         work.version("bcftools")
         reads = s3.store().read_json(args.reads)
+        work.processes.redactor.add_samples(*(entry["sample"] for entry in reads["samples"]))
         merge_part(work, reads, index) if index else join_parts(work, reads)
 
 

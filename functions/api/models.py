@@ -52,7 +52,8 @@ class Run(BaseModel):
     """A row of the run table; fields that it lacks are empty."""
 
     run: str
-    sample: str
+    kind: str = Field("", description="joint: a run that joins the calls of several samples")
+    sample: str = Field(description="Sample id, or the name of a joint run")
     status: Status
     started: str = Field(description="UTC")
     finished: str = Field("", description="UTC; empty while the run works")

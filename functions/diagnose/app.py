@@ -32,8 +32,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def failed_step(plan: Mapping[str, Any]) -> str:
-    """Return the step whose state has put an error into its job object."""
-    return next(step for step, job in plan.items() if isinstance(job, dict) and "error" in job)
+    """Return the step whose state has put an error into its job object: `known` of a plan may have that name too."""
+    names = (step.name for step in steps.ALL)
+    return next(name for name in names if isinstance(plan.get(name), dict) and "error" in plan[name])
 
 
 def find_failure(plan: Mapping[str, Any], job: str, cause: BatchCause) -> tuple[str, Verdict | None]:

@@ -171,7 +171,7 @@ def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[
     price = cost.of_run(attempts.complete(plan["run"], folder, plan, rates), rates)
     run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, price)
     # This row is missing after a crash between StartExecution and its first write.
-    row = {name: plan[name] for name in ("run", "sample", "results", "lanes", "kind") if name in plan}
+    row = {name: plan[name] for name in ("run", "sample", "results", "lanes", "kind", "parts") if name in plan}
     row["execution"] = execution
     table.create(row)
     if write(plan["run"], execution, plan["results"], run_record):

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Metrics
@@ -24,6 +24,7 @@ from seqdrop.runs.submit import Result
 from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
+Answer = TypeVar("Answer")
 OTHER_BUCKET = "the object is not in the bucket for FASTQs"
 NOT_READS = "no file of reads"
 UNVERSIONED = "the bucket keeps no versions: enable versioning, so that a run can pin its reads"
@@ -44,7 +45,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if is_of_queue(event):
         return handle_messages(event["Records"])
     if "start" in event:
-        return start_rows(event["start"])
+        if (answer := try_event(start_rows, event["start"])) is None:
+            raise NotHandledError("the rows were not handled; the log has the error")
+        return answer
     if "resume" in event:
         outcomes = [try_event(resume, event)]
     elif "joint" in event:
@@ -84,7 +87,7 @@ def start_rows(rows: list[dict[str, str]]) -> dict[str, Any]:
         return {"problems": [list(problem) for problem in error.problems]}
 
 
-def try_event(handle: Callable[[dict[str, Any]], Result], event: dict[str, Any]) -> Result | None:
+def try_event(handle: Callable[[Any], Answer], event: Any) -> Answer | None:
     """Handle one event; return None if it failed, so that a bad record does not stop the next ones."""
     try:
         return handle(event)

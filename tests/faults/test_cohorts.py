@@ -51,6 +51,10 @@ REFUSED = [
         "run runM01 of M01 has another regions (BED file) (9a1b) than that of run runC01 of C01 (none)",
     ),
     (
+        {"padding": 100},
+        "run runM01 of M01 has another padding of the panel (100) than that of run runC01 of C01 (0)",
+    ),
+    (
         {"choices": {"caller": "bcftools", "args": {"call": ["--ploidy", "1"]}}},
         "run runM01 of M01 has another ploidy (1) than that of run runC01 of C01 (that of the reference)",
     ),
@@ -70,8 +74,10 @@ def test_runs_that_cannot_be_joined_are_refused_by_name(functions: Deployed, sta
         put_run(functions, "M01", **change)
         assert ask(start_run, "runC01", "runF01", "runM01") == {"outcome": "refused", "reason": message}
     put_run(functions, "M01")
+    functions.table.put_item(Item={"run": "held-1", "versions": ["v1"]})
     others = [
         (("runC01", "nobody"), {}, "there is no run nobody"),
+        (("runC01", "held-1"), {}, "there is no run held-1"),
         (("runC01",), {}, "2 to 100 samples can be joined, not 1"),
         (("runC01", "runM01"), {"name": "C01"}, "C01 is one of the samples: give the joint run another --name"),
         (

@@ -115,6 +115,16 @@ def test_without_earlier_runs_the_estimate_is_made_of_the_sizes_and_prices_of_th
     assert (first["hours"], first["usd"] > 0) == (pytest.approx(0.2), True)
 
 
+def test_a_sheet_with_single_end_reads_and_a_bam_is_estimated(stack: Stack, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("sample,fastq_1,fastq_2,bam,layout\nN1,a.fq.gz,,,single\n")
+    (tmp_path / "a.fq.gz").write_bytes(b"x" * 7)
+    assert call("estimate", str(sheet), "--reference", "hg")[0]["samples"][0]["fastq_bytes"] == 7
+    sheet.write_text("sample,bam\nN1,a.bam\n")
+    (tmp_path / "a.bam").write_bytes(b"x" * 9)
+    assert call("estimate", str(sheet), "--reference", "hg")[0]["samples"][0]["fastq_bytes"] == 9
+
+
 def test_the_last_runs_are_compared_with_the_estimates_made_before_them(stack: Stack) -> None:
     document, messages = call("estimate", "--history")
     assert [run["run"] for run in document["runs"]] in (["a1", "b2"], ["b2", "a1"])

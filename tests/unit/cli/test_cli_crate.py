@@ -91,6 +91,21 @@ def test_the_workflow_is_the_state_machine_that_the_run_has_used(stack: Stack, t
     assert machine["StartAt"] == "Done"
 
 
+def test_a_joint_run_has_the_calls_of_its_samples_as_inputs(stack: Stack, tmp_path: Path) -> None:
+    gvcf = {**SOURCE, "uri": "s3://results/C01/r/C01.g.vcf.gz"}
+    reads = {"samples": [{"sample": "C01", "run": "r", "least_depth": 7.0, "gvcf": gvcf}], "parts": 2}
+    cli_aws.write_json(stack, "results", f"S1/{RUN}/reads.json", reads)
+    manifest = stack.store.read_json(S3Uri.parse(f"{cli_aws.RESULTS}/manifest.json"))
+    merge = {**JOB, "step": "merge", "seconds": 7200.0, "children": 2, "ended": "2026-03-01T11:00:00+00:00"}
+    web = {"uri": "https://example.org/hg.fa.gz", "etag": "e", "size": 3}
+    changed = {**manifest, "jobs": [merge], "sources": {"fasta": web}}
+    cli_aws.write_json(stack, "results", f"S1/{RUN}/manifest.json", changed)
+    entities = make(stack, tmp_path)
+    assert {gvcf["uri"], web["uri"]} < ids(entities[f"#run-{RUN}"]["object"])
+    assert entities[web["uri"]]["name"] == "hg.fa.gz"
+    assert entities["#step-merge"]["endTime"] == "2026-03-01T11:00:00+00:00"
+
+
 def test_files_that_were_not_fetched_keep_their_address(stack: Stack, tmp_path: Path) -> None:
     entities = make(stack, tmp_path, "report")
     assert "S1.bam" not in entities

@@ -8,7 +8,7 @@ from seqdrop.plan import steps
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import format_seconds
 from seqdrop_cli import follow
-from seqdrop_cli.progress import StepState
+from seqdrop_cli.progress import Job, StepState
 
 RUN = "0123"
 Moment = tuple[str, list[tuple[str, str, str | None]]]  # status; step, job id, state of each job
@@ -70,6 +70,13 @@ def test_a_job_in_the_queue_has_the_state_and_the_reason_of_batch() -> None:
     align, call = follow.step_states(pipeline, "arn", RUN, ())
     assert (align.state, align.queued, align.reason) == ("waiting", "RUNNABLE", "CAPACITY:X")
     assert (call.state, call.queued, call.reason) == ("running", "", "")
+
+
+@pytest.mark.parametrize(("begun", "state"), [({"RUNNABLE": 2}, "waiting"), ({"RUNNABLE": 1, "RUNNING": 1}, "running")])
+def test_an_array_job_runs_as_soon_as_a_child_has_begun(begun: dict[str, int], state: str) -> None:
+    detail: Any = {"jobId": "j1", "status": "PENDING", "arrayProperties": {"size": 2, "statusSummary": begun}}
+    [merge] = follow.states_of([Job("merge", "j1", 1)], {"j1": detail}, ())
+    assert merge.state == state
 
 
 def test_a_job_that_batch_has_deleted_is_shown_as_waiting() -> None:

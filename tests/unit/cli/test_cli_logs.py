@@ -119,6 +119,16 @@ def test_a_job_that_batch_has_deleted_has_no_log(stack: Stack) -> None:
     assert (code, output.splitlines()[1]) == (0, "(no log: the job never ran, or Batch has deleted it)")
 
 
+def test_each_job_is_named_once_by_the_receipts_of_its_children_or_of_its_steps(stack: Stack) -> None:
+    folder = f"S1/{cli_aws.RUN}/jobs"
+    for name, job in (("align", "j7"), ("merge.0", "j8:0"), ("merge.1", "j8:1")):
+        cli_aws.write_json(stack, "results", f"{folder}/{name}.json", {"job_id": job})
+    stack.s3.put_object(Bucket="results", Key=f"{folder}/merge.0.bcf", Body=b"BCF\x02\xff")
+    code, output = cli_aws.seqdrop("logs", cli_aws.RUN)
+    headings = {line for line in output.splitlines() if line.startswith("==")}
+    assert (code, headings) == (0, {"== fused (j7)", "== merge (j8:0)", "== merge (j8:1)"})
+
+
 def test_the_steps_are_those_of_the_plan_of_the_run(stack: Stack) -> None:
     """An older plan may have a step that no longer exists, and lack a step that was added."""
     cli_aws.end_execution(stack, cli_aws.RUN, {"steps": ["align", "polish"]})

@@ -283,6 +283,18 @@ def test_wes_has_the_tasks_and_outputs_of_a_finished_run(aws: Deployed, api: Cli
     assert api.get(f"{WES}/runs/{RUN}/tasks/none")[0] == 404
 
 
+def test_wes_has_the_jobs_of_a_joint_run(aws: Deployed, api: Client) -> None:
+    results = f"s3://{RESULTS}/FAMILY/j1"
+    put_rows(aws, {"run": "j1", "sample": "FAMILY", "kind": "joint", "parts": 2, "results": results})
+    receipt = {"version": 1, "commands": [], "started": "2026-03-01T10:00:00Z", "seconds": 3600.0, "warnings": []}
+    for name in ("merge.0", "merge.1", "join"):
+        aws.write(f"{results}/jobs/{name}.json", {**receipt, "outputs": []})
+    tasks = api.get(f"{WES}/runs/j1/tasks")[1]["task_logs"]
+    assert [(one["name"], one["end_time"]) for one in tasks] == [
+        ("merge", "2026-03-01T11:00:00Z"), ("join", "2026-03-01T11:00:00Z")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

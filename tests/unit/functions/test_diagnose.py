@@ -109,6 +109,12 @@ def test_the_failed_step_is_the_one_with_an_error(diagnose: Any) -> None:
     assert (answer["next"], answer["collect"]["attempt"], answer["align"]["attempt"]) == ("CollectStats", "2", "1")
 
 
+def test_known_variants_named_error_are_no_failed_step(diagnose: Any) -> None:
+    plan = event("diagnose_spot_reclaimed")
+    answer = diagnose.call({"known": {"error": {"fingerprint": "k", "fields": ["ID"]}}, **plan})
+    assert (answer["next"], answer["known"]["error"]["fields"]) == ("AlignReads", ["ID"])
+
+
 def test_a_preparation_is_diagnosed(aws: Deployed, diagnose: Any) -> None:
     fasta = S3Uri(REFERENCES, "in/demo.fa")
     preparation = layout.preparation("r", "demo", fasta, None, reference_bucket=REFERENCES, aligner="bwa")

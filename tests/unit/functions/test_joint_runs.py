@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from seqdrop.plan import joint, steps
+from seqdrop.plan import extras, joint, steps
+from seqdrop.runs import executions
+from seqdrop.storage import s3
 from support import joint_members
 from support.function_aws import (
     FINGERPRINT,
@@ -94,6 +96,19 @@ def test_a_joint_run_has_a_plan_pinned_inputs_and_a_row_and_starts_once(aws: Dep
     assert resumed == {"outcome": "resumed", "run": run, "execution": f"{execution}-2"}
     again = json.loads(aws.states.describe_execution(executionArn=f"{execution}-2")["input"])
     assert again == {**plan, **settings}
+
+
+def test_runs_with_known_variants_and_a_panel_are_joined_with_both(aws: Deployed, start_run: Any) -> None:
+    known = {"dbsnp": {"fingerprint": "k1", "fields": ["ID"]}}
+    aws.prepare(known=known)
+    s3.store.cache_clear()
+    of_reference = extras.fingerprint({"fingerprint": FINGERPRINT, "known": known})
+    panel = {"intervals_name": "exome", "intervals_sha256": "9a1b", "padding": 100}
+    for name in NAMES[:2]:
+        joint_members.put_run(aws, name, fingerprint=of_reference, known=known, **panel)
+    run = ask(start_run, "runC01", "runF01")["run"]
+    plan = json.loads(aws.states.describe_execution(executionArn=executions.arn(run, JOINT_MACHINE))["input"])
+    assert {"fingerprint": of_reference, "known": known, **panel}.items() <= plan.items()
 
 
 def test_a_stack_without_the_image_says_how_to_push_it(

@@ -155,15 +155,21 @@ def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_r
     assert (row["peak_memory"], row["cpu_seconds"], row["scratch"], row["bytes_in"]) == (99, 9, 5, 77)
 
 
-def test_a_child_of_an_array_job_has_the_figures_of_its_own_receipt(aws: Deployed, record_run: Any) -> None:
-    for index in range(2):
-        usage = {"cpu_seconds": 10.0 + index, "scratch": 5, "host": HOST}
-        receipt = {"version": 1, "step": "merge", "job_id": f"{JOB}:{index}", "peak_memory": 100 + index}
-        aws.write(f"{PLAN['results']}/jobs/merge.{index}.json", {**receipt, "usage": usage})
-    record_run.call(changed(jobId=f"{JOB}:1", jobName=f"merge-{RUN}"))
-    _, row = attempts.of_run(RUN)
-    assert (row["attempt"], row["step"], row["status"]) == (f"{JOB}:1.2", "merge", "SUCCEEDED")
-    assert (row["peak_memory"], row["cpu_seconds"], row["instance_type"]) == (101, 11, "c6id.2xlarge")
+def test_the_children_of_an_array_job_have_the_receipts_with_their_index(aws: Deployed, record_run: Any) -> None:
+    parent = changed(jobName=f"merge-{RUN}", tags={"step": "merge"}, arrayProperties={"size": 2})
+    record_run.call(parent)
+    assert attempts.of_run(RUN) == []
+    child = f"{JOB}:1"
+    used = {"peak_memory": 70, "usage": {"cpu_seconds": 3.0, "host": HOST}}
+    aws.write(f"{PLAN['results']}/jobs/merge.1.json", {"version": 1, "job_id": child, **used})
+    verdict = Verdict("DOWNLOAD", "no", exit_code=75, job_id=child, usage={})
+    aws.write(f"{PLAN['results']}/failures/merge.1.1.1.json", verdict.to_json())
+    parent["detail"] |= {"jobId": child, "arrayProperties": {"index": 1, "statusSummary": {}}}
+    parent["detail"]["attempts"][0] |= {"container": {"exitCode": 75}, "statusReason": ""}
+    record_run.call(parent)
+    first, second = attempts.of_run(RUN)
+    assert (first["attempt"], first["step"], first["class"]) == (f"{child}.1", "merge", "DOWNLOAD")
+    assert (second["peak_memory"], second["host_vcpus"]) == (70, 8)
 
 
 def test_an_attempt_of_the_job_with_all_steps_has_the_use_of_each_of_them(aws: Deployed, record_run: Any) -> None:

@@ -1183,8 +1183,14 @@ def test_no_log_line_names_a_sample_a_key_or_a_choice(
             pytest.raises(start_run.NotHandledError) as raised,
         ):
             start_run.call(alone)
+        row = {"sample": marker, "fastq_1": f"{marker}A_R1.fastq.gz", "fastq_2": f"{marker}A_R2.fastq.gz"}
+        with (
+            fail_next_call("s3.HeadObject", f"{marker}_R2.fastq.gz"),
+            pytest.raises(start_run.NotHandledError) as of_rows,
+        ):
+            start_run.call({"start": [row]})
     assert set(outcomes) == {"ignored", "refused"}
-    printed = log.getvalue() + capsys.readouterr().out + str(raised.value)
+    printed = log.getvalue() + capsys.readouterr().out + f"{raised.value} {of_rows.value}"
     assert printed.count("FASTQ refused") >= 4
     assert marker not in printed
 

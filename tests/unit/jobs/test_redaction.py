@@ -31,5 +31,11 @@ def test_secrets_in_the_environment_are_redacted_unless_they_are_short(monkeypat
     assert Redactor().redact("key=abc/def+ghi=, a test") == "key=<secret>, a test"
 
 
+def test_the_samples_of_a_joint_run_are_redacted_too() -> None:
+    redactor = Redactor("FAMILY")
+    redactor.add_samples("C01", "F01")
+    assert redactor.redact("FAMILY: C01, F01, C012") == "<sample>: <sample>, <sample>, C012"
+
+
 def test_only_whole_words_are_redacted() -> None:
     assert Redactor("t").redact("the job t ended: t.bam") == "the job <sample> ended: <sample>.bam"

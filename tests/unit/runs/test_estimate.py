@@ -37,6 +37,8 @@ def test_without_earlier_runs_the_estimate_is_that_of_the_sizing_document() -> N
     assert 4 < found.usd < 7
     small = estimate.of_run(7 * GB, RUN, [], SIZES, "arn:queue/normal", PRICES)
     assert small.hours == pytest.approx(7.55 / 10 + 0.2)
+    others = dict.fromkeys(("fused", "merge", "join"), SIZES["align"])  # of jobs that the run does not have
+    assert estimate.of_run(70 * GB, RUN, [], {**SIZES, **others}, "arn:queue/normal", PRICES) == found
     on_demand = estimate.of_run(70 * GB, RUN, [], SIZES, "arn:queue/high", PRICES)
     assert on_demand.usd == pytest.approx(found.usd * 42 / 17)
 

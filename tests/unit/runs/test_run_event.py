@@ -23,11 +23,17 @@ def test_the_detail_of_a_succeeded_run() -> None:
     detail = run_event.detail(ROW, "prod")
     jsonschema.validate(detail, SCHEMA)
     assert detail == {
-        "version": 1, "stack": "prod", "run": "01ab", "sample": "NA1", "status": "SUCCEEDED", "class": "", "step": "",
-        "qc": "WARN", "reference": "hg", "results": "s3://r/NA1/01ab", "supersedes": "", "warnings": 1, "usd": 0.093,
-        "started": ROW["started"], "finished": ROW["finished"], "manifest": "s3://r/NA1/01ab/manifest.json",
+        "version": 1, "stack": "prod", "run": "01ab", "kind": "", "sample": "NA1", "status": "SUCCEEDED", "class": "",
+        "step": "", "qc": "WARN", "reference": "hg", "results": "s3://r/NA1/01ab", "supersedes": "", "warnings": 1,
+        "usd": 0.093, "started": ROW["started"], "finished": ROW["finished"], "manifest": "s3://r/NA1/01ab/manifest.json",
         "figures": {"reads": 400},
     }  # fmt: skip
+
+
+def test_the_detail_of_a_joint_run_says_that_it_is_one() -> None:
+    detail = run_event.detail({**ROW, "sample": "FAMILY", "kind": "joint"}, "prod")
+    jsonschema.validate(detail, SCHEMA)
+    assert detail["kind"] == "joint"
 
 
 @pytest.mark.parametrize("status", sorted(table.FAILED))

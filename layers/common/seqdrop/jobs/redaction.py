@@ -26,14 +26,17 @@ class Redactor:
         """Redact a sample id, and the secrets in the environment."""
         self._replacements: dict[str, str] = {}
         self._pattern = re.compile("(?!)")
-        if sample:
-            self._add("<sample>", sample)
+        self.add_samples(sample)
         secrets = {value for name, value in os.environ.items() if SECRET.search(name)}
         self._add("<secret>", *(secret for secret in secrets if len(secret) >= MIN_SECRET))
 
     def redact(self, text: str) -> str:
         """Return the text with every known text replaced."""
         return self._pattern.sub(lambda match: self._replacements[match[0]], text)
+
+    def add_samples(self, *samples: str) -> None:
+        """Replace more sample ids: those that a joint run reads."""
+        self._add("<sample>", *samples)
 
     def add_object(self, uri: S3Uri, name: str) -> None:
         """Replace the key of a user's file by its local `name`, in plain, URL, Python and JSON notation.

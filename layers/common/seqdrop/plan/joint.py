@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqdrop.plan import layout, steps
+from seqdrop.plan.extras import KNOWN
 from seqdrop.plan.fastq_names import MAX_SAMPLE
 from seqdrop.plan.names import MANIFEST, READS, VERSION, WHOLE_GENOME, canonical
 from seqdrop.storage.uri import S3Uri
@@ -54,15 +55,17 @@ def plan(
     reference: S3Uri,
     genome: str,
     caller: str,
-    intervals: Mapping[str, str],
+    intervals: Mapping[str, str | int],
     sources: Mapping[str, Any],
+    known: Mapping[str, Any] | None = None,
     parts: int,
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a joint run, the input of its execution. Pure.
 
     `samples` has sample and run of each, in the order of the columns; `intervals` the words of the plans of these
-    runs; `parts` is the number of children of the array job. `jobs` as for `layout.plan`.
+    runs, `known` what they have about known variants, which annotate the joint calls too. `parts` is the number of
+    children of the array job. `jobs` as for `layout.plan`.
     """
     results = S3Uri(results_bucket, f"{name}/{run}")
     settings = {step.name: {**jobs[step.name], "attempt": "1", "args": canonical([])} for step in steps.JOINT}
@@ -78,6 +81,7 @@ def plan(
         "reference": str(reference),
         "fingerprint": genome,
         "sources": dict(sources),
+        **({KNOWN: dict(known)} if known else {}),
         "caller": caller,
         "intervals": WHOLE_GENOME,
         **intervals,

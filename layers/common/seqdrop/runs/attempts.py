@@ -29,6 +29,7 @@ from seqdrop.storage.uri import S3Uri
 
 SUCCEEDED = "SUCCEEDED"
 Document = Mapping[str, Any]  # a receipt or a verdict
+SUMS = {"bytes_in", "bytes_out", "cpu_seconds"}  # of the steps of one job; of other figures, the largest counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,6 @@ class Job:
     def job_id(self) -> str:
         """The id of the job."""
         return str(self.description["jobId"])
-
-    @property
-    def index(self) -> str:
-        """The index of a child of an array job, whose id is JOB:INDEX; "" for other jobs."""
-        return self.job_id.partition(":")[2]
 
     @property
     def step(self) -> str:
@@ -66,8 +62,23 @@ class Job:
         own = results.startswith(f"s3://{os.environ['RESULTS_BUCKET']}/") and results.endswith(f"/{run}")
         return run if own and NAME.fullmatch(run) else ""
 
+    @property
+    def index(self) -> str:
+        """The index of a child of an array job; "" for other jobs."""
+        return str(self._array.get("index", ""))
+
+    @property
+    def _array(self) -> Mapping[str, Any]:
+        array: Mapping[str, Any] = self.description.get("arrayProperties") or {}
+        return array
+
     def attempts(self) -> Iterator[dict[str, Any]]:
-        """Yield the attributes of each attempt that Batch knows: ended ones, and the one that runs."""
+        """Yield the attributes of each attempt that Batch knows: ended ones, and the one that runs.
+
+        The parent of an array job has none: its children have them.
+        """
+        if "size" in self._array and not self.index:
+            return
         free = self.description.get("createdAt")  # since when the job waits for an instance
         ended = self._of_batch()
         for number, attempt in enumerate(ended, start=1):
@@ -173,9 +184,9 @@ def record(description: Mapping[str, Any], rates: Prices) -> str:
             if values["status"] == RUNNING:
                 write(values)
             else:
-                document = _document(job, values)
-                failure = _failure(job, values, document)
-                write(cost.priced({**values, **used(document), **failure}, rates))
+                documents = _documents(job, values)
+                failure = _failure(job, values, documents)
+                write(cost.priced({**values, **used_by(documents), **failure}, rates))
     return job.run
 
 
@@ -201,7 +212,7 @@ def complete(run: str, folder: ResultsFolder, plan: Mapping[str, Any], rates: Pr
     """
     rows = of_run(run)
     known = {row["job_id"] for row in rows if row["status"] != RUNNING}
-    left = {str(receipt.get("job_id", "")) for receipt in folder.receipts.values()}
+    left = {str(job) for one in folder.receipts.values() for job in one.get("job_ids", [one.get("job_id", "")])}
     left |= {verdict.job_id for _, verdict in folder.failures} | {str(row["job_id"]) for row in rows}
     if missing := sorted(left - known - {""}):
         for description in queues.describe(missing):
@@ -238,33 +249,23 @@ def _left_by_jobs(run: str, folder: ResultsFolder, plan: Mapping[str, Any], rate
         yield cost.priced({**row, **used(document)}, rates)
 
 
-def _document(job: Job, values: Row) -> Document:
-    """Return the receipt or the verdict of an attempt; empty if it left none."""
-    if job.step == steps.FUSED.name:
-        return _combine([*_of_steps(job, values)])
-    return _verdict(job, values, job.step) if values["status"] == FAILED else _receipt(job, job.step)
+def _documents(job: Job, values: Row) -> list[Document]:
+    """Return what an attempt has left: its receipt or its verdict; of the job with all steps, first its verdicts.
+
+    A receipt of an earlier attempt of that job is left out: a later attempt does not repeat the step.
+    """
+    failed = values["status"] == FAILED
+    if job.step != steps.FUSED.name:
+        documents = [_verdict(job, values, job.step) if failed else _receipt(job, job.step)]
+    else:
+        documents = [_verdict(job, values, name) for name in steps.names()] if failed else []
+        documents += [receipt for name in steps.names() if _is_of(receipt := _receipt(job, name), values)]
+    return [document for document in documents if document]
 
 
-def _of_steps(job: Job, values: Row) -> Iterator[Document]:
-    """Yield what the steps of one attempt of a fused job have left: their receipts, then a verdict."""
-    for name in steps.names():
-        receipt = _receipt(job, name)
-        if values.get("started", "") <= receipt.get("started", "") <= values.get("stopped", "~"):
-            yield receipt
-    if values["status"] == FAILED:
-        yield from filter(None, (_verdict(job, values, name) for name in steps.names()))
-
-
-def _combine(documents: Sequence[Document]) -> Document:
-    """Return the last document with the use of all: peaks are the largest, bytes and CPU seconds are added up."""
-    if not documents:
-        return {}
-    of_each = [used(document) for document in documents]
-    peak, scratch = (max(one.get(name, 0) for one in of_each) for name in ("peak_memory", "scratch"))
-    read, written, cpu = (sum(one.get(name, 0) for one in of_each) for name in ("bytes_in", "bytes_out", "cpu_seconds"))
-    hosts = [usage["host"] for one in documents if (usage := one.get("usage") or {}).get("host")]
-    usage = {"scratch": scratch, "cpu_seconds": cpu, "host": hosts[0] if hosts else None}
-    return {**documents[-1], "peak_memory": peak, "bytes_in": read, "bytes_out": written, "usage": usage}
+def _is_of(receipt: Document, values: Row) -> bool:
+    """Return whether a step has left its receipt in this attempt."""
+    return bool(values.get("started", "") <= receipt.get("started", "") <= values.get("stopped", "~"))
 
 
 def _receipt(job: Job, step: str) -> Document:
@@ -282,15 +283,24 @@ def _own(job: Job, uri: S3Uri) -> Document:
     return document if document and document.get("job_id") == job.job_id else {}
 
 
-def _failure(job: Job, values: Row, document: Document) -> dict[str, str]:
-    """Return the failure class of a failed attempt."""
+def _failure(job: Job, values: Row, verdicts: Sequence[Document]) -> dict[str, str]:
+    """Return the failure class of a failed attempt: that of the first step that failed."""
     if values["status"] != FAILED:
         return {}
     try:
-        verdict = Verdict.from_json(document)
+        verdict = Verdict.from_json(verdicts[0]) if verdicts else None
     except ValueError:
         verdict = None
     return {"class": classify(job.cause(values["number"]), verdict)[0]}
+
+
+def used_by(documents: Sequence[Document]) -> dict[str, Any]:
+    """Return what an attempt has used by the documents of its steps, as `used` does for one."""
+    values: dict[str, Any] = {}
+    for name, value in (pair for document in documents for pair in used(document).items()):
+        more = values[name] + value if name in SUMS and name in values else value
+        values[name] = max(more, values.get(name, more))
+    return values
 
 
 def used(document: Document) -> dict[str, Any]:

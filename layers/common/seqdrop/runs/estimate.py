@@ -8,6 +8,7 @@ from itertools import combinations, islice
 from statistics import median
 from typing import Any
 
+from seqdrop.plan import steps
 from seqdrop.runs import prices
 from seqdrop.runs.cost import USD_DIGITS
 from seqdrop.runs.prices import Host, Prices
@@ -109,7 +110,8 @@ def _of_constants(
     size: int, run: Mapping[str, Any], sizes: Mapping[str, Mapping[str, str]], queue: str, rates: Prices
 ) -> Estimate:
     hours, usd = {}, 0.0
-    for step, job in sizes.items():
+    of_steps = {step: sizes[step] for step in steps.names() if step in sizes}  # not those of fused and joint jobs
+    for step, job in of_steps.items():
         work = VCPU_HOURS.get(str(run.get(TOOL_OF.get(step, ""), step)), 0.0) * size / GENOME_SIZE
         hours[step] = JOB_HOURS + work / int(job["vcpus"])
         price = rates.hourly(Host(), prices.name(queue), int(job["vcpus"]), int(job["memory"]), "")

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqdrop.plan import joint, options, steps
+from seqdrop.plan import extras, joint, options, steps
+from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import MANIFEST, REFERENCE_JSON, SAMPLE, is_readable
 from seqdrop.runs import executions, reference, submit, table
 from seqdrop.runs.outcome import QC_FAILED, WITH_RESULTS
@@ -17,6 +18,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 CALLER = "bcftools"  # whose gVCFs and filters the job reads
+REGIONS = ("intervals", "intervals_name", "intervals_sha256", PADDING)  # in manifests and in plans
 TOOLS = {step.name: step.tools[0] for step in steps.JOINT}
 
 
@@ -66,6 +68,7 @@ class Member:
             "reference": S3Uri.parse(manifest["reference"]).parent.name,
             "fingerprint of the reference": manifest.get("fingerprint", ""),  # manifests of 0.1.0 have none
             "regions (BED file)": manifest.get("intervals_sha256") or "none",
+            "padding of the panel": manifest.get(PADDING, 0),
             "ploidy": self.call_options["ploidy"] or "that of the reference",
         }
 
@@ -97,8 +100,9 @@ def _submit(name: str, runs: Sequence[str], wanted: str) -> Result:
         reference=S3Uri.parse(first["reference"]),
         genome=first["fingerprint"],
         caller=CALLER,
-        intervals={word: first[word] for word in ("intervals", "intervals_name", "intervals_sha256")},
+        intervals={word: first[word] for word in REGIONS if word in first},
         sources=first["sources"],
+        known=first.get(KNOWN, {}),
         parts=parts,
         jobs=submit.settings_of(TOOLS, os.environ["NORMAL_QUEUE"]),
     )
@@ -124,7 +128,7 @@ def read_members(name: str, runs: Sequence[str]) -> list[Member]:
 
 def _read_member(run: str) -> Member:
     row = table.get(run)
-    if row is None:
+    if row is None or "status" not in row:  # the row of files that a samplesheet has named
         raise RefusedError(f"there is no run {run}")
     member = Member(row, {})
     if row["status"] not in WITH_RESULTS:
@@ -163,7 +167,7 @@ def _present_reference(member: Member) -> dict[str, Any]:
     """Return reference.json of the reference of a run; raise RefusedError if it was prepared from other files since."""
     name = member.properties["reference"]
     summary = reference.read_summary(s3.store(), os.environ["REFERENCE_BUCKET"], name)
-    if summary is None or summary.get("fingerprint") != member.manifest.get("fingerprint"):
+    if summary is None or extras.fingerprint(summary) != member.manifest.get("fingerprint", ""):
         raise RefusedError(f"reference {name} has changed since {member}: run the samples again")
     return summary
 
@@ -190,7 +194,7 @@ def start(plan: Mapping[str, Any], reads: Mapping[str, Any], summary: Mapping[st
     s3.store().write_json_once(results / REFERENCE_JSON, {**summary, "files": files})
     execution = executions.arn(plan["run"], os.environ["JOINT_STATE_MACHINE"])
     is_new = executions.start(execution, plan)
-    row = {name: plan[name] for name in ("run", "sample", "kind", "caller", "results", "lanes")}
+    row = {name: plan[name] for name in ("run", "sample", "kind", "caller", "results", "lanes", "parts")}
     row |= {"reference": S3Uri.parse(plan["reference"]).parent.name, "execution": execution}
     table.create({**row, "samples": [sample["sample"] for sample in plan["samples"]]})
     return {"outcome": "started" if is_new else "duplicate", "run": plan["run"], "execution": execution}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from seqdrop import __version__
@@ -15,7 +15,7 @@ from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import BAM, PAIRED, VERSION
 from seqdrop.runs import outcome
 from seqdrop.runs.outcome import QC_FAILED, RunEnding
-from seqdrop.runs.receipts import Receipts, ResultsFolder
+from seqdrop.runs.receipts import Receipts, ResultsFolder, end_of
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import count_warnings, format_seconds, format_usd
 
@@ -24,6 +24,7 @@ FIGURES = ("reads", "reads_mapped", "typical_depth", "variants", "variants_all")
 LABELS = {"variants": "variants (PASS)", "variants_all": "variants (all)", "bam": "aligned reads"}  # in the message
 MAX_WARNINGS = 20  # of a row, whose size DynamoDB limits; the manifest has all
 HELD = ("vcf", "gvcf", "annotated_vcf")  # not published by a run that is held: outcome.is_held
+NOT_OF_JOB = ("job_ids", "outputs", "run", "sources", "warnings", "qc")  # of a receipt: elsewhere in the manifest
 FILES = ("annotated_vcf", "bam", "report", "manifest")  # named in the message
 
 
@@ -101,7 +102,7 @@ def manifest(
         **verdict_of(receipts),
         "outputs": [output for output in outputs if output not in held],
         "warnings": warnings(receipts),
-        "jobs": [_without(receipt, "outputs", "run", "sources", "warnings", "qc") for receipt in receipts.values()],
+        "jobs": [_without(receipt, *NOT_OF_JOB) for receipt in receipts.values()],
     }
 
 
@@ -199,11 +200,10 @@ def _numbers(counts: Mapping[str, int]) -> list[str]:
 
 def _hours(receipts: Receipts) -> list[str]:
     """Return the time from the start of the first job to the end of the last one; nothing for receipts without it."""
-    starts = [(datetime.fromisoformat(one["started"]), one["seconds"]) for one in receipts.values() if "started" in one]
-    if not starts:
+    timed = [one for one in receipts.values() if "started" in one]
+    if not timed:
         return []
-    begin = min(start for start, _ in starts)
-    end = max(start + timedelta(seconds=seconds) for start, seconds in starts)
+    begin, end = min(datetime.fromisoformat(one["started"]) for one in timed), max(map(end_of, timed))
     return [f"time from the first to the last job: {format_seconds((end - begin).total_seconds())}"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from seqdrop.failure.verdict import Verdict
@@ -79,13 +80,26 @@ def read_document(uri: S3Uri) -> dict[str, Any] | None:
 
 
 def combine(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one receipt for all children of an array job: their seconds together, and no outputs.
+    """Return one receipt for all children of an array job: their ids, their seconds together, and no outputs.
+
+    It has `started` of the first one and `ended` of the last one: children work at the same time.
 
     What children write is for the next step alone: it is no result of the run.
     """
     seconds = round(sum(receipt["seconds"] for receipt in receipts), 1)
     warnings = [warning for receipt in receipts for warning in receipt["warnings"]]
-    return {**receipts[0], "seconds": seconds, "children": len(receipts), "warnings": warnings, "outputs": []}
+    together: dict[str, Any] = {"seconds": seconds, "children": len(receipts), "warnings": warnings, "outputs": []}
+    if all("started" in receipt for receipt in receipts):
+        together["started"] = min(receipt["started"] for receipt in receipts)
+        together["ended"] = max(map(end_of, receipts)).isoformat(timespec="seconds")
+    return {**receipts[0], **together, "job_ids": [str(receipt.get("job_id", "")) for receipt in receipts]}
+
+
+def end_of(receipt: Mapping[str, Any]) -> datetime:
+    """Return when a job ended, or the last child of an array job; `receipt` may be the job in a manifest."""
+    if "ended" in receipt:
+        return datetime.fromisoformat(receipt["ended"])
+    return datetime.fromisoformat(receipt["started"]) + timedelta(seconds=receipt["seconds"])
 
 
 def _failures(folder: S3Uri, addresses: Iterable[str]) -> Iterator[tuple[str, Verdict]]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SOURCE, DETAIL_TYPE = "seqdrop", "Run finished"
 VERSION = 1  # of the detail
-TEXTS = ("run", "sample", "status", "class", "step", "qc", "reference", "results", "supersedes", "started", "finished")
+TEXTS = ("run", "kind", "sample", "status", "class", "step", "qc", "reference", "results", "supersedes", "started",
+         "finished")  # fmt: skip
 
 
 class NotPublishedError(Exception):

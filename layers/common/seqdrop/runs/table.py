@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -61,12 +61,6 @@ def hours_since(text: str) -> float:
     """Return the hours since a time that `now` returned."""
     then = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return (datetime.now(UTC) - then).total_seconds() / 3600
-
-
-def later(text: str, seconds: float) -> str:
-    """Return the time that is `seconds` after a time that `now` returned."""
-    then = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    return time_text(then + timedelta(seconds=seconds))
 
 
 def get(run: str, table: Table | None = None) -> Row | None:
