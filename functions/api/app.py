@@ -85,9 +85,12 @@ def stop_run(run: RunPath) -> models.Stopped:
     status_code=202,
     responses=answers(models.Resumed, 404, 409, 422, code=202),
 )
-def resume_run(run: RunPath) -> models.Resumed:
+def resume_run(
+    run: RunPath,
+    max_cost: Annotated[str, Query(pattern=models.USD, description="A new budget in USD; empty: the present one")] = "",
+) -> models.Resumed:
     """Resume a run that failed or was stopped: steps that are done are not repeated."""
-    return models.Resumed(**service.resume(run))
+    return models.Resumed(**service.resume(run, max_cost))
 
 
 @app.get(

@@ -16,6 +16,7 @@ Fastq = Annotated[str, Field(min_length=1, max_length=1024, examples=["s3://fast
 RunId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="Id of the run")]
 TIME = r"^(\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}Z)?)?$"
 NEXT_PAGE = r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z/[A-Za-z0-9-]{1,64})?$"
+USD = r"^(\d{1,6}(\.\d{1,4})?)?$"
 COLUMNS = sorted({*sheet.OF_SAMPLE} - {"sample"})
 
 

@@ -122,10 +122,13 @@ def stop(run: str) -> None:
         raise ConflictError(f"Run {run} does not run: {row['status']}.")
 
 
-def resume(run: str) -> dict[str, str]:
-    """Resume a run, or start one that was refused; return run and execution. Raise MissingError, ConflictError."""
+def resume(run: str, max_cost: str = "") -> dict[str, str]:
+    """Resume a run, or start one that was refused; return run and execution. Raise MissingError, ConflictError.
+
+    `max_cost` is its new budget in USD, if it gets one.
+    """
     get(run)
-    [outcome] = _call({"resume": run})["outcomes"]
+    [outcome] = _call({"resume": run, **({"max_cost": max_cost} if max_cost else {})})["outcomes"]
     if outcome["outcome"] != "resumed":
         raise ConflictError(f"Run {run} cannot be resumed: {outcome['reason']}.")
     return {"run": outcome["run"], "execution": outcome["execution"]}

@@ -208,6 +208,23 @@ def test_a_run_is_stopped_and_resumed(aws: Deployed, api: Client, body: dict[str
     assert api.post("/runs/none/stop")[0] == api.post("/runs/none/resume")[0] == 404
 
 
+def test_a_run_that_has_cost_its_budget_is_resumed_with_a_higher_one(
+    aws: Deployed, api: Client, body: dict[str, Any]
+) -> None:
+    body["choices"]["max_cost"] = "1"
+    run = api.post("/runs", body)[1]["run"]
+    api.post(f"/runs/{run}/stop")
+    set_status(aws, run, "ABORTED")
+    aws.table.update_item(
+        Key={"run": run}, UpdateExpression="SET cost = :cost", ExpressionAttributeValues={":cost": "1.5"}
+    )
+    code, answer = api.post(f"/runs/{run}/resume")
+    assert (code, "its budget is $1.00" in answer["message"]) == (409, True)
+    assert api.send("POST", f"/runs/{run}/resume", max_cost="two")[0] == 422
+    assert api.send("POST", f"/runs/{run}/resume", max_cost="2")[0] == 202
+    assert (aws.row(run) or {})["max_cost"] == "2"
+
+
 def test_the_results_of_a_run_are_listed_and_its_report_is_linked(aws: Deployed, api: Client) -> None:
     finish(aws)
     code, files = api.get(f"/runs/{RUN}/files")
