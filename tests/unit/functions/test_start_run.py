@@ -340,6 +340,16 @@ def test_the_size_of_the_files_selects_the_form(
     assert form_of(aws, start_run) == form
 
 
+@pytest.mark.parametrize(("word", "form"), [("fastq_1", "fused"), ("bam", "split"), ("cram", "split")])
+def test_small_files_in_other_formats_may_have_the_reads_of_a_genome(
+    start_run: Any, monkeypatch: pytest.MonkeyPatch, word: str, form: str
+) -> None:
+    monkeypatch.setenv("FUSED_LIMIT_MIB", "1")
+    reads = {"lanes": [{"lane": "", word: {"size": 1000}}]}
+    assert submit.form_of(reads, Choices("demo")) == form
+    assert submit.form_of(reads, Choices("demo", form="fused")) == "fused"
+
+
 def test_the_choice_of_a_run_is_before_the_default_of_the_stack(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,8 @@ def test_a_run_id_changes_with_everything_that_changes_the_results() -> None:
         run_id(aligner="bwa"),
         run_id(caller="strelka"),
         run_id(choices=Choices("demo", alignment_format="cram")),
+        run_id(choices=Choices("demo", sex="XX")),  # the verdict of the report depends on it
+        run_id(choices=Choices("demo", sex="XY")),
     ]
     assert len({run_id(), *others}) == 1 + len(others)
     assert all(len(run) == 20 and run.isalnum() for run in others)

@@ -238,3 +238,8 @@ def test_samples_and_lanes_of_illumina_sheets() -> None:
 def test_an_illumina_sheet_without_samples_is_refused(old: bytes, new: bytes, message: str) -> None:
     with pytest.raises(SheetError, match=message):
         illumina_sheet.parse(V1.replace(old, new))
+
+
+def test_the_sex_that_the_report_checks_is_part_of_the_choices() -> None:
+    samples = sheet.parse(b"sample,sex,fastq_1,fastq_2\nA,XX,a_1.fq,a_2.fq\nB,NA,b_1.fq,b_2.fq\n")
+    assert [(one.choices.sex, one.columns["sex"]) for one in samples] == [("XX", "XX"), ("", "NA")]

@@ -47,6 +47,7 @@ class Choices:
     panel: str = ""  # a panel of the reference, instead of `intervals`; "" is the default of the deployment
     max_cost: str = ""  # USD that its jobs may cost; "" is the default of the deployment; not part of the run id
     form: str = ""  # not part of the run id, since results are the same; "" is the default of the deployment
+    sex: str = ""  # XX or XY of a samplesheet: the verdict of the report depends on it
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Choices:

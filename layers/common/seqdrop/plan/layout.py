@@ -46,8 +46,8 @@ def run_id(
 
     `pairs` are the entries of reads.json. `genome` is the fingerprint in reference.json: a reference can be prepared
     again under the same name. `regions` is the checksum of the BED file, which can be replaced, with the padding of a
-    panel; "" without one. Runs with BAM, or of paired reads, have the id that they had before there was another format
-    or layout.
+    panel; "" without one. Runs with BAM, of paired reads, or of a sample without a sex have the id that they had before
+    there was another format or layout, or a check of the sex.
     """
     pins = [[[pair[word]["uri"], pair[word]["version_id"]] for word in FILES if word in pair] for pair in pairs]
     args = {step: list(words) for step, words in choices.args.items() if words}
@@ -58,6 +58,8 @@ def run_id(
         identity.append(alignment_format)
     if choices.layout not in {"", PAIRED}:
         identity.append(choices.layout)
+    if choices.sex:
+        identity.append(choices.sex)
     return hashlib.sha256(canonical(identity).encode()).hexdigest()[:20]
 
 

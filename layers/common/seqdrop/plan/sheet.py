@@ -23,7 +23,8 @@ CHOSEN = (
 )  # fmt: skip
 PLOIDY = "ploidy"  # an option of the caller
 OF_SAMPLE = ("patient", "sex", "status", *CHOSEN, PLOIDY)  # equal in all rows of a sample
-ALLOWED = {"sex": ("XX", "XY", "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}
+SEXES = ("XX", "XY")
+ALLOWED = {"sex": (*SEXES, "NA", ""), "status": ("0", "1", ""), PLOIDY: ("1", "2", "")}
 TUMOR = {"warning": "TUMOR", "message": "the samplesheet calls this sample a tumour (status 1): the callers of this "
          "pipeline find germline variants, so that variants in a part of the cells may be missing"}  # fmt: skip
 _ENDINGS = {
@@ -198,5 +199,6 @@ def _sample(name: str, rows: Sequence[Row]) -> Sample:
     chosen = {column: cells.get(column, "") for column in CHOSEN} | {"layout": layout_of(rows)}
     args = {"call": ["--ploidy", cells[PLOIDY]]} if cells.get(PLOIDY) else {}
     priority = chosen.pop("priority") or "normal"
-    choices = Choices(**chosen, args=args, lanes=len(rows), priority=priority)
+    sex = cells.get("sex", "") if cells.get("sex") in SEXES else ""
+    choices = Choices(**chosen, args=args, lanes=len(rows), priority=priority, sex=sex)
     return Sample(name, rows[0].line, lanes, choices, columns)

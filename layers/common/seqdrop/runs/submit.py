@@ -15,6 +15,7 @@ from seqdrop.plan.choices import MAX_COST, ChoiceError, Choices, SingleError
 from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, QC_DEFAULT, QC_HOLD, REFERENCE_JSON, printable
+from seqdrop.plan.sheet import ALIGNMENTS
 from seqdrop.plan.steps import Tool
 from seqdrop.runs import (
     commands,
@@ -166,10 +167,15 @@ def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Res
 
 
 def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
-    """Return the form of a run by its choice, the size of its files, and the parameters of this deployment."""
+    """Return the form of a run by its choice, the size of its files, and the parameters of this deployment.
+
+    The limit is one of FASTQs: the same reads take fewer bytes as BAM or CRAM, so AUTO never fuses those.
+    """
     size, limit = estimate.size_of(reads["lanes"]), int(os.environ["FUSED_LIMIT_MIB"]) << 20
     has_image = json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none"
     default = os.environ["FORM"] if has_image else forms.SPLIT
+    if default == forms.AUTO and any(word in lane for lane in reads["lanes"] for word in ALIGNMENTS):
+        default = forms.SPLIT
     return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
 
 
