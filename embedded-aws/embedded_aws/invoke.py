@@ -50,7 +50,7 @@ def with_environment(template: dict[str, Any], state: dict[str, Any]) -> dict[st
     functions = client("lambda", state)
     names = physical_ids(state)
     for logical_id, resource in template["Resources"].items():
-        if resource["Type"] != "AWS::Serverless::Function":
+        if resource["Type"] != "AWS::Serverless::Function" or logical_id not in names:  # its condition is false
             continue
         configuration = functions.get_function_configuration(FunctionName=names[logical_id])
         variables = {**configuration["Environment"]["Variables"], "AWS_ENDPOINT_URL": container_endpoint(state)}

@@ -78,7 +78,7 @@ def step_parts(step: Step, sources: Sources) -> dict[str, bool]:
     name, state = step.name.capitalize(), sources.states.get(step.state, {}).get("Parameters", {})
     words = {word.removesuffix(".$") for word in state.get("Parameters", {})}
     sizes = {f"{name}Vcpus", f"{name}Memory"}
-    size = {"vcpus": f"${{{name}Vcpus}}", "memory": f"${{{name}Memory}}"}
+    size = [f"${{{name}Vcpus}}", f"${{{name}Memory}}"]
     in_sizes = step is PREPARE or step.optional or sources.environment("SIZES").get(step.name) == size
     overridden = {override.split("=")[0] for override in sources.local_overrides}
     return {

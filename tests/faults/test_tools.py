@@ -165,13 +165,13 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 @case(
     happens="A person with permission to start the state machine writes an image, a role or a command into the plan.",
     see="These values have no effect.",
-    does="Uses only the name, queue, size, arguments and job definition of a job from a plan. The role of the state "
-    "machines may submit the job definitions of the stack alone, which have its images, roles and commands.",
+    does="Uses only the name, queue, size, number of parts, arguments and job definition of a job from a plan. The "
+    "role of the state machines may submit the job definitions of the stack alone, which have its images, roles and commands.",
 )
 def test_a_plan_cannot_set_an_image_role_or_command() -> None:
     from_plan = {path.partition(".")[2] for path, _ in state_settings() if path.endswith(".$")}
     sizes = {f"ContainerOverrides.ResourceRequirements.{place}.Value.$" for place in (0, 1)}
-    assert from_plan == {"JobName.$", "JobDefinition.$", "JobQueue.$", *sizes}
+    assert from_plan == {"JobName.$", "JobDefinition.$", "JobQueue.$", "ArrayProperties.Size.$", *sizes}
     from_stack = {path.partition(".")[2] for path, _ in state_settings()} - from_plan
     kinds = {f"ContainerOverrides.ResourceRequirements.{place}.Type" for place in (0, 1)}
     assert from_stack == {"JobDefinition", "PropagateTags", *kinds}

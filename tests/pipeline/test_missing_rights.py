@@ -9,7 +9,7 @@ import pytest
 from seqdrop_cli import project
 from support.pipeline_runs import Sample, deploy, keys, prepare, run_pair
 
-RIGHT = "- Fn::Sub: ${ResultsBucket.Arn}/*.vcf.gz.all.stats\n"  # in the roles of call, which writes it, and of compose
+RIGHT = "- Fn::Sub: ${ResultsBucket.Arn}/*.vcf.gz.all.stats\n"  # in the roles of all steps that write or read it
 
 
 def test_a_run_without_one_right_of_a_job_is_denied(
@@ -18,7 +18,7 @@ def test_a_run_without_one_right_of_a_job_is_denied(
     built = shutil.copytree(project.built_template().parent, tmp_path / "project/.aws-sam/build") / "template.yaml"
     shutil.copytree(project.root() / "statemachine", tmp_path / "project/statemachine")  # the template refers to it
     lines = built.read_text().splitlines(keepends=True)
-    assert sum(line.lstrip() == RIGHT for line in lines) == 2
+    assert sum(line.lstrip() == RIGHT for line in lines) == 5
     built.write_text("".join(line for line in lines if line.lstrip() != RIGHT))
     monkeypatch.setattr(project, "built_template", lambda: built)
     (tmp_path / "aws").mkdir()

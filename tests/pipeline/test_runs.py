@@ -75,6 +75,7 @@ def test_the_manifest_of_a_run_is_enough_to_repeat_it(stack: Stack, full_run: di
         "reference": full_run["reference"],
         "intervals": "",
         "lanes": 1,
+        "layout": "paired",
         "aligner": full_run["aligner"],
         "caller": full_run["caller"],
         "alignment_format": "bam",
@@ -182,7 +183,10 @@ def test_the_message_contains_the_sample_and_its_results(stack: Stack, sample: S
         row = run_pair(stack, sample.small_pair, "MESSAGE")
         [message] = eventually(receive, "a message")
     assert message["Subject"] == f"seqdrop run {row['run']}: done, 1 warning"
-    assert message["Message"].startswith("Sample MESSAGE is done.\nWarning (collect): the mean depth of the genome is ")
+    done, judged, warning, *_ = message["Message"].splitlines()
+    assert done == "Sample MESSAGE is done."
+    assert judged.startswith("quality control: FAIL (genome of seqdrop): Mean depth of the genome: ")
+    assert warning.startswith("Warning (collect): the mean depth of the genome is ")
     assert f"{row['results']}/MESSAGE.annotated.vcf.gz" in message["Message"]
 
 

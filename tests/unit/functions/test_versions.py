@@ -52,7 +52,7 @@ def load_start_run(aws: Deployed) -> Any:
     """Load start_run with the environment of a deployment that has the added step."""
     start_run = aws.load("start_run")
     images = {"IMAGE_TAGS": {"mosdepth": "1"}, "JOB_DEFINITIONS": {"mosdepth": "arn:mosdepth:1"}}
-    for variable, value in {"SIZES": {"depth": DEPTH}, **images}.items():
+    for variable, value in {"SIZES": {"depth": [*DEPTH.values()]}, **images}.items():
         before = json.loads(start_run.os.environ[variable])
         aws.monkeypatch.setenv(variable, json.dumps({**before, **value}))
     return start_run

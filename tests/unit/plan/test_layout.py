@@ -184,7 +184,8 @@ def test_execution_input_json_is_a_plan_of_the_template() -> None:
     sizes, definitions = (json.loads(variables[name]) for name in ("SIZES", "JOB_DEFINITIONS"))
     tools = {"aligner": variables["ALIGNER"], "caller": variables["CALLER"]}
     jobs = {
-        step: {"job_queue": variables["NORMAL_QUEUE"], "job_definition": definitions[tool.name], **sizes[step]}
+        step: {"job_queue": variables["NORMAL_QUEUE"], "job_definition": definitions[tool.name]}
+        | dict(zip(("vcpus", "memory"), sizes[step], strict=True))
         for step, tool in steps.tools_of_run(tools).items()
     }
     buckets = {"results_bucket": RESULTS, "reference_bucket": REFERENCES}

@@ -70,7 +70,7 @@ def test_a_failed_run_is_resumed_with_the_same_plan_under_the_next_name(
 def test_a_resumed_run_gets_the_current_sizes_and_keeps_its_other_settings(
     aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = {step: {"vcpus": "9", "memory": "99999"} for step in steps.names()}
+    sizes = {step: ["9", "99999"] for step in steps.names()}
     monkeypatch.setenv("SIZES", json.dumps(sizes))
     monkeypatch.setenv("RESULTS_BUCKET", "elsewhere")
     monkeypatch.setenv("NORMAL_QUEUE", "elsewhere")

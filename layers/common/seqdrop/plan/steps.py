@@ -178,7 +178,8 @@ FUSED = Step(
         *(word for step in STEPS for word in step.writes),
     ),
 )  # fmt: skip
-ALL = (*STEPS, FUSED, MERGE, JOIN, PREPARE)
+OTHERS = (FUSED, MERGE, JOIN, PREPARE)  # jobs that are no step of a run of one sample
+ALL = (*STEPS, *OTHERS)
 JOINT = (MERGE, JOIN, *(step for step in STEPS if step.name == "annotate"))  # the steps of a joint run
 
 
@@ -220,17 +221,17 @@ def is_essential(name: str) -> bool:
 
 def is_array(name: str) -> bool:
     """Return whether a step is an array job."""
-    return any(step.array for step in ALL if step.name == name)
+    return any(step.array for step in (*STEPS, *OTHERS) if step.name == name)
 
 
 def state(name: str) -> str:
     """Return the state that runs a step; raise KeyError."""
-    return {step.name: step.state for step in ALL}[name]
+    return {step.name: step.state for step in (*STEPS, *OTHERS)}[name]
 
 
 def tool(name: str) -> Tool:
     """Return the row of a tool; raise KeyError."""
-    return {tool.name: tool for step in ALL for tool in step.tools}[name]
+    return {tool.name: tool for step in (*STEPS, *OTHERS) for tool in step.tools}[name]
 
 
 def tools_of_run(chosen: Mapping[str, str]) -> dict[str, Tool]:

@@ -346,9 +346,9 @@ def started_run(sample: str, pairs: Sequence[Pair]) -> str:
 
 
 def job_settings(choices: Choices) -> dict[str, dict[str, str]]:
-    """Return the queue, job definition and size of each step."""
+    """Return the queue, job definition and size of each step, and of the job with all steps."""
     queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
-    return settings_of(steps.tools_of_run(choices.tools(default_tools())), queue)
+    return settings_of({**steps.tools_of_run(choices.tools(default_tools())), **FUSED}, queue)
 
 
 def settings_of(used: Mapping[str, Tool], queue: str) -> dict[str, dict[str, str]]:
@@ -361,8 +361,8 @@ def settings_of(used: Mapping[str, Tool], queue: str) -> dict[str, dict[str, str
 
 def job_sizes() -> Mapping[str, Mapping[str, str]]:
     """Return vcpus and memory (MiB) of each step in this deployment."""
-    sizes: dict[str, dict[str, str]] = json.loads(os.environ["SIZES"])
-    return sizes
+    pairs: dict[str, tuple[str, str]] = json.loads(os.environ["SIZES"])  # short: Lambda has 4 KB for all variables
+    return {step: {"vcpus": vcpus, "memory": memory} for step, (vcpus, memory) in pairs.items()}
 
 
 def run_id(sample: str, entries: Sequence[Entry], choices: Choices, pinned: PinnedReference) -> str:
