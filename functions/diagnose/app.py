@@ -11,6 +11,7 @@ from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import Verdict
 from seqdrop.log import logger
 from seqdrop.plan import layout, steps
+from seqdrop.plan.extras import KNOWN
 from seqdrop.runs import arrays, commands, diagnosis
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -32,9 +33,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def failed_step(plan: Mapping[str, Any]) -> str:
-    """Return the step whose state has put an error into its job object: `known` of a plan may have that name too."""
-    names = (step.name for step in steps.ALL)
-    return next(name for name in names if isinstance(plan.get(name), dict) and "error" in plan[name])
+    """Return the step whose state has put an error into its job object, also one of another version.
+
+    Known variants may have the name `error`.
+    """
+    return next(name for name, job in plan.items() if name != KNOWN and isinstance(job, dict) and "error" in job)
 
 
 def find_failure(plan: Mapping[str, Any], job: str, cause: BatchCause) -> tuple[str, Verdict | None]:

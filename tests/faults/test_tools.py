@@ -166,7 +166,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     happens="A person with permission to start the state machine writes an image, a role or a command into the plan.",
     see="These values have no effect.",
     does="Uses only the name, queue, size, number of parts, arguments and job definition of a job from a plan. The "
-    "role of the state machines may submit the job definitions of the stack alone, which have its images, roles and commands.",
+    "role of the state machines may submit the job definitions of the stack alone, which have its images, roles and "
+    "commands.",
 )
 def test_a_plan_cannot_set_an_image_role_or_command() -> None:
     from_plan = {path.partition(".")[2] for path, _ in state_settings() if path.endswith(".$")}

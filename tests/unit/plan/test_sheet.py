@@ -33,7 +33,7 @@ def test_the_rows_of_a_sample_are_one_run_and_unknown_columns_are_kept() -> None
         {"patient": "P1", "sex": "XX", "status": "0", "ward": "north"},
     )
     assert one.lanes == (Lane(2, "L1", "a_1.fq.gz", "a_2.fq.gz"), Lane(3, "L2", "b_1.fq.gz", "b_2.fq.gz"))
-    assert one.choices == Choices("hg", args={"call": ["--ploidy", "1"]}, lanes=2, priority="high")
+    assert one.choices == Choices("hg", args={"call": ["--ploidy", "1"]}, lanes=2, priority="high", sex="XX")
     assert (two.name, two.choices) == ("S2", Choices())
     assert [warning["warning"] for warning in (*one.warnings, *two.warnings)] == ["TUMOR"]
 

@@ -76,7 +76,7 @@ def test_a_resumed_run_gets_the_current_sizes_and_keeps_its_other_settings(
     monkeypatch.setenv("NORMAL_QUEUE", "elsewhere")
     resume(start_run, failed)
     first, second = (json.loads(aws.input_of(name)) for name in (failed, f"{failed}-2"))
-    assert second == {**first, **{step: {**first[step], **sizes[step]} for step in steps.names()}}
+    assert second == {**first, **{step: {**first[step], "vcpus": "9", "memory": "99999"} for step in steps.names()}}
 
 
 def test_a_run_that_has_cost_its_budget_is_resumed_with_a_higher_one(
