@@ -251,8 +251,7 @@ def estimate_of(reads: Mapping[str, Any], choices: Choices) -> dict[str, Any]:
     row = row_of(reads["sample"], "", choices)
     past = estimate.alike(table.newest({"SUCCEEDED"}, table.run_table()), row)
     queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
-    sizes = {step: job for step, job in job_sizes().items() if step in steps.names()}  # not of joint and fused jobs
-    return estimate.of_run(size, row, past, sizes, queue, prices.of_deployment()).row(size)
+    return estimate.of_run(size, row, past, job_sizes(), queue, prices.of_deployment()).row(size)
 
 
 def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: PinnedReference) -> None:
