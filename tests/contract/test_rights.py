@@ -68,14 +68,15 @@ ONLY_ON_AWS = {
     Right("PrepareJobRole", "s3:GetObject", f"{BUCKET}*/source/*"): "an execution started by hand may pin no versions",
     Right("FusedJobRole", "*", "*"): "the rights of all steps, which runs with a job for each step use; see ROWS",
     Right("AnnotateJobRole", "*", f"{BUCKET}results*/failures/annotate.*"): "no run of the tests fails in this step",
-    Right("RecordRunFunctionRole", "batch:DescribeJobs", "*"): "only if jobs wait in a queue at the full hour",
     Right("RecordRunFunctionRole", "ec2:DescribeSpotPriceHistory", "*"): "this machine is no Spot instance",
     Right("DiagnoseFunctionRole", "s3:ListBucket", f"{BUCKET}referencebucket"): "a preparation that left no verdict",
     Right("StartRunFunctionRole", "s3:ListBucket", f"{BUCKET}resultsbucket"): "a manifest that was deleted",
     Right("StartRunFunctionRole", "states:StartExecution", MACHINE): "not tried on AWS: whether the alias is enough",
     Right("StartRunFunctionRole", "states:StartExecution", JOINT_MACHINE): "the same",
     Right("StartRunFunctionRole", "states:DescribeExecution", JOINT_RUNS): "no joint run of the tests is resumed",
-    Right("RecordRunFunctionRole", "states:DescribeExecution", JOINT_RUNS): "no joint run of the tests is repaired",
+    Right("RecordRunFunctionRole", "states:*", JOINT_RUNS): "no joint run of the tests is repaired or costs its budget",
+    Right("ApiFunctionRole", "states:*", JOINT_RUNS): "no joint run of the tests is stopped through the API",
+    Right("ApiFunctionRole", "s3:ListBucket", "*"): "404, not 403, for a receipt that is not there yet",
     Right("JoinJobRole", "*", f"{BUCKET}results*/failures/*"): "no joint run of the tests leaves a verdict",
 }
 

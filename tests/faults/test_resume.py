@@ -71,7 +71,7 @@ def test_a_resumed_run_has_a_report_of_all_steps(stack: Stack, sample: Sample) -
     assert figures(stack, row) == {"mean_depth"}
     resume(stack, row)
     assert figures(stack, row) == {"mean_depth", "variants"}
-    assert len(fetch_json(stack, row, "jobs/compose.json")["sources"]) == 17  # the last one is the receipt of align, which names the BAM
+    assert len(fetch_json(stack, row, "jobs/compose.json")["sources"]) == 17
 
 
 def figures(stack: Stack, row: dict[str, Any]) -> set[str]:

@@ -33,6 +33,7 @@ def request_for(stack: Stack, sample: Sample, name: str) -> dict[str, Any]:
 def test_a_run_is_started_watched_and_read_through_the_api(bwa_stack: Stack, sample: Sample) -> None:
     run = call(bwa_stack, "POST", "/runs", request_for(bwa_stack, sample, "APIRUN"))["run"]
     assert wait_for_end(bwa_stack, "APIRUN")["run"] == run
+    assert [one["run"] for one in call(bwa_stack, "GET", "/runs?sample=APIRUN")["runs"]] == [run]
     shown = call(bwa_stack, "GET", f"/runs/{run}")
     assert (shown["status"], shown["aligner"]) == ("SUCCEEDED", "bwa")
     assert call(bwa_stack, "GET", f"{WES}/{run}/status")["state"] == "COMPLETE"
