@@ -165,9 +165,14 @@ def check_conditions(template: Template) -> Iterator[LocatedProblem]:
                         yield "truth", name, f"must be {expected} with {parameters or 'the defaults'}; correct it"
 
 
+def with_condition(value: Any, output: dict[str, Any]) -> Any:
+    """Return the value of an output, as `Fn::If` if it exists under a condition alone."""
+    return {"Fn::If": [output["Condition"], value, {"Ref": "AWS::NoValue"}]} if "Condition" in output else value
+
+
 def check_outputs(source: dict[str, Any]) -> Iterator[LocatedProblem]:
     """Compare the outputs with their table: the CLI finds the resources of a stack by its outputs."""
-    outputs = {name: output["Value"] for name, output in source["Outputs"].items()}
+    outputs = {name: with_condition(output["Value"], output) for name, output in source["Outputs"].items()}
     for name in sorted({*outputs, *output_values()}):
         actual, expected = outputs.get(name, NO_VALUE), output_values().get(name, NO_VALUE)
         if actual != expected:

@@ -57,6 +57,9 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
         yield from check_statements(name, role)
 
 
+OWN_EVENTS = {"StringEquals": {"events:source": "seqdrop"}}  # the source in runs/run_event.py
+
+
 def check_missing_objects(name: str, allowed: list[tuple[str, str]]) -> Iterator[LocatedProblem]:
     """Check that a role may list the buckets that it reads, and no other: else S3 answers 403 for a missing object."""
     read = {resource.partition("/")[0] for action, resource in allowed if action == "s3:GetObject"}
@@ -108,3 +111,5 @@ def check_statements(name: str, role: dict[str, Any]) -> Iterator[LocatedProblem
                 statement.get("Effect") in ("Allow", "Deny") and statement.get("Action") and statement.get("Resource")
             ):
                 yield "statement", name, f"{statement} needs Effect, Action and Resource; add what is missing"
+            if "events:PutEvents" in as_list(statement.get("Action")) and statement.get("Condition") != OWN_EVENTS:
+                yield "event-source", name, f"{statement} is not for the events of this pipeline; set {OWN_EVENTS}"
