@@ -33,6 +33,8 @@ LIST_PARAMETERS = re.compile(
 FUNCTION_OPERATIONS = {
     "batch": re.compile("ListJobs|DescribeJobs"),
     "dynamodb": re.compile("(Batch|Transact)(Get|Write)Items?|(Get|Put|Update|Delete)Item|Query|Scan|DescribeTable"),
+    "ec2": re.compile("DescribeSpotPriceHistory"),
+    "events": re.compile("PutEvents"),
     "sns": re.compile("Publish"),
     "sqs": re.compile("GetQueueUrl|SendMessage"),
     "states": re.compile("(Start|Stop|Describe)Execution|GetExecutionHistory|SendTask(Success|Failure|Heartbeat)"),

@@ -163,6 +163,7 @@ def test_the_page_leads_from_guided_answers_to_the_second_deployment_and_to_remo
     assert {name for name, tag in tags.items() if tag == "none"} == {
         "BwaImageTag",
         "IsaacImageTag",
+        "JointImageTag",
         "StrelkaImageTag",
     }
 

@@ -87,7 +87,7 @@ def test_the_run_of_a_sample_is_awaited_in_the_format_of_the_stack(
             if entry["Key"].endswith(".fq.gz")
         ]
         pair = Pair("", *sorted(stored, key=lambda one: one.uri.name))
-        choices = Choices("hg", alignment_format=form)
+        choices = Choices("hg", alignment_format=form, sex="XX")
         tools = {"aligner": "bwa_mem3", "caller": "bcftools"}
         expected = layout.run_id("A", [pair.entry()], choices, genome="f", **tools)
         return {"run": run, "status": "RUNNING", "execution": "e"} if run == expected else None
