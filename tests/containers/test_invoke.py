@@ -29,6 +29,7 @@ def answers() -> dict[str, str]:
 
 def test_every_event_is_handled(answers: dict[str, str]) -> None:
     assert {name: outcome(answer) for name, answer in answers.items()} == {
+        "api_list_runs.json": '"statusCode": 200',
         "diagnose_bad_data.json": '"next": "give_up"',
         "diagnose_out_of_memory.json": '"next": "AlignReads"',
         "diagnose_spot_reclaimed.json": '"next": "AlignReads"',
@@ -44,5 +45,6 @@ def test_every_event_is_handled(answers: dict[str, str]) -> None:
 
 def outcome(answer: str) -> str:
     """Return the last field of an answer that has the outcome, with its value."""
-    fields = re.findall(r'"(?:next|outcome|status)": "[^"]*"|"repaired": \d+|"batchItemFailures": \[\]', answer)
+    outcomes = r'"(?:next|outcome|status)": "[^"]*"|"(?:repaired|statusCode)": \d+|"batchItemFailures": \[\]'
+    fields = re.findall(outcomes, answer)
     return fields[-1] if fields else answer
