@@ -1,7 +1,8 @@
 """Measure the unit tests: change the code of the layer and of the functions, count the changes that no test notices.
 
     make .venv/ready
-    uv run --frozen --all-extras --with coverage python tests/mutations.py [--count 60] [--seed TEXT] [--root CHECKOUT]
+    uv run --frozen --all-extras --group dev --with coverage python tests/mutations.py
+        [--count 60] [--seed TEXT] [--root CHECKOUT]
 
 A mutation is one small change of one expression: another comparison, a removed call, an inverted condition, a constant
 plus one. It is killed if a unit test that runs the changed line fails or hangs, and it survives otherwise. A survivor
