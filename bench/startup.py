@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b",
                "FASTQ_BUCKET": "b", "POWERTOOLS_METRICS_NAMESPACE": "bench", "POWERTOOLS_SERVICE_NAME": "start_run",
                "LANE_WAIT_MINUTES": "5"}  # fmt: skip
-# The first event of a cold function: an object that is no FASTQ. It makes no request of AWS, as boto3 here makes none.
+# The first event of a cold function: an object that is not a FASTQ. Neither it nor boto3 beside it sends a request.
 EVENT = {"source": "aws.s3", "detail-type": "Object Created", "detail": {
     "bucket": {"name": "b"}, "object": {"key": "x/readme.txt", "version-id": "v"}}}  # fmt: skip
 HANDLE = f"""

@@ -143,7 +143,7 @@ def check_value(value: str | None) -> str | None:
 
 
 def check_budget(value: str | None) -> str | None:
-    """Refuse a budget that is no amount."""
+    """Refuse a budget that is not an amount in USD."""
     if value is not None and not MAX_COST.fullmatch(value):
         raise typer.BadParameter(f"{value!r} is not an amount in USD such as 12.50, more than 0")
     return value

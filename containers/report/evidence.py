@@ -94,7 +94,7 @@ def open_reads(work: Workspace, outputs: Mapping[str, Mapping[str, Any]]) -> Evi
     bai = work.fetch(S3Uri.parse(outputs["bam.bai"]["uri"]), name="reads.bam.bai", etag=outputs["bam.bai"]["etag"])
     fai = read_fai(work.fetch_reference_file(work.args.reference.companion(".fai")))
     names = list(contig_lengths(work / f"{STATS}.idxstats") or fai)
-    pin = (work.pinned("files") or {}).get(work.args.reference.name, {})
+    pin = work.pin_of(work.args.reference) or {}
     return Evidence(outputs["bam"], slices.linear_indexes(bai.read_bytes()), names, work.args.reference, pin, fai)
 
 

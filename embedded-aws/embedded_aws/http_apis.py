@@ -55,7 +55,7 @@ class HttpApis:
 
 
 def _function_of(api_id: str) -> str | None:
-    """Return the ARN of the function behind the default route of an API; None if there is no such API."""
+    """Return the ARN of the function that the default route of an API calls; None if either is missing."""
     api = apigatewayv2_backends[aws.ACCOUNT][aws.REGION].apis.get(api_id)
     routes = [route for route in api.routes.values() if route.route_key == DEFAULT] if api else []
     if not routes:

@@ -23,7 +23,7 @@ def format_of(head: bytes) -> str:
 
 
 class HeaderError(ValueError):
-    """The data is no BAM, or ends in its header."""
+    """The data is not a BAM, or it ends inside the header."""
 
 
 def skip(chunks: Iterator[bytes]) -> tuple[bytes, int]:

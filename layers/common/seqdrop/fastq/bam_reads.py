@@ -1,4 +1,4 @@
-"""Read the records of an unaligned BAM as reads, and refuse what is no unaligned read.
+"""Read the records of an unaligned BAM as reads, and refuse aligned reads and other records.
 
 A read that an earlier aligner has placed may be there several times, reversed or clipped, and its mate may be missing:
 such a BAM is refused.

@@ -50,7 +50,8 @@ def read_groups(
 ) -> Groups:
     """Return the read groups in the header of a file; `default` is for a file that has none.
 
-    An id that another file of the run has (`used` are their lines), or that is no name, gets the number of its lane.
+    An id that is not a valid name, or that another file of the run has too (`used` are the lines of those files), gets
+    the number of its lane.
     """
     with path.open("rb") as file:
         if not bam_header.format_of(file.read(CHUNK_SIZE)):  # samtools reads FASTQ and SAM too

@@ -153,6 +153,14 @@ class Workspace:
         files: Mapping[str, Mapping[str, str]] | None = self.pinned("files")
         return files
 
+    def pin_of(self, uri: S3Uri) -> Mapping[str, str] | None:
+        """Return the version and ETag that the run pinned of a file of the reference, {} in earlier runs.
+
+        None for a file that did not exist when the run started.
+        """
+        files = self._pinned_files()
+        return files.get(uri.name) if files is not None else {}
+
     def fetch_reference(self, *companions: str) -> Path:
         """Download the genome of the run with the indexes that a tool needs; raise BadInputError if one is missing."""
         path, *_ = [self.fetch_reference_file(uri) for uri in with_companions(self.args.reference, companions)]
@@ -160,8 +168,7 @@ class Workspace:
 
     def fetch_reference_file(self, uri: S3Uri) -> Path:
         """Download a file of the reference at the version that the run pinned; raise BadInputError."""
-        files = self._pinned_files()
-        pin = files.get(uri.name) if files is not None else {}
+        pin = self.pin_of(uri)
         if pin is None:
             raise BadInputError("REFERENCE", f"{uri} does not exist: {UNPREPARED}")
         try:

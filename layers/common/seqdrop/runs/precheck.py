@@ -90,7 +90,7 @@ def _read_beginning(pin: Mapping[str, Any]) -> Beginning:
 def layout_of_alignments(stored: StoredObject) -> str:
     """Return the layout of a BAM by the flags of its first reads; "" for a CRAM, which must be decoded for that.
 
-    Raises BadInputError for a file that is no BAM or CRAM, and for aligned reads.
+    Raises BadInputError if the file is neither a BAM nor a CRAM, or if its reads are aligned.
     """
     for _ in range(s3.ATTEMPTS - 1):  # as for `check_lane`
         with contextlib.suppress(BadInputError):
