@@ -155,6 +155,12 @@ def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_r
     assert (row["peak_memory"], row["cpu_seconds"], row["scratch"], row["bytes_in"]) == (99, 9, 5, 77)
 
 
+@pytest.mark.parametrize("word", ["isTerminated", "isCancelled"])
+def test_the_last_attempt_of_a_job_that_was_stopped_is_stopped(aws: Deployed, record_run: Any, word: str) -> None:
+    record_run.call(changed(status="FAILED", **{word: True}))
+    assert [row["class"] for row in attempts.of_run(RUN)] == ["SPOT_RECLAIMED", "STOPPED"]
+
+
 def test_the_children_of_an_array_job_have_the_receipts_with_their_index(aws: Deployed, record_run: Any) -> None:
     parent = changed(jobName=f"merge-{RUN}", tags={"step": "merge"}, arrayProperties={"size": 2})
     record_run.call(parent)
