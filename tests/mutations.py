@@ -507,6 +507,8 @@ class Coverage:
             found |= {test for tests in users for test in tests}
             found |= {test for tests in lines.values() for test in tests} if not found else set()
         nearest = self._by_size(found & self.seconds.keys())
+        own = f"/test_{Path(mutation.path).stem}.py::"
+        nearest.sort(key=lambda test: own not in test)  # the tests of the module itself first
         files = {test.partition("::")[0] for test in nearest}
         # A process that tests share runs the lines of all of them for the first one: the others of its file follow.
         others = {test for test in self.seconds if test.partition("::")[0] in files} - set(nearest)
