@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from embedded_aws.intrinsics import NO_VALUE
@@ -21,7 +22,7 @@ from .tables import (
     rows_of,
     values_for,
 )
-from .template import Stack, Template
+from .template import ELSEWHERE, HERE, Stack, Template
 
 GATE = "expected"
 ALSO = "also"  # values of a resource that another gate or a test checks
@@ -160,8 +161,8 @@ def check_conditions(template: Template) -> Iterator[LocatedProblem]:
             yield "unlisted", name, f"no table says when this condition is true; add it to {CONDITIONS}.yaml"
         else:
             for expected, cases in condition_cases()[name].items():
-                for parameters in cases:
-                    if Stack(body, parameters).condition(name) is not expected:
+                for parameters, place in product(cases, (HERE, ELSEWHERE)):
+                    if Stack(body, {**place, **parameters}).condition(name) is not expected:
                         yield "truth", name, f"must be {expected} with {parameters or 'the defaults'}; correct it"
 
 
