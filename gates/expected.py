@@ -28,6 +28,7 @@ GATE = "expected"
 ALSO = "also"  # values of a resource that another gate or a test checks
 UNLISTED = {"Type", "Properties", "Metadata", "Condition"}  # attributes of a resource that no row has to list
 ADD_ROW = "add it to a table in gates/expected_values/, with the reason of each value"
+TRANSFORM = "AWS::Serverless-2016-10-31"
 GENERATED_BY_SAM = ("AWS::Lambda::Permission",)  # nothing in the template says how
 
 
@@ -39,6 +40,7 @@ def check(template: Template) -> list[Finding]:
         *check_parameters(template.source["Parameters"]),
         *check_conditions(template),
         *check_outputs(template.source),
+        *check_transform(template.source),
     ]
     return drop_duplicates(Finding(GATE, *problem) for problem in problems)
 
@@ -173,6 +175,12 @@ def with_condition(value: Any, output: dict[str, Any]) -> Any:
     return {"Fn::If": [output["Condition"], value, {"Ref": "AWS::NoValue"}]} if "Condition" in output else value
 
 
+def check_transform(source: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that SAM alone transforms the template: a macro of the account could change all that the gates check."""
+    if (actual := source.get("Transform")) != TRANSFORM:
+        yield "transform", "Transform", f"is {shown(actual)}, so that others change the template; set it to {TRANSFORM}"
+
+
 def check_outputs(source: dict[str, Any]) -> Iterator[LocatedProblem]:
     """Compare the outputs with their table: the CLI finds the resources of a stack by its outputs."""
     outputs = {name: with_condition(output["Value"], output) for name, output in source["Outputs"].items()}
@@ -180,3 +188,6 @@ def check_outputs(source: dict[str, Any]) -> Iterator[LocatedProblem]:
         actual, expected = outputs.get(name, NO_VALUE), output_values().get(name, NO_VALUE)
         if actual != expected:
             yield "output", name, f"is {shown(actual)}, but {OUTPUTS}.yaml has {shown(expected)}; correct one of them"
+    for name, output in source["Outputs"].items():
+        if "Export" in output:
+            yield "export", name, "a stack that imports it blocks changes and deletion of this one; remove Export"

@@ -74,8 +74,7 @@ def machines() -> list[asl.Machine]:
 def template_with(*faults: dict[str, Any]) -> Template:
     source = template().source
     for fault in faults:
-        section = fault.get("section", "Resources")
-        source = {**source, section: plant(source[section], fault)}
+        source = plant(source, {**fault, "at": [fault.get("section", "Resources"), *fault["at"]]})
     return Template.from_source(source)
 
 
