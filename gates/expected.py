@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from embedded_aws.intrinsics import NO_VALUE
@@ -21,13 +22,14 @@ from .tables import (
     rows_of,
     values_for,
 )
-from .template import Stack, Template
+from .template import ELSEWHERE, HERE, Stack, Template
 
 GATE = "expected"
 ALSO = "also"  # values of a resource that another gate or a test checks
 UNLISTED = {"Type", "Properties", "Metadata", "Condition"}  # attributes of a resource that no row has to list
 ADD_ROW = "add it to a table in gates/expected_values/, with the reason of each value"
-GENERATED_BY_SAM = ("AWS::Lambda::Permission", "AWS::Lambda::Version")  # nothing in the template says how
+TRANSFORM = "AWS::Serverless-2016-10-31"
+GENERATED_BY_SAM = ("AWS::Lambda::Permission",)  # nothing in the template says how
 
 
 def check(template: Template) -> list[Finding]:
@@ -38,6 +40,7 @@ def check(template: Template) -> list[Finding]:
         *check_parameters(template.source["Parameters"]),
         *check_conditions(template),
         *check_outputs(template.source),
+        *check_transform(template.source),
     ]
     return drop_duplicates(Finding(GATE, *problem) for problem in problems)
 
@@ -52,10 +55,12 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
 def check_keys(name: str, resource: dict[str, Any]) -> Iterator[LocatedProblem]:
     """Check that each property and each attribute, such as `DeletionPolicy`, is in one of the rows of a resource."""
     listed = {path for row in rows_of(name, resource["Type"]) for path in listed_paths(row, name)}
+    if not listed and resource["Type"] in GENERATED_BY_SAM:
+        return
     paths = {path for path in listed if not path.startswith(".")}
     found = [*unlisted(resource["Properties"], "", paths)] if paths else []
     found += [f".{key}" for key in resource if key not in UNLISTED and f".{key}" not in listed]
-    for path in found if resource["Type"] not in GENERATED_BY_SAM else ():
+    for path in found:
         yield "unlisted", f"{name}.{path.lstrip('.')}", f"no table says what this value must be; {ADD_ROW}"
 
 
@@ -160,14 +165,20 @@ def check_conditions(template: Template) -> Iterator[LocatedProblem]:
             yield "unlisted", name, f"no table says when this condition is true; add it to {CONDITIONS}.yaml"
         else:
             for expected, cases in condition_cases()[name].items():
-                for parameters in cases:
-                    if Stack(body, parameters).condition(name) is not expected:
+                for parameters, place in product(cases, (HERE, ELSEWHERE)):
+                    if Stack(body, {**place, **parameters}).condition(name) is not expected:
                         yield "truth", name, f"must be {expected} with {parameters or 'the defaults'}; correct it"
 
 
 def with_condition(value: Any, output: dict[str, Any]) -> Any:
     """Return the value of an output, as `Fn::If` if it exists under a condition alone."""
     return {"Fn::If": [output["Condition"], value, {"Ref": "AWS::NoValue"}]} if "Condition" in output else value
+
+
+def check_transform(source: dict[str, Any]) -> Iterator[LocatedProblem]:
+    """Check that SAM alone transforms the template: a macro of the account could change all that the gates check."""
+    if (actual := source.get("Transform")) != TRANSFORM:
+        yield "transform", "Transform", f"is {shown(actual)}, so that others change the template; set it to {TRANSFORM}"
 
 
 def check_outputs(source: dict[str, Any]) -> Iterator[LocatedProblem]:
@@ -177,3 +188,6 @@ def check_outputs(source: dict[str, Any]) -> Iterator[LocatedProblem]:
         actual, expected = outputs.get(name, NO_VALUE), output_values().get(name, NO_VALUE)
         if actual != expected:
             yield "output", name, f"is {shown(actual)}, but {OUTPUTS}.yaml has {shown(expected)}; correct one of them"
+    for name, output in source["Outputs"].items():
+        if "Export" in output:
+            yield "export", name, "a stack that imports it blocks changes and deletion of this one; remove Export"

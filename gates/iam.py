@@ -12,7 +12,7 @@ from cloudsplaining.scan.policy_document import PolicyDocument
 from policy_sentry.querying.actions import get_action_data
 
 from .finding import Finding, LocatedProblem, Problem
-from .template import ACCOUNT, Stack, Template, as_list, check_stacks
+from .template import HERE, Stack, Template, as_list, check_stacks
 
 GATE = "iam"
 # Resource "*" is accepted for actions without resource types in IAM's own tables. Accepted risks beyond those:
@@ -77,9 +77,10 @@ def check(template: Template) -> list[Finding]:
 
 def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
     """Check every role, identity policy, resource policy and function permission of one deployment."""
+    account = stack.ref("AWS::AccountId")
     yield from check_identity_policies(stack)
     for role, properties in stack.of_type("AWS::IAM::Role"):
-        yield from check_trust_policy(role, properties)
+        yield from check_trust_policy(role, properties, account)
         for arn in properties.get("ManagedPolicyArns", []):
             if arn.rpartition("/")[2] not in ACCEPTED_MANAGED_POLICIES:
                 yield (
@@ -90,7 +91,7 @@ def check_stack(stack: Stack) -> Iterator[LocatedProblem]:
     for resource_type, policy_property in RESOURCE_POLICY_PROPERTIES.items():
         for name, properties in stack.of_type(resource_type):
             document = properties.get(policy_property, {})
-            yield from check_resource_policy(name, document, is_key=resource_type == "AWS::KMS::Key")
+            yield from check_resource_policy(name, document, account, is_key=resource_type == "AWS::KMS::Key")
     for name, properties in stack.of_type("AWS::Lambda::Permission"):
         if not {"SourceArn", "SourceAccount"} & set(properties):
             principal = properties.get("Principal")
@@ -104,7 +105,8 @@ def check_identity_policies(stack: Stack) -> Iterator[LocatedProblem]:
     bucket_arns = [*map(stack.arn, buckets), *others]
     input_arns = [stack.arn(name) for name, bucket in buckets.items() if "NotificationConfiguration" in bucket] + others
     for policy in identity_policies(stack):
-        for rule, message in [*run_cloudsplaining(policy), *check_statements(policy, bucket_arns, input_arns)]:
+        statements = check_statements(policy, bucket_arns, input_arns)
+        for rule, message in [*run_cloudsplaining(policy), *statements, *check_place(policy, stack)]:
             yield rule, f"{policy.role}.{policy.name}", message
 
 
@@ -126,6 +128,22 @@ def run_cloudsplaining(policy: Policy) -> Iterator[Problem]:
             if str(risk) not in ACCEPTED_RISKS:
                 description = risk["type"] if isinstance(risk, dict) and "type" in risk else str(risk)
                 yield rule, f"cloudsplaining reports {description}; remove the action or name its resources"
+
+
+def check_place(policy: Policy, stack: Stack) -> Iterator[Problem]:
+    """Check that a policy names the partition, region, account and name of its own stack, and no fixed ones."""
+    for statement in as_list(policy.document.get("Statement")):
+        for resource in as_list(statement.get("Resource")):
+            if resource.startswith("arn:") and not is_in_place(resource, stack):
+                yield "fixed-place", f"names {resource}, wherever the stack is; use pseudo parameters in its ARN"
+
+
+def is_in_place(arn: str, stack: Stack) -> bool:
+    """Return whether an ARN has the partition of a stack and, if it names them, its region, account and name."""
+    _, partition, _, region, account, name = arn.split(":", 5)
+    words = {"Partition": partition, "Region": region, "AccountId": account}
+    own_name = stack.ref("AWS::StackName") == HERE["AWS::StackName"] or HERE["AWS::StackName"] not in name
+    return own_name and all(word in ("", stack.ref(f"AWS::{key}")) for key, word in words.items())
 
 
 def check_statements(policy: Policy, bucket_arns: list[str], input_arns: list[str]) -> Iterator[Problem]:
@@ -182,7 +200,7 @@ def lacks_resource_types(action: str) -> bool:
     return bool(rows) and all(row["resource_arn_format"] == "*" for row in rows)
 
 
-def check_trust_policy(role: str, properties: dict[str, Any]) -> Iterator[LocatedProblem]:
+def check_trust_policy(role: str, properties: dict[str, Any], account: str) -> Iterator[LocatedProblem]:
     """Check that a role is assumed by this account only, or by a service on its behalf."""
     document = properties.get("AssumeRolePolicyDocument", {})
     if AssumeRolePolicyDocument(document).role_assumable_by_any_principal:
@@ -191,15 +209,17 @@ def check_trust_policy(role: str, properties: dict[str, Any]) -> Iterator[Locate
         for principal in principals(statement):
             service = principal.partition(".")[0]
             if not principal.endswith(".amazonaws.com"):
-                if ACCOUNT not in principal:
+                if account not in principal:
                     yield "open-trust", role, f"{principal} {OTHER_ACCOUNT}"
-            elif service in SERVICES_SENDING_SOURCE_ACCOUNT and not is_limited_to_account(statement):
+            elif service in SERVICES_SENDING_SOURCE_ACCOUNT and not is_limited_to_account(statement, account):
                 yield "trust-source", role, f"{principal} may assume it for any account; {ADD_ACCOUNT_CONDITION}"
             if service in SERVICES_SENDING_SOURCE_ARN and "aws:SourceArn" not in condition_keys(statement):
                 yield "trust-arn", role, f"{principal} may assume it for any resource; add a condition on aws:SourceArn"
 
 
-def check_resource_policy(name: str, document: dict[str, Any], *, is_key: bool) -> Iterator[LocatedProblem]:
+def check_resource_policy(
+    name: str, document: dict[str, Any], account: str, *, is_key: bool
+) -> Iterator[LocatedProblem]:
     """Check that a resource policy allows named principals of this account, and services on its behalf only."""
     for statement in as_list(document.get("Statement")):
         if statement.get("Effect") != "Allow":
@@ -208,11 +228,11 @@ def check_resource_policy(name: str, document: dict[str, Any], *, is_key: bool) 
             if is_key and principal == NO_CONDITION_ON_KEYS:
                 if "Condition" in statement:
                     yield "key-of-events", name, f"{principal} meets no condition at KMS; remove the condition"
-            elif principal == "*" and not is_limited_to_account(statement):
+            elif principal == "*" and not is_limited_to_account(statement, account):
                 yield "open-policy", name, "allows every principal; name the principals"
-            elif principal.endswith(".amazonaws.com") and not is_limited_to_account(statement):
+            elif principal.endswith(".amazonaws.com") and not is_limited_to_account(statement, account):
                 yield "confused-deputy", name, f"{principal} may act for any account; {ADD_ACCOUNT_CONDITION}"
-            elif principal.startswith("arn:") and ACCOUNT not in principal:
+            elif principal.startswith("arn:") and account not in principal:
                 yield "open-policy", name, f"{principal} {OTHER_ACCOUNT}"
 
 
@@ -229,10 +249,10 @@ def condition_keys(statement: dict[str, Any]) -> set[str]:
     return {key for tests in statement.get("Condition", {}).values() for key in tests}
 
 
-def is_limited_to_account(statement: dict[str, Any]) -> bool:
+def is_limited_to_account(statement: dict[str, Any], account: str) -> bool:
     """Return whether a condition limits callers to this account, by its number or by an ARN that contains it."""
     return any(
-        ACCOUNT in str(value)
+        account in str(value)
         for operator, tests in statement.get("Condition", {}).items()
         if operator in ACCOUNT_OPERATORS
         for values in tests.values()

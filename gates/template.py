@@ -27,8 +27,26 @@ TOOLS = (
 )  # fmt: skip
 STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Fused", "Merge", "Join", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
-KEY, REGISTRY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs", "registry.example.org"
-INPUT_BUCKETS, INPUT_KEY = "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab"
+# The first of the DEPLOYMENTS is here and all others are elsewhere: a fixed region or account, or the fixed name of a
+# stack, in the place of a pseudo parameter is noticed.
+HERE = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/seqdrop/1",
+    "AWS::StackName": "seqdrop",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+ELSEWHERE = {
+    "AWS::AccountId": "210987654321",
+    "AWS::Partition": "aws-xx",
+    "AWS::Region": "xx-north-9",
+    "AWS::StackId": "arn:aws-xx:cloudformation:xx-north-9:210987654321:stack/other/2",
+    "AWS::StackName": "other",
+    "AWS::URLSuffix": "amazonaws.example",
+}
+KEY, REGISTRY = "arn:aws-xx:kms:xx-north-9:210987654321:key/theirs", "registry.example.org"
+INPUT_BUCKETS, INPUT_KEY = "arn:aws-xx:s3:::lab-a,arn:aws-xx:s3:::lab-b", KEY.replace("theirs", "of-lab")
 USER, OPERATOR = "lab@example.org", "operator@example.org"
 TOKENS = {"ApiAccess": "jwt", "JwtIssuer": "https://issuer.example.org/pool", "JwtAudience": "lab"}
 # Each parameter has two values here, and no two conditions of the template are true in the same deployments or in
@@ -52,9 +70,9 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "ScratchSize": "500",
         "RetentionDays": "30",
         "VersionDays": "7",
-        **{f"{tool}ImageTag": "0123456789ab" for tool in TOOLS},
-        **{f"{step}Vcpus": "3" for step in STEPS},
-        **{f"{step}Memory": "3000" for step in STEPS},
+        **{f"{tool}ImageTag": f"0123456789a{number}" for number, tool in enumerate(TOOLS)},
+        **{f"{step}Vcpus": f"{number + 3}" for number, step in enumerate(STEPS)},
+        **{f"{step}Memory": f"{number + 3}000" for number, step in enumerate(STEPS)},
         **{f"{name}Price{unit}": "0.3" for name in ("Spot", "OnDemand") for unit in ("PerVcpuHour", "PerGibHour")},
         "PricePerScratchGibMonth": "0.3",
         "InstancePrices": "c6id.8xlarge=1.7,m6id.8xlarge=2",
@@ -167,11 +185,18 @@ class Template:
     @cached_property
     def stacks(self) -> list[Stack]:
         """One stack for each deployment."""
-        return [Stack(self.transformed, parameters) for parameters in DEPLOYMENTS]
+        first, *others = DEPLOYMENTS
+        return [
+            Stack(self.transformed, first),
+            *(Stack(self.transformed, {**ELSEWHERE, **parameters}) for parameters in others),
+        ]
 
 
 class Stack:
-    """A template deployed with one set of parameters: its resources, with every intrinsic function resolved."""
+    """A template deployed with one set of parameters: its resources, with every intrinsic function resolved.
+
+    The parameters may have pseudo parameters among them, such as those of ELSEWHERE; without them, the stack is HERE.
+    """
 
     def __init__(self, body: dict[str, Any], parameters: dict[str, str]) -> None:
         self._body = body
@@ -203,12 +228,14 @@ class Stack:
     def arn(self, name: str) -> str:
         """Return the ARN of a resource."""
         service = self._body["Resources"][name]["Type"].split("::")[1].lower()
-        return f"arn:aws:{service}:::{name}" if service == "s3" else f"arn:aws:{service}:{REGION}:{ACCOUNT}:{name}"
+        partition, region, account = (self.ref(f"AWS::{word}") for word in ("Partition", "Region", "AccountId"))
+        place = ":" if service == "s3" else f"{region}:{account}"
+        return f"arn:{partition}:{service}:{place}:{name}"
 
     def ref(self, name: str) -> Any:
         """Return the value of `Ref`."""
-        if name in PSEUDO:
-            return PSEUDO[name]
+        if name.startswith("AWS::"):
+            return NO_PLACE[name] if name in NO_PLACE else self._parameters.get(name, HERE[name])
         if name in self._body.get("Parameters", {}):
             return self._parameter(name)
         kind = self._body["Resources"].get(name, {}).get("Type")
@@ -260,16 +287,7 @@ def check_by_type(
                 yield rule, name, message
 
 
-PSEUDO = {
-    "AWS::AccountId": ACCOUNT,
-    "AWS::NoValue": NO_VALUE,
-    "AWS::NotificationARNs": [],
-    "AWS::Partition": "aws",
-    "AWS::Region": REGION,
-    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/seqdrop/1",
-    "AWS::StackName": "seqdrop",
-    "AWS::URLSuffix": "amazonaws.com",
-}
+NO_PLACE = {"AWS::NoValue": NO_VALUE, "AWS::NotificationARNs": []}
 
 
 class _ManagedPolicies:

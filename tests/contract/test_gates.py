@@ -38,7 +38,7 @@ from gates import (
     tables,
 )
 from gates.finding import Finding, drop_suppressed
-from gates.template import Stack, Template, as_list
+from gates.template import ELSEWHERE, HERE, Stack, Template, as_list
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE_GATES: dict[str, Callable[[Template], list[Finding]]] = {
@@ -74,8 +74,7 @@ def machines() -> list[asl.Machine]:
 def template_with(*faults: dict[str, Any]) -> Template:
     source = template().source
     for fault in faults:
-        section = fault.get("section", "Resources")
-        source = {**source, section: plant(source[section], fault)}
+        source = plant(source, {**fault, "at": [fault.get("section", "Resources"), *fault["at"]]})
     return Template.from_source(source)
 
 
@@ -245,6 +244,24 @@ def test_every_parameter_has_two_values_in_the_deployments() -> None:
     stacks = template().stacks
     for name in template().source["Parameters"]:
         assert len({str(stack.ref(name)) for stack in stacks}) > 1, name
+
+
+def test_no_two_parameters_have_the_same_values_in_the_deployments() -> None:
+    """Otherwise one in the place of the other looks the same."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in template().source["Parameters"]:
+        alike.setdefault(tuple(str(stack.ref(name)) for stack in template().stacks), []).append(name)
+    exchangeable = [names for names in alike.values() if len(names) > 1]
+    assert exchangeable == [], "give one of them another value in the DEPLOYMENTS of gates/template.py"
+
+
+def test_every_resource_is_deployed_elsewhere() -> None:
+    """Otherwise a fixed region, account or name of a stack in the place of a pseudo parameter looks the same."""
+    assert HERE.keys() == ELSEWHERE.keys()
+    assert [name for name in HERE if HERE[name] == ELSEWHERE[name]] == []
+    elsewhere = [stack for stack in template().stacks if stack.ref("AWS::Region") == ELSEWHERE["AWS::Region"]]
+    deployed = {name for stack in elsewhere for name in stack.resources}
+    assert template().resources.keys() - deployed == set()
 
 
 def test_a_table_with_two_entries_of_one_name_is_refused(tmp_path: Path) -> None:

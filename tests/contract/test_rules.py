@@ -22,26 +22,33 @@ def test_parameters_that_work_are_accepted(deployment: dict[str, str]) -> None:
     check(**deployment)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"Network": "existing", "SubnetIds": "subnet-1"}, "Network=existing needs VpcId"),
-        ({"Network": "existing", "VpcId": "vpc-1"}, "Network=existing needs SubnetIds"),
-        ({"InstanceTypes": "default_x86_64"}, "InstanceTypes without local disks need ScratchSize"),
-        ({"InstanceTypes": "default_arm64"}, "InstanceTypes without local disks need ScratchSize"),
-        ({"InstanceTypes": "optimal"}, "InstanceTypes without local disks need ScratchSize"),
-        ({"ApiAccess": "jwt", "JwtAudience": "lab"}, "ApiAccess=jwt needs JwtIssuer"),
-        ({"ApiAccess": "jwt", "JwtIssuer": "https://issuer.example.org"}, "ApiAccess=jwt needs JwtAudience"),
-        ({"JwtIssuer": "http://issuer.example.org"}, "JwtIssuer"),
-        ({"MaxVcpus": "100"}, "MaxVcpus"),
-        ({"SubnetIds": "subnet-1, subnet-2"}, "and subnets, with `,` between them and no spaces"),
-        ({"InstanceTypes": "c6id, m6id"}, "with `,` between them and no spaces"),
-        ({"VpcId": "subnet-1"}, "must match"),
-    ],
-)
+REFUSED: list[tuple[dict[str, str], str]] = [
+    ({"Network": "existing", "SubnetIds": "subnet-1"}, "Network=existing needs VpcId"),
+    ({"Network": "existing", "VpcId": "vpc-1"}, "Network=existing needs SubnetIds"),
+    ({"InstanceTypes": "default_x86_64"}, "InstanceTypes without local disks need ScratchSize"),
+    ({"InstanceTypes": "default_arm64"}, "InstanceTypes without local disks need ScratchSize"),
+    ({"InstanceTypes": "optimal"}, "InstanceTypes without local disks need ScratchSize"),
+    ({"ApiAccess": "jwt", "JwtAudience": "lab"}, "ApiAccess=jwt needs JwtIssuer"),
+    ({"ApiAccess": "jwt", "JwtIssuer": "https://issuer.example.org"}, "ApiAccess=jwt needs JwtAudience"),
+    ({"JwtIssuer": "http://issuer.example.org"}, "JwtIssuer"),
+    ({"MaxVcpus": "100"}, "MaxVcpus"),
+    ({"SubnetIds": "subnet-1, subnet-2"}, "and subnets, with `,` between them and no spaces"),
+    ({"InstanceTypes": "c6id, m6id"}, "with `,` between them and no spaces"),
+    ({"VpcId": "subnet-1"}, "must match"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), REFUSED)
 def test_parameters_that_cannot_work_are_refused(overrides: dict[str, str], message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         check(**overrides)
+
+
+def test_every_assertion_refuses_one_of_these_cases() -> None:
+    """Another one might refuse parameters that work."""
+    rules = template()["Rules"].values()
+    texts = [assertion["AssertDescription"] for rule in rules for assertion in rule["Assertions"]]
+    assert [text for text in texts if not any(message in text for _, message in REFUSED)] == []
 
 
 def test_the_vcpus_of_the_stack_are_divided_without_rest_as_the_documentation_says() -> None:

@@ -6,6 +6,7 @@ import configparser
 import email
 import json
 import os
+import re
 import stat
 import subprocess
 from itertools import pairwise
@@ -22,8 +23,9 @@ def script() -> str:
     """Return the script as cloud-init finds it: the part of its type in a MIME message, as Batch requires it."""
     data = template()["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]
     message = email.message_from_string(data)
-    [text] = [part.get_payload() for part in message.walk() if part.get_content_type() == "text/x-shellscript"]
-    return str(text)
+    [part] = message.get_payload()  # cloud-init would run every other part too
+    assert part.get_content_type() == "text/x-shellscript"
+    return str(part.get_payload())
 
 
 @pytest.fixture
@@ -84,6 +86,7 @@ def run_script(machine: Path, text: str) -> subprocess.CompletedProcess[str]:
         text = text.replace(path, f"{machine}/{'console' if path == '/dev/console' else ''}")
     text = text.replace(" /scratch/", f" {machine}/")
     environment = {"PATH": f"{machine}/bin:{machine}/tools", "CALLS": str(machine / "calls")}
+    environment["BASH_FUNC_command_not_found_handle%%"] = f'() {{ echo "$1" >> "{machine}/unknown"; return 127; }}'
     return subprocess.run(["/bin/bash", "-c", text], env=environment, capture_output=True, text=True, check=False)
 
 
@@ -104,6 +107,20 @@ JOIN = [
     "lvcreate --yes --wipesignatures y --name disk --stripes 2 --extents 100%FREE scratch",
 ]
 
+PATHS = {
+    "/bin/bash",
+    "/dev/console",
+    "/dev/null",
+    "/dev/scratch/disk",
+    "/etc/ecs/ecs.config",
+    "/etc/systemd/system/seqdrop-spot-watch.service",
+    "/proc/meminfo",
+    "/scratch",
+    "/scratch/.seqdrop-instance.json",
+    "/usr/local/bin/seqdrop-spot-watch",
+    "http://169.254.169.254/latest",
+}
+
 
 def mount_calls(disk: str) -> list[str]:
     return [f"mkfs.xfs -f {disk}", f"mount -o noatime {disk} /scratch"]
@@ -115,6 +132,18 @@ def test_the_script_passes_shellcheck(tmp_path: Path) -> None:
         path.write_text(text)
         result = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False, env={**os.environ})
         assert result.returncode == 0, result.stdout
+
+
+def test_the_script_calls_no_other_program(machine: Path) -> None:
+    """Nor one whose failure would be ignored."""
+    attach_disks(machine, ROOT, *INSTANCE_DISKS)
+    run(machine)
+    assert not (machine / "unknown").exists(), (machine / "unknown").read_text()
+
+
+def test_the_script_names_no_other_path_or_address() -> None:
+    """As root it could load and change anything."""
+    assert set(re.findall(r"(?<![\w:}])/[\w./-]+|\w+://[\w./-]+", script())) == PATHS
 
 
 def test_an_instance_without_disks_of_its_own_uses_the_volume_and_never_the_root(machine: Path) -> None:

@@ -53,6 +53,7 @@ CONTRACT_TESTS = {
     "test_rules": (
         "test_parameters_that_work_are_accepted",
         "test_parameters_that_cannot_work_are_refused",
+        "test_every_assertion_refuses_one_of_these_cases",
     ),
     "test_dashboard": (
         "test_every_metric_of_the_stack_is_written_by_its_function",
