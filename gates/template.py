@@ -50,6 +50,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "MaxVcpus": "512",
         "WholeInstanceVcpus": "32",
         "ScratchSize": "500",
+        "ReferenceCacheSize": "0",
         "RetentionDays": "30",
         "VersionDays": "7",
         **{f"{tool}ImageTag": "0123456789ab" for tool in TOOLS},

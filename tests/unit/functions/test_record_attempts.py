@@ -61,7 +61,7 @@ def running() -> dict[str, Any]:
 
 def write_receipt(aws: Deployed, **host: Any) -> None:
     usage = {"cpu_seconds": 1500.2, "scratch": 700, "host": {**HOST, **host}}
-    used = {"peak_memory": 1800, "bytes_in": 5_000, "bytes_out": 3_000, "usage": usage}
+    used = {"peak_memory": 1800, "bytes_in": 5_000, "bytes_cached": 900, "bytes_out": 3_000, "usage": usage}
     receipt = {"version": 1, "step": "align", "job_id": JOB, "seconds": 868.0, "vcpus": 2, "memory": 2048, **used}
     aws.write(f"{PLAN['results']}/jobs/align.json", {**receipt, "counts": {}, "outputs": []})
 
@@ -98,7 +98,14 @@ def test_the_attempts_of_a_job_get_a_row_each(aws: Deployed, record_run: Any) ->
         "usd": first["usd"],
         "price": "assumed rates",
     }
-    used = {"peak_memory": 1800, "bytes_in": 5_000, "bytes_out": 3_000, "cpu_seconds": 1500, "scratch": 700}
+    used = {
+        "peak_memory": 1800,
+        "bytes_in": 5_000,
+        "bytes_cached": 900,
+        "bytes_out": 3_000,
+        "cpu_seconds": 1500,
+        "scratch": 700,
+    }
     host = {"instance_type": "c6id.2xlarge", "life_cycle": "on-demand", "zone": "us-east-1a"}
     assert second == {
         **common,

@@ -40,6 +40,7 @@ def test_a_step_writes_its_outputs_and_then_its_receipt(batch: Batch) -> None:
         "peak_memory": receipt["peak_memory"],
         "usage": receipt["usage"],
         "bytes_in": 0,
+        "bytes_cached": 0,
         "bytes_out": 8,
         "counts": {"reads": 2},
         "warnings": [],
