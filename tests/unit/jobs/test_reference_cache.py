@@ -229,6 +229,15 @@ def test_the_file_that_was_unused_for_longest_makes_room(put: Callable[..., Path
     assert [path.exists() for path in (first, second, third)] == [True, False, True]
 
 
+def test_unused_files_make_room_on_a_disk_that_is_nearly_full(
+    put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = put("aa"), put("bb")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: argparse.Namespace(free=KIB // 2))
+    third = put("cc")
+    assert [path.exists() for path in (first, second, third)] == [False, True, True]
+
+
 def test_files_of_running_jobs_stay(put: Callable[..., Path]) -> None:
     first, second, third = put("aa", running=True), put("bb"), put("cc")
     put("dd")
