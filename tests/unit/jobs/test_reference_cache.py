@@ -169,9 +169,10 @@ def test_half_of_a_file_never_comes_into_the_cache(
         path.write_bytes(BODY[:99])
         raise s3.IntegrityError("it was damaged in transfer")
 
-    with monkeypatch.context() as patch, pytest.raises(s3.IntegrityError):
+    with monkeypatch.context() as patch:
         patch.setattr(Store, "fetch", damaged)
-        job().fetch_reference()
+        with pytest.raises(s3.IntegrityError):
+            job().fetch_reference()
     assert {path.suffix for path in (tmp_path / FOLDER).iterdir()} == {LOCK}
     work = job()
     assert work.fetch_reference().read_bytes() == BODY
