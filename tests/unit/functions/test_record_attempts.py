@@ -151,7 +151,7 @@ def test_an_attempt_that_runs_has_a_row_until_it_has_ended(aws: Deployed, record
 
 
 def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_run: Any) -> None:
-    usage = {"cpu_seconds": 9.0, "scratch": 5, "bytes_in": 77}
+    usage = {"cpu_seconds": 9.0, "scratch": 5, "bytes_in": 77, "bytes_cached": 6}
     verdict = Verdict("BAD_INPUT.TRUNCATED", "R2 is truncated", exit_code=65, peak_memory=99, job_id=JOB, usage=usage)
     aws.write(f"{PLAN['results']}/failures/align.1.2.json", verdict.to_json())
     message = changed(status="FAILED")
@@ -159,7 +159,8 @@ def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_r
     record_run.call(message)
     _, row = attempts.of_run(RUN)
     assert (row["class"], row["exit"], row["status"]) == ("BAD_INPUT.TRUNCATED", 65, "FAILED")
-    assert (row["peak_memory"], row["cpu_seconds"], row["scratch"], row["bytes_in"]) == (99, 9, 5, 77)
+    assert (row["peak_memory"], row["cpu_seconds"], row["scratch"]) == (99, 9, 5)
+    assert (row["bytes_in"], row["bytes_cached"]) == (77, 6)
 
 
 def test_the_children_of_an_array_job_have_the_receipts_with_their_index(aws: Deployed, record_run: Any) -> None:
@@ -183,7 +184,7 @@ def test_an_attempt_of_the_job_with_all_steps_has_the_use_of_each_of_them(aws: D
     """The first attempt ended after align; the second one failed in call; annotate is of another job."""
     times = [attempt["startedAt"] for attempt in CHANGED["detail"]["attempts"]]
     first, second = (table.time_text(datetime.fromtimestamp(time / 1000 + 1, UTC)) for time in times)
-    usage = {"cpu_seconds": 100.0, "scratch": 700, "host": HOST}
+    usage = {"cpu_seconds": 100.0, "scratch": 700, "bytes_cached": 4, "host": HOST}
     common = {"version": 1, "vcpus": 2, "memory": 2048, "usage": usage, "bytes_in": 10}
     left = (("align", first, 1800, JOB), ("collect", second, 900, JOB), ("annotate", second, 1, "another"))
     for step, started, peak, job in left:
@@ -195,6 +196,7 @@ def test_an_attempt_of_the_job_with_all_steps_has_the_use_of_each_of_them(aws: D
     one, two = attempts.of_run(RUN)
     assert (one["step"], one["peak_memory"], one["cpu_seconds"], one["bytes_in"]) == ("fused", 1800, 100, 10)
     assert (two["peak_memory"], two["cpu_seconds"], two["class"]) == (1000, 200, "TOOL_FAILED")
+    assert (one["bytes_cached"], two["bytes_cached"]) == (4, 8)
     assert {one["instance_type"], two["instance_type"]} == {HOST["type"]}
 
 

@@ -152,6 +152,7 @@ def test_a_verdict_is_complete(batch: Batch) -> None:
     assert batch.written() == ["failures/align.3.2.json"]
     verdict = batch.read("failures/align.3.2.json")
     assert 0 < verdict.pop("seconds") < 60
+    assert (verdict["usage"]["bytes_in"], verdict["usage"]["bytes_cached"]) == (0, 0)
     assert verdict == {
         "vcpus": 2,
         "memory": 400,
