@@ -68,6 +68,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "MaxVcpus": "512",
         "WholeInstanceVcpus": "32",
         "ScratchSize": "500",
+        "ReferenceCacheSize": "0",
         "RetentionDays": "30",
         "VersionDays": "7",
         **{f"{tool}ImageTag": f"0123456789a{number}" for number, tool in enumerate(TOOLS)},

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 from botocore.config import Config
-from seqdrop.plan.names import REFERENCE_JSON
+from seqdrop.plan.names import GENOME, REFERENCE_JSON
 from seqdrop.runs.reference import prepared_names
+from seqdrop.storage import digests
 from seqdrop.storage.s3 import Store
 from seqdrop.storage.uri import S3Uri
 
@@ -52,7 +53,8 @@ def _save(store: Store, bucket: str, name: str) -> None:
         if not path.resolve().is_relative_to(folder().resolve()):
             continue  # a key such as `hg/../x`, which no part of seqdrop writes
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not (path.is_file() and upload.is_same(path, store.head(uri), {})):
+        stored = store.head(uri)
+        if not (path.is_file() and upload.is_same(path, stored, stored.metadata)):
             store.download(uri, path)
 
 
@@ -70,8 +72,10 @@ def restore(stack: Stack) -> list[str]:
         say(f"Reference {name} was kept: it is copied to the new embedded AWS.")
         paths = [path for path in (folder() / name).rglob("*") if path.is_file()]
         paths.sort(key=lambda path: path.name == REFERENCE_JSON)
-        files = [(path, S3Uri(stack["ReferenceBucket"], str(path.relative_to(folder())))) for path in paths]
-        upload.upload_files(stack, files, {})
+        for path in paths:
+            uri = S3Uri(stack["ReferenceBucket"], str(path.relative_to(folder())))
+            prepared = path.name.startswith(GENOME)  # a file of which jobs may prove copies
+            upload.upload_files(stack, [(path, uri)], digests.as_metadata(path) if prepared else {})
     return names
 
 

@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a reference for one aligner."""
     args = arguments.parse(argv, __doc__, "fasta", "genes", "sources", "aligner", "reference")
     with step("prepare", args) as work:
+        work.provable = True  # jobs share the files of a reference on the disk of their host
         options = arguments.parse_options(args.args, "reference")
         if args.aligner not in INDEXES:
             raise UsageError(f"aligner must be one of {', '.join(INDEXES)}")

@@ -68,6 +68,7 @@ def test_a_run_in_docker_finds_the_planted_variants_within_the_limits_of_its_job
     assert "DOCKED.report.html" in keys(docker_stack, row)
     jobs = {job["step"]: job for job in fetch_json(docker_stack, row, "manifest.json")["jobs"]}
     assert jobs["align"]["image"].startswith("seqdrop/bwa_mem3:")
+    assert jobs["call"]["bytes_cached"] > 0  # of the genome, which align has fetched: containers share files by links
     bucket, _, folder = row["results"].removeprefix("s3://").partition("/")
     target = tmp_path / "calls.vcf.gz"
     docker_stack.s3.download_file(bucket, f"{folder}/DOCKED.annotated.vcf.gz", str(target))

@@ -19,6 +19,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from seqdrop.jobs import reference_cache
 from seqdrop.plan import steps
 from seqdrop.plan.options import Option
 from seqdrop.plan.steps import ALL, FUSED, JOIN, JOINT, MERGE, PREPARE, STEPS, Step, Tool
@@ -161,10 +162,16 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
         f"command of {name}JobDefinition": words[0] == command,
         f"words of {name}JobDefinition": dict(references(words)) == {f"--{word}": word for word in words_of_step},
         f"role and sizes of {name}JobDefinition": has_role_and_sizes(step, container),
-        f"SEQDROP_IMAGE of {name}JobDefinition": environment.get("SEQDROP_IMAGE") == {"Fn::Sub": f"{tool.name}:{tag}"},
+        f"variables of {name}JobDefinition": has_variables(environment, f"{tool.name}:{tag}"),
         f"{tool.name} in IMAGE_TAGS of StartRunFunction": step is PREPARE or pushed.get(tool.name) == tag,
         f"{tool.name} in docs/tools.md, with its options": documented,
     }  # fmt: skip
+
+
+def has_variables(environment: dict[str, Any], image: str) -> bool:
+    """Whether a job definition names its image, and its jobs share references as those of all tools do."""
+    size = {"Ref": "ReferenceCacheSize"}
+    return environment.get("SEQDROP_IMAGE") == {"Fn::Sub": image} and environment.get(reference_cache.SIZE) == size
 
 
 def has_role_and_sizes(step: Step, container: dict[str, Any]) -> bool:
@@ -303,7 +310,7 @@ def test_every_part_of_a_new_tool_is_asked_for() -> None:
         "command of NewCallerJobDefinition",
         "words of NewCallerJobDefinition",
         "role and sizes of NewCallerJobDefinition",
-        "SEQDROP_IMAGE of NewCallerJobDefinition",
+        "variables of NewCallerJobDefinition",
         "new_caller in IMAGE_TAGS of StartRunFunction",
         "new_caller in docs/tools.md, with its options",
     ]
@@ -340,7 +347,7 @@ def test_every_part_of_a_new_step_is_asked_for() -> None:
         (("Resources", "BwaJobDefinition", "Properties", "ContainerProperties", "Image"), "resource BwaJobDefinition"),
         (
             ("Resources", "BwaJobDefinition", "Properties", "ContainerProperties", "Environment"),
-            "SEQDROP_IMAGE of BwaJobDefinition",
+            "variables of BwaJobDefinition",
         ),
         (("Parameters", "AlignVcpus"), "parameters AlignVcpus and AlignMemory"),
     ],

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from seqdrop import __version__
+from seqdrop.jobs import bwa_mem3
 from seqdrop.plan import steps
+from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import reference
 from seqdrop_cli.demo import truth
 from seqdrop_cli.reference import Source
@@ -200,6 +202,13 @@ def test_the_plan_does_not_depend_on_the_order_of_the_mates(stack: Stack, sample
         plan = execution(stack, row)["input"]
         plans.append(plan.replace(name, "NAME").replace(row["run"], "RUN"))
     assert plans[0] == plans[1]
+    # The first run has left its reference on the scratch disk: the second one reads nothing of it from S3.
+    jobs = {job["step"]: job for job in fetch_json(stack, row, "manifest.json")["jobs"]}
+    assert jobs["align"]["bytes_in"] == sum(path.stat().st_size for path in sample.small_pair)
+    files = stack.store.read_json(S3Uri.parse(row["results"]) / "reference.json")["files"]
+    index = [name for name in files if name.removeprefix("genome.fa") in ("", ".fai", *bwa_mem3.INDEX)]
+    folder = S3Uri(stack["ReferenceBucket"], "demo")
+    assert jobs["align"]["bytes_cached"] == sum(stack.store.head(folder / name).size for name in index)
 
 
 def test_the_lanes_of_one_sample_are_aligned_to_one_bam(stack: Stack, sample: Sample, tmp_path: Path) -> None:

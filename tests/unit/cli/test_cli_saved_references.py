@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop.storage import digests
+from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import app as commands
 from seqdrop_cli import project, saved_references
 from seqdrop_cli.stack import Stack
@@ -46,7 +48,9 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 def prepare(stack: Stack) -> None:
     """Write a prepared reference, and the files of one whose preparation has not ended."""
     for key, content in {**FILES, "half/genome.fa": b">h"}.items():
-        stack.s3.put_object(Bucket="references", Key=key, Body=content, ChecksumAlgorithm="CRC64NVME")
+        stack.s3.put_object(
+            Bucket="references", Key=key, Body=content, ChecksumAlgorithm="CRC64NVME", Metadata={digests.METADATA: "x"}
+        )
     cli_aws.write_json(stack, "references", "hg/reference.json", SUMMARY)
 
 
@@ -63,6 +67,8 @@ def test_references_are_kept_until_the_next_server() -> None:
     with cli_aws.stack() as second:
         assert saved_references.restore(second) == ["hg"]
         assert stored(second) == before
+        genome = second.store.head(S3Uri("references", "hg/genome.fa"))
+        assert digests.of(genome) == digests.compute(project.state_folder() / "references/hg/genome.fa")
 
 
 def test_files_that_are_kept_already_are_not_copied_again_and_others_are_deleted(

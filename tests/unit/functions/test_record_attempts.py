@@ -61,7 +61,7 @@ def running() -> dict[str, Any]:
 
 def write_receipt(aws: Deployed, **host: Any) -> None:
     usage = {"cpu_seconds": 1500.2, "scratch": 700, "host": {**HOST, **host}}
-    used = {"peak_memory": 1800, "bytes_in": 5_000, "bytes_out": 3_000, "usage": usage}
+    used = {"peak_memory": 1800, "bytes_in": 5_000, "bytes_cached": 900, "bytes_out": 3_000, "usage": usage}
     receipt = {"version": 1, "step": "align", "job_id": JOB, "seconds": 868.0, "vcpus": 2, "memory": 2048, **used}
     aws.write(f"{PLAN['results']}/jobs/align.json", {**receipt, "counts": {}, "outputs": []})
 
@@ -98,7 +98,14 @@ def test_the_attempts_of_a_job_get_a_row_each(aws: Deployed, record_run: Any) ->
         "usd": first["usd"],
         "price": "assumed rates",
     }
-    used = {"peak_memory": 1800, "bytes_in": 5_000, "bytes_out": 3_000, "cpu_seconds": 1500, "scratch": 700}
+    used = {
+        "peak_memory": 1800,
+        "bytes_in": 5_000,
+        "bytes_cached": 900,
+        "bytes_out": 3_000,
+        "cpu_seconds": 1500,
+        "scratch": 700,
+    }
     host = {"instance_type": "c6id.2xlarge", "life_cycle": "on-demand", "zone": "us-east-1a"}
     assert second == {
         **common,
@@ -144,7 +151,7 @@ def test_an_attempt_that_runs_has_a_row_until_it_has_ended(aws: Deployed, record
 
 
 def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_run: Any) -> None:
-    usage = {"cpu_seconds": 9.0, "scratch": 5, "bytes_in": 77}
+    usage = {"cpu_seconds": 9.0, "scratch": 5, "bytes_in": 77, "bytes_cached": 6}
     verdict = Verdict("BAD_INPUT.TRUNCATED", "R2 is truncated", exit_code=65, peak_memory=99, job_id=JOB, usage=usage)
     aws.write(f"{PLAN['results']}/failures/align.1.2.json", verdict.to_json())
     message = changed(status="FAILED")
@@ -152,7 +159,8 @@ def test_the_verdict_of_an_attempt_says_what_it_has_used(aws: Deployed, record_r
     record_run.call(message)
     _, row = attempts.of_run(RUN)
     assert (row["class"], row["exit"], row["status"]) == ("BAD_INPUT.TRUNCATED", 65, "FAILED")
-    assert (row["peak_memory"], row["cpu_seconds"], row["scratch"], row["bytes_in"]) == (99, 9, 5, 77)
+    assert (row["peak_memory"], row["cpu_seconds"], row["scratch"]) == (99, 9, 5)
+    assert (row["bytes_in"], row["bytes_cached"]) == (77, 6)
 
 
 @pytest.mark.parametrize("word", ["isTerminated", "isCancelled"])
@@ -182,7 +190,7 @@ def test_an_attempt_of_the_job_with_all_steps_has_the_use_of_each_of_them(aws: D
     """The first attempt ended after align; the second one failed in call; annotate is of another job."""
     times = [attempt["startedAt"] for attempt in CHANGED["detail"]["attempts"]]
     first, second = (table.time_text(datetime.fromtimestamp(time / 1000 + 1, UTC)) for time in times)
-    usage = {"cpu_seconds": 100.0, "scratch": 700, "host": HOST}
+    usage = {"cpu_seconds": 100.0, "scratch": 700, "bytes_cached": 4, "host": HOST}
     common = {"version": 1, "vcpus": 2, "memory": 2048, "usage": usage, "bytes_in": 10}
     left = (("align", first, 1800, JOB), ("collect", second, 900, JOB), ("annotate", second, 1, "another"))
     for step, started, peak, job in left:
@@ -194,6 +202,7 @@ def test_an_attempt_of_the_job_with_all_steps_has_the_use_of_each_of_them(aws: D
     one, two = attempts.of_run(RUN)
     assert (one["step"], one["peak_memory"], one["cpu_seconds"], one["bytes_in"]) == ("fused", 1800, 100, 10)
     assert (two["peak_memory"], two["cpu_seconds"], two["class"]) == (1000, 200, "TOOL_FAILED")
+    assert (one["bytes_cached"], two["bytes_cached"]) == (4, 8)
     assert {one["instance_type"], two["instance_type"]} == {HOST["type"]}
 
 

@@ -45,10 +45,10 @@ def kept_file(tmp_path: Path) -> Path:
 def test_the_next_step_uses_the_file_of_the_scratch_disk(
     published: S3Uri, next_step: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(s3.Store, "download")  # a download would fail
+    monkeypatch.delattr(s3.Store, "fetch")  # a download would fail
     path = next_step.fetch(published)
     assert path.samefile(tmp_path / "call/calls.vcf.gz")
-    assert next_step.bytes_in == len(BODY)
+    assert (next_step.bytes_in, next_step.bytes_cached) == (0, len(BODY))
 
 
 def test_a_file_that_was_changed_on_the_disk_is_fetched_again(

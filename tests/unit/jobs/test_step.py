@@ -40,6 +40,7 @@ def test_a_step_writes_its_outputs_and_then_its_receipt(batch: Batch) -> None:
         "peak_memory": receipt["peak_memory"],
         "usage": receipt["usage"],
         "bytes_in": 0,
+        "bytes_cached": 0,
         "bytes_out": 8,
         "counts": {"reads": 2},
         "warnings": [],
@@ -151,6 +152,7 @@ def test_a_verdict_is_complete(batch: Batch) -> None:
     assert batch.written() == ["failures/align.3.2.json"]
     verdict = batch.read("failures/align.3.2.json")
     assert 0 < verdict.pop("seconds") < 60
+    assert (verdict["usage"]["bytes_in"], verdict["usage"]["bytes_cached"]) == (0, 0)
     assert verdict == {
         "vcpus": 2,
         "memory": 400,

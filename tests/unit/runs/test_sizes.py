@@ -50,6 +50,8 @@ def test_the_scratch_volume_has_room_for_all_jobs_of_the_largest_instance() -> N
     rows = [attempt(peak_memory=0)] * 3  # 10 GiB each, two on 64 vCPUs
     volume = {"ScratchSize": "1000", "WholeInstanceVcpus": "64"}
     assert suggested(*rows, **volume) == {"ScratchSize": "25"}
+    assert suggested(*rows, **volume, ReferenceCacheSize="5") == {"ScratchSize": "30"}
+    assert suggested(*rows, **volume, ReferenceCacheSize="64") == {"ScratchSize": "34"}
     full = attempt(status="FAILED", peak_memory=0, **{"class": "NO_SPACE"})
     assert suggested(*rows, full, **volume) == {"ScratchSize": "2000"}
     assert suggested(*rows) == {}

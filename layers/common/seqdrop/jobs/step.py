@@ -129,7 +129,7 @@ def _verdict(error: BaseException, args: argparse.Namespace, work: Workspace | N
         seconds=round(seconds, 1),
         vcpus=int(args.vcpus),
         memory=int(args.memory),
-        usage={**work.usage.to_json(), "bytes_in": work.bytes_in} if work else {},
+        usage={**work.usage.to_json(), "bytes_in": work.bytes_in, "bytes_cached": work.bytes_cached} if work else {},
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from seqdrop import __version__
 from seqdrop.failure.verdict import BadInputError
-from seqdrop.jobs import kept, output_check
+from seqdrop.jobs import kept, output_check, reference_cache
 from seqdrop.jobs.image import running_image
 from seqdrop.jobs.processes import Argument, Processes
 from seqdrop.jobs.read_rate import ReadRate
@@ -25,7 +25,7 @@ from seqdrop.jobs.usage import Usage
 from seqdrop.log import logger
 from seqdrop.plan import layout
 from seqdrop.plan.names import GENOME, REFERENCE_JSON, VERSION
-from seqdrop.storage import s3
+from seqdrop.storage import digests, s3
 from seqdrop.storage.transfers import GrowingUpload
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
@@ -53,7 +53,9 @@ class Workspace:
     original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
     unverified: set[Path] = field(default_factory=set)  # inputs of which S3 has no checksum
     read_rate: ReadRate = field(default_factory=ReadRate)
-    bytes_in: int = 0
+    bytes_in: int = 0  # from S3
+    bytes_cached: int = 0  # from the disk of the host instead
+    provable: bool = False  # outputs get a digest, by which jobs can prove copies of them
     start_time: float = field(default_factory=time.time)
 
     @cached_property
@@ -117,10 +119,17 @@ class Workspace:
                 raise  # an output of an earlier step, not a file of a user
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
 
-    def _fetch(self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "") -> Path:
-        stored = kept.link(uri, path, version_id, etag, crc64nvme)
-        stored = stored or s3.store().download(uri, path, version_id, etag, crc64nvme)
-        self.bytes_in += stored.size
+    def _fetch(
+        self, uri: S3Uri, path: Path, version_id: str = "", etag: str = "", crc64nvme: str = "", *, shared: bool = False
+    ) -> Path:
+        stored, cached = kept.link(uri, path, version_id, etag, crc64nvme), True
+        if stored is None:
+            stored = s3.store().expected(uri, version_id, etag, crc64nvme)
+            cached = shared and reference_cache.fetch(stored, path)
+            if not shared:
+                s3.store().fetch(stored, path)
+        self.bytes_cached += stored.size if cached else 0
+        self.bytes_in += 0 if cached else stored.size
         if stored.checksum is None:
             self.unverified.add(path)
         return path
@@ -172,7 +181,7 @@ class Workspace:
         if pin is None:
             raise BadInputError("REFERENCE", f"{uri} does not exist: {UNPREPARED}")
         try:
-            path = self._fetch(uri, self / uri.name, pin.get("version_id", ""), pin.get("etag", ""))
+            path = self._fetch(uri, self / uri.name, pin.get("version_id", ""), pin.get("etag", ""), shared=True)
         except s3.MissingError as error:
             raise BadInputError("REFERENCE", f"{error}: {REPLACED if pin else UNPREPARED}") from None
         except s3.ReplacedError:
@@ -232,7 +241,8 @@ class Workspace:
         self, name: str, path: Path, uri: S3Uri, tagging: str = "", growing: GrowingUpload | None = None
     ) -> None:
         file = output_check.resolve_output(path, self.directory, name)
-        stored = s3.store().upload(file, uri, tagging=tagging, growing=growing)
+        metadata = digests.as_metadata(file) if self.provable else None
+        stored = s3.store().upload(file, uri, metadata, tagging=tagging, growing=growing)
         kept.keep(uri, file)
         self.outputs.append({"name": name, **stored.pin(), "crc64nvme": stored.crc64nvme})
         logger.info("published", output=name, bytes=stored.size)
@@ -255,6 +265,7 @@ class Workspace:
             "memory": self.memory,
             "peak_memory": peak_memory(),
             "bytes_in": self.bytes_in,
+            "bytes_cached": self.bytes_cached,
             "bytes_out": sum(output["size"] for output in self.outputs),
             "usage": self.usage.to_json(),
             "counts": self.counts,

@@ -29,7 +29,12 @@ from seqdrop.storage.uri import S3Uri
 
 SUCCEEDED = "SUCCEEDED"
 Document = Mapping[str, Any]  # a receipt or a verdict
-SUMS = {"bytes_in", "bytes_out", "cpu_seconds"}  # of the steps of one job; of other figures, the largest counts
+SUMS = {
+    "bytes_in",
+    "bytes_cached",
+    "bytes_out",
+    "cpu_seconds",
+}  # of the steps of one job; of other figures, the largest counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +315,7 @@ def used(document: Document) -> dict[str, Any]:
     values = {
         "peak_memory": _count(document.get("peak_memory")),
         "bytes_in": _count(document.get("bytes_in", usage.get("bytes_in"))),
+        "bytes_cached": _count(document.get("bytes_cached", usage.get("bytes_cached"))),
         "bytes_out": _count(document.get("bytes_out", usage.get("bytes_out"))),
         "cpu_seconds": _count(usage.get("cpu_seconds")),
         "scratch": _count(usage.get("scratch")),

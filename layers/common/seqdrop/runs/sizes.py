@@ -102,12 +102,14 @@ def _vcpus(use: Use, parameters: Mapping[str, str]) -> int:
 def _scratch(uses: Sequence[Use], parameters: Mapping[str, str]) -> int:
     """Return the GiB that the scratch volume of an instance should have; 0 for no change, or without a volume.
 
-    The largest instance (WholeInstanceVcpus) must have space for as many jobs of a step as it has vCPUs for.
+    The largest instance (WholeInstanceVcpus) must have space for as many jobs of a step as it has vCPUs for, beside
+    references that no job uses: ReferenceCacheSize, but at most a quarter of the disk.
     """
     asked, whole = int(parameters.get("ScratchSize", 0)), int(parameters.get("WholeInstanceVcpus", 0))
     if not asked or not uses:
         return 0
     needed = max(ceil(use.scratch * RESERVE * max(1, whole // max(1, use.vcpus)) / 1024) for use in uses)
+    needed += min(int(parameters.get("ReferenceCacheSize", 0)), ceil(needed / 3))
     if any(use.disk_full for use in uses):
         needed = max(needed, 2 * asked)
     enough = min(use.attempts for use in uses) >= MIN_ATTEMPTS

@@ -178,7 +178,10 @@ class Store:
         read: gzipped FASTQs by the CRC of every member, BAM and VCF by that of every BGZF block. Plain text is not.
         Raises MissingError, ArchivedError, ReplacedError, IntegrityError.
         """
-        expected = self.expected(uri, version_id, etag, crc64nvme)
+        return self.fetch(self.expected(uri, version_id, etag, crc64nvme), path)
+
+    def fetch(self, expected: StoredObject, path: Path) -> StoredObject:
+        """Download the version that `expected` returned; verify and raise as `download` does."""
         return _repeat(lambda: self._download(expected, path))
 
     def expected(self, uri: S3Uri, version_id: str, etag: str, crc64nvme: str) -> StoredObject:
