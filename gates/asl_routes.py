@@ -63,7 +63,10 @@ def check_form(scope: Scope, name: str) -> Iterator[Problem]:
     if rules != expected or len({*forms, ""}) != len(forms) + 1:
         yield "form-choice", f"runs of a form do not get its job; continue Choices with {expected}"
     if scope.kind(default) != "job" or default in targets or first.get("Next") != default:
-        yield "form-default", "runs of the form split do not get their first job; set Default to it, and Next of Choices.0"
+        yield (
+            "form-default",
+            "runs of the form split do not get their first job; set Default and Next of Choices.0 to it",
+        )
     if scope.entries(name) != {("", "StartAt")}:
         yield "form-entry", "the form is chosen after a job; let StartAt alone lead here"
 

@@ -189,7 +189,8 @@ MaxCostOption = Annotated[
     typer.Option(
         metavar="USD",
         callback=check_budget,
-        help="Stop a run whose jobs have cost this much, and keep what is done. Default: MaxRunCost of the stack.",
+        help="Stop a run whose jobs have cost this much, and keep what is done. Default and upper limit: MaxRunCost of "
+        "the stack.",
     ),
 ]
 Since = Annotated[

@@ -425,6 +425,18 @@ def test_a_run_keeps_its_budget_and_the_estimate_from_earlier_runs(aws: Deployed
     assert aws.calls <= allowed_actions("start_run")
 
 
+def test_an_uploader_cannot_raise_the_limit_of_the_stack(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_RUN_COST", "5")
+    one, _ = upload_pair(aws, **{"max-cost": "7.5"})
+    refused = outcome_of(start_run.call(one))
+    limit = "a budget of $7.50 is above the limit of this stack, $5.00: choose at most $5.00, or ask the owner of the "
+    reason = f"{limit}stack to raise MaxRunCost"
+    assert (refused["failure_class"], refused["reason"]) == ("BAD_INPUT.CHOICES", reason)
+    assert aws.executions() == []
+
+
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
     tags = json.loads(os.environ["IMAGE_TAGS"])
     remaining = {name: "none" if name in tools else tag for name, tag in tags.items()}

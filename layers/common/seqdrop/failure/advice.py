@@ -54,7 +54,8 @@ ADVICE = {
     "NOT_PLACED": "Check <Step>Vcpus, <Step>Memory, MaxVcpus and the vCPU quota of the account, then <retry>.",
     "TIMEOUT": "Check the job's log; if the job was still working, raise its limit in the template, then <retry>.",
     "STOPPED": "A user stopped it: to continue where it stopped, <retry>.",
-    "BUDGET": "What is done is kept: to continue with a higher budget, run `seqdrop resume RUN --max-cost USD`.",
+    "BUDGET": "What is done is kept. To continue with a higher budget, run `seqdrop resume RUN --max-cost USD`. A "
+    "budget above MaxRunCost of the stack needs its owner, who can raise this parameter.",
     "TOOL_FAILED": "Check the tool's last lines and its log, correct the cause, then <retry>.",
     "DENIED": "Restore the permission (role, bucket policy or key), then <retry>.",
     "RESULTS_CHANGED": "Do not change results while their run works: to create the missing ones again, <retry>.",
