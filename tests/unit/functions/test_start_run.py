@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from seqdrop.runs import commands, executions, pairing, reference, submit, table
 from seqdrop.runs.pairing import Pair
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
+from support import function_aws
 from support.function_aws import (
     FASTQS,
     FINGERPRINT,
@@ -835,6 +837,36 @@ def test_other_known_variants_give_another_run(aws: Deployed, start_run: Any) ->
         runs.append(outcome_of(start_run.call(one))["run"])
         assert plan_of(aws, runs[-1]).get("known", {}) == (known if fingerprint else {})
     assert (len(set(runs)), runs[0]) == (3, runs[3])
+
+
+def test_known_variants_that_are_being_replaced_are_refused_until_reference_json_lists_them(
+    aws: Deployed, start_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function_aws.keep_checksums(monkeypatch)
+
+    def put(name: str, content: bytes) -> str:
+        (tmp_path / "file").write_bytes(content)
+        uri = S3Uri(REFERENCES, f"demo/genome.fa.known.dbsnp.vcf.gz{name}")
+        return s3.store().upload(tmp_path / "file", uri).crc64nvme
+
+    files = {name: put(name, b"old") for name in ("", ".tbi")}
+    aws.prepare(known={"dbsnp": {"fingerprint": "a", "fields": ["ID"], "files": files}})
+    put(".tbi", b"new")  # the VCF and reference.json are still the old ones
+    one, _ = upload_pair(aws)
+    refused = outcome_of(start_run.call(one))
+    assert (refused["failure_class"], aws.executions()) == ("REFERENCE", [])
+    assert refused["reason"] == (
+        "known variants dbsnp of reference demo are being replaced: genome.fa.known.dbsnp.vcf.gz.tbi is not the file "
+        "that reference.json lists"
+    )
+    new = {name: put(name, b"new") for name in files}
+    aws.prepare(known={"dbsnp": {"fingerprint": "b", "fields": ["ID"], "files": new}})
+    (resumed,) = start_run.call({"resume": refused["run"]})["outcomes"]
+    pins = json.loads(aws.text(RESULTS, f"NA12878/{resumed['run']}/reference.json"))["files"]
+    assert {pin["version_id"] for pin in pins.values()} == {
+        s3.store().head(S3Uri(REFERENCES, f"demo/{name}")).version_id for name in pins
+    }
+    assert aws.calls <= allowed_actions("start_run")
 
 
 def test_a_genome_prepared_again_under_its_name_gives_another_run(aws: Deployed, start_run: Any) -> None:

@@ -13,6 +13,7 @@ from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import MANIFEST, REFERENCE_JSON, SAMPLE, is_readable
 from seqdrop.runs import executions, reference, submit, table
 from seqdrop.runs.outcome import QC_FAILED, WITH_RESULTS
+from seqdrop.runs.reference import UnpreparedError
 from seqdrop.runs.submit import NotReadyError, Result
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -77,7 +78,7 @@ def submit_joint(request: Mapping[str, Any]) -> Result:
     """Start the joint run of a request, once: `name`, `runs` (ids) and `reference` ("" for any)."""
     try:
         return _submit(str(request["name"]), list(map(str, request["runs"])), str(request.get("reference", "")))
-    except (RefusedError, NotReadyError) as error:
+    except (RefusedError, NotReadyError, UnpreparedError) as error:
         return {"outcome": "refused", "reason": str(error)}
 
 
@@ -189,8 +190,8 @@ def warnings(members: Sequence[Member]) -> Iterator[dict[str, str]]:
 def start(plan: Mapping[str, Any], reads: Mapping[str, Any], summary: Mapping[str, Any]) -> Result:
     """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
     results = S3Uri.parse(plan["results"])
+    files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]), summary)
     s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
-    files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]))
     s3.store().write_json_once(results / REFERENCE_JSON, {**summary, "files": files})
     execution = executions.arn(plan["run"], os.environ["JOINT_STATE_MACHINE"])
     is_new = executions.start(execution, plan)

@@ -260,7 +260,7 @@ def estimate_of(reads: Mapping[str, Any], choices: Choices) -> dict[str, Any]:
 
 
 def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: PinnedReference) -> None:
-    """Write the pinned FASTQs, regions and reference of a run.
+    """Write the pinned FASTQs, regions and reference of a run; raise UnpreparedError if the reference is changing.
 
     The reference is written once: a later event of the same files must not pin another version of it. The regions are
     copied, since the BED beside the reference can be replaced. `reference.json` has besides: the QC policy of the
@@ -270,7 +270,7 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
         s3.store().write(S3Uri.parse(plan["intervals"]), pinned.regions)
     s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
     genome = S3Uri.parse(plan["reference"])
-    files = reference.pin_files(s3.store(), genome)
+    files = reference.pin_files(s3.store(), genome, pinned.summary)
     qc = {QC_DEFAULT: os.environ["QC_POLICY"], QC_HOLD: reference.holds(s3.store(), genome)}
     s3.store().write_json_once(
         S3Uri.parse(plan["results"]) / REFERENCE_JSON,
