@@ -14,13 +14,13 @@ from samcli.cli.types import CfnParameterOverridesType
 
 ROOT = Path(__file__).parents[3]
 TOOLS = sorted(path.parent.name for path in (ROOT / "containers").glob("*/Dockerfile"))
-OTHERS = ["snpeff", "samtools_stats", "report", "reference", "fused"]  # every stack uses them
+OTHERS = ["snpeff", "samtools_stats", "report", "reference", "joint", "fused"]  # every stack uses them
 # ECR has the image of each tool in $PUSHED. Like the AWS CLI, it fails without a region.
 AWS = """#!/usr/bin/env bash
 [[ "$*" != "configure get region" ]] || { echo "${PROFILE_REGION:-}"; [[ -n ${PROFILE_REGION:-} ]]; exit; }
 [[ -n ${AWS_REGION:-} && $AWS_REGION == "${AWS_DEFAULT_REGION:-}" ]] || { echo "no region" >&2; exit 253; }
 case "$*" in
-    *describe-stacks*" lab "*) printf 'Aligner\\tbwa_mem3\\nCaller\\tbcftools\\n' ;;
+    *describe-stacks*" lab "*) printf 'Aligner\\tbwa_mem3\\nCaller\\tbcftools\\nForm\\t%s\\n' "${FORM:-auto}" ;;
     *describe-stacks*) echo "Stack with id $3 does not exist" >&2; exit 254 ;;
     *describe-repositories*)
         [[ $4 == lab/* ]] || exit 254
@@ -118,6 +118,11 @@ def test_the_images_of_the_deployed_parameters_are_pushed_and_their_tags_written
     assert len(builds) == 3 * len(done.tools)
     assert all("--platform linux/amd64 " in line for line in builds)
     assert done.output.endswith("run `sam deploy --config-file stacks/lab.toml`\n")
+
+
+def test_a_stack_whose_runs_have_one_job_needs_no_images_of_their_steps(checkout: Path) -> None:
+    done = push(checkout, AWS_REGION="eu-west-1", FORM="fused")
+    assert (done.code, done.tools) == (0, ["reference", "joint", "snpeff", "fused"])
 
 
 def test_a_second_push_builds_nothing_and_writes_the_same_tags(checkout: Path) -> None:

@@ -359,6 +359,16 @@ def test_the_choice_of_a_run_is_before_the_default_of_the_stack(
     assert form_of(aws, start_run, form="split") == "split"
 
 
+def test_a_stack_whose_runs_have_one_job_needs_its_image_alone(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_images(monkeypatch, *(tool for tool in json.loads(os.environ["IMAGE_TAGS"]) if tool != "fused"))
+    monkeypatch.setenv("FORM", "fused")
+    assert form_of(aws, start_run) == "fused"
+    one, _ = upload_pair(aws, form="split")
+    assert outcome_of(start_run.call(one))["failure_class"] == "NOT_READY"
+
+
 def test_a_stack_without_the_image_of_the_fused_job_takes_a_job_for_each_step(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,7 +111,7 @@ def check_choices(choices: Choices) -> None:
     """Raise ChoiceError, NotReadyError unless budget, options, tools and form are possible in this deployment."""
     choices.check_budget(os.environ["MAX_RUN_COST"])
     choices.check_options(default_tools())
-    check_images(choices.tools(default_tools()), choices.form)
+    check_images_of(choices)
 
 
 def pin_first(choices: Choices) -> PinnedReference:
@@ -119,7 +119,7 @@ def pin_first(choices: Choices) -> PinnedReference:
     try:
         return pin_reference(choices)
     except UnpreparedError:
-        check_images(choices.tools(default_tools()), choices.form)
+        check_images_of(choices)
         raise
 
 
@@ -177,11 +177,21 @@ def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
     The limit is one of FASTQs: the same reads take fewer bytes as BAM or CRAM, so AUTO never fuses those.
     """
     size, limit = estimate.size_of(reads["lanes"]), int(os.environ["FUSED_LIMIT_MIB"]) << 20
-    has_image = json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none"
-    default = os.environ["FORM"] if has_image else forms.SPLIT
+    default = os.environ["FORM"] if has_fused_image() else forms.SPLIT
     if default == forms.AUTO and any(word in lane for lane in reads["lanes"] for word in ALIGNMENTS):
         default = forms.SPLIT
     return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
+
+
+def has_fused_image() -> bool:
+    """Return whether this deployment has the image of the job with all steps."""
+    return bool(json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none")
+
+
+def check_images_of(choices: Choices) -> None:
+    """Raise NotReadyError if a tool of a run with these choices has no image."""
+    tools = choices.tools(default_tools())
+    check_images(tools, forms.of_images(choices.form, os.environ["FORM"], tools, has_fused=has_fused_image()))
 
 
 def check_images(tools: Mapping[str, str], form: str = "") -> None:
