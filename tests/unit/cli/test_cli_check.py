@@ -178,7 +178,7 @@ def test_an_image_that_was_not_pushed_and_one_that_is_gone(stack: Stack) -> None
         "Run `make push STACK=seqdrop TOOLS='snpeff'` and `sam deploy --config-file stacks/seqdrop.toml`."
     )
     object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": "bwa_mem3:none report:1 joint:none"})
-    found = changed(stack)
+    found = findings(stack)
     assert found["images"].finding == "no image of bwa_mem3"
     assert (found["images, joint"].status, found["images, joint"].what_to_do.split("'")[1]) == (Status.warning, "joint")
 
@@ -212,7 +212,7 @@ def test_a_subscription_that_is_not_confirmed(stack: Stack, monkeypatch: pytest.
         return subscriptions, token
 
     monkeypatch.setattr(SNSBackend, "list_subscriptions_by_topic", list_pending)
-    found = changed(stack)
+    found = findings(stack)
     assert found.keys() == {"subscription, RunTopic", "subscription, AlarmTopic"}
     assert {one.finding for one in found.values()} == {"not confirmed: lab@example.org"}
     assert {one.status for one in found.values()} == {Status.failed}
