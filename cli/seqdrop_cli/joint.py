@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqdrop.plan import joint
@@ -68,7 +68,7 @@ def _check_name(stack: Stack, name: str) -> None:
         raise CliError(f"{name} is a sample with runs of its own: give the joint run another --name.")
 
 
-def _request(stack: Stack, request: dict[str, object]) -> str:
+def _request(stack: Stack, request: Mapping[str, object]) -> str:
     """Ask start_run to start the joint run; return the run. Raise CliError."""
     try:
         outcome = stack.ask_start_run({"joint": request}, "The joint run could not be started")
