@@ -212,7 +212,7 @@ def test_a_subscription_that_is_not_confirmed(stack: Stack, monkeypatch: pytest.
         return subscriptions, token
 
     monkeypatch.setattr(SNSBackend, "list_subscriptions_by_topic", list_pending)
-    found = findings(stack)
+    found = changed(stack)
     assert found.keys() == {"subscription, RunTopic", "subscription, AlarmTopic"}
     assert {one.finding for one in found.values()} == {"not confirmed: lab@example.org"}
     assert {one.status for one in found.values()} == {Status.failed}
