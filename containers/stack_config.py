@@ -38,7 +38,7 @@ USAGE_ERROR = 64
 def check_name(name: str) -> None:
     """Raise ValueError unless CloudFormation, ECR and Step Functions accept this stack name."""
     if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no stack name: use lower-case letters, digits and single `-`, a letter first")
+        raise ValueError(f"{name!r} is not a stack name: use lower-case letters, digits and single `-`, a letter first")
     if len(name) > MAX_NAME:
         raise ValueError(f"{name!r} has {len(name)} characters: a stack name has at most {MAX_NAME}")
 

@@ -297,7 +297,7 @@ def test_a_tool_that_hangs_is_terminated_and_not_retried(stack: Stack, sample: S
 @case(
     happens="The reads are invalid, and the host is lost while they are verified.",
     see="`FAILED`, `BAD_INPUT.…`, the file and its error.",
-    does="Starts the job again because of the lost host. It is not started again because of the reads.",
+    does="Starts the job again because the host was lost. Invalid reads are no reason for another attempt.",
     do="Upload the original files from the sequencer.",
 )
 def test_invalid_reads_are_not_retried_after_a_lost_host(stack: Stack, sample: Sample, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_the_registry_of_another_partition_has_its_domain(checkout: Path) -> Non
 @pytest.mark.parametrize(
     ("stack", "code", "message"),
     [
-        ("Lab", 64, "'Lab' is no stack name"),
+        ("Lab", 64, "'Lab' is not a stack name"),
         ("other", 66, "stacks/other.toml is missing: run `make config STACK=other`"),
     ],
 )
@@ -202,4 +202,4 @@ def test_the_image_of_a_tool_that_some_runs_choose_is_pushed_on_request_and_kept
 def test_an_unknown_tool_is_refused_before_any_build(checkout: Path) -> None:
     done = push(checkout, "lab", "minimap2", AWS_REGION="eu-west-1")
     assert (done.code, done.calls) == (64, [])
-    assert "there is no tool minimap2; there are " in done.output
+    assert "unknown tool minimap2; the tools are " in done.output

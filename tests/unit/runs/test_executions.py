@@ -218,7 +218,7 @@ def test_a_stack_without_images_resumes_no_run(start_run: Any, failed: str, monk
 
 
 def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(aws: Deployed, start_run: Any, failed: str) -> None:
-    assert refusal(start_run, "0" * 20) == f"there is no run {'0' * 20}"
+    assert refusal(start_run, "0" * 20) == "it does not exist"
     resume(start_run, failed)
     assert refusal(start_run, failed) == "it is still running"
     aws.end(f"{failed}-2", "FAILED")

@@ -17,7 +17,7 @@ ADVICE = {
     "upload it.",
     "BAD_INPUT.MATE_COUNT": "One file lost reads: copy both again, or trim both together, then upload both.",
     "BAD_INPUT.MATE_NAMES": "Upload two files of one run, in the same order, with names that differ in /1 and /2 only.",
-    "BAD_INPUT.MATE_LENGTHS": "Upload the two mates: with a UMI or barcode as R2, the mate often came as R3.",
+    "BAD_INPUT.MATE_LENGTHS": "Upload the two mates: if R2 is a UMI or a barcode, the mate is usually R3.",
     "BAD_INPUT.LAYOUT": "Upload the file again with the layout that it has (x-amz-meta-seqdrop-layout): single, "
     "interleaved or paired.",
     "BAD_INPUT.ALIGNED": "Upload the FASTQs that it was made from, or make an unaligned BAM of all reads: "

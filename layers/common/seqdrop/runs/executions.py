@@ -80,7 +80,7 @@ def resume(run: str, renew: Renew, max_cost: str = "") -> str:
     """
     row = table.get(run)
     if row is None:
-        raise NotResumableError(f"there is no run {run}")
+        raise NotResumableError("it does not exist")
     if "restarted" in row:
         raise NotResumableError(f"it was started as run {row['restarted']}")
     if "execution" not in row:

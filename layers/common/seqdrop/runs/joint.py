@@ -139,7 +139,7 @@ def read_members(name: str, runs: Sequence[str]) -> list[Member]:
 def _read_member(run: str) -> Member:
     row = table.get(run)
     if row is None or "status" not in row:  # the row of files that a samplesheet has named
-        raise RefusedError(f"there is no run {run}")
+        raise RefusedError(f"run {run} does not exist")
     member = Member(row, {})
     if row["status"] not in WITH_RESULTS:
         raise RefusedError(f"{member} has no results: it is {row['status']}")
