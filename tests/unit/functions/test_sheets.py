@@ -282,7 +282,7 @@ def test_an_illumina_sheet_starts_no_run_of_lanes_that_do_not_wait(
 
 def test_an_invalid_illumina_sheet_has_a_row(aws: Deployed, start_run: Any) -> None:
     sheet = aws.put("r/SampleSheet.csv", ILLUMINA.replace("2,NA1", "x,NA1").encode())
-    assert refusal(aws, start_run, sheet) == "SampleSheet.csv: line 5, column Lane: 'x' is no number of a lane"
+    assert refusal(aws, start_run, sheet) == "SampleSheet.csv: line 5, column Lane: 'x' is not the number of a lane"
 
 
 def test_the_role_of_start_run_allows_the_calls_of_a_sheet(aws: Deployed, start_run: Any) -> None:
