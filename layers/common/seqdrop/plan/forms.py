@@ -32,7 +32,7 @@ def of_images(chosen: str, default: str, tools: Mapping[str, str], *, has_fused:
     AUTO needs those of SPLIT. `has_fused`: the deployment has the image of the job with all steps; without it, only
     runs that choose FUSED need it.
     """
-    return choose(chosen, FUSED if default == FUSED and has_fused else SPLIT, 0, 0, tools)
+    return chosen or (FUSED if default == FUSED and has_fused and not not_fusible(tools) else SPLIT)
 
 
 def choose(chosen: str, default: str, size: int, limit: int, tools: Mapping[str, str]) -> str:
