@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from samcli.lib.config.samconfig import SamConfig
-from seqdrop.plan.forms import SPLIT
-from seqdrop.plan.steps import ALL, FUSED, STEPS
+from seqdrop.plan import forms
+from seqdrop.plan.steps import ALL, FUSED, JOINT, PREPARE, STEPS
 
 ROOT = Path(__file__).parents[1]
 SUFFIX = "ImageTag"
@@ -29,7 +29,8 @@ SUFFIX = "ImageTag"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MAX_NAME = 80 - len("-pipeline")
 NO_ENVIRONMENT = ("version", "default", "local")  # parts of samconfig.toml; `seqdrop up` uses [local]
-NO_STEP = ("reference",)  # prepares references: every deployment uses it
+# Every deployment prepares references and has the state machine of joint runs.
+FOR_ALL = [tool.name for step in (PREPARE, *JOINT) for tool in step.tools]
 NO_TAG = (None, "", "none")
 USAGE_ERROR = 64
 
@@ -37,7 +38,7 @@ USAGE_ERROR = 64
 def check_name(name: str) -> None:
     """Raise ValueError unless CloudFormation, ECR and Step Functions accept this stack name."""
     if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no stack name: use lower-case letters, digits and single `-`, a letter first")
+        raise ValueError(f"{name!r} is not a stack name: use lower-case letters, digits and single `-`, a letter first")
     if len(name) > MAX_NAME:
         raise ValueError(f"{name!r} has {len(name)} characters: a stack name has at most {MAX_NAME}")
 
@@ -89,8 +90,9 @@ def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
     defaults = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
     every = [tool for step in ALL for tool in step.tools]
     pushed = [tool.name for tool in every if saved.get(tag_parameter(tool.name)) not in NO_TAG]
-    can_fuse = all(tool.fusible for tool in every if tool.name in defaults) and values.get("Form") != SPLIT
-    return list(dict.fromkeys([*defaults, *NO_STEP, *([FUSED.name] if can_fuse else []), *pushed]))
+    form = values.get("Form") if all(tool.fusible for tool in every if tool.name in defaults) else forms.SPLIT
+    of_runs = [] if form == forms.FUSED else defaults
+    return list(dict.fromkeys([*of_runs, *FOR_ALL, *([] if form == forms.SPLIT else [FUSED.name]), *pushed]))
 
 
 def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:

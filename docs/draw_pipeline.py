@@ -149,7 +149,7 @@ def draw(machine: dict[str, Any]) -> str:
 def draw_other_forms(states: dict[str, Any], choice: dict[str, Any], first: Box, last: Box) -> list[str]:
     """Return the job of each form that has one job, to the right of the branches, and the arrows to and from it."""
     parts = []
-    for number, rule in enumerate(choice["Choices"]):
+    for number, rule in enumerate(rule for rule in choice["Choices"] if "StringEquals" in rule):
         x = FORMS_X + number * (COLUMN_WIDTH + GAP_X)
         job = state_box(rule["Next"], states[rule["Next"]], x, first.y + HEIGHT + GAP_Y)
         middle, edge = x + WIDTH / 2, last.y + HEIGHT / 2

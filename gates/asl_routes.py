@@ -47,18 +47,26 @@ def check_retry(scope: Scope, name: str) -> Iterator[Problem]:
 
 
 def check_form(scope: Scope, name: str) -> Iterator[Problem]:
-    """Check that the form of a run, which is the step of its only job, decides before any job, and is split else."""
-    rules = choices(scope.states[name])
+    """Check that the form of a run, which is the step of its only job, decides before any job, and is split else.
+
+    A plan of an earlier version has no form: a rule that compares it would end the run.
+    """
+    default = scope.states[name].get("Default", "")
+    first, *rules = choices(scope.states[name])
+    if first != (missing := {"Variable": FORM, "IsPresent": False, "Next": first.get("Next")}):
+        yield "form-missing", f"plans of earlier versions have no form; begin Choices with {missing}"
     targets = [rule.get("Next", "") for rule in rules]
     forms = [step_of(scope.states[target]) if scope.kind(target) == "job" else "" for target in targets]
     expected = [
         {"Variable": FORM, "StringEquals": form, "Next": target} for form, target in zip(forms, targets, strict=True)
     ]
-    default = scope.states[name].get("Default", "")
     if rules != expected or len({*forms, ""}) != len(forms) + 1:
-        yield "form-choice", f"runs of a form do not get its job; set Choices to {expected}"
-    if scope.kind(default) != "job" or default in targets:
-        yield "form-default", "runs of the form split do not get their first job; set Default to it"
+        yield "form-choice", f"runs of a form do not get its job; continue Choices with {expected}"
+    if scope.kind(default) != "job" or default in targets or first.get("Next") != default:
+        yield (
+            "form-default",
+            "runs of the form split do not get their first job; set Default and Next of Choices.0 to it",
+        )
     if scope.entries(name) != {("", "StartAt")}:
         yield "form-entry", "the form is chosen after a job; let StartAt alone lead here"
 

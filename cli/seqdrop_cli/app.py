@@ -189,7 +189,8 @@ MaxCostOption = Annotated[
     typer.Option(
         metavar="USD",
         callback=check_budget,
-        help="Stop a run whose jobs have cost this much, and keep what is done. Default: MaxRunCost of the stack.",
+        help="Stop a run whose jobs have cost this much, and keep what is done. Default and upper limit: MaxRunCost of "
+        "the stack.",
     ),
 ]
 Since = Annotated[
@@ -520,6 +521,8 @@ def joint_command(
         ),
     ] = None,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Results go to DIR/NAME/RUN.")] = Path("results"),
+    priority: Annotated[Priority, typer.Option(help="Job queue of the run.")] = Priority.normal,
+    max_cost: MaxCostOption = None,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
@@ -528,7 +531,8 @@ def joint_command(
 
     The VCF has each site at which one of them has a call, with the genotypes of all. docs/samples.md has its limits.
     """
-    row = joint.run_joint(open_stack(stack, region), samples, name or "", genome or "", results)
+    choices = Choices(genome or "", priority=priority.value, max_cost=max_cost or "")
+    row = joint.run_joint(open_stack(stack, region), samples, name or "", choices, results)
     if as_json:
         say_json(row)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,7 @@ from seqdrop.storage.s3 import ArchivedError, IntegrityError, MissingError
 from typer.core import TyperGroup
 
 from seqdrop_cli import usage
-from seqdrop_cli.screen import Screen, visible
+from seqdrop_cli.screen import Screen
 
 INTERRUPTED_EXIT = 130  # the exit code that shells expect after Ctrl-C
 
@@ -72,7 +71,7 @@ class CommandGroup(TyperGroup):
         except KNOWN_ERRORS as raised:
             error = CliError(describe_error(raised))
         # Created here, not at import: each test captures another stderr.
-        Screen(stderr=True).print(str(error), style="red")
+        Screen(stderr=True).say(str(error), style="red")
         raise typer.Exit(error.code)
 
 
@@ -134,4 +133,4 @@ def without_interrupts(work: Callable[[], None]) -> None:
 
 def warn(message: str) -> None:
     """Print a warning to standard error."""
-    print(visible(message), file=sys.stderr)  # noqa: T201  output of the command line
+    Screen(stderr=True).say(message)

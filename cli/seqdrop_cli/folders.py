@@ -30,7 +30,7 @@ def group(paths: Sequence[Path], layout: str = "") -> list[Fastqs]:
         groups.setdefault((path.parent, name.group, bool(name.lane)), []).append((path, name))
     samples = [_sample(group, layout) for group in groups.values()]
     if not samples:
-        raise CliError(f"{', '.join(map(str, paths))}: there are no FASTQs with the names of pairs.")
+        raise CliError(f"{', '.join(map(str, paths))}: no FASTQs with names of pairs were found.")
     return sorted(samples, key=lambda one: (one.sample, one.names))
 
 
@@ -57,7 +57,7 @@ def _sample(files: Sequence[File], layout: str) -> Fastqs:
         return _of_one_file(files, layout)
     if any(alone):
         one, other = (files[alone.index(kind)][0] for kind in (True, False))
-        raise CliError(f"{one} and {other} are of one sample, but of different layouts: run them apart.")
+        raise CliError(f"{one} and {other} are of one sample, but of different layouts: run them separately.")
     pairs: dict[str, dict[int, File]] = {}
     for path, name in files:
         mates = pairs.setdefault(name.lane_and_chunk, {})

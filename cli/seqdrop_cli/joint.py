@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from seqdrop.plan import joint
+from seqdrop.plan.choices import BudgetError, Choices
 from seqdrop.runs.outcome import WITH_RESULTS
 from seqdrop.runs.table import RUNNING, Row
 
@@ -15,15 +16,21 @@ from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
 
 
-def run_joint(stack: Stack, texts: Sequence[str], name: str, reference: str, results: Path) -> Row:
-    """Join runs, named by sample or id; return the row of the joint run. Raise CliError if it is refused or fails."""
+def run_joint(stack: Stack, texts: Sequence[str], name: str, choices: Choices, results: Path) -> Row:
+    """Join runs, named by sample or id; return the row of the joint run. Raise CliError if it is refused or fails.
+
+    `choices` has the reference that all must have ("" for any), the priority and the budget.
+    """
+    _check_budget(stack, choices)
     members = [_member(stack, text) for text in texts]
     name = name or joint.default_name([str(row["sample"]) for row in members])
     if not name:
         raise CliError("The ids of the samples are too long for a name: give the joint run one with --name.")
     _check_name(stack, name)
     download.create_folder(results)
-    run_id = _request(stack, {"name": name, "runs": [row["run"] for row in members], "reference": reference})
+    chosen = {"reference": choices.reference, "priority": choices.priority, "max_cost": choices.max_cost}
+    request = {"name": name, "runs": [row["run"] for row in members]}
+    run_id = _request(stack, request | {word: value for word, value in chosen.items() if value})
     started = run_table.get(stack, run_id) or {}
     if started.get("status") not in {RUNNING, *WITH_RESULTS}:
         why.explain(stack, started)
@@ -37,12 +44,22 @@ def run_joint(stack: Stack, texts: Sequence[str], name: str, reference: str, res
     return row
 
 
+def _check_budget(stack: Stack, choices: Choices) -> None:
+    """Raise CliError for a budget above the limit of the stack."""
+    try:
+        choices.check_budget(stack.max_run_cost)
+    except BudgetError as error:
+        raise CliError(f"{error.option}: {error}.") from None
+
+
 def _member(stack: Stack, text: str) -> Row:
     """Return the row of a run: that with this id, or the newest one of a sample that has results. Raise CliError."""
     runs = (row for row in run_table.rows(stack, text, statuses=WITH_RESULTS) if row.get("kind") != joint.KIND)
     if row := run_table.get(stack, text) or next(runs, None):
         return row
-    raise CliError(f"{text} is no sample with results and no id of a run: `seqdrop status{stack.option}` lists them.")
+    raise CliError(
+        f"{text}: no run has this id, and no sample of this name has results. `seqdrop status{stack.option}` lists all."
+    )
 
 
 def _check_name(stack: Stack, name: str) -> None:
@@ -51,7 +68,7 @@ def _check_name(stack: Stack, name: str) -> None:
         raise CliError(f"{name} is a sample with runs of its own: give the joint run another --name.")
 
 
-def _request(stack: Stack, request: dict[str, object]) -> str:
+def _request(stack: Stack, request: Mapping[str, object]) -> str:
     """Ask start_run to start the joint run; return the run. Raise CliError."""
     try:
         outcome = stack.ask_start_run({"joint": request}, "The joint run could not be started")

@@ -26,10 +26,10 @@ def is_one_file(name: FastqName, chosen: str) -> bool:
 def of_files(paths: Sequence[Path], chosen: str) -> str:
     """Return the layout of files that are each a lane; raise CliError unless they all have the same."""
     if len({input_names.is_alignments(path.name) for path in paths}) > 1:
-        raise CliError(f"{paths[0].name} and the other files of this sample are of different formats: run them apart.")
+        raise CliError(f"{paths[0].name} and the other files of this sample have different formats: run each alone.")
     layouts = {_of_file(path, chosen) for path in paths}
     if len(layouts) > 1:
-        raise CliError(f"{paths[0].name} and the other files of this sample have different layouts: run them apart.")
+        raise CliError(f"{paths[0].name} and the other files of this sample have different layouts: run each alone.")
     return layouts.pop()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from seqdrop.plan import layout, steps
+from seqdrop.runs.table import RUNNING
 from seqdrop.storage.uri import S3Uri
 
 from seqdrop_cli import run_table
@@ -25,6 +26,7 @@ class MissingStreamError(Exception):
     """The log stream of a job does not exist."""
 
 
+ENDED = ("SUCCEEDED", "FAILED")  # of a job of Batch
 OMITTED_FIELDS = {"level", "location", "message", "timestamp", "service", "run", "step", "job", "tool"}
 
 
@@ -35,9 +37,7 @@ def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bo
     jobs = [job for job in every_job if _has_lines_of(job, step)]
     if not jobs:
         raise CliError(f"Run {row['run']} has no job{f' {step}' if step else ''} yet, or its jobs were deleted.")
-    details = describe_jobs(stack, jobs)
-    jobs = [one for job in jobs for one in _with_children(job, details.get(job.job_id))]
-    details |= describe_jobs(stack, [job for job in jobs if job.job_id not in details])
+    jobs, details = _with_logs(stack, jobs, describe_jobs(stack, jobs))
     for job in jobs:
         say(_heading(job), style="bold")
         stream = _stream(details.get(job.job_id))
@@ -49,6 +49,14 @@ def show_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: bo
                 _print(line, raw=raw)
         except MissingStreamError:
             say("(no log: its stream does not exist, or not yet)")
+
+
+def _with_logs(
+    stack: Stack, jobs: Sequence[Job], details: Mapping[str, JobDetailTypeDef]
+) -> tuple[list[Job], dict[str, JobDetailTypeDef]]:
+    """Return the jobs that write logs, the children of array jobs among them, and what Batch says about each."""
+    found = [one for job in jobs for one in _with_children(job, details.get(job.job_id))]
+    return found, {**details, **describe_jobs(stack, [job for job in found if job.job_id not in details])}
 
 
 def _with_children(job: Job, detail: JobDetailTypeDef | None) -> list[Job]:
@@ -63,10 +71,18 @@ def follow_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: 
     _check_step(step, run_steps(stack, row))
     tokens: dict[str, str] = {}  # stream -> where its next line begins
     last = ""  # the job that printed the last line
+    ended: set[str] = set()  # jobs that are asked only once more, at the end of the run: an array can have a hundred
     for moment in watch(stack, execution, run):
-        for job in moment.jobs:
-            stream = _stream(moment.details.get(job.job_id)) if _has_lines_of(job, step) else None
-            lines = list(_lines_of(job, step, _new_lines(stack, stream, tokens) if stream else []))
+        jobs, details = _with_logs(stack, [job for job in moment.jobs if _has_lines_of(job, step)], moment.details)
+        for job in jobs:
+            if job.job_id in ended and moment.status == RUNNING:
+                continue
+            detail = details.get(job.job_id)
+            stream = _stream(detail)
+            new = _new_lines(stack, stream, tokens) if stream else []
+            if detail and not new and detail.get("status") in ENDED:
+                ended.add(job.job_id)
+            lines = list(_lines_of(job, step, new))
             if lines and job.job_id != last:
                 say(_heading(job), style="bold")
                 last = job.job_id

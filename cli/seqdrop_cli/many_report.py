@@ -92,7 +92,7 @@ def select(rows: Iterable[Row], samples: Sequence[str], since: str, *, every: bo
     runs = [row for row in rows if row["status"] not in OF_FILES]
     known = {str(row["sample"]) for row in runs}
     if missing := [sample for sample in samples if sample not in known]:
-        raise CliError(f"No run found of {', '.join(missing)}.")
+        raise CliError(f"No run of these samples was found: {', '.join(missing)}.")
     found = [row for row in runs if every or row["sample"] in samples or (start and str(row.get("started")) >= start)]
     if not found:
         raise CliError("No run found.")

@@ -41,10 +41,27 @@ def check_images(stack: Stack, tools: Mapping[str, str], form: str = "") -> None
 
 def missing_images(stack: Stack, tools: Mapping[str, str], form: str = "") -> list[str]:
     """Return the tools, and that of preparations, whose image was not pushed when the stack was deployed."""
+    return without_image(stack, used_images(stack, tools, form))
+
+
+def used_images(stack: Stack, tools: Mapping[str, str], form: str = "") -> list[str]:
+    """Return the tools whose images a run of this aligner, caller and form ("": of the stack) and preparations need."""
+    default = stack.parameters.get("Form", forms.SPLIT)
+    has_fused = not without_image(stack, [tool.name for tool in steps.FUSED.tools])
+    is_fused = forms.of_images(form, default, tools, has_fused=has_fused) == forms.FUSED
+    of_run = steps.FUSED.tools if is_fused else steps.tools_of_run(tools).values()
+    return [tool.name for tool in (*of_run, *PREPARE.tools)]
+
+
+def joint_images() -> list[str]:
+    """Return the tools whose images a joint run needs."""
+    return list(dict.fromkeys(tool.name for step in steps.JOINT for tool in step.tools))
+
+
+def without_image(stack: Stack, tools: Sequence[str]) -> list[str]:
+    """Return those of these tools whose image was not pushed when the stack was deployed."""
     tags = image_tags(stack)
-    of_run = steps.FUSED.tools if form == forms.FUSED else steps.tools_of_run(tools).values()
-    used = [tool.name for tool in (*of_run, *PREPARE.tools)]
-    return [name for name in used if tags.get(name) == NO_IMAGE]
+    return [name for name in tools if tags.get(name) == NO_IMAGE]
 
 
 def image_tags(stack: Stack) -> dict[str, str]:

@@ -23,7 +23,7 @@ def check(path: Path) -> dict[str, Any]:
         raise CliError(f"{path}: {error}.") from None
     except OSError as error:
         raise CliError(describe_os_error(error)) from None
-    say(f"{path} is a QC policy of an assay of the kind {rules['assay']}:", style="green")
+    say(f"{path} is a QC policy for assays of the kind {rules['assay']}:", style="green")
     for name, limits in rules["checks"].items():
         say(f"  {name:<16} {', '.join(policy.describe(name, limits))}")
     if rules.get("publish") == "hold":
@@ -38,4 +38,4 @@ def upload(stack: Stack, path: Path, reference: str) -> None:
         raise CliError(f"Reference {reference} is not prepared.")
     uri = layout.policy_uri(layout.reference_uri(bucket, reference))
     stack.store.upload(path, uri)
-    say(f"Uploaded {path} to {uri}: it holds for every report that is built from now on.")
+    say(f"Uploaded {path} to {uri}: it applies to every report that is built from now on.")

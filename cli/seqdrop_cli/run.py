@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.plan import steps
-from seqdrop.plan.choices import ChoiceError, Choices, SingleError
+from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.runs import executions
 from seqdrop.runs.outcome import QC_FAILED, WITH_RESULTS
 from seqdrop.runs.table import IGNORED, RUNNING, Row
@@ -112,13 +112,12 @@ def finish(stack: Stack, request: RunRequest, run_id: str) -> RunResult:
 
 
 def check_options(stack: Stack, request: RunRequest) -> None:
-    """Raise CliError unless the tools of the stack allow the options, before anything is uploaded."""
+    """Raise CliError unless the stack allows the budget and the options, before anything is uploaded."""
     try:
+        request.choices.check_budget(stack.max_run_cost)
         request.choices.check_options(stack.default_tools)
-    except SingleError as error:
-        raise CliError(f"{error} (--aligner, --caller).") from None
     except ChoiceError as error:
-        raise CliError(f"--args: {error}.") from None
+        raise CliError(f"{error.option}: {error}.") from None
 
 
 def follow_run(stack: Stack, run_id: str, execution: str) -> tuple[Row, list[StepState]]:

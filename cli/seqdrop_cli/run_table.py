@@ -86,8 +86,8 @@ def _find_by_beginning(stack: Stack, text: str) -> Row:
         runs = ", ".join(str(row["run"]) for row in matches[:MAX_MATCHES])
         raise CliError(f"{len(matches)} runs begin with {text}: {runs}. Give more letters of the id.")
     raise CliError(
-        f"No run or sample {text} in stack {stack.name} (by the beginning of an id, the newest "
-        f"{MAX_SEARCHED:,} rows are searched): `seqdrop status{stack.option}` lists the runs."
+        f"Stack {stack.name} has no run or sample {text}: `seqdrop status{stack.option}` lists the runs. "
+        f"(The beginning of an id finds only one of the newest {MAX_SEARCHED:,} runs.)"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seqdrop.plan import fastq_names, illumina_sheet, sheet
-from seqdrop.plan.choices import ChoiceError, Choices, SingleError
+from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.csv_table import Problem, SheetError
 from seqdrop.plan.sheet import Lane, Sample
 from seqdrop.runs import sheets
@@ -125,9 +125,7 @@ def _read_start(stack: Stack, file: Path | S3Uri) -> bytes:
 def _column(choices: Choices, error: Exception) -> str:
     """Return the column of a choice that is not possible."""
     if isinstance(error, ChoiceError):
-        if str(error).startswith("form:"):
-            return "form"
-        return "layout" if isinstance(error, SingleError) else sheet.PLOIDY
+        return error.column
     if choices.panel and f"panel {choices.panel} " in str(error):
         return "panel"
     return "intervals" if choices.intervals and choices.intervals in str(error) else "reference"
@@ -146,6 +144,7 @@ def _file_problem(stack: Stack, file: Path | S3Uri) -> str:
 
 def _check(stack: Stack, sample: Sample) -> Checked:
     tools = sample.choices.tools(stack.default_tools)
+    sample.choices.check_budget(stack.max_run_cost)
     sample.choices.check_options(stack.default_tools)
     preflight.check_images(stack, tools, sample.choices.form)
     preflight.check_tools(stack, tools)

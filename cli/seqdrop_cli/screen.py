@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+WORD = re.compile(r"(?:`[^`]*`|\S)+")  # with the spaces of commands in back quotes
 PIPE_WIDTH = 240  # columns: a pipe has no width, and tables must not be cut there
 
 
@@ -27,6 +30,10 @@ class Screen(Console):
     def __init__(self, **options: Any) -> None:
         """Create a console without markup, emoji and highlighting."""
         super().__init__(soft_wrap=True, highlight=False, markup=False, emoji=False, **options)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a message; on a terminal, commands in back quotes are not broken at its edge."""
+        self.print(wrap(text, self.width) if self.is_terminal else text, style=style or None)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Convert a text, also that of a cell of a table."""
@@ -79,7 +86,28 @@ def live_table() -> Iterator[Live | None]:
 
 def say(text: str, style: str = "") -> None:
     """Print a line."""
-    console().print(text, style=style or None)
+    console().say(text, style)
+
+
+def wrap(text: str, width: int) -> str:
+    """Break each long line with a command in back quotes between words: the command stays whole, to be copied.
+
+    `width` is in columns. Other lines are not changed: the terminal breaks them.
+    """
+    return "\n".join(_wrap_line(line, width) for line in text.split("\n"))
+
+
+def _wrap_line(line: str, width: int) -> str:
+    if "`" not in line or cell_len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    lines: list[str] = []
+    for word in WORD.findall(line):
+        if lines and cell_len(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(indent + word)
+    return "\n".join(lines)
 
 
 def new_table(*headings: str) -> Table:

@@ -144,6 +144,11 @@ class Stack:
         return outcome
 
     @property
+    def max_run_cost(self) -> str:
+        """What a run may cost in USD; "0" for no limit, also in stacks of a version without budgets."""
+        return self.parameters.get("MaxRunCost", "0")
+
+    @property
     def _settings(self) -> dict[str, Any]:
         return {"endpoint_url": self.endpoint, "config": SETTINGS}
 

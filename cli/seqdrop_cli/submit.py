@@ -141,7 +141,7 @@ def _wait(stack: Stack, runs: Sequence[tuple[Sample, str]], uri: S3Uri, version:
     if waiting:
         names = ", ".join(waiting.values())
         raise CliError(
-            f"No run has started of {names}: see the log of the function start_run and its dead letter queue."
+            f"No run of {names} has started: see the log of the function start_run and its dead letter queue."
         )
     if refused := [name for name, row in rows.items() if "execution" not in row and row["status"] == "FAILED"]:
         raise CliError(f"\n{len(refused)} of {len(rows)} samples were refused: {', '.join(refused)}.", INVALID)

@@ -77,7 +77,7 @@ def show(result: Verification) -> None:
         lines = "\n  ".join(f"{name}: {problem}" for name, problem in result.problems.items())
         raise CliError(
             f"{len(result.problems)} of {result.checked} outputs of run {result.run} ({result.sample}) in "
-            f"{result.where} are not what the run wrote:\n  {lines}"
+            f"{result.where} differ from what the run wrote:\n  {lines}"
         )
     say(f"All {result.checked} outputs of run {result.run} ({result.sample}) are what the run wrote.", style="green")
     if not result.complete:
@@ -87,7 +87,7 @@ def show(result: Verification) -> None:
 def _compare(manifest: Any, where: str, kinds: Sequence[str], check: Callable[[Output], str]) -> Verification:
     """Check each output of a manifest with a function that returns what is wrong, or "" if nothing is."""
     if not isinstance(manifest, dict) or not is_readable(manifest.get("version")):
-        raise CliError(f"{MANIFEST} in {where} is not one that this version of seqdrop can read.")
+        raise CliError(f"This version of seqdrop cannot read {MANIFEST} in {where}.")
     expected = {S3Uri.parse(output["uri"]).name: output for output in manifest["outputs"]}
     chosen = {name: output for name, output in expected.items() if not kinds or download.kind_of(name) in kinds}
     if not chosen:

@@ -8,7 +8,7 @@ from typing import Any
 
 from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.plan import extras
-from seqdrop.plan.extras import DEFAULT_PADDING, KNOWN, PADDING, PANELS
+from seqdrop.plan.extras import DEFAULT_PADDING, FILES, KNOWN, PADDING, PANELS
 from seqdrop.plan.names import GENOME, REFERENCE_JSON
 from seqdrop.storage import s3
 
@@ -55,16 +55,20 @@ def _fetch(work: Workspace, kind: str, pin: Mapping[str, Any]) -> tuple[Path, di
 
 
 def publish(work: Workspace, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Upload the files of these entries beside the genome, an index before its file."""
+    """Upload the files of these entries beside the genome, an index before its file.
+
+    The entries of known variants get the checksums of both: a run refuses a VCF with an index or an entry of another.
+    """
     for name in entries[PANELS]:
         _publish(work, extras.panel_suffix(name))
-    for name in entries[KNOWN]:
-        _publish(work, f"{extras.known_suffix(name)}.tbi")
-        _publish(work, extras.known_suffix(name))
+    for name, entry in entries[KNOWN].items():
+        entry[FILES] = {companion: _publish(work, extras.known_suffix(name) + companion) for companion in (".tbi", "")}
 
 
-def _publish(work: Workspace, suffix: str) -> None:
+def _publish(work: Workspace, suffix: str) -> str:
+    """Upload a file beside the genome; return its CRC-64/NVME."""
     work.publish_to(companion_path(work / GENOME, suffix), work.args.reference.companion(suffix))
+    return str(work.outputs[-1]["crc64nvme"])
 
 
 def merge(prepared: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

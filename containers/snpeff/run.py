@@ -28,8 +28,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step("annotate", args) as work:
         arguments.parse_options(args.args, "snpeff")
         reference = work.fetch_reference(".fai")
-        vcf = split_alleles(work, reference, work.fetch(args.vcf, ".tbi", name="calls.vcf.gz"))
+        calls = work.fetch(args.vcf, ".tbi", name="calls.vcf.gz")
         work.version("bcftools")
+        redact_samples(work, calls)
+        vcf = split_alleles(work, reference, calls)
         alleles = calling.verify_vcf(work, vcf)
         vcf = known_variants.add(work, vcf)
         annotated = work / "annotated.vcf.gz"
@@ -46,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if has_genes:
             warn_of_doubtful_effects(work, annotated, alleles)
         work.publish(annotated, "annotated_vcf", ".tbi", ".csv")
+
+
+def redact_samples(work: Workspace, vcf: Path) -> None:
+    """Redact the sample ids of a VCF in the log: the arguments of a job of a joint run do not have them."""
+    work.processes.redactor.add_samples(*work.processes.output("bcftools", "query", "-l", vcf).split())
 
 
 def split_alleles(work: Workspace, reference: Path, vcf: Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ResponseStreamingError
 from embedded_aws import faults
-from embedded_aws.faults import FaultsError
+from embedded_aws.faults import CallFault, FaultInjector, FaultsError, FaultsFile, JobFault
 from embedded_server import PATIENCE, Server, Start, command, eventually, has_ended, wait_for_end
 
 LONG = "echo pids; sleep 60"
@@ -108,6 +108,17 @@ def test_invalid_faults_in_a_request_are_refused(aws: Server) -> None:
     for document in ({"jobs": [{"job": "a", "fault": "fire"}]}, {"scratch_mib": 5}):
         response = put(aws, document)
         assert (response.status_code, list(response.json())) == (400, ["error"])
+
+
+def test_a_fault_of_a_job_can_wait_for_that_of_a_call_during_the_attempt() -> None:
+    delay = CallFault(service="s3", operation="GetObject", key="*_R1*", fault="delay", times=2)
+    injector = FaultInjector()
+    injector.load(FaultsFile(jobs=(JobFault(job="a", fault="host_lost", after_call="*_R1*"),), calls=(delay,)))
+    injector.take(delay, service="s3", operation="GetObject", key="before_R1.fq")
+    with injector.attempt("a", "id", 1) as fault:
+        assert not fault.is_due(99)
+        injector.take(delay, service="s3", operation="GetObject", key="x_R1.fq")
+        assert fault.is_due(0)
 
 
 def test_a_lost_host_kills_all_processes_and_leaves_no_exit_code(aws: Server, inject: Inject, tmp_path: Path) -> None:

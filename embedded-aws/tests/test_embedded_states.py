@@ -122,6 +122,19 @@ def test_a_runtime_error_is_not_caught_by_a_wildcard(aws: Server) -> None:
     assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")
 
 
+@pytest.mark.parametrize(("rule", "ending"), [
+    ({"StringEquals": "fused"}, ("FAILED", "States.Runtime")),
+    ({"IsString": False}, ("FAILED", "States.Runtime")),
+    ({"IsPresent": False}, ("SUCCEEDED", None)),
+])  # fmt: skip
+def test_a_choice_may_ask_only_whether_a_missing_value_is_present(
+    aws: Server, rule: dict[str, Any], ending: tuple[str, str | None]
+) -> None:
+    choose = {"Type": "Choice", "Choices": [{"Variable": "$.form", **rule, "Next": "Done"}], "Default": "Done"}
+    execution = aws.execute({"Choose": choose, "Done": PASS})
+    assert (execution["status"], execution.get("error")) == ending
+
+
 def test_an_error_of_a_service_is_caught_by_its_name(aws: Server) -> None:
     catch = [{"ErrorEquals": ["Batch.ClientException"], "Next": "Caught"}]
     task = aws.job_task("true", Parameters={"JobQueue": "no-such-queue"}, Catch=catch)

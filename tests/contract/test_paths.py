@@ -26,6 +26,7 @@ from support.paths.cases import (
     SILENT,
     SPOT_RECLAIMED,
     STEPS,
+    WITHOUT_FORM,
     Case,
 )
 from support.paths.engine import Execution
@@ -91,10 +92,12 @@ AHEAD = 8  # executions at once: the next cases run while a test waits for its o
 @pytest.fixture(scope="module")
 def execute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
     """Execute each case once for all tests of this file."""
+    earlier_plan = {word: value for word, value in PLAN.items() if word != "form"}
+    plans = {**dict.fromkeys(FUSED, FUSED_PLAN), WITHOUT_FORM: earlier_plan}
     inputs = {PIPELINE_MACHINE: PLAN, JOINT_MACHINE: JOINT_PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
 
     def cached(running: engine.Engine) -> Executor:
-        start = cache(lambda name, case: running.start(name, case, FUSED_PLAN if case in FUSED else inputs[name]))
+        start = cache(lambda name, case: running.start(name, case, plans.get(case, inputs[name])))
 
         @cache
         def execute(name: str, case: str) -> Execution:

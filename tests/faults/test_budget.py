@@ -13,7 +13,8 @@ from support.pipeline_runs import Sample, fetch_json, inject, keys, upload_pair,
     happens="The jobs of a run have cost its budget (`MaxRunCost`, or `--max-cost` of the run).",
     see="`ABORTED`, `BUDGET`, with what the jobs have cost. No results; the outputs of finished steps are kept.",
     does="Adds up the attempts of all jobs when one starts or ends, and every hour. Stops the run with its jobs.",
-    do="`seqdrop cost RUN` shows the attempts. `seqdrop resume RUN --max-cost USD` continues it.",
+    do="`seqdrop cost RUN` shows the attempts. `seqdrop resume RUN --max-cost USD` continues it, "
+    "up to `MaxRunCost`, which the owner of the stack can raise.",
 )
 def test_a_run_that_has_cost_its_budget_is_stopped_and_continues_with_a_higher_one(
     stack: Stack, sample: Sample

@@ -76,8 +76,8 @@ def test_runs_that_cannot_be_joined_are_refused_by_name(functions: Deployed, sta
     put_run(functions, "M01")
     functions.table.put_item(Item={"run": "held-1", "versions": ["v1"]})
     others = [
-        (("runC01", "nobody"), {}, "there is no run nobody"),
-        (("runC01", "held-1"), {}, "there is no run held-1"),
+        (("runC01", "nobody"), {}, "run nobody does not exist"),
+        (("runC01", "held-1"), {}, "run held-1 does not exist"),
         (("runC01",), {}, "2 to 100 samples can be joined, not 1"),
         (("runC01", "runM01"), {"name": "C01"}, "C01 is one of the samples: give the joint run another --name"),
         (

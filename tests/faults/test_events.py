@@ -325,7 +325,7 @@ def test_late_events_of_files_in_several_folders_write_no_row(functions: Deploye
     happens="A samplesheet calls a sample a tumour (`status` 1).",
     see="`SUCCEEDED`, and the warning `TUMOR`.",
     does="Starts the run: the callers find germline variants.",
-    do="Do not take a missing variant for a cell population without it. Use another pipeline for somatic variants.",
+    do="A variant that only a part of the cells has may be missing. Use another pipeline for somatic variants.",
 )
 def test_a_tumour_in_a_sheet_causes_a_warning(functions: Deployed, start_run: Any) -> None:
     for mate in (1, 2):

@@ -92,8 +92,8 @@ REFUSED = {
 
 
 @case(
-    happens="The reads are valid FASTQ, but Isaac ends on them or changes them without a word: IUPAC bases, qualities "
-    "above 63, a name more than 10 letters longer than the first one.",
+    happens="The reads are valid FASTQ, but Isaac fails on them, or changes them without a message: IUPAC bases, "
+    "qualities above 63, a name more than 10 letters longer than the first one.",
     see="`BAD_INPUT.ALIGNER`, the file, the number and the name of the read.",
     does="Refuses the reads before Isaac starts.",
     do="Use `bwa_mem3` or `bwa` for these reads.",

@@ -63,7 +63,7 @@ DAMAGE = case(
     happens="Bytes change or get lost between S3 and a job.",
     see="Nothing. If it happens repeatedly, another attempt of the job.",
     does="Compares the size, and whichever checksum S3 has: of the whole object, of its parts, or the MD5 in the ETag. "
-    "Repeats the transfer. Reads that go from S3 to the aligner without a file are read again by another attempt.",
+    "Repeats the transfer. Reads that are streamed from S3 to the aligner are read again by another attempt.",
 )
 
 
@@ -98,9 +98,9 @@ def test_a_damaged_download_of_an_object_with_a_checksum_of_its_parts_is_repeate
 
 
 @case(
-    happens="A FASTQ that is not gzipped was uploaded in a way that leaves S3 without any checksum of it.",
+    happens="A FASTQ that is not gzipped was uploaded by a client that gives S3 no checksum of it.",
     see="`SUCCEEDED, 1 warning`: `UNVERIFIED`.",
-    does="Verifies its format and its size. Nothing shows a changed base.",
+    does="Verifies its format and its size. A changed base would not be noticed.",
     do="Upload it again, gzipped or with a current client.",
 )
 def test_a_plain_fastq_without_any_checksum_gives_a_warning(batch: Batch) -> None:

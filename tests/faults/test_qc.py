@@ -29,11 +29,11 @@ STRICT = "version: 1\nassay: genome\npublish: hold\nchecks: {mean_depth: {fail_b
 
 
 @case(
-    happens="The figures of a run are beyond the limits of the QC policy of its kind of assay, and nobody has chosen a "
-    "policy for it.",
+    happens="The figures of a run are beyond the limits of the default QC policy for its kind of assay: nobody has "
+    "chosen another one.",
     see="`SUCCEEDED`, and the warning `QC_FAIL` with the first reason, unless the run has other warnings. The report "
     "says FAIL.",
-    does="Continues the run. A policy that nobody chose does not decide.",
+    does="Continues the run. A default policy only warns.",
     do="Read the report. To end such runs as `QC_FAILED`, choose a policy: docs/tools.md.",
 )
 def test_a_failed_verdict_without_a_chosen_policy_is_a_warning(batch: Batch) -> None:
@@ -65,8 +65,8 @@ def judged(stack: Stack, sample: Sample) -> dict[str, Any]:
 @case(
     happens="The file `qc.yaml` beside a reference is not a QC policy.",
     see="`INCOMPLETE`, `BAD_INPUT.QC`, with the place in the file and the reason.",
-    does="Keeps all results; there is no report, since nobody would know by which limits. If the file has `publish: "
-    "hold`, the VCFs are held.",
+    does="Keeps all results, and builds no report, since the limits are unknown. If the file has `publish: hold`, the "
+    "VCFs are held.",
     do="`seqdrop qc check FILE --reference NAME` checks the corrected file and uploads it; then `seqdrop resume RUN`.",
 )
 def test_a_file_that_is_no_policy_leaves_the_run_without_a_report(stack: Stack, judged: dict[str, Any]) -> None:

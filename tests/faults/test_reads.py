@@ -174,7 +174,7 @@ def test_a_wrong_layout_is_refused(tmp_path: Path) -> None:
 
 @case(
     happens="A BAM of the layout `single` or `paired` has alignments.",
-    see="`BAD_INPUT.ALIGNED`, and the first read that is not an unaligned one.",
+    see="`BAD_INPUT.ALIGNED`, and the name of the first aligned read.",
     does=ENDS + " Without a layout, an aligned BAM is `IGNORED`.",
     do="Upload the FASTQs that it was made from, or an unaligned BAM of all reads (`samtools collate`, then "
     "`samtools reset`).",
@@ -187,7 +187,7 @@ def test_an_aligned_bam_is_refused() -> None:
 
 
 @case(
-    happens="The reads of a single-end file say that they are R2 of pairs.",
+    happens="By their names, the reads of a single-end file are R2 of pairs.",
     see="`SUCCEEDED`, and the warning `MATE_MISSING`.",
     does="Reads them as single-end reads.",
     do="If there is an R1, upload both without a layout.",
@@ -221,7 +221,7 @@ unaligned.read_groups(work, work / "lane1.bam", "NA12878", "g", 1)
 
 
 @case(
-    happens="A file that is named as a BAM or CRAM is none, or is damaged.",
+    happens="A file with the name of a BAM or CRAM has another format, or is damaged.",
     see="`BAD_INPUT.CORRUPT_BAM`, and what samtools says.",
     does=ENDS,
     do="Copy the file again, and check it with `samtools quickcheck -u`.",
@@ -337,7 +337,7 @@ def test_consensus_reads_that_may_be_phred64_are_accepted_with_a_warning(tmp_pat
     see="`BAD_INPUT.MATE_LENGTHS`, and both lengths. Mates of 30 bases or more that differ as much give the warning "
     "`MATE_LENGTHS` instead.",
     does=FIRST,
-    do="Upload the two mates: with a UMI or barcode as R2, the mate often came as R3.",
+    do="Upload the two mates: if R2 is a UMI or a barcode, the mate is usually R3.",
 )
 @pytest.mark.parametrize(("long", "short"), [(150, 8), (91, 28)])
 def test_a_umi_as_r2_is_refused(functions: Deployed, long: int, short: int) -> None:

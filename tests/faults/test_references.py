@@ -304,7 +304,7 @@ def failed_download(folder: Path, monkeypatch: pytest.MonkeyPatch, *answers: Ans
 @case(
     happens="The server of a genome, of genes or of known variants cannot be reached, or breaks off again and again.",
     see="`seqdrop reference` prints `DOWNLOAD`, the address and the reason.",
-    does="Goes on six times where the download broke off; then Batch repeats the job twice.",
+    does="Continues the download up to six times; then Batch repeats the job, twice.",
     do="`seqdrop reference` again later, or download the file and give that.",
 )
 def test_a_server_that_breaks_off_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +318,7 @@ def test_a_server_that_breaks_off_is_asked_again(tmp_path: Path, monkeypatch: py
     happens="A web address has no such file (404), a page instead of the file, another checksum, a bad certificate, or "
     "is in a private network; or the file changes while it is downloaded.",
     see="`seqdrop reference` prints `BAD_INPUT.DOWNLOAD` and what to correct.",
-    does="Verifies certificate, length, checksum and the first bytes; reads public addresses and https alone.",
+    does="Verifies certificate, length, checksum and the first bytes; reads only public https addresses.",
     do="Correct the address, or download the file and give that.",
 )
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def test_invalid_choices_are_refused(
 
 
 @case(
-    happens="The BED file of a run is missing, is no BED file, or does not fit the reference: unknown contigs, regions "
-    "without bases or past the end of a contig.",
+    happens="The BED file of a run is missing, is not a BED file, or does not fit the reference: unknown contigs, "
+    "regions without bases or past the end of a contig.",
     see="`BAD_INPUT.INTERVALS`, the line and its error.",
     does=REFUSES,
     do="Upload a correct BED file to the address in the message, then the FASTQs again. `seqdrop run` checks the file "

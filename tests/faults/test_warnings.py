@@ -45,7 +45,8 @@ def test_reads_of_another_genome_cause_a_warning(stack: Stack, tmp_path: Path) -
     happens="No variant has PASS, although most bases have 20 reads or more.",
     see="`SUCCEEDED`, 0 variants, and the warning `NO_VARIANTS`.",
     does=WARNS,
-    do="A control that equals its reference has none. Else check the reference, the regions and the caller's options.",
+    do="A control that is identical to the reference has no variants. Otherwise check the reference, the regions "
+    "and the caller's options.",
 )
 def test_a_sample_without_variants_at_a_good_depth_is_reported(stack: Stack, sample: Sample, tmp_path: Path) -> None:
     contig = "".join(sample.material.fasta.read_text().splitlines()[1:300])[:15_000]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 from seqdrop.plan.choices import Choices
-from seqdrop.plan.steps import PREPARE, tools_of_run
 
 from seqdrop_cli import embedded, intervals, preflight, reference
 from seqdrop_cli.check.finding import Finding, Status
@@ -45,8 +44,8 @@ def check_images(stack: Stack) -> Iterator[Finding]:
     if server:
         yield _check_machine(server.executor, stack)
         return
-    used = [tool.name for tool in (*tools_of_run(stack.default_tools).values(), *PREPARE.tools)]
-    missing = preflight.missing_images(stack, stack.default_tools)
+    used = preflight.used_images(stack, stack.default_tools)
+    missing = preflight.without_image(stack, used)
     if not missing and not stack.parameters.get("ImageRegistry"):
         tags = preflight.image_tags(stack)
         missing = [tool for tool in used if not _is_in_ecr(stack, tool, tags[tool])]
@@ -57,6 +56,10 @@ def check_images(stack: Stack) -> Iterator[Finding]:
         yield Finding("images", Status.warning, f"tags are set; {registry} was not asked for the images")
     else:
         yield Finding("images", Status.ok, f"all of {', '.join(used)}")
+    if missing := preflight.without_image(stack, preflight.joint_images()):
+        command = preflight.push_command(stack, missing)
+        text = f"no image of {', '.join(missing)}: `seqdrop joint` is refused"
+        yield Finding("images, joint", Status.warning, text, f"R{command[1:]}.")
 
 
 def _check_machine(executor: str, stack: Stack) -> Finding:

@@ -14,6 +14,7 @@ NO_CAPACITY = "Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSU
 # Fields that only some faults have.
 FIELDS = {
     "after": ("host_lost", "host_drained", "out_of_memory", "hang"),
+    "after_call": ("host_lost", "host_drained", "out_of_memory", "hang"),
     "limit": ("hang",),
     "reason": ("not_placed",),
     "seconds": ("delay",),
@@ -46,6 +47,7 @@ class JobFault(_Fault):
     job: str
     fault: Literal["host_lost", "host_drained", "out_of_memory", "image_pull", "hang", "not_placed"]
     after: float = Field(default=0.0, ge=0)  # seconds from the start of the attempt
+    after_call: str = ""  # glob of an S3 key: not before a call with such a key had a fault during the attempt
     limit: float | None = Field(default=None, gt=0)  # seconds: time limit of the attempt; default: the job definition's
     reason: str = NO_CAPACITY
 

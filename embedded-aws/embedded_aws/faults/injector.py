@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +21,14 @@ class AttemptFault:
 
     fault: JobFault | None = None
     injected: bool = False
+    keys: Callable[[], list[str]] = list  # those of the calls that had a fault during the attempt
 
     def is_due(self, elapsed: float) -> bool:
         """Return whether to inject the fault into an attempt that has run for `elapsed` seconds."""
-        return self.fault is not None and not self.injected and elapsed >= self.fault.after
+        if self.fault is None or self.injected or elapsed < self.fault.after:
+            return False
+        glob = self.fault.after_call
+        return not glob or any(fnmatchcase(key, glob) for key in self.keys())
 
     def is_kind(self, kind: str) -> bool:
         """Return whether the attempt has a fault of this kind."""
@@ -54,7 +58,8 @@ class FaultInjector:
     @contextmanager
     def attempt(self, job: str, job_id: str, number: int) -> Iterator[AttemptFault]:
         """Reserve a fault for an attempt; the next attempt gets it if this one ends before the injection."""
-        attempt_fault = AttemptFault(self._take_for(job))
+        before = len(self.hits)
+        attempt_fault = AttemptFault(self._take_for(job), keys=lambda: self._keys(before))
         try:
             yield attempt_fault
         finally:
@@ -83,6 +88,11 @@ class FaultInjector:
         with self._lock:
             due = [{**due.fault.model_dump(exclude_unset=True), "left": due.left} for due in self._due]
             return {"armed": due, "hits": list(self.hits)}
+
+    def _keys(self, first: int) -> list[str]:
+        """Return the S3 keys of the calls that had a fault, from one hit on."""
+        with self._lock:
+            return [hit["key"] for hit in self.hits[first:] if hit.get("key")]
 
     def _take_for(self, job: str) -> JobFault | None:
         with self._lock:

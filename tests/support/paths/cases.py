@@ -138,8 +138,10 @@ JOINT = {
     "MergeUndiagnosed": Case({"merge": [[OUT_OF_MEMORY]]}, doctor={"merge": [CRASHED]}),
     "NotRecorded": Case(record=[CRASHED]),
 }
+WITHOUT_FORM = "PlanWithoutForm"  # of an earlier version: start_run made it before an upgrade
 PIPELINE = {
     "HappyPath": Case(),
+    WITHOUT_FORM: Case(),
     **{name: case for name, case in cases_of_every_step().items() if not name.startswith(("Prepare", "Fused"))},
     "MemoryThenSpot": Case({"align": [[OUT_OF_MEMORY], [SERVER, SPOT_RECLAIMED], [DONE]]}),
     "ThreeTriesAreAll": Case({"align": [[OUT_OF_MEMORY], [SPOT_RECLAIMED], [IMAGE_PULL]]}),

@@ -313,6 +313,7 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
         ("FAILED", "TOOL_FAILED", "The tool ended with exit code 1"),
         Route(GAVE_UP["compose"].top, VARIANTS, GAVE_UP["collect"].stats),
     ),
+    "PlanWithoutForm": (("SUCCEEDED",), GOOD),
     "DoctorBusy": (("SUCCEEDED",), SECOND_TRY["align"]),
     "DoctorHungAndLost": (("SUCCEEDED",), SECOND_TRY["align"]),
     "DoctorBusyForGood": (("FAILED", "INTERNAL", NOT_DIAGNOSED), UNDIAGNOSED["align"]),

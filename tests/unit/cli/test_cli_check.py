@@ -177,8 +177,10 @@ def test_an_image_that_was_not_pushed_and_one_that_is_gone(stack: Stack) -> None
     assert gone.what_to_do == (
         "Run `make push STACK=seqdrop TOOLS='snpeff'` and `sam deploy --config-file stacks/seqdrop.toml`."
     )
-    object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": "bwa_mem3:none report:1"})
-    assert changed(stack)["images"].finding == "no image of bwa_mem3"
+    object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": "bwa_mem3:none report:1 joint:none"})
+    found = findings(stack)
+    assert found["images"].finding == "no image of bwa_mem3"
+    assert (found["images, joint"].status, found["images, joint"].what_to_do.split("'")[1]) == (Status.warning, "joint")
 
 
 def test_images_of_another_registry_are_not_proved(stack: Stack) -> None:

@@ -49,7 +49,7 @@ def test_a_run_or_the_newest_of_a_sample_or_all_runs_are_selected(stack: Stack) 
         (None, False, "Give a RUN or a SAMPLE, or --all"),
         ("S1", True, "Give a RUN or a SAMPLE, or --all"),
         ("c3", False, "Run c3 has no results: FAILED"),
-        ("S9", False, "No run or sample S9"),
+        ("S9", False, "Stack seqdrop has no run or sample S9"),
     ],
 )
 def test_what_has_no_results_is_an_error(stack: Stack, text: str | None, every: bool, message: str) -> None:

@@ -56,7 +56,7 @@ def test_files_that_make_no_run_are_left_out_with_a_warning(tmp_path: Path, caps
         (["A_R1.fq.gz", "B_R1.fq.gz", "B_R2.fq.gz"], ["."], r"The other mate of .*A_R1\.fq\.gz is missing \("),
         (["A_R1.fq.gz"], ["A_R1.fq.gz", "A_R2.fq.gz"], r"A_R2\.fq\.gz: no such file or directory\."),
         (["A_R1.fq.gz", "A_R1.fastq", "A_R2.fq.gz"], ["."], r"are the same mate of one lane: give one of them\."),
-        (["notes.txt"], ["."], r"there are no FASTQs with the names of pairs\."),
+        (["notes.txt"], ["."], r"no FASTQs with names of pairs were found\."),
         (["A_I1.fq.gz"], ["A_I1.fq.gz"], r"A_I1\.fq\.gz does not name a sample and a mate"),
     ],
 )

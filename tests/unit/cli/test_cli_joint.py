@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop.plan.choices import Choices
 from seqdrop_cli import fetch, joint, run
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.stack import Stack
 from support import cli_aws
 
 JOINED = "f" * 20
+ANY = Choices()
 
 
 class StartRun:
@@ -47,10 +49,12 @@ def put(stack: Stack, name: str, **attributes: str) -> None:
     stack.table.put_item(Item={"run": name, "results": f"s3://results/x/{name}", **attributes})
 
 
-def ask(stack: Stack, *texts: str, name: str = "", folder: Path = Path("results"), **answer: str) -> StartRun:
+def ask(
+    stack: Stack, *texts: str, name: str = "", folder: Path = Path("results"), chosen: Choices = ANY, **answer: str
+) -> StartRun:
     function = StartRun(**answer)
     vars(stack)["functions"] = function
-    joint.run_joint(stack, texts, name, "", folder)
+    joint.run_joint(stack, texts, name, chosen, folder)
     return function
 
 
@@ -62,8 +66,10 @@ def test_the_newest_run_with_results_of_each_sample_is_joined_and_its_results_ar
     monkeypatch.setattr(run, "follow_run", lambda *words: (followed.append(words[1:]), (row, []))[1])
     fetched: list[Any] = []
     monkeypatch.setattr(fetch, "fetch", lambda *words: fetched.append(words[1:]))
-    function = ask(stack, "A", "b1", folder=tmp_path, outcome="started", run=JOINED)
-    assert function.asked == [{"name": "A-B", "runs": ["a2", "b1"], "reference": ""}]
+    chosen = Choices("hg", priority="high", max_cost="7")
+    function = ask(stack, "A", "b1", folder=tmp_path, chosen=chosen, outcome="started", run=JOINED)
+    choices = {"reference": "hg", "priority": "high", "max_cost": "7"}
+    assert function.asked == [{"name": "A-B", "runs": ["a2", "b1"], **choices}]
     assert (followed, fetched) == ([(JOINED, "arn")], [([row], tmp_path)])
     assert capsys.readouterr().out.splitlines() == [f"Run {JOINED}: 2 samples as A-B", "Warning from join: look"]
 
@@ -75,7 +81,8 @@ def test_the_newest_run_with_results_of_each_sample_is_joined_and_its_results_ar
             ["A", "C"],
             "",
             {},
-            "C is no sample with results and no id of a run: `seqdrop status --stack seqdrop` lists them.",
+            "C: no run has this id, and no sample of this name has results. "
+            "`seqdrop status --stack seqdrop` lists all.",
         ),
         (["A", "B"], "C", {}, "C is a sample with runs of its own: give the joint run another --name."),
         (
@@ -104,6 +111,12 @@ def test_what_cannot_be_joined_is_one_sentence(
     with pytest.raises(CliError) as raised:
         ask(stack, *texts, name=name, folder=tmp_path, **answer)
     assert str(raised.value) == message
+
+
+def test_a_budget_above_the_limit_of_the_stack_is_refused(stack: Stack, tmp_path: Path) -> None:
+    object.__setattr__(stack, "parameters", {"MaxRunCost": "5"})
+    with pytest.raises(CliError, match=r"^--max-cost: a budget of \$7\.00 is above the limit of this stack, \$5\.00: "):
+        ask(stack, "A", "B", folder=tmp_path, chosen=Choices(max_cost="7"))
 
 
 def test_long_ids_need_a_name(stack: Stack, tmp_path: Path) -> None:

@@ -134,6 +134,6 @@ def test_down_has_the_address_that_is_gone(server: str, monkeypatch: pytest.Monk
 def test_an_error_leaves_standard_output_empty_and_the_next_command_prints_there(stack: Stack) -> None:
     failed = CliRunner().invoke(app, ["why", "nothing", "--json"])
     assert (failed.exit_code, failed.stdout) == (1, "")
-    assert failed.stderr.startswith("No run or sample nothing")
+    assert failed.stderr.startswith("Stack seqdrop has no run or sample nothing")
     assert "SUCCEEDED" not in CliRunner().invoke(app, ["status"]).stderr
     assert CliRunner().invoke(app, ["status"]).stdout.startswith("run")

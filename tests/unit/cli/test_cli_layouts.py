@@ -137,5 +137,5 @@ def test_the_bams_of_a_sheet_are_checked_before_anything_is_uploaded(tmp_path: P
 
 def test_a_tool_that_cannot_read_single_end_reads_is_refused_before_the_upload(stack: Stack, tmp_path: Path) -> None:
     [one] = folders.group(write(tmp_path, "A.fq.gz"), "single")
-    with pytest.raises(CliError, match=r"^strelka cannot read single-end reads: .* \(--aligner, --caller\)\.$"):
+    with pytest.raises(CliError, match=r"^--aligner, --caller: strelka cannot read single-end reads: "):
         run.check_options(stack, RunRequest(one, "hg", caller="strelka"))

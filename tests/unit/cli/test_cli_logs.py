@@ -97,6 +97,50 @@ def test_new_lines_are_followed_until_the_run_ends(
         logs_module.follow_logs(stack, row, "sort", raw=False)
 
 
+def test_the_lines_of_the_children_of_an_array_job_are_followed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Batch calls the parent PENDING and gives it no stream; a child that has ended may still get its last lines."""
+    children = {f"j1:{index}": {"jobId": f"j1:{index}", "status": "RUNNING", "container": {}} for index in range(2)}
+    asked: list[str] = []
+
+    def describe_jobs(jobs: list[str]) -> dict[str, Any]:
+        return {"jobs": [children[job] for job in jobs]}
+
+    def write(child: int, line: str) -> None:
+        events: Any = [{"timestamp": round(time.time() * 1000), "message": line}]
+        stack.logs.put_log_events(logGroupName="/jobs", logStreamName=f"s{child}", logEvents=events)
+
+    def get_log_events(**request: Any) -> Any:
+        asked.append(request["logStreamName"])
+        return pages(**request)
+
+    def watch(*_: Any) -> Iterator[Moment]:
+        parent: Any = {"j1": {"jobId": "j1", "status": "PENDING", "arrayProperties": {"size": 2}}}
+        jobs = [Job("merge", "j1", 1)]
+        for index in range(2):
+            stack.logs.create_log_stream(logGroupName="/jobs", logStreamName=f"s{index}")
+            children[f"j1:{index}"]["container"] = {"logStreamName": f"s{index}"}
+        write(1, "one")
+        yield Moment("RUNNING", 1.0, jobs, parent, [])
+        write(0, "two")
+        children["j1:1"]["status"] = "SUCCEEDED"
+        yield Moment("RUNNING", 2.0, jobs, parent, [])
+        asked.clear()
+        yield Moment("RUNNING", 3.0, jobs, parent, [])
+        assert set(asked) == {"s0"}, "a child that has ended is not asked again and again"
+        write(1, "late")
+        yield Moment("SUCCEEDED", 4.0, jobs, parent, [])
+
+    pages = stack.logs.get_log_events
+    monkeypatch.setattr(stack.batch, "describe_jobs", describe_jobs)
+    monkeypatch.setattr(stack.logs, "get_log_events", get_log_events)
+    monkeypatch.setattr(logs_module, "watch", watch)
+    logs_module.follow_logs(stack, {**ROW, "execution": cli_aws.EXECUTION}, None, raw=False)
+    expected = ["== merge (j1:1)", "one", "== merge (j1:0)", "two", "== merge (j1:1)", "late"]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
 def test_json_lines_are_unchanged_on_request(logs: Logs) -> None:
     assert logs([json.dumps(LINE)], "call", "--json") == ["== call (j7)", json.dumps(LINE)]
 

@@ -81,6 +81,25 @@ def test_the_script_installs_the_packages_of_all_tools() -> None:
     assert "-m seqdrop.plan.steps" in (ROOT / "local/install_tools").read_text()
 
 
+@pytest.mark.parametrize(
+    ("default", "form", "tags", "missing"),
+    [
+        ("fused", "", "fused reference", []),
+        ("fused", "", "bwa_mem3 bcftools", ["snpeff", "samtools_stats", "report", "reference"]),
+        ("fused", "split", "fused reference snpeff", ["bwa_mem3", "bcftools", "samtools_stats", "report"]),
+        ("auto", "", "fused reference", ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report"]),
+        ("split", "fused", "reference", ["fused"]),
+    ],
+)
+def test_a_run_needs_the_images_of_its_form(default: str, form: str, tags: str, missing: list[str]) -> None:
+    with cli_aws.stack() as stack:
+        known = [word.partition(":")[0] for word in stack["ImageTags"].split()]
+        present = " ".join(f"{tool}:{'1' if tool in tags.split() else 'none'}" for tool in known)
+        object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": present})
+        object.__setattr__(stack, "parameters", {"Form": default})
+        assert preflight.missing_images(stack, stack.default_tools, form) == missing
+
+
 def test_a_run_needs_the_images_of_its_own_tools() -> None:
     with cli_aws.stack() as stack:
         tags = stack["ImageTags"].replace("bwa:1", "bwa:none").replace("strelka:1", "strelka:none")

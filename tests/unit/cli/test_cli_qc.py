@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_policy_is_shown_with_its_limits(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     qc.check(file)
     output = capsys.readouterr().out.replace("\n", " ")
-    assert "is a QC policy of an assay of the kind exome:" in output
+    assert "is a QC policy for assays of the kind exome:" in output
     assert "fail under 80%, warn under 90%" in output
     assert "A run that fails has no VCF in its manifest." in output
 

@@ -75,7 +75,7 @@ def test_the_runs_of_a_page_are_those_that_were_asked_for_failed_ones_first() ->
         ([], "", False, "Give samples, or --since TIME, or --all"),
         (["A"], "", True, "Give samples, or --since TIME, or --all"),
         ([], "yesterday", False, "expected a time such as 2d"),
-        (["A", "X"], "", False, "No run found of X"),
+        (["A", "X"], "", False, "No run of these samples was found: X"),
         ([], "2027-01-01", False, "No run found"),
     ],
 )

@@ -210,6 +210,15 @@ def test_options_that_a_tool_does_not_allow_are_refused_before_the_upload(
     assert uploaded_versions(stack) == 0
 
 
+def test_a_budget_above_the_limit_of_the_stack_is_refused_before_the_upload(
+    stack: Stack, request_s1: RunRequest
+) -> None:
+    object.__setattr__(stack, "parameters", {"MaxRunCost": "5"})
+    with pytest.raises(CliError, match=r"^--max-cost: a budget of \$7\.50 is above the limit of this stack, \$5\.00: "):
+        run.run_pipeline(stack, replace(request_s1, max_cost="7.5"))
+    assert uploaded_versions(stack) == 0
+
+
 @pytest.mark.parametrize("text", ["sort=-x", "align", "align="])
 def test_options_without_a_step_are_refused(text: str) -> None:
     with pytest.raises(CliError, match="expected STEP=OPTIONS, with a STEP of align, call"):

@@ -63,6 +63,27 @@ def test_the_progress_of_an_upload_shows_the_name_as_it_is(tmp_path: Path, monke
     assert not any(text in terminal.getvalue() for text in ("\x1b]", "\x9b", "\x07"))
 
 
+LONG = "Reference hg is not prepared (prepared: demo): `seqdrop reference GENOME.fa --name hg`, or choose another one."
+
+
+@pytest.mark.parametrize(("text", "width", "lines"), [
+    (LONG, 80, ["Reference hg is not prepared (prepared: demo):",
+                "`seqdrop reference GENOME.fa --name hg`, or choose another one."]),
+    (LONG, 30, ["Reference hg is not prepared", "(prepared: demo):", "`seqdrop reference GENOME.fa --name hg`,",
+                "or choose another one."]),
+    (LONG, 200, [LONG]),
+    ("  a:  `b c`\n  one two three `four five`", 16, ["  a:  `b c`", "  one two three", "  `four five`"]),
+    ("no command in this line", 8, ["no command in this line"]),
+    ("one back quote ` only here", 16, ["one back quote `", "only here"]),
+])  # fmt: skip
+def test_a_command_is_not_broken_at_the_edge_of_a_terminal(text: str, width: int, lines: list[str]) -> None:
+    assert screen.wrap(text, width).split("\n") == lines
+    for is_terminal, printed in ((True, lines), (False, text.split("\n"))):
+        output = io.StringIO()
+        Screen(file=output, width=width, force_terminal=is_terminal).say(text)
+        assert output.getvalue().splitlines() == printed
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(8.4, "8s"), (720, "12m"), (9000, "2.5h"), (50_000, "14h"), (260_000, "3d"), (12_096_000, "20w")],

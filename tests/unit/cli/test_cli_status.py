@@ -212,8 +212,8 @@ def test_an_unknown_run_is_refused() -> None:
     code, output = seqdrop("why", "zzz")
     assert (code, output) == (
         1,
-        "No run or sample zzz in stack seqdrop (by the beginning of an id, the newest 1,000 rows are "
-        "searched): `seqdrop status --stack seqdrop` lists the runs.\n",
+        "Stack seqdrop has no run or sample zzz: `seqdrop status --stack seqdrop` lists the runs. (The beginning of an "
+        "id finds only one of the newest 1,000 runs.)\n",
     )
 
 

@@ -14,13 +14,13 @@ from samcli.cli.types import CfnParameterOverridesType
 
 ROOT = Path(__file__).parents[3]
 TOOLS = sorted(path.parent.name for path in (ROOT / "containers").glob("*/Dockerfile"))
-OTHERS = ["snpeff", "samtools_stats", "report", "reference", "fused"]  # every stack uses them
+OTHERS = ["snpeff", "samtools_stats", "report", "reference", "joint", "fused"]  # every stack uses them
 # ECR has the image of each tool in $PUSHED. Like the AWS CLI, it fails without a region.
 AWS = """#!/usr/bin/env bash
 [[ "$*" != "configure get region" ]] || { echo "${PROFILE_REGION:-}"; [[ -n ${PROFILE_REGION:-} ]]; exit; }
 [[ -n ${AWS_REGION:-} && $AWS_REGION == "${AWS_DEFAULT_REGION:-}" ]] || { echo "no region" >&2; exit 253; }
 case "$*" in
-    *describe-stacks*" lab "*) printf 'Aligner\\tbwa_mem3\\nCaller\\tbcftools\\n' ;;
+    *describe-stacks*" lab "*) printf 'Aligner\\tbwa_mem3\\nCaller\\tbcftools\\nForm\\t%s\\n' "${FORM:-auto}" ;;
     *describe-stacks*) echo "Stack with id $3 does not exist" >&2; exit 254 ;;
     *describe-repositories*)
         [[ $4 == lab/* ]] || exit 254
@@ -120,6 +120,11 @@ def test_the_images_of_the_deployed_parameters_are_pushed_and_their_tags_written
     assert done.output.endswith("run `sam deploy --config-file stacks/lab.toml`\n")
 
 
+def test_a_stack_whose_runs_have_one_job_needs_no_images_of_their_steps(checkout: Path) -> None:
+    done = push(checkout, AWS_REGION="eu-west-1", FORM="fused")
+    assert (done.code, done.tools) == (0, ["reference", "joint", "snpeff", "fused"])
+
+
 def test_a_second_push_builds_nothing_and_writes_the_same_tags(checkout: Path) -> None:
     first = push(checkout, AWS_REGION="eu-west-1")
     second = push(checkout, AWS_REGION="eu-west-1", PUSHED=" ".join(first.tools))
@@ -169,7 +174,7 @@ def test_the_registry_of_another_partition_has_its_domain(checkout: Path) -> Non
 @pytest.mark.parametrize(
     ("stack", "code", "message"),
     [
-        ("Lab", 64, "'Lab' is no stack name"),
+        ("Lab", 64, "'Lab' is not a stack name"),
         ("other", 66, "stacks/other.toml is missing: run `make config STACK=other`"),
     ],
 )
@@ -197,4 +202,4 @@ def test_the_image_of_a_tool_that_some_runs_choose_is_pushed_on_request_and_kept
 def test_an_unknown_tool_is_refused_before_any_build(checkout: Path) -> None:
     done = push(checkout, "lab", "minimap2", AWS_REGION="eu-west-1")
     assert (done.code, done.calls) == (64, [])
-    assert "there is no tool minimap2; there are " in done.output
+    assert "unknown tool minimap2; the tools are " in done.output

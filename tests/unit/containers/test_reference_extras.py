@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from seqdrop.plan import bed, extras
 from seqdrop.plan.names import REFERENCE_JSON
+from seqdrop.runs import reference
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
@@ -145,6 +146,13 @@ def test_a_reference_keeps_what_was_added_and_its_own_fingerprint(preparation: P
     assert {**after, "sources": 0} == {**before, "sources": 0, "known": after["known"]}
     replaced = preparation.known(vcf(snp(21)))
     assert replaced["fingerprint"] == other["fingerprint"]
+    genome = S3Uri(preparation.bucket, "hg/genome.fa")
+    vcf_uri = genome.companion(extras.known_suffix("clinvar"))
+    assert reference.pin_files(s3.store(), genome, preparation.summary())[vcf_uri.name]["version_id"]
+    for suffix in ("", ".tbi"):
+        mixed = {**replaced, "files": {**replaced["files"], suffix: "of another file"}}
+        with pytest.raises(reference.UnpreparedError, match="known variants clinvar of reference hg are being"):
+            reference.pin_files(s3.store(), genome, {"known": {"clinvar": mixed}})
     assert extras.fingerprint(before) == before["fingerprint"] != extras.fingerprint(after)
     assert extras.fingerprint(after) != extras.fingerprint(preparation.summary())
 

@@ -137,7 +137,7 @@ def test_a_file_without_settings_has_no_region(checkout: Path) -> None:
 
 
 def test_the_tools_in_use_are_those_of_the_file_then_of_the_stack_then_the_defaults(checkout: Path) -> None:
-    others = ["snpeff", "samtools_stats", "report", "reference", "fused"]
+    others = ["snpeff", "samtools_stats", "report", "reference", "joint", "fused"]
     first = [step.tools[0].name for step in stack_config.STEPS[:2]]
     assert stack_config.tools(checkout, "lab", {}) == [*first, *others]
     deployed = {"Aligner": "bwa", "Caller": "bcftools"}
@@ -145,8 +145,11 @@ def test_the_tools_in_use_are_those_of_the_file_then_of_the_stack_then_the_defau
     save_guided(checkout, Aligner="bwa_mem3")
     assert stack_config.tools(checkout, "lab", deployed) == ["bwa_mem3", "bcftools", *others]
     assert stack_config.tools(checkout, "lab", {"Form": "split"}) == ["bwa_mem3", "bcftools", *others[:-1]]
+    fused = {"Form": "fused"}  # a joint run annotates with snpeff
+    assert stack_config.tools(checkout, "lab", fused) == ["reference", "joint", "snpeff", "fused"]
     save_guided(checkout, Aligner="isaac")  # which is not in the image of the fused job
     assert stack_config.tools(checkout, "lab", deployed) == ["isaac", "bcftools", *others[:-1]]
+    assert stack_config.tools(checkout, "lab", fused) == ["isaac", "bcftools", *others[:-1]]
 
 
 @pytest.mark.parametrize("name", ["lab", "seq-drop-2", "a" * 71])
@@ -208,7 +211,7 @@ def test_an_environment_changes_no_file_that_exists(checkout: Path) -> None:
 
 def test_a_tool_that_was_pushed_once_stays_in_use(checkout: Path) -> None:
     save_guided(checkout, Aligner="bwa_mem3", BwaImageTag="none", IsaacImageTag="none")
-    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report", "reference", "fused"]
+    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report", "reference", "joint", "fused"]
     assert stack_config.tools(checkout, "lab", {}) == used
-    stack_config.write_tags(checkout, "lab", ["BwaImageTag=old", "JointImageTag=old"])
-    assert stack_config.tools(checkout, "lab", {}) == [*used, "bwa", "joint"]
+    stack_config.write_tags(checkout, "lab", ["BwaImageTag=old"])
+    assert stack_config.tools(checkout, "lab", {}) == [*used, "bwa"]

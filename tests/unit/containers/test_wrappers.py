@@ -122,6 +122,25 @@ def put_calls(run: Run) -> S3Uri:
     return run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
 
 
+def test_the_log_of_an_annotation_has_no_sample_ids_of_a_joint_run(run: Run) -> None:
+    run.put_genome({"chr1": "A" * 2_000})
+    calls = run.folder / "calls.vcf"
+    calls.write_text(HEADER.replace("NA12878", "F01\tM01") + "chr1\t1\t.\tA\tC\t50\tPASS\t.\tGT\t0/1\t1/1\n")
+    subprocess.run(["bgzip", calls], check=True)
+    subprocess.run(["tabix", f"{calls}.gz"], check=True)
+    vcf = run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
+    bcftools = run.folder / "bin/bcftools"
+    bcftools.parent.mkdir(exist_ok=True)
+    bcftools.write_text(
+        '#!/bin/sh\n[ "$1" != norm ] || { echo "M01 is broken" >&2; exit 1; }\nexec /usr/bin/bcftools "$@"\n'
+    )
+    bcftools.chmod(0o755)
+    with pytest.raises(SystemExit):
+        snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
+    verdict = s3.store().read_json(run.results / "failures/annotate.1.1.json")
+    assert verdict["stderr_tail"] == ["<sample> is broken"]
+
+
 def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
     """Annotate three calls with a tool that loses `lost` of them and writes `mark` for the last one."""
     put_snpeff(run, lost, mark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -96,6 +97,21 @@ def test_a_joint_run_has_a_plan_pinned_inputs_and_a_row_and_starts_once(aws: Dep
     assert resumed == {"outcome": "resumed", "run": run, "execution": f"{execution}-2"}
     again = json.loads(aws.states.describe_execution(executionArn=f"{execution}-2")["input"])
     assert again == {**plan, **settings}
+
+
+def test_a_joint_run_has_a_priority_and_a_budget_within_the_limit_of_the_stack(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_RUN_COST", "5")
+    (refused,) = start_run.call({"joint": {"name": "FAMILY", "runs": ["runC01", "runF01"], "max_cost": "7"}})[
+        "outcomes"
+    ]
+    assert refused["reason"].startswith("a budget of $7.00 is above the limit of this stack, $5.00")
+    request = {"name": "FAMILY", "runs": ["runC01", "runF01"], "max_cost": "4", "priority": "high"}
+    (started,) = start_run.call({"joint": request})["outcomes"]
+    plan = json.loads(aws.states.describe_execution(executionArn=started["execution"])["input"])
+    assert {plan[step]["job_queue"] for step in plan["steps"]} == {os.environ["HIGH_QUEUE"]}
+    assert (aws.row(started["run"]) or {})["max_cost"] == "4"
 
 
 def test_runs_with_known_variants_and_a_panel_are_joined_with_both(aws: Deployed, start_run: Any) -> None:

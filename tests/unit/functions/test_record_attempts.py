@@ -310,6 +310,15 @@ def test_the_budget_of_the_stack_holds_for_runs_without_one(
     assert record_run.call(CHANGED) == {"stopped": True}
 
 
+@pytest.mark.parametrize(("own", "of_stack"), [("10", "0.005"), ("0.005", "10")])
+def test_of_the_budgets_of_run_and_stack_the_lower_one_holds(
+    aws: Deployed, record_run: Any, monkeypatch: pytest.MonkeyPatch, own: str, of_stack: str
+) -> None:
+    set_budget(aws, own)
+    monkeypatch.setenv("MAX_RUN_COST", of_stack)
+    assert record_run.call(CHANGED) == {"stopped": True}
+
+
 def test_the_hourly_repair_stops_a_run_whose_job_runs_too_long(
     aws: Deployed, record_run: Any, stops: list[str]
 ) -> None:

@@ -126,6 +126,15 @@ def test_one_bad_line_stops_the_sheet(aws: Deployed, start_run: Any, cells: str,
     assert refusal(aws, start_run, sheet) == f"samplesheet.csv: line 3, column {message}"
 
 
+def test_a_budget_above_the_limit_of_the_stack_stops_the_sheet(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_RUN_COST", "5")
+    put_pairs(aws, "a", sheet="yes")
+    sheet = put_sheet(aws, "sample,fastq_1,fastq_2,max_cost", "A,a_1.fq.gz,a_2.fq.gz,7")
+    assert refusal(aws, start_run, sheet).startswith("samplesheet.csv: line 2, column max_cost: a budget of $7.00 is")
+
+
 @pytest.mark.parametrize(("cell", "step", "tool", "column"), [("strelka", "call", "strelka", "caller"),
                                                               ("", "align", "bwa_mem3", "aligner")])  # fmt: skip
 def test_a_sheet_with_a_tool_without_an_image_says_which_line_and_what_to_push(
@@ -273,7 +282,7 @@ def test_an_illumina_sheet_starts_no_run_of_lanes_that_do_not_wait(
 
 def test_an_invalid_illumina_sheet_has_a_row(aws: Deployed, start_run: Any) -> None:
     sheet = aws.put("r/SampleSheet.csv", ILLUMINA.replace("2,NA1", "x,NA1").encode())
-    assert refusal(aws, start_run, sheet) == "SampleSheet.csv: line 5, column Lane: 'x' is no number of a lane"
+    assert refusal(aws, start_run, sheet) == "SampleSheet.csv: line 5, column Lane: 'x' is not the number of a lane"
 
 
 def test_the_role_of_start_run_allows_the_calls_of_a_sheet(aws: Deployed, start_run: Any) -> None:

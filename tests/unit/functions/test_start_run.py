@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from seqdrop.runs import commands, executions, pairing, reference, submit, table
 from seqdrop.runs.pairing import Pair
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
+from support import function_aws
 from support.function_aws import (
     FASTQS,
     FINGERPRINT,
@@ -357,6 +359,16 @@ def test_the_choice_of_a_run_is_before_the_default_of_the_stack(
     assert form_of(aws, start_run, form="split") == "split"
 
 
+def test_a_stack_whose_runs_have_one_job_needs_its_image_alone(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_images(monkeypatch, *(tool for tool in json.loads(os.environ["IMAGE_TAGS"]) if tool != "fused"))
+    monkeypatch.setenv("FORM", "fused")
+    assert form_of(aws, start_run) == "fused"
+    one, _ = upload_pair(aws, form="split")
+    assert outcome_of(start_run.call(one))["failure_class"] == "NOT_READY"
+
+
 def test_a_stack_without_the_image_of_the_fused_job_takes_a_job_for_each_step(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,6 +435,18 @@ def test_a_run_keeps_its_budget_and_the_estimate_from_earlier_runs(aws: Deployed
     assert float(row["estimated_usd"]) == pytest.approx(0.5 * size / 1000, abs=1e-6)
     assert float(row["estimated_hours"]) == pytest.approx(2 * size / 1000, abs=1e-4)
     assert aws.calls <= allowed_actions("start_run")
+
+
+def test_an_uploader_cannot_raise_the_limit_of_the_stack(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_RUN_COST", "5")
+    one, _ = upload_pair(aws, **{"max-cost": "7.5"})
+    refused = outcome_of(start_run.call(one))
+    limit = "a budget of $7.50 is above the limit of this stack, $5.00: choose at most $5.00, or ask the owner of the "
+    reason = f"{limit}stack to raise MaxRunCost"
+    assert (refused["failure_class"], refused["reason"]) == ("BAD_INPUT.CHOICES", reason)
+    assert aws.executions() == []
 
 
 def remove_images(monkeypatch: pytest.MonkeyPatch, *tools: str) -> None:
@@ -823,6 +847,36 @@ def test_other_known_variants_give_another_run(aws: Deployed, start_run: Any) ->
         runs.append(outcome_of(start_run.call(one))["run"])
         assert plan_of(aws, runs[-1]).get("known", {}) == (known if fingerprint else {})
     assert (len(set(runs)), runs[0]) == (3, runs[3])
+
+
+def test_known_variants_that_are_being_replaced_are_refused_until_reference_json_lists_them(
+    aws: Deployed, start_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function_aws.keep_checksums(monkeypatch)
+
+    def put(name: str, content: bytes) -> str:
+        (tmp_path / "file").write_bytes(content)
+        uri = S3Uri(REFERENCES, f"demo/genome.fa.known.dbsnp.vcf.gz{name}")
+        return s3.store().upload(tmp_path / "file", uri).crc64nvme
+
+    files = {name: put(name, b"old") for name in ("", ".tbi")}
+    aws.prepare(known={"dbsnp": {"fingerprint": "a", "fields": ["ID"], "files": files}})
+    put(".tbi", b"new")  # the VCF and reference.json are still the old ones
+    one, _ = upload_pair(aws)
+    refused = outcome_of(start_run.call(one))
+    assert (refused["failure_class"], aws.executions()) == ("REFERENCE", [])
+    assert refused["reason"] == (
+        "known variants dbsnp of reference demo are being replaced: genome.fa.known.dbsnp.vcf.gz.tbi is not the file "
+        "that reference.json lists"
+    )
+    new = {name: put(name, b"new") for name in files}
+    aws.prepare(known={"dbsnp": {"fingerprint": "b", "fields": ["ID"], "files": new}})
+    (resumed,) = start_run.call({"resume": refused["run"]})["outcomes"]
+    pins = json.loads(aws.text(RESULTS, f"NA12878/{resumed['run']}/reference.json"))["files"]
+    assert {pin["version_id"] for pin in pins.values()} == {
+        s3.store().head(S3Uri(REFERENCES, f"demo/{name}")).version_id for name in pins
+    }
+    assert aws.calls <= allowed_actions("start_run")
 
 
 def test_a_genome_prepared_again_under_its_name_gives_another_run(aws: Deployed, start_run: Any) -> None:

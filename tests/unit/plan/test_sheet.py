@@ -97,11 +97,11 @@ P2,XX,0,S4,L1,e_1.fq.gz,e_2.fq.gz,,1,
         "line 2, column sex: 'XZ' is not one of XX, XY, NA",
         "line 3, column aligner: 'star': it must be one of bwa_mem3, bwa, isaac",
         "line 3, column fastq_2: 'b_2.bam' does not end in .fastq.gz, .fq.gz, .fastq or .fq",
-        "line 3, column lane: 'L 1' is no lane: use letters, digits, '.', '_' and '-'",
+        "line 3, column lane: 'L 1' is not a lane: use letters, digits, '.', '_' and '-'",
         "line 3, column ploidy: '3' is not one of 1, 2",
         "line 3, column priority: 'now': it must be one of normal, high",
-        "line 3, column sample: 'S 2' is no sample id: use at most 64 letters, digits, '.', '_' and '-', and no "
-        "'.annotated' at the end",
+        "line 3, column sample: 'S 2' is not a valid sample id: use at most 64 letters, digits, '.', '_' and '-', "
+        "and no '.annotated' at the end",
         "line 3, column status: '2' is not one of 0, 1",
         "line 4, column fastq_2: is empty: without mates, write single into the column layout; with both mates in "
         "one file, interleaved",
@@ -232,7 +232,7 @@ def test_samples_and_lanes_of_illumina_sheets() -> None:
     [
         (b"[Data]", b"[Date]", "it has 0 sections"),
         (b"Sample_ID", b"Name", "line 7, column Sample_ID: is missing"),
-        (b"2,10", b"two,10", "line 9, column Lane: 'two' is no number of a lane"),
+        (b"2,10", b"two,10", "line 9, column Lane: 'two' is not the number of a lane"),
     ],
 )
 def test_an_illumina_sheet_without_samples_is_refused(old: bytes, new: bytes, message: str) -> None:

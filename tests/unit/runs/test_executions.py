@@ -83,9 +83,18 @@ def test_a_run_that_has_cost_its_budget_is_resumed_with_a_higher_one(
     aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_RUN_COST", "0.01")
-    spent = "its jobs have cost $0.01, and its budget is $0.01: give it a higher one with --max-cost"
-    assert refusal(start_run, failed) == spent
-    for budget, reason in (("0.01", spent), ("much", "its budget must be an amount in USD such as 12.50, not much")):
+    spent = "its jobs have cost $0.01, and its budget is $0.01: "
+    assert refusal(start_run, failed) == f"{spent}this is the limit of the stack, whose owner can raise MaxRunCost"
+    monkeypatch.setenv("MAX_RUN_COST", "5")
+    for budget, reason in (
+        ("0.01", f"{spent}give it a higher one with --max-cost"),
+        ("much", "its budget must be an amount in USD such as 12.50, not much"),
+        (
+            "6",
+            "a budget of $6.00 is above the limit of this stack, $5.00: choose at most $5.00, or ask the owner of the "
+            "stack to raise MaxRunCost",
+        ),
+    ):
         (outcome,) = start_run.call({"resume": failed, "max_cost": budget})["outcomes"]
         assert (outcome["outcome"], outcome["reason"]) == ("refused", reason)
     (outcome,) = start_run.call({"resume": failed, "max_cost": "0.02"})["outcomes"]
@@ -209,7 +218,7 @@ def test_a_stack_without_images_resumes_no_run(start_run: Any, failed: str, monk
 
 
 def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(aws: Deployed, start_run: Any, failed: str) -> None:
-    assert refusal(start_run, "0" * 20) == f"there is no run {'0' * 20}"
+    assert refusal(start_run, "0" * 20) == "it does not exist"
     resume(start_run, failed)
     assert refusal(start_run, failed) == "it is still running"
     aws.end(f"{failed}-2", "FAILED")

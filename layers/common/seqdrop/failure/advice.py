@@ -17,7 +17,7 @@ ADVICE = {
     "upload it.",
     "BAD_INPUT.MATE_COUNT": "One file lost reads: copy both again, or trim both together, then upload both.",
     "BAD_INPUT.MATE_NAMES": "Upload two files of one run, in the same order, with names that differ in /1 and /2 only.",
-    "BAD_INPUT.MATE_LENGTHS": "Upload the two mates: with a UMI or barcode as R2, the mate often came as R3.",
+    "BAD_INPUT.MATE_LENGTHS": "Upload the two mates: if R2 is a UMI or a barcode, the mate is usually R3.",
     "BAD_INPUT.LAYOUT": "Upload the file again with the layout that it has (x-amz-meta-seqdrop-layout): single, "
     "interleaved or paired.",
     "BAD_INPUT.ALIGNED": "Upload the FASTQs that it was made from, or make an unaligned BAM of all reads: "
@@ -54,7 +54,8 @@ ADVICE = {
     "NOT_PLACED": "Check <Step>Vcpus, <Step>Memory, MaxVcpus and the vCPU quota of the account, then <retry>.",
     "TIMEOUT": "Check the job's log; if the job was still working, raise its limit in the template, then <retry>.",
     "STOPPED": "A user stopped it: to continue where it stopped, <retry>.",
-    "BUDGET": "What is done is kept: to continue with a higher budget, run `seqdrop resume RUN --max-cost USD`.",
+    "BUDGET": "What is done is kept. To continue with a higher budget, run `seqdrop resume RUN --max-cost USD`. A "
+    "budget above MaxRunCost of the stack needs its owner, who can raise this parameter.",
     "TOOL_FAILED": "Check the tool's last lines and its log, correct the cause, then <retry>.",
     "DENIED": "Restore the permission (role, bucket policy or key), then <retry>.",
     "RESULTS_CHANGED": "Do not change results while their run works: to create the missing ones again, <retry>.",

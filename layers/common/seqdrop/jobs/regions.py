@@ -37,7 +37,7 @@ def fetch_intervals(work: Workspace, reference: Path, *, padded: bool = False) -
 
     `padded`: with the padding of the panel of the run.
 
-    Raise JobError if it is not the file that the run started with, BadInputError if it is no BED file.
+    Raise JobError if it is not the file that the run started with, BadInputError if it is not a BED file.
     """
     source = work.fetch(work.args.intervals, name=INTERVALS)
     if work.pinned(INTERVALS_CHECKSUM) not in {None, bed.checksum(source.read_bytes())}:

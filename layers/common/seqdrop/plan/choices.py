@@ -11,6 +11,7 @@ from seqdrop.plan import forms, options, steps
 from seqdrop.plan.extras import NO_PANEL
 from seqdrop.plan.names import ALIGNMENT_FORMATS, LAYOUTS, NAME, SINGLE, canonical
 from seqdrop.plan.options import OptionError
+from seqdrop.text import format_usd
 
 CHOICES = (
     "reference", "intervals", "aligner", "caller", "alignment-format", "args", "lanes", "priority", "layout", "panel",
@@ -24,11 +25,28 @@ MAX_COST = re.compile(r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,4})?")  # USD, more than
 
 
 class ChoiceError(ValueError):
-    """A choice in the metadata of the FASTQs is not possible."""
+    """A choice in the metadata of the FASTQs, or in a samplesheet, is not possible."""
+
+    column = "ploidy"  # of a samplesheet, and the option of the CLI: only `ploidy` becomes options of a tool there
+    option = "--args"
+
+
+class BudgetError(ChoiceError):
+    """The budget of the run is above the limit of the deployment."""
+
+    column, option = "max_cost", "--max-cost"
+
+
+class FormChoiceError(ChoiceError):
+    """The tools of the run cannot be in one job."""
+
+    column, option = "form", "--form"
 
 
 class SingleError(ChoiceError):
     """A tool of the run cannot read reads without a mate."""
+
+    column, option = "layout", "--aligner, --caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +63,7 @@ class Choices:
     alignment_format: str = ""  # of the file of aligned reads; "" is the default of the deployment
     layout: str = ""  # of the files: "" is paired, or what the name or the BAM says
     panel: str = ""  # a panel of the reference, instead of `intervals`; "" is the default of the deployment
-    max_cost: str = ""  # USD that its jobs may cost; "" is the default of the deployment; not part of the run id
+    max_cost: str = ""  # USD that its jobs may cost; "" is the limit of the deployment; not part of the run id
     form: str = ""  # not part of the run id, since results are the same; "" is the default of the deployment
     sex: str = ""  # XX or XY of a samplesheet: the verdict of the report depends on it
 
@@ -118,7 +136,16 @@ class Choices:
         try:
             forms.check(self.form, self.tools(defaults))
         except forms.FormError as error:
-            raise ChoiceError(str(error)) from None
+            raise FormChoiceError(str(error)) from None
+
+    def check_budget(self, limit: str) -> None:
+        """Raise BudgetError if the budget of the run is above `limit` (USD; MaxRunCost, "0" for none)."""
+        if self.max_cost and 0 < float(limit) < float(self.max_cost):
+            budget, most = format_usd(float(self.max_cost)), format_usd(float(limit))
+            raise BudgetError(
+                f"a budget of {budget} is above the limit of this stack, {most}: choose at most {most}, or ask the "
+                "owner of the stack to raise MaxRunCost"
+            )
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata that `from_metadata` reads; choices with their default value are omitted."""

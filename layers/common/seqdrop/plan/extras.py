@@ -10,6 +10,7 @@ from typing import Any
 from seqdrop.plan.names import canonical
 
 PANELS, KNOWN = "panels", "known"  # in reference.json, in the sources of a preparation, in the plan of a run
+FILES = "files"  # of known variants: the CRC-64/NVME of the VCF and of its index, by what follows the name of the VCF
 PADDING = "padding"  # bases on each side of a target in which variants are called too
 DEFAULT_PADDING, MAX_PADDING = 100, 10_000
 NO_PANEL = "none"  # the choice of a run without a panel where the stack has a default one
@@ -26,6 +27,18 @@ def panel_suffix(name: str) -> str:
 def known_suffix(name: str) -> str:
     """Return the suffix of the VCF of known variants, which is a companion of the genome; its index is beside it."""
     return f".known.{name}.vcf.gz"
+
+
+def known_files(summary: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the name and the CRC-64/NVME of each file of known variants in reference.json, by its suffix.
+
+    Earlier versions wrote no checksums.
+    """
+    return {
+        f"{known_suffix(name)}{companion}": (name, checksum)
+        for name, entry in summary.get(KNOWN, {}).items()
+        for companion, checksum in entry.get(FILES, {}).items()
+    }
 
 
 def info_name(name: str, field: str) -> str:

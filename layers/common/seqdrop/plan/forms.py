@@ -26,6 +26,15 @@ def not_fusible(tools: Mapping[str, str]) -> list[str]:
     return [tool.name for tool in steps.tools_of_run(tools).values() if not tool.fusible]
 
 
+def of_images(chosen: str, default: str, tools: Mapping[str, str], *, has_fused: bool) -> str:
+    """Return the form whose images a run needs, before the size of its files is known.
+
+    AUTO needs those of SPLIT. `has_fused`: the deployment has the image of the job with all steps; without it, only
+    runs that choose FUSED need it.
+    """
+    return chosen or (FUSED if default == FUSED and has_fused and not not_fusible(tools) else SPLIT)
+
+
 def choose(chosen: str, default: str, size: int, limit: int, tools: Mapping[str, str]) -> str:
     """Return the form of a run: its choice, else the default of the deployment, as far as its tools allow it.
 

@@ -48,9 +48,9 @@ def parse(data: bytes) -> list[Expected]:
         cells = {name: row.cells[written] for name, written in names.items()}
         sample, lane = cells.get("sample_name") or cells["sample_id"], cells.get("lane", "")
         if not harmless(sample):
-            problems.append(Problem(row.line, names["sample_id"], f"{sample!r} is no sample id"))
+            problems.append(Problem(row.line, names["sample_id"], f"{sample!r} is not a valid sample id"))
         if lane and not (lane.isascii() and lane.isdecimal() and 0 < int(lane) < 100):
-            problems.append(Problem(row.line, names["lane"], f"{lane!r} is no number of a lane"))
+            problems.append(Problem(row.line, names["lane"], f"{lane!r} is not the number of a lane"))
             continue
         _, lanes = found.setdefault(harmless(sample), (row.line, set()))
         lanes |= {int(lane)} if lane else set()

@@ -100,9 +100,9 @@ def _of_rows(rows: Sequence[Row]) -> Iterator[Problem]:
         cells = row.cells
         if not SAMPLE.fullmatch(cells["sample"]):
             allowed = f"use at most 64 letters, digits, '.', '_' and '-', and no '{RESERVED}' at the end"
-            yield Problem(row.line, "sample", f"{cells['sample']!r} is no sample id: {allowed}")
+            yield Problem(row.line, "sample", f"{cells['sample']!r} is not a valid sample id: {allowed}")
         if cells.get("lane") and not NAME.fullmatch(cells["lane"]):
-            yield Problem(row.line, "lane", f"{cells['lane']!r} is no lane: use letters, digits, '.', '_' and '-'")
+            yield Problem(row.line, "lane", f"{cells['lane']!r} is not a lane: use letters, digits, '.', '_' and '-'")
         for column, allowed_values in ALLOWED.items():
             if cells.get(column, "") not in allowed_values:
                 names = ", ".join(filter(None, allowed_values))

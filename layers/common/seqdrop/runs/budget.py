@@ -12,8 +12,17 @@ BUDGET = "BUDGET"  # the class of a run that was stopped since it has cost its b
 
 
 def limit(row: Mapping[str, Any]) -> float:
-    """Return the budget of a run in USD: its own, else that of the deployment; 0 for none."""
-    return float(row.get("max_cost") or os.environ["MAX_RUN_COST"])
+    """Return the budget of a run in USD: its own, or the limit of the deployment if that is lower; 0 for none.
+
+    Who uploads a file chooses the budget of its run, and the owner of the deployment the limit.
+    """
+    budgets = float(row.get("max_cost") or 0), of_deployment()
+    return min((budget for budget in budgets if budget), default=0.0)
+
+
+def of_deployment() -> float:
+    """Return what a run of this deployment may cost in USD; 0 for no limit."""
+    return float(os.environ["MAX_RUN_COST"])
 
 
 def describe(spent: float, budget: float) -> str:

@@ -80,7 +80,7 @@ def resume(run: str, renew: Renew, max_cost: str = "") -> str:
     """
     row = table.get(run)
     if row is None:
-        raise NotResumableError(f"there is no run {run}")
+        raise NotResumableError("it does not exist")
     if "restarted" in row:
         raise NotResumableError(f"it was started as run {row['restarted']}")
     if "execution" not in row:
@@ -114,7 +114,10 @@ def _check_budget(row: Mapping[str, Any]) -> None:
     """Raise NotResumableError if the run has cost its budget: it would be stopped at once."""
     spent, limit = float(row.get("cost", 0)), budget.limit(row)
     if limit and spent >= limit:
-        raise NotResumableError(f"{budget.describe(spent, limit)}: give it a higher one with --max-cost")
+        advice = "give it a higher one with --max-cost"
+        if limit == budget.of_deployment():
+            advice = "this is the limit of the stack, whose owner can raise MaxRunCost"
+        raise NotResumableError(f"{budget.describe(spent, limit)}: {advice}")
 
 
 def _reopen(run: str, row: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqdrop.plan import extras, joint, options, steps
+from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.extras import KNOWN, PADDING
 from seqdrop.plan.names import MANIFEST, REFERENCE_JSON, SAMPLE, is_readable
 from seqdrop.runs import executions, reference, submit, table
 from seqdrop.runs.outcome import QC_FAILED, WITH_RESULTS
+from seqdrop.runs.reference import UnpreparedError
 from seqdrop.runs.submit import NotReadyError, Result
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 CALLER = "bcftools"  # whose gVCFs and filters the job reads
+CHOSEN = (("reference", "reference"), ("priority", "priority"), ("max_cost", "max-cost"))  # of a request, as metadata
 REGIONS = ("intervals", "intervals_name", "intervals_sha256", PADDING)  # in manifests and in plans
 TOOLS = {step.name: step.tools[0] for step in steps.JOINT}
 
@@ -74,16 +77,23 @@ class Member:
 
 
 def submit_joint(request: Mapping[str, Any]) -> Result:
-    """Start the joint run of a request, once: `name`, `runs` (ids) and `reference` ("" for any)."""
+    """Start the joint run of a request, once.
+
+    The request has `name`, `runs` (ids) and, if they are chosen, `reference`, `priority` and `max_cost` (USD).
+    """
     try:
-        return _submit(str(request["name"]), list(map(str, request["runs"])), str(request.get("reference", "")))
-    except (RefusedError, NotReadyError) as error:
+        choices = Choices.from_metadata(
+            {f"seqdrop-{word}": str(request[name]) for name, word in CHOSEN if request.get(name)}
+        )
+        choices.check_budget(os.environ["MAX_RUN_COST"])
+        return _submit(str(request["name"]), list(map(str, request["runs"])), choices)
+    except (RefusedError, NotReadyError, UnpreparedError, ChoiceError) as error:
         return {"outcome": "refused", "reason": str(error)}
 
 
-def _submit(name: str, runs: Sequence[str], wanted: str) -> Result:
+def _submit(name: str, runs: Sequence[str], choices: Choices) -> Result:
     members = read_members(name, runs)
-    check_equal(members, wanted)
+    check_equal(members, choices.reference)
     submit.require_images(TOOLS)
     first = members[0].manifest
     summary = _present_reference(members[0])
@@ -104,10 +114,10 @@ def _submit(name: str, runs: Sequence[str], wanted: str) -> Result:
         sources=first["sources"],
         known=first.get(KNOWN, {}),
         parts=parts,
-        jobs=submit.settings_of(TOOLS, os.environ["NORMAL_QUEUE"]),
+        jobs=submit.settings_of(TOOLS, os.environ[f"{choices.priority.upper()}_QUEUE"]),
     )
     reads = {"sample": name, "parts": parts, "samples": entries, "warnings": list(warnings(members))}
-    return start(plan, reads, summary)
+    return start(plan, reads, summary, choices.max_cost)
 
 
 def read_members(name: str, runs: Sequence[str]) -> list[Member]:
@@ -129,7 +139,7 @@ def read_members(name: str, runs: Sequence[str]) -> list[Member]:
 def _read_member(run: str) -> Member:
     row = table.get(run)
     if row is None or "status" not in row:  # the row of files that a samplesheet has named
-        raise RefusedError(f"there is no run {run}")
+        raise RefusedError(f"run {run} does not exist")
     member = Member(row, {})
     if row["status"] not in WITH_RESULTS:
         raise RefusedError(f"{member} has no results: it is {row['status']}")
@@ -186,16 +196,17 @@ def warnings(members: Sequence[Member]) -> Iterator[dict[str, str]]:
             yield {"warning": "OTHER_OPTIONS", "message": message}
 
 
-def start(plan: Mapping[str, Any], reads: Mapping[str, Any], summary: Mapping[str, Any]) -> Result:
+def start(plan: Mapping[str, Any], reads: Mapping[str, Any], summary: Mapping[str, Any], max_cost: str) -> Result:
     """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated."""
     results = S3Uri.parse(plan["results"])
+    files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]), summary)
     s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
-    files = reference.pin_files(s3.store(), S3Uri.parse(plan["reference"]))
     s3.store().write_json_once(results / REFERENCE_JSON, {**summary, "files": files})
     execution = executions.arn(plan["run"], os.environ["JOINT_STATE_MACHINE"])
     is_new = executions.start(execution, plan)
     row = {name: plan[name] for name in ("run", "sample", "kind", "caller", "results", "lanes", "parts")}
     row |= {"reference": S3Uri.parse(plan["reference"]).parent.name, "execution": execution}
+    row |= {"max_cost": max_cost} if max_cost else {}
     table.create({**row, "samples": [sample["sample"] for sample in plan["samples"]]})
     return {"outcome": "started" if is_new else "duplicate", "run": plan["run"], "execution": execution}
 

@@ -77,10 +77,23 @@ def pin(store: Store, bucket: str, choices: Choices, aligner: str) -> PinnedRefe
     return PinnedReference(summary, read_intervals(store, bucket, choices, summary))
 
 
-def pin_files(store: Store, reference: S3Uri) -> dict[str, dict[str, Any]]:
-    """Return the present version of the genome and of each of its indexes, by file name."""
+def pin_files(store: Store, reference: S3Uri, summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the present version of the genome and of each of its indexes, by file name.
+
+    Raises UnpreparedError unless the known variants are those in `summary` (reference.json): a preparation replaces
+    their index, their VCF and reference.json one after the other.
+    """
     keys = store.list_keys(reference.bucket, reference.key)
     stored = [store.head(S3Uri(reference.bucket, key)) for key in keys]
+    found = {one.uri: one.crc64nvme for one in stored}
+    for suffix, (name, expected) in extras.known_files(summary).items():
+        file = reference.companion(suffix)
+        if found.get(file, "none") not in {expected, ""}:  # "": S3 has no checksum of a copy that others made
+            raise UnpreparedError(
+                f"known variants {name} of reference {reference.parent.name} are being replaced: {file.name} is not "
+                f"the file that {REFERENCE_JSON} lists",
+                "Wait until their preparation has ended; if it has failed, repeat it. Then run `seqdrop resume RUN`.",
+            )
     return {one.uri.name: one.pin() for one in stored}
 
 

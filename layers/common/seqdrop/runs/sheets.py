@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import csv_table, fastq_names, illumina_sheet, input_names, sheet
-from seqdrop.plan.choices import ChoiceError, Choices, SingleError
+from seqdrop.plan.choices import ChoiceError, Choices
 from seqdrop.plan.csv_table import Problem, SheetError
 from seqdrop.plan.names import printable
 from seqdrop.plan.sheet import Lane, Sample
@@ -176,13 +176,10 @@ def _of_choices(samples: list[Sample]) -> Iterator[Problem]:
 def _check(choices: Choices) -> tuple[str, str]:
     """Return the column and the message of what is not possible; ("", "") if all is."""
     try:
-        choices.check_options(submit.default_tools())
-        submit.check_images(choices.tools(submit.default_tools()), choices.form)
+        submit.check_choices(choices)
         submit.pin_reference(choices)
-    except SingleError as error:
-        return "layout", str(error)
     except ChoiceError as error:
-        return "form" if str(error).startswith("form:") else "ploidy", str(error)
+        return error.column, str(error)
     except NotReadyError as error:
         return "caller" if choices.caller else "aligner", str(error)
     except UnpreparedError as error:

@@ -86,9 +86,9 @@ def _memory(use: Use, parameters: Mapping[str, str]) -> int:
     needed = max(MIN_MEMORY, _blocks(use.peak_memory * RESERVE))
     if use.failed_memory:
         needed = max(needed, use.enough_memory or _blocks(use.failed_memory * 2))
-        return needed if needed > asked or needed <= asked * MIN_GAIN else 0
+        return needed if needed > asked or _saves_enough(needed, asked) else 0
     enough = use.attempts >= MIN_ATTEMPTS and use.peak_memory
-    return needed if enough and needed <= asked * MIN_GAIN else 0
+    return needed if enough and _saves_enough(needed, asked) else 0
 
 
 def _vcpus(use: Use, parameters: Mapping[str, str]) -> int:
@@ -96,7 +96,7 @@ def _vcpus(use: Use, parameters: Mapping[str, str]) -> int:
     asked = int(parameters.get(f"{use.step.title()}Vcpus", 0))
     needed = max(1, ceil(use.used_vcpus * RESERVE))
     enough = asked and use.attempts >= MIN_ATTEMPTS and use.used_vcpus
-    return needed if enough and needed <= asked * MIN_GAIN else 0
+    return needed if enough and _saves_enough(needed, asked) else 0
 
 
 def _scratch(uses: Sequence[Use], parameters: Mapping[str, str]) -> int:
@@ -113,7 +113,12 @@ def _scratch(uses: Sequence[Use], parameters: Mapping[str, str]) -> int:
     if any(use.disk_full for use in uses):
         needed = max(needed, 2 * asked)
     enough = min(use.attempts for use in uses) >= MIN_ATTEMPTS
-    return needed if needed > asked or (enough and 0 < needed <= asked * MIN_GAIN) else 0
+    return needed if needed > asked or (enough and needed and _saves_enough(needed, asked)) else 0
+
+
+def _saves_enough(needed: int, asked: int) -> bool:
+    """Return whether a smaller size is worth a change."""
+    return needed <= asked * MIN_GAIN
 
 
 def _blocks(memory: float) -> int:

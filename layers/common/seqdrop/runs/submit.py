@@ -11,7 +11,7 @@ from typing import Any
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, forms, layout, steps
-from seqdrop.plan.choices import MAX_COST, ChoiceError, Choices, SingleError
+from seqdrop.plan.choices import MAX_COST, BudgetError, ChoiceError, Choices
 from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, QC_DEFAULT, QC_HOLD, REFERENCE_JSON, printable
@@ -57,7 +57,6 @@ FUSED = {steps.FUSED.name: steps.FUSED.tools[0]}  # the tool of the job with all
 NO_PAIR = "not R1 or R2 of a pair; its row in the run table says why"
 REFUSALS = {
     ChoiceError: "BAD_INPUT.CHOICES",
-    SingleError: "BAD_INPUT.CHOICES",
     IntervalsError: "BAD_INPUT.INTERVALS",
     UnpreparedError: "REFERENCE",
     NotReadyError: "NOT_READY",
@@ -75,8 +74,7 @@ def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfShee
         choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs))
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices = replace(choices, layout=layouts.resolve(pairs, choices))
-        choices.check_options(default_tools())
-        check_images(choices.tools(default_tools()), choices.form)
+        check_choices(choices)
         run = run_id(sample, entries, choices, pinned)
         if has_ended(run):
             return {"outcome": "duplicate", "run": run}
@@ -109,12 +107,19 @@ def with_defaults(choices: Choices) -> Choices:
     return chosen.with_panel(os.environ["DEFAULT_REFERENCE"], os.environ["DEFAULT_PANEL"])
 
 
+def check_choices(choices: Choices) -> None:
+    """Raise ChoiceError, NotReadyError unless budget, options, tools and form are possible in this deployment."""
+    choices.check_budget(os.environ["MAX_RUN_COST"])
+    choices.check_options(default_tools())
+    check_images_of(choices)
+
+
 def pin_first(choices: Choices) -> PinnedReference:
     """Read the reference of a run; raise NotReadyError in a stack that has no images to prepare it with."""
     try:
         return pin_reference(choices)
     except UnpreparedError:
-        check_images(choices.tools(default_tools()), choices.form)
+        check_images_of(choices)
         raise
 
 
@@ -172,11 +177,21 @@ def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
     The limit is one of FASTQs: the same reads take fewer bytes as BAM or CRAM, so AUTO never fuses those.
     """
     size, limit = estimate.size_of(reads["lanes"]), int(os.environ["FUSED_LIMIT_MIB"]) << 20
-    has_image = json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none"
-    default = os.environ["FORM"] if has_image else forms.SPLIT
+    default = os.environ["FORM"] if has_fused_image() else forms.SPLIT
     if default == forms.AUTO and any(word in lane for lane in reads["lanes"] for word in ALIGNMENTS):
         default = forms.SPLIT
     return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
+
+
+def has_fused_image() -> bool:
+    """Return whether this deployment has the image of the job with all steps."""
+    return bool(json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none")
+
+
+def check_images_of(choices: Choices) -> None:
+    """Raise NotReadyError if a tool of a run with these choices has no image."""
+    tools = choices.tools(default_tools())
+    check_images(tools, forms.of_images(choices.form, os.environ["FORM"], tools, has_fused=has_fused_image()))
 
 
 def check_images(tools: Mapping[str, str], form: str = "") -> None:
@@ -255,7 +270,7 @@ def estimate_of(reads: Mapping[str, Any], choices: Choices) -> dict[str, Any]:
 
 
 def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: PinnedReference) -> None:
-    """Write the pinned FASTQs, regions and reference of a run.
+    """Write the pinned FASTQs, regions and reference of a run; raise UnpreparedError if the reference is changing.
 
     The reference is written once: a later event of the same files must not pin another version of it. The regions are
     copied, since the BED beside the reference can be replaced. `reference.json` has besides: the QC policy of the
@@ -265,7 +280,7 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
         s3.store().write(S3Uri.parse(plan["intervals"]), pinned.regions)
     s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
     genome = S3Uri.parse(plan["reference"])
-    files = reference.pin_files(s3.store(), genome)
+    files = reference.pin_files(s3.store(), genome, pinned.summary)
     qc = {QC_DEFAULT: os.environ["QC_POLICY"], QC_HOLD: reference.holds(s3.store(), genome)}
     s3.store().write_json_once(
         S3Uri.parse(plan["results"]) / REFERENCE_JSON,
@@ -287,8 +302,9 @@ def resume(run: str, renew: Renew | None = None, max_cost: str = "") -> Result:
     try:
         if max_cost and not MAX_COST.fullmatch(max_cost):
             raise NotResumableError(f"its budget must be an amount in USD such as 12.50, not {max_cost}")
+        Choices(max_cost=max_cost).check_budget(os.environ["MAX_RUN_COST"])
         execution = executions.resume(run, renew or renew_plan, max_cost)
-    except (NotResumableError, NotReadyError) as error:
+    except (NotResumableError, NotReadyError, BudgetError) as error:
         return {"outcome": "refused", "run": run, "reason": str(error)}
     return {"outcome": "resumed", "run": run, "execution": execution}
 
@@ -381,7 +397,10 @@ def refuse(sample: str, run: str, choices: Choices, error: Exception, upload: st
     `upload` is the address of one of its FASTQs, for `seqdrop resume`; "" if only other files can start it. `sheet` is
     that of the samplesheet that names it.
     """
-    failure_class = error.failure_class if isinstance(error, BadInputError) else REFUSALS[type(error)]
+    if isinstance(error, BadInputError):
+        failure_class = error.failure_class
+    else:
+        failure_class = next(name for kind, name in REFUSALS.items() if isinstance(error, kind))
     what_to_do = commands.complete(getattr(error, "what_to_do", "") or advice.get(failure_class), run)
     places = {word: uri for word, uri in (("upload", upload), ("sheet", sheet)) if uri}
     row = {**row_of(sample, run, choices), **places}
