@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
-from seqdrop.runs.estimate import Estimate
+from seqdrop.runs.estimate import NO_RUNS, Estimate
 from seqdrop.text import format_seconds, format_usd
 
 from seqdrop_cli.errors import CliError
@@ -29,16 +29,19 @@ class Planned:
     reference: str
     aligner: str
     caller: str
+    alignment_format: str = ""  # "": as the stack
+    form: str = ""  # the same
 
     @classmethod
     def of(cls, fastqs: Fastqs, **chosen: str) -> Planned:
-        """Return the row of these FASTQs; `chosen` has reference, aligner and caller."""
+        """Return the row of these FASTQs; `chosen` has what the run or the stack chose."""
         return cls(fastqs.sample, [*fastqs.lanes, fastqs.layout], fastqs.size, **chosen)
 
     @property
     def chosen(self) -> dict[str, str]:
-        """What earlier runs must have in common with it."""
-        return {"reference": self.reference, "aligner": self.aligner, "caller": self.caller}
+        """What earlier runs must have in common with it, and what they should have."""
+        must = {"reference": self.reference, "aligner": self.aligner, "caller": self.caller}
+        return {**must, "alignment_format": self.alignment_format, "form": self.form}
 
 
 def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
@@ -55,6 +58,8 @@ def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
     basis = f"estimated from {known}" if known else "? until a run with this reference and tools has ended"
     samples = "1 sample" if len(planned) == 1 else f"{len(planned)} samples"
     say(f"{samples}, {format_size(sum(one.size for one in planned))}; price and time: {basis}")
+    if any(each and not each.runs for each in found):
+        say(f"No such run has ended yet. Nobody has compared the model of {NO_RUNS} with AWS: the price may be higher.")
     return found
 
 

@@ -55,14 +55,22 @@ def submit(stack: Stack, path: Path, prefix: str, *, dry_run: bool, yes: bool) -
 def show(stack: Stack, checked: Sequence[Checked], files: Files) -> None:
     """Print the samples as a table."""
     rows = [
-        plan_of(stack, one.sample, files, reference=one.choices.reference, **one.choices.tools(stack.default_tools))
+        plan_of(
+            stack,
+            one.sample,
+            files,
+            reference=one.choices.reference,
+            form=one.choices.form,
+            alignment_format=one.choices.alignment_format,
+            **one.choices.tools(stack.default_tools),
+        )
         for one in checked
     ]
     planned.show(stack, rows)
 
 
 def plan_of(stack: Stack, sample: Sample, files: Files, **chosen: str) -> Planned:
-    """Return the row of a sample of a sheet; `chosen` has reference, aligner and caller."""
+    """Return the row of a sample of a sheet; `chosen` has what the run or the stack chose."""
     size = sum(_size(stack, files[text]) for lane in sample.lanes for text in lane.files.values())
     return Planned(sample.name, [*(lane.lane for lane in sample.lanes), sample.choices.layout], size, **chosen)
 
