@@ -13,17 +13,18 @@ from containers.report.sample import MAX_READS
 from containers.report.sites import Evidence, Site
 
 PACKAGE = "igv_notebook"  # the wheel that has igv.js; its Python modules are not used, and need a notebook
+LICENSE = Path(__file__).with_name("igv_license.txt")  # of igv.js: the wheel has its own only
 SOURCE_MAP = "//# sourceMappingURL="  # an address that developer tools would ask for
 
 
 @cache
 def script() -> str:
-    """Return igv.js."""
+    """Return igv.js, after its license, which each copy must have."""
     found = importlib.util.find_spec(PACKAGE)
     if not found or not found.submodule_search_locations:
         raise ModuleNotFoundError(f"{PACKAGE}, a package of the extra report, is not installed")
     text = (Path(found.submodule_search_locations[0]) / "js" / "igv.iife.js").read_text()
-    return text.partition(SOURCE_MAP)[0]
+    return f"/*\n{LICENSE.read_text()}*/\n{text.partition(SOURCE_MAP)[0]}"
 
 
 @cache

@@ -544,13 +544,16 @@ def igv_of(text: str) -> dict[str, Any]:
 def test_the_reads_at_the_first_variants_are_in_the_page(report: Run, form: str) -> None:
     put_reads(report, form)
     report.put_calls(call(100, "0/1", (15, 5)))
-    found = igv_of(report.build()[0])
+    text = report.build()[0]
+    found = igv_of(text)
     command = ["samtools", "view", "-"]
     sam = subprocess.run(command, check=True, capture_output=True, input=base64.b64decode(found["bam"])).stdout
     rows = [row.split("\t") for row in sam.decode().splitlines()]
     assert len(rows) == 20
     assert [row[9][20] for row in rows].count("G") == 5
     assert found["fasta"].startswith(">chr1:1-400 @len=2000\nACGTTGCAAC")
+    [script] = re.findall(r'id="igv-script">(.*?)</script>', text)
+    assert "Permission is hereby granted" in gzip.decompress(base64.b64decode(script)).decode()[:2_000]
     assert found["sites"] == [
         {
             "locus": "chr1:60-140",
