@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.jobs.alignment_file import format_of, index_of
-from seqdrop.jobs.workspace import Workspace
+from seqdrop.jobs.workspace import Workspace, companion_path
 from seqdrop.plan.names import CRAM
 from seqdrop.storage.uri import S3Uri
 
@@ -36,8 +36,9 @@ class Aligned:
         return Region(self.contigs.index(contig), max(0, start), min(end, self.fai[contig].length))
 
     def size_of(self, region: Region) -> int:
-        """Return how many bytes the reads of a region take."""
-        return sum(end - start for start, end in self.index.parts(region, self.output["size"]))
+        """Return how many bytes the reads of a region take, with the bases of the genome that decoding needs."""
+        found = self.index.parts(region, self.output["size"])
+        return sum(end - start for start, end in found) + sum(one.end - one.start for one in self.index.bases(region))
 
     def copy_reads(self, regions: Sequence[Region]) -> None:
         """Copy the header and the reads of these regions."""
@@ -78,10 +79,13 @@ def open_aligned(work: Workspace, outputs: Mapping[str, Mapping[str, Any]]) -> A
     reads = work / f"reads.{format_of(uri)}"
     index = outputs[f"bam{index_of(uri)}"]
     path = work.fetch(S3Uri.parse(index["uri"]), name=f"{reads.name}{index_of(uri)}", etag=index["etag"])
-    fai = read_fai(work.fetch_reference_file(genome.companion(".fai")))
-    names = list(contig_lengths(work / f"{STATS}.idxstats") or fai)
+    fai = work.fetch_reference_file(genome.companion(".fai"))
+    copied = work / f"parts.{genome.name}"  # of another name than the genome, which steps of one job share
+    companion_path(copied, ".fai").write_bytes(fai.read_bytes())
+    rows = read_fai(fai)
+    names = list(contig_lengths(work / f"{STATS}.idxstats") or rows)
     if format_of(uri) == CRAM:
         found: BamIndex | CramIndex = parts.read_crai(path.read_bytes())
     else:
         found = parts.read_bai(path.read_bytes())
-    return Aligned(output, found, reads, work / genome.name, genome, work.pin_of(genome) or {}, names, fai)
+    return Aligned(output, found, reads, copied, genome, work.pin_of(genome) or {}, names, rows)

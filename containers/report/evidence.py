@@ -24,9 +24,9 @@ from containers.report.sources import Measured
 MAX_SITES = 100  # variants with their reads; at a depth of 30 each takes some 12 kB of the page
 SIDE = 100  # bases on each side of a variant: the reads there are in the page
 MORE = 300  # the same, of bases of the reference
-MAX_BYTES = 4 << 20  # of the file, for one variant
+MAX_BYTES = 4 << 20  # of the file, and of the genome for a CRAM, for one variant
 IGNORED = "0x704"  # flags: unmapped, secondary, failed, duplicate. Callers ignore these reads too
-TOO_DEEP = f"Not shown: more than {MAX_BYTES >> 20} MiB of aligned reads around this variant."
+TOO_DEEP = f"Not shown: the reads around this variant take more than {MAX_BYTES >> 20} MiB of the file and the genome."
 NO_READS = "Not shown: no reads are around this variant."
 COLON = "Not shown: IGV cannot read the name of this contig, which has a colon."
 NOT_READ = "The aligned reads could not be read: {}."
