@@ -25,12 +25,12 @@ class Estimator:
         """Use the run table and the parameters of a stack."""
         self._stack, self._past = stack, cache(self._read_past)
 
-    def of_run(self, size: int, chosen: Mapping[str, str]) -> Estimate | None:
+    def of_run(self, size: int, chosen: Mapping[str, str], *, has_alignments: bool = False) -> Estimate | None:
         """Return the estimate for FASTQs of `size` bytes; `chosen` has the reference, the tools, form and format.
 
         None without earlier runs, if the stack was deployed from a template that lacks prices or sizes.
         """
-        run = {**chosen, **kind_of(self._stack, size, chosen)}
+        run = {**chosen, **kind_of(self._stack, size, chosen, has_alignments=has_alignments)}
         past, rates = self._past(*(run[name] for name in (*SAME, *KIND))), rates_of(self._stack)
         if not past and rates is None:
             return None
@@ -42,11 +42,13 @@ class Estimator:
         return estimate.alike(rows, dict(zip((*SAME, *KIND), chosen, strict=True)))
 
 
-def kind_of(stack: Stack, size: int, chosen: Mapping[str, str]) -> dict[str, str]:
+def kind_of(stack: Stack, size: int, chosen: Mapping[str, str], *, has_alignments: bool) -> dict[str, str]:
     """Return the form of a run and the format of its aligned reads: as it chose, else those of the stack."""
     tags, limit = stack.outputs.get("ImageTags", "").split(), stack.parameters.get("FusedLimitMib", "0")
     has_image = any(tag.startswith("fused:") and tag != "fused:none" for tag in tags)
     default = stack.parameters.get("Form", forms.SPLIT) if has_image else forms.SPLIT
+    if default == forms.AUTO and has_alignments:
+        default = forms.SPLIT  # the limit is one of FASTQs
     form = forms.choose(chosen.get("form", ""), default, size, int(limit) << 20, chosen)
     return {"form": form, "alignment_format": chosen.get("alignment_format") or stack.default_alignment_format}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import typer
+from seqdrop.plan.sheet import ALIGNMENTS
 from seqdrop.runs.estimate import NO_RUNS, Estimate
 from seqdrop.text import format_seconds, format_usd
 
@@ -31,11 +32,14 @@ class Planned:
     caller: str
     alignment_format: str = ""  # "": as the stack
     form: str = ""  # the same
+    alignments: str = ""  # bam or cram, if its files are not FASTQs
 
     @classmethod
     def of(cls, fastqs: Fastqs, **chosen: str) -> Planned:
         """Return the row of these FASTQs; `chosen` has what the run or the stack chose."""
-        return cls(fastqs.sample, [*fastqs.lanes, fastqs.layout], fastqs.size, **chosen)
+        suffixes = {path.suffix.lower().removeprefix(".") for pair in fastqs.pairs for path in pair}
+        row = cls(fastqs.sample, [*fastqs.lanes, fastqs.layout], fastqs.size, **chosen)
+        return replace(row, alignments=next((word for word in ALIGNMENTS if word in suffixes), ""))
 
     @property
     def chosen(self) -> dict[str, str]:
@@ -48,7 +52,7 @@ def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
     """Print the table, with the estimated time and price of each sample; return the estimates (None: none)."""
     table = new_table("sample", "lanes", "size", "reference", "tools", "price", "time")
     estimator = Estimator(stack)
-    found = [estimator.of_run(one.size, one.chosen) for one in planned]
+    found = [estimator.of_run(one.size, one.chosen, has_alignments=bool(one.alignments)) for one in planned]
     for one, each in zip(planned, found, strict=True):
         lanes = ", ".join(filter(None, one.lanes))
         cells = (one.sample, lanes, format_size(one.size), one.reference, f"{one.aligner}, {one.caller}")

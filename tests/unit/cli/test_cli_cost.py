@@ -130,6 +130,22 @@ def test_a_sheet_with_single_end_reads_and_a_bam_is_estimated(stack: Stack, tmp_
     assert call("estimate", str(sheet), "--reference", "hg")[0]["samples"][0]["fastq_bytes"] == 9
 
 
+def test_small_fastqs_are_estimated_as_a_fused_run_and_a_bam_is_not(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both earlier runs had a job for each step."""
+    outputs, settings = {**stack.outputs, "ImageTags": "bwa:1 fused:2"}, {"Form": "auto", "FusedLimitMib": "1"}
+    fusing = replace(stack, outputs=outputs, parameters={**stack.parameters, **settings})
+    monkeypatch.setattr(commands, "open_stack", lambda *_: fusing)
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("sample,fastq_1,fastq_2,bam\nN1,a.fq.gz,b.fq.gz,\nN2,,,c.bam\nN3,d.fq.gz,e.fq.gz,\n")
+    for name, size in (("a.fq.gz", 9), ("b.fq.gz", 9), ("c.bam", 9), ("d.fq.gz", 2 << 20), ("e.fq.gz", 9)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    small, bam, large = (sample["from"] for sample in call("estimate", str(sheet), "--reference", "hg")[0]["samples"])
+    assert small == "2 earlier runs of another form or format"
+    assert (bam, large) == ("2 earlier runs", "2 earlier runs")
+
+
 def test_the_last_runs_are_compared_with_the_estimates_made_before_them(stack: Stack) -> None:
     document, messages = call("estimate", "--history")
     assert [run["run"] for run in document["runs"]] in (["a1", "b2"], ["b2", "a1"])
