@@ -2,7 +2,8 @@
 
     python bench/sizes.py       # the table of docs/sizing.md, the lines `price` and `idle`
 
-Every figure is an input with its source here, or follows from inputs, the template and samconfig.toml.
+Hours and dollars are those of `seqdrop estimate` (runs/estimate.py, runs/work.py) without earlier runs. The other
+inputs are here with their sources; sizes and prices are those of the template and samconfig.toml.
 """
 
 from __future__ import annotations
@@ -16,9 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from seqdrop.jobs.alignment import SORT_SHARE
+from seqdrop.plan import forms
+from seqdrop.runs import estimate as product
+from seqdrop.runs import work
+from seqdrop.runs.prices import Prices, Rates
+from seqdrop_cli import estimates
 
 ROOT = Path(__file__).resolve().parents[1]
 PAIRS = {"panel": 5, "exome": 50, "genome": 310}  # millions of 2x150
+ORIGINAL = "original"  # the tools of the original pipeline, for a genome
 
 # Memory of align with bwa_mem3, MiB.
 INDEX = 27e9 / 2**20  # of a human genome: estimate, from the bytes a base of chromosome 20
@@ -26,14 +33,6 @@ SORT_EXCESS = 1.15  # `samtools sort` against its -m: 937 of 818 MB, measured on
 ALIGNER = 180  # of each process, without the index: measured there
 FEEDER = 420  # of the process that reads S3, divides, merges and uploads: measured there
 
-# CPU seconds for a million pairs.
-ALIGN = 77.0  # on a human genome: estimate; 40 on chromosome 20, 25 on 5 Mb, measured
-CALL = 38.0  # bcftools: measured on chromosome 20 at depth 30, 239 s for 6.3 million pairs; 33 on a bacterium
-TAIL = 2.3  # wall: the merge of `samtools sort` and markdup after the last batch: measured
-COLLECT = 3.2  # wall: samtools stats and flagstat, mosdepth, on two threads: half of the 6.3 measured
-# Seconds that do not depend on the reads: an instance, the image, 27 GB of index at 0.5 GB/s.
-BOOT, LOAD = 90, 54
-OTHERS = {"panel": 0.03, "exome": 0.08, "genome": 0.6}  # hours of annotate and compose: guess
 SCRATCH = 0.45  # GB for a million pairs: the BAM, 0.18 measured at level 1, and sorted pieces of 1.5 times its size
 
 # The original machine polls each job: wait, look, choose; its jobs run one after the other.
@@ -52,15 +51,12 @@ class Estimate:
     usd: float  # on Spot, at the assumed prices
 
 
-def settings(name: str) -> dict[str, float]:
+def settings(name: str) -> dict[str, str]:
     """Return the parameters of a sample in samconfig.toml, and the defaults of the others."""
     text = (ROOT / "template.yaml").read_text()
-    defaults = {
-        key: float(value) for key, value in re.findall(r'^  (\w+): \{.*?Default: "?([\d.]+)"?[,}]', text, re.MULTILINE)
-    }
+    defaults = dict(re.findall(r'^  (\w+): \{.*?Default: "?([\w.]+)"?[,}]', text, re.MULTILINE))
     chosen = tomllib.loads((ROOT / "samconfig.toml").read_text())[name]["deploy"]["parameters"]["parameter_overrides"]
-    pairs = (word.split("=") for word in chosen)
-    return defaults | {key: float(value) for key, value in pairs if value.replace(".", "").isdigit()}
+    return defaults | dict(word.split("=") for word in chosen)
 
 
 def align_memory(vcpus: float, memory: float) -> float:
@@ -68,24 +64,36 @@ def align_memory(vcpus: float, memory: float) -> float:
     return INDEX + SORT_EXCESS * SORT_SHARE * memory + ALIGNER * vcpus + FEEDER
 
 
-def hours_of(name: str, size: dict[str, float]) -> dict[str, float]:
-    """Return the hours of each job of a sample."""
-    pairs, boot = PAIRS[name], BOOT / 3600
-    align = (LOAD + pairs * (ALIGN / size["AlignVcpus"] + TAIL)) / 3600
-    call = pairs * CALL / size["CallVcpus"] / 3600
-    others = OTHERS[name] + boot
-    return {"Align": align + boot, "Call": call + boot, "Collect": pairs * COLLECT / 3600 + boot, "Annotate": others}
+def choices_of(name: str) -> dict[str, str]:
+    """Return what a run of this sample chooses: the model of the documents has a job for each step."""
+    chosen = settings(name)
+    return {"aligner": chosen["Aligner"], "caller": chosen["Caller"], "form": forms.SPLIT}
+
+
+def fastq_bytes(name: str) -> int:
+    """Return the bytes of the FASTQs of a sample."""
+    return PAIRS.get(name, PAIRS["genome"]) * 1_000_000 * work.BYTES_OF_PAIR
+
+
+def predict(name: str) -> product.Estimate:
+    """Return the price and the time of a sample by the product, on Spot, at the assumed prices."""
+    size = settings(name)
+    rates = Rates(float(size["SpotPricePerVcpuHour"]), float(size["SpotPricePerGibHour"]))
+    sizes = estimates.sizes_of(size)
+    return product.of_run(fastq_bytes(name), choices_of(name), [], sizes, "spot", Prices(rates, rates, "spot"))
 
 
 def estimate(name: str) -> Estimate:
     """Return what a sample needs."""
-    size, jobs = settings(name), hours_of(name, settings(name))
-    cores = sum(hours * size[f"{job}Vcpus"] for job, hours in jobs.items())
-    gib = sum(hours * size[f"{job}Memory"] / 1024 for job, hours in jobs.items())
-    usd = cores * size["SpotPricePerVcpuHour"] + gib * size["SpotPricePerGibHour"]
-    path = jobs["Align"] + max(jobs["Call"] + jobs["Annotate"], jobs["Collect"])
-    memory, given = align_memory(size["AlignVcpus"], size["AlignMemory"]), int(size["AlignMemory"])
-    return Estimate(name, round(memory, -2), given, round(PAIRS[name] * SCRATCH), round(path, 1), round(usd, 2))
+    size, found = settings(name), predict(name)
+    memory, given = align_memory(float(size["AlignVcpus"]), float(size["AlignMemory"])), int(size["AlignMemory"])
+    scratch = round(PAIRS[name] * SCRATCH)
+    return Estimate(name, round(memory, -2), given, scratch, round(found.hours, 1), round(found.usd, 2))
+
+
+def prices() -> dict[str, str]:
+    """Return the price of a sample for each environment of samconfig.toml, as docs/deploy.md has it."""
+    return {name: f"{predict(name).usd:.2f} USD" for name in (*PAIRS, ORIGINAL)}
 
 
 def table() -> list[str]:
@@ -110,13 +118,14 @@ def _entered(machine: dict[str, Any]) -> int:
         state, count = machine["States"][name], count + 1
         count += sum(map(_entered, state.get("Branches", ())))
         choices = [choice["Next"] for choice in state.get("Choices", ()) if choice["Next"].endswith("Succeeded")]
-        name = choices[0] if choices else state.get("Next", "")
+        name = choices[0] if choices else state.get("Next") or state.get("Default", "")
     return count
 
 
 def polled(name: str) -> int:
     """Return the transitions of the original machine for the same jobs."""
-    return sum(round(hours * 3600 / POLL) * TRANSITIONS_OF_A_POLL for hours in hours_of(name, settings(name)).values())
+    hours = product.hours_of_jobs(fastq_bytes(name), choices_of(name), estimates.sizes_of(settings(name)))
+    return sum(round(taken * 3600 / POLL) * TRANSITIONS_OF_A_POLL for taken in hours.values())
 
 
 def main() -> None:

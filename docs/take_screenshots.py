@@ -9,11 +9,13 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).parent
+IGV = "#igv-title"  # the reads at the first variant: IGV starts with a click
 # Name of the picture -> width and height in pixels, and the part of the page at its top.
 PICTURES = {
     "report.png": (1_400, 900, ""),
     "report-variants.png": (1_400, 900, "#list"),
     "report-phone.png": (390, 844, ""),
+    "report-igv.png": (1_400, 760, IGV),
 }
 
 
@@ -25,6 +27,9 @@ def main(report: str) -> None:
         for name, (width, height, part) in PICTURES.items():
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             page.goto(f"{Path(report).resolve().as_uri()}{part}")
+            if part == IGV:
+                page.click("[data-site] >> nth=0")
+                page.wait_for_selector("#igv-note:has-text('shown.')")
             page.screenshot(path=FOLDER / name)
         browser.close()
 

@@ -813,6 +813,8 @@ def estimate_command(
     ] = None,
     aligner: AlignerOption = None,
     caller: CallerOption = None,
+    alignment_format: AlignmentFormatOption = None,
+    form: FormOption = None,
     as_json: AsJson = False,
     stack: StackName = None,
     region: Region = None,
@@ -825,7 +827,8 @@ def estimate_command(
         found = estimate.show_history(opened)
     else:
         tools = Choices(aligner=aligner or "", caller=caller or "").tools(opened.default_tools)
-        chosen = {"reference": name or opened["DefaultReference"], **tools}
+        kind = {"alignment_format": alignment_format or "", "form": form or ""}
+        chosen = {"reference": name or opened["DefaultReference"], **tools, **kind}
         found = estimate.show(opened, estimate.samples_of(opened, files or (), chosen))
     if as_json:
         say_json(found)

@@ -87,7 +87,7 @@ class _Crate:
             f"#run-{run}",
             object=[*inputs, *self._choices()],
             result=[*outputs.values()],
-            properties={"name": f"Run {run}", "actionStatus": status, **times},
+            properties={"name": f"Run {run}", "description": f"Sample {sample}", "actionStatus": status, **times},
         )
         root["mentions"] = [action, *jobs]
         self.crate.metadata.write(self.folder)

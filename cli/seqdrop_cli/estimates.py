@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from seqdrop.plan.steps import STEPS
+from seqdrop.plan import forms
+from seqdrop.plan.steps import FUSED, STEPS
 from seqdrop.runs import estimate, prices
-from seqdrop.runs.estimate import SAME, Estimate
+from seqdrop.runs.estimate import KIND, SAME, Estimate
 from seqdrop.runs.prices import Prices
 from seqdrop.runs.table import Row
 
@@ -24,25 +25,37 @@ class Estimator:
         """Use the run table and the parameters of a stack."""
         self._stack, self._past = stack, cache(self._read_past)
 
-    def of_run(self, size: int, chosen: Mapping[str, str]) -> Estimate | None:
-        """Return the estimate for FASTQs of `size` bytes; `chosen` has the reference, the aligner and the caller.
+    def of_run(self, size: int, chosen: Mapping[str, str], *, has_alignments: bool = False) -> Estimate | None:
+        """Return the estimate for FASTQs of `size` bytes; `chosen` has the reference, the tools, form and format.
 
         None without earlier runs, if the stack was deployed from a template that lacks prices or sizes.
         """
-        past, rates = self._past(*(chosen[name] for name in SAME)), rates_of(self._stack)
+        run = {**chosen, **kind_of(self._stack, size, chosen, has_alignments=has_alignments)}
+        past, rates = self._past(*(run[name] for name in (*SAME, *KIND))), rates_of(self._stack)
         if not past and rates is None:
             return None
         queue = self._stack.outputs.get("JobQueues", "").partition(",")[0]
-        return estimate.of_run(size, chosen, past, sizes_of(self._stack.parameters), queue, rates or NO_PRICES)
+        return estimate.of_run(size, run, past, sizes_of(self._stack.parameters), queue, rates or NO_PRICES)
 
     def _read_past(self, *chosen: str) -> list[Row]:
         rows = run_table.rows(self._stack, statuses=ENDED)
-        return estimate.alike(rows, dict(zip(SAME, chosen, strict=True)))
+        return estimate.alike(rows, dict(zip((*SAME, *KIND), chosen, strict=True)))
+
+
+def kind_of(stack: Stack, size: int, chosen: Mapping[str, str], *, has_alignments: bool) -> dict[str, str]:
+    """Return the form of a run and the format of its aligned reads: as it chose, else those of the stack."""
+    tags, limit = stack.outputs.get("ImageTags", "").split(), stack.parameters.get("FusedLimitMib", "0")
+    has_image = any(tag.startswith("fused:") and tag != "fused:none" for tag in tags)
+    default = stack.parameters.get("Form", forms.SPLIT) if has_image else forms.SPLIT
+    if default == forms.AUTO and has_alignments:
+        default = forms.SPLIT  # the limit is one of FASTQs
+    form = forms.choose(chosen.get("form", ""), default, size, int(limit) << 20, chosen)
+    return {"form": form, "alignment_format": chosen.get("alignment_format") or stack.default_alignment_format}
 
 
 def sizes_of(parameters: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return vcpus and memory (MiB) of each step that the template has sizes for."""
-    names = {step.name: step.name.title() for step in STEPS}
+    names = {step.name: step.name.title() for step in (*STEPS, FUSED)}
     return {
         step: {"vcpus": parameters[f"{name}Vcpus"], "memory": parameters[f"{name}Memory"]}
         for step, name in names.items()

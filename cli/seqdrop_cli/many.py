@@ -22,7 +22,8 @@ def show_plan(stack: Stack, request: RunRequest, samples: Sequence[Fastqs]) -> N
     """Print the samples of a command as a table."""
     tools = request.choices.tools(stack.default_tools)
     name = request.source.name if request.source else reference.resolve(stack, request.reference, tools["aligner"])
-    planned.show(stack, [Planned.of(one, reference=name, **tools) for one in samples])
+    kind = {"alignment_format": request.choices.alignment_format, "form": request.choices.form}
+    planned.show(stack, [Planned.of(one, reference=name, **tools, **kind) for one in samples])
 
 
 def run_all(stack: Stack, request: RunRequest, samples: Sequence[Fastqs]) -> list[RunResult]:

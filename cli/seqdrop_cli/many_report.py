@@ -132,6 +132,7 @@ def table_of(names: Mapping[str, Row]) -> dict[str, Any]:
     data = {}
     for name, row in names.items():
         cells = {**row, "status": describe_status(row), "started": format_minute(row.get("started"))}
+        cells["message"] = row.get("message") or "; ".join(row.get("warnings", ()))
         for key in ("reads", "variants", "cost"):
             cells[key] = float(row[key]) if row.get(key) not in (None, "") else ""
         data[name] = {
@@ -140,7 +141,7 @@ def table_of(names: Mapping[str, Row]) -> dict[str, Any]:
     headers = {key: {"title": title, "scale": False} for key, title in HEADERS.items()}
     headers["reads"] |= {"format": "{:,.0f}"}
     headers["variants"] |= {"format": "{:,.0f}"}
-    headers["cost"] |= {"format": "{:,.2f}"}
+    headers["cost"] |= {"format": "{:,.4f}"}
     return {
         "section_name": "Runs", "description": "Failed runs first.", "plot_type": "table",
         "pconfig": {"id": "runs_table", "title": "Runs", "sort_rows": False, "col1_header": "Run", "no_violin": True},

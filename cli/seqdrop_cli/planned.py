@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import typer
-from seqdrop.runs.estimate import Estimate
+from seqdrop.plan.sheet import ALIGNMENTS
+from seqdrop.runs.estimate import NO_RUNS, Estimate
 from seqdrop.text import format_seconds, format_usd
 
 from seqdrop_cli.errors import CliError
@@ -29,23 +30,29 @@ class Planned:
     reference: str
     aligner: str
     caller: str
+    alignment_format: str = ""  # "": as the stack
+    form: str = ""  # the same
+    alignments: str = ""  # bam or cram, if its files are not FASTQs
 
     @classmethod
     def of(cls, fastqs: Fastqs, **chosen: str) -> Planned:
-        """Return the row of these FASTQs; `chosen` has reference, aligner and caller."""
-        return cls(fastqs.sample, [*fastqs.lanes, fastqs.layout], fastqs.size, **chosen)
+        """Return the row of these FASTQs; `chosen` has what the run or the stack chose."""
+        suffixes = {path.suffix.lower().removeprefix(".") for pair in fastqs.pairs for path in pair}
+        row = cls(fastqs.sample, [*fastqs.lanes, fastqs.layout], fastqs.size, **chosen)
+        return replace(row, alignments=next((word for word in ALIGNMENTS if word in suffixes), ""))
 
     @property
     def chosen(self) -> dict[str, str]:
-        """What earlier runs must have in common with it."""
-        return {"reference": self.reference, "aligner": self.aligner, "caller": self.caller}
+        """What earlier runs must have in common with it, and what they should have."""
+        must = {"reference": self.reference, "aligner": self.aligner, "caller": self.caller}
+        return {**must, "alignment_format": self.alignment_format, "form": self.form}
 
 
 def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
     """Print the table, with the estimated time and price of each sample; return the estimates (None: none)."""
     table = new_table("sample", "lanes", "size", "reference", "tools", "price", "time")
     estimator = Estimator(stack)
-    found = [estimator.of_run(one.size, one.chosen) for one in planned]
+    found = [estimator.of_run(one.size, one.chosen, has_alignments=bool(one.alignments)) for one in planned]
     for one, each in zip(planned, found, strict=True):
         lanes = ", ".join(filter(None, one.lanes))
         cells = (one.sample, lanes, format_size(one.size), one.reference, f"{one.aligner}, {one.caller}")
@@ -55,6 +62,8 @@ def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
     basis = f"estimated from {known}" if known else "? until a run with this reference and tools has ended"
     samples = "1 sample" if len(planned) == 1 else f"{len(planned)} samples"
     say(f"{samples}, {format_size(sum(one.size for one in planned))}; price and time: {basis}")
+    if any(each and not each.runs for each in found):
+        say(f"No such run has ended yet. Nobody has compared the model of {NO_RUNS} with AWS: the price may be higher.")
     return found
 
 

@@ -7,12 +7,13 @@ import hashlib
 import io
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seqdrop.plan import csv_table, sheet
 from seqdrop.plan.choices import HOLD
 from seqdrop.plan.csv_table import SheetError
-from seqdrop.plan.sheet import CHOSEN, MATES, Sample
+from seqdrop.plan.sheet import ALIGNMENTS, CHOSEN, MATES, Sample
 from seqdrop.runs import table
 from seqdrop.runs.pairing import Pair
 from seqdrop.runs.table import Row
@@ -55,16 +56,26 @@ def submit(stack: Stack, path: Path, prefix: str, *, dry_run: bool, yes: bool) -
 def show(stack: Stack, checked: Sequence[Checked], files: Files) -> None:
     """Print the samples as a table."""
     rows = [
-        plan_of(stack, one.sample, files, reference=one.choices.reference, **one.choices.tools(stack.default_tools))
+        plan_of(
+            stack,
+            one.sample,
+            files,
+            reference=one.choices.reference,
+            form=one.choices.form,
+            alignment_format=one.choices.alignment_format,
+            **one.choices.tools(stack.default_tools),
+        )
         for one in checked
     ]
     planned.show(stack, rows)
 
 
 def plan_of(stack: Stack, sample: Sample, files: Files, **chosen: str) -> Planned:
-    """Return the row of a sample of a sheet; `chosen` has reference, aligner and caller."""
+    """Return the row of a sample of a sheet; `chosen` has what the run or the stack chose."""
     size = sum(_size(stack, files[text]) for lane in sample.lanes for text in lane.files.values())
-    return Planned(sample.name, [*(lane.lane for lane in sample.lanes), sample.choices.layout], size, **chosen)
+    row = Planned(sample.name, [*(lane.lane for lane in sample.lanes), sample.choices.layout], size, **chosen)
+    words = {word for lane in sample.lanes for word in lane.files}
+    return replace(row, alignments=next((word for word in ALIGNMENTS if word in words), ""))
 
 
 def _size(stack: Stack, file: Path | S3Uri) -> int:

@@ -124,5 +124,7 @@ def files(measured: Measured) -> list[tuple[str, str, str]]:
 
 
 def show_size(size: Any) -> str:
-    """Return a size in MB; "" if it is not known."""
-    return f"{size / 1e6:,.2f} MB" if isinstance(size, int) else ""
+    """Return a size in kB or MB; "" if it is not known."""
+    if not isinstance(size, int):
+        return ""
+    return f"{size / 1e6:,.1f} MB" if size >= 1_000_000 else f"{size / 1e3:,.1f} kB"

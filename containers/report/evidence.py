@@ -1,104 +1,93 @@
-"""Fetch the reads at the first variants of the list, and the bases of the reference around them."""
+"""Fetch the reads at the first variants of the list, and the reference around them, for IGV in the page."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 from seqdrop.failure.verdict import BadInputError
+from seqdrop.jobs.alignment_file import index_of
+from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.workspace import Workspace
-from seqdrop.plan.names import CRAM
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import pileups, slices
+from containers.report import sample
+from containers.report.aligned import Aligned, open_aligned
 from containers.report.calls import Variant
-from containers.report.pileups import SIDE, Pileup
-from containers.report.sources import STATS, Measured, contig_lengths
+from containers.report.parts import Region
+from containers.report.sample import Place
+from containers.report.sites import Evidence, Site
+from containers.report.sources import Measured
 
-MAX_PILEUPS = 100  # variants with their reads; at a depth of 30 each takes some 4 kB of the page
-NO_CRAM = "The aligned reads are CRAM, of which this page cannot read a part."
+MAX_SITES = 100  # variants with their reads; at a depth of 30 each takes some 12 kB of the page
+SIDE = 100  # bases on each side of a variant: the reads there are in the page
+MORE = 300  # the same, of bases of the reference
+MAX_BYTES = 4 << 20  # of the file, and of the genome for a CRAM, for one variant
+IGNORED = "0x704"  # flags: unmapped, secondary, failed, duplicate. Callers ignore these reads too
+TOO_DEEP = f"Not shown: the reads around this variant take more than {MAX_BYTES >> 20} MiB of the file and the genome."
+NO_READS = "Not shown: no reads are around this variant."
+COLON = "Not shown: IGV cannot read the name of this contig, which has a colon."
 NOT_READ = "The aligned reads could not be read: {}."
-TOO_DEEP = f"Not drawn: more than {slices.PIECE * slices.MAX_PIECES >> 20} MiB of reads around this variant."
 
 
-class Contig(NamedTuple):
-    """A row of a FASTA index."""
-
-    length: int  # bases
-    offset: int  # of the first base in the file
-    bases: int  # of a line
-    width: int  # of a line, with its end
-
-    def place(self, base: int) -> int:
-        """Return the place of a base (from 0) in the file."""
-        return self.offset + base // self.bases * self.width + base % self.bases
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The aligned reads and the genome of a run, of which parts are read."""
-
-    bam: Mapping[str, Any]  # an output of a receipt
-    indexes: list[tuple[int, ...]]
-    contigs: list[str]  # in the order of the BAM
-    genome: S3Uri
-    pin: Mapping[str, str]  # the version of the genome
-    fai: Mapping[str, Contig]
-
-    def pileup(self, variant: Variant) -> Pileup:
-        """Return the drawing of the reads at a variant."""
-        number = self.contigs.index(variant.contig)
-        try:
-            found = slices.reads_at(self.part, self.indexes[number], number, variant.position - 1)
-        except slices.TooDeepError:
-            return Pileup(variant, summary=TOO_DEEP)
-        start = max(0, variant.position - 1 - SIDE)
-        return pileups.draw(variant, found, self.bases(variant.contig, start, variant.position + SIDE), start)
-
-    def part(self, start: int, size: int) -> bytes:
-        """Return `size` bytes of the BAM, fewer at its end."""
-        size = min(size, self.bam["size"] - start)
-        uri = S3Uri.parse(self.bam["uri"])
-        return s3.store().read_range(uri, start, size, self.bam.get("version_id", "")) if size > 0 else b""
-
-    def bases(self, name: str, start: int, end: int) -> str:
-        """Return the bases of a contig from `start` to before `end`."""
-        contig = self.fai[name]
-        first, last = contig.place(start), contig.place(min(end, contig.length) - 1)
-        text = s3.store().read_range(self.genome, first, last - first + 1, self.pin.get("version_id", ""))
-        return "".join(text.decode().split())
-
-
-def add_pileups(work: Workspace, measured: Measured) -> None:
+def add_evidence(work: Workspace, measured: Measured) -> None:
     """Add the reads at the first variants, or why there are none: the page is complete without them."""
     outputs = {one["name"]: one for receipt in measured.receipts for one in receipt.get("outputs", [])}
-    if not measured.calls or not measured.calls.listed or "bam" not in outputs:
+    aligned = outputs.get("bam")
+    if not measured.calls or not measured.calls.listed or not aligned:
         return
-    if outputs["bam"]["uri"].endswith(CRAM):
-        measured.pileup_note = NO_CRAM
+    if f"bam{index_of(S3Uri.parse(aligned['uri']))}" not in outputs:
+        measured.evidence_note = NOT_READ.format("they have no index")
         return
     try:
-        evidence = open_reads(work, outputs)
-        measured.pileups = list(s3.store().each(evidence.pileup, measured.calls.listed[:MAX_PILEUPS]))
-    except (BadInputError, s3.MissingError, s3.ArchivedError, s3.IntegrityError, struct.error, zlib.error) as error:
-        measured.pileup_note = NOT_READ.format(error)
+        measured.evidence = collect(work, open_aligned(work, outputs), measured.calls.listed[:MAX_SITES])
+    except (BadInputError, ToolError, s3.MissingError, s3.ArchivedError, s3.IntegrityError, struct.error,
+            zlib.error) as error:  # fmt: skip
+        measured.evidence_note = NOT_READ.format(error)
 
 
-def open_reads(work: Workspace, outputs: Mapping[str, Mapping[str, Any]]) -> Evidence:
-    """Return the reads and the genome of a run, with their indexes."""
-    bai = work.fetch(S3Uri.parse(outputs["bam.bai"]["uri"]), name="reads.bam.bai", etag=outputs["bam.bai"]["etag"])
-    fai = read_fai(work.fetch_reference_file(work.args.reference.companion(".fai")))
-    names = list(contig_lengths(work / f"{STATS}.idxstats") or fai)
-    pin = work.pin_of(work.args.reference) or {}
-    return Evidence(outputs["bam"], slices.linear_indexes(bai.read_bytes()), names, work.args.reference, pin, fai)
+def collect(work: Workspace, aligned: Aligned, variants: Sequence[Variant]) -> Evidence:
+    """Return the reads at variants, of each at most sample.MAX_READS, and the reference around them."""
+    sites = [Site(one, note := why_not(aligned, one), not note) for one in variants]
+    shown = [site for site in sites if site.shown]
+    if not shown:
+        return Evidence(sites)
+    regions = [around(aligned, site.variant, SIDE) for site in shown]
+    pieces = [around(aligned, site.variant, MORE) for site in shown]
+    aligned.copy_reads(regions)
+    aligned.copy_genome([*pieces, *(base for region in regions for base in aligned.index.bases(region))])
+    bam, totals = choose_reads(work, aligned, [Place(aligned.contigs[one.contig], *one[1:]) for one in regions])
+    for site, total in zip(shown, totals, strict=True):
+        site.note = sample.describe(total)
+    return Evidence(sites, bam, aligned.fasta(pieces))
 
 
-def read_fai(path: Path) -> dict[str, Contig]:
-    """Return the index of a FASTA."""
-    rows = (line.split("\t") for line in path.read_text().splitlines())
-    return {name: Contig(*map(int, numbers)) for name, *numbers in rows}
+def around(aligned: Aligned, variant: Variant, side: int) -> Region:
+    """Return the bases around a variant."""
+    start = variant.position - 1
+    return aligned.region(variant.contig, start - side, start + len(variant.ref) + side)
+
+
+def why_not(aligned: Aligned, variant: Variant) -> str:
+    """Return why the reads at a variant cannot be shown; "" if they can."""
+    if ":" in variant.contig:
+        return COLON
+    size = aligned.size_of(around(aligned, variant, SIDE))
+    return TOO_DEEP if size > MAX_BYTES else "" if size else NO_READS
+
+
+def choose_reads(work: Workspace, aligned: Aligned, places: Sequence[Place]) -> tuple[bytes, list[int]]:
+    """Return a BAM with the reads at these places, and how many reads each of them has."""
+    bed, found, chosen, bam = (work / f"evidence.{kind}" for kind in ("bed", "found.sam", "chosen.sam", "bam"))
+    bed.write_text("".join(f"{one.contig}\t{one.start}\t{one.end}\n" for one in places))
+    work.run(
+        "samtools", "view", "--no-PG", "-h", "-M", "-L", bed, "-F", IGNORED, "--keep-tag", "RG,NM,SA",
+        "-T", aligned.genome, aligned.reads, stdout=found,
+    )  # fmt: skip
+    with found.open() as reads:
+        selection = sample.select(reads, places)
+    chosen.write_text("".join(selection.lines))
+    work.run("samtools", "view", "--no-PG", "-b", "-o", bam, chosen)
+    return bam.read_bytes(), selection.totals

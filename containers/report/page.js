@@ -47,3 +47,63 @@
   });
   update();
 })();
+// Show the reads at a variant in IGV, which starts when the reader opens the first one.
+(() => {
+  const part = (name) => document.getElementById("igv-" + name);
+  if (!part("data")) return;
+  const data = JSON.parse(part("data").textContent);
+  let browser;
+  let last = Promise.resolve();
+  let open = -1;
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const start = async () => {
+    const stream = new Blob([bytes(part("script").textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
+  };
+  const sorted = (site) => ({ option: "BASE", chr: site.contig, position: site.position, direction: "ASC" });
+  const create = async (site) => {
+    await start();
+    browser = await igv.createBrowser(part("frame"), {
+      reference: { id: "reference", name: "Reference", fastaURL: "data:text/plain;base64," + btoa(data.fasta), wholeGenomeView: false },
+      locus: site.locus,
+      loadDefaultGenomes: false,
+      showChromosomeWidget: false,
+      showIdeogram: false,
+      showCenterGuide: true,
+      showNavigation: innerWidth > 560, // on a phone it does not fit
+      showCursorTrackingGuideButton: false,
+      showSVGButton: false,
+      showTrackLabelButton: false,
+      tracks: [{ type: "alignment", format: "bam", name: "Reads", indexed: false, height: 420, showSoftClips: false,
+        url: "data:application/gzip;base64," + data.bam, sort: sorted(site) }],
+    });
+    // igv.js gives its slider no name.
+    for (const one of part("frame").shadowRoot.querySelectorAll("input[type=range]")) one.setAttribute("aria-label", "Zoom");
+  };
+  const show = async (site) => {
+    part("note").textContent = site.title + ". " + (site.locus ? "Starting IGV" : site.note);
+    part("frame").hidden = !site.locus;
+    if (!site.locus) return;
+    if (browser) {
+      await browser.search(site.locus);
+      for (const track of browser.findTracks("name", "Reads")) track.sort(sorted(site));
+    } else await create(site);
+    part("note").textContent = site.title + ". " + site.note;
+  };
+  const choose = (number) => {
+    open = number;
+    part("back").disabled = number <= 0;
+    part("next").disabled = number >= data.sites.length - 1;
+    last = last.then(() => show(data.sites[number])).catch((error) => {
+      part("note").textContent = "IGV could not start in this browser: " + error;
+    });
+  };
+  for (const link of document.querySelectorAll("[data-site]")) {
+    link.addEventListener("click", () => choose(Number(link.dataset.site)));
+  }
+  part("back").addEventListener("click", () => choose(open - 1));
+  part("next").addEventListener("click", () => choose(open + 1));
+  part("back").disabled = true;
+})();

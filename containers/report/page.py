@@ -1,7 +1,7 @@
 """Render the page of the report from what was measured.
 
 Every value is escaped by Jinja: names of contigs, genes and samples, and fields of a VCF, are input of strangers. The
-security policy in the page allows its own style and script, by their hashes, and no address.
+security policy in the page allows its own scripts, by their hashes, and no address.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from seqdrop import __version__
 
-from containers.report import depth, describe, plots
+from containers.report import depth, describe, igv, plots
 from containers.report.calls import IMPACTS
 from containers.report.figures import show
 from containers.report.policy import FAIL, PASS, WARN, Verdict
@@ -42,9 +42,10 @@ INCOMPLETE = " Some steps have left no results: this page lacks their figures."
 def render(args: argparse.Namespace, measured: Measured, verdict: Verdict, policy_reason: str) -> str:
     """Return the page."""
     css, js = (Markup((FOLDER / f"page.{kind}").read_text()) for kind in ("css", "js"))  # noqa: S704  # our own files
+    allowed = security_policy(css, js, igv.script() if measured.evidence else "")
     known = {figure.name: figure for figure in measured.figures}
     return _environment().get_template("page.html.jinja").render(
-        css=css, js=js, policy=security_policy(css, js), version=__version__, sample=args.sample, run=args.run,
+        css=css, js=js, policy=allowed, version=__version__, sample=args.sample, run=args.run,
         verdict=verdict, headline=HEADLINES[verdict.result], what_to_do=describe_action(verdict, measured),
         warnings=measured.warnings, policy_reason=policy_reason,
         sections=SECTIONS, tiles=[known[name] for name in TILES if name in known],
@@ -56,7 +57,7 @@ def render(args: argparse.Namespace, measured: Measured, verdict: Verdict, polic
         regions=describe.regions(measured.summary) if args.intervals else "the whole genome",
         with_known=bool(measured.calls and any(one.known for one in measured.calls.listed)),
         hours=describe.hours(measured), steps=[describe.step(receipt) for receipt in measured.receipts],
-        pileups=measured.pileups, pileup_note=measured.pileup_note,
+        **igv.words(measured.evidence), evidence_note=measured.evidence_note,
         files=describe.files(measured), alignment=describe.alignment(args.sample, measured),
     )  # fmt: skip
 
@@ -74,10 +75,15 @@ def _environment() -> Environment:
     return found
 
 
-def security_policy(css: str, js: str) -> str:
-    """Return the policy that allows this style and this script alone."""
-    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js))
+def security_policy(css: str, js: str, igv: str) -> str:
+    """Return the policy that allows this style and these scripts alone; with igv.js also the styles that it adds."""
+    scripts = " ".join(_source(text) for text in (js, igv) if text)
+    styles = "'unsafe-inline'" if igv else _source(css)
     return (
-        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {styles}; script-src {scripts}; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
+
+
+def _source(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

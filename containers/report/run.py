@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with step("compose", args, [*sources, *receipts, summary, inputs, layout.policy_uri(args.reference)]) as work:
         chosen = arguments.parse_options(args.args, "report")
         work.version("bcftools")
+        work.version("samtools")
         for uri, name in sources.items():
             if uri in work.sources and not (work / name).exists():
                 work.fetch(uri, name=name, etag=work.sources[uri])
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )  # fmt: skip
         of_sheet = (read_json(work, inputs) or {}).get("sheet", {}).get("sex")
         measured.sex = chosen.sex or (of_sheet if of_sheet in steps.SEXES else "")
-        evidence.add_pileups(work, measured)
+        evidence.add_evidence(work, measured)
         verdict, reason = judge(work, measured, chosen)
         (work / "report.html").write_text(page.render(args, measured, verdict, reason))
         (work / "report.html.json").write_text(json.dumps(to_json(args.sample, verdict, measured), indent=1))

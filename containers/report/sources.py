@@ -14,8 +14,8 @@ from containers.report import calls, depth, reads
 from containers.report.calls import Calls
 from containers.report.depth import Depth
 from containers.report.figures import Figure
-from containers.report.pileups import Pileup
 from containers.report.reads import Reads
+from containers.report.sites import Evidence
 
 STATS, CALLS = "stats.txt", "calls.vcf.gz"
 MOSDEPTH = (".mosdepth.summary.txt", ".mosdepth.global.dist.txt", ".mosdepth.region.dist.txt", ".regions.bed.gz",
@@ -33,8 +33,8 @@ class Measured:
     missing: dict[str, str] = field(default_factory=dict)  # part of the report -> why it has no figures
     summary: Mapping[str, Any] = field(default_factory=dict)  # reference.json
     receipts: list[Mapping[str, Any]] = field(default_factory=list)
-    pileups: list[Pileup] = field(default_factory=list)  # the reads at the first variants
-    pileup_note: str = ""  # why there are none
+    evidence: Evidence | None = None  # the reads at the first variants
+    evidence_note: str = ""  # why there are none
     sex: str = ""  # XX or XY, which the sample should have; "" if nobody says it
 
     @property

@@ -145,7 +145,7 @@ def inputs(step: Step) -> Iterator[str]:
     if step.name == "compose":  # outputs of other steps alone
         yield from (str(FOLDER / name) for name in ("reference.json", "reads.json"))
         yield from (f"s3://{REFERENCES}/hg/{name}" for name in ("qc.yaml", "genome.fa", "genome.fa.fai"))
-        yield from (f"{plan()['bam']}{suffix}" for suffix in ("", ".bai"))
+        yield from addresses("bam")  # the reads at variants
         yield from (f"{plan()[word]}{suffix}" for word, suffix, _ in SOURCES)
         yield from (str(layout.receipt_uri(FOLDER, name)) for name in steps.names())
         return

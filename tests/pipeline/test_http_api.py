@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlencode
 
 import requests
 from seqdrop_cli import api
 from seqdrop_cli.stack import Stack
 from support.pipeline_runs import Sample, upload, wait_for_end
 from support.waiting import eventually
+from urllib3 import encode_multipart_formdata
 
 WES = "/ga4gh/wes/v1/runs"
 
@@ -46,10 +46,11 @@ def test_a_run_is_started_watched_and_read_through_the_api(bwa_stack: Stack, sam
 
 
 def test_a_run_is_cancelled_through_the_paths_of_wes(bwa_stack: Stack, sample: Sample) -> None:
-    """The request is a form, as WES clients send it."""
+    """The request is a multipart form, as the specification and `curl -F` have it."""
     params = json.dumps(request_for(bwa_stack, sample, "APISTOP"))
     form = {"workflow_type": "seqdrop", "workflow_type_version": "1", "workflow_url": "x", "workflow_params": params}
-    status, text = api.call(bwa_stack, "POST", WES, urlencode(form), "application/x-www-form-urlencoded")
+    body, kind = encode_multipart_formdata(form)
+    status, text = api.call(bwa_stack, "POST", WES, body.decode(), kind)
     assert status == 200, text
     run = json.loads(text)["run_id"]
     assert run in {one["run_id"] for one in call(bwa_stack, "GET", WES)["runs"]}

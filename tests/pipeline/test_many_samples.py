@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seqdrop_cli import fetch, folders, many, many_report, submit
+from seqdrop_cli import costs, fetch, folders, many, many_report, submit
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.run import RunRequest
 from seqdrop_cli.stack import Stack
@@ -78,6 +78,10 @@ def test_a_folder_of_24_samples_starts_24_runs_and_fetches_their_results(stack: 
         assert {name: cells[key] for name, cells in table.items()} == {
             name: float(row[key]) if key in row else "" for name, row in recorded.items()
         }
+    by_sample = costs.show(chosen, costs.read(stack, chosen), "sample")["by"]["sample"]
+    prices = {name: float(group["usd"]) for name, group in by_sample.items()}
+    assert prices == {name: pytest.approx(float(row["cost"]), abs=1e-6) for name, row in recorded.items()}
+    assert sum(prices.values()) > 0
     [row] = fetch.select(stack, "DIR07", every=False)
     fetch.fetch(stack, [row], tmp_path / "again", ["manifest"])
     assert [path.name for path in (tmp_path / f"again/DIR07/{row['run']}").iterdir()] == ["manifest.json"]

@@ -77,8 +77,8 @@ def test_the_calls_of_four_human_lanes_match_the_truth_set(human: Stack, tmp_pat
     assert (row["qc"], warnings_of(human, row)) == ("PASS", [])
     assert verdict_of(human, row) == ("PASS", [])
     page = fetch(human, row, "HG002.report.html", tmp_path)
-    assert page.read_text().count('<details class="pileup">') == 100
-    assert page.stat().st_size < 2_000_000
+    assert page.read_text().count(" reads around this variant are shown.") == 100
+    assert page.stat().st_size < 3_000_000
     truth, bed = truth_of_human(tmp_path)
     called, every = passed_and_all(fetch(human, row, "HG002.annotated.vcf.gz", tmp_path), "-T", bed)
     assert len(called & truth) >= 0.99 * len(truth)

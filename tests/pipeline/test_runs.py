@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,10 @@ def test_a_run_with_cram_gives_the_records_and_the_variants_of_one_with_bam(
     }
     tags = stack.s3.get_object_tagging(Bucket=stack["ResultsBucket"], Key=f"CRAM/{row['run']}/CRAM.cram")["TagSet"]
     assert tags == [{"Key": "seqdrop", "Value": "alignment"}]
+    pages = [fetch(stack, each, f"{each['sample']}.report.html", tmp_path).read_text() for each in (row, full_run)]
+    one, two = (re.findall("All [0-9,]+ reads around this variant are shown", page) for page in pages)
+    assert one == two
+    assert len(one) == 100
 
 
 def test_isaac_and_strelka_write_and_read_cram(original_stack: Stack, sample: Sample) -> None:

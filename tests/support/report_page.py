@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 from pathlib import Path
 
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import calls, depth, page, pileups, policy, reads, run
+from containers.report import calls, depth, page, policy, reads, run
 from containers.report.calls import Calls, Variant
 from containers.report.depth import Depth, Region
-from containers.report.pileups import SIDE, Pileup
-from containers.report.slices import Read
+from containers.report.sites import Evidence, Site
 from containers.report.sources import Measured
 
 SCRIPT = "<script>window.hostile=1</script><img src=x onerror=window.hostile=1>"
@@ -37,7 +37,7 @@ def write_page(path: Path, sample: str = "S") -> Path:
     found = Measured(made_depth(), reads.read(path.parent / "stats"), made_calls())
     assert found.calls
     found.call_figures = found.calls.figures()
-    found.pileups = [made_pileup(one) for one in found.calls.listed[:6]]
+    found.evidence = made_evidence(path.parent, found.calls.listed[:6])
     found.summary = {"contigs": [{"name": "chr1", "length": 5_000}], "fingerprint": "abc"}
     warning = {"warning": "X", "message": f"a warning {SCRIPT}"}
     output = {"name": "bam", "uri": f"s3://b/S/r/{sample}.bam", "size": 5_000_000}
@@ -50,20 +50,21 @@ def write_page(path: Path, sample: str = "S") -> Path:
     return path
 
 
-def made_pileup(variant: Variant) -> Pileup:
-    """Return the reads at an SNP: with the allele, with other bases, of low quality, deleted and inserted."""
-    start, reference = variant.position - 1 - SIDE, "ACGTTGCAACGG" * 7
-    reference = reference[:SIDE] + variant.ref + reference[SIDE + 1 : 2 * SIDE + 1]
-    own = reference[20:SIDE] + variant.alt + reference[SIDE + 1 : 70]
-    reads = [
-        Read(b"%d" % n, start + 20, n % 2 == 1, 60, cigar, bases, bytes([quality] * len(bases)))
-        for n, (cigar, bases, quality) in enumerate([
-            ([(0, 50)], own, 35), ([(0, 50)], reference[20:70], 35), ([(0, 50)], "T" + own[1:30] + "C" + own[31:], 35),
-            ([(0, 50)], own, 5), ([(0, 10), (2, 5), (0, 35)], own[:10] + own[15:], 35),
-            ([(0, 25), (1, 3), (0, 25)], own[:25] + "AAA" + own[25:], 35),
-        ])
-    ]  # fmt: skip
-    return pileups.draw(variant, reads, reference, start)
+def made_evidence(folder: Path, variants: list[Variant]) -> Evidence:
+    """Return 20 reads at each variant but the last, half of them with its allele, as a BAM; and the reference."""
+    genome = "ACGTTGCAACGG" * 600
+    rows = ["@HD\tVN:1.6\tSO:coordinate", f"@SQ\tSN:chr1\tLN:{len(genome)}"]
+    for variant in sorted(variants[:-1], key=lambda one: one.position):
+        start = variant.position - 26
+        for number in range(20):
+            bases = genome[start : start + 50]
+            bases = bases if number % 2 else bases[:25] + variant.alt + bases[26:]
+            rows.append(f"r{number}\t{16 * (number % 4 > 1)}\tchr1\t{start + 1}\t60\t50M\t*\t0\t0\t{bases}\t{'I' * 50}")
+    sam = "\n".join(rows) + "\n"
+    bam = subprocess.run(["samtools", "view", "-b", "-"], input=sam.encode(), check=True, capture_output=True).stdout
+    sites = [Site(one, f"All 20 reads of {one.gene}.") for one in variants]
+    sites[-1] = Site(variants[-1], f"Not shown {SCRIPT}", shown=False)
+    return Evidence(sites, bam, f">chr1:1-{len(genome)} @len={len(genome)}\n{genome}\n")
 
 
 def made_depth() -> Depth:

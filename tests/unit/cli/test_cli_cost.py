@@ -38,7 +38,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         for run, sample, cost, estimated in (("a1", "S1", "0.000145", "0.0002"), ("b2", "S2", "1.25", "1.00")):
             row = {"run": run, "sample": sample, "status": "SUCCEEDED", "cost": cost, **TOOLS, **times}
             kept = {"fastq_bytes": 1000, "estimated_usd": estimated, "estimated_hours": "1", "estimated_from": "2 runs"}
-            stack.table.put_item(Item={**row, **kept})
+            stack.table.put_item(Item={**row, **kept, "form": "split", "alignment_format": "bam"})
         old = {"run": "c3", "sample": "S1", "status": "SUCCEEDED", "cost": "0.5", **TOOLS, **times}
         stack.table.put_item(Item={**old, "started": "2026-01-01T10:00:00Z"})
         for number, (run, step, queue, usd) in enumerate(ATTEMPTS):
@@ -100,6 +100,10 @@ def test_the_estimate_of_samples_has_the_error_of_earlier_ones(stack: Stack, tmp
     assert (sample["usd"], sample["hours"]) == (pytest.approx(1.250145), pytest.approx(1.0))
     assert document["median_error"] == pytest.approx((0.2 + 0.0002 / 0.000145 - 1) / 2)
     assert messages[-1] == "Median error of the price in the last 2 runs: 29%, of the time 100%."
+    document, _ = call("estimate", str(tmp_path), "--reference", "hg", "--alignment-format", "cram")
+    assert document["samples"][0]["from"] == "2 earlier runs of another form or format"
+    document, _ = call("estimate", str(tmp_path), "--reference", "hg", "--form", "fused")
+    assert document["samples"][0]["from"] == "2 earlier runs of another form or format"
 
 
 def test_without_earlier_runs_the_estimate_is_made_of_the_sizes_and_prices_of_the_stack(
@@ -109,10 +113,11 @@ def test_without_earlier_runs_the_estimate_is_made_of_the_sizes_and_prices_of_th
     sheet.write_text("sample,fastq_1,fastq_2,caller\nN1,a_1.fq.gz,a_2.fq.gz,strelka\nN2,b_1.fq.gz,b_2.fq.gz,\n")
     for name in ("a_1.fq.gz", "a_2.fq.gz", "b_1.fq.gz", "b_2.fq.gz"):
         (tmp_path / name).write_bytes(b"x")
-    document, _ = call("estimate", str(sheet), "--reference", "hg")
+    document, messages = call("estimate", str(sheet), "--reference", "hg")
+    assert any("Nobody has compared the model of docs/sizing.md with AWS" in message for message in messages)
     first, second = document["samples"]
     assert (first["from"], second["from"]) == ("docs/sizing.md", "2 earlier runs")
-    assert (first["hours"], first["usd"] > 0) == (pytest.approx(0.2), True)
+    assert (first["hours"], first["usd"] > 0) == (pytest.approx((4 * 90 + 54 + 60) / 3600, abs=1e-4), True)
 
 
 def test_a_sheet_with_single_end_reads_and_a_bam_is_estimated(stack: Stack, tmp_path: Path) -> None:
@@ -123,6 +128,22 @@ def test_a_sheet_with_single_end_reads_and_a_bam_is_estimated(stack: Stack, tmp_
     sheet.write_text("sample,bam\nN1,a.bam\n")
     (tmp_path / "a.bam").write_bytes(b"x" * 9)
     assert call("estimate", str(sheet), "--reference", "hg")[0]["samples"][0]["fastq_bytes"] == 9
+
+
+def test_small_fastqs_are_estimated_as_a_fused_run_and_a_bam_is_not(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both earlier runs had a job for each step."""
+    outputs, settings = {**stack.outputs, "ImageTags": "bwa:1 fused:2"}, {"Form": "auto", "FusedLimitMib": "1"}
+    fusing = replace(stack, outputs=outputs, parameters={**stack.parameters, **settings})
+    monkeypatch.setattr(commands, "open_stack", lambda *_: fusing)
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("sample,fastq_1,fastq_2,bam\nN1,a.fq.gz,b.fq.gz,\nN2,,,c.bam\nN3,d.fq.gz,e.fq.gz,\n")
+    for name, size in (("a.fq.gz", 9), ("b.fq.gz", 9), ("c.bam", 9), ("d.fq.gz", 2 << 20), ("e.fq.gz", 9)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    small, bam, large = (sample["from"] for sample in call("estimate", str(sheet), "--reference", "hg")[0]["samples"])
+    assert small == "2 earlier runs of another form or format"
+    assert (bam, large) == ("2 earlier runs", "2 earlier runs")
 
 
 def test_the_last_runs_are_compared_with_the_estimates_made_before_them(stack: Stack) -> None:

@@ -91,7 +91,7 @@ def test_the_plan_has_price_and_time_of_earlier_runs_of_the_same_tools(
     assert lines[1] == "N1 L001, L002 2 GB hg bwa_mem3, bcftools $6.00 1 h 00 min"
     assert lines[2] == "N2 1 MB hg bwa_mem3, bcftools < $0.01 2 s"
     assert lines[3] == "N3 12 B hg bwa, bcftools ? ?"
-    assert lines[4] == "3 samples, 2 GB; price and time: estimated from 1 earlier run"
+    assert lines[4] == "3 samples, 2 GB; price and time: estimated from 1 earlier run of another form or format"
 
 
 def test_without_a_terminal_nothing_is_started_unless_yes_is_given() -> None:

@@ -87,7 +87,8 @@ def test_a_choice_without_runs_is_refused(samples: list[str], since: str, every:
 def test_multiqc_gets_the_figures_and_the_table_of_all_runs(
     stack: Stack, multiqc: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    good = row("S1", results="s3://results/S1/r", reads=42_000, variants=3, cost="0.01")
+    warned = ["compose: depth < 10", "call: few"]
+    good = row("S1", results="s3://results/S1/r", reads=42_000, variants=3, cost="0.01", warnings=warned)
     failed = row("S2.trimmed", "FAILED", message="<script>alert(1)</script>")
     assert many_report.build(stack, [failed, good], multiqc) == multiqc / "report.html"
     words, config, names = json.loads((multiqc / "given.json").read_text())
@@ -100,6 +101,7 @@ def test_multiqc_gets_the_figures_and_the_table_of_all_runs(
     runs = config["custom_data"]["runs"]
     assert list(runs["data"]) == ["S2.trimmed", "S1"]
     assert runs["data"]["S2.trimmed"]["message"] == "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert runs["data"]["S1"]["message"] == "compose: depth &lt; 10; call: few"
     assert (runs["data"]["S1"]["reads"], runs["pconfig"]["sort_rows"]) == (42_000, False)
     assert (config["read_count_multiplier"], config["read_count_prefix"]) == (1e-3, "k")
     assert "S2.trimmed" in capsys.readouterr().out  # without figures

@@ -21,7 +21,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
 
-from containers.report import calls, charts, depth, describe, policy, reads, run
+from containers.report import calls, charts, depth, describe, evidence, policy, reads, run
 from containers.report.figures import UNITS, Figure, show
 from containers.report.sources import MOSDEPTH
 
@@ -438,7 +438,7 @@ def test_the_page_has_the_whole_name_of_the_sample_the_warnings_and_the_links(
     assert "Warning of the step collect: only 1 of &lt;b&gt;20&lt;/b&gt; reads align." in text
     links = [attributes["href"] for tag, attributes in Page(text).elements if tag == "a"]
     assert {f"{sample}.cram", "manifest.json"} <= set(links)
-    assert f"open <code>{sample}.cram</code>" in text
+    assert f"Open <code>{sample}.cram</code>" in text
     assert all(link and (link.startswith("#") or "/" not in link) for link in links)
 
 
@@ -519,32 +519,67 @@ def put_reads(report: Run, form: str = "bam") -> None:
     for number in range(20):
         bases = genome[79:129] if number % 4 else genome[79:99] + "G" + genome[100:129]
         rows.append(f"r{number}\t{16 * (number % 2)}\tchr1\t80\t60\t50M\t*\t0\t0\t{bases}\t{'I' * 50}")
-    sam, bam = report.folder / "r.sam", report.folder / "r.bam"
+    sam, path, fasta = report.folder / "r.sam", report.folder / f"r.{form}", report.folder / "r.fa"
     sam.write_text("\n".join(rows) + "\n")
-    subprocess.run(["samtools", "sort", "-o", bam, sam], check=True, stderr=subprocess.DEVNULL)
-    subprocess.run(["samtools", "index", bam], check=True)
+    fasta.write_text(f">chr1\n{genome}\n")
+    subprocess.run(["samtools", "view", "-O", form, "-T", fasta, "-o", path, sam], check=True)
+    subprocess.run(["samtools", "index", path], check=True)
     uri = report.results / f"{report.sample}.{form}"
     outputs = []
-    for suffix in ("", ".bai"):
-        report.put(uri.companion(suffix), Path(f"{bam}{suffix}").read_bytes())
+    for suffix in ("", ".bai" if form == "bam" else ".crai"):
+        report.put(uri.companion(suffix), Path(f"{path}{suffix}").read_bytes())
         outputs.append({"name": f"bam{suffix}", **s3.store().head(uri.companion(suffix)).pin()})
     receipt = {"step": "align", "outputs": outputs, "warnings": [], "counts": {}}
     report.put(report.results / "jobs/align.json", json.dumps(receipt))
 
 
-def test_the_reads_at_the_first_variants_are_in_the_page(report: Run) -> None:
-    put_reads(report)
+def igv_of(text: str) -> dict[str, Any]:
+    """Return what the page gives to IGV."""
+    [data] = re.findall(r'<script type="application/json" id="igv-data">(.*?)</script>', text)
+    found: dict[str, Any] = json.loads(data)
+    return found
+
+
+@pytest.mark.parametrize("form", ["bam", "cram"])
+def test_the_reads_at_the_first_variants_are_in_the_page(report: Run, form: str) -> None:
+    put_reads(report, form)
     report.put_calls(call(100, "0/1", (15, 5)))
     text = report.build()[0]
-    assert "5 of 20 reads have the allele: 5 of 10 forward, 0 of 10 reverse." in text
-    assert text.count('<b class="baseG">G</b>') == 5
-    assert 'aria-label="Reads at chr1:100 A&gt;G"' in text
+    found = igv_of(text)
+    command = ["samtools", "view", "-"]
+    sam = subprocess.run(command, check=True, capture_output=True, input=base64.b64decode(found["bam"])).stdout
+    rows = [row.split("\t") for row in sam.decode().splitlines()]
+    assert len(rows) == 20
+    assert [row[9][20] for row in rows].count("G") == 5
+    assert found["fasta"].startswith(">chr1:1-400 @len=2000\nACGTTGCAAC")
+    [script] = re.findall(r'id="igv-script">(.*?)</script>', text)
+    assert "Permission is hereby granted" in gzip.decompress(base64.b64decode(script)).decode()[:2_000]
+    assert found["sites"] == [
+        {
+            "locus": "chr1:60-140",
+            "contig": "chr1",
+            "position": 100,
+            "title": "chr1:100 A>G",
+            "note": "All 20 reads around this variant are shown.",
+        }
+    ]
+
+
+def test_a_variant_with_too_many_reads_is_not_shown_and_the_page_says_so(
+    report: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "MAX_BYTES", 10)
+    put_reads(report)
+    report.put_calls(call(100, "0/1", (15, 5)))
+    [site] = igv_of(report.build()[0])["sites"]
+    assert (site["locus"], site["note"]) == ("", evidence.TOO_DEEP)
 
 
 def test_reads_that_cannot_be_read_leave_a_page_that_says_so(report: Run) -> None:
     put_reads(report, "cram")
     report.put_calls(call(100, "0/1", (15, 5)))
-    assert "The aligned reads are CRAM, of which this page cannot read a part." in report.build()[0]
+    report.put(report.reference, f">chr1\n{'A' * 1200}\n{'A' * 800}\n")  # not the genome of the CRAM
+    assert "The aligned reads could not be read: samtools" in report.build()[0]
     put_reads(report)
     s3.store().client.delete_object(Bucket=report.results.bucket, Key=(report.results / "S.bam.bai").key)
     assert "The aligned reads could not be read: s3://" in report.build()[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -21,6 +23,7 @@ from support.function_aws import (
 )
 from support.made_reads import fastq
 from support.run_results import write_receipts
+from urllib3 import encode_multipart_formdata
 
 from functions.api import service
 
@@ -42,7 +45,7 @@ class Client:
             "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": urlencode(query), "body": body,
             "headers": {"content-type": kind}, "queryStringParameters": {k: str(v) for k, v in query.items()},
             "requestContext": {"accountId": ACCOUNT, "http": http, "stage": "$default", "domainName": "a.example.org"},
-            "isBase64Encoded": False,
+            "isBase64Encoded": kind.startswith("multipart/"),
         }  # fmt: skip
         answer = self.function.call(request)
         return answer["statusCode"], json.loads(answer["body"])
@@ -55,6 +58,11 @@ class Client:
 
     def form(self, path: str, **fields: str) -> Answer:
         return self.send("POST", path, urlencode(fields), "application/x-www-form-urlencoded")
+
+    def multipart(self, path: str, **fields: str) -> Answer:
+        """Send a form as the WES specification has it; API Gateway gives the function such a body as base64."""
+        body, kind = encode_multipart_formdata(fields)
+        return self.send("POST", path, base64.b64encode(body).decode(), kind)
 
 
 class Lambda:
@@ -272,11 +280,14 @@ def test_the_page_of_the_api_needs_no_other_site(aws: Deployed, api: Client) -> 
     assert set(schema["paths"]["/runs"]["get"]["responses"]) >= {"200", "403", "422", "429", "500"}
 
 
-def test_wes_starts_lists_shows_and_cancels_runs(aws: Deployed, api: Client, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize("form", [Client.form, Client.multipart])
+def test_wes_starts_lists_shows_and_cancels_runs(
+    aws: Deployed, api: Client, body: dict[str, Any], form: Callable[..., Answer]
+) -> None:
     info = api.get(f"{WES}/service-info")[1]
     assert (info["supported_wes_versions"], info["type"]["artifact"]) == (["1.1.0"], "wes")
     fields = {"workflow_type": "seqdrop", "workflow_type_version": info["version"], "workflow_url": "seqdrop"}
-    code, started = api.form(f"{WES}/runs", workflow_params=json.dumps(body), **fields)
+    code, started = form(api, f"{WES}/runs", workflow_params=json.dumps(body), **fields)
     run = started["run_id"]
     assert (code, aws.executions()) == (200, [run])
     assert api.get(f"{WES}/runs") == (200, {"runs": [{"run_id": run, "state": "RUNNING"}], "next_page_token": ""})

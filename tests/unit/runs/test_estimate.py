@@ -30,17 +30,43 @@ def row(size: int, usd: float, minutes: int = 60, **values: Any) -> dict[str, An
     }
 
 
-def test_without_earlier_runs_the_estimate_is_that_of_the_sizing_document() -> None:
+def test_without_earlier_runs_the_estimate_is_that_of_the_model() -> None:
     found = estimate.of_run(70 * GB, RUN, [], SIZES, "arn:queue/normal", PRICES)
     assert found.basis == "docs/sizing.md"
-    assert found.hours == pytest.approx(2 + 5 + 0.5 + 0.05 + 4 * 0.05)  # align, call, annotate, compose; four starts
-    assert 4 < found.usd < 7
-    small = estimate.of_run(7 * GB, RUN, [], SIZES, "arn:queue/normal", PRICES)
-    assert small.hours == pytest.approx(7.55 / 10 + 0.2)
+    hours = estimate.hours_of_jobs(70 * GB, RUN, SIZES)
+    assert hours == {
+        "align": pytest.approx(0.45, abs=0.01), "call": pytest.approx(0.13, abs=0.01),
+        "annotate": pytest.approx(0.56, abs=0.01), "collect": pytest.approx(0.30, abs=0.01),
+        "compose": pytest.approx(0.07, abs=0.01),
+    }  # fmt: skip
+    assert found.hours == pytest.approx(sum(hours.values()) - hours["collect"])  # it runs beside call and annotate
+    assert 0.4 < found.usd < 0.6
+    assert estimate.of_run(7 * GB, RUN, [], SIZES, "arn:queue/normal", PRICES).usd < found.usd / 5
     others = dict.fromkeys(("fused", "merge", "join"), SIZES["align"])  # of jobs that the run does not have
     assert estimate.of_run(70 * GB, RUN, [], {**SIZES, **others}, "arn:queue/normal", PRICES) == found
     on_demand = estimate.of_run(70 * GB, RUN, [], SIZES, "arn:queue/high", PRICES)
     assert on_demand.usd == pytest.approx(found.usd * 42 / 17)
+
+
+def test_the_model_knows_the_form_and_the_alignment_format() -> None:
+    sizes = {**SIZES, "fused": {"vcpus": "16", "memory": "60000"}}
+    split = estimate.hours_of_jobs(7 * GB, RUN, sizes)
+    fused = estimate.hours_of_jobs(7 * GB, {**RUN, "form": "fused"}, sizes)
+    assert list(fused) == ["fused"]
+    assert max(split.values()) < fused["fused"] < sum(split.values())  # one start, fewer vCPUs for align
+    cram = estimate.hours_of_jobs(7 * GB, {**RUN, "alignment_format": "cram"}, sizes)
+    assert {step for step in split if cram[step] > split[step]} == {"align", "call", "collect"}
+
+
+def test_runs_of_the_same_form_and_format_are_taken_alone_if_there_are_any() -> None:
+    kind = {"form": "fused", "alignment_format": "cram"}
+    run, other = {**RUN, **kind}, row(GB, 9.0, form="split", alignment_format="cram")
+    past = estimate.alike([row(GB, 5.0), other, row(GB, 1.0, **kind), other], run)
+    assert [one["cost"] for one in past] == ["1.0"]
+    assert estimate.of_run(GB, run, past, SIZES, "q", PRICES).basis == "1 earlier run"
+    past = estimate.alike([row(GB, 5.0), other], run)
+    assert [one["cost"] for one in past] == ["5.0", "9.0"]
+    assert estimate.of_run(GB, run, past, SIZES, "q", PRICES).basis == "2 earlier runs of another form or format"
 
 
 def test_the_estimate_follows_the_line_of_earlier_runs_and_not_one_outlier() -> None:

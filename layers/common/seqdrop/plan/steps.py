@@ -137,7 +137,7 @@ STEPS = (
                     Option("--hold"),
                     Option("--sex", Word(SEXES)),
                 ),
-                ("bcftools",), ("bcftools",),
+                ("bcftools", "samtools"), ("bcftools", "samtools"),
             ),
         ),
         reads=("sample", "reference", "intervals", "stats", "vcf", "annotated_vcf"),

@@ -1,4 +1,4 @@
-"""Estimate the price and the time of a run before it starts: from earlier runs, else from docs/sizing.md. Pure."""
+"""Estimate the price and the time of a run before it starts: from earlier runs, else by a model. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import combinations, islice
 from statistics import median
 from typing import Any
 
-from seqdrop.plan import steps
-from seqdrop.runs import prices
+from seqdrop.plan import forms, steps
+from seqdrop.runs import prices, work
 from seqdrop.runs.cost import USD_DIGITS
 from seqdrop.runs.prices import Host, Prices
 from seqdrop.runs.table import Row, seconds_of
@@ -17,15 +17,10 @@ from seqdrop.runs.table import Row, seconds_of
 MAX_RUNS = 10  # earlier runs that an estimate is made of
 MAX_ROWS = 200  # newest rows in which they are searched
 SAME = ("reference", "aligner", "caller")  # attributes that they share with the run
-# vCPU hours for the FASTQs of a human genome at depth 30, of the times and default sizes in docs/sizing.md
-GENOME_SIZE = 70e9  # bytes of these FASTQs
-VCPU_HOURS = {
-    "bwa_mem3": 2 * 32, "bwa": 6 * 32, "isaac": 6 * 32, "bcftools": 5 * 32, "strelka": 2 * 32,
-    "annotate": 0.5 * 4, "collect": 1 * 8, "compose": 0.05 * 2,
-}  # fmt: skip
-JOB_HOURS = 0.05  # guess: of each job, for the start of an instance and for its inputs
+KIND = ("form", "alignment_format")  # attributes by which earlier runs are preferred
 TOOL_OF = {"align": "aligner", "call": "caller"}
 NO_RUNS = "docs/sizing.md"
+OTHER_KIND = " of another form or format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +29,15 @@ class Estimate:
 
     usd: float
     hours: float
-    runs: int  # earlier runs that it is made of; 0: it is made of docs/sizing.md
+    runs: int  # earlier runs that it is made of; 0: it is made by the model of docs/sizing.md
+    same_kind: bool = True  # whether they have the form of the run and the format of its aligned reads
 
     @property
     def basis(self) -> str:
         """What the estimate is made of."""
-        return f"{self.runs} earlier run{'' if self.runs == 1 else 's'}" if self.runs else NO_RUNS
+        if not self.runs:
+            return NO_RUNS
+        return f"{self.runs} earlier run{'' if self.runs == 1 else 's'}{'' if self.same_kind else OTHER_KIND}"
 
     def row(self, size: int) -> dict[str, Any]:
         """Return the attributes of the row of the run, whose FASTQs have `size` bytes."""
@@ -53,8 +51,11 @@ def size_of(lanes: Iterable[Mapping[str, Any]]) -> int:
 
 
 def alike(rows: Iterable[Row], run: Mapping[str, Any]) -> list[Row]:
-    """Return the newest rows of runs with the reference and the tools of `run` that ended without a resumption."""
-    same = (
+    """Return the newest rows of runs with the reference and the tools of `run` that ended without a resumption.
+
+    Runs of its form and alignment format are taken alone if there are any: others cost more or less.
+    """
+    same = [
         row
         for row in islice(rows, MAX_ROWS)
         if all(row.get(name) == run.get(name) for name in SAME)
@@ -62,8 +63,13 @@ def alike(rows: Iterable[Row], run: Mapping[str, Any]) -> list[Row]:
         and "finished" in row
         and "cost" in row
         and "resumed" not in row
-    )
-    return list(islice(same, MAX_RUNS))
+    ]
+    return ([row for row in same if is_kind(row, run)] or same)[:MAX_RUNS]
+
+
+def is_kind(row: Row, run: Mapping[str, Any]) -> bool:
+    """Return whether an earlier run has the form and the alignment format of `run`; rows of 0.1.0 have neither."""
+    return all(row.get(name) == run.get(name) for name in KIND)
 
 
 def of_run(
@@ -74,12 +80,15 @@ def of_run(
     queue: str,
     rates: Prices,
 ) -> Estimate:
-    """Return the estimate for FASTQs of `size` bytes; `run` has its tools, `sizes` vcpus and memory of each step."""
+    """Return the estimate for FASTQs of `size` bytes.
+
+    `run` has its tools, form and alignment format, `sizes` the vcpus and memory of each step.
+    """
     if not past:
-        return _of_constants(size, run, sizes, queue, rates)
+        return _of_model(size, run, sizes, queue, rates)
     usd = _fit([(int(row["fastq_bytes"]), float(row["cost"])) for row in past], size)
     hours = _fit([(int(row["fastq_bytes"]), hours_of(row)) for row in past], size)
-    return Estimate(usd, hours, len(past))
+    return Estimate(usd, hours, len(past), all(is_kind(row, run) for row in past))
 
 
 def hours_of(row: Mapping[str, Any]) -> float:
@@ -106,19 +115,29 @@ def _fit(points: Sequence[tuple[int, float]], size: int) -> float:
     return max(least, line)
 
 
-def _of_constants(
+def _of_model(
     size: int, run: Mapping[str, Any], sizes: Mapping[str, Mapping[str, str]], queue: str, rates: Prices
 ) -> Estimate:
-    hours, usd = {}, 0.0
-    of_steps = {step: sizes[step] for step in steps.names() if step in sizes}  # not those of fused and joint jobs
-    for step, job in of_steps.items():
-        work = VCPU_HOURS.get(str(run.get(TOOL_OF.get(step, ""), step)), 0.0) * size / GENOME_SIZE
-        hours[step] = JOB_HOURS + work / int(job["vcpus"])
-        price = rates.hourly(Host(), prices.name(queue), int(job["vcpus"]), int(job["memory"]), "")
-        usd += hours[step] * price.usd
+    hours, usd = hours_of_jobs(size, run, sizes), 0.0
+    for name, taken in hours.items():
+        vcpus, memory = int(sizes[name]["vcpus"]), int(sizes[name]["memory"])
+        usd += taken * rates.hourly(Host(), prices.name(queue), vcpus, memory, "").usd
     one, other = hours.get("call", 0) + hours.get("annotate", 0), hours.get("collect", 0)
     known = {"call", "annotate", "collect"}
-    return Estimate(usd, sum(taken for step, taken in hours.items() if step not in known) + max(one, other), 0)
+    return Estimate(usd, sum(taken for name, taken in hours.items() if name not in known) + max(one, other), 0)
+
+
+def hours_of_jobs(size: int, run: Mapping[str, Any], sizes: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
+    """Return the hours of each job by the model: of each step, or of the one job of a fused run."""
+    fused = steps.FUSED.name if run.get("form") == forms.FUSED and steps.FUSED.name in sizes else ""
+    hours = dict[str, float]()
+    for step in steps.names():
+        job = fused or step
+        if job in sizes:
+            tool, form = str(run.get(TOOL_OF.get(step, ""), step)), str(run.get("alignment_format", ""))
+            seconds = work.seconds_of(step, tool, size, int(sizes[job]["vcpus"]), form)
+            hours[job] = hours.get(job, work.START / 3600) + seconds / 3600
+    return hours
 
 
 def errors(rows: Iterable[Row]) -> list[float]:

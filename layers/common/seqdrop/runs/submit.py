@@ -253,20 +253,24 @@ def start(
     is_new = executions.start(execution, plan)
     row = {**row_of(reads["sample"], run, choices), **attributes, "lanes": len(reads["lanes"])}
     row |= {"max_cost": choices.max_cost} if choices.max_cost else {}
-    row |= estimate_of(reads, choices)
+    row |= estimate_of(reads, choices, {name: plan[name] for name in estimate.KIND})
     table.create({**row, "execution": execution, "results": plan["results"]})
     if "supersedes" in row:
         table.set_superseded(row["supersedes"], run)
     return {"outcome": "started" if is_new else "duplicate", "run": run}
 
 
-def estimate_of(reads: Mapping[str, Any], choices: Choices) -> dict[str, Any]:
-    """Return the bytes of the FASTQs of a run, and its estimated price and time, as attributes of its row."""
+def estimate_of(reads: Mapping[str, Any], choices: Choices, kind: Mapping[str, str]) -> dict[str, Any]:
+    """Return what later estimates use of a run, and its own estimated price and time, as attributes of its row.
+
+    `kind` has its form and its alignment format.
+    """
     size = estimate.size_of(reads["lanes"])
-    row = row_of(reads["sample"], "", choices)
+    row = {**row_of(reads["sample"], "", choices), **kind}
     past = estimate.alike(table.newest({"SUCCEEDED"}, table.run_table()), row)
     queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
-    return estimate.of_run(size, row, past, job_sizes(), queue, prices.of_deployment()).row(size)
+    found = estimate.of_run(size, row, past, job_sizes(), queue, prices.of_deployment())
+    return {**kind, **found.row(size)}
 
 
 def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: PinnedReference) -> None:
