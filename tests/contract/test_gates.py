@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from support.changed_templates import transform_changes
 from support.planted import load_faults, plant, replace_text
 
 from gates import (
@@ -76,7 +77,7 @@ def template_with(*faults: dict[str, Any]) -> Template:
     for fault in faults:
         section = fault.get("section", "Resources")
         source = {**source, section: plant(source[section], fault)}
-    return Template.from_source(source)
+    return transform_changes(template(), Template.from_source(source))
 
 
 def rules(findings: list[Finding]) -> set[str]:
