@@ -5,13 +5,13 @@ import os
 import resource
 import socket
 import threading
-from typing import Any
 
 from moto.core.config import default_user_config
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from .access import AccessControl, Wsgi
+from .connections import Connections, Handler
 from .container_metadata import ContainerMetadata
 from .faults import FaultInjector
 from .faults.calls import FaultyCalls
@@ -39,6 +39,7 @@ class Server:
         self.record = StackRecord(DomainDispatcherApplication(create_backend_app))
         self._application = HttpApis(report_full_disk(FaultyCalls(self.record, injector)))
         self._servers: list[BaseWSGIServer] = []
+        self._connections = Connections()
         if not self._listen("127.0.0.1", AccessControl(self._application, keys(), LOOPBACK_NAMES)):
             raise PortInUseError(f"port {self.port} of 127.0.0.1 is taken by another program")
 
@@ -57,7 +58,8 @@ class Server:
         except OSError:
             return False
         # On a port in use werkzeug prints a message and calls sys.exit: hence the probe.
-        server = make_server(address, self.port, application, threaded=True, request_handler=_QuietHandler)
+        server = make_server(address, self.port, application, threaded=True, request_handler=Handler)
+        server.connections = self._connections  # type: ignore[attr-defined]  # for Handler
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self._servers.append(server)
         return True
@@ -67,13 +69,7 @@ class Server:
         for server in self._servers:
             server.shutdown()
             server.server_close()
-
-
-class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
-    protocol_version = "HTTP/1.1"  # with connections that stay open: a client makes dozens of calls
-
-    def log_request(self, *_: Any) -> None:
-        pass
+        self._connections.shut_down()
 
 
 def _free_port() -> int:

@@ -8,16 +8,17 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from support.changed_templates import template_of
 from support.pipeline_parts import ROOT, template
 
-from gates.template import Stack, Template
+from gates.template import Stack
 
 OWN = "seqdrop"  # the namespace: the name of the stack
 Metric = tuple[str, ...]  # namespace, name, dimension, its value
 
 
 def stack() -> Stack:
-    return Template.from_source(template()).stacks[0]
+    return template_of(template()).stacks[0]
 
 
 def watched() -> set[Metric]:

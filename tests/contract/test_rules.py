@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from embedded_aws import parameters, rules
 from embedded_aws.template import Template, TemplateError
+from support.changed_templates import template_of
 from support.pipeline_parts import ROOT, template
 
 from gates.storage import ARCHIVES
 from gates.template import DEPLOYMENTS, Stack
-from gates.template import Template as Source
 
 
 def check(**overrides: str) -> None:
-    body = Source.from_source(template()).transformed
+    body = template_of(template()).transformed
     rules.check(body, parameters.values(Template(body, {}), overrides))
 
 
@@ -62,7 +62,7 @@ def test_the_vcpus_of_the_stack_are_divided_without_rest_as_the_documentation_sa
 
 
 def test_nothing_is_archived_unless_a_parameter_asks_for_it() -> None:
-    body = Source.from_source(template()).transformed
+    body = template_of(template()).transformed
     archiving = Stack(body, {"FastqArchiveDays": "365", "AlignmentArchiveDays": "180"})
     assert archive_rules(Stack(body, {})) == []
     assert archive_rules(archiving) == [("archive-fastqs", 365), ("archive-alignments", 180)]

@@ -25,6 +25,7 @@ import yaml
 from gates import cycles, events, expected, iam, jobs, rights, storage
 from gates.finding import Finding, LocatedProblem
 from gates.template import Template
+from support.changed_templates import keep, transform_changes
 from support.weakenings import Weakening, weakenings
 
 # cfn-lint, checkov and sam take seconds for each template: what they find besides counts as unnoticed.
@@ -96,27 +97,16 @@ def arguments(test: Callable[..., None]) -> Iterator[dict[str, Any]]:
 
 
 def weakened(original: Template, weakening: Weakening) -> Template:
-    """Return the template with a weakening. Only resources of SAM and globals are transformed again."""
-    source = weakening.apply(original.source)
-    changed = Template(source, "")
-    section, name = weakening.path[:2]
-    if section == "Globals" or "Serverless" in original.source["Resources"].get(name, {}).get("Type", ""):
-        return changed
-    resources = {
-        key: value
-        for key, value in original.transformed[section].items()
-        if key in source[section] or key not in original.source[section]
-    }
-    resources.update({name: source[section][name]} if name in source[section] else {})
-    vars(changed)["transformed"] = {**original.transformed, section: resources}
-    return changed
+    """Return the template with a weakening."""
+    return transform_changes(original, Template(weakening.apply(original.source), ""))
 
 
 def noticed(original: Template, weakening: Weakening) -> str:
     """Return the first finding of a gate or the first failing contract test, or an empty string."""
-    changed = weakened(original, weakening)
-    gates = partial(noticed_by_gate, original, changed, weakening)
-    tests = partial(noticed_by_contract_test, changed.source, weakening)
+    other = weakened(original, weakening)
+    keep(other)  # for the contract tests
+    gates = partial(noticed_by_gate, original, other, weakening)
+    tests = partial(noticed_by_contract_test, other.source, weakening)
     first, second = (tests, gates) if "Policies" in weakening.path else (gates, tests)  # first what notices more
     return first() or second()
 

@@ -28,12 +28,24 @@ def adopt_orphans() -> None:
 
 def list_descendants() -> set[int]:
     """Return the ids of the running descendants of this process."""
+    if not _has_children():  # nor has it other descendants, since it adopts orphans; /proc has hundreds of processes
+        return set()
     parents = {process: parent for process, parent, _ in _processes()}
     descendants, generation = set[int](), {os.getpid()}
     while generation:
         generation = {process for process, parent in parents.items() if parent in generation} - descendants
         descendants |= generation
     return descendants
+
+
+def _has_children() -> bool:
+    """Return whether this process has a child that runs, or has ended and was not waited for."""
+    if sys.platform == "linux":
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+    return True
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
