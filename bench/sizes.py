@@ -29,7 +29,10 @@ FEEDER = 420  # of the process that reads S3, divides, merges and uploads: measu
 # CPU seconds for a million pairs.
 ALIGN = 77.0  # on a human genome: estimate; 40 on chromosome 20, 25 on 5 Mb, measured
 CALL = 38.0  # bcftools: measured on chromosome 20 at depth 30, 239 s for 6.3 million pairs; 33 on a bacterium
-TAIL = 2.3  # wall: the merge of `samtools sort` and markdup after the last batch: measured
+DIVIDE = 4.0  # fixmate and the division by region, in the processes of the aligner: measured
+# After the last read: the merge of `samtools sort`, markdup and compression, by region: measured.
+MERGE = 5.2
+JOIN = 0.6  # wall, one thread: the regions become one file, which is digested and indexed: .35 to .55 measured
 COLLECT = 3.2  # wall: samtools stats and flagstat, mosdepth, on two threads: half of the 6.3 measured
 # Seconds that do not depend on the reads: an instance, the image, 27 GB of index at 0.5 GB/s.
 BOOT, LOAD = 90, 54
@@ -71,7 +74,7 @@ def align_memory(vcpus: float, memory: float) -> float:
 def hours_of(name: str, size: dict[str, float]) -> dict[str, float]:
     """Return the hours of each job of a sample."""
     pairs, boot = PAIRS[name], BOOT / 3600
-    align = (LOAD + pairs * (ALIGN / size["AlignVcpus"] + TAIL)) / 3600
+    align = (LOAD + pairs * ((ALIGN + DIVIDE + MERGE) / size["AlignVcpus"] + JOIN)) / 3600
     call = pairs * CALL / size["CallVcpus"] / 3600
     others = OTHERS[name] + boot
     return {"Align": align + boot, "Call": call + boot, "Collect": pairs * COLLECT / 3600 + boot, "Annotate": others}
@@ -110,7 +113,7 @@ def _entered(machine: dict[str, Any]) -> int:
         state, count = machine["States"][name], count + 1
         count += sum(map(_entered, state.get("Branches", ())))
         choices = [choice["Next"] for choice in state.get("Choices", ()) if choice["Next"].endswith("Succeeded")]
-        name = choices[0] if choices else state.get("Next", "")
+        name = choices[0] if choices else state.get("Next") or state.get("Default", "")
     return count
 
 

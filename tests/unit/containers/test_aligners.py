@@ -92,7 +92,7 @@ def test_a_large_job_sorts_by_region_and_its_bam_has_the_records_of_a_small_job(
     assert {record[6] for record in records} >= {"=", *contigs}
     assert commands[2][0].startswith("samtools fixmate -u -m - - | samtools sort -@ 2 ")
     assert commands[8][0] == "samtools fixmate -u -m - -"
-    assert commands[8][1].startswith("samtools sort -@ 2 -m 143M -T sort_region0 -u - | samtools markdup ")
+    assert commands[8][1].startswith("samtools sort -@ 2 -m 85M -T sort_region0 -u - | samtools markdup ")
 
 
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)

@@ -151,15 +151,10 @@ def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_
     path = alignment_file.new(work)
     output: Command = [*alignment_file.OUTPUT[alignment_file.format_of(work.args.bam)], "--write-index"]
     out = alignment_file.with_index(path, "-")
-    memory = max(MIN_SORT_MEMORY, sort_memory(work, work.vcpus))
+    memory = max(MIN_SORT_MEMORY, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is per thread
     commands = sort_commands(work, work.vcpus, memory, output, out, mark_duplicates=mark_duplicates)
     with publishing(work, path) as written:
         work.processes.pipe(feed, FIXMATE, *commands, reader=written.read_from)
-
-
-def sort_memory(work: Workspace, threads: int) -> int:
-    """Return the MiB that `samtools sort` may use for each of its threads."""
-    return int(work.memory * SORT_SHARE / threads)
 
 
 def sort_commands(

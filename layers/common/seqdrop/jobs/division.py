@@ -16,7 +16,9 @@ from seqdrop.failure.verdict import JobError
 from seqdrop.jobs.alignment import FIXMATE
 from seqdrop.jobs.child import TAIL_LINES, ToolError
 from seqdrop.jobs.processes import tool_environment
+from seqdrop.jobs.redaction import Redactor
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.text import plain_line
 
 REGIONS = 16  # of equal contigs: a region is at most as long as a sixteenth of the genome, or as the longest contig
 RECORD = struct.Struct("<ii")  # the start of a record: size and contig, which is -1 for a read without a place
@@ -30,10 +32,11 @@ class Division:
     fixed_header: bytes  # of the regions: `fixmate` adds a line
     regions: tuple[int, ...]  # of each contig, and last of the reads without a place
     directory: Path  # of the job
+    redactor: Redactor
 
     def divide(self, records: bytes) -> list[bytes]:
         """Return the records of each region, in order; both mates of each pair are in `records`. Raises ToolError."""
-        bam = _fix_mates(self.header + records, self.directory)
+        bam = self._fix_mates(self.header + records)
         if not bam.startswith(self.fixed_header):
             raise JobError("INTERNAL", "samtools fixmate wrote another header for a batch than for the first one")
         parts: list[list[bytes]] = [[] for _ in range(self.regions[-1] + 1)]
@@ -45,6 +48,14 @@ class Division:
             at = following
         return list(map(b"".join, parts))
 
+    def _fix_mates(self, bam: bytes) -> bytes:
+        command, environment = list(map(str, FIXMATE)), tool_environment(self.directory)
+        done = subprocess.run(command, input=bam, capture_output=True, check=False, cwd=self.directory, env=environment)
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").splitlines()[-TAIL_LINES:]
+            raise ToolError("samtools", done.returncode, [plain_line(self.redactor.redact(line)) for line in lines])
+        return _unpack(done.stdout)
+
 
 def new(work: Workspace, header: bytes) -> Division:
     """Return the division of the reads of a BAM with this header; raise ToolError."""
@@ -54,7 +65,7 @@ def new(work: Workspace, header: bytes) -> Division:
         out.write(header)
 
     work.processes.pipe(write, FIXMATE, reader=lambda stream: fixed.append(stream.read()))
-    return Division(header, _unpack(fixed[0]), regions_of(work), work.directory)
+    return Division(header, _unpack(fixed[0]), regions_of(work), work.directory, work.processes.redactor)
 
 
 def regions_of(work: Workspace) -> tuple[int, ...]:
@@ -77,15 +88,6 @@ def regions_of(work: Workspace) -> tuple[int, ...]:
 def lengths_of(work: Workspace) -> list[int]:
     """Return the lengths of the contigs of the reference."""
     return [int(contig["length"]) for contig in work.reference["contigs"]]
-
-
-def _fix_mates(bam: bytes, directory: Path) -> bytes:
-    command, environment = list(map(str, FIXMATE)), tool_environment(directory)
-    done = subprocess.run(command, input=bam, capture_output=True, check=False, cwd=directory, env=environment)
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").splitlines()
-        raise ToolError("samtools", done.returncode, lines[-TAIL_LINES:])
-    return _unpack(done.stdout)
 
 
 def _unpack(bam: bytes) -> bytes:

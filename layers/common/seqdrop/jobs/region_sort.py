@@ -21,6 +21,9 @@ MIN_VCPUS = 5
 # While a region sorts what it has in memory, it reads nothing, and the aligner waits: so it gets several threads.
 THREADS_SHARE = 4  # vCPUs for each thread of a region
 MIN_MEMORY = 16  # MiB for each thread of `samtools sort`
+# MiB that the one pipe does not need, measured: `sort` and `markdup` of a region beside what `sort` may fill, and the
+# copies of a batch in a process of the aligner. What `sort` may fill is less by so much.
+REGION_MEMORY, BATCH_MEMORY = 25, 57
 
 
 def is_possible(work: Workspace) -> bool:
@@ -29,7 +32,7 @@ def is_possible(work: Workspace) -> bool:
         return False
     lengths = division.lengths_of(work)
     has_regions = max(lengths) <= sum(lengths) / 2
-    return has_regions and alignment.sort_memory(work, _number(work) * _threads(work)) >= MIN_MEMORY
+    return has_regions and _memory(work) >= MIN_MEMORY
 
 
 def sort_and_publish(work: Workspace, feed: Feed, header: bytes, count: Count, *, mark_duplicates: bool) -> None:
@@ -39,9 +42,7 @@ def sort_and_publish(work: Workspace, feed: Feed, header: bytes, count: Count, *
     of the BAM of the aligner. `count` counts the records of several files at the same time.
     """
     paths = [work / f"region{number}.bam" for number in range(_number(work))]
-    threads = _threads(work)
-    memory = alignment.sort_memory(work, len(paths) * threads)
-    level = alignment_file.OUTPUT[BAM]
+    threads, memory, level = _threads(work), _memory(work), alignment_file.OUTPUT[BAM]
     pipes = [
         alignment.sort_commands(
             work, threads, memory, level, path, mark_duplicates=mark_duplicates, name=f"_{path.stem}"
@@ -63,6 +64,13 @@ def _threads(work: Workspace) -> int:
     return work.vcpus // THREADS_SHARE
 
 
+def _memory(work: Workspace) -> int:
+    """Return the MiB that `samtools sort` may use for each of its threads: all sorts use what one pipe would use."""
+    number = _number(work)
+    memory = alignment.SORT_SHARE * work.memory - REGION_MEMORY * number - BATCH_MEMORY * work.vcpus
+    return int(memory / (number * _threads(work)))
+
+
 def _sum(counts: Iterable[Counts]) -> Counts:
     return Counts(*map(sum, zip(*counts, strict=True)))
 
@@ -71,6 +79,7 @@ def _join(work: Workspace, paths: Sequence[Path], written: Written) -> None:
     """Write the regions one after the other into one BAM, and its index; raise JobError if records are missing."""
     # --no-PG: the header is that of the first region.
     work.processes.read(written.copy_from, "samtools", "cat", "--no-PG", *paths)
+    work.usage.measure_scratch()
     for path in paths:
         path.unlink()
     work.run("samtools", "index", "-@", work.vcpus, written.path)
