@@ -6,6 +6,7 @@ import argparse
 import gzip
 import hashlib
 import random
+import resource
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -223,6 +224,18 @@ def test_jobs_that_gain_by_it_sort_by_region(
     work = work_of(bucket, tmp_path, lengths=lengths)  # type: ignore[arg-type]  # lengths
     vars(work.args).update(change)
     assert region_sort.is_possible(work) == possible
+
+
+def test_the_pieces_of_one_region_may_be_more_than_the_open_files_of_a_process_usually_are(
+    work: Workspace, aligned: bytes
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limits[1]))
+        sort(work, aligned)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (limits[1], limits[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_records_that_were_not_written_are_an_error(work: Workspace, aligned: bytes) -> None:

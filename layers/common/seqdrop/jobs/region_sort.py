@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -50,10 +51,20 @@ def sort_and_publish(work: Workspace, feed: Feed, header: bytes, count: Count, *
         for path in paths
     ]
     divided = division.new(work, header)
+    allow_open_files()
     with alignment.publishing(work, alignment_file.new(work)) as written:
         work.processes.feed_pipes(lambda outs: feed(outs, divided), *pipes)
         written.counts = _sum(count(paths))
         _join(work, paths, written)
+
+
+def allow_open_files() -> None:
+    """Let the programs of the job open as many files as the container may: `samtools sort` has all its pieces open.
+
+    The pieces are small, and many if nearly all reads are in one region, as of amplicons.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _number(work: Workspace) -> int:
