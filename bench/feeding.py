@@ -51,7 +51,7 @@ def feed(one: Path, two: Path, processes: int) -> tuple[int, float]:
     ):
         assert program.stdin
         begin = time.perf_counter()
-        aligner.align([("g", pairs)], "@HD\tVN:1.6\n", program.stdin)
+        aligner.align([("g", pairs)], "@HD\tVN:1.6\n", [program.stdin])
         program.stdin.close()
         seconds = time.perf_counter() - begin
     return pairs.count, seconds

@@ -16,6 +16,7 @@ import jobs
 import many
 import reads
 import sizes
+import sorting
 import staging
 import startup
 import whole
@@ -54,6 +55,8 @@ def main(wanted: str = "", repeats: str = "3") -> None:
         fastqs = reads.make(scratch)
         for _ in range(int(repeats)):
             subprocess.run([sys.executable, Path(__file__).with_name("feeding.py"), *fastqs, "2"], check=True)
+    if "sort".startswith(wanted):
+        sorting.main(scratch, int(repeats))
     if any(name.startswith(wanted) for name in ("price", "idle")):
         sizes.main()
     # Half an hour, and twenty minutes: not of all lines.

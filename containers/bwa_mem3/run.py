@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import BinaryIO
 
-from seqdrop.jobs import alignment, arguments, bwa_mem3
+from seqdrop.jobs import alignment, arguments, bwa_mem3, region_sort
+from seqdrop.jobs.division import Division
 from seqdrop.jobs.step import step
 
 
@@ -25,13 +26,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Forked before there are other programs and threads.
         with bwa_mem3.Aligner(reference, work.vcpus) as aligner:
 
-            def feed(out: BinaryIO) -> None:
+            def feed(outs: Sequence[BinaryIO], division: Division | None = None) -> None:
                 groups = [lane.read_group for lane in lanes]
-                aligner.align(list(zip(groups, reads, strict=True)), header, out, work.read_rate.add)
+                aligner.align(list(zip(groups, reads, strict=True)), header, outs, work.read_rate.add, division)
                 for each in reads:
                     alignment.count(work, each)
 
-            alignment.sort_and_publish(work, feed, mark_duplicates=not options.no_mark_duplicates)
+            mark = not options.no_mark_duplicates
+            if region_sort.is_possible(work):
+                region_sort.sort_and_publish(work, feed, aligner.header(header), aligner.count, mark_duplicates=mark)
+            else:
+                alignment.sort_and_publish(work, lambda out: feed([out]), mark_duplicates=mark)
 
 
 if __name__ == "__main__":

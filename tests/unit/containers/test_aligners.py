@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from seqdrop.storage import s3
-from support.aligner_runs import ONE, PAIRS, TWO, AlignerRun, alignments, run_isaac, trim
+from support.aligner_runs import GENOME, ONE, PAIRS, TWO, AlignerRun, alignments, run_isaac, trim
 from support.function_aws import Deployed
-from support.made_reads import Record, text, to_gzip
+from support.made_reads import Record, text, to_gzip, write_genome
 
 from containers.bwa import run as bwa
 from containers.bwa_mem3 import run as bwa_mem3
+from containers.reference.bwa_mem3_index import build_index
 
 ALIGNERS = {"bwa": bwa.main, "bwa_mem3": bwa_mem3.main, "isaac": run_isaac}
 
@@ -59,6 +60,39 @@ def test_the_cram_of_every_aligner_has_the_records_of_its_bam(
     names = set(s3.store().list_names(aligner_run.results))
     assert {"NA12878.cram", "NA12878.cram.crai", "NA12878.cram.md5"} <= names
     assert ("NA12878.cram.BuildStats.xml" in names) == (main is run_isaac)
+
+
+@pytest.mark.usefixtures("aligner_run")  # its environment
+def test_a_large_job_sorts_by_region_and_its_bam_has_the_records_of_a_small_job(
+    aws: Deployed, bucket: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The genome has four contigs. Some pairs are on two of them; each has a copy of less quality."""
+    contigs = {f"chr{at // 5_000}": GENOME[at : at + 5_000] for at in range(0, len(GENOME), 5_000)}
+    genome = write_genome(tmp_path_factory.mktemp("contigs") / "genome.fa", contigs)
+    subprocess.run(["bwa", "fa2pac", "-f", genome], check=True, capture_output=True)
+    subprocess.run(["samtools", "faidx", genome], check=True)
+    build_index(genome)
+    run = AlignerRun(bucket, genome)
+    reference = [{"name": name, "length": len(contig), "md5": "x"} for name, contig in contigs.items()]
+    s3.store().write_json(run.reference.parent / "reference.json", {"contigs": reference})
+    copies = [[(f"copy_{name}", seq, "5" * len(seq)) for name, seq, _ in reads] for reads in (ONE, TWO)]
+    run.put(aws, *(to_gzip(text([*reads, *others])) for reads, others in zip((ONE, TWO), copies, strict=True)))
+    found, commands = {}, {}
+    for vcpus in (2, 8):
+        bwa_mem3.main(run.argv(vcpus=vcpus))
+        receipt = run.results / "jobs/align.json"
+        found[vcpus], commands[vcpus] = (
+            (alignments(tmp_path, run.results / "NA12878.bam"), run.counts()),
+            s3.store().read_json(receipt)["commands"],
+        )
+        s3.store().client.delete_object(Bucket=receipt.bucket, Key=receipt.key)
+    assert found[8] == found[2]
+    records, _ = found[2]
+    assert {record[2] for record in records if int(record[1]) & 0x400} == set(contigs)
+    assert {record[6] for record in records} >= {"=", *contigs}
+    assert commands[2][0].startswith("samtools fixmate -u -m - - | samtools sort -@ 2 ")
+    assert commands[8][0] == "samtools fixmate -u -m - -"
+    assert commands[8][1].startswith("samtools sort -@ 2 -m 85M -T sort_region0 -u - | samtools markdup ")
 
 
 @pytest.mark.parametrize("main", ALIGNERS.values(), ids=ALIGNERS)

@@ -44,24 +44,25 @@ def test_every_primary_record_and_its_bases_are_counted(
     bam = write_bam(folder / "random.bam", records)
     primary = [text for flag, text in reads if not flag & 0x900]
     bases, unknown = sum(map(len, primary)), sum(text.upper().count("N") for text in primary)
+    known = Counts(len(primary), bases, bases - unknown, len(reads))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bam_counts, "CHUNK_SIZE", chunk_size)
-        assert bam_counts.count_primary(bam) == Counts(len(primary), bases, 0)
-        assert bam_counts.count_primary(bam, known=True) == Counts(len(primary), bases, bases - unknown)
+        assert bam_counts.count_primary(bam) == Counts(len(primary), bases, 0, len(reads))
+        assert bam_counts.count_primary(bam, known=True) == known
         with bam.open("rb") as stream:
-            assert bam_counts.count_stream(stream, known=True) == Counts(len(primary), bases, bases - unknown)
+            assert bam_counts.count_stream(stream, known=True) == known
 
 
 def test_a_bam_of_many_blocks_and_contigs_is_counted(folder: Path) -> None:
     bam = write_bam(folder / "large.bam", [(0, "ACGTN" * 30, "100M50S")] * 20_000, contigs=5_000)
-    assert bam_counts.count_primary(bam, known=True) == Counts(20_000, 3_000_000, 2_400_000)
+    assert bam_counts.count_primary(bam, known=True) == Counts(20_000, 3_000_000, 2_400_000, 20_000)
 
 
 def test_a_read_that_is_longer_than_a_block_is_counted(folder: Path) -> None:
     bam = write_bam(folder / "long.bam", [(4, "ACGTN" * 40_000, "*"), (4, "ACG", "*")])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bam_counts, "CHUNK_SIZE", 1)
-        assert bam_counts.count_primary(bam, known=True) == Counts(2, 200_003, 160_003)
+        assert bam_counts.count_primary(bam, known=True) == Counts(2, 200_003, 160_003, 2)
 
 
 def test_a_complete_file_that_ends_in_a_record_is_refused(folder: Path) -> None:
@@ -96,4 +97,4 @@ def test_a_header_that_is_cut_in_its_last_contig_is_read(folder: Path, monkeypat
     for size in range(1, 200):
         monkeypatch.setattr(bam_counts, "CHUNK_SIZE", size)
         with bam.open("rb") as stream:
-            assert bam_counts.count_stream(stream, known=True) == Counts(1, 5, 4), size
+            assert bam_counts.count_stream(stream, known=True) == Counts(1, 5, 4, 1), size

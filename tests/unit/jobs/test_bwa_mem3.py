@@ -51,7 +51,7 @@ def lane(genome: Path) -> Lane:
 def align(genome: Path, lanes: list[Lane], threads: int) -> bytes:
     out = io.BytesIO()
     with bwa_mem3.Aligner(genome, threads) as aligner:
-        aligner.align(reads_of(lanes), HEADER, out)
+        aligner.align(reads_of(lanes), HEADER, [out])
     return out.getvalue()
 
 
@@ -97,7 +97,7 @@ def test_the_index_of_a_genome_of_any_length_is_right(tmp_path: Path) -> None:
             fastq_path.write_bytes(text(reads))
         out = io.BytesIO()
         with bwa_mem3.Aligner(path, 1) as aligner:
-            aligner.align(reads_of([Lane("S", "g", "", *paths)]), f"@SQ\tSN:c\tLN:{length}\n", out)
+            aligner.align(reads_of([Lane("S", "g", "", *paths)]), f"@SQ\tSN:c\tLN:{length}\n", [out])
         found = [
             (name, int(position), cigar) for name, _, _, position, _, cigar in map(first_six, records(out.getvalue()))
         ]
@@ -177,7 +177,7 @@ def test_a_bad_read_of_any_batch_is_reported_with_its_number(
         bwa_mem3.Aligner(genome, 3) as aligner,
         pytest.raises(BadInputError, match=f"read {100 * batch + 8} ") as raised,
     ):
-        aligner.align(reads_of([Lane("S", "g", "", lane.fastq_1, bad)]), HEADER, out)
+        aligner.align(reads_of([Lane("S", "g", "", lane.fastq_1, bad)]), HEADER, [out])
     assert raised.value.failure_class == "BAD_INPUT.MALFORMED"
 
 
@@ -194,7 +194,7 @@ def test_the_counts_and_warnings_of_a_lane_are_those_of_one_process(
     for _ in expected.batches():
         pass
     with bwa_mem3.Aligner(genome, 3) as aligner:
-        aligner.align([("g", found)], HEADER, io.BytesIO())
+        aligner.align([("g", found)], HEADER, [io.BytesIO()])
     for pairs in (expected, found):
         assert (pairs.count, pairs.duplicate_names > 0) == (2 * PAIRS, True)
     assert (found.bases, found.duplicate_names, found.warnings) == (

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -239,6 +240,31 @@ def test_a_feed_that_raises_ends_all_programs(processes: Processes, tmp_path: Pa
 
     with pytest.raises(ValueError, match="the reads are truncated"):
         processes.pipe(feed, ["cat"], sh("cat > /dev/null; touch finished"))
+    assert children() == set()
+    assert not (tmp_path / "finished").exists()
+
+
+def test_several_pipes_are_fed_side_by_side(processes: Processes, tmp_path: Path) -> None:
+    def feed(outs: Sequence[BinaryIO]) -> None:
+        for number, out in enumerate(outs):
+            out.write(DATA * number)
+
+    processes.feed_pipes(feed, *([["cat"], sh(f"wc -c > {number}")] for number in range(3)))
+    assert [int((tmp_path / str(number)).read_text()) for number in range(3)] == [0, len(DATA), 2 * len(DATA)]
+    assert children() == set()
+    assert [command for command in processes.commands if command.startswith("cat | ")] == processes.commands
+
+
+@pytest.mark.parametrize("script", ["exit 7", "cat > /dev/null; exit 7"], ids=["while it is fed", "afterwards"])
+def test_the_failure_of_one_of_several_pipes_ends_the_others(processes: Processes, tmp_path: Path, script: str) -> None:
+    hangs = sh("cat > /dev/null; sleep 600; touch finished")
+
+    def feed(outs: Sequence[BinaryIO]) -> None:
+        for out in outs:
+            out.write(DATA)
+
+    with pytest.raises(ToolError, match="sh ended with exit code 7"):
+        processes.feed_pipes(feed, [hangs], [sh(script)])
     assert children() == set()
     assert not (tmp_path / "finished").exists()
 

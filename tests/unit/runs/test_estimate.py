@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from seqdrop.runs import estimate
+from seqdrop.runs import estimate, work
 from seqdrop.runs.prices import Prices, Rates
 
 PRICES = Prices(Rates(0.017, 0.0017), Rates(0.042, 0.0042), spot_queue="normal")
@@ -35,17 +35,30 @@ def test_without_earlier_runs_the_estimate_is_that_of_the_model() -> None:
     assert found.basis == "docs/sizing.md"
     hours = estimate.hours_of_jobs(70 * GB, RUN, SIZES)
     assert hours == {
-        "align": pytest.approx(0.45, abs=0.01), "call": pytest.approx(0.13, abs=0.01),
+        "align": pytest.approx(0.32, abs=0.01), "call": pytest.approx(0.13, abs=0.01),
         "annotate": pytest.approx(0.56, abs=0.01), "collect": pytest.approx(0.30, abs=0.01),
         "compose": pytest.approx(0.07, abs=0.01),
     }  # fmt: skip
     assert found.hours == pytest.approx(sum(hours.values()) - hours["collect"])  # it runs beside call and annotate
-    assert 0.4 < found.usd < 0.6
-    assert estimate.of_run(7 * GB, RUN, [], SIZES, "arn:queue/normal", PRICES).usd < found.usd / 5
+    assert 0.3 < found.usd < 0.5
+    assert estimate.of_run(7 * GB, RUN, [], SIZES, "arn:queue/normal", PRICES).usd < found.usd / 4
     others = dict.fromkeys(("fused", "merge", "join"), SIZES["align"])  # of jobs that the run does not have
     assert estimate.of_run(70 * GB, RUN, [], {**SIZES, **others}, "arn:queue/normal", PRICES) == found
     on_demand = estimate.of_run(70 * GB, RUN, [], SIZES, "arn:queue/high", PRICES)
     assert on_demand.usd == pytest.approx(found.usd * 42 / 17)
+
+
+def test_a_large_job_of_bwa_mem3_that_writes_bam_sorts_by_region() -> None:
+    def seconds(vcpus: int, tool: str = "bwa_mem3", alignment_format: str = "bam") -> float:
+        return work.seconds_of("align", tool, 7 * GB, vcpus, alignment_format) - work.FIXED["align"]
+
+    pairs = 7 * GB / work.BYTES_OF_PAIR / 1e6
+    by_region = pairs * ((work.BWA_MEM3 + work.REGION_CPU_SECONDS) / 8 + work.REGION_SECONDS)
+    assert seconds(8) == pytest.approx(by_region)
+    one_pipe = pairs * (work.BWA_MEM3 / 8 + work.SECONDS["align"])
+    assert seconds(8, alignment_format="cram") == pytest.approx(work.CRAM_SHARE * one_pipe)
+    assert seconds(4) == pytest.approx(pairs * (work.BWA_MEM3 / 4 + work.SECONDS["align"]))
+    assert seconds(8, "bwa") == pytest.approx(pairs * (work.CPU_SECONDS["bwa"] / 8 + work.SECONDS["align"]))
 
 
 def test_the_model_knows_the_form_and_the_alignment_format() -> None:

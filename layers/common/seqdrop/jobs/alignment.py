@@ -16,7 +16,7 @@ from seqdrop.fastq.pairs import Mates, Pairs
 from seqdrop.fastq.records import GZIP_MAGIC
 from seqdrop.jobs import alignment_file, arguments, unaligned
 from seqdrop.jobs.bam_counts import Counts
-from seqdrop.jobs.processes import Command
+from seqdrop.jobs.processes import Argument, Command
 from seqdrop.jobs.unaligned import Groups
 from seqdrop.jobs.workspace import Workspace, name_companions, note_md5, write_md5
 from seqdrop.jobs.written import Written
@@ -30,6 +30,7 @@ INTERFACE = ("sample", "reference", "reads", "bam")
 # Of the memory of the job; `samtools sort` takes 1.15 times as much. The rest: the index, and 0.2 GB for each vCPU.
 SORT_SHARE = 0.35
 MIN_SORT_MEMORY = 64  # MiB for each thread
+FIXMATE: Command = ["samtools", "fixmate", "-u", "-m", "-", "-"]
 TAGGING = "seqdrop=alignment"  # AlignmentArchiveDays archives objects with this tag
 # For bytes.translate: 1 for each base or quality to count, 0 for the others.
 NO_N = bytes(byte not in b"Nn." for byte in range(256))
@@ -148,17 +149,30 @@ def sort_and_publish(work: Workspace, feed: Callable[[BinaryIO], None], *, mark_
     `feed` writes SAM or BAM with the mates of a pair next to each other, and counts the reads (`verified_batches`).
     """
     path = alignment_file.new(work)
-    memory = max(MIN_SORT_MEMORY, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is per thread
-    output = [*alignment_file.OUTPUT[alignment_file.format_of(work.args.bam)], "--write-index"]
+    output: Command = [*alignment_file.OUTPUT[alignment_file.format_of(work.args.bam)], "--write-index"]
     out = alignment_file.with_index(path, "-")
-    fixmate: Command = ["samtools", "fixmate", "-u", "-m", "-", "-"]
-    sort: Command = ["samtools", "sort", "-@", work.vcpus, "-m", f"{memory}M", "-T", work / "sort"]
-    commands: list[Command] = [fixmate, [*sort, *output, "-o", out, "-"]]
-    if mark_duplicates:  # --: the name of its output begins with "-"
-        commands = [fixmate, [*sort, "-u", "-"], ["samtools", "markdup", "-@", work.vcpus, *output, "--", "-", out]]
+    memory = max(MIN_SORT_MEMORY, int(work.memory * SORT_SHARE / work.vcpus))  # MiB: `samtools sort -m` is per thread
+    commands = sort_commands(work, work.vcpus, memory, output, out, mark_duplicates=mark_duplicates)
+    with publishing(work, path) as written:
+        work.processes.pipe(feed, FIXMATE, *commands, reader=written.read_from)
+
+
+def sort_commands(
+    work: Workspace, threads: int, memory: int, output: Command, out: Argument, *, mark_duplicates: bool, name: str = ""
+) -> list[Command]:
+    """Return the programs that sort records with mate fields and mark duplicates, with `memory` MiB for each thread."""
+    sort: Command = ["samtools", "sort", "-@", threads, "-m", f"{memory}M", "-T", work / f"sort{name}"]
+    if mark_duplicates:  # --: the name of its output may begin with "-"
+        return [[*sort, "-u", "-"], ["samtools", "markdup", "-@", threads, *output, "--", "-", out]]
+    return [[*sort, *output, "-o", out, "-"]]
+
+
+@contextlib.contextmanager
+def publishing(work: Workspace, path: Path) -> Generator[Written]:
+    """Give what writes the BAM or CRAM a `Written`; afterwards verify the file with its index, and publish it."""
     with s3.store().grow(work.args.bam, TAGGING) as growing:
         written = Written(path, growing)
-        work.processes.pipe(feed, *commands, reader=written.read_from)
+        yield written
         work.version("samtools")
         alignment_file.verify(work, path)
         compare(work, written.counts or alignment_file.count_primary(work, path, known=False))

@@ -30,6 +30,7 @@ class Counts(NamedTuple):
     records: int
     bases: int
     known_bases: int  # without those that are N; 0 unless asked for
+    all_records: int  # with those that are not primary
 
 
 def count_primary(bam: Path | Source, *, known: bool = False) -> Counts:
@@ -65,7 +66,7 @@ def _chunks(parts: Iterable[bytes]) -> Generator[bytes]:
 
 
 def _count(chunks: Generator[bytes], *, known: bool) -> Counts:
-    records = bases = unknown = 0
+    records = bases = unknown = others = 0
     try:
         data, at = bam_header.skip(chunks)
     except HeaderError as error:
@@ -85,6 +86,8 @@ def _count(chunks: Generator[bytes], *, known: bool) -> Counts:
                     first = at + head + name + 4 * cigar
                     # The last half of the last byte is 0 if the number of bases is odd.
                     unknown += data[first : first + (length + 1) // 2].hex().count(UNKNOWN)
+            else:
+                others += 1
             at = following
         chunk = next(chunks, None)
         if chunk is None:
@@ -92,4 +95,4 @@ def _count(chunks: Generator[bytes], *, known: bool) -> Counts:
         data, at = data[at:] + chunk, 0
     if at != len(data):
         raise JobError("TOOL_FAILED", "the BAM ends in the middle of a record")
-    return Counts(records, bases, bases - unknown if known else 0)
+    return Counts(records, bases, bases - unknown if known else 0, records + others)

@@ -15,7 +15,9 @@ from seqdrop.fastq import reader
 from seqdrop.fastq.pairs import Check, Facts, Mates, Pairs, Start, first
 from seqdrop.fastq.reader import Text
 from seqdrop.fastq.records import Batch
-from seqdrop.jobs import single_reads
+from seqdrop.jobs import bam_counts, single_reads
+from seqdrop.jobs.bam_counts import Counts
+from seqdrop.jobs.division import Division
 from seqdrop.jobs.forked import Forked
 
 Result = TypeVar("Result")
@@ -47,33 +49,51 @@ class Aligner:
         """End the processes."""
         self._forked.close()
 
+    def header(self, text: str) -> bytes:
+        """Return the header of the BAM, with this text."""
+        return _bam_header(text, self._genome.contigs())
+
     def align(
-        self, lanes: Sequence[tuple[str, Pairs]], header: str, out: BinaryIO, progress: Progress | None = None
+        self,
+        lanes: Sequence[tuple[str, Pairs]],
+        header: str,
+        outs: Sequence[BinaryIO],
+        progress: Progress | None = None,
+        division: Division | None = None,
     ) -> None:
         """Align all lanes (read group, pairs) into one uncompressed BAM, in the order of the reads, mates together.
 
         The output does not depend on the number of processes: all batches have the same size, and the insert size of a
         lane is estimated from its first batches. `progress` gets the number of reads in each batch that is aligned.
+        With a division, the records have mate fields and are divided: `outs` has a file for each region.
         Raises BadInputError, ToolError.
         """
-        out.write(_bam_header(header, self._genome.contigs()))
+        for out in outs:
+            out.write(division.fixed_header if division else self.header(header))
         for group, pairs in lanes:
-            with pairs.texts() as texts, closing(self._align_lane(group, pairs, texts)) as results:
-                for number, (records, facts) in enumerate(results):
+            with pairs.texts() as texts, closing(self._align_lane(group, pairs, texts, division)) as results:
+                for number, (parts, facts) in enumerate(results):
                     if facts.pairs and pairs.count != number * reader.BATCH_SIZE:
                         raise AssertionError(f"batch {number} of {pairs.files} is not the last one, and not complete")
                     pairs.add(facts)
-                    out.write(records)
+                    for out, records in zip(outs, parts, strict=True):
+                        out.write(records)
                     if progress:
                         progress(pairs.mates * facts.pairs)
 
-    def _align_lane(self, group: str, pairs: Pairs, texts: Iterator[Texts]) -> Generator[tuple[memoryview, Facts]]:
+    def count(self, bams: Sequence[Path]) -> Generator[Counts]:
+        """Yield the counts of several BAMs, which the processes count at the same time."""
+        return self._forked.map([(_count, bam) for bam in bams])
+
+    def _align_lane(
+        self, group: str, pairs: Pairs, texts: Iterator[Texts], division: Division | None
+    ) -> Generator[tuple[Sequence[memoryview], Facts]]:
         first_texts, check = list(islice(texts, ESTIMATE_BATCHES)), pairs.check
         ((start, insert_size),) = self._forked.map([(_start_lane, group, check, list(map(_uncopied, first_texts)))])
         calls = (
             (
                 _check_and_align, group, insert_size, check, _uncopied(batch), number * reader.BATCH_SIZE,
-                start if number else None,
+                start if number else None, division,
             )
             for number, batch in enumerate(_chain(first_texts, texts))
         )  # fmt: skip
@@ -104,12 +124,16 @@ def _start_lane(
 
 def _check_and_align(
     genome: Any, group: str, insert_size: Sequence[Orientation], check: Check, texts: Texts, before: int,
-    start: Start | None,
-) -> tuple[PickleBuffer, Facts]:  # fmt: skip
-    """Verify the texts of a batch and return their BAM records."""
+    start: Start | None, division: Division | None,
+) -> tuple[list[PickleBuffer], Facts]:  # fmt: skip
+    """Verify the texts of a batch and return their BAM records: of each region, or all."""
     mates, facts = check(texts, before, start)
-    records = [_align(genome, name, insert_size, some) for name, some in _by_group(group, mates)]
-    return PickleBuffer(b"".join(records)), facts
+    records = b"".join(_align(genome, name, insert_size, some) for name, some in _by_group(group, mates))
+    return list(map(PickleBuffer, division.divide(records) if division else [records])), facts
+
+
+def _count(_: Any, bam: Path) -> Counts:
+    return bam_counts.count_primary(bam)
 
 
 def _by_group(group: str, mates: Mates) -> Iterator[tuple[str, Mates]]:

@@ -31,6 +31,13 @@ PRIVATE_PREFIXES = ("AWS_", "ECS_")
 MIN_FREE_BYTES = 256 << 20  # a disk with less, and with less than one percent free, counts as full
 
 
+def tool_environment(cwd: Path) -> dict[str, str]:
+    """Return the environment variables of a tool that runs in `cwd`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE_PREFIXES)}
+    # htslib looks here for the reference of a CRAM that a tool does not get; its default is the server of EBI.
+    return environment | {"REF_PATH": str(cwd), "REF_CACHE": ""}
+
+
 class Processes:
     """The programs of one job; `stop` ends them and all processes that they started."""
 
@@ -107,27 +114,55 @@ class Processes:
         `reader` is called in a thread.
         """
         self._record(*commands, stdout=stdout if isinstance(stdout, Path) else None)
+        with contextlib.ExitStack() as files:
+            opened = files.enter_context(stdout.open("wb")) if isinstance(stdout, Path) else stdout
+            last = subprocess.PIPE if reader else opened or subprocess.DEVNULL
+            programs = self._start_pipe(commands, subprocess.PIPE if feed else subprocess.DEVNULL, last)
+        reading = Reading(reader, cast(BinaryIO, programs[-1].popen.stdout)) if reader else None
+        if feed:
+            self._feed(lambda stdins: feed(*stdins), programs[0])
+        self.wait(*programs, reading=reading)
+
+    def feed_pipes(self, feed: Callable[[Sequence[BinaryIO]], None], *pipes: Sequence[Command]) -> None:
+        """Run pipes of programs side by side: `feed` writes to the first program of each.
+
+        Raise as `pipe` does, when the first pipe has failed.
+        """
+        for commands in pipes:
+            self._record(*commands)
+        running = [self._start_pipe(commands, subprocess.PIPE, subprocess.DEVNULL) for commands in pipes]
+        self._feed(feed, *(programs[0] for programs in running))
+        try:
+            while running:
+                ended = [pipe for pipe in running if all(program.popen.poll() is not None for program in pipe)]
+                for programs in ended:
+                    self.wait(*programs)
+                    running.remove(programs)
+                if not ended:
+                    time.sleep(0.02)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_pipe(
+        self, commands: Sequence[Command], upstream: IO[bytes] | int, last: IO[bytes] | int
+    ) -> list[Program]:
+        """Start the programs of a pipe, the last one with `last` as its output."""
         programs: list[Program] = []
-        upstream: IO[bytes] | int = subprocess.PIPE if feed else subprocess.DEVNULL
         for number, command in enumerate(commands, start=1):
-            with contextlib.ExitStack() as files:
-                downstream: IO[bytes] | int = subprocess.PIPE
-                if number == len(commands) and not reader:
-                    opened = files.enter_context(stdout.open("wb")) if isinstance(stdout, Path) else stdout
-                    downstream = opened or subprocess.DEVNULL
-                programs.append(self.start(*command, stdin=upstream, stdout=downstream))
+            downstream = last if number == len(commands) else subprocess.PIPE
+            programs.append(self.start(*command, stdin=upstream, stdout=downstream))
             if not isinstance(upstream, int):
                 upstream.close()  # only the next program has it open now, and so it sees its end
             upstream = programs[-1].popen.stdout or subprocess.DEVNULL
-        reading = Reading(reader, cast(BinaryIO, upstream)) if reader else None
-        if feed:
-            self._feed(feed, cast(BinaryIO, programs[0].popen.stdin))
-        self.wait(*programs, reading=reading)
+        return programs
 
-    def _feed(self, feed: Callable[[BinaryIO], None], stdin: BinaryIO) -> None:
+    def _feed(self, feed: Callable[[Sequence[BinaryIO]], None], *programs: Program) -> None:
+        stdins = [cast(BinaryIO, program.popen.stdin) for program in programs]
         try:
-            feed(stdin)
-            stdin.close()
+            feed(stdins)
+            for stdin in stdins:
+                stdin.close()
         except BrokenPipeError:
             pass  # the exit status of the program says why it stopped reading
         except BaseException:
@@ -136,8 +171,9 @@ class Processes:
             self.stop()
             raise
         finally:
-            with contextlib.suppress(OSError):
-                stdin.close()
+            for stdin in stdins:
+                with contextlib.suppress(OSError):
+                    stdin.close()
 
     def wait(self, *programs: Program, reading: Reading | None = None) -> None:
         """Wait for the programs of a pipe and its reader; raise ToolError for the first one that failed by itself."""
@@ -206,13 +242,10 @@ class Processes:
         return self._secrets.redact(word.replace(str(self._cwd), "."))
 
     def _popen(self, arguments: list[str], stdin: IO[bytes] | int, stdout: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE_PREFIXES)}
-        # htslib looks here for the reference of a CRAM that a tool does not get; its default is the server of EBI.
-        environment |= {"REF_PATH": str(self._cwd), "REF_CACHE": ""}
         return subprocess.Popen(
             arguments,
             cwd=self._cwd,
-            env=environment,
+            env=tool_environment(self._cwd),
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -21,7 +21,7 @@ class Written:
         """Write to `path` and `growing`."""
         self.name, self.size = path.name, 0
         self.counts: Counts | None = None  # of a BAM, when all of it is written
-        self._path, self._growing = path, growing
+        self.path, self._growing = path, growing
         self._digest = hashlib.md5(usedforsecurity=False)
         self._block, self._at = b"", 0  # the bytes that were stored last, and the place of the next one
         self._stream: BinaryIO
@@ -35,11 +35,17 @@ class Written:
     def read_from(self, stream: BinaryIO) -> None:
         """Read to the end of a stream; raise JobError if it is a damaged BAM, OSError if the disk is full."""
         self._stream = stream
-        with self._path.open("wb", buffering=0) as self._file:
-            if self._path.suffix == f".{BAM}":
+        with self.path.open("wb", buffering=0) as self._file:
+            if self.path.suffix == f".{BAM}":
                 self.counts = bam_counts.count_primary(self)
             while self.read(BLOCK_SIZE):
                 pass
+
+    def copy_from(self, stream: BinaryIO) -> None:
+        """Read to the end of a stream whose records are counted elsewhere; raise OSError if the disk is full."""
+        with self.path.open("wb", buffering=0) as self._file:
+            while block := stream.read(BLOCK_SIZE):
+                self._store(block)
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes, after they are stored."""

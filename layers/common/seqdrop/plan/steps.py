@@ -56,6 +56,7 @@ UNMARKED = Option("--no-mark-duplicates")
 PLOIDY = Option("--ploidy", Number(1, MAX_PLOIDY))
 ASSAYS = ("genome", "exome", "amplicon", "virus")  # with a QC policy
 MIN_DEPTH = 0.25  # the default of `--min-depth` of bcftools, which joint runs need too
+REGION_SORT_VCPUS = 5  # jobs of bwa_mem3 with as many sort by region: with fewer, one pipe keeps all of them busy
 SEXES = ("XX", "XY")  # chromosomes that a sample should have
 BWA = Tool("bwa", (UNMARKED,), ("bwa", *SAMTOOLS), ("bwa", *SAMTOOLS))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from seqdrop.plan.names import CRAM
+from seqdrop.plan.steps import REGION_SORT_VCPUS
+
 BYTES_OF_PAIR = 226  # of gzipped FASTQs, for a pair of 2x150: 70 GB of 310 million, a human genome at depth 30
 START = 90  # seconds, guess: an instance and the image
 # CPU seconds for a million pairs, divided among the vCPUs of the job.
@@ -15,18 +18,24 @@ CPU_SECONDS = {
 }
 # Seconds for a million pairs, whatever the vCPUs.
 SECONDS = {
-    "align": 2.3,  # the merge of `samtools sort` and markdup after the last batch: measured
+    "align": 1.5,  # the merge of `samtools sort` and markdup after the last batch, with a core for each: measured
     "annotate": 6.0,  # guess: half an hour for the 5 million variants of 310 million pairs
     "collect": 3.2,  # samtools stats and flagstat, mosdepth, on two threads: half of the 6.3 measured
     "compose": 0.5,  # estimate: 3 minutes for 5 million calls
 }
+# Sorting by region, instead of the merge: CPU seconds, 4.0 to divide and 5.2 to merge and mark; then seconds of one
+# thread, which joins, digests and indexes the regions. All measured.
+REGION_CPU_SECONDS, REGION_SECONDS = 9.2, 0.6
 FIXED = {"align": 54, "annotate": 60}  # seconds: 27 GB of index at 0.5 GB/s; guess: the database of genes
-CRAM = 1.1  # times the time of the steps that read or write CRAM: estimate, docs/tools.md
+CRAM_SHARE = 1.1  # times the time of the steps that read or write CRAM: estimate, docs/tools.md
 CRAM_STEPS = ("align", "call", "collect")
 
 
 def seconds_of(step: str, tool: str, size: int, vcpus: int, alignment_format: str = "") -> float:
     """Return the seconds of a step after the start of its job, for FASTQs of `size` bytes."""
     pairs = size / BYTES_OF_PAIR / 1e6
-    slower = CRAM if alignment_format == "cram" and step in CRAM_STEPS else 1.0
-    return FIXED.get(step, 0) + slower * pairs * (CPU_SECONDS.get(tool, 0.0) / vcpus + SECONDS.get(step, 0.0))
+    shared, alone = CPU_SECONDS.get(tool, 0.0), SECONDS.get(step, 0.0)
+    if tool == "bwa_mem3" and vcpus >= REGION_SORT_VCPUS and alignment_format != CRAM:
+        shared, alone = shared + REGION_CPU_SECONDS, REGION_SECONDS
+    slower = CRAM_SHARE if alignment_format == CRAM and step in CRAM_STEPS else 1.0
+    return FIXED.get(step, 0) + slower * pairs * (shared / vcpus + alone)
