@@ -25,7 +25,7 @@ TOOLS = (
     "BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint", "Fused",
     "Reference",
 )  # fmt: skip
-STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Fused", "Merge", "Join", "Prepare")
+STEPS = ("Align", "Call", "Scatter", "Annotate", "Collect", "Compose", "Fused", "Merge", "Join", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 KEY, REGISTRY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/theirs", "registry.example.org"
 INPUT_BUCKETS, INPUT_KEY = "arn:aws:s3:::lab-a,arn:aws:s3:::lab-b", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-lab"
@@ -64,6 +64,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "AlignmentFormat": "cram",
         "Form": "split",
         "FusedLimitMib": "2000",
+        "ScatterFromMib": "50000",
         "QcPolicy": "exome",
         "LaneWaitMinutes": "0",
         "LayoutWithoutMate": "single",

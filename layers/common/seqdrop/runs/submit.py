@@ -166,17 +166,21 @@ def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Res
     return {"outcome": "ignored", "run": run, "reason": f"a copy of the FASTQs of run {first}"}
 
 
-def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
-    """Return the form of a run by its choice, the size of its files, and the parameters of this deployment.
+def form_of(reads: Mapping[str, Any], choices: Choices, pinned: PinnedReference) -> tuple[str, int]:
+    """Return the form of a run and the number of jobs that call its variants.
 
-    The limit is one of FASTQs: the same reads take fewer bytes as BAM or CRAM, so AUTO never fuses those.
+    They follow from its choice, the size of its files, the bases to call, and the parameters of this deployment. The
+    limits are those of FASTQs: the same reads take fewer bytes as BAM or CRAM, so AUTO never fuses those.
     """
-    size, limit = estimate.size_of(reads["lanes"]), int(os.environ["FUSED_LIMIT_MIB"]) << 20
+    size = estimate.size_of(reads["lanes"])
+    fused, scattered = (int(os.environ[name]) << 20 for name in ("FUSED_LIMIT_MIB", "SCATTER_FROM_MIB"))
     has_image = json.loads(os.environ["IMAGE_TAGS"])[steps.FUSED.tools[0].name] != "none"
-    default = os.environ["FORM"] if has_image else forms.SPLIT
-    if default == forms.AUTO and any(word in lane for lane in reads["lanes"] for word in ALIGNMENTS):
-        default = forms.SPLIT
-    return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
+    has_alignments = any(word in lane for lane in reads["lanes"] for word in ALIGNMENTS)
+    limits = forms.Limits(fused if has_image and not has_alignments else forms.NEVER, scattered)
+    default = forms.SPLIT if os.environ["FORM"] == forms.FUSED and not has_image else os.environ["FORM"]
+    parts = forms.number_of_parts(size, pinned.bases, targets=bool(pinned.regions))
+    form = forms.choose(choices.form, default, size, limits, choices.tools(default_tools()), parts)
+    return form, max(forms.MIN_PARTS, parts) if form == forms.SCATTERED else 1
 
 
 def check_images(tools: Mapping[str, str], form: str = "") -> None:
@@ -217,6 +221,7 @@ def start(
 
     `attributes` are those of the row that tell a copy and other lanes.
     """
+    form, parts = form_of(reads, choices, pinned)
     plan = layout.plan(
         reads["sample"],
         run,
@@ -230,7 +235,8 @@ def start(
         padding=pinned.padding,
         known=pinned.known,
         **choices.tools(default_tools()),
-        form=form_of(reads, choices),
+        form=form,
+        parts=parts,
         jobs=job_settings(choices),
     )
     write_inputs(plan, reads, pinned)
@@ -238,6 +244,7 @@ def start(
     is_new = executions.start(execution, plan)
     row = {**row_of(reads["sample"], run, choices), **attributes, "lanes": len(reads["lanes"])}
     row |= {"max_cost": choices.max_cost} if choices.max_cost else {}
+    row |= {"form": form, "parts": parts} if form == forms.SCATTERED else {}
     row |= estimate_of(reads, choices)
     table.create({**row, "execution": execution, "results": plan["results"]})
     if "supersedes" in row:
@@ -345,9 +352,9 @@ def started_run(sample: str, pairs: Sequence[Pair]) -> str:
 
 
 def job_settings(choices: Choices) -> dict[str, dict[str, str]]:
-    """Return the queue, job definition and size of each step, and of the job with all steps."""
-    queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
-    return settings_of({**steps.tools_of_run(choices.tools(default_tools())), **FUSED}, queue)
+    """Return the queue, job definition and size of each step, of the children that call, and of the job with all."""
+    queue, tools = os.environ[f"{choices.priority.upper()}_QUEUE"], steps.tools_of_run(choices.tools(default_tools()))
+    return settings_of({**tools, steps.SCATTER.name: tools[steps.CALL.name], **FUSED}, queue)
 
 
 def settings_of(used: Mapping[str, Tool], queue: str) -> dict[str, dict[str, str]]:
