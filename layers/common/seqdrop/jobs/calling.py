@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import alignment_file, arguments, partial_reads, regions, scatter, vcf_header
+from seqdrop.jobs import alignment_file, arguments, regions, scatter, vcf_header
 from seqdrop.jobs.gvcf import Depth, measure_depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.regions import Piece
@@ -57,14 +57,11 @@ def fetch_inputs(work: Workspace) -> Inputs:
     """Download the reference, the intervals and the aligned reads of a run, as far as this job reads them."""
     reference = work.fetch_reference(".fai")
     targets = regions.fetch_intervals(work, reference, padded=True) if work.args.intervals else None
-    bam = work / f"sorted.{alignment_file.format_of(work.args.bam)}"
     if index := array_index():
-        pieces = regions.write_pieces(work, reference, targets)
-        if spans := regions.spans_of(regions.of_part(pieces, int(index), work.args.parts)):
-            bam = partial_reads.fetch(work, list(regions.contig_lengths(reference)), spans)
+        scatter.fetch_reads(work, reference, regions.write_pieces(work, reference, targets), int(index))
     elif work.args.parts == 1:
-        bam = alignment_file.fetch(work)
-    return Inputs(reference, bam, targets)
+        alignment_file.fetch(work)
+    return Inputs(reference, alignment_file.path(work), targets)
 
 
 def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Filters) -> None:

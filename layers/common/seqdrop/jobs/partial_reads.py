@@ -17,18 +17,18 @@ from seqdrop.storage.s3 import IntegrityError, StoredObject
 PIECE = 8 << 20  # bytes of a request
 
 
-def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval]) -> Path:
+def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], etag: str) -> Path:
     """Return a file with the aligned reads that overlap the spans, with its index; `contigs` are those of the header.
 
-    The bytes that its index names are written to their places in an empty file of the same size. samtools copies the
-    reads from there: it fails at a place that has no bytes, while bcftools would end there without an error. A CRAM
-    needs the reference in the directory.
+    Raise ReplacedError if the file of all reads has another ETag. The bytes that its index names are written to their
+    places in an empty file of the same size. samtools copies the reads from there: it fails at a place that has no
+    bytes, while bcftools would end there without an error. A CRAM needs the reference in the directory.
     """
     uri = work.args.bam
     form, suffix = alignment_file.format_of(uri), alignment_file.index_of(uri)
-    whole, part = work / f"whole.{form}", work / f"sorted.{form}"
+    whole, part = work / f"whole.{form}", alignment_file.path(work)
     index = work.fetch(uri.companion(suffix), name=f"{whole.name}{suffix}")
-    stored = s3.store().head(uri)
+    stored = s3.store().expected(uri, "", etag, "")
     numbers = {contig: number for number, contig in enumerate(contigs)}
     wanted = [Span(numbers[contig], start, end) for contig, start, end in spans]
     work.bytes_in += download(stored, whole, _ranges(form, index, stored.size, wanted))

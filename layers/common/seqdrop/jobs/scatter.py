@@ -10,7 +10,7 @@ from typing import Any
 
 from seqdrop import __version__
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import regions
+from seqdrop.jobs import partial_reads, regions
 from seqdrop.jobs.regions import Piece
 from seqdrop.jobs.step import INTERMEDIATE
 from seqdrop.jobs.workspace import Workspace, array_index
@@ -33,7 +33,7 @@ def step_options() -> dict[str, Any]:
 
 def is_current(work: Workspace, receipt: Mapping[str, Any]) -> bool:
     """Return whether the earlier receipt of a part is that of the same part of the same reads."""
-    return bool(receipt.get("part") == identify(work, fetch_pieces(work), int(array_index())))
+    return not find_differences(work, receipt, identify(work, fetch_pieces(work), int(array_index())))
 
 
 def fetch_pieces(work: Workspace) -> list[Piece]:
@@ -61,13 +61,27 @@ def identify(work: Workspace, pieces: Sequence[Piece], index: int) -> dict[str, 
     }
 
 
+def find_differences(work: Workspace, receipt: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Return what a part has that is not as expected, by the receipt of its child."""
+    address = str(layout.part_uri(work.args.results, SCATTER.name, str(expected["index"])))
+    found = {**receipt.get("part", {}), "files": [output["uri"] for output in receipt["outputs"]]}
+    wanted = {**expected, "files": [address] if expected["pieces"] else []}
+    return [word for word, value in wanted.items() if found.get(word) != value]
+
+
+def fetch_reads(work: Workspace, reference: Path, pieces: Sequence[Piece], index: int) -> None:
+    """Download the reads of a part, of the file that its receipt will name; none for a part without pieces."""
+    work.part = identify(work, pieces, index)
+    if spans := regions.spans_of(regions.of_part(pieces, index, work.args.parts)):
+        partial_reads.fetch(work, list(regions.contig_lengths(reference)), spans, work.part["reads"])
+
+
 def publish_part(work: Workspace, pieces: Sequence[Piece], index: int, call: Callable[[Piece], Path]) -> None:
     """Call the pieces of a part in parallel, and publish them as one BCF; a part without pieces has none.
 
     `--naive` copies the records and the first header as they are: so the gathered calls have the header that they have
     without parts.
     """
-    work.part = identify(work, pieces, index)
     own = regions.of_part(pieces, index, work.args.parts)
     if not own:
         return
@@ -95,7 +109,7 @@ def fetch_parts(work: Workspace, pieces: Sequence[Piece]) -> tuple[list[Path], i
 
 
 def _read_receipt(work: Workspace, expected: Mapping[str, Any], index: int) -> Mapping[str, Any]:
-    """Return the receipt of a child; raise JobError unless it is that of the expected part, with its output."""
+    """Return the receipt of a child; raise JobError unless it is that of the expected part, with its file."""
     which = f"part {index + 1} of {work.args.parts}"
     try:
         receipt: Mapping[str, Any] = s3.store().read_json(
@@ -105,10 +119,6 @@ def _read_receipt(work: Workspace, expected: Mapping[str, Any], index: int) -> M
         raise JobError("RESULTS_CHANGED", f"{which} of the genome is missing: it has no receipt") from None
     if not is_readable(receipt.get("version")):
         raise JobError("RESULTS_CHANGED", f"{which} of the genome is from another version of seqdrop")
-    found: Mapping[str, Any] = receipt.get("part", {})
-    if other := [word for word, value in expected.items() if found.get(word) != value]:
+    if other := find_differences(work, receipt, expected):
         raise JobError("RESULTS_CHANGED", f"{which} of the genome is not of this run now: other {', '.join(other)}")
-    address = str(layout.part_uri(work.args.results, SCATTER.name, str(index)))
-    if [output["uri"] for output in receipt["outputs"]] != ([address] if expected["pieces"] else []):
-        raise JobError("RESULTS_CHANGED", f"{which} of the genome has not one file of calls")
     return receipt
