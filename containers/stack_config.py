@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from samcli.lib.config.samconfig import SamConfig
-from seqdrop.plan.forms import SPLIT
+from seqdrop.plan.forms import SCATTERED, SPLIT
 from seqdrop.plan.steps import ALL, FUSED, STEPS
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +89,8 @@ def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
     defaults = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
     every = [tool for step in ALL for tool in step.tools]
     pushed = [tool.name for tool in every if saved.get(tag_parameter(tool.name)) not in NO_TAG]
-    can_fuse = all(tool.fusible for tool in every if tool.name in defaults) and values.get("Form") != SPLIT
+    unfused = values.get("Form") in {SPLIT, SCATTERED}
+    can_fuse = not unfused and all(tool.fusible for tool in every if tool.name in defaults)
     return list(dict.fromkeys([*defaults, *NO_STEP, *([FUSED.name] if can_fuse else []), *pushed]))
 
 

@@ -64,8 +64,11 @@ def follow_logs(stack: Stack, row: Mapping[str, Any], step: str | None, *, raw: 
     tokens: dict[str, str] = {}  # stream -> where its next line begins
     last = ""  # the job that printed the last line
     for moment in watch(stack, execution, run):
-        for job in moment.jobs:
-            stream = _stream(moment.details.get(job.job_id)) if _has_lines_of(job, step) else None
+        jobs = [one for job in moment.jobs for one in _with_children(job, moment.details.get(job.job_id))]
+        children = describe_jobs(stack, [job for job in jobs if job.job_id not in moment.details])
+        for job in jobs:
+            detail = children.get(job.job_id) or moment.details.get(job.job_id)
+            stream = _stream(detail) if _has_lines_of(job, step) else None
             lines = list(_lines_of(job, step, _new_lines(stack, stream, tokens) if stream else []))
             if lines and job.job_id != last:
                 say(_heading(job), style="bold")

@@ -74,7 +74,10 @@ def of_run(
     queue: str,
     rates: Prices,
 ) -> Estimate:
-    """Return the estimate for FASTQs of `size` bytes; `run` has its tools, `sizes` vcpus and memory of each step."""
+    """Return the estimate for FASTQs of `size` bytes; `run` has its tools, `sizes` vcpus and memory of each step.
+
+    `parts` of a run is the number of jobs that call its variants.
+    """
     if not past:
         return _of_constants(size, run, sizes, queue, rates)
     usd = _fit([(int(row["fastq_bytes"]), float(row["cost"])) for row in past], size)
@@ -109,13 +112,16 @@ def _fit(points: Sequence[tuple[int, float]], size: int) -> float:
 def _of_constants(
     size: int, run: Mapping[str, Any], sizes: Mapping[str, Mapping[str, str]], queue: str, rates: Prices
 ) -> Estimate:
-    hours, usd = {}, 0.0
+    hours, usd, parts = {}, 0.0, int(run.get("parts", 1))
     of_steps = {step: sizes[step] for step in steps.names() if step in sizes}  # not those of fused and joint jobs
-    for step, job in of_steps.items():
+    for step, own in of_steps.items():
+        children = parts if step == steps.CALL.name else 1
+        job, gather = (sizes[steps.SCATTER.name], JOB_HOURS) if children > 1 else (own, 0.0)
         work = VCPU_HOURS.get(str(run.get(TOOL_OF.get(step, ""), step)), 0.0) * size / GENOME_SIZE
-        hours[step] = JOB_HOURS + work / int(job["vcpus"])
+        of_job = JOB_HOURS + work / children / int(job["vcpus"])
+        hours[step] = of_job + gather
         price = rates.hourly(Host(), prices.name(queue), int(job["vcpus"]), int(job["memory"]), "")
-        usd += hours[step] * price.usd
+        usd += (children * of_job + gather) * price.usd
     one, other = hours.get("call", 0) + hours.get("annotate", 0), hours.get("collect", 0)
     known = {"call", "annotate", "collect"}
     return Estimate(usd, sum(taken for step, taken in hours.items() if step not in known) + max(one, other), 0)

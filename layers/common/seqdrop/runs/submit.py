@@ -245,17 +245,20 @@ def start(
     row = {**row_of(reads["sample"], run, choices), **attributes, "lanes": len(reads["lanes"])}
     row |= {"max_cost": choices.max_cost} if choices.max_cost else {}
     row |= {"form": form, "parts": parts} if form == forms.SCATTERED else {}
-    row |= estimate_of(reads, choices)
+    row |= estimate_of(reads, choices, parts)
     table.create({**row, "execution": execution, "results": plan["results"]})
     if "supersedes" in row:
         table.set_superseded(row["supersedes"], run)
     return {"outcome": "started" if is_new else "duplicate", "run": run}
 
 
-def estimate_of(reads: Mapping[str, Any], choices: Choices) -> dict[str, Any]:
-    """Return the bytes of the FASTQs of a run, and its estimated price and time, as attributes of its row."""
+def estimate_of(reads: Mapping[str, Any], choices: Choices, parts: int) -> dict[str, Any]:
+    """Return the bytes of the FASTQs of a run, and its estimated price and time, as attributes of its row.
+
+    `parts` is the number of jobs that call its variants.
+    """
     size = estimate.size_of(reads["lanes"])
-    row = row_of(reads["sample"], "", choices)
+    row = {**row_of(reads["sample"], "", choices), "parts": parts}
     past = estimate.alike(table.newest({"SUCCEEDED"}, table.run_table()), row)
     queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
     return estimate.of_run(size, row, past, job_sizes(), queue, prices.of_deployment()).row(size)
