@@ -43,6 +43,15 @@ def test_without_earlier_runs_the_estimate_is_that_of_the_sizing_document() -> N
     assert on_demand.usd == pytest.approx(found.usd * 42 / 17)
 
 
+def test_the_work_of_calling_is_divided_among_the_parts() -> None:
+    sizes = {**SIZES, "scatter": {"vcpus": "4", "memory": "8000"}}
+    one = estimate.of_run(70 * GB, RUN, [], sizes, "arn:queue/normal", PRICES)
+    found = estimate.of_run(70 * GB, {**RUN, "parts": 70}, [], sizes, "arn:queue/normal", PRICES)
+    # align, calling of a part, annotate, compose; five starts, of which one is that of the job that gathers the parts
+    assert found.hours == pytest.approx(2 + 5 * 32 / 70 / 4 + 0.5 + 0.05 + 5 * 0.05)
+    assert found.usd == pytest.approx(one.usd, rel=0.5)
+
+
 def test_the_estimate_follows_the_line_of_earlier_runs_and_not_one_outlier() -> None:
     past = [row(size * GB, 0.1 + 0.02 * size, 6 * size) for size in (10, 20, 30, 40, 50)]
     found = estimate.of_run(60 * GB, RUN, [*past, row(35 * GB, 50.0, 600)], SIZES, "q", PRICES)
