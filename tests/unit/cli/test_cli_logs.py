@@ -97,6 +97,28 @@ def test_new_lines_are_followed_until_the_run_ends(
         logs_module.follow_logs(stack, row, "sort", raw=False)
 
 
+def test_the_children_of_an_array_job_are_followed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The array job has no log of its own."""
+    for index in range(2):
+        stream = f"s{index}"
+        stack.logs.create_log_stream(logGroupName="/jobs", logStreamName=stream)
+        events: Any = [{"timestamp": round(time.time() * 1000), "message": f"part {index}"}]
+        stack.logs.put_log_events(logGroupName="/jobs", logStreamName=stream, logEvents=events)
+
+    def describe_jobs(jobs: list[str]) -> dict[str, Any]:
+        return {"jobs": [{"jobId": job, "container": {"logStreamName": f"s{job[-1]}"}} for job in jobs]}
+
+    details: Any = {"j1": {"arrayProperties": {"size": 2}, "container": {}}}
+    moment = Moment("SUCCEEDED", 1.0, [Job("scatter", "j1", 1)], details, [])
+    monkeypatch.setattr(stack.batch, "describe_jobs", describe_jobs)
+    monkeypatch.setattr(logs_module, "watch", lambda *_: iter([moment, moment]))
+    logs_module.follow_logs(stack, {**ROW, "execution": cli_aws.EXECUTION}, None, raw=False)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["== scatter (j1:0)", "part 0", "== scatter (j1:1)", "part 1"]
+
+
 def test_json_lines_are_unchanged_on_request(logs: Logs) -> None:
     assert logs([json.dumps(LINE)], "call", "--json") == ["== call (j7)", json.dumps(LINE)]
 
