@@ -32,6 +32,7 @@ def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], et
     numbers = {contig: number for number, contig in enumerate(contigs)}
     wanted = [Span(numbers[contig], start, end) for contig, start, end in spans]
     work.bytes_in += download(stored, whole, _ranges(form, index, stored.size, wanted))
+    index.touch()  # else samtools warns that it is older than the file
     bed = regions.write_bed(work / "reads.bed", spans)
     work.run("samtools", "view", "--no-PG", "-@", work.vcpus, *alignment_file.OUTPUT[form], "-M", "-L", bed,
              "--write-index", "-o", alignment_file.with_index(part), whole)  # fmt: skip

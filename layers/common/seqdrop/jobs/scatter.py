@@ -33,7 +33,8 @@ def step_options() -> dict[str, Any]:
 
 def is_current(work: Workspace, receipt: Mapping[str, Any]) -> bool:
     """Return whether the earlier receipt of a part is that of the same part of the same reads."""
-    return not find_differences(work, receipt, identify(work, fetch_pieces(work), int(array_index())))
+    expected = identify(work, fetch_pieces(work), int(array_index()), describe_inputs(work))
+    return not find_differences(work, receipt, expected)
 
 
 def fetch_pieces(work: Workspace) -> list[Piece]:
@@ -44,8 +45,19 @@ def fetch_pieces(work: Workspace) -> list[Piece]:
     return regions.write_pieces(work, reference, targets)
 
 
-def identify(work: Workspace, pieces: Sequence[Piece], index: int) -> dict[str, Any]:
-    """Return what a part must have to be gathered with others: its regions, and what they were called from and with."""
+def describe_inputs(work: Workspace) -> dict[str, Any]:
+    """Return what all parts of a run are called from and with."""
+    return {
+        "reads": s3.store().head(work.args.bam).etag,
+        "args": work.args.args,
+        "bcftools": work.version("bcftools"),
+        "seqdrop": __version__,
+        "image": os.environ.get(IMAGE, ""),
+    }
+
+
+def identify(work: Workspace, pieces: Sequence[Piece], index: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a part must have to be gathered with others: its regions, and the `inputs` of the run."""
     own = regions.of_part(pieces, index, work.args.parts)
     text = "".join(piece.targets.read_text() for piece in own)
     return {
@@ -53,11 +65,7 @@ def identify(work: Workspace, pieces: Sequence[Piece], index: int) -> dict[str, 
         "parts": work.args.parts,
         "pieces": len(own),
         "regions_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "reads": s3.store().head(work.args.bam).etag,
-        "args": work.args.args,
-        "bcftools": work.version("bcftools"),
-        "seqdrop": __version__,
-        "image": os.environ.get(IMAGE, ""),
+        **inputs,
     }
 
 
@@ -71,7 +79,7 @@ def find_differences(work: Workspace, receipt: Mapping[str, Any], expected: Mapp
 
 def fetch_reads(work: Workspace, reference: Path, pieces: Sequence[Piece], index: int) -> None:
     """Download the reads of a part, of the file that its receipt will name; none for a part without pieces."""
-    work.part = identify(work, pieces, index)
+    work.part = identify(work, pieces, index, describe_inputs(work))
     if spans := regions.spans_of(regions.of_part(pieces, index, work.args.parts)):
         partial_reads.fetch(work, list(regions.contig_lengths(reference)), spans, work.part["reads"])
 
@@ -99,9 +107,9 @@ def fetch_parts(work: Workspace, pieces: Sequence[Piece]) -> tuple[list[Path], i
 
     Raise JobError unless each is the part that its child would publish now.
     """
-    parts, records = list[Path](), 0
+    parts, records, inputs = list[Path](), 0, describe_inputs(work)
     for index in range(work.args.parts):
-        receipt = _read_receipt(work, identify(work, pieces, index), index)
+        receipt = _read_receipt(work, identify(work, pieces, index, inputs), index)
         for output in receipt["outputs"]:
             parts.append(work.fetch(S3Uri.parse(output["uri"]), name=f"part{index}.bcf", **s3.expected_of(output)))
         records += receipt["counts"].get(RECORDS, 0)
