@@ -10,7 +10,7 @@ SAM_LINT := cfn-lint sympy mpmath
 # Four processes keep two cores busy: tests of whole runs wait for a part of their time. A file stays in one process.
 TEST_PROCESSES ?= 4
 # The tests whose runs use the rights of the roles.
-RUNS := $(addprefix tests/pipeline/test_,cost_of_runs.py families.py http_api.py input_layouts.py lanes.py panels.py runs.py) $(addprefix tests/faults/test_,budget.py events.py fused_runs.py hosts.py qc.py references.py resume.py runs_that_fail.py verdicts.py)
+RUNS := $(addprefix tests/pipeline/test_,cost_of_runs.py families.py http_api.py input_layouts.py lanes.py panels.py runs.py scattered_runs.py) $(addprefix tests/faults/test_,budget.py calling_in_parts.py events.py fused_runs.py hosts.py qc.py references.py resume.py runs_that_fail.py verdicts.py)
 PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml embedded-aws/pyproject.toml $(wildcard containers/*/__init__.py) uv.lock
 export SAM_CLI_TELEMETRY := 0
 # Some images of CI set it. Then each of the thousand Python processes of `make test` compiles what it imports.

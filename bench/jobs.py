@@ -75,8 +75,9 @@ def _calls(folder: Path, least: float) -> str:
 
 def call_line(name: str, folder: Path, scratch: Path, env: Mapping[str, str], least: float = 0.97) -> Line:
     """Return a line that calls the variants of a genome on 2 cores, against one process."""
-    vcf = {"intervals": "all", "bam": "s3://b/S/r/S.bam", "vcf": "s3://b/S/r/S.vcf.gz", "gvcf": "s3://b/S/r/S.g.vcf.gz"}
-    command, environment = job("bcftools", scratch, env, **vcf)
+    outputs = {"vcf": "s3://b/S/r/S.vcf.gz", "gvcf": "s3://b/S/r/S.g.vcf.gz"}
+    values = {"intervals": "all", "bam": "s3://b/S/r/S.bam", "parts": "1", **outputs}
+    command, environment = job("bcftools", scratch, env, **values)
     return Line(name, [
         Side("seqdrop", command, lambda: _calls(folder, least), environment),
         Side("one process", hand(scratch, CALL, CALLED, "S.vcf.gz.tbi,S.vcf.gz"), lambda: _calls(folder, least), env),

@@ -92,7 +92,8 @@ def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
     pushed = [tool.name for tool in every if saved.get(tag_parameter(tool.name)) not in NO_TAG]
     form = values.get("Form") if all(tool.fusible for tool in every if tool.name in defaults) else forms.SPLIT
     of_runs = [] if form == forms.FUSED else defaults
-    return list(dict.fromkeys([*of_runs, *FOR_ALL, *([] if form == forms.SPLIT else [FUSED.name]), *pushed]))
+    can_fuse = form not in {forms.SPLIT, forms.SCATTERED}
+    return list(dict.fromkeys([*of_runs, *FOR_ALL, *([FUSED.name] if can_fuse else []), *pushed]))
 
 
 def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:

@@ -62,7 +62,9 @@ class Column:
 
 
 def success_path(states: dict[str, Any], start: str) -> list[str]:
-    """Return the states of a run without failures, in order."""
+    """Return the states of a run without failures, in order: the most of them, if it starts with a Choice."""
+    if states[start]["Type"] == "Choice":
+        return [start, *success_path(states, states[start]["Choices"][0]["Next"])]
     path, name = [], start
     while name and states[name]["Type"] != "Choice":
         path.append(name)
@@ -78,6 +80,8 @@ def state_box(name: str, state: dict[str, Any], x: float, y: float) -> Box:
         return Box(name, "job", f"Batch job: {step}", x, y)
     if "lambda:invoke" in resource:
         return Box(name, "function", "Lambda: " + state["Parameters"]["FunctionName"][2:-9], x, y)
+    if state["Type"] == "Choice":
+        return Box(name, "end", f"reads {state['Choices'][0]['Variable']}", x, y)
     return Box(name, "end", state["Type"], x, y)
 
 
@@ -107,7 +111,20 @@ def draw_column(states: dict[str, Any], start: str, x: float, y: float) -> Colum
             column.svg.extend(diagnosis(box, states[name]))
         y += HEIGHT + GAP_Y
     column.svg.extend(arrow(upper, lower) for upper, lower in pairwise(column.boxes))
+    if states[start]["Type"] == "Choice":
+        column.svg.extend(bypass(states[start], column.boxes))
     return column
+
+
+def bypass(choice: dict[str, Any], boxes: list[Box]) -> list[str]:
+    """Return the arrow from a Choice to the state of its default, to the left of those between, and its labels."""
+    first, last = boxes[0], next(box for box in boxes if box.name == choice["Default"])
+    x, y1, y2 = first.x - 12, first.y + HEIGHT / 2, last.y + HEIGHT / 2
+    line = f'<path marker-end="url(#tip)" d="M{first.x},{y1} L{x},{y1} L{x},{y2} L{last.x - 3},{y2}"/>'
+    form = escape(choice["Choices"][0]["StringEquals"])
+    label = f'<text class="note" x="{first.x + WIDTH / 2 + 10}" y="{first.y + HEIGHT + 22}">{form}</text>'
+    others = f'<text class="note" x="{x + 5}" y="{first.y + HEIGHT + 22}">split</text>'
+    return [line, label, others]
 
 
 def draw_branches(parallel: dict[str, Any], top: float) -> list[Column]:
@@ -121,7 +138,8 @@ def draw_branches(parallel: dict[str, Any], top: float) -> list[Column]:
 def draw(machine: dict[str, Any]) -> str:
     """Return the picture of a state machine with one Parallel state of two branches, as SVG.
 
-    It starts with a Choice of the form of a run: the Parallel state is in the default, each other form is one job.
+    It starts with a Choice of the form of a run: the Parallel state is in the default, each other form is one job. A
+    branch may start with another Choice, which leaves out its first job.
     """
     states = machine["States"]
     choice = states[machine["StartAt"]]
@@ -129,7 +147,7 @@ def draw(machine: dict[str, Any]) -> str:
     name = next(name for name in path if states[name]["Type"] == "Parallel")
     before, after = path[: path.index(name)], path[path.index(name) + 1]
     center = 20 + COLUMN_WIDTH / 2
-    first = Box(machine["StartAt"], "end", f"reads {choice['Choices'][0]['Variable']}", center, 20)
+    first = state_box(machine["StartAt"], choice, center, 20)
     head_top = 20 + HEIGHT + GAP_Y
     head = draw_column({state: states[state] | {"Next": ""} for state in before}, before[0], center, head_top)
     top = head.bottom + GAP_Y + 26

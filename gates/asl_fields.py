@@ -22,7 +22,7 @@ FIELDS = {
 }  # fmt: skip
 # Retries and the time limit of an attempt are those of the job definition.
 PARAMETERS = {
-    # ArrayProperties: a joint run merges each part of the genome in a child of one job
+    # ArrayProperties: a child of one job calls a part of the genome, or merges that of several samples
     JOB: {
         "JobName",
         "JobDefinition",

@@ -8,6 +8,7 @@ from .asl_data import choices
 from .asl_scope import FORM, NEXT_TRY, Scope, step_of
 from .finding import LocatedProblem, Problem
 
+FORMS = {"scatter": "scattered"}  # step -> form, where their names differ
 ENDS_OF_ERRORS = ("RecordRun", "Pass", "Fail")
 
 
@@ -47,7 +48,7 @@ def check_retry(scope: Scope, name: str) -> Iterator[Problem]:
 
 
 def check_form(scope: Scope, name: str) -> Iterator[Problem]:
-    """Check that the form of a run, which is the step of its only job, decides before any job, and is split else.
+    """Check that the form of a run, which tells its first step, decides before any job, and is split else.
 
     A plan of an earlier version has no form: a rule that compares it would end the run.
     """
@@ -56,7 +57,7 @@ def check_form(scope: Scope, name: str) -> Iterator[Problem]:
     if first != (missing := {"Variable": FORM, "IsPresent": False, "Next": first.get("Next")}):
         yield "form-missing", f"plans of earlier versions have no form; begin Choices with {missing}"
     targets = [rule.get("Next", "") for rule in rules]
-    forms = [step_of(scope.states[target]) if scope.kind(target) == "job" else "" for target in targets]
+    forms = [form_of(step_of(scope.states[target])) if scope.kind(target) == "job" else "" for target in targets]
     expected = [
         {"Variable": FORM, "StringEquals": form, "Next": target} for form, target in zip(forms, targets, strict=True)
     ]
@@ -69,6 +70,11 @@ def check_form(scope: Scope, name: str) -> Iterator[Problem]:
         )
     if scope.entries(name) != {("", "StartAt")}:
         yield "form-entry", "the form is chosen after a job; let StartAt alone lead here"
+
+
+def form_of(step: str) -> str:
+    """Return the form of the runs that have this step."""
+    return FORMS.get(step, step)
 
 
 def check_record(scope: Scope, name: str) -> Iterator[Problem]:

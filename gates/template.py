@@ -25,7 +25,7 @@ TOOLS = (
     "BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint", "Fused",
     "Reference",
 )  # fmt: skip
-STEPS = ("Align", "Call", "Annotate", "Collect", "Compose", "Fused", "Merge", "Join", "Prepare")
+STEPS = ("Align", "Call", "Scatter", "Annotate", "Collect", "Compose", "Fused", "Merge", "Join", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")
 # The first of the DEPLOYMENTS is here and all others are elsewhere: a fixed region or account, or the fixed name of a
 # stack, in the place of a pseudo parameter is noticed.
@@ -83,6 +83,7 @@ DEPLOYMENTS: tuple[dict[str, str], ...] = (
         "AlignmentFormat": "cram",
         "Form": "split",
         "FusedLimitMib": "2000",
+        "ScatterFromMib": "50000",
         "QcPolicy": "exome",
         "LaneWaitMinutes": "0",
         "LayoutWithoutMate": "single",

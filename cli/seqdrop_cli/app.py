@@ -76,6 +76,7 @@ class Form(StrEnum):
 
     job_for_each_step = "split"  # `split` is a method of str
     one_job = "fused"
+    calling_in_parts = "scattered"
 
 
 class Priority(StrEnum):
@@ -199,7 +200,10 @@ Since = Annotated[
 ]
 FormOption = Annotated[
     Form | None,
-    typer.Option(help="split: a job for each step; fused: one for all, for small runs. Default: Form of the stack."),
+    typer.Option(
+        help="split: a job for each step; fused: one for all, for small runs; scattered: several call the variants, "
+        "for large ones. Default: Form of the stack."
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExecutorOption = Annotated[

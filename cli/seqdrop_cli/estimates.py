@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from seqdrop.plan import forms
-from seqdrop.plan.steps import FUSED, STEPS
+from seqdrop.plan.steps import FUSED, SCATTER, STEPS
 from seqdrop.runs import estimate, prices
 from seqdrop.runs.estimate import KIND, SAME, Estimate
 from seqdrop.runs.prices import Prices
@@ -43,19 +43,26 @@ class Estimator:
 
 
 def kind_of(stack: Stack, size: int, chosen: Mapping[str, str], *, has_alignments: bool) -> dict[str, str]:
-    """Return the form of a run and the format of its aligned reads: as it chose, else those of the stack."""
-    tags, limit = stack.outputs.get("ImageTags", "").split(), stack.parameters.get("FusedLimitMib", "0")
-    has_image = any(tag.startswith("fused:") and tag != "fused:none" for tag in tags)
-    default = stack.parameters.get("Form", forms.SPLIT) if has_image else forms.SPLIT
-    if default == forms.AUTO and has_alignments:
-        default = forms.SPLIT  # the limit is one of FASTQs
-    form = forms.choose(chosen.get("form", ""), default, size, int(limit) << 20, chosen)
-    return {"form": form, "alignment_format": chosen.get("alignment_format") or stack.default_alignment_format}
+    """Return the form of a run, its parts, and the format of its aligned reads: as it chose, else those of the stack.
+
+    The bases to call are not known here: the parts are those of a human genome.
+    """
+    tags, parameters = stack.outputs.get("ImageTags", "").split(), stack.parameters
+    deployment = forms.Deployment(
+        parameters.get("Form", forms.SPLIT),
+        int(parameters.get("FusedLimitMib", "0")) << 20,
+        int(parameters.get("ScatterFromMib", "0")) << 20,
+        any(tag.startswith("fused:") and tag != "fused:none" for tag in tags),
+    )
+    parts = forms.number_of_parts(size, forms.HUMAN_BASES, targets=False)
+    form = forms.of_run(deployment, chosen.get("form", ""), chosen, size, parts, has_alignments=has_alignments)
+    alignment_format = chosen.get("alignment_format") or stack.default_alignment_format
+    return {"form": form, "parts": str(parts), "alignment_format": alignment_format}
 
 
 def sizes_of(parameters: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return vcpus and memory (MiB) of each step that the template has sizes for."""
-    names = {step.name: step.name.title() for step in (*STEPS, FUSED)}
+    names = {step.name: step.name.title() for step in (*STEPS, FUSED, SCATTER)}
     return {
         step: {"vcpus": parameters[f"{name}Vcpus"], "memory": parameters[f"{name}Memory"]}
         for step, name in names.items()

@@ -23,8 +23,8 @@ FOLDED = {"sample", "state", "ref"}  # over several lines, where a terminal is n
 STATE_WIDTH = 10  # letters of INCOMPLETE, in a narrow terminal: warnings are on the next line
 NUMBERS = {"lanes", "reads", "depth", "calls", "time", "price", "age"}
 ATTRIBUTES = ("run", "sample", "samples", "status", "started", "finished", "duration", "layout", "lanes", "reads",
-              "depth", "variants", "price", "reference", "aligner", "caller", "step", "class", "message", "advice",
-              "results", "execution")  # fmt: skip
+              "depth", "variants", "price", "reference", "aligner", "caller", "form", "parts", "step", "class",
+              "message", "advice", "results", "execution")  # fmt: skip
 
 
 def show_list(rows: Iterable[Row]) -> None:

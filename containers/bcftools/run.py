@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from seqdrop.jobs import arguments, calling, regions
+from seqdrop.jobs import arguments, calling, regions, scatter
 from seqdrop.jobs.calling import Filter
 from seqdrop.jobs.gvcf import MIN_ALLELE_READS, Depth
 from seqdrop.jobs.processes import Command
@@ -31,8 +31,9 @@ MIN_SHARE, ENOUGH_READS = 0.2, 20
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
-    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
-    with step("call", args) as work:
+    # --sample --reference --intervals --bam --parts in, --vcf --gvcf out
+    args = calling.parse_arguments(argv, __doc__)
+    with step(args=args, **scatter.step_options()) as work:
         options = arguments.parse_options(args.args, "bcftools")
         inputs = calling.fetch_inputs(work)
         haploid = regions.fetch_haploid(work, inputs.reference)

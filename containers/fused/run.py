@@ -52,7 +52,7 @@ def commands_of(args: argparse.Namespace) -> dict[str, list[str]]:
 
 def flags(step: steps.Step, args: argparse.Namespace) -> Iterator[str]:
     """Yield the flags of a step: its inputs and outputs, its own options, and the size of this job."""
-    values = {**vars(args), "args": args.args[step.name]}
+    values = {**vars(args), "args": args.args[step.name], "parts": 1}  # this job calls the whole genome
     for word in (*step.reads, *step.writes, *COMMON):
         yield f"--{word}"
         yield as_text(values[word])

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def merge_part(work: Workspace, reads: Mapping[str, Any], index: str) -> None:
     """Merge the samples in the pieces of one part, and publish it for `join_parts`. A part may have no pieces."""
-    pieces = pieces_of_part(split_genome(work.reference["contigs"]), int(index), reads["parts"])
+    pieces = regions.of_part(split_genome(work.reference["contigs"]), int(index), reads["parts"])
     if not pieces:
         return
     samples = fetch_samples(work, reads["samples"])
@@ -53,11 +53,6 @@ def split_genome(contigs: Sequence[Mapping[str, Any]]) -> list[list[Interval]]:
     """Return the pieces of a genome in order; together they have each of its bases once."""
     whole = [Interval(contig["name"], 0, contig["length"]) for contig in contigs]
     return list(regions.split(whole, regions.MIN_PIECE_SIZE + regions.SIZE_PER_CONTIG * (len(whole) - 1)))
-
-
-def pieces_of_part(pieces: Sequence[list[Interval]], index: int, parts: int) -> Sequence[list[Interval]]:
-    """Return the pieces of one of the parts, which have about the same number of them; none if there are too few."""
-    return pieces[index * len(pieces) // parts : (index + 1) * len(pieces) // parts]
 
 
 def join_parts(work: Workspace, reads: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from seqdrop.failure.verdict import UsageError
 from seqdrop.jobs import arguments, calling, regions
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.step import step
@@ -22,8 +23,11 @@ PLOIDY_HEADER = """##fileformat=VCFv4.1
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Call the variants of a run."""
-    args = calling.parse_arguments(argv, __doc__)  # --sample --reference --intervals --bam in, --vcf --gvcf out
+    # --sample --reference --intervals --bam --parts in, --vcf --gvcf out
+    args = calling.parse_arguments(argv, __doc__)
     with step("call", args) as work:
+        if args.parts != 1:
+            raise UsageError("Strelka calls a genome in one job only: its calls depend on all reads that it is given")
         options = arguments.parse_options(args.args, "strelka")
         inputs = calling.fetch_inputs(work)
         work.version("configureStrelkaGermlineWorkflow.py")

@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Form, Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ValidationError
 from seqdrop import __version__
-from seqdrop.plan import joint, steps
+from seqdrop.plan import forms, joint, steps
 from seqdrop.runs import receipts, table
 from seqdrop.runs.table import Row
 from seqdrop.storage.uri import S3Uri
@@ -168,6 +168,7 @@ def _outputs(row: Row) -> dict[str, Any]:
 def _tasks(row: Row) -> list[TaskLog]:
     """Return the jobs of a run that have left a receipt: those that have ended without an error."""
     names = [step.name for step in steps.JOINT] if row.get("kind") == joint.KIND else steps.names()
+    names = steps.with_scatter(names) if row.get("form") == forms.SCATTERED else names
     folder, parts = row.get("results"), int(row.get("parts", 0))
     found = receipts.read_receipts(S3Uri.parse(folder), names, parts) if folder else {}
     return [

@@ -23,6 +23,7 @@ from support.paths.cases import (
     NOT_PLACED,
     PIPELINE,
     PREPARATION,
+    SCATTERED,
     SILENT,
     SPOT_RECLAIMED,
     STEPS,
@@ -41,6 +42,7 @@ from support.paths.make import (
     PLAN,
     PREPARATION_INPUT,
     PREPARATION_MACHINE,
+    SCATTERED_PLAN,
     WHOLE_INSTANCE,
     Rehearsal,
     lambda_response,
@@ -69,6 +71,7 @@ from support.paths.routes import (
     second,
 )
 from support.paths.routes import JOINT as JOINT_ROUTES
+from support.paths.routes import SCATTERED as SCATTERED_ROUTES
 from support.pipeline_parts import ROOT, machine, states
 
 from functions.diagnose.app import failed_step
@@ -82,7 +85,7 @@ SCOPES = {
     JOINT_MACHINE: (JOINT_STATES,),
     PREPARATION_MACHINE: (PREPARATION_STATES,),
 }
-CASES = {PIPELINE_MACHINE: {**PIPELINE, **FUSED}, JOINT_MACHINE: JOINT, PREPARATION_MACHINE: PREPARATION}
+CASES = {PIPELINE_MACHINE: {**PIPELINE, **FUSED, **SCATTERED}, JOINT_MACHINE: JOINT, PREPARATION_MACHINE: PREPARATION}
 EVERY_CASE = [(name, case) for name, cases in CASES.items() for case in cases]
 Executor = Callable[[str, str], Execution]
 OTHER_JOBS = {"fused": GOOD_FUSED, "prepare": GOOD_PREPARATION}  # that are no step of a run
@@ -93,7 +96,8 @@ AHEAD = 8  # executions at once: the next cases run while a test waits for its o
 def execute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
     """Execute each case once for all tests of this file."""
     earlier_plan = {word: value for word, value in PLAN.items() if word != "form"}
-    plans = {**dict.fromkeys(FUSED, FUSED_PLAN), WITHOUT_FORM: earlier_plan}
+    forms = {**dict.fromkeys(FUSED, FUSED_PLAN), **dict.fromkeys(SCATTERED, SCATTERED_PLAN)}
+    plans = {**forms, WITHOUT_FORM: earlier_plan}
     inputs = {PIPELINE_MACHINE: PLAN, JOINT_MACHINE: JOINT_PLAN, PREPARATION_MACHINE: PREPARATION_INPUT}
 
     def cached(running: engine.Engine) -> Executor:
@@ -260,6 +264,34 @@ def test_every_case_has_its_expectation() -> None:
     of_steps = {step.title() + name for step in STEPS for name in (*JOBS, "Undiagnosed")}
     assert {**PIPELINE, **FUSED}.keys() - of_steps == OTHERS.keys() | {"HappyPath"}
     assert PREPARATION.keys() - of_steps == {"HappyPath", "DoctorBusy"}
+
+
+def test_every_case_of_a_scattered_run_has_its_expectation() -> None:
+    assert SCATTERED.keys() == SCATTERED_ROUTES.keys()
+
+
+@pytest.mark.parametrize("case", SCATTERED_ROUTES)
+def test_an_array_job_calls_the_parts_and_another_job_gathers_them(execute: Executor, case: str) -> None:
+    execution = execute(PIPELINE_MACHINE, case)
+    assert (execution.ending, route(execution)) == SCATTERED_ROUTES[case]
+    calls = {
+        step: [call for call in execution.calls() if call.get("Tags", {}).get("step") == step]
+        for step in ("scatter", "call")
+    }
+    assert [call["ArrayProperties"] for call in calls["scatter"]] == [{"Size": 4}] * len(calls["scatter"])
+    assert not any("ArrayProperties" in call for call in calls["call"])
+    assert {call["Parameters"]["parts"] for tries in calls.values() for call in tries} == {"4"}
+    first_try = Submission("default", "2", "3000", "1")
+    changes = {"ScatterOutOfMemory": {"memory": "6000"}, "ScatterSpotReclaimed": {"queue": "last-resort"}}
+    again = [first_try._replace(attempt="2", **changes[case])] if case in changes else []
+    assert execution.submissions("scatter") == [first_try, *again]
+
+
+def test_the_job_that_gathers_parts_is_given_more_memory_by_the_parameter_of_its_size(execute: Executor) -> None:
+    execution = execute(PIPELINE_MACHINE, "ScatteredCallOutOfMemoryTwice")
+    size = Submission("default", "2", "3000", "1")
+    assert execution.submissions("call") == [size, size._replace(memory="6000", attempt="2")]
+    assert "raise ScatterMemory of the stack" in execution.record["cause"]
 
 
 def test_every_case_of_a_joint_run_has_its_expectation() -> None:

@@ -13,7 +13,7 @@ from embedded_aws.rights import Need
 from seqdrop.plan import layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import ALIGNMENT_FORMATS
-from seqdrop.plan.steps import FUSED, JOIN, MERGE, PREPARE, STEPS, Step, Tool
+from seqdrop.plan.steps import CALL, FUSED, JOIN, MERGE, PREPARE, SCATTER, STEPS, Step, Tool
 from seqdrop.storage.uri import S3Uri
 from support import rights
 from support.pipeline_parts import ROOT, template
@@ -24,12 +24,13 @@ from containers.report.run import SOURCES
 from containers.report.sources import MOSDEPTH
 from containers.strelka.workflow import STATISTICS
 
-# The role of JOIN is that of MERGE too.
+# The role of JOIN is that of MERGE too, and that of CALL that of SCATTER.
 ROWS = [(step, tool) for step in (*STEPS, FUSED, JOIN, PREPARE) for tool in step.tools]
 IDS = [f"{step.name}-{tool.name}" for step, tool in ROWS]
 FASTQS, RESULTS, REFERENCES = (f"seqdrop-{name}bucket" for name in ("fastq", "results", "reference"))
 FOLDER = S3Uri(RESULTS, "S.1/0123456789abcdef0123")
-PART = str(layout.part_uri(FOLDER, MERGE.name, "7"))  # of a joint VCF
+CHILD = "7"  # the index of a child of an array job
+ARRAYS = {JOIN.name: MERGE.name, CALL.name: SCATTER.name}  # step -> the array job whose role it has
 # The suffixes in the calls of `publish` in wrappers and shared code: a test compares both.
 COMPANIONS = {
     "bam": (".md5",),
@@ -104,8 +105,13 @@ def verdicts(step: Step, attempt: str) -> list[str]:
     """Return the addresses of the verdicts that a job writes: one for each of its steps."""
     names = steps.names() if step is FUSED else [step.name]
     own = [str(layout.verdict_uri(results_of(step), name, attempt, attempt)) for name in names]
-    of_child = str(layout.verdict_uri(FOLDER, MERGE.name, attempt, attempt, "7"))
-    return [*own, of_child] if step is JOIN else own
+    array = ARRAYS.get(step.name)
+    return [*own, str(layout.verdict_uri(FOLDER, array, attempt, attempt, CHILD))] if array else own
+
+
+def parts(step: Step) -> list[str]:
+    """Return the address of what a child of the array job of a step publishes for it; none for other steps."""
+    return [str(layout.part_uri(FOLDER, ARRAYS[step.name], CHILD))] if step.name in ARRAYS else []
 
 
 def results_of(step: Step) -> S3Uri:
@@ -128,9 +134,14 @@ def outputs(step: Step, tool: Tool) -> Iterator[str]:
     if step is PREPARE:
         yield f"s3://{REFERENCES}/hg/reference.json"
     yield str(layout.receipt_uri(results_of(step), step.name))
-    if step is JOIN:
-        yield str(layout.receipt_uri(FOLDER, MERGE.name, "7"))
-        yield PART
+
+
+def published_by(step: Step, tool: Tool) -> Iterator[str]:
+    """Yield what `outputs` does and, of a job with the role of an array job, what its children publish."""
+    yield from outputs(step, tool)
+    yield from parts(step)
+    if step.name in ARRAYS:
+        yield str(layout.receipt_uri(FOLDER, ARRAYS[step.name], CHILD))
 
 
 def inputs(step: Step) -> Iterator[str]:
@@ -153,10 +164,10 @@ def inputs(step: Step) -> Iterator[str]:
         yield from (
             f"s3://{RESULTS}/S.2/r/S.2.{kind}.gz{suffix}" for kind in ("vcf", "g.vcf") for suffix in ("", ".tbi")
         )
-        yield from (str(FOLDER / "reads.json"), str(FOLDER / "reference.json"), PART)
+        yield from (str(FOLDER / "reads.json"), str(FOLDER / "reference.json"))
         return
     for word in step.reads:
-        if word != "sample":
+        if word not in {"sample", "parts"}:
             yield from addresses(word, *READ_COMPANIONS.get(word, ()))
     yield str(FOLDER / "reference.json")
     if "reads" in step.reads:
@@ -167,17 +178,16 @@ def inputs(step: Step) -> Iterator[str]:
 
 def tagged(step: Step) -> set[str]:
     """Return the outputs of a step that get a tag."""
-    if step is JOIN:
-        return {PART}
     words = FUSED.reads if step is FUSED else step.writes
-    return {plan(form)[word] for form in ALIGNMENT_FORMATS for word in words if word in TAGGED}
+    return {plan(form)[word] for form in ALIGNMENT_FORMATS for word in words if word in TAGGED} | set(parts(step))
 
 
 def missing_rights(step: Step, tool: Tool, stack: dict[str, Any]) -> list[str]:
     """Return what a job must do and its role does not allow."""
     roles, role = rights.roles(stack), rights.job_role(stack, tool)
-    needed = [(action, uri) for uri in outputs(step, tool) for action in WRITE]
-    needed += [(action, uri) for uri in inputs(step) for action in ("s3:GetObject", "s3:GetObjectVersion")]
+    needed = [(action, uri) for uri in published_by(step, tool) for action in WRITE]
+    read = [*inputs(step), *parts(step)]
+    needed += [(action, uri) for uri in read for action in ("s3:GetObject", "s3:GetObjectVersion")]
     needed += [(action, uri) for uri in verdicts(step, "2") for action in ("s3:PutObject", "s3:PutObjectTagging")]
     needed += [("s3:PutObjectTagging", uri) for uri in tagged(step)]
     buckets = {S3Uri.parse(uri).bucket for _, uri in needed}  # missing objects are 403 without this right
@@ -193,8 +203,8 @@ def test_a_job_may_read_its_inputs_and_write_its_outputs(step: Step, tool: Tool)
 @pytest.mark.parametrize(("step", "tool"), ROWS, ids=IDS)
 def test_a_job_may_write_nothing_else(step: Step, tool: Tool) -> None:
     roles, role = rights.roles(template()), rights.job_role(template(), tool)
-    own = {uri for each in step.tools for uri in outputs(step, each)}
-    others = {uri for other, each in ROWS for uri in outputs(other, each)} - own
+    own = {uri for each in step.tools for uri in published_by(step, each)}
+    others = {uri for other, each in ROWS for uri in published_by(other, each)} - own
     others |= {str(FOLDER / name) for name in ("reads.json", "reference.json", "intervals.bed", "manifest.json")}
     others |= {uri for other, _ in ROWS for uri in verdicts(other, "1")} - set(verdicts(step, "1"))
     others |= {

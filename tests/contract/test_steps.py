@@ -22,7 +22,7 @@ import pytest
 from seqdrop.jobs import reference_cache
 from seqdrop.plan import steps
 from seqdrop.plan.options import Option
-from seqdrop.plan.steps import ALL, FUSED, JOIN, JOINT, MERGE, PREPARE, STEPS, Step, Tool
+from seqdrop.plan.steps import ALL, CALL, FUSED, JOIN, JOINT, MERGE, PREPARE, SCATTER, STEPS, Step, Tool
 from support.function_aws import environment
 from support.machine_contract import COMMON
 from support.pipeline_parts import MACHINES, ROOT, machine, references, states, template, wrapper_flags
@@ -177,9 +177,10 @@ def has_variables(environment: dict[str, Any], image: str) -> bool:
 def has_role_and_sizes(step: Step, container: dict[str, Any]) -> bool:
     """Whether the jobs of a tool have the role of their step and, unless a run has other ones, its sizes.
 
-    The job definition of `join` is that of `merge` too; the state machine gives each its sizes.
+    The job definition of `join` is that of `merge` too, that of `call` also that of `scatter`; the state machine gives
+    each its sizes.
     """
-    name = (JOIN if step is MERGE else step).name.capitalize()
+    name = {MERGE.name: JOIN.name, SCATTER.name: CALL.name}.get(step.name, step.name).capitalize()
     types = {"VCPU": f"{name}Vcpus", "MEMORY": f"{name}Memory"}
     sizes = [{"Type": kind, "Value": {"Ref": parameter}} for kind, parameter in types.items()]
     role = {"Fn::GetAtt": [f"{name}JobRole", "Arn"]}
@@ -240,6 +241,7 @@ def has_own_options(tool: Tool) -> bool:
         "aligner": "bwa",
         "sample": "S",
         "sources": "{}",
+        "parts": "1",
     }
     words = [text for flag in flags_of(tool) for text in (flag, values.get(flag[2:], "s3://bucket/S/r/S.x"))]
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OptionsSeenError):
@@ -267,8 +269,10 @@ def test_nothing_exists_for_a_step_or_a_tool_without_a_row() -> None:
         assert {name.removesuffix(kind) for name in existing if name.endswith(kind)} == names_of_tools, kind
     of_runs = {tool.name for step in ALL if step is not PREPARE for tool in step.tools}
     assert set(sources.environment("IMAGE_TAGS")) == set(sources.environment("JOB_DEFINITIONS")) == of_runs
-    names = {*steps.names(), FUSED.name, MERGE.name, JOIN.name}
-    required = {step.name for step in (*STEPS, *JOINT) if not step.optional}  # a step without a size is left out
+    names = {*steps.every_name(), FUSED.name}
+    required = {
+        step.name for step in (*STEPS, SCATTER, *JOINT) if not step.optional
+    }  # a step without a size is left out
     assert required <= set(sources.environment("SIZES")) <= names
 
 

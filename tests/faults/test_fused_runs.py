@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from seqdrop.failure.verdict import Verdict
 from seqdrop_cli import stop
 from seqdrop_cli.follow import step_states
@@ -106,13 +107,23 @@ def test_a_stopped_fused_job_ends_its_step_and_can_be_resumed(
 
 
 @case(
-    happens="A run chooses a form that is not possible with its tools: Isaac and Strelka have no fused job.",
+    happens="A run chooses a form that is not possible with its tools: Isaac and Strelka have no fused job, and "
+    "Strelka calls a genome in one job only.",
     see="`BAD_INPUT.CHOICES`, with the tool and the form that is possible.",
     does="Refuses the pair before any job.",
     do="Choose `split`, or another tool.",
 )
-def test_a_form_that_is_not_possible_is_refused_before_any_job(stack: Stack, sample: Sample) -> None:
-    row = run_pair(stack, sample.small_pair, "UNFUSED", form="fused", caller="strelka")
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("fused", "strelka cannot be in one job with other steps; choose form=split"),
+        ("scattered", "strelka calls a genome in one job only; choose form=split"),
+    ],
+)
+def test_a_form_that_is_not_possible_is_refused_before_any_job(
+    stack: Stack, sample: Sample, form: str, message: str
+) -> None:
+    row = run_pair(stack, sample.small_pair, f"NO{form.upper()}", form=form, caller="strelka")
     assert (row["status"], row["class"]) == ("FAILED", "BAD_INPUT.CHOICES")
-    assert "strelka cannot be in one job with other steps; choose form=split" in row["message"]
+    assert message in row["message"]
     assert "execution" not in row

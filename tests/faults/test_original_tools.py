@@ -69,7 +69,7 @@ def put_bam(batch: Batch, folder: Path, contig: str = "chr1", end: int = 1 << 30
 
 def call_arguments() -> dict[str, str]:
     outputs = {kind: f"s3://{RESULTS}/{FOLDER}/NA12878.{kind}.gz" for kind in ("vcf", "gvcf")}
-    return arguments(intervals="all", args="[]", **outputs)
+    return arguments(intervals="all", parts="1", args="[]", **outputs)
 
 
 def check(batch: Batch, found: tuple[int, str], expected: tuple[int, str, str]) -> dict[str, Any]:

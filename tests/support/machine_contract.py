@@ -9,7 +9,7 @@ from seqdrop.plan.steps import ALL, Step
 from seqdrop.runs import outcome
 from seqdrop.runs.diagnosis import MAX_TRIES
 
-from support.paths.make import FUSED_PLAN, JOINT_PLAN, PLAN, PREPARATION_INPUT
+from support.paths.make import FUSED_PLAN, JOINT_PLAN, PLAN, PREPARATION_INPUT, SCATTERED_PLAN
 from support.paths.routes import NOT_RECORDED, PREPARATION_NOT_DIAGNOSED
 from support.pipeline_parts import definitions_of, job_definitions, states, template
 
@@ -18,7 +18,7 @@ Machines = dict[str, dict[str, Any]]  # name -> definition
 COMMON = {"results", "run", "attempt", "vcpus", "memory", "args"}
 QUEUE_PATIENCE = 7 * 86400  # seconds: docs/operations.md, "Jobs that wait"
 INPUTS: dict[str, dict[str, Any]] = {
-    "pipeline": FUSED_PLAN,
+    "pipeline": {**SCATTERED_PLAN, **FUSED_PLAN},
     "joint": JOINT_PLAN,
     "prepare_reference": PREPARATION_INPUT,
 }

@@ -125,6 +125,12 @@ def cases_of_every_step() -> dict[str, Case]:
 
 
 FUSED = {name: case for name, case in cases_of_every_step().items() if name.startswith("Fused")}
+SCATTERED = {
+    "ScatteredHappyPath": Case(),
+    **{f"Scatter{name}": Case({"scatter": JOBS[name]}) for name in ("OutOfMemory", "SpotReclaimed", "ToolFailed")},
+    "ScatterUndiagnosed": Case({"scatter": [[OUT_OF_MEMORY]]}, doctor={"scatter": [CRASHED]}),
+    "ScatteredCallOutOfMemoryTwice": Case({"call": JOBS["OutOfMemoryTwice"]}),
+}
 PREPARATION = {
     "HappyPath": Case(),
     "DoctorBusy": Case({"prepare": [[OUT_OF_MEMORY], [DONE]]}, doctor={"prepare": [BUSY, BUSY, DONE]}),

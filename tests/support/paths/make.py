@@ -15,7 +15,7 @@ from seqdrop.plan import joint, layout, steps
 from seqdrop.plan.choices import Choices
 from seqdrop.runs import diagnosis, outcome
 from seqdrop.storage.uri import S3Uri
-from support.paths.cases import DONE, FUSED, JOINT, PIPELINE, PREPARATION, Calls, Case, Fault
+from support.paths.cases import DONE, FUSED, JOINT, PIPELINE, PREPARATION, SCATTERED, Calls, Case, Fault
 
 FILE = Path(__file__).parent / "MockConfigFile.json"
 LAST_RESORT, WHOLE_INSTANCE = "last-resort", "32"  # queue, vCPUs: the settings of diagnose
@@ -23,6 +23,7 @@ PIPELINE_MACHINE, PREPARATION_MACHINE = "seqdrop-pipeline", "seqdrop-prepare-ref
 JOINT_MACHINE = "seqdrop-joint"
 DIAGNOSE_STATES = {
     "align": "DiagnoseAlignment",
+    "scatter": "DiagnoseVariants",
     "call": "DiagnoseVariants",
     "annotate": "DiagnoseVariants",
     "collect": "DiagnoseStats",
@@ -39,6 +40,7 @@ def size(vcpus: str, memory: str, tool: str) -> dict[str, str]:
 JOBS = {
     "align": size("8", "16000", "bwa"),
     "call": size("8", "12000", "bcftools"),
+    "scatter": size("2", "3000", "bcftools"),
     "annotate": size("2", "8000", "snpeff"),
     "collect": size("2", "4000", "samtools_stats"),
     "compose": size("1", "2000", "report"),
@@ -46,7 +48,7 @@ JOBS = {
 }
 
 
-def plan_of(form: str) -> dict[str, Any]:
+def plan_of(form: str, parts: int = 1) -> dict[str, Any]:
     return layout.plan(
         "NA12878",
         "ade90e2c5ca56f3870e3",
@@ -55,11 +57,12 @@ def plan_of(form: str) -> dict[str, Any]:
         reference_bucket="references",
         genome="",
         form=form,
+        parts=parts,
         jobs=JOBS,
     )
 
 
-PLAN, FUSED_PLAN = plan_of("split"), plan_of("fused")
+PLAN, FUSED_PLAN, SCATTERED_PLAN = plan_of("split"), plan_of("fused"), plan_of("scattered", 4)
 PREPARATION_INPUT = layout.preparation(
     "5b0c2f7d9e1a", "hg38", S3Uri("references", "hg38.fa"), None, reference_bucket="references", aligner="bwa"
 )
@@ -114,14 +117,16 @@ class Rehearsal:
         self.add_answers("RecordRun", self.case.record, record_answer(plan))
         return self.answers
 
-    def pipeline(self) -> Answers:
-        plan, succeeded = self.step(PLAN, "align")
+    def pipeline(self, plan: dict[str, Any] = PLAN) -> Answers:
+        plan, succeeded = self.step(plan, "align")
         if succeeded:
-            variants, has_variants = self.step(plan, "call")
-            if has_variants:
-                variants, _ = self.step(variants, "annotate")
+            variants, has_variants = plan, True
+            for step in [step for step in plan["steps"] if step in {"scatter", "call", "annotate"}]:
+                if has_variants:
+                    variants, has_variants = self.step(variants, step)
             stats, _ = self.step(plan, "collect")
-            analysis = {"call": variants["call"], "annotate": variants["annotate"], "collect": stats["collect"]}
+            analysis = {step: variants[step] for step in ("scatter", "call", "annotate")}
+            analysis["collect"] = stats["collect"]
             plan, _ = self.step({**plan, "analysis": analysis}, "compose")
         self.add_answers("RecordRun", self.case.record, record_answer(plan))
         return self.answers
@@ -184,6 +189,7 @@ def config() -> dict[str, Any]:
         PIPELINE_MACHINE: {
             **{case: Rehearsal(PIPELINE[case]).pipeline() for case in PIPELINE},
             **{case: Rehearsal(FUSED[case]).fused() for case in FUSED},
+            **{case: Rehearsal(SCATTERED[case]).pipeline(SCATTERED_PLAN) for case in SCATTERED},
         },
         JOINT_MACHINE: {case: Rehearsal(JOINT[case]).joint() for case in JOINT},
         PREPARATION_MACHINE: {case: Rehearsal(PREPARATION[case]).preparation() for case in PREPARATION},

@@ -14,7 +14,7 @@ class Route(NamedTuple):
     stats: str = ""
 
 
-VARIANTS, STATS = "CallVariants AnnotateVariants VariantsDone", "CollectStats StatsDone"
+VARIANTS, STATS = "ChooseCalling CallVariants AnnotateVariants VariantsDone", "CollectStats StatsDone"
 GOOD = Route("ChooseForm AlignReads AnalyzeAlignment BuildReport RecordRun RunComplete RunSucceeded", VARIANTS, STATS)
 GOOD_FUSED = Route("ChooseForm RunFused RecordRun RunComplete RunSucceeded")
 GOOD_PREPARATION = Route("SizePreparation PrepareReference ReferenceReady")
@@ -48,10 +48,11 @@ SECOND_TRY = {
         STATS,
     ),
     "call": GOOD._replace(
-        variants="CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants VariantsDone"
+        variants="ChooseCalling CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants VariantsDone"
     ),
     "annotate": GOOD._replace(
-        variants="CallVariants AnnotateVariants DiagnoseVariants RetryVariants AnnotateVariants VariantsDone"
+        variants="ChooseCalling CallVariants AnnotateVariants DiagnoseVariants RetryVariants AnnotateVariants"
+        " VariantsDone"
     ),
     "collect": GOOD._replace(stats="CollectStats DiagnoseStats RetryStats CollectStats StatsDone"),
     "compose": Route(
@@ -69,8 +70,10 @@ SECOND_TRY = {
 # a step without a second try fails
 GAVE_UP = {
     "align": Route("ChooseForm AlignReads DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"),
-    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants RetryVariants VariantsDone", STATS),
-    "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants RetryVariants VariantsDone", STATS),
+    "call": Route(BAD_BRANCH, "ChooseCalling CallVariants DiagnoseVariants RetryVariants VariantsDone", STATS),
+    "annotate": Route(
+        BAD_BRANCH, "ChooseCalling CallVariants AnnotateVariants DiagnoseVariants RetryVariants VariantsDone", STATS
+    ),
     "collect": Route(BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats RetryStats StatsDone"),
     "compose": Route(
         "ChooseForm AlignReads AnalyzeAlignment BuildReport DiagnoseReport RetryReport RecordRun RunComplete RunFailed",
@@ -88,12 +91,13 @@ GAVE_UP_LATER = {
     ),
     "call": Route(
         BAD_BRANCH,
-        "CallVariants DiagnoseVariants RetryVariants CallVariants DiagnoseVariants RetryVariants VariantsDone",
+        "ChooseCalling CallVariants DiagnoseVariants RetryVariants CallVariants DiagnoseVariants RetryVariants"
+        " VariantsDone",
         STATS,
     ),
     "annotate": Route(
         BAD_BRANCH,
-        "CallVariants AnnotateVariants DiagnoseVariants RetryVariants AnnotateVariants DiagnoseVariants"
+        "ChooseCalling CallVariants AnnotateVariants DiagnoseVariants RetryVariants AnnotateVariants DiagnoseVariants"
         " RetryVariants VariantsDone",
         STATS,
     ),
@@ -118,8 +122,8 @@ GAVE_UP_LATER = {
 # diagnose failed
 UNDIAGNOSED = {
     "align": Route("ChooseForm AlignReads DiagnoseAlignment RecordRun RunComplete RunFailed"),
-    "call": Route(BAD_BRANCH, "CallVariants DiagnoseVariants VariantsDone", STATS),
-    "annotate": Route(BAD_BRANCH, "CallVariants AnnotateVariants DiagnoseVariants VariantsDone", STATS),
+    "call": Route(BAD_BRANCH, "ChooseCalling CallVariants DiagnoseVariants VariantsDone", STATS),
+    "annotate": Route(BAD_BRANCH, "ChooseCalling CallVariants AnnotateVariants DiagnoseVariants VariantsDone", STATS),
     "collect": Route(BAD_BRANCH, VARIANTS, "CollectStats DiagnoseStats StatsDone"),
     "compose": Route(
         "ChooseForm AlignReads AnalyzeAlignment BuildReport DiagnoseReport RecordRun RunComplete RunFailed",
@@ -252,6 +256,37 @@ JOINT: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 
+# runs whose variants are called by an array job
+PARTS_CALLED = "CallVariants AnnotateVariants VariantsDone"
+SCATTERED: dict[str, tuple[tuple[str, ...], Route]] = {
+    "ScatteredHappyPath": (("SUCCEEDED",), GOOD._replace(variants=f"ChooseCalling CallParts {PARTS_CALLED}")),
+    "ScatterOutOfMemory": (
+        ("SUCCEEDED",),
+        GOOD._replace(variants=f"ChooseCalling CallParts DiagnoseVariants RetryVariants CallParts {PARTS_CALLED}"),
+    ),
+    "ScatterSpotReclaimed": (
+        ("SUCCEEDED",),
+        GOOD._replace(variants=f"ChooseCalling CallParts DiagnoseVariants RetryVariants CallParts {PARTS_CALLED}"),
+    ),
+    "ScatterToolFailed": (
+        TOOL_FAILED,
+        Route(BAD_BRANCH, "ChooseCalling CallParts DiagnoseVariants RetryVariants VariantsDone", STATS),
+    ),
+    "ScatterUndiagnosed": (
+        ("FAILED", "INTERNAL", NOT_DIAGNOSED),
+        Route(BAD_BRANCH, "ChooseCalling CallParts DiagnoseVariants VariantsDone", STATS),
+    ),
+    "ScatteredCallOutOfMemoryTwice": (
+        ("FAILED", "OUT_OF_MEMORY", TOO_LITTLE_MEMORY),
+        Route(
+            BAD_BRANCH,
+            "ChooseCalling CallParts CallVariants DiagnoseVariants RetryVariants CallVariants DiagnoseVariants"
+            " RetryVariants VariantsDone",
+            STATS,
+        ),
+    ),
+}
+
 # cases with several failures in one run
 ALIGNED_TWICE = (
     "ChooseForm AlignReads DiagnoseAlignment RetryAlignment AlignReads DiagnoseAlignment RetryAlignment AlignReads"
@@ -262,8 +297,8 @@ ALIGNED_THREE_TIMES = (
     " DiagnoseAlignment RetryAlignment RecordRun RunComplete RunFailed"
 )
 VARIANTS_TWICE = (
-    "CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants RetryVariants"
-    " AnnotateVariants VariantsDone"
+    "ChooseCalling CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants"
+    " RetryVariants AnnotateVariants VariantsDone"
 )
 OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
     "MemoryThenSpot": (("SUCCEEDED",), Route(ALIGNED_TWICE, VARIANTS, STATS)),
@@ -282,7 +317,7 @@ OTHERS: dict[str, tuple[tuple[str, ...], Route]] = {
         ("FAILED", "TOOL_FAILED", "The tool ended with exit code 1"),
         Route(
             BAD_BRANCH,
-            "CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants"
+            "ChooseCalling CallVariants DiagnoseVariants RetryVariants CallVariants AnnotateVariants DiagnoseVariants"
             " RetryVariants VariantsDone",
             STATS,
         ),

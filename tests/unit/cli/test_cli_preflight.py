@@ -43,7 +43,7 @@ def test_a_program_with_a_path_must_be_a_file(tmp_path: Path, monkeypatch: pytes
 
 def test_missing_programs_have_the_command_that_installs_them() -> None:
     assert preflight.describe_missing(["samtools"]) == (
-        "samtools is not installed. `sudo apt-get install samtools bwa mosdepth libhts-dev bcftools libsnpeff-java "
+        "samtools is not installed. `sudo apt-get install samtools bwa bcftools mosdepth libhts-dev libsnpeff-java "
         "default-jre-headless` (or `make tools`) installs what is missing."
     )
 

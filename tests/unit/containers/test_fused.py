@@ -80,6 +80,7 @@ def test_each_step_gets_the_command_line_of_its_own_job() -> None:
         "--reference": "s3://references/demo/genome.fa",
         "--intervals": "all",
         "--bam": "s3://results/S/r/S.bam",
+        "--parts": "1",
         "--vcf": "s3://results/S/r/S.vcf.gz",
         "--gvcf": "s3://results/S/r/S.g.vcf.gz",
         "--results": "s3://results/S/r",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from seqdrop.jobs import regions
 from seqdrop.plan.bed import Interval
 from seqdrop.storage import s3
 from support.job_runs import in_this_process
 from support.joint_run import CONTIGS, Block, JointRun
 
 from containers.joint.evidence import LOW_DEPTH, Evidence, Genotype, site_span
-from containers.joint.run import pieces_of_part, split_genome
+from containers.joint.run import split_genome
 
 ALL: list[Block] = [("c1", 1, 250_000, 30), ("c2", 1, 1_000, 30)]  # blocks of a genome without calls
 GENOTYPES = "%CHROM %POS %REF %ALT %FILTER[ %GT:%DP:%FT]\n"
@@ -128,7 +129,7 @@ def test_a_deletion_over_the_border_of_two_pieces_is_in_one_record(joint: JointR
 def test_the_parts_have_each_base_of_the_genome_once_and_in_order(lengths: list[int], parts: int) -> None:
     contigs = [{"name": f"c{number}", "length": length} for number, length in enumerate(lengths)]
     pieces = split_genome(contigs)
-    found = [one for index in range(parts) for piece in pieces_of_part(pieces, index, parts) for one in piece]
+    found = [one for index in range(parts) for piece in regions.of_part(pieces, index, parts) for one in piece]
     bases = {contig["name"]: 0 for contig in contigs}
     for name, start, end in found:
         assert start == bases[name]

@@ -23,7 +23,8 @@ from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
-from support.made_reads import bases, write_genome
+from support.made_reads import bases
+from support.stored_run import StoredRun
 from support.waiting import eventually
 
 from containers.bcftools import run as bcftools
@@ -47,71 +48,14 @@ zcat "$1" | head -n -{lost} | sed '$s/PASS\t./PASS\tANN={mark}/'
 """
 
 
-class Run:
-    """The folder of a run, and the arguments of its jobs."""
-
-    def __init__(self, bucket: str, folder: Path) -> None:
-        self.results, self.folder = S3Uri(bucket, "NA12878/r"), folder
-        self.reference = S3Uri(bucket, "demo/genome.fa")
-
-    def argv(self, **more: Any) -> list[str]:
-        values = {"reference": self.reference, **more, "results": self.results, "run": "r", "attempt": "1"}
-        values = {"vcpus": 1, "memory": 1000, "args": "[]", **values}
-        return [arg for name, value in values.items() for arg in (f"--{name}", str(value))]
-
-    def put(self, path: Path, uri: S3Uri, *companions: str) -> S3Uri:
-        for companion in ("", *companions):
-            s3.store().upload(Path(f"{path}{companion}"), uri.companion(companion))
-        return uri
-
-    def put_genome(self, contigs: dict[str, str], **summary: Any) -> None:
-        """Store a genome, its index and its reference.json."""
-        genome = write_genome(self.folder / "genome.fa", contigs)
-        subprocess.run(["samtools", "faidx", genome], check=True)
-        self.put(genome, self.reference, ".fai")
-        s3.store().write_json(self.reference.parent / "reference.json", summary)
-
-    def put_bam(self, contigs: dict[str, int], records: str) -> S3Uri:
-        """Store a BAM of records that are sorted."""
-        header = "".join(f"@SQ\tSN:{name}\tLN:{length}\n" for name, length in contigs.items())
-        sam = f"@HD\tVN:1.6\tSO:coordinate\n{header}@RG\tID:1\tSM:NA12878\n{records}"
-        bam = self.folder / "aligned.bam"
-        subprocess.run(["samtools", "view", "-b", "-o", bam, "-"], input=sam.encode(), check=True)
-        subprocess.run(["samtools", "index", bam], check=True)
-        return self.put(bam, self.results / "NA12878.bam", ".bai")
-
-    def put_cram(self) -> S3Uri:
-        """Store the BAM of `put_bam` as CRAM."""
-        bam, cram = self.folder / "aligned.bam", self.folder / "aligned.cram"
-        subprocess.run(["samtools", "view", "-C", "-T", self.folder / "genome.fa", "-o", cram, bam], check=True)
-        subprocess.run(["samtools", "index", cram], check=True)
-        return self.put(cram, self.results / "NA12878.cram", ".crai")
-
-    def call(self, caller: Any, bam: S3Uri, bed: str = "", **more: Any) -> None:
-        """Call the variants of a BAM, within a BED if there is one."""
-        intervals: S3Uri | str = "all"
-        if bed:
-            intervals = self.reference.parent / "panel.bed"
-            (self.folder / "panel.bed").write_text(bed)
-            self.put(self.folder / "panel.bed", intervals)
-        outputs = {"vcf": self.results / "NA12878.vcf.gz", "gvcf": self.results / "NA12878.g.vcf.gz"}
-        caller.main(self.argv(sample="NA12878", intervals=intervals, bam=bam, **outputs, **more))
-
-    def query(self, name: str, columns: str, *options: str) -> list[str]:
-        """Return columns of a result of this run, line by line."""
-        s3.store().download(self.results / name, self.folder / "found.vcf.gz")
-        command = ["bcftools", "query", "-f", columns, *options, str(self.folder / "found.vcf.gz")]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-
-
 @pytest.fixture
-def run(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRun:
     in_this_process(monkeypatch, tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{STAND_INS}:{Path(sys.executable).parent}:/usr/bin:/bin")
-    return Run(bucket, tmp_path)
+    return StoredRun(bucket, tmp_path)
 
 
-def put_calls(run: Run) -> S3Uri:
+def put_calls(run: StoredRun) -> S3Uri:
     """Store a genome and a VCF of three calls with four alleles."""
     run.put_genome({"chr1": "A" * 2_000})
     calls = run.folder / "calls.vcf"
@@ -122,7 +66,7 @@ def put_calls(run: Run) -> S3Uri:
     return run.put(Path(f"{calls}.gz"), run.results / "NA12878.vcf.gz", ".tbi")
 
 
-def test_the_log_of_an_annotation_has_no_sample_ids_of_a_joint_run(run: Run) -> None:
+def test_the_log_of_an_annotation_has_no_sample_ids_of_a_joint_run(run: StoredRun) -> None:
     run.put_genome({"chr1": "A" * 2_000})
     calls = run.folder / "calls.vcf"
     calls.write_text(HEADER.replace("NA12878", "F01\tM01") + "chr1\t1\t.\tA\tC\t50\tPASS\t.\tGT\t0/1\t1/1\n")
@@ -141,14 +85,14 @@ def test_the_log_of_an_annotation_has_no_sample_ids_of_a_joint_run(run: Run) -> 
     assert verdict["stderr_tail"] == ["<sample> is broken"]
 
 
-def annotate(run: Run, lost: int = 0, mark: str = "") -> None:
+def annotate(run: StoredRun, lost: int = 0, mark: str = "") -> None:
     """Annotate three calls with a tool that loses `lost` of them and writes `mark` for the last one."""
     put_snpeff(run, lost, mark)
     vcf = put_calls(run)
     snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
 
 
-def put_snpeff(run: Run, lost: int = 0, mark: str = "") -> None:
+def put_snpeff(run: StoredRun, lost: int = 0, mark: str = "") -> None:
     """Install a fake snpEff, and store its database beside the reference."""
     java = run.folder / "bin/java"
     java.parent.mkdir()
@@ -159,7 +103,7 @@ def put_snpeff(run: Run, lost: int = 0, mark: str = "") -> None:
     run.put(database, run.reference.companion(".snpeff.tar"))
 
 
-def test_snpeff_annotates_every_allele_in_a_record_of_its_own(run: Run) -> None:
+def test_snpeff_annotates_every_allele_in_a_record_of_its_own(run: StoredRun) -> None:
     annotate(run)
     receipt = s3.store().read_json(run.results / "jobs/annotate.json")
     assert (receipt["counts"], receipt["tools"]["snpEff"], receipt["warnings"]) == ({"alleles": ALLELES}, "5.1d", [])
@@ -171,7 +115,7 @@ def test_snpeff_annotates_every_allele_in_a_record_of_its_own(run: Run) -> None:
     ]
 
 
-def test_known_variants_annotate_the_alleles_that_they_have(run: Run) -> None:
+def test_known_variants_annotate_the_alleles_that_they_have(run: StoredRun) -> None:
     put_snpeff(run)
     vcf, known = put_calls(run), run.folder / "known.vcf"
     lines = ["chr1\t1\trs1\tA\tG\t.\t.\tb_AF=0.1\n", "chr1\t2\trs2\tA\tG\t.\t.\tb_AF=0.2\n"]
@@ -201,14 +145,14 @@ def test_known_variants_annotate_the_alleles_that_they_have(run: Run) -> None:
         ("C|x|WARNING_TRANSCRIPT_INCOMPLETE", []),
     ],
 )
-def test_many_doubtful_effects_are_a_warning(run: Run, mark: str, warnings: list[str]) -> None:
+def test_many_doubtful_effects_are_a_warning(run: StoredRun, mark: str, warnings: list[str]) -> None:
     annotate(run, mark=mark)
     receipt = s3.store().read_json(run.results / "jobs/annotate.json")
     assert [warning["warning"] for warning in receipt["warnings"]] == warnings
     assert all("of 1 of 4 variants are marked" in warning["message"] for warning in receipt["warnings"])
 
 
-def test_variants_without_genes_to_annotate_with_cause_a_warning(run: Run) -> None:
+def test_variants_without_genes_to_annotate_with_cause_a_warning(run: StoredRun) -> None:
     vcf = put_calls(run)
     snpeff.main(run.argv(vcf=vcf, annotated_vcf=run.results / "NA12878.annotated.vcf.gz"))
     receipt = s3.store().read_json(run.results / "jobs/annotate.json")
@@ -243,7 +187,7 @@ IN_A_GENE = [
 ]
 
 
-def annotate_gene(run: Run, csq_genes: str, genotypes: str = "/") -> dict[str, Any]:
+def annotate_gene(run: StoredRun, csq_genes: str, genotypes: str = "/") -> dict[str, Any]:
     """Annotate calls in a gene, with a reference that has these genes for csq; return the receipt."""
     run.put_genome({"chr1": GENE})
     lines = "".join(
@@ -280,7 +224,7 @@ EXPECTED_RECORDS = [
 ]
 
 
-def test_neighbouring_variants_have_the_effect_of_their_haplotype(run: Run) -> None:
+def test_neighbouring_variants_have_the_effect_of_their_haplotype(run: StoredRun) -> None:
     """GAT>CTA is D>L, not the three effects of its bases alone."""
     receipt = annotate_gene(run, CSQ_GENES)
     assert (receipt["warnings"], receipt["counts"]) == ([], {"alleles": 8})
@@ -297,14 +241,14 @@ def test_neighbouring_variants_have_the_effect_of_their_haplotype(run: Run) -> N
     assert [line.split("|")[0] for line in found[6:]] == ["70 missense", "70 frameshift"]
 
 
-def test_haploid_calls_have_the_effect_of_their_haplotype(run: Run) -> None:
+def test_haploid_calls_have_the_effect_of_their_haplotype(run: StoredRun) -> None:
     assert annotate_gene(run, CSQ_GENES, genotypes="haploid")["warnings"] == []
     found = run.query("NA12878.annotated.vcf.gz", "[%GT] %BCSQ\n")
     assert found[1] == "1 missense|g|t|protein_coding|+|11D>11L|61G>C+62A>T+63T>A"
 
 
 @pytest.mark.parametrize("genes", [CSQ_GENES * 2, "chr1\tno columns\n"], ids=["aborts", "ends with an error"])
-def test_genes_with_which_csq_fails_cost_the_haplotypes_alone(run: Run, genes: str) -> None:
+def test_genes_with_which_csq_fails_cost_the_haplotypes_alone(run: StoredRun, genes: str) -> None:
     [warning] = annotate_gene(run, genes)["warnings"]
     assert warning["warning"] == "NO_HAPLOTYPE_EFFECTS"
     assert re.match(
@@ -313,7 +257,7 @@ def test_genes_with_which_csq_fails_cost_the_haplotypes_alone(run: Run, genes: s
     assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
 
 
-def test_a_reference_without_genes_for_csq_gives_no_haplotypes_and_the_header_says_so(run: Run) -> None:
+def test_a_reference_without_genes_for_csq_gives_no_haplotypes_and_the_header_says_so(run: StoredRun) -> None:
     assert annotate_gene(run, "")["warnings"] == []
     assert run.query("NA12878.annotated.vcf.gz", RECORDS) == EXPECTED_RECORDS
     header = subprocess.run(
@@ -322,7 +266,7 @@ def test_a_reference_without_genes_for_csq_gives_no_haplotypes_and_the_header_sa
     assert "##seqdrop_haplotype_effects=none, " in header.stdout
 
 
-def test_an_allele_that_snpeff_loses_is_an_error(run: Run) -> None:
+def test_an_allele_that_snpeff_loses_is_an_error(run: StoredRun) -> None:
     with pytest.raises(SystemExit) as exited:
         annotate(run, lost=1)
     assert exited.value.code == 70
@@ -331,7 +275,7 @@ def test_an_allele_that_snpeff_loses_is_an_error(run: Run) -> None:
     assert s3.store().find(run.results / "NA12878.annotated.vcf.gz") is None
 
 
-def collect(run: Run, counts: dict[int, int], length: int = 100, bed: str = "") -> dict[str, str]:
+def collect(run: StoredRun, counts: dict[int, int], length: int = 100, bed: str = "") -> dict[str, str]:
     """Collect the statistics of reads of 100 bases, of each flag a number; return the warnings by their codes.
 
     The genome has two contigs of `length` bases; all reads that are mapped are at the start of the first one.
@@ -377,7 +321,7 @@ MANY_DUPLICATES = (
         ({PROPER: 50, PROPER | DUPLICATE: 50}, {}),
     ],
 )
-def test_reads_that_look_wrong_are_a_warning(run: Run, counts: dict[int, int], warnings: dict[str, str]) -> None:
+def test_reads_that_look_wrong_are_a_warning(run: StoredRun, counts: dict[int, int], warnings: dict[str, str]) -> None:
     found = collect(run, counts)
     found.pop("LOW_DEPTH", None)
     assert found == warnings
@@ -399,13 +343,13 @@ def test_reads_that_look_wrong_are_a_warning(run: Run, counts: dict[int, int], w
     ],
 )
 def test_a_low_mean_depth_of_the_genome_or_of_the_intervals_is_a_warning(
-    run: Run, counts: dict[int, int], bed: str, place: str, depth: str | None
+    run: StoredRun, counts: dict[int, int], bed: str, place: str, depth: str | None
 ) -> None:
     message = f"the mean depth of the {place} is {depth} without duplicates, under 10: variants may be missing"
     assert collect(run, counts, bed=bed).get("LOW_DEPTH") == (message if depth else None)
 
 
-def put_reads_with_variants(run: Run, contig: str, positions: list[int], **summary: Any) -> S3Uri:
+def put_reads_with_variants(run: StoredRun, contig: str, positions: list[int], **summary: Any) -> S3Uri:
     """Store a genome of one contig, and a BAM with a homozygous variant at each of the positions (from 0)."""
     reference = bases(400, seed=5)
     sample = list(reference)
@@ -426,7 +370,7 @@ def put_reads_with_variants(run: Run, contig: str, positions: list[int], **summa
 @pytest.mark.parametrize("contig", ["NC_045512.2", "HLA-A*01:01:01:01"])
 @pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
 def test_a_caller_finds_variants_in_all_pieces_or_in_the_intervals(
-    run: Run, monkeypatch: pytest.MonkeyPatch, caller: Any, contig: str, bed: str, expected: list[int]
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch, caller: Any, contig: str, bed: str, expected: list[int]
 ) -> None:
     """Some contigs of hg38 have colons in their names, which `contig:start-end` cannot express."""
     monkeypatch.setattr(regions, "MIN_PIECE_SIZE", 100)
@@ -462,7 +406,7 @@ def edited_read(sample: str, start: int, edits: list[Edit]) -> tuple[str, str]:
 
 @pytest.mark.parametrize("bed", ["", "chr1\t50\t250\n"], ids=["genome", "intervals"])
 @pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
-def test_a_caller_writes_the_same_records_from_bam_and_cram(run: Run, caller: Any, bed: str) -> None:
+def test_a_caller_writes_the_same_records_from_bam_and_cram(run: StoredRun, caller: Any, bed: str) -> None:
     bam = put_reads_with_variants(run, "chr1", [100, 200, 300])
     found = []
     for uri in (bam, run.put_cram()):
@@ -474,7 +418,7 @@ def test_a_caller_writes_the_same_records_from_bam_and_cram(run: Run, caller: An
 
 
 @pytest.mark.parametrize("bed", ["", "chr1\t50\t250\n"], ids=["genome", "intervals"])
-def test_the_statistics_of_bam_and_cram_are_the_same(run: Run, bed: str) -> None:
+def test_the_statistics_of_bam_and_cram_are_the_same(run: StoredRun, bed: str) -> None:
     bam = put_reads_with_variants(run, "chr1", [100, 200, 300])
     files = [run.folder / name for name in ("aligned.bam", "genome.fa")]
     tagged = subprocess.run(["samtools", "calmd", "-b", *files], capture_output=True, check=True).stdout
@@ -502,7 +446,9 @@ def test_the_statistics_of_bam_and_cram_are_the_same(run: Run, bed: str) -> None
 
 
 @pytest.mark.parametrize("caller", [bcftools], ids=["bcftools"])
-def test_a_caller_of_pieces_finds_every_kind_of_variant_and_has_no_record_without_reads(run: Run, caller: Any) -> None:
+def test_a_caller_of_pieces_finds_every_kind_of_variant_and_has_no_record_without_reads(
+    run: StoredRun, caller: Any
+) -> None:
     """An insertion, a deletion, a heterozygous SNP, and two SNPs side by side, which are two records."""
     run.put_genome({"chr1": DEEP + bases(1_000, seed=12)})
     one, two = DEEP[:SITE] + ONE + DEEP[SITE + 1 :], DEEP
@@ -527,14 +473,14 @@ def test_a_caller_of_pieces_finds_every_kind_of_variant_and_has_no_record_withou
     ],
 )
 def test_bcftools_calls_with_the_ploidy_of_the_reference_unless_an_option_has_another(
-    run: Run, ploidy: dict[str, int], options: list[str], genotype: str
+    run: StoredRun, ploidy: dict[str, int], options: list[str], genotype: str
 ) -> None:
     bam = put_reads_with_variants(run, "chr1", [100], **ploidy)
     run.call(bcftools, bam, args=json.dumps(options))
     assert run.query("NA12878.vcf.gz", "[%GT]\n") == [genotype]
 
 
-def test_strelka_calls_with_the_ploidy_of_the_reference(run: Run) -> None:
+def test_strelka_calls_with_the_ploidy_of_the_reference(run: StoredRun) -> None:
     run.call(strelka, put_reads_with_variants(run, "chr1", [100], ploidy=1))
     assert run.query("NA12878.vcf.gz", "[%GT]\n") == ["1"]
 
@@ -549,7 +495,7 @@ PLOIDIES = {
 @pytest.mark.parametrize("summary", PLOIDIES.values(), ids=PLOIDIES)
 @pytest.mark.parametrize("caller", [bcftools, strelka], ids=["bcftools", "strelka"])
 def test_haploid_contigs_and_regions_never_have_heterozygous_calls(
-    run: Run, caller: Any, summary: dict[str, Any]
+    run: StoredRun, caller: Any, summary: dict[str, Any]
 ) -> None:
     """On every contig, half of the reads have a variant at 100, and two thirds at 300."""
     contigs = {name: bases(400, seed=number) for number, name in enumerate(["chr1", "chrX", "chrM"])}
@@ -574,13 +520,13 @@ def test_haploid_contigs_and_regions_never_have_heterozygous_calls(
         assert {line.split()[1] for line in blocks if line.startswith("chr1")} <= {"0/0", "0/1"}
 
 
-def test_the_statistics_of_strelka_are_published(run: Run) -> None:
+def test_the_statistics_of_strelka_are_published(run: StoredRun) -> None:
     run.call(strelka, put_reads_with_variants(run, "chr1", [100]))
     names = {name for name in s3.store().list_names(run.results) if "runStats" in name}
     assert names == {"NA12878.vcf.gz.runStats.tsv", "NA12878.vcf.gz.runStats.xml"}
 
 
-def test_two_runs_of_strelka_have_equal_bytes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_of_strelka_have_equal_bytes(run: StoredRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strelka writes the time and the scratch directory to the headers, bcftools the time."""
     bam = put_reads_with_variants(run, "chr1", [100, 300])
     found = list[dict[str, bytes]]()
@@ -604,7 +550,7 @@ def test_two_runs_of_strelka_have_equal_bytes(run: Run, tmp_path: Path, monkeypa
     assert "##source=strelka" in lines
 
 
-def test_calls_of_strelka_keep_their_filters_and_both_alleles_of_a_site(run: Run) -> None:
+def test_calls_of_strelka_keep_their_filters_and_both_alleles_of_a_site(run: StoredRun) -> None:
     """Two reads are too few for Strelka; the record stays, as in its own VCF."""
     run.call(strelka, put_deep_reads(run, 60, (1, ONE), (1, TWO)))
     [found] = run.query("NA12878.vcf.gz", "%ALT %FILTER [%GT %FT]\n")
@@ -619,7 +565,7 @@ def test_calls_of_strelka_keep_their_filters_and_both_alleles_of_a_site(run: Run
 
 @pytest.mark.parametrize(("memory", "gigabytes"), [(1000, 2), (2048, 2), (5000, 4)])
 def test_strelka_gets_the_cores_and_the_memory_of_its_job(
-    run: Run, caplog: pytest.LogCaptureFixture, memory: int, gigabytes: int
+    run: StoredRun, caplog: pytest.LogCaptureFixture, memory: int, gigabytes: int
 ) -> None:
     """Without them it takes the whole host; it fails with 1 GB."""
     run.call(strelka, put_reads_with_variants(run, "chr1", [100]), memory=memory, vcpus=3)
@@ -627,7 +573,7 @@ def test_strelka_gets_the_cores_and_the_memory_of_its_job(
     assert f"strelka/runWorkflow.py -m local -j 3 -g {gigabytes} --quiet" in commands
 
 
-def test_an_option_that_strelka_does_not_have_is_an_internal_error(tmp_path: Path, run: Run) -> None:
+def test_an_option_that_strelka_does_not_have_is_an_internal_error(tmp_path: Path, run: StoredRun) -> None:
     work = Workspace("call", argparse.Namespace(), tmp_path, Processes(tmp_path))
     with pytest.raises(ToolError, match=r"error: no such option: --x$") as raised:
         workflow.configure(work, "--bam", "a", "--referenceFasta", "b", "--runDir", "c", "--x")
@@ -648,7 +594,7 @@ SITE = 500  # the base (from 0) of it at which the sample differs
 ONE, TWO = [base for base in "ACGT" if base != DEEP[SITE]][:2]
 
 
-def put_deep_reads(run: Run, depth: int, *alleles: tuple[int, str]) -> S3Uri:
+def put_deep_reads(run: StoredRun, depth: int, *alleles: tuple[int, str]) -> S3Uri:
     """Store a BAM of `depth` reads at every base; those at the site have one of the alleles each, in turn.
 
     An allele is the number of reference bases that it replaces, from the site on, and its own bases.
@@ -679,7 +625,9 @@ SAME = (1, DEEP[SITE])
 
 @pytest.mark.parametrize("depth", [100, 400, 2_000])
 @pytest.mark.parametrize(("allele", "size"), [((7, DEEP[SITE]), -6), ((1, DEEP[SITE] + "GATTACA"), 7)])
-def test_a_planted_indel_is_called_at_every_depth(run: Run, depth: int, allele: tuple[int, str], size: int) -> None:
+def test_a_planted_indel_is_called_at_every_depth(
+    run: StoredRun, depth: int, allele: tuple[int, str], size: int
+) -> None:
     """At more than 250 reads, mpileup omits indels unless `-L` is given."""
     run.call(bcftools, put_deep_reads(run, depth, SAME, allele))
     [found] = run.query("NA12878.vcf.gz", "%POS %REF %ALT %FILTER [%GT %DP]\n")
@@ -689,7 +637,7 @@ def test_a_planted_indel_is_called_at_every_depth(run: Run, depth: int, allele: 
     assert int(reads) > 0.7 * depth
 
 
-def test_the_second_of_two_deep_amplicons_that_overlap_is_read(run: Run) -> None:
+def test_the_second_of_two_deep_amplicons_that_overlap_is_read(run: StoredRun) -> None:
     """With a limit below the depth, mpileup ignores all reads that begin where the first amplicon still has its own."""
     run.put_genome({"chr1": DEEP})
     sample = DEEP[:SITE] + ONE + DEEP[SITE + 1 :]
@@ -699,7 +647,7 @@ def test_the_second_of_two_deep_amplicons_that_overlap_is_read(run: Run) -> None
     assert run.query("NA12878.vcf.gz", "%POS %FILTER [%GT %DP]\n") == [f"{SITE + 1} PASS 1/1 9000"]
 
 
-def test_amplicons_of_the_reference_itself_have_no_calls(run: Run) -> None:
+def test_amplicons_of_the_reference_itself_have_no_calls(run: StoredRun) -> None:
     """1,000 reads at every base, of which one base in a hundred is an error, with the ploidy of a virus."""
     run.put_genome({"chr1": DEEP}, ploidy=1)
     errors, records = random.Random(5), list[str]()  # noqa: S311
@@ -710,7 +658,7 @@ def test_amplicons_of_the_reference_itself_have_no_calls(run: Run) -> None:
     assert run.query("NA12878.vcf.gz", "%POS %REF %ALT\n", "-i", 'FILTER="PASS"') == []
 
 
-def test_no_call_is_removed_and_every_call_has_the_filters_that_it_matches(run: Run) -> None:
+def test_no_call_is_removed_and_every_call_has_the_filters_that_it_matches(run: StoredRun) -> None:
     """A base in less than a fifth of the reads is called, but not with PASS; both counts are in the receipt."""
     run.call(bcftools, put_deep_reads(run, 40, *[(1, ONE)] * 2, *[SAME] * 9))
     assert run.query("NA12878.vcf.gz", "%POS %FILTER\n") == [f"{SITE + 1} LowShare"]
@@ -725,7 +673,9 @@ def test_no_call_is_removed_and_every_call_has_the_filters_that_it_matches(run: 
 
 
 @pytest.mark.parametrize(("args", "found"), [([], "LowDepth"), (["--min-depth", "0"], "PASS")])
-def test_a_call_from_two_reads_at_a_place_that_others_avoid_is_marked(run: Run, args: list[str], found: str) -> None:
+def test_a_call_from_two_reads_at_a_place_that_others_avoid_is_marked(
+    run: StoredRun, args: list[str], found: str
+) -> None:
     """All other bases have 20 reads. `--min-depth 0` switches the filter off."""
     run.put_genome({"chr1": DEEP})
     text = DEEP[SITE - 50 : SITE] + ONE + DEEP[SITE + 1 : SITE + 50]
@@ -744,7 +694,7 @@ def test_a_call_from_two_reads_at_a_place_that_others_avoid_is_marked(run: Run, 
     ids=["all copies", "one copy"],
 )
 def test_a_base_that_all_copies_lack_has_no_call_with_pass(
-    run: Run, carriers: int, ends: int, genotype: str, found: str
+    run: StoredRun, carriers: int, ends: int, genotype: str, found: str
 ) -> None:
     """Reads that end within a deletion can be aligned to its bases: some of them show a base there that is not."""
     run.put_genome({"chr1": DEEP})
@@ -770,7 +720,7 @@ def test_a_base_that_all_copies_lack_has_no_call_with_pass(
     assert b'##FILTER=<ID=InDeletion,Description="A call with PASS deletes the base from all copies">' in header.stdout
 
 
-def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: Run) -> None:
+def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: StoredRun) -> None:
     run.call(bcftools, put_deep_reads(run, 100, (1, ONE), SAME))
     [found] = run.query("NA12878.vcf.gz", "[%GT;%AD;%DP;%GQ;%VAF]\n")
     genotype, alleles, depth, quality, share = found.split(";")
@@ -780,7 +730,7 @@ def test_a_call_has_its_genotype_depths_quality_and_share_of_the_reads(run: Run)
     assert float(share) == pytest.approx(reads[1] / sum(reads), abs=0.001)
 
 
-def test_the_gvcf_tells_bases_without_a_variant_from_bases_without_reads(run: Run) -> None:
+def test_the_gvcf_tells_bases_without_a_variant_from_bases_without_reads(run: StoredRun) -> None:
     """Reads cover the first 400 of 1,000 bases, with a variant in the middle."""
     run.put_genome({"chr1": DEEP})
     sample = DEEP[:200] + ("A" if DEEP[200] == "C" else "C") + DEEP[201:]
@@ -796,13 +746,13 @@ def test_the_gvcf_tells_bases_without_a_variant_from_bases_without_reads(run: Ru
     assert run.query("NA12878.vcf.gz", "%POS %ALT\n") == [f"201 {sample[200]}"]
 
 
-def test_two_alleles_at_a_site_keep_their_genotype(run: Run) -> None:
+def test_two_alleles_at_a_site_keep_their_genotype(run: StoredRun) -> None:
     run.call(bcftools, put_deep_reads(run, 60, (1, ONE), (1, TWO)))
     [found] = run.query("NA12878.vcf.gz", "%ALT %FILTER [%GT]\n")
     assert found in (f"{ONE},{TWO} PASS 1/2", f"{TWO},{ONE} PASS 1/2")
 
 
-def test_a_genome_of_many_contigs_is_called_in_few_pieces(run: Run) -> None:
+def test_a_genome_of_many_contigs_is_called_in_few_pieces(run: StoredRun) -> None:
     """A variant in every tenth of 300 contigs; a program for each contig would take a hundred times as long."""
     contigs = {f"scaffold{number}": bases(400, seed=number) for number in range(300)}
     run.put_genome(contigs)

@@ -13,6 +13,7 @@ from seqdrop.plan.choices import Choices
 from seqdrop.plan.names import canonical
 from seqdrop.runs import commands, executions, pairing, reference, submit, table
 from seqdrop.runs.pairing import Pair
+from seqdrop.runs.reference import PinnedReference
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support import function_aws
@@ -350,8 +351,47 @@ def test_small_files_in_other_formats_may_have_the_reads_of_a_genome(
 ) -> None:
     monkeypatch.setenv("FUSED_LIMIT_MIB", "1")
     reads = {"lanes": [{"lane": "", word: {"size": 1000}}]}
-    assert submit.form_of(reads, Choices("demo")) == form
-    assert submit.form_of(reads, Choices("demo", form="fused")) == "fused"
+    assert submit.form_of(reads, Choices("demo"), PinnedReference()) == (form, 1)
+    assert submit.form_of(reads, Choices("demo", form="fused"), PinnedReference()) == ("fused", 1)
+
+
+@pytest.mark.parametrize("word", ["fastq_1", "bam"])
+def test_large_files_select_calling_in_parts_by_their_size_and_the_bases_to_call(
+    start_run: Any, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    genome = PinnedReference({"contigs": [{"name": "chr1", "length": 3_000_000_000}]})
+    reads = {"lanes": [{"lane": "", word: {"size": 40 << 30}}]}
+    assert submit.form_of(reads, Choices("demo"), genome) == ("scattered", 43)
+    assert submit.form_of(reads, Choices("demo", form="split"), genome) == ("split", 1)
+    assert submit.form_of(reads, Choices("demo", caller="strelka"), genome) == ("split", 1)
+    targets = PinnedReference(genome.summary, b"chr1\t100\t100100\nchr1\t500000\t560000\n")
+    assert submit.form_of(reads, Choices("demo"), targets) == ("scattered", 2)
+    monkeypatch.setenv("SCATTER_FROM_MIB", "0")
+    assert submit.form_of(reads, Choices("demo"), genome) == ("split", 1)
+
+
+def test_a_run_that_chooses_calling_in_parts_has_the_jobs_for_it(aws: Deployed, start_run: Any) -> None:
+    one, _ = upload_pair(aws, form="scattered")
+    run = outcome_of(start_run.call(one))["run"]
+    plan = plan_of(aws, run)
+    assert (plan["form"], plan["parts"]) == ("scattered", 2)
+    assert plan["steps"] == ["align", "scatter", "call", "annotate", "collect", "compose"]
+    sizes = json.loads(environment("start_run")["SIZES"])["scatter"]
+    definition = json.loads(environment("start_run")["JOB_DEFINITIONS"])["bcftools"]
+    for step in ("scatter", "call"):
+        job = plan[step]
+        assert [job["vcpus"], job["memory"], job["job_definition"], job["parts"]] == [*sizes, definition, "2"]
+    row = aws.table.get_item(Key={"run": run})["Item"]
+    assert (row["form"], row["parts"]) == ("scattered", 2)
+
+
+def test_a_run_in_one_job_has_one_part(aws: Deployed, start_run: Any) -> None:
+    one, _ = upload_pair(aws)
+    run = outcome_of(start_run.call(one))["run"]
+    plan = plan_of(aws, run)
+    assert (plan["call"]["parts"], "parts" in plan, "scatter" in plan["steps"]) == ("1", False, False)
+    assert plan["call"]["vcpus"] == json.loads(environment("start_run")["SIZES"])["call"][0]
+    assert not {"form", "parts"} & aws.table.get_item(Key={"run": run})["Item"].keys()
 
 
 def test_the_choice_of_a_run_is_before_the_default_of_the_stack(

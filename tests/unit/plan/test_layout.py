@@ -103,7 +103,8 @@ def test_a_complete_plan() -> None:
         "report": "s3://results/S/r/S.report.html",
         "manifest": "s3://results/S/r/manifest.json",
         "align": settings,
-        "call": {**settings, "args": '["--ploidy","1"]'},
+        "call": {**settings, "args": '["--ploidy","1"]', "parts": "1"},
+        "scatter": {**settings, "args": '["--ploidy","1"]', "parts": "1"},
         "annotate": settings,
         "collect": settings,
         "compose": settings,
@@ -121,6 +122,35 @@ def test_the_address_of_the_aligned_reads_has_their_format() -> None:
     del plan["alignment_format"]  # of a run that an earlier version started
     plan["bam"] = "s3://results/S/r/S.bam"
     assert layout.resumed_plan(plan, jobs, {}, definitions)["bam"] == plan["bam"]
+
+
+def test_the_plan_of_a_scattered_run_has_the_jobs_of_the_parts_and_gathers_with_their_size() -> None:
+    small, large = ({"job_queue": "queue", "vcpus": vcpus, "memory": "2048"} for vcpus in ("2", "9"))
+    jobs = {**dict.fromkeys(steps.names(), large), "scatter": small}
+    choices, buckets = (
+        Choices("demo", args={"call": ["--min-mq", "9"]}),
+        {"results_bucket": "b", "reference_bucket": "b"},
+    )
+    plan = layout.plan("S", "r", choices, **buckets, genome="", form="scattered", parts=7, jobs=jobs)
+    job = {**small, "attempt": "1", "args": '["--min-mq","9"]', "parts": "7"}
+    assert (plan["parts"], plan["scatter"], plan["call"]) == (7, job, job)
+    assert plan["steps"] == ["align", "scatter", "call", "annotate", "collect", "compose"]
+    assert plan["annotate"]["vcpus"] == "9"
+    split = layout.plan("S", "r", choices, **buckets, genome="", jobs=jobs)
+    assert {word: split[word] for word in ("vcf", "gvcf", "run")} == {
+        word: plan[word] for word in ("vcf", "gvcf", "run")
+    }
+
+    definitions = dict.fromkeys(steps.names(), "arn:call:2")
+    today = {step: {"vcpus": "8", "memory": "1"} for step in steps.names()} | {"scatter": {"vcpus": "3", "memory": "4"}}
+    again = layout.resumed_plan(plan, today, {}, definitions)
+    assert (again["form"], again["parts"], again["steps"]) == ("scattered", 7, plan["steps"])
+    for step in ("scatter", "call"):
+        assert again[step] == {**job, "vcpus": "3", "memory": "4", "job_definition": "arn:call:2"}
+    old = {word: value for word, value in split.items() if word != "scatter"}  # of an earlier version
+    old["call"] = {word: value for word, value in split["call"].items() if word != "parts"}
+    resumed = layout.resumed_plan(old, today, {}, definitions)
+    assert (resumed["call"]["parts"], resumed["call"]["vcpus"], resumed["scatter"]["vcpus"]) == ("1", "8", "3")
 
 
 def test_the_plan_of_a_fused_run_has_a_job_with_the_options_of_all_steps() -> None:
@@ -186,7 +216,7 @@ def test_execution_input_json_is_a_plan_of_the_template() -> None:
     jobs = {
         step: {"job_queue": variables["NORMAL_QUEUE"], "job_definition": definitions[tool.name]}
         | dict(zip(("vcpus", "memory"), sizes[step], strict=True))
-        for step, tool in steps.tools_of_run(tools).items()
+        for step, tool in {**steps.tools_of_run(tools), "scatter": steps.tool(tools["caller"])}.items()
     }
     buckets = {"results_bucket": RESULTS, "reference_bucket": REFERENCES}
     assert plan == layout.plan(
@@ -215,7 +245,7 @@ def test_all_event_files_are_of_one_stack_and_one_run() -> None:
     assert (detail["executionArn"], detail["stateMachineArn"], aborted["resources"]) == (arn, MACHINE, [arn])
     assert json.loads(detail["input"]) == plan
     assert (succeeded["execution"], failed["execution"]) == (arn, arn)
-    analysis = {step: plan[step] for step in ("call", "annotate", "collect")}
+    analysis = {step: plan[step] for step in ("scatter", "call", "annotate", "collect")}
     assert succeeded["plan"] == {**plan, "analysis": analysis}
     assert failed["plan"].items() >= {**plan, "align": failed["plan"]["align"]}.items()
     assert event("eventbridge_object_created")["detail"]["bucket"]["name"] == FASTQS

@@ -100,12 +100,12 @@ def test_every_address_of_a_plan_is_below_its_results_and_every_value_of_a_job_i
         "alignment_format",
         "form",
     }
-    for word in plan.keys() - others - set(steps.names()):
+    for word in plan.keys() - others - {*steps.names(), "scatter"}:
         assert plan[word].startswith(f"{results}/")
         assert "/" not in plan[word].removeprefix(f"{results}/")
         assert str(S3Uri.parse(plan[word])) == plan[word]
     assert plan["reference"].startswith(f"s3://refs/{choices.reference}/")
     assert plan["intervals"] == (f"{results}/intervals.bed" if choices.intervals else WHOLE_GENOME)
-    for step in steps.names():
+    for step in (*steps.names(), "scatter"):
         assert all(isinstance(value, str) for value in plan[step].values())
-        assert json.loads(plan[step]["args"]) == list(choices.args.get(step, []))
+        assert json.loads(plan[step]["args"]) == list(choices.args.get({"scatter": "call"}.get(step, step), []))

@@ -84,7 +84,13 @@ def test_every_word_of_a_plan_has_one_meaning() -> None:
     others |= {"fingerprint", "sources", "aligner", "caller", "alignment_format", "form"}
     others |= {"intervals", "intervals_name", "intervals_sha256"}
     added_by_the_state_machine = {"analysis", "next", "record", "undiagnosed"}
-    words = [*others, *added_by_the_state_machine, *steps.names(), *(word for step in STEPS for word in step.writes)]
+    words = [
+        *others,
+        *added_by_the_state_machine,
+        *steps.names(),
+        "scatter",
+        *(word for step in STEPS for word in step.writes),
+    ]
     assert len(words) == len(set(words))
     assert plan().keys() == set(words) - added_by_the_state_machine
     files = [file for step in STEPS for file in step.writes.values()]
@@ -92,7 +98,7 @@ def test_every_word_of_a_plan_has_one_meaning() -> None:
 
 
 def test_every_input_of_a_step_is_in_the_plan_or_written_by_an_earlier_step() -> None:
-    written = {"sample", "reference", "reads", "intervals"}
+    written = {"sample", "reference", "reads", "intervals", "parts"}  # parts: in the job objects
     for step in STEPS:
         assert set(step.reads) <= written
         written |= set(step.writes)
@@ -142,9 +148,9 @@ def test_a_plan_without_the_settings_of_another_step_cannot_be_made(monkeypatch:
 
 def test_resuming_a_plan_of_today_changes_its_sizes_only() -> None:
     old = plan(2, {"call": ["--ploidy", "1"]})
-    sizes = {step: {"vcpus": "9", "memory": "99999"} for step in steps.names()}
+    sizes = {step: {"vcpus": "9", "memory": "99999"} for step in (*steps.names(), "scatter")}
     again = resumed(old, sizes)
-    assert again == {**old, **{step: {**old[step], **sizes[step]} for step in steps.names()}}
+    assert again == {**old, **{step: {**old[step], **sizes[step]} for step in sizes}}
     assert resumed(again, sizes) == again
 
 

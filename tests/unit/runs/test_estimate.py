@@ -82,6 +82,31 @@ def test_runs_of_the_same_form_and_format_are_taken_alone_if_there_are_any() -> 
     assert estimate.of_run(GB, run, past, SIZES, "q", PRICES).basis == "2 earlier runs of another form or format"
 
 
+def test_the_work_of_calling_is_divided_among_the_parts() -> None:
+    sizes = {**SIZES, "scatter": {"vcpus": "4", "memory": "8000"}}
+    run = {**RUN, "form": "scattered", "parts": 14}
+    split, hours = (estimate.hours_of_jobs(70 * GB, each, sizes) for each in ({**RUN, "form": "split"}, run))
+    start = work.START / 3600
+    assert hours["scatter"] - start == pytest.approx((split["call"] - start) * 32 / 4 / 14)
+    assert hours["call"] - start == pytest.approx(0.5, abs=0.02)  # it gathers the parts, by a guess
+    found = estimate.of_run(70 * GB, run, [], sizes, "arn:queue/normal", PRICES)
+    assert found.hours == pytest.approx(sum(hours.values()) - hours["collect"])
+    price = 4 * PRICES.spot.usd_per_vcpu_hour + 8000 / 1024 * PRICES.spot.usd_per_gib_hour
+    others = estimate.of_run(70 * GB, run, [], {**sizes, "scatter": {"vcpus": "4", "memory": "0"}}, "q", PRICES)
+    assert found.usd > others.usd
+    assert found.usd == pytest.approx(_others(sizes, split) + (14 * hours["scatter"] + hours["call"]) * price)
+
+
+def _others(sizes: dict[str, dict[str, str]], hours: dict[str, float]) -> float:
+    """Return the price of the steps that do not call, by their hours."""
+    spot = PRICES.spot
+    rates = {
+        name: int(own["vcpus"]) * spot.usd_per_vcpu_hour + int(own["memory"]) / 1024 * spot.usd_per_gib_hour
+        for name, own in sizes.items()
+    }
+    return sum(taken * rates[name] for name, taken in hours.items() if name != "call")
+
+
 def test_the_estimate_follows_the_line_of_earlier_runs_and_not_one_outlier() -> None:
     past = [row(size * GB, 0.1 + 0.02 * size, 6 * size) for size in (10, 20, 30, 40, 50)]
     found = estimate.of_run(60 * GB, RUN, [*past, row(35 * GB, 50.0, 600)], SIZES, "q", PRICES)

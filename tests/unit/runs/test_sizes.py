@@ -19,6 +19,12 @@ def suggested(*rows: dict[str, Any], **parameters: str) -> dict[str, str]:
     return sizes.suggest(sizes.use_of(rows), {**PARAMETERS, **parameters})
 
 
+def test_the_job_that_gathers_parts_counts_as_one_of_those_that_call_them() -> None:
+    """Else its small use would be that of the jobs that call whole genomes."""
+    rows = [attempt("scatter", memory=8000), attempt("call", memory=8000, form="scattered"), attempt("call")]
+    assert [(use.step, use.attempts) for use in sizes.use_of(rows)] == [("scatter", 2), ("call", 1)]
+
+
 def test_memory_that_no_attempt_used_is_not_asked_for() -> None:
     rows = [attempt(), attempt(peak_memory=24000), attempt()]
     assert suggested(*rows) == {"AlignMemory": "30208"}  # 24,000 and a quarter, in blocks of 512

@@ -7,6 +7,7 @@ import re
 
 from seqdrop.failure.verdict import UsageError
 from seqdrop.plan import layout
+from seqdrop.plan.forms import MAX_PARTS
 from seqdrop.plan.names import GENOME, INTERVALS, NAME, READS, SAMPLE
 from seqdrop.storage.uri import S3Uri
 
@@ -47,6 +48,8 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("sample must be a name of letters, digits, '.', '_' and '-'")
     if not (args.vcpus >= 1 and args.memory >= 1):
         raise UsageError("vcpus and memory must be at least 1")
+    if getattr(args, "parts", 1) not in range(1, MAX_PARTS + 1):
+        raise UsageError(f"parts must be from 1 to {MAX_PARTS}")
     for name, value in vars(args).items():
         for uri in value if isinstance(value, list) else [value]:
             if isinstance(uri, S3Uri) and name not in USER_FILES:

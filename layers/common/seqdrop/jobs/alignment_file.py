@@ -36,8 +36,12 @@ def index_of(uri: S3Uri) -> str:
 
 def fetch(work: Workspace) -> Path:
     """Download the aligned reads of a run with their index; their readers need the reference too if they are CRAM."""
-    uri = work.args.bam
-    return work.fetch(uri, index_of(uri), name=f"sorted.{format_of(uri)}")
+    return work.fetch(work.args.bam, index_of(work.args.bam), name=path(work).name)
+
+
+def path(work: Workspace) -> Path:
+    """Return the path of the aligned reads of a run, or of their part, for programs that read them."""
+    return work / f"sorted.{format_of(work.args.bam)}"
 
 
 def new(work: Workspace) -> Path:

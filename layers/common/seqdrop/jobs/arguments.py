@@ -21,12 +21,14 @@ COMMON = ("run", "attempt", "vcpus", "memory", "args")
 def parse(argv: Sequence[str] | None, description: str | None, *names: str) -> argparse.Namespace:
     """Parse the command line of a job: one required `--name` for each of its `names` and the common arguments.
 
-    `vcpus` and `memory` (MiB) become numbers, `args` a list, inputs and outputs S3 addresses; the rest stay text.
+    `vcpus`, `memory` (MiB) and `parts` become numbers, `args` a list, inputs and outputs S3 addresses; the rest stay
+    text.
     """
     parser = argparse.ArgumentParser(description=description)
     types: dict[str, Any] = {"vcpus": int, "memory": int, "args": parse_json_list, "attempt": str, "run": str}
     types |= {
         "sample": str,
+        "parts": int,
         "aligner": str,
         "caller": str,
         "sources": parse_json_object,

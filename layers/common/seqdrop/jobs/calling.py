@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqdrop.failure.verdict import JobError
-from seqdrop.jobs import alignment_file, arguments, regions, vcf_header
+from seqdrop.jobs import alignment_file, arguments, regions, scatter, vcf_header
 from seqdrop.jobs.gvcf import Depth, measure_depth
 from seqdrop.jobs.processes import Command
 from seqdrop.jobs.regions import Piece
-from seqdrop.jobs.workspace import Workspace, name_companions
+from seqdrop.jobs.workspace import Workspace, array_index, name_companions
 
-INTERFACE = ("sample", "reference", "intervals", "bam", "vcf", "gvcf")
+INTERFACE = ("sample", "reference", "intervals", "bam", "parts", "vcf", "gvcf")
 # The empty block at the end of every BGZF file (SAM specification, 4.1.2): without it the file is truncated.
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 IN_DELETION = "InDeletion"  # in the column FILTER
@@ -29,7 +29,7 @@ class Inputs:
     """The local files that a caller reads."""
 
     reference: Path
-    bam: Path  # or a CRAM
+    bam: Path  # or a CRAM; of a child its part alone, and no file for the job that gathers the parts
     targets: Path | None  # BED file of the intervals of the run; None for the whole genome
 
 
@@ -54,26 +54,36 @@ def parse_arguments(argv: Sequence[str] | None, description: str | None) -> argp
 
 
 def fetch_inputs(work: Workspace) -> Inputs:
-    """Download the reference, the aligned reads and the intervals of a run."""
+    """Download the reference, the intervals and the aligned reads of a run, as far as this job reads them."""
     reference = work.fetch_reference(".fai")
-    bam = alignment_file.fetch(work)
-    return Inputs(
-        reference, bam, regions.fetch_intervals(work, reference, padded=True) if work.args.intervals else None
-    )
+    targets = regions.fetch_intervals(work, reference, padded=True) if work.args.intervals else None
+    if index := array_index():
+        scatter.fetch_reads(work, reference, regions.write_pieces(work, reference, targets), int(index))
+    elif work.args.parts == 1:
+        alignment_file.fetch(work)
+    return Inputs(reference, alignment_file.path(work), targets)
 
 
 def call_and_publish(work: Workspace, inputs: Inputs, call: Callable[[Piece], Path], filters: Filters) -> None:
     """Call all pieces in parallel, then normalise, filter and publish the calls.
 
-    `call` runs a caller on one piece and returns its gVCF as VCF or BCF.
+    `call` runs a caller on one piece and returns its gVCF as BCF. A child of an array job does so for its part alone;
+    with several parts, a job without an index gathers theirs.
     """
-    parts = work.processes.run_parallel(call, regions.write_pieces(work, inputs.reference, inputs.targets), work.vcpus)
+    pieces, records = regions.write_pieces(work, inputs.reference, inputs.targets), None
+    if index := array_index():
+        scatter.publish_part(work, pieces, int(index), call)
+        return
+    if work.args.parts > 1:
+        parts, records = scatter.fetch_parts(work, pieces)
+    else:
+        parts = work.processes.run_parallel(call, pieces, work.vcpus)
     file_list, gvcf = work / "parts.txt", work / "sites.g.vcf.gz"
     file_list.write_text("".join(f"{part}\n" for part in parts))
     work.run("bcftools", "concat", "--file-list", file_list, "-Oz", "-o", gvcf)
     # The records that have an alternate allele; the blocks of some callers have the symbolic allele <*>.
     calls: Command = ["bcftools", "view", "-m2", "-e", 'ALT="<*>"', "-Ou", gvcf]
-    normalise_and_publish(work, inputs, calls, gvcf, filters)
+    normalise_and_publish(work, inputs, calls, gvcf, filters, records=records)
 
 
 def normalise_and_publish(
@@ -83,12 +93,13 @@ def normalise_and_publish(
     gvcf: Path,
     filters: Filters = no_filters,
     statistics: Iterable[Path] = (),
+    records: int | None = None,
 ) -> None:
     """Left-align the calls that a command writes, mark those that match a filter, and publish VCF and gVCF.
 
     No call is removed: the FILTER column has the names of the filters that it matches, or PASS. Alleles of one site
     stay in one record, so that it has the genotype of the sample (`1/2`). The records of the gVCF and the statistics
-    are published as the caller wrote them.
+    are published as the caller wrote them. `records` is the number that the gVCF must have, if it is known.
     """
     vcf, depth = work / "calls.vcf.gz", measure_depth(work, gvcf)
     work.counts["typical_depth"] = depth.typical
@@ -102,7 +113,7 @@ def normalise_and_publish(
     mask = in_deletion(work, marked) if marks else []
     share: Command = ["bcftools", "+fill-tags", "-", "-Oz", "-o", vcf, "--", "-t", "FORMAT/VAF"]
     work.processes.pipe(None, ["bcftools", "view", "-Ou", marked], *mask, share)
-    publish(work, vcf, gvcf, name_companions(statistics, vcf))
+    publish(work, vcf, gvcf, name_companions(statistics, vcf), records)
     warn_of_no_variants(work, depth)
 
 
@@ -160,10 +171,12 @@ def _check_end(vcf: Path) -> None:
             raise JobError("TOOL_FAILED", f"{vcf.name} is truncated: it has no end-of-file block")
 
 
-def publish(work: Workspace, vcf: Path, gvcf: Path, companions: Iterable[str] = ()) -> None:
-    """Verify the gVCF and the VCF, then publish them as `publish_vcf` does."""
+def publish(work: Workspace, vcf: Path, gvcf: Path, companions: Iterable[str] = (), records: int | None = None) -> None:
+    """Verify the gVCF and the VCF, then publish them as `publish_vcf` does; `records` as in `normalise_and_publish`."""
     work.version("bcftools")
-    finish_vcf(work, gvcf)
+    found = finish_vcf(work, gvcf)
+    if records not in {None, found}:
+        raise JobError("TOOL_FAILED", f"the parts have {records:,} records, but {found:,} came out of bcftools concat")
     work.publish(gvcf, "gvcf", ".tbi")
     publish_vcf(work, vcf, companions)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from seqdrop.failure.verdict import BadInputError, JobError
 from seqdrop.jobs.workspace import Workspace
@@ -19,6 +20,8 @@ MAX_PIECES = 256  # of about the same size: four for each core of a large job
 MIN_PIECE_SIZE, MIN_PIECE_SIZE_OF_TARGETS = 200_000, 20_000
 SIZE_PER_CONTIG = 100  # more bases in a piece: every program reads and writes the header with all contigs
 MAX_GAP = 2_000  # bases between two intervals that are read at once, since that is quicker than two searches in a BAM
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,11 @@ def split(intervals: Sequence[Interval], min_size: int) -> Iterator[list[Interva
         yield piece
 
 
+def of_part(pieces: Sequence[Item], index: int, parts: int) -> Sequence[Item]:
+    """Return the pieces of one of the parts, which have about the same number of them; none if there are too few."""
+    return pieces[index * len(pieces) // parts : (index + 1) * len(pieces) // parts]
+
+
 def write_pieces(work: Workspace, reference: Path, targets: Path | None) -> list[Piece]:
     """Write the BED files of all pieces of the genome, or of the targets of the run."""
     lengths = contig_lengths(reference)
@@ -96,8 +104,13 @@ def write_pieces(work: Workspace, reference: Path, targets: Path | None) -> list
     return pieces
 
 
+def spans_of(pieces: Iterable[Piece]) -> list[Interval]:
+    """Return what several pieces read, in order and joined where they meet."""
+    return list(bed.merge(span for piece in pieces for span in read_bed(piece.spans)))
+
+
 def read_bed(path: Path) -> list[Interval]:
-    """Read a BED file that `fetch_intervals` wrote."""
+    """Read a BED file that `write_bed` wrote."""
     lines = (line.split("\t") for line in path.read_text().splitlines())
     return [Interval(contig, int(start), int(end)) for contig, start, end in lines]
 

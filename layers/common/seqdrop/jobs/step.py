@@ -9,8 +9,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -29,18 +29,27 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from seqdrop.text import plain_line
 
+Receipt = Mapping[str, Any]
+NO_SOURCES: Mapping[S3Uri, str] = {}
 INTERMEDIATE = "seqdrop=intermediate"  # tag of objects that the lifecycle of the bucket deletes
 MAX_MESSAGE = 1000  # characters of a verdict's message, which includes the last line of a tool
 MAX_TRACEBACK_LINE = 300  # characters
 
 
 @contextlib.contextmanager
-def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) -> Iterator[Workspace]:
+def step(
+    name: str,
+    args: argparse.Namespace,
+    optional: Iterable[S3Uri] = (),
+    is_current: Callable[[Workspace, Receipt], bool] | None = None,
+    gathered_by: str = "",
+) -> Iterator[Workspace]:
     """Run one step of a run, from the check of its arguments to its receipt.
 
     End the process with 0 if the step already has its receipt, and with the exit code of the error if the step fails.
     Those of the `optional` inputs that exist are in `work.sources`. An earlier receipt is ignored if its optional
-    inputs changed.
+    inputs changed, or if `is_current` returns False. It is right too, without its outputs, if the step `gathered_by`,
+    which alone reads them, has its receipt: the lifecycle of the bucket deletes parts.
     """
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
     redactor = Redactor(address_check.sample_id(args))
@@ -53,13 +62,18 @@ def step(name: str, args: argparse.Namespace, optional: Iterable[S3Uri] = ()) ->
         try:
             address_check.check(args)
             sources = {uri: stored.etag for uri in optional if (stored := s3.store().find(uri))}
-            if _is_done(layout.receipt_uri(args.results, name, array_index()), sources):
-                logger.info("already done")
-                sys.exit(0)
+            own = layout.receipt_uri(args.results, name, array_index())
+            earlier = _find_receipt(own, sources)
+            if gathered_by and s3.store().find(own) and _find_receipt(layout.receipt_uri(args.results, gathered_by)):
+                _end_done()
+            if earlier and not is_current:
+                _end_done()
             scratch.remove_leftovers()
             with signals.defer_signals():
                 space = scratch.create(name)
                 work = _create_workspace(name, args, space, redactor, sources)
+            if earlier and is_current and is_current(work, earlier):
+                _end_done()
             yield work
             work.finish()
         finally:
@@ -100,19 +114,24 @@ def _fail(error: BaseException, verdict: Verdict, name: str, args: argparse.Name
     os._exit(verdict.exit_code)  # without waiting for threads, which may wait for a server that does not answer
 
 
-def _is_done(receipt_uri: S3Uri, sources: Mapping[S3Uri, str]) -> bool:
-    """Return True if the receipt exists, its outputs are unchanged, and its optional inputs are `sources`."""
+def _end_done() -> NoReturn:
+    logger.info("already done")
+    sys.exit(0)
+
+
+def _find_receipt(receipt_uri: S3Uri, sources: Mapping[S3Uri, str] = NO_SOURCES) -> Receipt | None:
+    """Return the receipt if it exists, its outputs are unchanged, and its optional inputs are `sources`; else None."""
     try:
-        receipt: Mapping[str, Any] = s3.store().read_json(receipt_uri)
+        receipt: Receipt = s3.store().read_json(receipt_uri)
         if not is_readable(receipt.get("version")):
-            return False
+            return None
         for output in receipt["outputs"]:
             current = s3.store().head(S3Uri.parse(output["uri"]))
             if (current.etag, current.size) != (output["etag"], output["size"]):
-                return False
+                return None
     except s3.MissingError:
-        return False
-    return bool(receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()})
+        return None
+    return receipt if receipt.get("sources", {}) == {str(uri): etag for uri, etag in sources.items()} else None
 
 
 def _verdict(error: BaseException, args: argparse.Namespace, work: Workspace | None, seconds: float) -> Verdict:

@@ -50,6 +50,7 @@ class Workspace:
     tools: dict[str, str] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     qc: dict[str, Any] = field(default_factory=dict)  # the verdict of a QC policy on the run
+    part: dict[str, Any] = field(default_factory=dict)  # what tells the part of a child of an array job from others
     original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
     unverified: set[Path] = field(default_factory=set)  # inputs of which S3 has no checksum
     read_rate: ReadRate = field(default_factory=ReadRate)
@@ -271,6 +272,7 @@ class Workspace:
             "counts": self.counts,
             "warnings": self.warnings,
             **({"qc": self.qc} if self.qc else {}),
+            **({"part": self.part} if self.part else {}),
             "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }

@@ -89,6 +89,7 @@ def plan(
     padding: int = 0,
     known: Mapping[str, Any] | None = None,
     form: str = forms.SPLIT,
+    parts: int = 1,
     jobs: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Return the plan of a run, the input of its execution. Pure: both mates' events give the same bytes.
@@ -99,7 +100,7 @@ def plan(
     what reference.json has about the known variants that annotate its calls.
     `jobs` has job_queue, job_definition (of the tool of the run), vcpus and memory (MiB) of each step as text, as Batch
     takes them. An optional step that is not in `jobs` is left out. `form` is that of plan/forms.py: the job of all
-    steps is in `jobs` too.
+    steps is in `jobs` too. `parts` is the number of jobs that call the variants, 1 unless the form is scattered.
     """
     selected = [step for step in steps.STEPS if not step.optional or step.name in jobs]
     results = S3Uri(results_bucket, f"{sample}/{run}")
@@ -119,7 +120,8 @@ def plan(
         **({"panel": choices.panel, PADDING: padding} if choices.panel else {}),
         **({KNOWN: dict(known)} if known else {}),
         "form": form,
-        "steps": [step.name for step in selected],
+        **({"parts": parts} if form == forms.SCATTERED else {}),
+        "steps": steps_of_form([step.name for step in selected], form),
         "reference": str(reference),
         "fingerprint": genome,
         "sources": dict(sources or {}),
@@ -134,8 +136,26 @@ def plan(
         **outputs(results, sample, choices.lanes, selected, alignment_format),
         "manifest": str(manifest_uri(results)),
         **settings,
+        **call_jobs(form, parts, settings, jobs.get(steps.SCATTER.name, {})),
         **fused_job(form, settings, jobs.get(steps.FUSED.name, {})),
     }
+
+
+def steps_of_form(names: Sequence[str], form: str) -> list[str]:
+    """Return the steps of a run of a form; `names` are those that every form has."""
+    return list(steps.with_scatter(names) if form == forms.SCATTERED else names)
+
+
+def call_jobs(
+    form: str, parts: int, settings: Mapping[str, Mapping[str, str]], size: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """Return the job objects of `call` and of the children that call the parts, which the state machine always reads.
+
+    Both have the same caller and options. In the scattered form, `call` has the size of a child: it gathers the parts.
+    """
+    call = {**settings[steps.CALL.name], "parts": str(parts)}
+    child = {**call, **size}
+    return {steps.CALL.name: child if form == forms.SCATTERED else call, steps.SCATTER.name: child}
 
 
 def fused_job(form: str, settings: Mapping[str, Any], job: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -198,9 +218,10 @@ def resumed_plan(
         "version": VERSION,
         **tools,
         "form": form,
-        "steps": [step.name for step in selected],
+        "steps": steps_of_form([step.name for step in selected], form),
         **{word: plan.get(word, uri) for word, uri in addresses.items()},
         **settings,
+        **call_jobs(form, plan.get("parts", 1), settings, sizes.get(steps.SCATTER.name, {})),
         **fused_job(form, settings, job),
     }
 

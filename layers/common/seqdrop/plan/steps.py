@@ -27,6 +27,7 @@ class Tool:
     packages: tuple[str, ...] = ()  # of Debian, with these programs; without them the tool runs in its image only
     single: bool = True  # whether it takes reads without a mate
     fusible: bool = True  # its programs are in the image of the job that has all steps
+    scatterable: bool = True  # a caller: the parts of a genome, called one by one, have the same calls as the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +96,17 @@ STEPS = (
                     Option("--min-share", Number(0, 1, decimal=True)),  # of the reads
                     Option("--min-depth", Number(0, 1, decimal=True)),  # share of the typical depth of the run
                 ),
-                ("bcftools",), ("bcftools",),
+                ("bcftools", *SAMTOOLS), ("bcftools", *SAMTOOLS),  # samtools takes the reads of a part of the genome
             ),
             Tool(
                 "strelka", (Option("--exome"),),
                 ("configureStrelkaGermlineWorkflow.py", "bcftools", "bgzip", "tabix"),
                 single=False,  # it ignores them, by its manual
                 fusible=False,
+                scatterable=False,  # it estimates errors and depths from all reads that it is given
             ),
         ),
-        reads=("sample", "reference", "intervals", "bam"),
+        reads=("sample", "reference", "intervals", "bam", "parts"),
         writes={"vcf": "{sample}.vcf.gz", "gvcf": "{sample}.g.vcf.gz"},
         parameter="Caller",
     ),
@@ -157,6 +159,11 @@ MERGE = Step(
 )
 JOIN = Step("join", "JoinParts", tools=(JOINT_TOOL,), reads=JOINT_WORDS, writes={"vcf": "{sample}.vcf.gz"})
 
+# The step before `call` in runs of the form "scattered": each child of an array job calls the variants of a part of the
+# genome, by the caller and the job definition of `call`, which then gathers the parts.
+CALL = next(step for step in STEPS if step.name == "call")
+SCATTER = Step("scatter", "CallParts", CALL.tools, CALL.reads, CALL.writes, CALL.parameter, array=True)
+
 # The one step of a preparation, which has a state machine of its own and no run.
 PREPARE = Step(
     "prepare", "PrepareReference",
@@ -179,7 +186,7 @@ FUSED = Step(
         *(word for step in STEPS for word in step.writes),
     ),
 )  # fmt: skip
-OTHERS = (FUSED, MERGE, JOIN, PREPARE)  # jobs that are no step of a run of one sample
+OTHERS = (FUSED, SCATTER, MERGE, JOIN, PREPARE)  # jobs that not every run of one sample has
 ALL = (*STEPS, *OTHERS)
 JOINT = (MERGE, JOIN, *(step for step in STEPS if step.name == "annotate"))  # the steps of a joint run
 
@@ -191,7 +198,12 @@ def names() -> tuple[str, ...]:
 
 def every_name() -> tuple[str, ...]:
     """Return the name of every step of a run or a joint run, in order."""
-    return (*names(), MERGE.name, JOIN.name)
+    return (*with_scatter(names()), MERGE.name, JOIN.name)
+
+
+def with_scatter(selected: Iterable[str]) -> tuple[str, ...]:
+    """Return these steps of a run with the one that calls the parts of the genome, before that which gathers them."""
+    return tuple(name for one in selected for name in ((SCATTER.name, one) if one == CALL.name else (one,)))
 
 
 def of_plan(plan: Mapping[str, Any]) -> tuple[str, ...]:

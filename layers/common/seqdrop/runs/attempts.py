@@ -169,7 +169,7 @@ def of_run(run: str, attempts: Table | None = None) -> list[Row]:
 
 
 def of_runs(runs: Iterable[Row], attempts: Table | None = None) -> Iterator[Row]:
-    """Yield the rows of the attempts of these runs, each with the sample of its run.
+    """Yield the rows of the attempts of these runs, each with the sample of its run, and with its form if it is there.
 
     A run of an earlier version has none: its cost is one row without a step.
     """
@@ -178,7 +178,8 @@ def of_runs(runs: Iterable[Row], attempts: Table | None = None) -> Iterator[Row]
         if not rows and "cost" in run:
             rows = [{"run": run["run"], "status": run["status"], "seconds": 0, "vcpus": 0, "memory": 0,
                      "usd": Decimal(str(run["cost"])), "price": prices.RATES}]  # fmt: skip
-        yield from ({**row, "sample": run.get("sample", "")} for row in rows)
+        of_run_too = {"sample": run.get("sample", ""), **({"form": run["form"]} if "form" in run else {})}
+        yield from ({**row, **of_run_too} for row in rows)
 
 
 def record(description: Mapping[str, Any], rates: Prices) -> str:

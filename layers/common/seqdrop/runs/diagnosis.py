@@ -8,7 +8,7 @@ from typing import Any
 from seqdrop.failure import advice, classify
 from seqdrop.failure.batch_cause import BatchCause
 from seqdrop.failure.verdict import Verdict
-from seqdrop.plan import steps
+from seqdrop.plan import forms, steps
 from seqdrop.text import plain_line
 
 GIVE_UP = "give_up"
@@ -47,7 +47,7 @@ def diagnose(
         retry = _retry(failure_class, cause, job, last_resort_queue, whole_instance_vcpus)
     if retry is None:
         job["failures"] = [*earlier, failure]
-        end = _give_up(step, failed, job["failures"], cause, verdict)
+        end = _give_up(step, failed, job["failures"], cause, verdict, sizes=forms.sizes_of(plan, step))
         return {
             **plan,
             step: job,
@@ -79,15 +79,21 @@ def _retry(
 
 
 def _give_up(
-    step: str, failed: str, failures: Sequence[Mapping[str, Any]], cause: BatchCause, verdict: Verdict | None
+    step: str,
+    failed: str,
+    failures: Sequence[Mapping[str, Any]],
+    cause: BatchCause,
+    verdict: Verdict | None,
+    *,
+    sizes: str,
 ) -> dict[str, Any]:
-    """Return the end of a step, with everything that its user needs to know. The advice names the sizes of its job."""
+    """Return the end of a step, with everything that its user needs to know. The advice names the step of its sizes."""
     last = failures[-1]
     tail = verdict.stderr_tail[-MAX_LINES:] if verdict else ()
     end = {
         "class": last["class"],
         "message": last["message"],
-        "advice": advice.get(last["class"], step),
+        "advice": advice.get(last["class"], sizes),
         "tool_lines": [plain_line(line, MAX_LINE) for line in tail],
         "log": cause.log,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from statistics import median
@@ -19,6 +19,7 @@ MAX_ROWS = 200  # newest rows in which they are searched
 SAME = ("reference", "aligner", "caller")  # attributes that they share with the run
 KIND = ("form", "alignment_format")  # attributes by which earlier runs are preferred
 TOOL_OF = {"align": "aligner", "call": "caller"}
+CALLS = (steps.SCATTER.name, "call", "annotate")  # jobs of the branch beside `collect`
 NO_RUNS = "docs/sizing.md"
 OTHER_KIND = " of another form or format"
 
@@ -82,7 +83,8 @@ def of_run(
 ) -> Estimate:
     """Return the estimate for FASTQs of `size` bytes.
 
-    `run` has its tools, form and alignment format, `sizes` the vcpus and memory of each step.
+    `run` has its tools, form, alignment format and `parts`, the number of jobs that call its variants; `sizes` has the
+    vcpus and memory of each step.
     """
     if not past:
         return _of_model(size, run, sizes, queue, rates)
@@ -120,24 +122,45 @@ def _of_model(
 ) -> Estimate:
     hours, usd = hours_of_jobs(size, run, sizes), 0.0
     for name, taken in hours.items():
-        vcpus, memory = int(sizes[name]["vcpus"]), int(sizes[name]["memory"])
-        usd += taken * rates.hourly(Host(), prices.name(queue), vcpus, memory, "").usd
-    one, other = hours.get("call", 0) + hours.get("annotate", 0), hours.get("collect", 0)
-    known = {"call", "annotate", "collect"}
+        own, jobs = sizes[forms.sizes_of(run, name)], _parts(run) if name == steps.SCATTER.name else 1
+        price = rates.hourly(Host(), prices.name(queue), int(own["vcpus"]), int(own["memory"]), "")
+        usd += jobs * taken * price.usd
+    one, other = sum(hours.get(name, 0) for name in CALLS), hours.get("collect", 0)
+    known = {*CALLS, "collect"}
     return Estimate(usd, sum(taken for name, taken in hours.items() if name not in known) + max(one, other), 0)
 
 
 def hours_of_jobs(size: int, run: Mapping[str, Any], sizes: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
-    """Return the hours of each job by the model: of each step, or of the one job of a fused run."""
+    """Return the hours of each job by the model: of each step, or of the one job of a fused run.
+
+    The jobs that call the parts of the genome run at the same time: it is the time of one.
+    """
     fused = steps.FUSED.name if run.get("form") == forms.FUSED and steps.FUSED.name in sizes else ""
+    alignment_format = str(run.get("alignment_format", ""))
     hours = dict[str, float]()
-    for step in steps.names():
-        job = fused or step
+    for name, part, tool, share in _work_of(run):
+        job = fused or name
         if job in sizes:
-            tool, form = str(run.get(TOOL_OF.get(step, ""), step)), str(run.get("alignment_format", ""))
-            seconds = work.seconds_of(step, tool, size, int(sizes[job]["vcpus"]), form)
+            vcpus = int(sizes[forms.sizes_of(run, job)]["vcpus"])
+            seconds = work.seconds_of(part, tool, round(size * share), vcpus, alignment_format)
             hours[job] = hours.get(job, work.START / 3600) + seconds / 3600
     return hours
+
+
+def _work_of(run: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
+    """Yield each job of a run, the name of its work in the model, its tool, and its share of the reads."""
+    for step in steps.names():
+        tool = str(run.get(TOOL_OF.get(step, ""), step))
+        if step == steps.CALL.name and run.get("form") == forms.SCATTERED:
+            yield steps.SCATTER.name, step, tool, 1 / _parts(run)
+            yield step, work.GATHER, "", 1.0
+        else:
+            yield step, step, tool, 1.0
+
+
+def _parts(run: Mapping[str, Any]) -> int:
+    """Return the number of jobs that call the variants of a run."""
+    return int(run.get("parts") or forms.MIN_PARTS)
 
 
 def errors(rows: Iterable[Row]) -> list[float]:

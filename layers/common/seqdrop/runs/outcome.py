@@ -94,6 +94,8 @@ def _plan_error(plan: Any, results_bucket: str) -> str | None:
         return "It has no valid format of the aligned reads."
     if plan.get("form", forms.SPLIT) not in forms.FORMS:
         return "It has no valid form."
+    if type(plan.get("parts", 1)) is not int or plan.get("parts", 1) not in range(1, forms.MAX_PARTS + 1):
+        return "It has no valid number of parts."
     names = plan.get("steps")
     jobs = _jobs_of_form(plan)
     if not isinstance(names, list) or not names or not all(_has_settings(plan, name) for name in [*names, *jobs]):
@@ -117,9 +119,10 @@ def from_plan(plan: Mapping[str, Any]) -> RunEnding:
 
 
 def _with_job(ending: RunEnding, plan: Mapping[str, Any]) -> RunEnding:
-    """Return the ending with the job of its step, if that is a job with several steps."""
+    """Return the ending with the job of its step, if that has the sizes of another one."""
     jobs = _jobs_of_form(plan) if ending.step else []
-    return replace(ending, job=jobs[0]) if jobs else ending
+    job = jobs[0] if jobs else forms.sizes_of(plan, ending.step)
+    return replace(ending, job=job) if job != ending.step else ending
 
 
 def _from_plan(plan: Mapping[str, Any]) -> RunEnding:

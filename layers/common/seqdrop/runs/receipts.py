@@ -88,11 +88,16 @@ def combine(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     seconds = round(sum(receipt["seconds"] for receipt in receipts), 1)
     warnings = [warning for receipt in receipts for warning in receipt["warnings"]]
-    together: dict[str, Any] = {"seconds": seconds, "children": len(receipts), "warnings": warnings, "outputs": []}
+    names = {name for receipt in receipts for name in receipt.get("counts", ())}
+    counts = {name: sum(receipt["counts"].get(name, 0) for receipt in receipts) for name in sorted(names)}
+    together: dict[str, Any] = {
+        "seconds": seconds, "children": len(receipts), "counts": counts, "warnings": warnings, "outputs": []
+    }  # fmt: skip
     if all("started" in receipt for receipt in receipts):
         together["started"] = min(receipt["started"] for receipt in receipts)
         together["ended"] = max(map(end_of, receipts)).isoformat(timespec="seconds")
-    return {**receipts[0], **together, "job_ids": [str(receipt.get("job_id", "")) for receipt in receipts]}
+    first = {name: value for name, value in receipts[0].items() if name != "part"}  # which says what one child has done
+    return {**first, **together, "job_ids": [str(receipt.get("job_id", "")) for receipt in receipts]}
 
 
 def end_of(receipt: Mapping[str, Any]) -> datetime:

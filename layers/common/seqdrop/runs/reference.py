@@ -57,6 +57,14 @@ class PinnedReference:
         """The versions and checksums of the FASTA and the genes that the reference was prepared from."""
         return dict(self.summary.get("sources", {}))
 
+    @property
+    def bases(self) -> int:
+        """The bases to call: of the regions, or of the whole genome."""
+        if not self.regions:
+            return sum(contig_lengths(self.summary).values()) if self.summary else 0
+        rows = (line.split(b"\t") for line in self.regions.splitlines())
+        return sum(int(end) - int(start) for _, start, end in rows)
+
     @cached_property
     def checksum(self) -> str:
         """The SHA-256 of the regions; "" for the whole genome."""

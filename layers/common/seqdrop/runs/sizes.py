@@ -8,6 +8,7 @@ from math import ceil
 from statistics import median
 from typing import Any
 
+from seqdrop.plan import forms
 from seqdrop.runs.attempts import SUCCEEDED
 
 Row = Mapping[str, Any]
@@ -36,11 +37,14 @@ class Use:
 
 
 def use_of(rows: Iterable[Row]) -> list[Use]:
-    """Return the use of each step, in the order of the rows; attempts that used nothing are left out."""
+    """Return the use of each step, in the order of the rows; attempts that used nothing are left out.
+
+    The job that gathers the parts of a run has the sizes of those that call them.
+    """
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if "seconds" in row and "step" in row:
-            groups.setdefault(str(row["step"]), []).append(row)
+            groups.setdefault(forms.sizes_of(row, str(row["step"])), []).append(row)
     return [_use(step, group) for step, group in groups.items()]
 
 

@@ -171,16 +171,22 @@ def ignore_copy(sample: str, run: str, first: str, pairs: Sequence[Pair]) -> Res
     return {"outcome": "ignored", "run": run, "reason": f"a copy of the FASTQs of run {first}"}
 
 
-def form_of(reads: Mapping[str, Any], choices: Choices) -> str:
-    """Return the form of a run by its choice, the size of its files, and the parameters of this deployment.
+def form_of(reads: Mapping[str, Any], choices: Choices, pinned: PinnedReference) -> tuple[str, int]:
+    """Return the form of a run and the number of jobs that call its variants.
 
-    The limit is one of FASTQs: the same reads take fewer bytes as BAM or CRAM, so AUTO never fuses those.
+    They follow from its choice, the size of its files, the bases to call, and the parameters of this deployment.
     """
-    size, limit = estimate.size_of(reads["lanes"]), int(os.environ["FUSED_LIMIT_MIB"]) << 20
-    default = os.environ["FORM"] if has_fused_image() else forms.SPLIT
-    if default == forms.AUTO and any(word in lane for lane in reads["lanes"] for word in ALIGNMENTS):
-        default = forms.SPLIT
-    return forms.choose(choices.form, default, size, limit, choices.tools(default_tools()))
+    size, tools = estimate.size_of(reads["lanes"]), choices.tools(default_tools())
+    has_alignments = any(word in lane for lane in reads["lanes"] for word in ALIGNMENTS)
+    parts = forms.number_of_parts(size, pinned.bases, targets=bool(pinned.regions))
+    form = forms.of_run(form_settings(), choices.form, tools, size, parts, has_alignments=has_alignments)
+    return form, max(forms.MIN_PARTS, parts) if form == forms.SCATTERED else 1
+
+
+def form_settings() -> forms.Deployment:
+    """Return what the parameters of this deployment say about forms."""
+    fused, scattered = (int(os.environ[name]) << 20 for name in ("FUSED_LIMIT_MIB", "SCATTER_FROM_MIB"))
+    return forms.Deployment(os.environ["FORM"], fused, scattered, has_fused_image())
 
 
 def has_fused_image() -> bool:
@@ -232,6 +238,7 @@ def start(
 
     `attributes` are those of the row that tell a copy and other lanes.
     """
+    form, parts = form_of(reads, choices, pinned)
     plan = layout.plan(
         reads["sample"],
         run,
@@ -245,7 +252,8 @@ def start(
         padding=pinned.padding,
         known=pinned.known,
         **choices.tools(default_tools()),
-        form=form_of(reads, choices),
+        form=form,
+        parts=parts,
         jobs=job_settings(choices),
     )
     write_inputs(plan, reads, pinned)
@@ -253,20 +261,21 @@ def start(
     is_new = executions.start(execution, plan)
     row = {**row_of(reads["sample"], run, choices), **attributes, "lanes": len(reads["lanes"])}
     row |= {"max_cost": choices.max_cost} if choices.max_cost else {}
-    row |= estimate_of(reads, choices, {name: plan[name] for name in estimate.KIND})
+    row |= {"parts": parts} if form == forms.SCATTERED else {}
+    row |= estimate_of(reads, choices, {name: plan[name] for name in estimate.KIND}, parts)
     table.create({**row, "execution": execution, "results": plan["results"]})
     if "supersedes" in row:
         table.set_superseded(row["supersedes"], run)
     return {"outcome": "started" if is_new else "duplicate", "run": run}
 
 
-def estimate_of(reads: Mapping[str, Any], choices: Choices, kind: Mapping[str, str]) -> dict[str, Any]:
+def estimate_of(reads: Mapping[str, Any], choices: Choices, kind: Mapping[str, str], parts: int) -> dict[str, Any]:
     """Return what later estimates use of a run, and its own estimated price and time, as attributes of its row.
 
-    `kind` has its form and its alignment format.
+    `kind` has its form and its alignment format; `parts` is the number of jobs that call its variants.
     """
     size = estimate.size_of(reads["lanes"])
-    row = {**row_of(reads["sample"], "", choices), **kind}
+    row = {**row_of(reads["sample"], "", choices), **kind, "parts": parts}
     past = estimate.alike(table.newest({"SUCCEEDED"}, table.run_table()), row)
     queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
     found = estimate.of_run(size, row, past, job_sizes(), queue, prices.of_deployment())
@@ -365,9 +374,9 @@ def started_run(sample: str, pairs: Sequence[Pair]) -> str:
 
 
 def job_settings(choices: Choices) -> dict[str, dict[str, str]]:
-    """Return the queue, job definition and size of each step, and of the job with all steps."""
-    queue = os.environ[f"{choices.priority.upper()}_QUEUE"]
-    return settings_of({**steps.tools_of_run(choices.tools(default_tools())), **FUSED}, queue)
+    """Return the queue, job definition and size of each step, of the children that call, and of the job with all."""
+    queue, tools = os.environ[f"{choices.priority.upper()}_QUEUE"], steps.tools_of_run(choices.tools(default_tools()))
+    return settings_of({**tools, steps.SCATTER.name: tools[steps.CALL.name], **FUSED}, queue)
 
 
 def settings_of(used: Mapping[str, Tool], queue: str) -> dict[str, dict[str, str]]:

@@ -16,11 +16,13 @@ CPU_SECONDS = {
     "bcftools": 38.0,  # measured on chromosome 20 at depth 30, 239 s for 6.3 million pairs; 33 on a bacterium
     "strelka": 743.0,  # guess: 2 hours on 32 vCPUs for 310 million pairs
 }
+GATHER = "gather"  # the work of `call` in the form scattered, whose children call
 # Seconds for a million pairs, whatever the vCPUs.
 SECONDS = {
     "align": 1.5,  # the merge of `samtools sort` and markdup after the last batch, with a core for each: measured
     "annotate": 6.0,  # guess: half an hour for the 5 million variants of 310 million pairs
     "collect": 3.2,  # samtools stats and flagstat, mosdepth, on two threads: half of the 6.3 measured
+    GATHER: 6.0,  # guess: half an hour to join the calls of the parts of 310 million pairs
     "compose": 0.5,  # estimate: 3 minutes for 5 million calls
 }
 # Sorting by region, instead of the merge: CPU seconds, 4.0 to divide and 5.2 to merge and mark; then seconds of one

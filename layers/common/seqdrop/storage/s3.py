@@ -163,9 +163,13 @@ class Store:
                 return b""
             raise
 
-    def read_range(self, uri: S3Uri, start: int, size: int, version_id: str = "") -> bytes:
-        """Return `size` bytes of an object from `start` on, fewer at its end; raise MissingError, ArchivedError."""
+    def read_range(self, uri: S3Uri, start: int, size: int, version_id: str = "", etag: str = "") -> bytes:
+        """Return `size` bytes of an object from `start` on, fewer at its end; raise MissingError, ArchivedError.
+
+        Raise IntegrityError if the object has another ETag than `etag`.
+        """
         version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        version |= {"IfMatch": f'"{etag}"'} if etag else {}
         with _errors_of(uri):
             return self._read(uri, Range=f"bytes={start}-{start + size - 1}", **version)
 

@@ -1,0 +1,68 @@
+"""Download the aligned reads of parts of the genome, without the rest of their file."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqdrop.jobs import alignment_file, file_ranges, regions
+from seqdrop.jobs.file_ranges import Range, Span
+from seqdrop.jobs.workspace import Workspace
+from seqdrop.plan.bed import Interval
+from seqdrop.plan.names import BAM
+from seqdrop.storage import s3
+from seqdrop.storage.s3 import IntegrityError, StoredObject
+
+PIECE = 8 << 20  # bytes of a request
+
+
+def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], etag: str) -> Path:
+    """Return a file with the aligned reads that overlap the spans, with its index; `contigs` are those of the header.
+
+    Raise ReplacedError if the file of all reads has another ETag. The bytes that its index names are written to their
+    places in an empty file of the same size. samtools copies the reads from there: it fails at a place that has no
+    bytes, while bcftools would end there without an error. A CRAM needs the reference in the directory.
+    """
+    uri = work.args.bam
+    form, suffix = alignment_file.format_of(uri), alignment_file.index_of(uri)
+    whole, part = work / f"whole.{form}", alignment_file.path(work)
+    index = work.fetch(uri.companion(suffix), name=f"{whole.name}{suffix}")
+    stored = s3.store().expected(uri, "", etag, "")
+    numbers = {contig: number for number, contig in enumerate(contigs)}
+    wanted = [Span(numbers[contig], start, end) for contig, start, end in spans]
+    work.bytes_in += download(stored, whole, _ranges(form, index, stored.size, wanted))
+    index.touch()  # else samtools warns that it is older than the file
+    bed = regions.write_bed(work / "reads.bed", spans)
+    work.run("samtools", "view", "--no-PG", "-@", work.vcpus, *alignment_file.OUTPUT[form], "-M", "-L", bed,
+             "--write-index", "-o", alignment_file.with_index(part), whole)  # fmt: skip
+    whole.unlink()
+    return part
+
+
+def _ranges(form: str, index: Path, size: int, spans: Sequence[Span]) -> list[Range]:
+    if form == BAM:
+        return file_ranges.of_bam(index.read_bytes(), size, spans)
+    return file_ranges.of_cram(gzip.decompress(index.read_bytes()).decode(), size, spans)
+
+
+def download(stored: StoredObject, path: Path, ranges: Sequence[Range]) -> int:
+    """Write parts of an object to their places in a file of its size; return the number of their bytes.
+
+    The bytes themselves are verified where they are read: each block of a BAM or CRAM has a CRC.
+    """
+    pieces = list(file_ranges.cut(ranges, PIECE))
+
+    def read(piece: Range) -> bytes:
+        size = piece.end - piece.start
+        data = s3.store().read_range(stored.uri, piece.start, size, stored.version_id, stored.etag)
+        if len(data) != size:
+            raise IntegrityError(f"{stored.uri}: {len(data)} of {size} bytes arrived")
+        return data
+
+    with path.open("wb") as file:
+        file.truncate(stored.size)
+        for piece, data in zip(pieces, s3.store().each(read, pieces), strict=True):
+            file.seek(piece.start)
+            file.write(data)
+    return sum(piece.end - piece.start for piece in pieces)
