@@ -121,10 +121,15 @@ def bypass(choice: dict[str, Any], boxes: list[Box]) -> list[str]:
     first, last = boxes[0], next(box for box in boxes if box.name == choice["Default"])
     x, y1, y2 = first.x - 12, first.y + HEIGHT / 2, last.y + HEIGHT / 2
     line = f'<path marker-end="url(#tip)" d="M{first.x},{y1} L{x},{y1} L{x},{y2} L{last.x - 3},{y2}"/>'
-    form = escape(choice["Choices"][0]["StringEquals"])
+    form = escape(rules_of_forms(choice)[0]["StringEquals"])
     label = f'<text class="note" x="{first.x + WIDTH / 2 + 10}" y="{first.y + HEIGHT + 22}">{form}</text>'
     others = f'<text class="note" x="{x + 5}" y="{first.y + HEIGHT + 22}">split</text>'
     return [line, label, others]
+
+
+def rules_of_forms(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rules of a Choice for single forms, without that for plans that have no form."""
+    return [rule for rule in choice["Choices"] if "StringEquals" in rule]
 
 
 def draw_branches(parallel: dict[str, Any], top: float) -> list[Column]:
@@ -167,7 +172,7 @@ def draw(machine: dict[str, Any]) -> str:
 def draw_other_forms(states: dict[str, Any], choice: dict[str, Any], first: Box, last: Box) -> list[str]:
     """Return the job of each form that has one job, to the right of the branches, and the arrows to and from it."""
     parts = []
-    for number, rule in enumerate(rule for rule in choice["Choices"] if "StringEquals" in rule):
+    for number, rule in enumerate(rules_of_forms(choice)):
         x = FORMS_X + number * (COLUMN_WIDTH + GAP_X)
         job = state_box(rule["Next"], states[rule["Next"]], x, first.y + HEIGHT + GAP_Y)
         middle, edge = x + WIDTH / 2, last.y + HEIGHT / 2

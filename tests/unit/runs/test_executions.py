@@ -70,13 +70,13 @@ def test_a_failed_run_is_resumed_with_the_same_plan_under_the_next_name(
 def test_a_resumed_run_gets_the_current_sizes_and_keeps_its_other_settings(
     aws: Deployed, start_run: Any, failed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = {step: ["9", "99999"] for step in steps.names()}
-    monkeypatch.setenv("SIZES", json.dumps(sizes))
+    jobs = (*steps.names(), steps.SCATTER.name)
+    monkeypatch.setenv("SIZES", json.dumps({job: ["9", "99999"] for job in jobs}))
     monkeypatch.setenv("RESULTS_BUCKET", "elsewhere")
     monkeypatch.setenv("NORMAL_QUEUE", "elsewhere")
     resume(start_run, failed)
     first, second = (json.loads(aws.input_of(name)) for name in (failed, f"{failed}-2"))
-    assert second == {**first, **{step: {**first[step], "vcpus": "9", "memory": "99999"} for step in steps.names()}}
+    assert second == {**first, **{job: {**first[job], "vcpus": "9", "memory": "99999"} for job in jobs}}
 
 
 def test_a_run_that_has_cost_its_budget_is_resumed_with_a_higher_one(
