@@ -64,7 +64,7 @@ class Column:
 def success_path(states: dict[str, Any], start: str) -> list[str]:
     """Return the states of a run without failures, in order: the most of them, if it starts with a Choice."""
     if states[start]["Type"] == "Choice":
-        return [start, *success_path(states, states[start]["Choices"][0]["Next"])]
+        return [start, *success_path(states, rules_of_forms(states[start])[0]["Next"])]
     path, name = [], start
     while name and states[name]["Type"] != "Choice":
         path.append(name)

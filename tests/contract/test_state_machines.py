@@ -48,6 +48,8 @@ def test_the_picture_shows_the_current_state_machine() -> None:
 
     picture = draw(machine("pipeline"))
     assert picture == (ROOT / "docs/pipeline.svg").read_text(), "run `make picture`"
+    jobs = [name for name, state in asl.states(machine("pipeline")) if "batch:submitJob" in state.get("Resource", "")]
+    assert [name for name in jobs if f">{name}<" not in picture] == []
 
 
 def test_the_readme_shows_the_picture() -> None:
