@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Merge a part of the genome as a child of an array job, or join all parts."""
     args = arguments.parse(argv, __doc__, "sample", "reads", "vcf")
     index = array_index()
-    with step("merge" if index else "join", args) as work:
+    with step("merge", args, gathered_by="join") if index else step("join", args) as work:
         arguments.parse_options(args.args, "joint")
         work.version("bcftools")
         reads = s3.store().read_json(args.reads)

@@ -148,6 +148,17 @@ def test_a_part_without_pieces_has_no_file(joint: JointRun) -> None:
     assert joint.query("%POS[ %GT]\n") == ["100 0/1 0/0"]
 
 
+def test_parts_that_the_lifecycle_deletes_after_they_were_joined_are_not_merged_again(joint: JointRun) -> None:
+    joint.add("A", [], ALL)
+    joint.add("B", [], ALL)
+    joint.join()
+    part = joint.results / "jobs/merge.0.bcf"
+    s3.store().client.delete_object(Bucket=part.bucket, Key=part.key)
+    with pytest.raises(SystemExit) as end:
+        joint.join()
+    assert (end.value.code, s3.store().find(part)) == (0, None)
+
+
 def test_the_header_has_the_filters_of_no_single_sample_and_the_warnings_are_repeated(joint: JointRun) -> None:
     joint.warnings = [{"warning": "QC_FAILED", "message": "run r of A failed its quality control"}]
     joint.add("A", [], ALL)
