@@ -57,7 +57,7 @@ def kind_of(stack: Stack, size: int, chosen: Mapping[str, str], *, has_alignment
     parts = forms.number_of_parts(size, forms.HUMAN_BASES, targets=False)
     form = forms.of_run(deployment, chosen.get("form", ""), chosen, size, parts, has_alignments=has_alignments)
     alignment_format = chosen.get("alignment_format") or stack.default_alignment_format
-    return {"form": form, "parts": str(parts), "alignment_format": alignment_format}
+    return {"form": form, "parts": str(max(forms.MIN_PARTS, parts)), "alignment_format": alignment_format}
 
 
 def sizes_of(parameters: Mapping[str, str]) -> dict[str, dict[str, str]]:

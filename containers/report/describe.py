@@ -103,7 +103,8 @@ def step(receipt: Mapping[str, Any]) -> dict[str, str]:
 
 def hours(measured: Measured) -> str:
     """Return the sum of the times of all steps so far."""
-    seconds = sum(receipt.get("seconds", 0) for receipt in measured.receipts)
+    receipts = measured.receipts
+    seconds = sum(receipt.get("seconds", 0) + receipt.get("seconds_of_parts", 0) for receipt in receipts)
     if seconds < 3600:  # an hour
         return f"{seconds / 60:.1f} minutes, without failed attempts and this report"
     return f"{seconds / 3600:.1f} hours, without failed attempts and this report"

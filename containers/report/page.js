@@ -97,7 +97,7 @@
     part("back").disabled = number <= 0;
     part("next").disabled = number >= data.sites.length - 1;
     last = last.then(() => show(data.sites[number])).catch((error) => {
-      part("note").textContent = "IGV could not start in this browser: " + error;
+      part("note").textContent = "IGV failed: " + error + ". Open the aligned reads in IGV on your computer.";
     });
   };
   for (const link of document.querySelectorAll("[data-site]")) {

@@ -72,7 +72,7 @@ class Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped
         try:
             response.send(self.server.app)
             if body:
-                body.skip()  # the next request stands behind it
+                body.skip()  # the next request follows it
         except (ConnectionError, TimeoutError):
             self.close_connection = True
         except Exception:  # noqa: BLE001  whatever a service raises is its failure, not the end of the server

@@ -123,13 +123,13 @@ def gathering(batch: Batch, tmp_path: Path) -> dict[str, str]:
 
 @case(
     happens="A part of the genome is missing when the parts are gathered, or was called from other reads, regions, "
-    "options or with another version; or it is not the whole part.",
+    "options or with another version, or is incomplete.",
     see="`FAILED`, `RESULTS_CHANGED`, and the part. There is no VCF.",
     does="Compares regions, number, version and checksum of each part with what it must be, and counts the records: "
     "no part is left out.",
     do="`seqdrop resume RUN` calls this part again.",
 )
-def test_a_missing_part_is_no_smaller_result(batch: Batch, gathering: dict[str, str]) -> None:
+def test_a_missing_part_ends_the_run(batch: Batch, gathering: dict[str, str]) -> None:
     code, log = batch.wrapper("bcftools", gathering)
     verdict = batch.verdict()
     assert (code, verdict["class"]) == (70, "RESULTS_CHANGED"), log

@@ -152,7 +152,7 @@ def edit(run: StoredRun, **changes: Any) -> None:
     s3.store().write_json(run.results / "jobs/scatter.1.json", document)
 
 
-NOT_NOW = "part 2 of 3 of the genome is not of this run now: other "
+NOT_NOW = "part 2 of 3 of the genome was called with other inputs than this job has: "
 WRONG_PARTS: list[tuple[dict[str, Any], str]] = [
     ({"outputs": []}, f"{NOT_NOW}files"),
     ({"parts": 2}, f"{NOT_NOW}parts"),
@@ -219,7 +219,10 @@ def test_parts_of_reads_that_were_replaced_are_refused_and_called_again(
     with monkeypatch.context() as patch:
         patch.setattr(partial_reads, "download", replaced)
         assert call(run, uri, 1) == 0
-    assert refusal(run, uri) == ("RESULTS_CHANGED", "part 1 of 3 of the genome is not of this run now: other reads")
+    assert refusal(run, uri) == (
+        "RESULTS_CHANGED",
+        "part 1 of 3 of the genome was called with other inputs than this job has: reads",
+    )
     call_parts(run, uri)
     assert call(run, uri) == 0
 

@@ -190,7 +190,7 @@ def test_a_file_without_a_digest_in_s3_is_never_shared(
 
 
 @pytest.mark.parametrize("size", ["0", ""])
-def test_a_cache_of_no_size_is_none(
+def test_a_cache_of_size_0_is_off(
     job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
     monkeypatch.setenv(SIZE, size)
@@ -204,7 +204,7 @@ def make_link(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.touch, make_link])
-def test_a_folder_that_is_none_is_not_used(
+def test_a_path_that_is_no_folder_is_not_used(
     job: Callable[[], Workspace], tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path / FOLDER)
@@ -283,7 +283,7 @@ class locked:  # noqa: N801  used as a function
         self._file.close()
 
 
-def test_files_of_running_jobs_that_fill_the_cache_are_no_failure(
+def test_a_job_fetches_without_a_cache_that_running_jobs_fill(
     put: Callable[..., Path],
     cache: Cache,
     reference: S3Uri,
@@ -297,7 +297,7 @@ def test_files_of_running_jobs_that_fill_the_cache_are_no_failure(
     assert not reference_cache.fetch(stored(small), tmp_path / "job")
     assert (tmp_path / "job").read_bytes() == b"d" * KIB
     assert all(path.exists() for path in kept)
-    assert "files in use fill it" in reasons(caplog)
+    assert "files that running jobs use fill the cache" in reasons(caplog)
 
 
 def test_a_file_that_is_larger_than_the_cache_removes_no_other(

@@ -94,7 +94,7 @@ def test_the_number_of_parts_follows_from_the_reads_and_the_bases(
     ],
 )
 def test_a_fused_run_with_a_tool_that_is_not_in_the_image_is_refused(tools: dict[str, str], names: str) -> None:
-    message = f"form: {names} be in one job with other steps; choose form=split"
+    message = f"{names} be in one job with other steps; choose form=split"
     with pytest.raises(ChoiceError) as error:
         Choices.from_metadata({"seqdrop-form": "fused"}).check_options(tools)
     assert str(error.value) == message
@@ -104,7 +104,7 @@ def test_a_fused_run_with_a_tool_that_is_not_in_the_image_is_refused(tools: dict
 def test_a_scattered_run_with_a_caller_that_needs_all_reads_is_refused() -> None:
     with pytest.raises(ChoiceError) as error:
         Choices.from_metadata({"seqdrop-form": "scattered"}).check_options(STRELKA)
-    assert str(error.value) == "form: strelka calls a genome in one job only; choose form=split"
+    assert str(error.value) == "strelka calls a genome in one job only; choose form=split"
     Choices.from_metadata({"seqdrop-form": "scattered"}).check_options(ISAAC)
 
 

@@ -110,7 +110,7 @@ class Cache:
             deadline = time.monotonic() + patience
             while not _try_lock(descriptor):
                 if time.monotonic() >= deadline:
-                    raise TimeoutError(f"another job has fetched a file for {patience:.0f} seconds")
+                    raise TimeoutError(f"another job is still fetching this file after {patience:.0f} seconds")
                 time.sleep(LOCK_INTERVAL)
             yield
         finally:
@@ -157,7 +157,7 @@ class Cache:
             if self._evict(path):
                 total, free = total - status.st_size, free + status.st_size
         if total + size > self.limit:
-            raise OSError("files in use fill it")
+            raise OSError("files that running jobs use fill the cache")
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.folder.iterdir():

@@ -95,5 +95,6 @@ def _join(work: Workspace, paths: Sequence[Path], written: Written) -> None:
     work.run("samtools", "index", "-@", work.vcpus, written.path)
     lines = work.processes.output("samtools", "idxstats", written.path).splitlines()
     found = sum(int(number) for line in lines for number in line.split("\t")[2:])
-    if not written.counts or found != written.counts.all_records:
-        raise JobError("TOOL_FAILED", f"the regions have {written.counts} records but the BAM has {found}")
+    expected = written.counts.all_records if written.counts else 0
+    if found != expected:
+        raise JobError("TOOL_FAILED", f"the regions have {expected:,} records, but the BAM has {found:,}")

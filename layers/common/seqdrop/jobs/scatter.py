@@ -113,6 +113,7 @@ def fetch_parts(work: Workspace, pieces: Sequence[Piece]) -> tuple[list[Path], i
         for output in receipt["outputs"]:
             parts.append(work.fetch(S3Uri.parse(output["uri"]), name=f"part{index}.bcf", **s3.expected_of(output)))
         records += receipt["counts"].get(RECORDS, 0)
+        work.seconds_of_parts += receipt["seconds"]
     return parts, records
 
 
@@ -128,5 +129,8 @@ def _read_receipt(work: Workspace, expected: Mapping[str, Any], index: int) -> M
     if not is_readable(receipt.get("version")):
         raise JobError("RESULTS_CHANGED", f"{which} of the genome is from another version of seqdrop")
     if other := find_differences(work, receipt, expected):
-        raise JobError("RESULTS_CHANGED", f"{which} of the genome is not of this run now: other {', '.join(other)}")
+        raise JobError(
+            "RESULTS_CHANGED",
+            f"{which} of the genome was called with other inputs than this job has: {', '.join(other)}",
+        )
     return receipt

@@ -48,8 +48,8 @@ def step(
 
     End the process with 0 if the step already has its receipt, and with the exit code of the error if the step fails.
     Those of the `optional` inputs that exist are in `work.sources`. An earlier receipt is ignored if its optional
-    inputs changed, or if `is_current` returns False. It is right too, without its outputs, if the step `gathered_by`,
-    which alone reads them, has its receipt: the lifecycle of the bucket deletes parts.
+    inputs changed, or if `is_current` returns False. One whose outputs were deleted counts too if the step
+    `gathered_by`, their only reader, has its receipt: the lifecycle of the bucket deletes parts.
     """
     logger.append_keys(run=args.run, step=name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
     redactor = Redactor(address_check.sample_id(args))

@@ -51,6 +51,7 @@ class Workspace:
     warnings: list[dict[str, str]] = field(default_factory=list)
     qc: dict[str, Any] = field(default_factory=dict)  # the verdict of a QC policy on the run
     part: dict[str, Any] = field(default_factory=dict)  # what tells the part of a child of an array job from others
+    seconds_of_parts: float = 0.0  # that the children of an array job took, of the job that gathers their parts
     original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
     unverified: set[Path] = field(default_factory=set)  # inputs of which S3 has no checksum
     read_rate: ReadRate = field(default_factory=ReadRate)
@@ -273,6 +274,7 @@ class Workspace:
             "warnings": self.warnings,
             **({"qc": self.qc} if self.qc else {}),
             **({"part": self.part} if self.part else {}),
+            **({"seconds_of_parts": round(self.seconds_of_parts, 1)} if self.seconds_of_parts else {}),
             "sources": {str(uri): etag for uri, etag in self.sources.items()},
             "outputs": self.outputs,
         }

@@ -38,7 +38,7 @@ class BudgetError(ChoiceError):
 
 
 class FormChoiceError(ChoiceError):
-    """The tools of the run cannot be in one job."""
+    """The form of the run is not possible with its tools."""
 
     column, option = "form", "--form"
 

@@ -9,7 +9,7 @@ from typing import Any
 from seqdrop.plan import steps
 
 SPLIT, FUSED, SCATTERED = "split", "fused", "scattered"
-NEVER = -1  # a limit for FASTQs that none is below
+NEVER = -1  # a limit below every size, so that AUTO never fuses
 AUTO = "auto"  # of a deployment: fused if the FASTQs are small enough, scattered if they are large enough
 FORMS = (SPLIT, FUSED, SCATTERED)
 # Children of the array job that calls the variants; Batch accepts no array of one.
@@ -29,9 +29,9 @@ class FormError(ValueError):
 def check(form: str, tools: Mapping[str, str]) -> None:
     """Raise FormError if a run with this aligner and caller cannot have the form that it chose."""
     if form == FUSED and (other := not_fusible(tools)):
-        raise FormError(f"form: {' and '.join(other)} cannot be in one job with other steps; choose form={SPLIT}")
+        raise FormError(f"{' and '.join(other)} cannot be in one job with other steps; choose form={SPLIT}")
     if form == SCATTERED and (caller := not_scatterable(tools)):
-        raise FormError(f"form: {caller} calls a genome in one job only; choose form={SPLIT}")
+        raise FormError(f"{caller} calls a genome in one job only; choose form={SPLIT}")
 
 
 def not_fusible(tools: Mapping[str, str]) -> list[str]:

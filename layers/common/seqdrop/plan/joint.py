@@ -9,6 +9,7 @@ from typing import Any
 from seqdrop.plan import layout, steps
 from seqdrop.plan.extras import KNOWN
 from seqdrop.plan.fastq_names import MAX_SAMPLE
+from seqdrop.plan.forms import MAX_PARTS, MIN_PARTS
 from seqdrop.plan.names import MANIFEST, READS, VERSION, WHOLE_GENOME, canonical
 from seqdrop.storage.uri import S3Uri
 
@@ -17,7 +18,6 @@ MIN_SAMPLES, MAX_SAMPLES = 2, 100  # the plan of an execution has at most 256 Ki
 FILES = ("vcf", "vcf.tbi", "gvcf", "gvcf.tbi")  # outputs of a run that a joint run reads
 PINNED = ("vcf", "gvcf")  # of them, those that change the results
 RESERVED = ".g"  # the end of no name: with it, the VCF would be named as the gVCF of a run
-MIN_PARTS, MAX_PARTS = 2, 100  # children of the array job; Batch accepts no array of one
 PART_SIZE = 100_000_000  # bases: a human genome has 31 parts
 METHOD = 1  # another number for another way to join: the results would differ
 

@@ -29,12 +29,8 @@ from seqdrop.storage.uri import S3Uri
 
 SUCCEEDED = "SUCCEEDED"
 Document = Mapping[str, Any]  # a receipt or a verdict
-SUMS = {
-    "bytes_in",
-    "bytes_cached",
-    "bytes_out",
-    "cpu_seconds",
-}  # of the steps of one job; of other figures, the largest counts
+# Added up for the steps of one job; of other figures, the largest counts.
+SUMS = {"bytes_in", "bytes_cached", "bytes_out", "cpu_seconds"}
 
 
 @dataclass(frozen=True, slots=True)

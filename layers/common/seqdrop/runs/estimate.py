@@ -152,8 +152,8 @@ def _work_of(run: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
     for step in steps.names():
         tool = str(run.get(TOOL_OF.get(step, ""), step))
         if step == steps.CALL.name and run.get("form") == forms.SCATTERED:
-            yield steps.SCATTER.name, step, tool, 1 / _parts(run)
-            yield step, work.GATHER, "", 1.0
+            yield steps.SCATTER.name, steps.SCATTER.name, tool, 1 / _parts(run)
+            yield step, step, "", 1.0  # it only joins their calls
         else:
             yield step, step, tool, 1.0
 

@@ -87,7 +87,9 @@ def submit_joint(request: Mapping[str, Any]) -> Result:
         )
         choices.check_budget(os.environ["MAX_RUN_COST"])
         return _submit(str(request["name"]), list(map(str, request["runs"])), choices)
-    except (RefusedError, NotReadyError, UnpreparedError, ChoiceError) as error:
+    except UnpreparedError as error:
+        return {"outcome": "refused", "reason": f"{error}; repeat the command when the preparation has ended"}
+    except (RefusedError, NotReadyError, ChoiceError) as error:
         return {"outcome": "refused", "reason": str(error)}
 
 

@@ -96,7 +96,7 @@ def combine(receipts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if all("started" in receipt for receipt in receipts):
         together["started"] = min(receipt["started"] for receipt in receipts)
         together["ended"] = max(map(end_of, receipts)).isoformat(timespec="seconds")
-    first = {name: value for name, value in receipts[0].items() if name != "part"}  # which says what one child has done
+    first = {name: value for name, value in receipts[0].items() if name != "part"}  # of one child alone
     return {**first, **together, "job_ids": [str(receipt.get("job_id", "")) for receipt in receipts]}
 
 

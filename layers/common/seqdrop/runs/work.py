@@ -16,21 +16,20 @@ CPU_SECONDS = {
     "bcftools": 38.0,  # measured on chromosome 20 at depth 30, 239 s for 6.3 million pairs; 33 on a bacterium
     "strelka": 743.0,  # guess: 2 hours on 32 vCPUs for 310 million pairs
 }
-GATHER = "gather"  # the work of `call` in the form scattered, whose children call
 # Seconds for a million pairs, whatever the vCPUs.
 SECONDS = {
     "align": 1.5,  # the merge of `samtools sort` and markdup after the last batch, with a core for each: measured
+    "call": 2.0,  # guess: ten minutes to join and normalise the calls of the pieces of 310 million pairs
     "annotate": 6.0,  # guess: half an hour for the 5 million variants of 310 million pairs
     "collect": 3.2,  # samtools stats and flagstat, mosdepth, on two threads: half of the 6.3 measured
-    GATHER: 6.0,  # guess: half an hour to join the calls of the parts of 310 million pairs
     "compose": 0.5,  # estimate: 3 minutes for 5 million calls
 }
 # Sorting by region, instead of the merge: CPU seconds, 4.0 to divide and 5.2 to merge and mark; then seconds of one
 # thread, which joins, digests and indexes the regions. All measured.
-REGION_CPU_SECONDS, REGION_SECONDS = 9.2, 0.6
+REGION_CPU_SECONDS, REGION_SECONDS = 9.2, 0.67
 FIXED = {"align": 54, "annotate": 60}  # seconds: 27 GB of index at 0.5 GB/s; guess: the database of genes
 CRAM_SHARE = 1.1  # times the time of the steps that read or write CRAM: estimate, docs/tools.md
-CRAM_STEPS = ("align", "call", "collect")
+CRAM_STEPS = ("align", "scatter", "call", "collect")
 
 
 def seconds_of(step: str, tool: str, size: int, vcpus: int, alignment_format: str = "") -> float:
