@@ -5,71 +5,84 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from seqdrop.jobs import file_ranges, partial_reads
 from seqdrop.jobs.alignment_file import format_of, index_of
+from seqdrop.jobs.file_ranges import BamIndex, CramIndex, Range, Span
 from seqdrop.jobs.workspace import Workspace, companion_path
-from seqdrop.plan.names import CRAM
+from seqdrop.plan import bed
+from seqdrop.plan.bed import Interval
+from seqdrop.storage import s3
+from seqdrop.storage.s3 import StoredObject
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import parts
-from containers.report.holes import Contig, copy, read_fai
-from containers.report.parts import BamIndex, CramIndex, Part, Region
 from containers.report.sources import STATS, contig_lengths
+
+
+class Contig(NamedTuple):
+    """A row of a FASTA index."""
+
+    length: int  # bases
+    offset: int  # of the first base in the file
+    bases: int  # of a line
+    width: int  # of a line, with its end
+
+    def part(self, start: int, end: int) -> Range:
+        """Return the part of the file with the bases from `start` to before `end`."""
+        first, last = (at // self.bases * self.width + at % self.bases for at in (start, min(end, self.length) - 1))
+        return Range(self.offset + first, self.offset + last + 1)
 
 
 @dataclass
 class Aligned:
     """The aligned reads of a run and its genome, of which parts are copied."""
 
-    output: Mapping[str, Any]  # of the receipt
+    stored: StoredObject  # the reads
     index: BamIndex | CramIndex
     reads: Path  # the copy, beside its index
+    stored_genome: StoredObject
     genome: Path  # the copy, beside its index
-    source: S3Uri  # of the genome
-    pin: Mapping[str, str]  # its version
     contigs: list[str]  # in the order of the header
     fai: Mapping[str, Contig]
 
-    def region(self, contig: str, start: int, end: int) -> Region:
+    def region(self, contig: str, start: int, end: int) -> Span:
         """Return those of these bases that the contig has."""
-        return Region(self.contigs.index(contig), max(0, start), min(end, self.fai[contig].length))
+        return Span(self.contigs.index(contig), max(0, start), min(end, self.fai[contig].length))
 
-    def size_of(self, region: Region) -> int:
+    def size_of(self, region: Span) -> int:
         """Return how many bytes the reads of a region take, with the bases of the genome that decoding needs."""
-        found = self.index.parts(region, self.output["size"])
-        return sum(end - start for start, end in found) + sum(one.end - one.start for one in self.index.bases(region))
+        size = sum(end - start for start, end in self.index.part(region))
+        return size + sum(end - start for _, start, end in self.index.bases(region))
 
-    def copy_reads(self, regions: Sequence[Region]) -> None:
-        """Copy the header and the reads of these regions."""
-        size = self.output["size"]
-        wanted = [self.index.header(size), (max(0, size - parts.BLOCK), size)]
-        wanted += [part for region in regions for part in self.index.parts(region, size)]
-        copy(S3Uri.parse(self.output["uri"]), self.output.get("version_id", ""), size, wanted, self.reads)
+    def copy_reads(self, regions: Sequence[Span]) -> int:
+        """Copy the header and the reads of these regions; return the number of bytes."""
+        return partial_reads.download(self.stored, self.reads, self.index.ranges(regions))
 
-    def copy_genome(self, regions: Iterable[Region]) -> None:
-        """Copy the bases of these regions."""
-        wanted = [self._contig(one).part(one.start, min(one.end, self._contig(one).length)) for one in regions]
-        size = max(contig.part(0, contig.length)[1] for contig in self.fai.values())
-        copy(self.source, self.pin.get("version_id", ""), size, wanted, self.genome)
+    def copy_genome(self, regions: Iterable[Span]) -> int:
+        """Copy the bases of these regions; return the number of bytes."""
+        wanted = (self.fai[self.contigs[one.contig]].part(one.start, one.end) for one in regions)
+        ranges = file_ranges.merge(wanted, self.stored_genome.size, file_ranges.MAX_GAP)
+        return partial_reads.download(self.stored_genome, self.genome, ranges)
 
-    def fasta(self, regions: Iterable[Region]) -> str:
+    def fasta(self, regions: Iterable[Span]) -> str:
         """Return the bases of these regions, which were copied, as pieces that do not overlap."""
-        places = dict[int, list[Part]]()
-        for region in regions:
-            places.setdefault(region.contig, []).append((region.start, region.end))
-        return "".join(self._piece(number, *one) for number, found in places.items() for one in parts.merge(found))
+        named = (Interval(self.contigs[contig], start, end) for contig, start, end in sorted(regions))
+        return "".join(self._piece(*one) for one in bed.merge(named))
 
-    def _piece(self, number: int, start: int, end: int) -> str:
-        name, contig = self.contigs[number], self.fai[self.contigs[number]]
+    def _piece(self, name: str, start: int, end: int) -> str:
+        contig = self.fai[name]
         first, last = contig.part(start, end)
         with self.genome.open("rb") as file:
             file.seek(first)
             bases = "".join(file.read(last - first).decode().split())
         return f">{name}:{start + 1}-{end} @len={contig.length}\n{bases}\n"
 
-    def _contig(self, region: Region) -> Contig:
-        return self.fai[self.contigs[region.contig]]
+
+def read_fai(path: Path) -> dict[str, Contig]:
+    """Return the index of a FASTA."""
+    rows = (line.split("\t") for line in path.read_text().splitlines())
+    return {name: Contig(*map(int, numbers)) for name, *numbers in rows}
 
 
 def open_aligned(work: Workspace, outputs: Mapping[str, Mapping[str, Any]]) -> Aligned:
@@ -84,8 +97,7 @@ def open_aligned(work: Workspace, outputs: Mapping[str, Mapping[str, Any]]) -> A
     companion_path(copied, ".fai").write_bytes(fai.read_bytes())
     rows = read_fai(fai)
     names = list(contig_lengths(work / f"{STATS}.idxstats") or rows)
-    if format_of(uri) == CRAM:
-        found: BamIndex | CramIndex = parts.read_crai(path.read_bytes())
-    else:
-        found = parts.read_bai(path.read_bytes())
-    return Aligned(output, found, reads, copied, genome, work.pin_of(genome) or {}, names, rows)
+    stored = s3.store().expected(uri, **s3.expected_of(output))
+    stored_genome = s3.store().expected(genome, **s3.expected_of(work.pin_of(genome) or {}))
+    found = partial_reads.open_index(path, stored.size)
+    return Aligned(stored, found, reads, stored_genome, copied, names, rows)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.jobs.alignment_file import index_of
 from seqdrop.jobs.child import ToolError
+from seqdrop.jobs.file_ranges import Span
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
@@ -16,7 +17,6 @@ from seqdrop.storage.uri import S3Uri
 from containers.report import sample
 from containers.report.aligned import Aligned, open_aligned
 from containers.report.calls import Variant
-from containers.report.parts import Region
 from containers.report.sample import Place
 from containers.report.sites import Evidence, Site
 from containers.report.sources import Measured
@@ -43,8 +43,8 @@ def add_evidence(work: Workspace, measured: Measured) -> None:
         return
     try:
         measured.evidence = collect(work, open_aligned(work, outputs), measured.calls.listed[:MAX_SITES])
-    except (BadInputError, ToolError, s3.MissingError, s3.ArchivedError, s3.IntegrityError, struct.error,
-            zlib.error) as error:  # fmt: skip
+    except (BadInputError, ToolError, s3.MissingError, s3.ArchivedError, s3.IntegrityError, s3.ReplacedError,
+            struct.error, zlib.error) as error:  # fmt: skip
         measured.evidence_note = NOT_READ.format(error)
 
 
@@ -56,15 +56,15 @@ def collect(work: Workspace, aligned: Aligned, variants: Sequence[Variant]) -> E
         return Evidence(sites)
     regions = [around(aligned, site.variant, SIDE) for site in shown]
     pieces = [around(aligned, site.variant, MORE) for site in shown]
-    aligned.copy_reads(regions)
-    aligned.copy_genome([*pieces, *(base for region in regions for base in aligned.index.bases(region))])
+    bases = [one for region in regions for one in aligned.index.bases(region)]
+    work.bytes_in += aligned.copy_reads(regions) + aligned.copy_genome([*pieces, *bases])
     bam, totals = choose_reads(work, aligned, [Place(aligned.contigs[one.contig], *one[1:]) for one in regions])
     for site, total in zip(shown, totals, strict=True):
         site.note = sample.describe(total)
     return Evidence(sites, bam, aligned.fasta(pieces))
 
 
-def around(aligned: Aligned, variant: Variant, side: int) -> Region:
+def around(aligned: Aligned, variant: Variant, side: int) -> Span:
     """Return the bases around a variant."""
     start = variant.position - 1
     return aligned.region(variant.contig, start - side, start + len(variant.ref) + side)

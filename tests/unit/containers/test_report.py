@@ -584,6 +584,11 @@ def test_reads_that_cannot_be_read_leave_a_page_that_says_so(report: Run) -> Non
     s3.store().client.delete_object(Bucket=report.results.bucket, Key=(report.results / "S.bam.bai").key)
     assert "The aligned reads could not be read: s3://" in report.build()[0]
     put_reads(report)
+    receipt = s3.store().read_json(report.results / "jobs/align.json")
+    receipt["outputs"][0]["etag"] = "of other reads"
+    report.put(report.results / "jobs/align.json", json.dumps(receipt))
+    assert re.search("could not be read: s3://.*S.bam was replaced", report.build()[0])
+    put_reads(report)
     report.put(report.results / "reference.json", json.dumps({"files": {"genome.fa.fai": {"version_id": "replaced"}}}))
     assert re.search("could not be read: s3://.*the reference was replaced", report.build()[0])
 

@@ -7,13 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from seqdrop.jobs import file_ranges, partial_reads
+from seqdrop.jobs.file_ranges import Span
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
-from containers.report import parts, sample
-from containers.report.aligned import Aligned
-from containers.report.holes import Contig, read_fai
-from containers.report.parts import Region
+from containers.report import sample
+from containers.report.aligned import Aligned, Contig, read_fai
 from containers.report.sample import Place
 
 LENGTHS = {"a": 60_000, "b": 60_000, "empty": 60_000}
@@ -60,28 +60,31 @@ def store(bucket: str, whole: Path, genome: Path, folder: Path) -> Aligned:
     [index] = whole.parent.glob(f"{whole.name}.*")
     copy = folder / f"copy{whole.suffix}"
     copy.with_name(f"{copy.name}{index.suffix}").write_bytes(index.read_bytes())
-    found = parts.read_crai(index.read_bytes()) if whole.suffix == ".cram" else parts.read_bai(index.read_bytes())
-    output = {"uri": str(uri), "size": whole.stat().st_size}
+    stored, stored_genome = (s3.store().head(one) for one in (uri, source))
+    found = partial_reads.open_index(index, stored.size)
     fai = read_fai(Path(f"{genome}.fai"))
-    return Aligned(output, found, copy, folder / "genome.fa", source, {}, list(LENGTHS), fai)
+    return Aligned(stored, found, copy, stored_genome, folder / "genome.fa", list(LENGTHS), fai)
 
 
-def view(path: Path, genome: Path, region: Region) -> str:
+def view(path: Path, genome: Path, region: Span) -> str:
     place = f"{list(LENGTHS)[region.contig]}:{region.start + 1}-{region.end}"
     command = ["samtools", "view", "--no-PG", "-T", str(genome), str(path), place]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 @pytest.mark.parametrize("form", ["bam", "cram"])
-def test_the_reads_of_a_region_are_those_of_the_whole_file(bucket: str, bam: Path, form: str, tmp_path: Path) -> None:
+def test_the_reads_of_a_region_are_those_of_the_whole_file(
+    bucket: str, bam: Path, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_ranges, "MAX_GAP", 0)
     whole, genome = convert(bam, form, tmp_path), bam.with_name("genome.fa")
     folder = tmp_path / "job"
     folder.mkdir()
     aligned, total = store(bucket, whole, genome, folder), 0
     for contig in range(3):
         for start in (0, 19_990, 32_766, 32_767, 32_768, 40_000, 49_999, 50_500, 59_900):
-            region = Region(contig, start, start + 60)
-            if not aligned.index.parts(region, aligned.output["size"]):
+            region = Span(contig, start, start + 60)
+            if not aligned.index.part(region):
                 assert view(whole, genome, region) == ""
                 continue
             aligned.copy_reads([region])
@@ -92,7 +95,7 @@ def test_the_reads_of_a_region_are_those_of_the_whole_file(bucket: str, bam: Pat
             total += len(found.splitlines())
             assert aligned.fasta([region, *bases]).startswith(f">{list(LENGTHS)[contig]}:")
     assert total > 50
-    read = aligned.size_of(Region(0, 40_000, 40_060))
+    read = aligned.size_of(Span(0, 40_000, 40_060))
     assert 0 < read < whole.stat().st_size
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from seqdrop.jobs import file_ranges, partial_reads, regions
-from seqdrop.jobs.file_ranges import Range, Span
+from seqdrop.jobs.file_ranges import BamIndex, Range, Span
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
@@ -242,16 +242,16 @@ def test_parts_that_the_lifecycle_deletes_after_they_were_gathered_are_not_calle
 def test_bytes_of_the_reads_that_are_missing_are_an_error(run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """bcftools mpileup would end there without an error, and the variants behind would be lost."""
     uri = put_reads(run, "bam")
-    ranges = file_ranges.of_bam
+    ranges = BamIndex.ranges
 
-    def without_some(bai: bytes, size: int, spans: list[Span]) -> list[Range]:
-        found = ranges(bai, size, spans)
+    def without_some(index: BamIndex, spans: list[Span]) -> list[Range]:
+        found = ranges(index, spans)
         middle = max(found, key=lambda one: one.end - one.start)
         half = (middle.start + middle.end) // 2
         rest = [Range(middle.start, half), Range(half + 30_000, middle.end)]
         return sorted([*(one for one in found if one != middle), *rest])
 
-    monkeypatch.setattr(file_ranges, "of_bam", without_some)
+    monkeypatch.setattr(BamIndex, "ranges", without_some)
     assert call(run, uri, 1) == 70
     verdict = s3.store().read_json(run.results / "failures/scatter.1.1.1.json")
     assert verdict["class"] == "TOOL_FAILED"

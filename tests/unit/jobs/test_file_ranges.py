@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from seqdrop.jobs import file_ranges
-from seqdrop.jobs.file_ranges import Range, Span
+from seqdrop.jobs.file_ranges import BamIndex, CramIndex, Range, Span
 from support.made_reads import bases, write_genome
 
 # Small contigs share slices of a CRAM; the last one and the third one have no reads.
@@ -50,8 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ranges_of(file: Path, spans: list[Span]) -> list[Range]:
     size = file.stat().st_size
     if file.suffix == ".bam":
-        return file_ranges.of_bam(Path(f"{file}.bai").read_bytes(), size, spans)
-    return file_ranges.of_cram(gzip.decompress(Path(f"{file}.crai").read_bytes()).decode(), size, spans)
+        return BamIndex(Path(f"{file}.bai").read_bytes(), size).ranges(spans)
+    return CramIndex(gzip.decompress(Path(f"{file}.crai").read_bytes()).decode(), size).ranges(spans)
 
 
 def take(file: Path, ranges: list[Range]) -> Path:
@@ -117,14 +117,23 @@ def test_samtools_fails_at_a_place_that_has_no_bytes(folder: Path, name: str, mo
 def test_a_file_without_reads_that_have_a_place_is_read_whole(folder: Path) -> None:
     file = folder / "none.bam"
     assert ranges_of(file, [Span(0, 0, 100)]) == [Range(0, file.stat().st_size)]
-    assert file_ranges.of_cram("", 50_000, [Span(0, 0, 100)]) == [Range(0, 50_000)]
+    assert CramIndex("", 50_000).ranges([Span(0, 0, 100)]) == [Range(0, 50_000)]
+
+
+def test_a_part_of_a_cram_has_no_more_than_the_containers_with_reads_of_the_span() -> None:
+    crai = "".join(f"0\t{first}\t100\t{place}\t9\t99\n" for first, place in ((101, 10), (301, 20), (501, 30)))
+    index = CramIndex(f"{crai}1\t1\t50\t30\t9\t99\n", 40)
+    assert index.part(Span(0, 399, 500)) == [Range(20, 30)]
+    assert index.part(Span(0, 200, 300)) == index.part(Span(2, 0, 9)) == []
+    assert index.bases(Span(0, 399, 400)) == [Span(0, 300, 400)]
+    assert index.bases(Span(1, 0, 1)) == [Span(0, 500, 600), Span(1, 0, 50)]
 
 
 def test_ranges_are_joined_over_short_gaps_and_cut_into_requests() -> None:
     near, far = file_ranges.MAX_GAP, file_ranges.MAX_GAP + 1
     ranges = [Range(10 + far, 20 + far), Range(-5, 10), Range(5 + near, 6 + near)]
-    assert file_ranges.merge(ranges, 15 + far) == [Range(0, 15 + far)]
-    assert file_ranges.merge([Range(0, 10), Range(10 + far, 10**9)], 30 + far) == [
+    assert file_ranges.merge(ranges, 15 + far, near) == [Range(0, 15 + far)]
+    assert file_ranges.merge([Range(0, 10), Range(10 + far, 10**9)], 30 + far, near) == [
         Range(0, 10),
         Range(10 + far, 30 + far),
     ]

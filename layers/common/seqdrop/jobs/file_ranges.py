@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain, groupby, pairwise
 from typing import NamedTuple
 
 BLOCK = 1 << 16  # bytes: no BGZF block is longer
@@ -47,20 +47,34 @@ class Contig(NamedTuple):
                 yield from (chunk for chunk in self.chunks.get(number, ()) if chunk[1] > least)
 
 
-def of_bam(bai: bytes, size: int, spans: Iterable[Span]) -> list[Range]:
-    """Return the bytes of a BAM that have its header, its end, and all reads that overlap the spans.
+class BamIndex:
+    """The BAI of a BAM."""
 
-    All bytes if no read has a place: then the index does not say where the header ends.
-    """
-    contigs = _read_bai(bai)
-    places = [chunk[0] for contig in contigs for chunks in contig.chunks.values() for chunk in chunks]
-    if not places:
-        return [Range(0, size)]
-    ranges = [Range(0, (min(places) >> 16) + BLOCK), Range(size - BLOCK, size)]
-    for span in spans:
-        found = contigs[span.contig].find(span.start, span.end)
-        ranges += [Range(start >> 16, (end >> 16) + BLOCK) for start, end in found]
-    return merge(ranges, size)
+    def __init__(self, bai: bytes, size: int) -> None:
+        """Take the content of the index, and the bytes of the BAM."""
+        self._contigs, self._size = _read_bai(bai), size
+
+    def part(self, span: Span) -> list[Range]:
+        """Return the bytes with all reads that overlap a span."""
+        if span.contig >= len(self._contigs):
+            return []
+        found = self._contigs[span.contig].find(span.start, span.end)
+        return merge((Range(start >> 16, (end >> 16) + BLOCK) for start, end in found), self._size, 0)
+
+    def ranges(self, spans: Iterable[Span]) -> list[Range]:
+        """Return the bytes that have the header, the end, and all reads that overlap the spans.
+
+        All bytes if no read has a place: then the index does not say where the header ends.
+        """
+        places = [chunk[0] for contig in self._contigs for chunks in contig.chunks.values() for chunk in chunks]
+        if not places:
+            return [Range(0, self._size)]
+        ends = [Range(0, (min(places) >> 16) + BLOCK), Range(self._size - BLOCK, self._size)]
+        return merge(chain(ends, *map(self.part, spans)), self._size, MAX_GAP)
+
+    def bases(self, _: Span) -> list[Span]:
+        """Return the bases of the genome that decoding needs: none."""
+        return []
 
 
 def _read_bai(bai: bytes) -> list[Contig]:
@@ -80,49 +94,83 @@ def _read_bai(bai: bytes) -> list[Contig]:
     return contigs
 
 
-def of_cram(crai: str, size: int, spans: Iterable[Span]) -> list[Range]:
-    """Return the bytes of a CRAM that have its header, its end, and all containers with reads that overlap the spans.
+class Slice(NamedTuple):
+    """Reads of a contig in a CRAM, with start and end as in a BED file."""
 
-    For each span, one container more on each side: htslib reads on until it finds one that begins behind the span.
-    """
-    lines = [tuple(map(int, line.split("\t")[:CRAI_COLUMNS])) for line in crai.splitlines()]
-    offsets = sorted({line[3] for line in lines})
-    if not offsets:
-        return [Range(0, size)]
-    slices: dict[int, list[tuple[int, int, int]]] = {}
-    for contig, first, bases, place in lines:
-        slices.setdefault(contig, []).append((first - 1, first - 1 + bases, bisect_left(offsets, place)))
-    ends = [*offsets[1:], size]
-    ranges = [Range(0, offsets[0]), Range(size - BLOCK, size)]
-    searched = {contig: _Slices(sorted(found)) for contig, found in slices.items()}
-    for span in spans:
-        if span.contig in searched:
-            first, last = searched[span.contig].find(span.start, span.end)
-            ranges.append(Range(offsets[max(0, first - 1)], ends[min(last + 1, len(ends) - 1)]))
-    return merge(ranges, size)
+    contig: int
+    start: int
+    end: int
+    container: int  # its number in the file
+
+
+class CramIndex:
+    """The CRAI of a CRAM."""
+
+    def __init__(self, crai: str, size: int) -> None:
+        """Take the content of the index, and the bytes of the CRAM."""
+        lines = [tuple(map(int, line.split("\t")[:CRAI_COLUMNS])) for line in crai.splitlines()]
+        offsets, self._size = sorted({line[3] for line in lines}), size
+        self._containers = [Range(*ends) for ends in pairwise([*offsets, size])]
+        self._slices = sorted(
+            Slice(contig, first - 1, first - 1 + bases, bisect_left(offsets, place))
+            for contig, first, bases, place in lines
+        )
+        groups = groupby(self._slices, lambda one: one.contig)
+        self._contigs = {contig: _Slices(list(found)) for contig, found in groups}
+
+    def part(self, span: Span) -> list[Range]:
+        """Return the containers with all reads that overlap a span."""
+        return merge((self._containers[number] for number in self._numbers(span)), self._size, 0)
+
+    def ranges(self, spans: Iterable[Span]) -> list[Range]:
+        """Return the bytes that have the header, the end, and all containers with reads that overlap the spans.
+
+        For each span, one container more on each side: htslib reads on until it finds one that begins behind the span.
+        """
+        if not self._containers:
+            return [Range(0, self._size)]
+        ranges = [Range(0, self._containers[0].start), Range(self._size - BLOCK, self._size)]
+        for span in spans:
+            if numbers := [one.container for one in self._near(span)]:
+                found = self._containers[max(0, min(numbers) - 1) : max(numbers) + 2]
+                ranges.append(Range(found[0].start, found[-1].end))
+        return merge(ranges, self._size, MAX_GAP)
+
+    def bases(self, span: Span) -> list[Span]:
+        """Return the bases of the genome that decoding `part` needs: those under all reads of its containers."""
+        numbers = self._numbers(span)
+        found = (one for one in self._slices if one.container in numbers and one.contig >= 0)
+        return [Span(one.contig, max(0, one.start), one.end) for one in found]
+
+    def _numbers(self, span: Span) -> set[int]:
+        """Return the numbers of the containers with reads that overlap a span."""
+        return {one.container for one in self._near(span) if one.start < span.end and one.end > span.start}
+
+    def _near(self, span: Span) -> Sequence[Slice]:
+        return self._contigs[span.contig].find(span.start, span.end) if span.contig in self._contigs else ()
 
 
 class _Slices:
     """The slices of a contig in a CRAM, by their first base."""
 
-    def __init__(self, slices: Sequence[tuple[int, int, int]]) -> None:
-        """Take start, end and number of the container of each slice."""
-        self._starts = [start for start, _, _ in slices]
-        self._ends = list(accumulate((end for _, end, _ in slices), max))
-        self._containers = [container for _, _, container in slices]
+    def __init__(self, slices: Sequence[Slice]) -> None:
+        """Take the slices in order."""
+        self._slices = slices
+        self._starts = [one.start for one in slices]
+        self._ends = list(accumulate((one.end for one in slices), max))
 
-    def find(self, start: int, end: int) -> tuple[int, int]:
-        """Return the first and the last container that may have reads of these bases, or the ones next to them."""
+    def find(self, start: int, end: int) -> Sequence[Slice]:
+        """Return neighbour slices with all that may have reads of these bases, or the one next to the bases."""
         last = max(0, bisect_left(self._starts, end) - 1)
         first = min(bisect_right(self._ends, start), last)
-        return min(self._containers[first : last + 1]), max(self._containers[first : last + 1])
+        return self._slices[first : last + 1]
 
 
-def merge(ranges: Iterable[Range], size: int) -> list[Range]:
-    """Return ranges within a file of `size` bytes in order, joined where they have at most MAX_GAP between them."""
+def merge(ranges: Iterable[Range], size: int, gap: int) -> list[Range]:
+    """Return ranges within a file of `size` bytes in order, joined where they have at most `gap` between them."""
     merged: list[Range] = []
     for start, end in sorted(Range(max(0, one.start), min(one.end, size)) for one in ranges):
-        if merged and start <= merged[-1].end + MAX_GAP:
+        if merged and start <= merged[-1].end + gap:
             merged[-1] = Range(merged[-1].start, max(merged[-1].end, end))
         elif start < end:
             merged.append(Range(start, end))

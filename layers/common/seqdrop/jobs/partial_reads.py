@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqdrop.jobs import alignment_file, file_ranges, regions
-from seqdrop.jobs.file_ranges import Range, Span
+from seqdrop.jobs.file_ranges import BamIndex, CramIndex, Range, Span
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan.bed import Interval
-from seqdrop.plan.names import BAM
+from seqdrop.plan.names import CRAM
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import IntegrityError, StoredObject
 
@@ -31,7 +31,7 @@ def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], et
     stored = s3.store().expected(uri, "", etag, "")
     numbers = {contig: number for number, contig in enumerate(contigs)}
     wanted = [Span(numbers[contig], start, end) for contig, start, end in spans]
-    work.bytes_in += download(stored, whole, _ranges(form, index, stored.size, wanted))
+    work.bytes_in += download(stored, whole, open_index(index, stored.size).ranges(wanted))
     index.touch()  # else samtools warns that it is older than the file
     bed = regions.write_bed(work / "reads.bed", spans)
     work.run("samtools", "view", "--no-PG", "-@", work.vcpus, *alignment_file.OUTPUT[form], "-M", "-L", bed,
@@ -40,10 +40,11 @@ def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], et
     return part
 
 
-def _ranges(form: str, index: Path, size: int, spans: Sequence[Span]) -> list[Range]:
-    if form == BAM:
-        return file_ranges.of_bam(index.read_bytes(), size, spans)
-    return file_ranges.of_cram(gzip.decompress(index.read_bytes()).decode(), size, spans)
+def open_index(path: Path, size: int) -> BamIndex | CramIndex:
+    """Read the index of a BAM or CRAM of `size` bytes: its suffix says which."""
+    if path.suffix == alignment_file.INDEXES[CRAM]:
+        return CramIndex(gzip.decompress(path.read_bytes()).decode(), size)
+    return BamIndex(path.read_bytes(), size)
 
 
 def download(stored: StoredObject, path: Path, ranges: Sequence[Range]) -> int:
