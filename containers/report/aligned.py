@@ -19,6 +19,8 @@ from seqdrop.storage.uri import S3Uri
 
 from containers.report.sources import STATS, contig_lengths
 
+SMALL_CONTIG = 1 << 20  # bases
+
 
 class Contig(NamedTuple):
     """A row of a FASTA index."""
@@ -53,7 +55,22 @@ class Aligned:
     def size_of(self, region: Span) -> int:
         """Return how many bytes the reads of a region take, with the bases of the genome that decoding needs."""
         size = sum(end - start for start, end in self.index.part(region))
-        return size + sum(end - start for _, start, end in self.index.bases(region))
+        return size + sum(end - start for _, start, end in self.bases(region))
+
+    def bases(self, region: Span) -> list[Span]:
+        """Return the bases of the genome that decoding the reads of a region needs: none for a BAM."""
+        return [self._read_by_htslib(one) for one in self.index.bases(region)]
+
+    def _read_by_htslib(self, bases: Span) -> Span:
+        """Return the bases that htslib reads for these: the whole contig for half of it or more (cram_get_ref).
+
+        It also reads the whole contig for a container that may have several contigs, which the index does not say of
+        all: htslib writes such ones for small contigs.
+        """
+        length = self.fai[self.contigs[bases.contig]].length
+        end = min(bases.end, length)
+        is_whole = length <= SMALL_CONTIG or 2 * (end - bases.start) >= length
+        return Span(bases.contig, 0, length) if is_whole else bases._replace(end=end)
 
     def copy_reads(self, regions: Sequence[Span]) -> int:
         """Copy the header and the reads of these regions; return the number of bytes."""

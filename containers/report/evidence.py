@@ -56,7 +56,7 @@ def collect(work: Workspace, aligned: Aligned, variants: Sequence[Variant]) -> E
         return Evidence(sites)
     regions = [around(aligned, site.variant, SIDE) for site in shown]
     pieces = [around(aligned, site.variant, MORE) for site in shown]
-    bases = [one for region in regions for one in aligned.index.bases(region)]
+    bases = [one for region in regions for one in aligned.bases(region)]
     work.bytes_in += aligned.copy_reads(regions) + aligned.copy_genome([*pieces, *bases])
     bam, totals = choose_reads(work, aligned, [Place(aligned.contigs[one.contig], *one[1:]) for one in regions])
     for site, total in zip(shown, totals, strict=True):

@@ -12,6 +12,7 @@ from seqdrop.jobs.file_ranges import Span
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
+from containers.report import aligned as aligned_module
 from containers.report import sample
 from containers.report.aligned import Aligned, Contig, read_fai
 from containers.report.sample import Place
@@ -43,9 +44,9 @@ def bam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def convert(bam: Path, form: str, folder: Path) -> Path:
-    """Return the reads as a file of this format with its index; a container of a CRAM has 300 reads."""
-    path, options = folder / f"whole.{form}", ["-O", f"{form},seqs_per_slice=300"] if form == "cram" else ["-b"]
-    command = ["samtools", "view", "--no-PG", *options, "-T", bam.with_name("genome.fa"), "-o", path, bam]
+    """Return the reads as a file of this format, with options of samtools after a comma, with its index."""
+    path = folder / f"whole.{form.partition(',')[0]}"
+    command = ["samtools", "view", "--no-PG", "-O", form, "-T", bam.with_name("genome.fa"), "-o", path, bam]
     subprocess.run([str(word) for word in command], check=True)
     subprocess.run(["samtools", "index", path], check=True)
     return path
@@ -72,11 +73,22 @@ def view(path: Path, genome: Path, region: Span) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-@pytest.mark.parametrize("form", ["bam", "cram"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "bam",
+        "cram,seqs_per_slice=300",
+        "cram,seqs_per_slice=2000",  # a container has half of a contig: htslib reads the whole contig
+        "cram,seqs_per_slice=300,multi_seq_per_slice=1",
+        "cram,seqs_per_slice=10000,multi_seq_per_slice=1",  # a container has several contigs
+    ],
+)
 def test_the_reads_of_a_region_are_those_of_the_whole_file(
     bucket: str, bam: Path, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_ranges, "MAX_GAP", 0)
+    if "multi_seq" not in form:
+        monkeypatch.setattr(aligned_module, "SMALL_CONTIG", 0)
     whole, genome = convert(bam, form, tmp_path), bam.with_name("genome.fa")
     folder = tmp_path / "job"
     folder.mkdir()
@@ -88,15 +100,15 @@ def test_the_reads_of_a_region_are_those_of_the_whole_file(
                 assert view(whole, genome, region) == ""
                 continue
             aligned.copy_reads([region])
-            bases = aligned.index.bases(region)
+            bases = aligned.bases(region)
             aligned.copy_genome([region, *bases])
             found = view(aligned.reads, aligned.genome, region)
             assert found == view(whole, genome, region)
             total += len(found.splitlines())
-            assert aligned.fasta([region, *bases]).startswith(f">{list(LENGTHS)[contig]}:")
+            assert f">{list(LENGTHS)[contig]}:" in aligned.fasta([region, *bases])
     assert total > 50
     read = aligned.size_of(Span(0, 40_000, 40_060))
-    assert 0 < read < whole.stat().st_size
+    assert 0 < read < whole.stat().st_size + genome.stat().st_size
 
 
 def test_pieces_of_the_reference_that_overlap_are_one(bucket: str, bam: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ MAX_GAP = 1 << 20  # bytes between two ranges that are read at once, since that 
 # The first bin of each level of a BAI and the bits of its bases (SAM specification, 5.3).
 LEVELS = ((0, 29), (1, 26), (9, 23), (73, 20), (585, 17), (4681, 14))
 WINDOW = 14  # bits: the linear index has a place for each 16,384 bases
+NO_END = 1 << 31  # no contig has so many bases
 PSEUDO_BIN = 37450  # its chunks are counts
 CRAI_COLUMNS = 4  # of six: contig, first base, bases, and the place of the container
 
@@ -137,10 +138,19 @@ class CramIndex:
         return merge(ranges, self._size, MAX_GAP)
 
     def bases(self, span: Span) -> list[Span]:
-        """Return the bases of the genome that decoding `part` needs: those under all reads of its containers."""
+        """Return the bases of the genome that decoding `part` needs: those under all reads of its containers.
+
+        Of a container with several contigs, htslib reads the whole contigs: `end` may be behind their ends.
+        """
         numbers = self._numbers(span)
-        found = (one for one in self._slices if one.container in numbers and one.contig >= 0)
-        return [Span(one.contig, max(0, one.start), one.end) for one in found]
+        found = [one for one in self._slices if one.container in numbers and one.contig >= 0]
+        contigs = {number: {one.contig for one in found if one.container == number} for number in numbers}
+        return [
+            Span(one.contig, max(0, one.start), one.end)
+            if len(contigs[one.container]) == 1
+            else Span(one.contig, 0, NO_END)
+            for one in found
+        ]
 
     def _numbers(self, span: Span) -> set[int]:
         """Return the numbers of the containers with reads that overlap a span."""
