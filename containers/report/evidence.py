@@ -11,6 +11,7 @@ from seqdrop.jobs.alignment_file import index_of
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.file_ranges import Span
 from seqdrop.jobs.workspace import Workspace
+from seqdrop.log import logger
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
@@ -45,6 +46,7 @@ def add_evidence(work: Workspace, measured: Measured) -> None:
         measured.evidence = collect(work, open_aligned(work, outputs), measured.calls.listed[:MAX_SITES])
     except (BadInputError, ToolError, s3.MissingError, s3.ArchivedError, s3.IntegrityError, s3.ReplacedError,
             struct.error, zlib.error) as error:  # fmt: skip
+        logger.warning("the reads at variants could not be read", error=type(error).__name__)
         measured.evidence_note = NOT_READ.format(error)
 
 

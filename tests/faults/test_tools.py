@@ -34,7 +34,14 @@ def arguments(wrapper: str, **changes: str) -> dict[str, str]:
     folder = f"s3://{RESULTS}/{FOLDER}"
     values = {word: f"{folder}/NA12878.{word}" for step in STEPS for word in step.writes}
     values |= {"sample": "NA12878", "reference": f"s3://{RESULTS}/demo/genome.fa", "reads": f"{folder}/reads.json"}
-    values |= {"intervals": "all", "fasta": f"s3://{RESULTS}/a.fa", "genes": "none", "aligner": "bwa", "sources": "{}"}
+    values |= {
+        "intervals": "all",
+        "fasta": f"s3://{RESULTS}/a.fa",
+        "genes": "none",
+        "aligner": "bwa",
+        "sources": "{}",
+        "parts": "1",
+    }
     common = {"results": folder, "run": "r", "attempt": "1", "vcpus": "2", "memory": "400", "args": "[]"}
     if wrapper == "reference":
         common["results"] = f"s3://{RESULTS}/demo/preparation/r"

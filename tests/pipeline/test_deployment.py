@@ -153,7 +153,7 @@ def test_the_page_leads_from_guided_answers_to_the_second_deployment_and_to_remo
     resources = checkout.resources()
 
     checkout.run(push)
-    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report", "reference", "fused"]
+    used = ["bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report", "reference", "joint", "fused"]
     assert [image.partition(":")[0].rpartition("/")[2] for image in checkout.pushed()] == used
     tags = {name: value for name, value in saved_parameters(checkout).items() if name.endswith("Tag")}
     assert checkout.deployed() == defaults
@@ -163,7 +163,6 @@ def test_the_page_leads_from_guided_answers_to_the_second_deployment_and_to_remo
     assert {name for name, tag in tags.items() if tag == "none"} == {
         "BwaImageTag",
         "IsaacImageTag",
-        "JointImageTag",
         "StrelkaImageTag",
     }
 

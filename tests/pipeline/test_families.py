@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seqdrop.plan.choices import Choices
 from seqdrop_cli import joint
 from seqdrop_cli.demo.files import SEED
 from seqdrop_cli.demo.truth import site, trimmed
@@ -45,7 +46,7 @@ def test_a_family_is_called_without_mendelian_violations(
 ) -> None:
     """A child of the array job runs out of memory: the doctor repeats it, and not the one that is done."""
     with inject(stack, {"job": "merge-*:1", "fault": "out_of_memory"}):
-        row = joint.run_joint(stack, NAMES, "", "demo", tmp_path)
+        row = joint.run_joint(stack, NAMES, "", Choices("demo"), tmp_path)
     assert (row["status"], row["kind"], row["sample"], row["reference"]) == (
         "SUCCEEDED",
         "joint",
@@ -87,6 +88,6 @@ def test_a_family_is_called_without_mendelian_violations(
     assert "jobs/merge.0.bcf" in keys(stack, row)
 
     # the same command again starts nothing
-    again = joint.run_joint(stack, NAMES, "", "", tmp_path / "again")
+    again = joint.run_joint(stack, NAMES, "", Choices(), tmp_path / "again")
     assert (again["run"], again["execution"]) == (row["run"], row["execution"])
     capsys.readouterr()
