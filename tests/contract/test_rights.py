@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -55,6 +56,7 @@ READ_COMPANIONS = {
 }
 TAGGED = {"bam"}  # the lifecycle of the bucket archives them
 WRITE = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")  # GetObject: HEAD after the upload, and receipts
+ALL_RESULTS = re.compile(r"\{ResultsBucket\.Arn\}/[*/]*'")
 # Rights that no run of `make rights` uses, and why they stay.
 BUCKET, MACHINE = "arn:aws:s3:::seqdrop-", "arn:aws:states:*:stateMachine:seqdrop-pipeline"
 JOINT_MACHINE = MACHINE.replace("pipeline", "joint")
@@ -240,7 +242,7 @@ def test_other_buckets_of_a_parameter_can_be_read_and_not_written() -> None:
     stack = copy.deepcopy(template())
     for name, arns in (("InputBucketArns", ["arn:aws:s3:::lab"]), ("InputKeyArns", ["arn:aws:kms:::key/lab"])):
         stack["Parameters"][name]["Default"] = arns
-    for role in ("AlignJobRole", "StartRunFunctionRole", "PrepareJobRole"):
+    for role in ("AlignJobRole", "FusedJobRole", "StartRunFunctionRole", "PrepareJobRole"):
         for table, allowed in ((template(), False), (stack, True)):
             roles = rights.roles(table)
             assert roles.may(role, Need("s3:GetObjectVersion", "arn:aws:s3:::lab/x_1.fq.gz")) is allowed
@@ -248,6 +250,16 @@ def test_other_buckets_of_a_parameter_can_be_read_and_not_written() -> None:
             assert roles.may(role, Need("kms:Decrypt", "arn:aws:kms:::key/lab")) is allowed
             assert not roles.may(role, Need("s3:PutObject", "arn:aws:s3:::lab/x_1.fq.gz"))
             assert not roles.may(role, Need("s3:GetObjectVersion", "arn:aws:s3:::lab-2/x_1.fq.gz"))
+
+
+def test_no_job_may_read_or_write_all_results() -> None:
+    """Each pattern names the kind of its files; the job with all steps could otherwise have one for all of them."""
+    found = [str(row) for row in patterns(template()) if ALL_RESULTS.search(row[-1])]
+    assert found == []
+
+
+def test_record_run_may_ask_for_the_price_of_spot_instances() -> None:
+    assert rights.roles(template()).may("RecordRunFunctionRole", Need("ec2:DescribeSpotPriceHistory", "*"))
 
 
 def test_the_table_of_companions_is_that_of_the_wrappers() -> None:

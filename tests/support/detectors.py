@@ -40,6 +40,8 @@ CONTRACT_TESTS = {
         "test_a_job_may_write_nothing_else",
         "test_every_exception_is_of_a_right_that_no_run_uses",
         "test_other_buckets_of_a_parameter_can_be_read_and_not_written",
+        "test_no_job_may_read_or_write_all_results",
+        "test_record_run_may_ask_for_the_price_of_spot_instances",
     ),
     "test_steps": (
         "test_a_row_of_the_table_has_all_its_parts",
