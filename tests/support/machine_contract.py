@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from seqdrop.plan import forms, steps
 from seqdrop.plan.steps import ALL, Step
 from seqdrop.runs import outcome
 from seqdrop.runs.diagnosis import MAX_TRIES
@@ -22,6 +23,14 @@ INPUTS: dict[str, dict[str, Any]] = {
     "joint": JOINT_PLAN,
     "prepare_reference": PREPARATION_INPUT,
 }
+# The steps of the jobs of a run without failures, in the order of the table.
+ORDERS = {
+    ("pipeline", forms.SPLIT): list(steps.names()),
+    ("pipeline", forms.SCATTERED): list(steps.with_scatter(steps.names())),
+    ("pipeline", forms.FUSED): [steps.FUSED.name],
+    ("joint", ""): [step.name for step in steps.JOINT],
+    ("prepare_reference", ""): [steps.PREPARE.name],
+}
 FIXED_ENDS = {("NOT_RECORDED", NOT_RECORDED), ("INTERNAL", PREPARATION_NOT_DIAGNOSED)}
 
 
@@ -35,7 +44,23 @@ def problems(machines: Machines) -> list[str]:
     found += ["fixed errors and causes"] * (fixed_ends(machines) != FIXED_ENDS)
     found += ["first attempt"] * (first_attempts(machines) != {PLAN["align"]["attempt"]})
     found += ["results of the branches"] * (not sees_failed_branch(machines["pipeline"]))
+    found += [f"jobs of {name} {form}" for name, form in ORDERS if jobs_of(machines[name], form) != ORDERS[name, form]]
     found += ["undiagnosed errors"] * (not sees_undiagnosed_error(machines["pipeline"]))
+    return found
+
+
+def jobs_of(definition: dict[str, Any], form: str) -> list[str]:
+    """Return the steps of the jobs of a run without failures in order, those of one branch after those of another."""
+    found, name, seen = list[str](), definition["StartAt"], set[str]()
+    while name and name not in seen:
+        seen.add(name)
+        state = definition["States"][name]
+        if "batch:submitJob" in state.get("Resource", ""):
+            found.append(state["Parameters"].get("Tags", {}).get("step", ""))
+        for branch in state.get("Branches", []):
+            found += jobs_of(branch, form)
+        rules = [rule for rule in state.get("Choices", []) if rule.get("StringEquals") == form]
+        name = rules[0]["Next"] if rules else state.get("Next") or state.get("Default", "")
     return found
 
 
@@ -71,13 +96,13 @@ def unknown_paths(definition: dict[str, Any], given: dict[str, Any]) -> list[tup
         if state["Type"] == "Pass" and "Result" in state:
             data[state["ResultPath"].removeprefix("$.")] = state["Result"]
     paths = [
-        (name, path)
+        (name, path, kind)
         for name, state in states(definition)
         if "batch:submitJob" in state.get("Resource", "")
-        for path in paths_in(state["Parameters"])
+        for kind, part in ((int, array_of(state)), (str, {**state["Parameters"], "ArrayProperties": {}}))
+        for path in paths_in(part)
     ]
-    kinds = {path: int for _, state in states(definition) for path in paths_in(array_of(state))}
-    return [(name, path) for name, path in paths if not isinstance(value_of(data, path), kinds.get(path, str))]
+    return [(name, path) for name, path, kind in paths if not isinstance(value_of(data, path), kind)]
 
 
 def array_of(state: dict[str, Any]) -> dict[str, Any]:
