@@ -138,24 +138,24 @@ def hours_of_jobs(size: int, run: Mapping[str, Any], sizes: Mapping[str, Mapping
     fused = steps.FUSED.name if run.get("form") == forms.FUSED and steps.FUSED.name in sizes else ""
     alignment_format = str(run.get("alignment_format", ""))
     hours = dict[str, float]()
-    for name, part, tool, share in _work_of(run):
+    for name, tool, share in _work_of(run):
         job = fused or name
         if job in sizes:
             vcpus = int(sizes[forms.sizes_of(run, job)]["vcpus"])
-            seconds = work.seconds_of(part, tool, round(size * share), vcpus, alignment_format)
+            seconds = work.seconds_of(name, tool, round(size * share), vcpus, alignment_format)
             hours[job] = hours.get(job, work.START / 3600) + seconds / 3600
     return hours
 
 
-def _work_of(run: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float]]:
-    """Yield each job of a run, the name of its work in the model, its tool, and its share of the reads."""
+def _work_of(run: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Yield each job of a run, its tool, and its share of the reads."""
     for step in steps.names():
         tool = str(run.get(TOOL_OF.get(step, ""), step))
         if step == steps.CALL.name and run.get("form") == forms.SCATTERED:
-            yield steps.SCATTER.name, steps.SCATTER.name, tool, 1 / _parts(run)
-            yield step, step, "", 1.0  # it only joins their calls
+            yield steps.SCATTER.name, tool, 1 / _parts(run)
+            yield step, "", 1.0  # it only joins their calls
         else:
-            yield step, step, tool, 1.0
+            yield step, tool, 1.0
 
 
 def _parts(run: Mapping[str, Any]) -> int:

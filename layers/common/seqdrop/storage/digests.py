@@ -1,6 +1,6 @@
 """Compute the digest by which a file is proven where others could have changed it: nobody can make a file for it.
 
-A CRC is no proof there: whoever changes a file can choose eight of its bytes so that its CRC64NVME stays the same.
+A CRC is not a proof there: a program that changes a file can also choose eight bytes that keep its CRC64NVME.
 """
 
 from __future__ import annotations
