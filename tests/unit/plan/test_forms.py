@@ -9,11 +9,17 @@ from seqdrop.plan.choices import ChoiceError, Choices
 BWA = {"aligner": "bwa", "caller": "bcftools"}
 ISAAC = {"aligner": "isaac", "caller": "bcftools"}
 STRELKA = {"aligner": "bwa", "caller": "strelka"}
-LIMITS = forms.Limits(fused=100, scattered=1_000)
+
+
+def form(
+    chosen: str, default: str, size: int, tools: dict[str, str], parts: int = 2, *, scattered_from: int = 1_000
+) -> str:
+    deployment = forms.Deployment(default, fused_limit=100, scattered_from=scattered_from, has_fused_image=True)
+    return forms.of_run(deployment, chosen, tools, size, parts, has_alignments=False)
 
 
 @pytest.mark.parametrize(
-    ("chosen", "default", "size", "tools", "form"),
+    ("chosen", "default", "size", "tools", "expected"),
     [
         ("", "auto", 100, BWA, "fused"),  # the limit itself
         ("", "auto", 101, BWA, "split"),
@@ -33,23 +39,22 @@ LIMITS = forms.Limits(fused=100, scattered=1_000)
         ("fused", "split", 101, BWA, "fused"),
     ],
 )
-def test_the_form_of_a_run(chosen: str, default: str, size: int, tools: dict[str, str], form: str) -> None:
-    assert forms.choose(chosen, default, size, LIMITS, tools, parts=2) == form
+def test_the_form_of_a_run(chosen: str, default: str, size: int, tools: dict[str, str], expected: str) -> None:
+    assert form(chosen, default, size, tools) == expected
 
 
 def test_a_run_without_work_for_two_parts_is_scattered_only_if_it_chooses_so() -> None:
-    assert forms.choose("", "auto", 1_000, LIMITS, BWA, parts=1) == "split"
-    assert forms.choose("", "scattered", 1_000, LIMITS, BWA, parts=1) == "split"
-    assert forms.choose("scattered", "auto", 1, LIMITS, BWA, parts=1) == "scattered"
+    assert form("", "auto", 1_000, BWA, parts=1) == "split"
+    assert form("", "scattered", 1_000, BWA, parts=1) == "split"
+    assert form("scattered", "auto", 1, BWA, parts=1) == "scattered"
 
 
-def test_the_limits_can_be_switched_off() -> None:
-    assert forms.choose("", "auto", 10**12, forms.Limits(fused=100, scattered=0), BWA, parts=9) == "split"
-    assert forms.choose("", "auto", 0, forms.Limits(fused=forms.NEVER, scattered=0), BWA, parts=9) == "split"
+def test_a_deployment_without_a_limit_never_scatters_by_size() -> None:
+    assert form("", "auto", 10**12, BWA, parts=9, scattered_from=0) == "split"
 
 
 @pytest.mark.parametrize(
-    ("form", "has_image", "has_alignments", "expected"),
+    ("default", "has_image", "has_alignments", "expected"),
     [
         ("auto", True, False, "fused"),
         ("auto", False, False, "split"),
@@ -60,9 +65,9 @@ def test_the_limits_can_be_switched_off() -> None:
     ],
 )
 def test_a_deployment_fuses_only_with_the_image_and_fastqs_of_known_size(
-    form: str, has_image: bool, has_alignments: bool, expected: str
+    default: str, has_image: bool, has_alignments: bool, expected: str
 ) -> None:
-    deployment = forms.Deployment(form, 100, 1_000, has_image)
+    deployment = forms.Deployment(default, 100, 1_000, has_image)
     assert forms.of_run(deployment, "", BWA, 100, 2, has_alignments=has_alignments) == expected
 
 

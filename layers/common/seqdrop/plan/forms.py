@@ -9,7 +9,6 @@ from typing import Any
 from seqdrop.plan import steps
 
 SPLIT, FUSED, SCATTERED = "split", "fused", "scattered"
-NEVER = -1  # a limit below every size, so that AUTO never fuses
 AUTO = "auto"  # of a deployment: fused if the FASTQs are small enough, scattered if they are large enough
 FORMS = (SPLIT, FUSED, SCATTERED)
 # Children of the array job that calls the variants; Batch accepts no array of one.
@@ -55,14 +54,6 @@ def not_scatterable(tools: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The sizes of FASTQs, in bytes, by which AUTO chooses."""
-
-    fused: int  # up to which all steps are one job
-    scattered: int  # from which the variants are called by several jobs; 0: never
-
-
-@dataclass(frozen=True, slots=True)
 class Deployment:
     """What the parameters of a deployment say about the forms of its runs. Sizes are bytes of FASTQs."""
 
@@ -75,34 +66,25 @@ class Deployment:
 def of_run(
     deployment: Deployment, chosen: str, tools: Mapping[str, str], size: int, parts: int, *, has_alignments: bool
 ) -> str:
-    """Return the form of a run in a deployment, as `choose` does.
+    """Return the form of a run: its choice, else the default of the deployment, as far as its tools and images allow.
 
-    The limits are those of FASTQs: the same reads take fewer bytes as BAM or CRAM (`has_alignments`), so AUTO never
-    fuses those.
+    `size` is that of the input files in bytes, `parts` the number of jobs that would call the variants. The limits are
+    those of FASTQs: the same reads take fewer bytes as BAM or CRAM (`has_alignments`), so AUTO never fuses those.
     """
-    can_fuse = deployment.has_fused_image and not has_alignments
-    limits = Limits(deployment.fused_limit if can_fuse else NEVER, deployment.scattered_from)
-    default = SPLIT if deployment.form == FUSED and not deployment.has_fused_image else deployment.form
-    return choose(chosen, default, size, limits, tools, parts)
-
-
-def choose(chosen: str, default: str, size: int, limits: Limits, tools: Mapping[str, str], parts: int) -> str:
-    """Return the form of a run: its choice, else the default of the deployment, as far as its tools allow it.
-
-    `size` is that of the FASTQs in bytes, `parts` the number of jobs that would call the variants.
-    """
-    wanted = chosen or (_by_size(size, limits) if default == AUTO else default)
     if chosen:
-        return wanted
+        return chosen
+    wanted = _by_size(deployment, size, has_alignments) if deployment.form == AUTO else deployment.form
     if wanted == SCATTERED and (not_scatterable(tools) or parts < MIN_PARTS):
         return SPLIT
-    return SPLIT if wanted == FUSED and not_fusible(tools) else wanted
+    if wanted == FUSED and (not_fusible(tools) or not deployment.has_fused_image):
+        return SPLIT
+    return wanted
 
 
-def _by_size(size: int, limits: Limits) -> str:
-    if size <= limits.fused:
+def _by_size(deployment: Deployment, size: int, has_alignments: bool) -> str:
+    if size <= deployment.fused_limit and deployment.has_fused_image and not has_alignments:
         return FUSED
-    return SCATTERED if limits.scattered and size >= limits.scattered else SPLIT
+    return SCATTERED if deployment.scattered_from and size >= deployment.scattered_from else SPLIT
 
 
 def sizes_of(plan: Mapping[str, Any], job: str) -> str:
