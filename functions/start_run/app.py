@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from seqdrop.log import log_failure, logger
 from seqdrop.plan import fastq_names, input_names, markers, sheet
+from seqdrop.plan.choices import BudgetError
 from seqdrop.plan.csv_table import SheetError
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.input_names import NO_MATE
@@ -181,7 +182,7 @@ def resume(event: dict[str, Any]) -> Result:
     refused = "upload" in row and row["status"] != table.WAITING
     max_cost = str(event.get("max_cost") or "")
     renew = joint.renew_plan if row.get("kind") == KIND else None
-    result = restart(run, S3Uri.parse(row["upload"])) if refused else submit.resume(run, renew, max_cost)
+    result = restart(run, S3Uri.parse(row["upload"]), max_cost) if refused else submit.resume(run, renew, max_cost)
     logger.info(f"run {result['outcome']}", run=result["run"])
     count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
     return result
@@ -194,12 +195,21 @@ def start_joint(request: dict[str, Any]) -> Result:
     return result
 
 
-def restart(run: str, upload: S3Uri) -> Result:
-    """Start a run that was refused: its cause may be corrected. Its id changes if what it reads has changed."""
+def restart(run: str, upload: S3Uri, max_cost: str = "") -> Result:
+    """Start a run that was refused: its cause may be corrected. Its id changes if what it reads has changed.
+
+    `max_cost` is its new budget in USD, if it gets one.
+    """
+    try:
+        submit.check_new_budget(max_cost)
+    except (executions.NotResumableError, BudgetError) as error:
+        return {"outcome": "refused", "run": run, "reason": str(error)}
     name = input_names.parse(upload.key)
     waited = lane_wait.quiet_seconds() > 0
     result = start_complete(upload.bucket, name, waited=waited) if name else {"outcome": "ignored", "reason": NOT_READS}
     if result["outcome"] == "started":
+        if max_cost:
+            table.set_budget(result["run"], max_cost)
         if result["run"] != run:
             table.set_restarted(run, result["run"])
         return {"outcome": "resumed", "run": result["run"], "execution": executions.arn(result["run"])}

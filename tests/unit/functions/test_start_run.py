@@ -650,6 +650,21 @@ def test_a_refused_run_starts_when_it_is_resumed_after_its_cause_is_corrected(aw
     }
 
 
+def test_a_refused_run_that_is_resumed_has_the_budget_of_the_request(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_RUN_COST", "5")
+    refused = refuse_for_its_bed(aws, start_run)
+    aws.s3.put_object(Bucket=REFERENCES, Key="demo/exome.bed", Body=BED)
+    for budget, reason in (("7.5", "above the limit of this stack"), ("much", "must be an amount in USD")):
+        outcome = outcome_of(start_run.call({"resume": refused, "max_cost": budget}))
+        assert (outcome["outcome"], outcome["run"], aws.executions()) == ("refused", refused, [])
+        assert reason in outcome["reason"]
+    outcome = outcome_of(start_run.call({"resume": refused, "max_cost": "2.5"}))
+    assert outcome["outcome"] == "resumed"
+    assert (aws.row(outcome["run"]) or {})["max_cost"] == "2.5"
+
+
 def test_a_run_without_images_starts_under_its_id_when_it_is_resumed(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -313,13 +313,18 @@ def resume(run: str, renew: Renew | None = None, max_cost: str = "") -> Result:
     `max_cost` is its new budget, if it gets one.
     """
     try:
-        if max_cost and not MAX_COST.fullmatch(max_cost):
-            raise NotResumableError(f"its budget must be an amount in USD such as 12.50, not {max_cost}")
-        Choices(max_cost=max_cost).check_budget(os.environ["MAX_RUN_COST"])
+        check_new_budget(max_cost)
         execution = executions.resume(run, renew or renew_plan, max_cost)
     except (NotResumableError, NotReadyError, BudgetError) as error:
         return {"outcome": "refused", "run": run, "reason": str(error)}
     return {"outcome": "resumed", "run": run, "execution": execution}
+
+
+def check_new_budget(max_cost: str) -> None:
+    """Raise NotResumableError or BudgetError unless a resumed run may have this budget in USD; "" is none."""
+    if max_cost and not MAX_COST.fullmatch(max_cost):
+        raise NotResumableError(f"its budget must be an amount in USD such as 12.50, not {max_cost}")
+    Choices(max_cost=max_cost).check_budget(os.environ["MAX_RUN_COST"])
 
 
 def renew_plan(plan: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
