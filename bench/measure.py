@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,17 +46,28 @@ class Cost:
     memory: int  # MiB, of its largest process; not of a server
 
 
+# A process begins with the peak memory of the one that starts it, which is therefore a small one.
+LAUNCHER = """
+import os, sys, time
+begin = time.perf_counter()
+_, status, used = os.wait4(os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ), 0)
+wall = time.perf_counter() - begin
+with open(sys.argv[1], "w") as answer:
+    answer.write(f"[{status}, {wall}, {used.ru_utime + used.ru_stime}, {used.ru_maxrss >> 10}]")
+"""
+
+
 def run(side: Side, log: Path) -> Cost:
     """Run a command; raise GateError if it fails."""
-    begin, before = time.perf_counter(), stack.cpu_seconds(side.server) if side.server else 0
+    before, answer = stack.cpu_seconds(side.server) if side.server else 0, log.with_suffix(".cost")
     with log.open("wb") as out:
-        program = subprocess.Popen(side.command, env={**os.environ, **side.env}, stdout=out, stderr=out)
-    _, status, used = os.wait4(program.pid, 0)
-    wall = time.perf_counter() - begin
+        launcher = [sys.executable, "-ISc", LAUNCHER, answer, *side.command]
+        subprocess.run(launcher, env={**os.environ, **side.env}, stdout=out, stderr=out, check=True)
+    status, wall, cpu, memory = json.loads(answer.read_text())
     if status:
         raise GateError(f"{side.name} ended with status {status}:\n{log.read_text(errors='replace')[-3000:]}")
     others = stack.cpu_seconds(side.server) - before if side.server else 0
-    return Cost(wall, used.ru_utime + used.ru_stime + others, used.ru_maxrss >> 10)
+    return Cost(wall, cpu + others, memory)
 
 
 def compare(line: Line, log: Path, repeats: int) -> list[list[str]]:
