@@ -143,8 +143,11 @@ def process_upload(uri: S3Uri, version_id: str) -> Result:
     return start_complete(uri.bucket, name) if version_id else {"outcome": "refused", "reason": UNVERSIONED}
 
 
-def start_complete(bucket: str, name: FastqName, *, waited: bool = False) -> Result:
-    """Start the run of a FASTQ if all its files have arrived; `waited`: no other lane came in the quiet time."""
+def start_complete(bucket: str, name: FastqName, *, waited: bool = False, max_cost: str = "") -> Result:
+    """Start the run of a FASTQ if all its files have arrived; `waited`: no other lane came in the quiet time.
+
+    `max_cost` is its budget in USD, if not that of its metadata.
+    """
     found = find_pairs(bucket, name, join_lanes=waited or lane_wait.quiet_seconds() > 0)
     if found.chunks:
         return submit.refuse_chunks(bucket, name, found.chunks)
@@ -157,7 +160,8 @@ def start_complete(bucket: str, name: FastqName, *, waited: bool = False) -> Res
     if found.group and not waited:
         run = submit.started_run(name.sample, found.pairs)
         return {"outcome": "duplicate", "run": run} if run else lane_wait.begin(bucket, name, found)
-    result = submit.submit(name.sample, found.pairs, found.group and table.file_id("group", bucket, [found.group]))
+    group = found.group and table.file_id("group", bucket, [found.group])
+    result = submit.submit(name.sample, found.pairs, group, max_cost=max_cost)
     # The next chunk may have arrived in between, when its event found no run to stop.
     if name.chunk and result["outcome"] == "started" and (chunks := pairing.find_pairs(bucket, name).chunks):
         return submit.refuse_chunks(bucket, name, chunks)
@@ -206,10 +210,10 @@ def restart(run: str, upload: S3Uri, max_cost: str = "") -> Result:
         return {"outcome": "refused", "run": run, "reason": str(error)}
     name = input_names.parse(upload.key)
     waited = lane_wait.quiet_seconds() > 0
-    result = start_complete(upload.bucket, name, waited=waited) if name else {"outcome": "ignored", "reason": NOT_READS}
+    if not name:
+        return {"outcome": "refused", "run": run, "reason": NOT_READS}
+    result = start_complete(upload.bucket, name, waited=waited, max_cost=max_cost)
     if result["outcome"] == "started":
-        if max_cost:
-            table.set_budget(result["run"], max_cost)
         if result["run"] != run:
             table.set_restarted(run, result["run"])
         return {"outcome": "resumed", "run": result["run"], "execution": executions.arn(result["run"])}

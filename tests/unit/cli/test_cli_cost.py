@@ -156,6 +156,14 @@ def test_the_last_runs_are_compared_with_the_estimates_made_before_them(stack: S
     assert (result.exit_code, "or --history alone" in result.output) == (1, True)
 
 
+def test_a_run_that_would_be_refused_has_no_estimate(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "N1_R1.fastq.gz").write_bytes(b"x" * 1000)
+    (tmp_path / "N1_R2.fastq.gz").write_bytes(b"x" * 1000)
+    for chosen in (["--form", "fused", "--aligner", "isaac"], ["--form", "scattered", "--caller", "strelka"]):
+        result = CliRunner().invoke(app, ["estimate", str(tmp_path), "--reference", "hg", *chosen])
+        assert (result.exit_code, "Such a run is refused: " in result.output) == (1, True)
+
+
 def test_suggestions_are_parameters_of_the_stack(stack: Stack) -> None:
     for number in range(10, 13):
         write_attempt(stack.attempts, "a1", "align", "normal", "0.1", number)

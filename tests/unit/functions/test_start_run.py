@@ -665,6 +665,17 @@ def test_a_refused_run_that_is_resumed_has_the_budget_of_the_request(
     assert (aws.row(outcome["run"]) or {})["max_cost"] == "2.5"
 
 
+def test_a_run_that_was_refused_for_its_budget_starts_with_a_lower_one(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_RUN_COST", "5")
+    one, _ = upload_pair(aws, **{"max-cost": "7.5"})
+    refused = outcome_of(start_run.call(one))["run"]
+    outcome = outcome_of(start_run.call({"resume": refused, "max_cost": "5"}))
+    assert (outcome["outcome"], outcome["run"], aws.executions()) == ("resumed", refused, [refused])
+    assert (aws.row(refused) or {})["max_cost"] == "5"
+
+
 def test_a_run_without_images_starts_under_its_id_when_it_is_resumed(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -923,6 +934,7 @@ def test_known_variants_that_are_being_replaced_are_refused_until_reference_json
     one, _ = upload_pair(aws)
     refused = outcome_of(start_run.call(one))
     assert (refused["failure_class"], aws.executions()) == ("REFERENCE", [])
+    assert aws.s3.list_objects_v2(Bucket=RESULTS)["KeyCount"] == 0
     assert refused["reason"] == (
         "known variants dbsnp of reference demo are being replaced: genome.fa.known.dbsnp.vcf.gz.tbi is not the file "
         "that reference.json lists"

@@ -63,15 +63,19 @@ REFUSALS = {
 }
 
 
-def submit(sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfSheet | None = None) -> Result:
+def submit(
+    sample: str, pairs: Sequence[Pair], group: str = "", of_sheet: OfSheet | None = None, max_cost: str = ""
+) -> Result:
     """Start the run of these pairs, once; a refused run gets a row and a message.
 
     `group` is that of a run which has waited for other lanes: a later lane makes a run that supersedes it. `of_sheet`
-    has what a samplesheet says about the run; without it, the choices are in the metadata of the files.
+    has what a samplesheet says about the run; without it, the choices are in the metadata of the files. `max_cost` is a
+    budget in USD instead of the chosen one.
     """
     entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
         choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs))
+        choices = replace(choices, max_cost=max_cost or choices.max_cost)
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices = replace(choices, layout=layouts.resolve(pairs, choices))
         check_choices(choices)
@@ -139,7 +143,7 @@ def has_ended(run: str) -> bool:
 
 
 def content_of(sample: str, pairs: Sequence[Pair], choices: Choices, pinned: PinnedReference) -> dict[str, str]:
-    """Return the attributes of a row that tell a copy: the hash of what the run reads and does, and that of the keys.
+    """Return the attributes of a row that identify a copy: the hash of what the run reads and does, and of its keys.
 
     The first is a run id with checksums for addresses. S3 keeps the CRC64NVME of a copied object. Where it has none,
     the ETag is compared, which a copy under a KMS key changes: such a copy is another content.
@@ -236,7 +240,7 @@ def start(
 ) -> Result:
     """Write the inputs, start the execution, write the row: in this order, so that each step can be repeated.
 
-    `attributes` are those of the row that tell a copy and other lanes.
+    `attributes` are those of the row that identify a copy and other lanes.
     """
     form, parts = form_of(reads, choices, pinned)
     plan = layout.plan(
@@ -289,11 +293,11 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
     copied, since the BED beside the reference can be replaced. `reference.json` has besides: the QC policy of the
     deployment, and whether the one beside the reference holds VCFs until there is a verdict.
     """
+    genome = S3Uri.parse(plan["reference"])
+    files = reference.pin_files(s3.store(), genome, pinned.summary)  # first: a run that is refused has no files
     if pinned.regions:
         s3.store().write(S3Uri.parse(plan["intervals"]), pinned.regions)
     s3.store().write_json(S3Uri.parse(plan["reads"]), reads)
-    genome = S3Uri.parse(plan["reference"])
-    files = reference.pin_files(s3.store(), genome, pinned.summary)
     qc = {QC_DEFAULT: os.environ["QC_POLICY"], QC_HOLD: reference.holds(s3.store(), genome)}
     s3.store().write_json_once(
         S3Uri.parse(plan["results"]) / REFERENCE_JSON,
