@@ -256,7 +256,7 @@ def fetch_records(stack: Stack, row: dict[str, Any], folder: Path) -> tuple[str,
 @contextmanager
 def subscribe(stack: Stack, name: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Send the messages of the stack to a queue; yield a function that returns those it has not returned yet."""
-    topics = stack.session.client("sns", endpoint_url=stack.endpoint)
+    topics = stack.client("sns")
     url = stack.queues.create_queue(QueueName=name)["QueueUrl"]
     request: Any = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
     arn = stack.queues.get_queue_attributes(**request)["Attributes"]["QueueArn"]
