@@ -75,6 +75,32 @@ def test_a_client_of_a_session_has_its_credentials_region_and_endpoint() -> None
     assert aws.session().get_config_variable("region") == "eu-west-1"
 
 
+# Print the files of botocore that a client reads after `prepare`, and the modules that it imports.
+PREPARED = """
+import json, sys
+from seqdrop import aws
+aws.prepare("s3")
+read, modules = [], {*sys.modules}
+sys.addaudithook(lambda event, args: read.append(str(args[0])) if event == "open" else None)
+aws.client("s3")
+print(json.dumps([read, sorted({*sys.modules} - modules)]))
+"""
+
+
+def test_a_prepared_client_reads_no_description_of_its_service_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    prepare = [sys.executable, "-c", "from seqdrop import aws; aws.prepare('s3')"]
+    subprocess.run(prepare, check=True)  # it needs no credentials
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    output = subprocess.run([sys.executable, "-c", PREPARED], capture_output=True, check=True).stdout
+    read, modules = json.loads(output)
+    assert not [name for name in read if "endpoints.json" in name or "service-2.json" in name or "rule-set" in name]
+    assert not [name for name in modules if name.startswith(("botocore.", "urllib3"))]
+
+
 @pytest.mark.usefixtures("credentials")
 def test_settings_replace_the_retries() -> None:
     config = aws.client("s3", read_timeout=3, retries={"total_max_attempts": 2}).meta.config

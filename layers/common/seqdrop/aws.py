@@ -81,6 +81,20 @@ def new_session() -> Session:
     return made
 
 
+def prepare(service: str) -> None:
+    """Import and read what the clients of a service need, for the processes that are forked from this one.
+
+    It needs no credentials, and sends no request.
+    """
+    with _without_collection():
+        loader = session().get_component("data_loader")
+        import botocore.config  # noqa: F401, PLC0415  takes a tenth of a second
+
+        loader.load_data("endpoints")
+        for part in ("service-2", "endpoint-rule-set-1"):
+            loader.load_service_model(service, part)
+
+
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
     """Suspend the garbage collector, which would look through the many objects of a client again and again."""
