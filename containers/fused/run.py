@@ -133,7 +133,7 @@ class Runner:
     def run(self, command: list[str]) -> int:
         """Run a command until it ends; return its exit code, 143 if the job was stopped before."""
         child = FORK.Process(target=self._become, args=[command])
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until there is a child to pass them on to
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # the child has the handlers of this process at first
         try:
             if self._stopped:
                 return STOPPED_EXIT
@@ -141,8 +141,10 @@ class Runner:
             self._child = child
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if self._stopped:  # the signal came before there was a child to pass it on to
+            child.terminate()
         child.join()
-        code = child.exitcode or 0
+        code = INTERNAL_EXIT if child.exitcode is None else child.exitcode
         return code if code >= 0 else 128 - code
 
     def _become(self, command: list[str]) -> None:

@@ -213,7 +213,7 @@ def test_a_stop_signal_ends_the_running_step_and_no_other_one_starts(run: Run, t
 
 
 def test_a_signal_that_comes_while_a_step_starts_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is blocked until there is a process that gets it."""
+    """Whether this thread gets it, which blocks it until the process has started, or another one, at once."""
     start = fused.FORK.Process.start
 
     def start_late(child: fused.ForkProcess) -> None:
