@@ -10,7 +10,7 @@ def main() -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:  # nohup ignores the signal, and that stays
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from seqdrop_cli import app  # noqa: PLC0415  takes a second, mostly for boto3
+    from seqdrop_cli import app  # noqa: PLC0415  takes a tenth of a second
 
     signal.signal(signal.SIGINT, handler)
     app.main()

@@ -30,7 +30,7 @@ def endpoint(stack: Stack) -> str:
 def link(stack: Stack) -> str:
     """Return a link that opens the page of the API in a browser, for a quarter of an hour."""
     request = AWSRequest("GET", f"{endpoint(stack)}/openapi")
-    SigV4QueryAuth(_credentials(stack), SERVICE, stack.session.region_name, LINK_SECONDS).add_auth(request)
+    SigV4QueryAuth(_credentials(stack), SERVICE, stack.region, LINK_SECONDS).add_auth(request)
     return str(request.url)
 
 
@@ -40,7 +40,7 @@ def call(stack: Stack, method: str, path: str, body: str = "", kind: str = "appl
         raise CliError(f"{method} {path}: expected {' or '.join(METHODS)}, and a path such as /runs.")
     headers = {"Content-Type": kind} if body else {}
     request = AWSRequest(method, endpoint(stack) + path, headers=headers, data=body.encode())
-    SigV4Auth(_credentials(stack), SERVICE, stack.session.region_name).add_auth(request)
+    SigV4Auth(_credentials(stack), SERVICE, stack.region).add_auth(request)
     answer = URLLib3Session(timeout=40).send(request.prepare())
     return answer.status_code, answer.text
 

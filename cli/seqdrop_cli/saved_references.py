@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from botocore.config import Config
+from seqdrop import aws
 from seqdrop.plan.names import GENOME, REFERENCE_JSON
 from seqdrop.runs.reference import prepared_names
 from seqdrop.storage import digests
@@ -17,7 +17,7 @@ from seqdrop_cli.errors import KNOWN_ERRORS, CliError, describe_error
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import SETTINGS, Stack
 
-IMPATIENT = Config(connect_timeout=5, retries={"total_max_attempts": 2})  # of a server that may hang
+IMPATIENT = {"connect_timeout": 5, "retries": {"total_max_attempts": 2}}  # for a server that may hang
 
 
 def folder() -> Path:
@@ -30,7 +30,7 @@ def save(stack: Stack) -> list[str]:
 
     Raises CliError; then nothing of the stack may be deleted.
     """
-    client = stack.session.client("s3", endpoint_url=stack.endpoint, config=SETTINGS.merge(IMPATIENT))
+    client = aws.client("s3", of=stack.session, endpoint_url=stack.endpoint, **{**SETTINGS, **IMPATIENT})
     store, bucket = Store(client), stack["ReferenceBucket"]
     try:
         names = prepared_names(store, bucket)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
+from seqdrop import aws
 from seqdrop.plan.names import BAM
 from seqdrop.runs import executions
 from seqdrop.runs.dynamodb import Table
@@ -21,6 +20,7 @@ from seqdrop_cli.embedded import Embedded
 from seqdrop_cli.errors import CliError
 
 if TYPE_CHECKING:
+    from botocore.session import Session
     from mypy_boto3_batch import BatchClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 # REQUESTS: payloads carry a checksum instead of a signature; the signer also prints a traceback when Ctrl-C stops it.
-SETTINGS = Config(retries={"mode": "standard", "max_attempts": 8}, **REQUESTS)
+SETTINGS: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 8}, **REQUESTS}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Stack:
 
     name: str
     outputs: Mapping[str, str]
-    session: boto3.Session
+    session: Session
     endpoint: str | None = None  # None: AWS
     is_temporary: bool = False  # started by this command, which stops it at its end
     parameters: Mapping[str, str] = field(default_factory=dict)  # of the template
@@ -61,6 +61,12 @@ class Stack:
         return self.outputs.get("AlignmentFormat", BAM)
 
     @property
+    def region(self) -> str:
+        """The region of the stack."""
+        region: str = self.session.get_config_variable("region")
+        return region
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the stack is on this machine."""
         return self.endpoint is not None
@@ -77,13 +83,13 @@ class Stack:
 
     def client(self, service: str) -> Any:
         """Return the client of a service that one command alone uses."""
-        session: Any = self.session  # typed for the literal names of services only
-        return session.client(service, **self._settings)
+        make: Any = aws.client  # typed for the literal names of services only
+        return make(service, **self._settings)
 
     @cached_property
     def s3(self) -> S3Client:
         """The client of S3."""
-        return self.session.client("s3", **self._settings)
+        return aws.client("s3", **self._settings)
 
     @cached_property
     def store(self) -> Store:
@@ -93,38 +99,38 @@ class Stack:
     @cached_property
     def stepfunctions(self) -> SFNClient:
         """The client of Step Functions."""
-        return self.session.client("stepfunctions", **self._settings)
+        return aws.client("stepfunctions", **self._settings)
 
     @cached_property
     def batch(self) -> BatchClient:
         """The client of Batch."""
-        return self.session.client("batch", **self._settings)
+        return aws.client("batch", **self._settings)
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
         """The client of CloudWatch Logs."""
-        return self.session.client("logs", **self._settings)
+        return aws.client("logs", **self._settings)
 
     @cached_property
     def functions(self) -> LambdaClient:
         """The client of Lambda. It never repeats a call: the first one may be late, and still have its effect."""
-        once = SETTINGS.merge(Config(read_timeout=90, retries={"total_max_attempts": 1}))
-        return self.session.client("lambda", **{**self._settings, "config": once})
+        once = {"read_timeout": 90, "retries": {"total_max_attempts": 1}}
+        return aws.client("lambda", **{**self._settings, **once})
 
     @cached_property
     def queues(self) -> SQSClient:
         """The client of SQS."""
-        return self.session.client("sqs", **self._settings)
+        return aws.client("sqs", **self._settings)
 
     @cached_property
     def table(self) -> Table:
         """The run table."""
-        return Table(self.session.client("dynamodb", **self._settings), self["RunTable"])
+        return Table(aws.client("dynamodb", **self._settings), self["RunTable"])
 
     @cached_property
     def attempts(self) -> Table:
         """The table of the attempts of jobs."""
-        return Table(self.session.client("dynamodb", **self._settings), self["AttemptTable"])
+        return Table(aws.client("dynamodb", **self._settings), self["AttemptTable"])
 
     def status_of(self, execution: str) -> str | None:
         """Return the status of an execution; None if it never began or ended more than 90 days ago."""
@@ -150,7 +156,7 @@ class Stack:
 
     @property
     def _settings(self) -> dict[str, Any]:
-        return {"endpoint_url": self.endpoint, "config": SETTINGS}
+        return {"of": self.session, "endpoint_url": self.endpoint, **SETTINGS}
 
 
 def open_stack(name: str | None, region: str | None) -> Stack:
@@ -165,7 +171,9 @@ def open_stack(name: str | None, region: str | None) -> Stack:
 
 def local(server: Embedded, *, is_temporary: bool = False) -> Stack:
     """Return the stack on an embedded AWS."""
-    session = boto3.Session(server.access_key_id, server.secret_access_key, region_name=server.region)
+    session = aws.new_session()
+    session.set_credentials(server.access_key_id, server.secret_access_key)
+    session.set_config_variable("region", server.region)
     parameters = {
         name: ",".join(value) if isinstance(value, list) else str(value) for name, value in server.parameters.items()
     }
@@ -174,14 +182,16 @@ def local(server: Embedded, *, is_temporary: bool = False) -> Stack:
 
 def deployed(name: str, region: str | None) -> Stack:
     """Return a stack on AWS; raise CliError if it does not exist."""
-    session = boto3.Session(region_name=region)
-    cloudformation = session.client("cloudformation", config=SETTINGS)
+    session = aws.new_session()
+    if region:
+        session.set_config_variable("region", region)
+    made = Stack(name, {}, session)
     try:
-        description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        description = made.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
         if error.response["Error"]["Code"] != "ValidationError":
             raise
-        raise CliError(f"No stack {name} in {session.region_name}: check --stack, --region and AWS_PROFILE.") from None
+        raise CliError(f"No stack {name} in {made.region}: check --stack, --region and AWS_PROFILE.") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in description.get("Parameters", [])}
-    return Stack(name, outputs, session, parameters=parameters)
+    return replace(made, outputs=outputs, parameters=parameters)

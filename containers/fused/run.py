@@ -1,17 +1,24 @@
-"""Run all steps of a run in one job, by the wrapper of each: a step that has its receipt ends at once."""
+"""Run all steps of a run in one job, by the wrapper of each: a step that has its receipt ends at once.
+
+The processes of the steps are forked from that of the job, which has imported what all of them need.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import Any
 
+import seqdrop.jobs.step  # noqa: F401  of all steps
+from seqdrop import aws
 from seqdrop.failure.verdict import BAD_DATA_EXIT, INTERNAL_EXIT, STOPPED_EXIT, USAGE_EXIT, JobError
 from seqdrop.jobs import arguments, kept, scratch
 from seqdrop.log import logger
@@ -21,6 +28,8 @@ from seqdrop.signals import STOP_SIGNALS
 
 FINAL = {USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT}  # of a step: the steps that do not need its results go on
 COMMON = ("results", *arguments.COMMON)
+FORK = multiprocessing.get_context("fork")
+Main = Callable[[Sequence[str]], None]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse(argv, __doc__, *steps.FUSED.reads)
     logger.append_keys(run=args.run, step=steps.FUSED.name, job=os.environ.get("AWS_BATCH_JOB_ID", ""))
     commands = commands_of(args)
+    aws.prepare("s3")
     with kept_folder() as folder:
         sys.exit(run_steps(commands, Runner(folder).run))
 
@@ -102,33 +112,55 @@ def run_steps(commands: dict[str, list[str]], run: Callable[[list[str]], int]) -
     return first
 
 
+def main_of(program: str) -> Main:
+    """Return the main function of a wrapper by the name of its program: `run-bwa`."""
+    main: Main = import_module(f"containers.{program.removeprefix('run-').replace('-', '_')}.run").main
+    return main
+
+
 class Runner:
     """Runs one command after the other, and passes stop signals on to the one that runs."""
 
-    def __init__(self, space: scratch.Scratch | None) -> None:
-        """Give each command the folder of the shared files."""
-        self._child: subprocess.Popen[bytes] | None = None
+    def __init__(self, space: scratch.Scratch | None, find_main: Callable[[str], Main] = main_of) -> None:
+        """Give each command the folder of the shared files. `find_main` finds the function of its program."""
+        self._child: ForkProcess | None = None
         self._stopped = False
         self._space = space
+        self._find_main = find_main
         for number in STOP_SIGNALS:
             signal.signal(number, self._stop)
 
     def run(self, command: list[str]) -> int:
         """Run a command until it ends; return its exit code, 143 if the job was stopped before."""
-        if self._stopped:
-            return STOPPED_EXIT
-        shared = {kept.FOLDER: str(self._space.directory)} if self._space else {}
-        locks = [self._space.lock] if self._space else []  # the folder stays while a program of the step runs
-        self._child = subprocess.Popen(command, env={**os.environ, **shared}, pass_fds=locks)
-        if self._stopped:  # the signal came before there was a child to pass it to
-            self._child.terminate()
-        code = self._child.wait()
+        child = FORK.Process(target=self._become, args=[command])
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # the child has the handlers of this process at first
+        try:
+            if self._stopped:
+                return STOPPED_EXIT
+            child.start()  # it has the lock of the folder, which stays as long as the step runs
+            self._child = child
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if self._stopped:  # the signal came before there was a child to pass it on to
+            child.terminate()
+        child.join()
+        code = INTERNAL_EXIT if child.exitcode is None else child.exitcode
         return code if code >= 0 else 128 - code
+
+    def _become(self, command: list[str]) -> None:
+        """Run a command in the process of its step, which begins as that of a program does."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        if self._space:
+            os.environ[kept.FOLDER] = str(self._space.directory)
+        sys.argv = command
+        self._find_main(command[0])(command[1:])
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-        if self._child and self._child.poll() is None:
-            self._child.send_signal(signal.SIGTERM)
+        if self._child:
+            self._child.terminate()  # nothing if it has ended
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from seqdrop_cli.stack import Stack
 from support import images as buildable
 from support.pipeline_runs import (
     Sample,
+    download_file,
     eventually,
     fetch_json,
     fetch_records,
@@ -71,7 +72,7 @@ def test_a_run_in_docker_finds_the_planted_variants_within_the_limits_of_its_job
     assert jobs["call"]["bytes_cached"] > 0  # of the genome, which align has fetched: containers share files by links
     bucket, _, folder = row["results"].removeprefix("s3://").partition("/")
     target = tmp_path / "calls.vcf.gz"
-    docker_stack.s3.download_file(bucket, f"{folder}/DOCKED.annotated.vcf.gz", str(target))
+    download_file(docker_stack, bucket, f"{folder}/DOCKED.annotated.vcf.gz", target)
     comparison = truth.compare(sample.material.variants, truth.read_calls(target))
     assert (comparison.recall, len(comparison.effects_disagreed)) == (1.0, 0)
     [align] = [one for one in containers.values() if "bwa_mem3" in one["Config"]["Image"]]

@@ -48,14 +48,16 @@ def states(stack: Stack, row: dict[str, Any]) -> dict[str, str]:
 def test_a_fused_job_is_repeated_and_continues_where_it_was(
     stack: Stack, sample: Sample, expected_records: tuple[str, str], tmp_path: Path
 ) -> None:
-    faults: list[dict[str, Any]] = [
-        {"job": "fused-*", "fault": "host_lost", "after": 1, "times": 3},
-        {"job": "fused-*", "fault": "out_of_memory", "after": 1},
+    late = {"service": "s3", "operation": "PutObject", "key": "*/FUSED.vcf.gz", "fault": "delay", "seconds": 60}
+    faults: list[dict[str, Any]] = [  # each attempt that ends early does so in call
+        {**late, "times": 4},
+        {"job": "fused-*", "fault": "host_lost", "after_call": "*/FUSED.vcf.gz", "times": 3},
+        {"job": "fused-*", "fault": "out_of_memory", "after_call": "*/FUSED.vcf.gz"},
         {"service": "s3", "operation": "PutObject", "key": "*/FUSED.annotated.vcf.gz", "fault": "403"},
     ]
     with inject(stack, *faults) as hits:
         row = run_pair(stack, sample.small_pair, "FUSED", form="fused")
-        assert sorted(hit["fault"] for hit in hits()) == ["403", *["host_lost"] * 3, "out_of_memory"]
+        assert sorted(hit["fault"] for hit in hits()) == ["403", *["delay"] * 4, *["host_lost"] * 3, "out_of_memory"]
     assert (row["status"], row["class"], row["step"]) == ("FAILED", "DENIED", "annotate")
     assert [line.split(": ")[1] for line in row["tried"]] == ["SPOT_RECLAIMED", "OUT_OF_MEMORY", "DENIED"]
     first, second, third = jobs_of(stack, row, "fused")

@@ -21,7 +21,7 @@ from seqdrop_cli.reference import Source
 from seqdrop_cli.reference_files import Extra
 from seqdrop_cli.stack import Stack
 from support.catalogue import case, more
-from support.pipeline_runs import Sample, fetch, fetch_json, refused_reference, run_pair, run_tool
+from support.pipeline_runs import Sample, download_file, fetch, fetch_json, refused_reference, run_pair, run_tool
 from support.web_site import Answer, Site
 
 from containers.reference import web
@@ -275,7 +275,7 @@ def test_genes_of_vertebrate_mitochondria_are_read_with_their_own_code(stack: St
         "MT": "Vertebrate_Mitochondrial"
     }
     database = tmp_path / "snpeff.tar"
-    stack.s3.download_file(stack["ReferenceBucket"], f"mt/genome.fa{snpeff.DATABASE}", str(database))
+    download_file(stack, stack["ReferenceBucket"], f"mt/genome.fa{snpeff.DATABASE}", database)
     run_tool("tar", "-C", tmp_path, "-xf", database)
     header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     vcf = write(tmp_path, "calls.vcf", f"{header}MT\t9\t.\tA\tG\t50\tPASS\t.\nMT\t12\t.\tA\tG\t50\tPASS\t.\n")

@@ -56,7 +56,7 @@ def check(stack: Stack, folder: Path) -> int:
         "SCHEMATHESIS_HOOKS": "hooks",
         "ACCESS_KEY": credentials.access_key,
         "SECRET_KEY": credentials.secret_key,
-        "REGION": stack.session.region_name,
+        "REGION": stack.region,
     }
     paths = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)}
     return subprocess.run([*command, *options], cwd=folder, env=variables | paths, check=False).returncode

@@ -24,7 +24,7 @@ def as_deployed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials.secret_key)
     monkeypatch.setattr(Stack, "pause", 0.4)
-    opened = open_stack(stack.name, stack.session.region_name)
+    opened = open_stack(stack.name, stack.region)
     assert not opened.is_embedded
     return opened
 

@@ -9,7 +9,7 @@ import pytest
 from seqdrop.plan import steps
 from seqdrop.runs import attempts, cost
 from seqdrop.runs.prices import RATES
-from seqdrop_cli import app as commands
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.stack import Stack
 from support.cli_aws import seqdrop
 from support.pipeline_runs import Sample, fetch_json, run_pair
@@ -33,7 +33,7 @@ def test_every_attempt_has_a_row_and_the_price_of_the_run_is_their_sum(
     manifest = fetch_json(stack, row, "manifest.json")
     assert Decimal(row["cost"]) == cost.total(rows) == Decimal(str(manifest["cost"]["usd"]))
     assert float(row["estimated_usd"]) > 0
-    monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+    monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
     for by in ("sample", "step", "queue"):
         code, output = seqdrop("cost", "COST", "--by", by)
         assert (code, f"Together: ${float(row['cost']):.6f} (estimated)" in output) == (0, True), output

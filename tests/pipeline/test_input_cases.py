@@ -26,6 +26,7 @@ from support.pipeline_runs import (
     run_pair,
     run_tool,
     upload,
+    upload_file,
     upload_pair,
     wait_for_end,
 )
@@ -48,7 +49,7 @@ def case_pair(name: str) -> tuple[Path, Path]:
 
 
 def put_bed(stack: Stack, case: str, name: str) -> None:
-    stack.s3.upload_file(str(CASES / case), stack["ReferenceBucket"], f"demo/{name}")
+    upload_file(stack, CASES / case, stack["ReferenceBucket"], f"demo/{name}")
 
 
 def test_01_bed_replaced(stack: Stack, sample: Sample, tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_14_undetermined(stack: Stack) -> None:
 def test_15_archived_class(stack: Stack) -> None:
     keys = "CASE15_R1.fastq.gz", "CASE15_R2.fastq.gz"
     for path, key in zip(COMMON, keys, strict=True):
-        stack.s3.upload_file(str(path), stack["FastqBucket"], key, ExtraArgs={"StorageClass": "GLACIER"})
+        upload_file(stack, path, stack["FastqBucket"], key, {"StorageClass": "GLACIER"})
     row = wait_for_end(stack, "CASE15")
     assert (row["status"], row["class"], "execution" in row) == ("FAILED", "BAD_INPUT.ARCHIVED", False)
     assert all(f"{key} (GLACIER)" in row["message"] for key in keys)

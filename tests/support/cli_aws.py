@@ -48,7 +48,7 @@ def stack() -> Iterator[Stack]:
             "ImageTags": IMAGE_TAGS,
             "JobLogGroup": "/jobs",
         }
-        yield Stack("seqdrop", outputs, session())
+        yield Stack("seqdrop", outputs, session()._session)  # of botocore
 
 
 def seqdrop(*words: str) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import requests
-from boto3.s3.transfer import TransferConfig
+from boto3.s3.transfer import S3Transfer, TransferConfig
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
 from seqdrop_cli.demo.files import SEED, DemoFiles, make_files
@@ -156,7 +156,19 @@ def upload(stack: Stack, path: Path, key: str, **choices: str) -> None:
     """Upload one file to the bucket for FASTQs, as `aws s3 cp` does."""
     metadata = {f"seqdrop-{name}": value for name, value in choices.items()}
     extra = {"Metadata": metadata, "ChecksumAlgorithm": "CRC64NVME"}
-    stack.s3.upload_file(str(path), stack["FastqBucket"], key, ExtraArgs=extra, Config=TRANSFER)
+    upload_file(stack, path, stack["FastqBucket"], key, extra)
+
+
+def upload_file(stack: Stack, path: Path, bucket: str, key: str, extra: dict[str, Any] | None = None) -> None:
+    """Upload a file with boto3, in parts if it is large."""
+    with S3Transfer(stack.s3, TRANSFER) as transfer:
+        transfer.upload_file(str(path), bucket, key, extra_args=extra)
+
+
+def download_file(stack: Stack, bucket: str, key: str, target: Path) -> None:
+    """Download an object with boto3."""
+    with S3Transfer(stack.s3, TRANSFER) as transfer:
+        transfer.download_file(bucket, key, str(target))
 
 
 def upload_pair(stack: Stack, files: tuple[Path, Path], name: str, **choices: str) -> None:
@@ -236,7 +248,7 @@ def fetch(stack: Stack, row: dict[str, Any], name: str, folder: Path) -> Path:
     """Download one result of a run into a folder."""
     uri = S3Uri.parse(row["results"]) / name
     target = folder / Path(name).name
-    stack.s3.download_file(uri.bucket, uri.key, str(target), Config=TRANSFER)
+    download_file(stack, uri.bucket, uri.key, target)
     return target
 
 
@@ -256,7 +268,7 @@ def fetch_records(stack: Stack, row: dict[str, Any], folder: Path) -> tuple[str,
 @contextmanager
 def subscribe(stack: Stack, name: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """Send the messages of the stack to a queue; yield a function that returns those it has not returned yet."""
-    topics = stack.session.client("sns", endpoint_url=stack.endpoint)
+    topics = stack.client("sns")
     url = stack.queues.create_queue(QueueName=name)["QueueUrl"]
     request: Any = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
     arn = stack.queues.get_queue_attributes(**request)["Attributes"]["QueueArn"]

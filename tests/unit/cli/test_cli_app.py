@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from seqdrop import __version__
 from seqdrop.plan import steps
 from seqdrop.storage.s3 import IntegrityError
-from seqdrop_cli import app as commands
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.app import app
 from seqdrop_cli.usage import EXAMPLES
 from support.cli_aws import seqdrop
@@ -26,7 +26,7 @@ def raise_in_command(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> N
     def raise_error(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "open_stack", raise_error)
+    monkeypatch.setattr(stacks, "open_stack", raise_error)
 
 
 def test_the_help_has_one_line_for_each_command(monkeypatch: pytest.MonkeyPatch) -> None:

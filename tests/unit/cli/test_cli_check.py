@@ -12,7 +12,7 @@ from embedded_aws.adapters import s3_event_bridge
 from moto.s3.responses import S3Response
 from moto.servicequotas.models import ServiceQuotasBackend
 from moto.sns.models import SNSBackend
-from seqdrop_cli import app as commands
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.check import account, command, compute, storage
 from seqdrop_cli.check.finding import Finding, Status, guarded
 from seqdrop_cli.errors import CliError
@@ -134,7 +134,7 @@ def test_the_findings_as_json(stack: Stack, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_command_ends_with_exit_code_1_if_a_check_fails(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+    monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
     assert cli_aws.seqdrop("check")[0] == 0
     stack.s3.delete_object(Bucket="references", Key="hg/reference.json")
     code, output = cli_aws.seqdrop("check")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from seqdrop.runs.dynamodb import Table
-from seqdrop_cli import app as commands
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.app import app
 from seqdrop_cli.stack import Stack
 from support import cli_aws
@@ -43,7 +43,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         stack.table.put_item(Item={**old, "started": "2026-01-01T10:00:00Z"})
         for number, (run, step, queue, usd) in enumerate(ATTEMPTS):
             write_attempt(stack.attempts, run, step, queue, usd, number)
-        monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+        monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
         yield stack
 
 
@@ -136,7 +136,7 @@ def test_small_fastqs_are_estimated_as_a_fused_run_and_a_bam_is_not(
     """Both earlier runs had a job for each step."""
     outputs, settings = {**stack.outputs, "ImageTags": "bwa:1 fused:2"}, {"Form": "auto", "FusedLimitMib": "1"}
     fusing = replace(stack, outputs=outputs, parameters={**stack.parameters, **settings})
-    monkeypatch.setattr(commands, "open_stack", lambda *_: fusing)
+    monkeypatch.setattr(stacks, "open_stack", lambda *_: fusing)
     sheet = tmp_path / "sheet.csv"
     sheet.write_text("sample,fastq_1,fastq_2,bam\nN1,a.fq.gz,b.fq.gz,\nN2,,,c.bam\nN3,d.fq.gz,e.fq.gz,\n")
     for name, size in (("a.fq.gz", 9), ("b.fq.gz", 9), ("c.bam", 9), ("d.fq.gz", 2 << 20), ("e.fq.gz", 9)):

@@ -26,14 +26,16 @@ COMMAND = """
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-import boto3
-from seqdrop_cli import app, upload
-from seqdrop_cli.stack import Stack
+from seqdrop import aws
 from seqdrop.storage.uri import S3Uri
+from seqdrop_cli import app, run_table, stack, upload
 endpoint, fastq = sys.argv[1:]
-stack = Stack("seqdrop", {"FastqBucket": "fastq"}, boto3.Session("a", "b", region_name="us-east-1"), endpoint)
-app.open_stack = lambda *_: stack
-app.run_table.select = lambda *_, **__: upload.upload_files(stack, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
+session = aws.new_session()
+session.set_credentials("a", "b")
+session.set_config_variable("region", "us-east-1")
+opened = stack.Stack("seqdrop", {"FastqBucket": "fastq"}, session, endpoint)
+stack.open_stack = lambda *_: opened
+run_table.select = lambda *_, **__: upload.upload_files(opened, [(Path(fastq), S3Uri("fastq", "S_R1.fastq.gz"))], {})
 sys.argv = ["seqdrop", "status"]
 app.main()
 """

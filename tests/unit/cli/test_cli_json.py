@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from seqdrop.failure.verdict import Verdict
-from seqdrop_cli import app as commands
-from seqdrop_cli import embedded, reference, run, saved_references
+from seqdrop_cli import embedded, fetch, reference, resume, run, saved_references
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.app import app
+from seqdrop_cli.demo import command as demo
 from seqdrop_cli.run import RunResult
 from seqdrop_cli.screen import say
 from seqdrop_cli.stack import Stack
@@ -30,7 +31,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         stack = replace(without_queue, outputs={**without_queue.outputs, "DeadLetterQueue": queue})
         row = {**RUNNING, "started": "2026-03-01T10:00:00Z", "results": cli_aws.RESULTS}
         stack.table.put_item(Item=row)
-        monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+        monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
         yield stack
 
 
@@ -70,10 +71,10 @@ def test_stop_has_the_run_and_its_execution(stack: Stack, monkeypatch: pytest.Mo
 
 
 def test_resume_has_the_row(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands.resume, "_request_resume", lambda *_: (cli_aws.RUN, cli_aws.EXECUTION))
+    monkeypatch.setattr(resume, "_request_resume", lambda *_: (cli_aws.RUN, cli_aws.EXECUTION))
     assert call("resume", "S1", "--detach")[0] == {"run": cli_aws.RUN, "execution": cli_aws.EXECUTION}
     monkeypatch.setattr(run, "follow_run", lambda *_: ({**RUNNING, "status": "SUCCEEDED"}, []))
-    monkeypatch.setattr(commands.fetch, "fetch", lambda *_: [])
+    monkeypatch.setattr(fetch, "fetch", lambda *_: [])
     document, messages = call("resume", "S1")
     assert document == {**RUNNING, "status": "SUCCEEDED"}
     assert "is resumed" in messages
@@ -119,7 +120,7 @@ def test_run_has_the_row_and_the_files(
 
 
 def test_demo_has_its_figures(stack: Stack, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands.demo, "run_demo", lambda *_: {"recall": 1.0})
+    monkeypatch.setattr(demo, "run_demo", lambda *_: {"recall": 1.0})
     assert call("demo") == ({"recall": 1.0}, "")
 
 

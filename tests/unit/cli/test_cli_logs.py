@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from seqdrop_cli import app as commands
 from seqdrop_cli import logs as logs_module
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.follow import Moment
 from seqdrop_cli.progress import Job
@@ -28,7 +28,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         stack.table.put_item(Item={**ROW, "execution": cli_aws.EXECUTION})
         cli_aws.write_json(stack, "results", f"S1/{cli_aws.RUN}/jobs/call.json", {"job_id": "j7"})
         stack.logs.create_log_group(logGroupName="/jobs")
-        monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+        monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
         yield stack
 
 

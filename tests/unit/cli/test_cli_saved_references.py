@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from seqdrop.storage import digests
 from seqdrop.storage.uri import S3Uri
-from seqdrop_cli import app as commands
 from seqdrop_cli import project, saved_references
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.stack import Stack
 from support import cli_aws
 from support.cli_aws import seqdrop
@@ -41,7 +41,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with cli_aws.stack() as stack:
-        monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+        monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
         yield stack
 
 

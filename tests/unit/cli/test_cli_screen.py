@@ -36,7 +36,7 @@ def test_lines_tables_errors_and_warnings_show_names_as_they_are(
     def fail(*_: object) -> None:
         raise CliError(HOSTILE)
 
-    monkeypatch.setattr("seqdrop_cli.app.open_stack", fail)
+    monkeypatch.setattr("seqdrop_cli.stack.open_stack", fail)
     assert seqdrop("status") == (1, SHOWN + "\n")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from seqdrop.runs import table
-from seqdrop_cli import app as commands
 from seqdrop_cli import run_table, screen, status
+from seqdrop_cli import stack as stacks
 from seqdrop_cli.stack import Stack
 from support import cli_aws
 from support.cli_aws import seqdrop
@@ -35,7 +35,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with cli_aws.stack() as stack:
         for row in (OLDER, FAILED):
             stack.table.put_item(Item=row)
-        monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+        monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
         yield stack
 
 

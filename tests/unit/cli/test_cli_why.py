@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from seqdrop.failure.verdict import Verdict
-from seqdrop_cli import app as commands
+from seqdrop_cli import stack as stacks
 from seqdrop_cli import why
 from seqdrop_cli.progress import StepState
 from seqdrop_cli.stack import Stack
@@ -18,7 +18,7 @@ LOGS = f"Complete logs: seqdrop logs {RUN}"
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with cli_aws.stack() as stack:
-        monkeypatch.setattr(commands, "open_stack", lambda *_: stack)
+        monkeypatch.setattr(stacks, "open_stack", lambda *_: stack)
         yield stack
 
 
