@@ -353,12 +353,13 @@ def create_resources() -> None:
 def backends() -> dict[str, Any]:
     """Return moto's backends of the services that have resources of the stack, by service."""
     regions = {"iam": "aws", "s3": "aws"}
-    found = {name: get_backend(name) for name in ("batch", "dynamodb", "ecs", "iam", "s3", "sns", "sqs", "stepfunctions")}
+    names = ("batch", "dynamodb", "ecs", "iam", "s3", "sns", "sqs", "stepfunctions")
+    found = {name: get_backend(name) for name in names}
     return {name: accounts[ACCOUNT][regions.get(name, REGION)] for name, accounts in found.items()}
 
 
 def save_resources() -> None:
-    """Keep a copy of all resources: the 25 calls that create them take a quarter of the time of a test of a function."""
+    """Keep a copy of all resources: their creation takes a quarter of the time of a test of a function."""
     originals = backends()
     memo = {id(backend): backend for backend in originals.values()}  # resources refer to their backends
     _saved.update(originals=originals, state=deepcopy({name: vars(one) for name, one in originals.items()}, memo))
