@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import botocore.session
@@ -77,6 +77,7 @@ def read_machines(source: dict[str, Any], texts: dict[str, str]) -> list[Machine
     return machines
 
 
+@lru_cache(maxsize=8)  # a changed machine comes with unchanged ones, again and again in tests
 def check(machine: Machine) -> list[Finding]:
     """Return the findings in one state machine."""
     findings = [Finding(GATE, "statelint", machine.name, problem) for problem in Linter.validate(substitute(machine))]

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from support.changed_templates import template_of
@@ -59,12 +60,23 @@ def written(service: str) -> Iterator[str]:
                         yield text.value
 
 
+@cache
+def patterns(service: str) -> list[str]:
+    """Return the patterns of a function, for all its metrics."""
+    return list(written(service))
+
+
+@cache
+def code() -> str:
+    """Return the code of the layer and of the functions, in upper case and without `_`."""
+    sources = [*(ROOT / "layers/common/seqdrop").rglob("*.py"), *(ROOT / "functions").rglob("app.py")]
+    return "\n".join(path.read_text() for path in sources).upper().replace("_", "")
+
+
 def is_written(metric: Metric) -> bool:
     """Whether the function of a metric writes it; the part of a name that is made must be a text of the code."""
-    sources = [*(ROOT / "layers/common/seqdrop").rglob("*.py"), *(ROOT / "functions").rglob("app.py")]
-    text = "\n".join(path.read_text() for path in sources).upper().replace("_", "")
-    matches = [match for name in written(metric[3]) if (match := re.fullmatch(name, metric[1]))]
-    return any(not match.groups() or f'"{match[1].upper()}"' in text for match in matches)
+    matches = [match for name in patterns(metric[3]) if (match := re.fullmatch(name, metric[1]))]
+    return any(not match.groups() or f'"{match[1].upper()}"' in code() for match in matches)
 
 
 def unknown(metrics: set[Metric]) -> list[Metric]:

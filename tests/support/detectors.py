@@ -171,6 +171,7 @@ def base() -> Template:
     return template
 
 
+@cache
 def accepted() -> dict[str, str]:
     """Return the weakenings that nothing has to notice, as patterns, with their reasons."""
     reasons: dict[str, str] = yaml.safe_load(UNNOTICED.read_text())

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,15 @@ def references(command: list[str]) -> list[tuple[str, str]]:
     return list(zip(command[1::2], [word.removeprefix("Ref::") for word in command[2::2]], strict=True))
 
 
+@cache
+def programs() -> EntryPoints:
+    """Return the programs of all installed packages: to look for one reads the files of every package."""
+    return entry_points(group="console_scripts")
+
+
 def wrapper_flags(program: str) -> set[str]:
     """Return the flags in the --help text of a wrapper."""
-    [script] = entry_points(group="console_scripts", name=program)
+    [script] = programs().select(name=program)
     text = usage(script.load())
     return set(re.findall(r"(--[a-z_]+)", text)) - {"--help"}
 

@@ -57,20 +57,27 @@ class Pushed:
         return [image.partition(":")[0].rpartition("/")[2] for image in self.images]
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a checkout with the settings of a stack; tests use copies."""
+    folder = tmp_path_factory.mktemp("checkout")
     for name in ("containers", "layers"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("samconfig.toml", ".dockerignore"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    programs = tmp_path / "bin"
+        shutil.copy(ROOT / name, folder / name)
+    programs = folder / "bin"
     programs.mkdir()
     for name, text in (("aws", AWS), ("docker", DOCKER)):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    create = ["python3", str(tmp_path / "containers/stack_config.py"), "create", "lab"]
+    create = ["python3", str(folder / "containers/stack_config.py"), "create", "lab"]
     subprocess.run(create, check=True)
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def checkout(configured: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(configured, tmp_path, dirs_exist_ok=True)
 
 
 def push(checkout: Path, *words: str, **variables: str) -> Pushed:
