@@ -14,7 +14,7 @@ BUDGET = "BUDGET"  # the class of a run that was stopped since it has cost its b
 def limit(row: Mapping[str, Any]) -> float:
     """Return the budget of a run in USD: its own, or the limit of the deployment if that is lower; 0 for none.
 
-    Who uploads a file chooses the budget of its run, and the owner of the deployment the limit.
+    The uploader of a file chooses the budget of its run, the owner of the deployment chooses the limit.
     """
     budgets = float(row.get("max_cost") or 0), of_deployment()
     return min((budget for budget in budgets if budget), default=0.0)
