@@ -366,11 +366,11 @@ def test_two_deliveries_at_once_start_one_run_although_a_lane_arrives_meanwhile(
     (message,) = aws.sent()
     start, answers = submit.submit, []
 
-    def deliver_again_then_start(*args: Any) -> Any:
+    def deliver_again_then_start(*args: Any, **named: Any) -> Any:
         monkeypatch.setattr(submit, "submit", start)
         put_lane(aws, 2)
         answers.append(start_run.call(message))
-        return start(*args)
+        return start(*args, **named)
 
     monkeypatch.setattr(submit, "submit", deliver_again_then_start)
     set_clock(monkeypatch, time.time() + 2 * QUIET)
