@@ -33,8 +33,6 @@ from warm_python import EMBEDDED, WarmProcess, listen, parent_pid, write_client
 
 from support import waiting
 
-# "classic": the CRT client, which boto3 prefers when awscrt is installed, ignores the endpoint.
-TRANSFER = TransferConfig(preferred_transfer_client="classic", multipart_chunksize=32 << 20)
 TIMEOUT = 300.0  # seconds of every wait; a run takes about ten on an idle machine
 Fault = dict[str, Any]
 # "classic": the CRT client, which boto3 prefers when awscrt is installed, ignores the endpoint.
