@@ -125,7 +125,7 @@ def test_a_forked_program_finds_what_one_finds_that_was_started(
 
 def test_random_numbers_of_forked_programs_differ(installed: Installation, run_job: RunJob) -> None:
     installed.write_program("import random\nprint(random.random())")
-    installed.write_module(f"import random\nrandom.seed(1)\n")
+    installed.write_module("import random\nrandom.seed(1)\n")
     assert run_job()[1] != run_job()[1]
 
 
@@ -354,3 +354,11 @@ def test_the_end_of_the_runner_ends_what_it_has_forked_from(installed: Installat
     assert not has_ended(int(parent))
     runner.close()
     assert has_ended(int(parent))
+
+
+def test_temporary_files_of_a_forked_program_are_in_its_own_folder(installed: Installation, run_job: RunJob) -> None:
+    installed.write_module("import tempfile\ntempfile.gettempdir()\n")
+    installed.write_program("import heavy, os, tempfile\nprint(tempfile.gettempdir() == os.environ['TMPDIR'])\n")
+    assert run_job() == (0, ["True"])
+    installed.write_program(IS_FORKED)
+    assert run_job() == (0, ["True"])

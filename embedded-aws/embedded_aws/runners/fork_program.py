@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -23,6 +24,7 @@ MESSAGE = 1 << 20  # bytes of a request
 ROOM = "EMBEDDED_AWS_ROOM"  # a long variable, in whose place a forked process shows those by which it is found
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
 ENV_START = 50  # number of this field in /proc/PID/stat
+PER_PROCESS = {"HOME", "TMPDIR"}  # every process has its own: modules that read them find folders like them
 libc = ctypes.CDLL(None)
 
 
@@ -106,7 +108,8 @@ class Forker:
         """Return the reason why a process with this environment cannot be forked, if there is one."""
         if any(state(path) != before for path, before in self._files.items()):
             return b"changed\n"
-        differs = any(environment.get(name) != self._environment.get(name) for name in self._read.names)
+        names = self._read.names - PER_PROCESS
+        differs = any(environment.get(name) != self._environment.get(name) for name in names)
         has_threads = len(os.listdir("/proc/self/task")) > 1  # noqa: PTH208  before every fork
         too_long = len(shown) >= self._room[1]
         return b"refused\n" if differs or self._read.all or has_threads or too_long else None
@@ -128,6 +131,7 @@ class Forker:
         os.environ.clear()
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
+        tempfile.tempdir = None
         random.seed()
 
     def _report_end(self, pidfd: int) -> None:

@@ -66,9 +66,9 @@ class ForkedProcess:
 class ForkServer:
     """The process that programs are forked from; it starts with the first one, and ends with this process."""
 
-    def __init__(self, modules: Sequence[str]) -> None:
-        """Import `modules` in it; without modules every program has an interpreter of its own."""
-        self._modules = list(modules)
+    def __init__(self, modules: Sequence[str], folder: Path) -> None:
+        """Import `modules` in it, with `folder` as HOME and TMPDIR; without modules every program is started."""
+        self._modules, self._folder = list(modules), folder
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._replaced: list[tuple[subprocess.Popen[bytes], socket.socket]] = []  # their programs may still run
@@ -133,14 +133,18 @@ class ForkServer:
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, fork_program.__file__, str(theirs.fileno()), *self._modules],
-                    env={**START, "PATH": os.environ.get("PATH", os.defpath), fork_program.ROOM: "x" * ROOM},
-                    cwd="/",
+                    env=self._environment(),
+                    cwd=self._folder,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C is for the server
                 )
         return self._connection
+
+    def _environment(self) -> dict[str, str]:
+        folders = dict.fromkeys(fork_program.PER_PROCESS, str(self._folder))
+        return {**START, **folders, "PATH": os.environ.get("PATH", os.defpath), fork_program.ROOM: "x" * ROOM}
 
     def _replace(self) -> None:
         if self._process and self._connection:

@@ -96,7 +96,7 @@ class ProcessRunner:
     def __init__(self, folder: Path, preload: Sequence[str] = ()) -> None:
         """Run every job in a directory inside `folder`; fork Python programs from a process with modules `preload`."""
         self._folder = folder
-        self._forks = ForkServer(preload)
+        self._forks = ForkServer(preload, folder)
         self._attempts: set[ProcessAttempt] = set()
         self._closed = False
         self._lock = threading.Lock()
