@@ -104,7 +104,7 @@ print(json.dumps({
     "comm": open("/proc/self/comm").read(), "umask": os.umask(0), "tty": sys.stdout.isatty(),
     "encodings": [sys.stdin.encoding, sys.stdout.encoding, sys.getfilesystemencoding()],
     "buffered": [sys.stdout.line_buffering, sys.stderr.line_buffering], "nice": os.nice(0),
-    "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, []))}))
+    "bytes": os.environb[b"NAME"].decode(), "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, []))}))
 """
 
 
@@ -186,7 +186,8 @@ def test_a_variable_that_interpreters_read_at_their_start_needs_one(
 
 
 @pytest.mark.parametrize(
-    "source", ["os.environ.get('LEVEL')", "os.getenv('LEVEL', '1')", "'LEVEL' in os.environ", "dict(os.environ)"]
+    "source",
+    ["os.environ.get('LEVEL')", "os.getenv('LEVEL', '1')", "'LEVEL' in os.environ", "os.environb.get(b'LEVEL')"],
 )
 def test_a_variable_that_the_modules_read_while_they_were_imported_needs_an_interpreter(
     installed: Installation, run_job: RunJob, source: str
@@ -194,7 +195,23 @@ def test_a_variable_that_the_modules_read_while_they_were_imported_needs_an_inte
     installed.write_module(f"import os\nLEVEL = {source}\n")
     installed.write_program(IS_FORKED)
     assert run_job(LEVEL="2") == (0, ["False"])
-    assert run_job() == (0, [str("dict" not in source)])
+    assert run_job() == (0, ["True"])
+
+
+@pytest.mark.parametrize("source", ["dict(os.environ)", "os.environ.setdefault('LEVEL', '1')", "list(os.environb)"])
+def test_modules_that_copy_or_change_the_environment_are_not_forked(
+    installed: Installation, run_job: RunJob, source: str
+) -> None:
+    installed.write_module(f"import os\nLEVEL = {source}\n")
+    installed.write_program(IS_FORKED)
+    assert run_job() == (0, ["False"])
+
+
+def test_a_command_that_is_too_long_for_a_message_is_started(installed: Installation, run_job: RunJob) -> None:
+    installed.write_program("import sys\nprint(len(sys.argv[1]))\n" + IS_FORKED)
+    assert run_job("program", "x" * 100_000) == (0, ["100000", "True"])
+    assert run_job("program", "x" * 131_000) == (0, ["131000", "False"])
+    assert run_job("program", "x") == (0, ["1", "True"])
 
 
 def test_modules_that_start_a_thread_are_not_forked(installed: Installation, run_job: RunJob) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-MESSAGE = 1 << 20  # bytes of a request
+MESSAGE = 1 << 17  # bytes of a request, at most; by default a Unix socket takes 208 KiB
 ROOM = "EMBEDDED_AWS_ROOM"  # a long variable, in whose place a forked process shows those by which it is found
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
 ENV_START = 50  # number of this field in /proc/PID/stat
@@ -29,7 +29,10 @@ libc = ctypes.CDLL(None)
 
 
 class Variables(dict[Any, Any]):
-    """The environment, which records the variables that modules read while they are imported."""
+    """The environment, which records the variables that modules read while they are imported.
+
+    `all` is set if they read all, or set one: then each program needs an interpreter of its own.
+    """
 
     def __init__(self, environment: dict[Any, Any]) -> None:
         """Copy the environment."""
@@ -48,6 +51,11 @@ class Variables(dict[Any, Any]):
         self.all = True
         return super().__iter__()
 
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        """Record a change, which would be lost."""
+        self.all = True
+        super().__setitem__(name, value)
+
 
 class Forker:
     """Forks processes, and reports their exit codes."""
@@ -58,10 +66,11 @@ class Forker:
         self._room = find_room()
         self._running: dict[int, tuple[int, int]] = {}  # pid and pipe, by the descriptor that is readable at its end
         plain = os.environ._data  # type: ignore[attr-defined]  # only there does every way to read pass
-        self._read = os.environ._data = Variables(plain)  # type: ignore[attr-defined]
+        self._read = Variables(plain)
+        set_variables(self._read)
         for module in modules:
             importlib.import_module(module)
-        os.environ._data = dict(self._read.items())  # type: ignore[attr-defined]
+        set_variables(plain)
         self._environment = dict(os.environ)
         self._files = {path: state(path) for path in map(source, list(sys.modules.values())) if path}
         gc.collect()
@@ -90,12 +99,17 @@ class Forker:
     def _start(self, request: dict[str, Any], output: int, answers: int) -> int | None:
         """Return None in the forked process; else a descriptor of it, or 0 if there is none."""
         shown = b"\0".join(os.fsencode(f"{name}={value}") for name, value in request["shown"].items())
-        if refusal := self._refusal(request["environment"], shown):
+        refusal, pid = self._refusal(request["environment"], shown), -1
+        if not refusal:
+            try:
+                pid = os.fork()
+            except OSError:  # no memory, or too many processes: the end of this process would be that of all jobs
+                refusal = b"refused\n"
+        if refusal:
             os.write(answers, refusal)
             os.close(output)
             os.close(answers)
             return 0
-        pid = os.fork()
         if not pid:
             self._become(request, shown, output, answers)
             return None
@@ -141,6 +155,11 @@ class Forker:
             os.write(answers, b"ended %d\n" % code)
         os.close(answers)
         os.close(pidfd)
+
+
+def set_variables(variables: dict[Any, Any]) -> None:
+    """Replace what is behind os.environ and os.environb."""
+    os.environ._data = os.environb._data = variables  # type: ignore[attr-defined]
 
 
 def find_room() -> tuple[int, int]:

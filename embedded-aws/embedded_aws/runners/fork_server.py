@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 ROOM = 8192  # bytes for the variables by which a process is found; a path has at most 4096
 # Variables that an interpreter and its libraries read when they start: they are the same in all forked processes.
 AT_START = ("PYTHON", "LANG", "LC_", "LD_", "TZ", "MALLOC_", "GLIBC_", "OPENSSL_")
+ANSWER_WAIT = 60.0  # seconds; with its imports, the first answer takes a few tenths
 MAX_SHEBANG = 256  # bytes; Linux reads no more
 START = {"LANG": "C.UTF-8"}
 
@@ -54,9 +55,7 @@ class ForkedProcess:
         return code
 
     def _has_ended(self, timeout: float | None) -> bool:
-        waiting = select.poll()  # select() knows no descriptor above 1023
-        waiting.register(self._answers, select.POLLIN)
-        return bool(waiting.poll(None if timeout is None else timeout * 1000))
+        return _is_readable(self._answers, timeout)
 
     def __del__(self) -> None:
         """Close the pipe when no thread can read it any more."""
@@ -121,9 +120,11 @@ class ForkServer:
             log.warning("the process that jobs are forked from: %s", error)
         finally:
             os.close(writer)
-        answer = answers.readline().strip()
-        if not answer:  # it has ended: an import failed, which its traceback in this log explains
+        answer = answers.readline().strip() if _is_readable(answers, ANSWER_WAIT) else b""
+        if not answer:  # an import failed, which its traceback in this log explains
             self._usable = False
+            if self._process:
+                self._process.kill()
             log.warning("jobs start without fork: %s could not be imported", ", ".join(self._modules))
         return answer, answers
 
@@ -152,12 +153,21 @@ class ForkServer:
         self._process = self._connection = None
 
 
+def _is_readable(file: IO[bytes], timeout: float | None) -> bool:
+    """Wait until there is something to read; return False after `timeout` seconds."""
+    waiting = select.poll()  # select() knows no descriptor above 1023
+    waiting.register(file, select.POLLIN)
+    return bool(waiting.poll(None if timeout is None else timeout * 1000))
+
+
 def _is_script(program: str) -> bool:
     """Return whether a program is a script that an installer has written for this Python."""
     path, python = Path(program), Path(sys.executable)
+    if path.parent != python.parent:
+        return False
     with path.open("rb") as file:
         interpreter = Path(os.fsdecode(file.readline(MAX_SHEBANG)).removeprefix("#!").rstrip("\n"))
-    return path.parent == python.parent == interpreter.parent and interpreter.resolve() == python.resolve()
+    return interpreter.parent == python.parent and interpreter.resolve() == python.resolve()
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from support.waiting import eventually
 SERVER = """
 import argparse, json, os, pathlib, signal, sys
 parser = argparse.ArgumentParser()
-for option in ("--template", "--stack", "--state", "--port", "--executor"):
+for option in ("--template", "--stack", "--state", "--port", "--executor", "--preload"):
     parser.add_argument(option)
 parser.add_argument("--parameter", action="append")
 parser.add_argument("--inject")
