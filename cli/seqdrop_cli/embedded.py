@@ -22,8 +22,7 @@ NAME = "seqdrop"  # of the stack
 START_TIMEOUT = 180  # seconds; a start takes two, longer when the Docker engine is searched for images
 STOP_TIMEOUT = 30  # seconds; its jobs are stopped first
 MESSAGE_AFTER = 3.0  # seconds without a word
-
-JOB_IMPORTS = "seqdrop_cli.job_imports"
+JOB_IMPORTS = "seqdrop_cli.job_imports"  # the module that jobs are forked with
 
 
 @dataclass(frozen=True, slots=True)
