@@ -9,7 +9,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import select
 import signal
 import socket
@@ -146,7 +145,6 @@ class Forker:
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
         tempfile.tempdir = None
-        random.seed()
 
     def _report_end(self, pidfd: int) -> None:
         pid, answers = self._running.pop(pidfd)
