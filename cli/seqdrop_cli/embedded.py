@@ -22,6 +22,7 @@ NAME = "seqdrop"  # of the stack
 START_TIMEOUT = 180  # seconds; a start takes two, longer when the Docker engine is searched for images
 STOP_TIMEOUT = 30  # seconds; its jobs are stopped first
 MESSAGE_AFTER = 3.0  # seconds without a word
+JOB_IMPORTS = "seqdrop_cli.job_imports"  # the module that jobs are forked with
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def _open_private(path: Path) -> IO[str]:
 def _command(template: Path, port: int, executor: str, parameters: Sequence[str]) -> list[str]:
     command = [sys.executable, "-m", "embedded_aws", "--template", str(template), "--stack", NAME]
     command += ["--state", str(state_file().parent), "--port", str(port), "--executor", executor]
+    command += ["--preload", JOB_IMPORTS]
     for parameter in parameters:
         command += ["--parameter", parameter]
     return command

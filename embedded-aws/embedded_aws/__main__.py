@@ -68,6 +68,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parameter", type=assignment, action="append", default=[], metavar="K=V")
     parser.add_argument("--vcpus", type=float, default=os.cpu_count(), help="vCPUs for the jobs of all queues")
     parser.add_argument("--workers", type=positive, metavar="N", help="Lambda workers of all functions")
+    parser.add_argument(
+        "--preload", action="append", default=[], metavar="MODULE", help="fork jobs in Python from a process with it"
+    )
     parser.add_argument("--inject", type=Path, metavar="FILE", help="faults to inject: see README")
     parser.add_argument(
         "--with-parent", type=int, metavar="PID", help="end with this parent process, unless it sends SIGUSR1"
@@ -87,6 +90,7 @@ def options(args: argparse.Namespace) -> Options:
         vcpus=args.vcpus,
         workers=Limits.of(args.workers) if args.workers else Limits.of_this_machine(),
         faults=read(args.inject) if args.inject else FaultsFile(),
+        preload=tuple(args.preload),
     )
 
 

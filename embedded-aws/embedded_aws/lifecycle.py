@@ -35,6 +35,7 @@ class Options:
     vcpus: float
     workers: Limits
     faults: FaultsFile
+    preload: tuple[str, ...] = ()  # modules
 
     @property
     def volumes(self) -> Path:
@@ -50,7 +51,7 @@ def serve(options: Options) -> Iterator[dict[str, Any]]:
         parsed = template.read(options.template, options.parameters)
         server_folder.remove_stale()
         folder = undo.enter_context(server_folder.create())
-        selection = select(options.executor, images(parsed, options), folder)
+        selection = select(options.executor, images(parsed, options), folder, options.preload)
         injector = FaultInjector()
         server = Server(options.port, injector)
         undo.callback(server.close)

@@ -21,13 +21,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
 MESSAGE = 1 << 20  # bytes; more than any command line with its environment
-_listening: list[subprocess.Popen[bytes]] = []  # each ends when its stdin, which is open here, is closed
-CHECK = 0.05  # seconds between two looks at the processes that run programs for jobs
 EMBEDDED = ("embedded_aws.lifecycle",)  # what the embedded AWS imports
 # Those that it calls while it deploys a stack and runs a state machine.
 SERVICES = ("batch", "dynamodb", "events", "iam", "lambda", "logs", "s3", "sns", "sqs", "stepfunctions", "sts")
@@ -43,16 +40,15 @@ class WarmProcess:
         *modules: str,
         stdout: int | None = None,
         stderr: int | None = None,
-        executable: Path | None = None,
     ) -> None:
         """Start `python WORDS`, forked from a process that has imported `modules`.
 
-        stdout and stderr are one pipe, or the file descriptors given. `executable` becomes `sys.executable`.
+        stdout and stderr are one pipe, or the file descriptors given.
         """
         assert _python_settings(env) == _python_settings(os.environ), "the running interpreter has its own"
         self._output, theirs = os.pipe()
         _, interpreter = _interpreter(modules)
-        request = {"words": list(words), "env": dict(env), "executable": str(executable or sys.executable)}
+        request = {"words": list(words), "env": dict(env)}
         answers, to_answer = os.pipe()
         try:
             descriptors = [theirs if stdout is None else stdout, theirs if stderr is None else stderr, to_answer]
@@ -126,48 +122,12 @@ def _python_settings(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith("PYTHON")}
 
 
-def listen(path: Path, *modules: str) -> Path:
-    """Start a process that forks programs for the clients of a Unix socket; return its path.
-
-    It ends with this process.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.bind(str(path))
-        server.listen(64)
-        command = [sys.executable, __file__, str(server.fileno()), *modules]
-        _listening.append(subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[server.fileno()]))
-    return path
-
-
-# A program that has its command line run by the process behind a Unix socket, and ends with its exit code.
-CLIENT = """#!{python} -IS
-import json, os, signal, socket, sys
-answers, to_answer = os.pipe()
-request = {{"words": ["-m", "{module}", *sys.argv[1:]], "env": dict(os.environ), "cwd": os.getcwd()}}
-request["client"] = os.getpid()
-with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-    server.connect("{path}")
-    socket.send_fds(server, [json.dumps(request).encode()], [1, 2, to_answer])
-os.close(to_answer)
-with os.fdopen(answers) as lines:
-    pid = int(lines.readline())
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
-    code = int(lines.readline())
-sys.exit(code if code >= 0 else 128 - code)
-"""
-
-
-def write_client(program: Path, module: str, path: Path) -> None:
-    """Write a program that has `python -m module` run by the process that listens at a path."""
-    program.write_text(CLIENT.format(python=sys.executable, module=module, path=path))
-    program.chmod(0o755)
-
-
 def _warm_up(modules: Sequence[str]) -> None:
     """Import modules, and else what every step of a job imports and the description of S3: nothing with a thread."""
     from botocore.loaders import JSONFileLoader
 
-    JSONFileLoader.load_file = cache(JSONFileLoader.load_file)  # type: ignore[method-assign]
+    load_file = cache(JSONFileLoader().load_file)  # each session has a loader of its own
+    JSONFileLoader.load_file = lambda _, path: load_file(path)  # type: ignore[method-assign,misc]
     for module in modules or ("aws_lambda_powertools", "boto3.s3.transfer", "s3transfer.manager", "jinja2", "yaml"):
         importlib.import_module(module)
     _load_descriptions(*(SERVICES if modules else ["s3"]))
@@ -196,12 +156,11 @@ def _read_sources() -> None:
 
 @dataclass(frozen=True)
 class _Program:
-    """A forked process. `client` is the process that stands for it in a job, with the environment of the job, or 0."""
+    """A forked process."""
 
     pid: int
     pidfd: int
     answers: int
-    client: int
 
     def report_end(self) -> None:
         """Send the exit code."""
@@ -211,12 +170,6 @@ class _Program:
         os.close(self.answers)
         os.close(self.pidfd)
 
-    def suspend_with_client(self) -> None:
-        """Suspend the program if its client is suspended."""
-        with suppress(OSError):
-            if self.client and Path(f"/proc/{self.client}/stat").read_text().rpartition(")")[2].split()[0] == "T":
-                os.kill(self.pid, signal.SIGSTOP)
-
 
 class _Interpreter:
     """Forks a process for each request."""
@@ -224,32 +177,23 @@ class _Interpreter:
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
         self._ends: dict[int, _Program] = {}  # by the descriptor that is readable at the end of the program
-        self._clients: dict[int, _Program] = {}  # by the descriptor with an error after the end of its client
         self._waiting = select.epoll()
         self._waiting.register(requests, select.EPOLLIN)
-        if _is_listening(requests):
-            self._waiting.register(sys.stdin, select.EPOLLIN)
 
     def serve(self) -> list[str]:
         """Fork until the session of tests is over. Return the command line in each forked process only."""
         while True:
-            for descriptor, _ in self._waiting.poll(CHECK if self._clients else None):
+            for descriptor, _ in self._waiting.poll():
                 if descriptor in self._ends:
                     self._forget(descriptor)
-                elif descriptor in self._clients:  # it was killed, and nothing else would find its program
-                    os.kill(self._clients.pop(descriptor).pid, signal.SIGKILL)
-                    self._waiting.unregister(descriptor)
-                elif descriptor == sys.stdin.fileno():
-                    raise SystemExit
                 elif words := self._fork():
                     return words
-            for program in self._clients.values():
-                program.suspend_with_client()
 
     def _fork(self) -> list[str] | None:
-        request, descriptors = _receive(self._requests)
-        if request is None:
-            return None
+        message, descriptors, _, _ = socket.recv_fds(self._requests, MESSAGE, 3)
+        if not message:
+            raise SystemExit
+        request = json.loads(message)
         output, errors, answers = descriptors
         pid = os.fork()
         if pid == 0:
@@ -260,36 +204,14 @@ class _Interpreter:
         os.close(output)
         os.close(errors)
         os.write(answers, b"%d\n" % pid)
-        program = _Program(pid, os.pidfd_open(pid), answers, request.get("client", 0))
+        program = _Program(pid, os.pidfd_open(pid), answers)
         self._ends[program.pidfd] = program
         self._waiting.register(program.pidfd, select.EPOLLIN)
-        if program.client:
-            self._clients[answers] = program
-            self._waiting.register(answers, 0)  # EPOLLERR, which is always reported: nobody reads the pipe
         return None
 
     def _forget(self, descriptor: int) -> None:
-        program = self._ends.pop(descriptor)
         self._waiting.unregister(descriptor)
-        if self._clients.pop(program.answers, None):
-            self._waiting.unregister(program.answers)
-        program.report_end()
-
-
-def _is_listening(requests: socket.socket) -> bool:
-    return bool(requests.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-
-
-def _receive(requests: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """Receive a request and its file descriptors; raise SystemExit when the session of tests is over."""
-    if not _is_listening(requests):
-        message, descriptors, _, _ = socket.recv_fds(requests, MESSAGE, 3)
-        if not message:
-            raise SystemExit
-        return json.loads(message), descriptors
-    with requests.accept()[0] as client:
-        message, descriptors, _, _ = socket.recv_fds(client, MESSAGE, 3)
-    return json.loads(message) if message else None, descriptors  # None: the client was killed
+        self._ends.pop(descriptor).report_end()
 
 
 def _become(request: dict[str, Any], output: int, errors: int) -> None:
@@ -300,8 +222,6 @@ def _become(request: dict[str, Any], output: int, errors: int) -> None:
     os.closerange(3, 1 << 10)  # what the interpreter holds for other programs
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.executable = request.get("executable", sys.executable)
-    os.chdir(request.get("cwd", "."))
     random.seed()
 
 

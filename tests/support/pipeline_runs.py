@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import gzip
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,11 +21,11 @@ from boto3.s3.transfer import S3Transfer, TransferConfig
 from seqdrop.storage.uri import S3Uri
 from seqdrop_cli import project, reference
 from seqdrop_cli.demo.files import SEED, DemoFiles, make_files
-from seqdrop_cli.embedded import Embedded
+from seqdrop_cli.embedded import JOB_IMPORTS, Embedded
 from seqdrop_cli.errors import CliError
 from seqdrop_cli.reference import Source
 from seqdrop_cli.stack import Stack, local
-from warm_python import EMBEDDED, WarmProcess, listen, parent_pid, write_client
+from warm_python import EMBEDDED, WarmProcess, parent_pid
 
 from support import waiting
 
@@ -75,6 +71,7 @@ def deploy(
     """Deploy the built template to a new embedded AWS; stop it at the end."""
     words = ["-m", "embedded_aws", "--template", str(project.built_template()), "--stack", "seqdrop"]
     words += ["--state", str(folder), "--executor", executor, "--with-parent", str(parent_pid(*EMBEDDED))]
+    words += ["--preload", JOB_IMPORTS]
     if faults or scratch_mib:
         (folder / "faults.json").write_text(json.dumps(fault_document(faults, scratch_mib)))
         words += ["--inject", str(folder / "faults.json")]
@@ -87,32 +84,12 @@ def deploy(
         "PATH": os.pathsep.join([*tools, str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     with (folder / "log").open("w") as log:
-        python = warm_programs() / "python"
-        server = WarmProcess(words, environment, *EMBEDDED, stdout=log.fileno(), stderr=log.fileno(), executable=python)
+        server = WarmProcess(words, environment, *EMBEDDED, stdout=log.fileno(), stderr=log.fileno())
     try:
         yield local(eventually(lambda: Embedded.read(folder / "seqdrop.json"), (folder / "log").read_text))
     finally:
         server.terminate()
         server.wait(TIMEOUT)
-
-
-@cache
-def warm_programs() -> Path:
-    """Return a folder of programs that start wrappers in processes that have imported their libraries.
-
-    A server whose `sys.executable` is in this folder prefers its programs, as it prefers those of its environment.
-    The imports take two thirds of the CPU time of a run of few reads.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="seqdrop-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    wrappers = listen(folder / "wrappers.socket")
-    for program in Path(sys.executable).parent.iterdir():
-        if program.name.startswith("python"):
-            (folder / program.name).symlink_to(program)
-        elif program.name.startswith("run-"):
-            module = re.findall(r"from (containers\.\w+\.run) import main", program.read_text())
-            write_client(folder / program.name, *module, wrappers)
-    return folder
 
 
 def fault_document(faults: Sequence[Fault], scratch_mib: int = 0) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from . import process_tree
+from .fork_server import ForkedProcess, ForkServer
 from .interface import STOP_GRACE, JobSpec, Mount, StartError
 
 # The environment variables by which all processes of an attempt are found.
@@ -22,7 +24,11 @@ class ProcessAttempt:
     """A process and its children, in a directory of its own."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], home: Path, output: IO[bytes], environment: dict[str, str]
+        self,
+        process: subprocess.Popen[bytes] | ForkedProcess,
+        home: Path,
+        output: IO[bytes],
+        environment: dict[str, str],
     ) -> None:
         """Take over a process that was started in `home` and writes to `output`."""
         self._process, self._home, self._output = process, home, output
@@ -87,9 +93,10 @@ class ProcessRunner:
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path) -> None:
-        """Run every job in a directory inside `folder`."""
+    def __init__(self, folder: Path, preload: Sequence[str] = ()) -> None:
+        """Run every job in a directory inside `folder`; fork Python programs from a process with modules `preload`."""
         self._folder = folder
+        self._forks = ForkServer(preload, folder)
         self._attempts: set[ProcessAttempt] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -99,7 +106,7 @@ class ProcessRunner:
         with self._lock:  # so that close() sees every attempt
             if self._closed:
                 raise StartError("CannotStartContainerError: the server is ending")
-            attempt = _launch(spec, Path(tempfile.mkdtemp(prefix="job-", dir=self._folder)))
+            attempt = _launch(spec, Path(tempfile.mkdtemp(prefix="job-", dir=self._folder)), self._forks)
             self._attempts = {other for other in self._attempts if other.exit_code() is None} | {attempt}
         return attempt
 
@@ -113,27 +120,28 @@ class ProcessRunner:
                 process_tree.kill({process_tree.SERVER: str(self._folder)})
             for attempt in self._attempts:
                 attempt.remove()
+            self._forks.close()
 
 
-def _launch(spec: JobSpec, home: Path) -> ProcessAttempt:
+def _launch(spec: JobSpec, home: Path, forks: ForkServer) -> ProcessAttempt:
     try:
-        return _start(spec, home)
+        return _start(spec, home, forks)
     except OSError as error:
         shutil.rmtree(home, ignore_errors=True)
         raise StartError(f"CannotStartContainerError: {error}") from error
 
 
-def _start(spec: JobSpec, home: Path) -> ProcessAttempt:
+def _start(spec: JobSpec, home: Path, forks: ForkServer) -> ProcessAttempt:
     if not spec.command:
         raise OSError("no command specified, and a process has no image to take one from")
     environment = _environment(spec, home)
     program = shutil.which(spec.command[0], path=environment["PATH"])
     if program is None:
         raise OSError(f'exec: "{spec.command[0]}": executable file not found in $PATH')
-    log = home / ".log"
+    words, log = [program, *spec.command[1:]], home / ".log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [program, *spec.command[1:]],
+        process = forks.start(words, environment, IDENTITY, home, output.fileno()) or subprocess.Popen(
+            words,
             env=environment,
             cwd=home,
             stdin=subprocess.DEVNULL,

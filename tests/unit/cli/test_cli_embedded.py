@@ -21,7 +21,7 @@ from support.waiting import eventually
 SERVER = """
 import argparse, json, os, pathlib, signal, sys
 parser = argparse.ArgumentParser()
-for option in ("--template", "--stack", "--state", "--port", "--executor"):
+for option in ("--template", "--stack", "--state", "--port", "--executor", "--preload"):
     parser.add_argument(option)
 parser.add_argument("--parameter", action="append")
 parser.add_argument("--inject")
@@ -36,7 +36,7 @@ def end(*_):
 signal.signal(signal.SIGTERM, end)
 signal.signal(signal.SIGUSR1, lambda *_: print("kept", flush=True))
 outputs = {"FastqBucket": "fastq", "ResultsBucket": "results", "Aligner": "bwa", "Caller": "bcftools",
-    "Words": args.parameter, "Faults": args.inject}
+    "Words": args.parameter, "Faults": args.inject, "Preload": args.preload}
 state.write_text(json.dumps({"pid": os.getpid(), "endpoint": "http://127.0.0.1:9", "region": "us-east-1",
     "access_key_id": "local-0123456789ab", "secret_access_key": "secret",
     "executor": "process", "executor_reason": "no engine", "outputs": outputs, "skipped": [],
@@ -131,6 +131,11 @@ def test_up_passes_the_parameters_of_samconfig_then_those_of_the_command(checkou
 def test_up_passes_the_file_of_faults(checkout: Path) -> None:
     assert seqdrop("up", "--inject", "faults.json", "--json")[0] == 0
     assert running().outputs["Faults"] == str(checkout / "faults.json")
+
+
+def test_jobs_are_forked_from_a_process_with_their_libraries(checkout: Path) -> None:
+    embedded.start()
+    assert running().outputs["Preload"] == embedded.JOB_IMPORTS
 
 
 def test_faults_are_for_the_embedded_aws_only(checkout: Path) -> None:
