@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+# Here and not in the folders of their tests: each process of `make test` deploys one stack for all of them.
+from support.pipeline_stacks import bwa_stack, original_stack, sample, stack  # noqa: F401
+
 # In the order in which `make test` starts them: the longest file does not begin when all others are done.
 LONGEST_FIRST = (
     "tests/containers/test_images.py",

@@ -9,11 +9,11 @@ from seqdrop_cli.stack import Stack
 from support import function_aws
 from support.job_stacks import batch, line, s3_server  # noqa: F401
 from support.pipeline_runs import Sample, fetch_records, run_pair
-from support.pipeline_stacks import _tools, sample, stack  # noqa: F401
+from support.pipeline_stacks import _tools  # noqa: F401
 
 
 @pytest.fixture(scope="session")
-def expected_records(stack: Stack, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:  # noqa: F811
+def expected_records(stack: Stack, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Return the records of the BAM and the VCF of a run without faults."""
     return fetch_records(stack, run_pair(stack, sample.small_pair, "UNDISTURBED"), tmp_path_factory.mktemp("expected"))
 

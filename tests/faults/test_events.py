@@ -433,10 +433,11 @@ def test_the_rule_takes_files_of_every_ending(stack: Stack, sample: Sample) -> N
 def test_the_jobs_of_the_first_chunk_are_stopped(stack: Stack, sample: Sample) -> None:
     for mate, path in enumerate(sample.small_pair, 1):
         upload(stack, path, f"CHUNKED_R{mate}_001.fastq.gz")
-    eventually(lambda: len(rows_of(stack, "CHUNKED")) == 1, "the run of the first chunk")
+    statuses = lambda: [row["status"] for row in rows_of(stack, "CHUNKED")]  # noqa: E731
+    eventually(lambda: statuses() == ["RUNNING"], lambda: f"the run of the first chunk; rows: {statuses()}")
     upload(stack, sample.small_pair[0], "CHUNKED_R1_002.fastq.gz")
     eventually(lambda: len(rows_of(stack, "CHUNKED")) == 2, "the refusal")
-    eventually(lambda: "RUNNING" not in {row["status"] for row in rows_of(stack, "CHUNKED")}, "the end of the run")
+    eventually(lambda: "RUNNING" not in statuses(), "the end of the run")
     rows = {row["status"]: row for row in rows_of(stack, "CHUNKED")}
     assert rows.keys() == {"ABORTED", "FAILED"}
     assert rows["ABORTED"]["message"] == "The run was stopped: it read one chunk of a lane alone."

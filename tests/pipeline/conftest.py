@@ -1,3 +1,3 @@
-"""Fixtures: the stacks of the pipeline tests."""
+"""The pipeline tests need the tools of the local deployment."""
 
-from support.pipeline_stacks import _tools, bwa_stack, original_stack, sample, stack  # noqa: F401
+from support.pipeline_stacks import _tools  # noqa: F401

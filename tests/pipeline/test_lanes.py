@@ -65,9 +65,9 @@ def test_two_lanes_wait_for_each_other_and_are_one_run(lane_stack: Stack, sample
 
 def test_a_marker_ends_the_wait(stack: Stack, sample: Sample) -> None:
     for mate in (1, 2):
-        upload(stack, sample.small_pair[mate - 1], f"run9/MARKED_S1_L001_R{mate}_001.fastq.gz")
+        upload(stack, sample.small_pair[mate - 1], f"run9/FLAGGED_S1_L001_R{mate}_001.fastq.gz")
     upload(stack, sample.small_pair[0], "run9/_READY")
-    row = wait_for_end(stack, "MARKED")
+    row = wait_for_end(stack, "FLAGGED")
     assert (row["status"], row["lane_names"]) == ("SUCCEEDED", ["L001"])
 
 

@@ -25,6 +25,7 @@ from urllib.parse import quote_plus
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.useragent import UserAgentString
 from cryptography.hazmat.primitives.asymmetric import rsa
 from embedded_aws.adapters import s3_checksums
 from embedded_aws.template import parse as parse_yaml
@@ -464,13 +465,15 @@ def empty_aws() -> Iterator[None]:
     """Start moto without data for boto3 alone.
 
     The 1,300 patterns that it adds at each start for programs that use `requests` take longer than most tests. What it
-    computes again for each request and each topic takes a sixth of the time of the tests of functions.
+    computes again for each request and each topic takes a sixth of the time of the tests of functions, and the user
+    agent that botocore composes for each call a twentieth.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moto_core, "RESPONSES_METHODS", [])
         patch.setattr(backend_index, "backend_url_patterns", _patterns)
         patch.setattr(BaseBackend, "urls", property(_urls))
         patch.setattr(sns_models.Subscription, "private_key", lambda _: _key())
+        patch.setattr(UserAgentString, "to_string", lambda _: "tests")
         with mock_aws():
             yield
 
