@@ -9,6 +9,7 @@ from . import (
     cors,
     delivery,
     dispatch,
+    dynamodb_queries,
     events_bus,
     events_schedules,
     json_structures,
@@ -40,6 +41,7 @@ from . import (
 ADAPTERS = (
     cors,
     dispatch,
+    dynamodb_queries,
     batch_arrays,
     batch_describe,
     batch_jobs,
