@@ -229,3 +229,28 @@ def waits(status: Path) -> int:
     except (FileNotFoundError, ProcessLookupError):  # the thread has ended
         return 0
     return int(fields["voluntary_ctxt_switches"])
+
+
+def test_executions_share_no_result_of_a_pass_state(aws: Server) -> None:
+    states = {
+        "Make": {"Type": "Pass", "Result": {"list": {"kept": True}}, "Next": "Change"},
+        "Change": {
+            "Type": "Pass",
+            "ResultPath": "$.list.seen",
+            "Parameters": {"by.$": "$$.Execution.Name"},
+            "Next": "End",
+        },
+        "End": PASS,
+    }
+    machine = aws.machine(states)
+    for execution in [aws.start(machine) for _ in range(3)]:
+        name = execution.rpartition(":")[2]
+        assert outcome(aws.ended(execution)) == {"list": {"kept": True, "seen": {"by": name}}}
+
+
+def test_executions_at_the_same_time_count_their_own_retries(aws: Server) -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    machine = aws.machine({"Run": aws.job_task("exit 1", Retry=retry)})
+    for execution in [aws.start(machine) for _ in range(3)]:
+        assert aws.ended(execution)["status"] == "FAILED"
+        assert [event["type"] for event in aws.history(execution)].count("TaskFailed") == 2
