@@ -5,22 +5,16 @@ Properties that only CloudFormation has are dropped.
 """
 
 import json
-from functools import cache
 from typing import Any
 
-import botocore.session
+from . import aws
 
 
 def request(service: str, operation: str, properties: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters of the operation."""
-    shape = _model(service).operation_model(operation).input_shape
+    shape = aws.service_model(service).operation_model(operation).input_shape
     converted: dict[str, Any] = _convert(shape, properties)
     return converted
-
-
-@cache
-def _model(service: str) -> Any:
-    return botocore.session.get_session().get_service_model(service)
 
 
 def _convert(shape: Any, value: Any) -> Any:

@@ -46,6 +46,20 @@ def _client(service: str, region: str) -> Any:
     )
 
 
+def service_model(service: str) -> Any:
+    """Return botocore's description of a service, read once for this and for the clients."""
+    with _lock:
+        return _service_model(service)
+
+
+@cache
+def _service_model(service: str) -> Any:
+    if boto3.DEFAULT_SESSION is None:
+        boto3.setup_default_session()  # that of boto3.client
+    session: Any = boto3.DEFAULT_SESSION
+    return session._session.get_service_model(service)
+
+
 def variables(key: AccessKey, host: str = "127.0.0.1") -> dict[str, str]:
     """Return the environment variables with which a job or a function reaches this AWS, with its access key."""
     return {

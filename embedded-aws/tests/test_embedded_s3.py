@@ -162,3 +162,27 @@ def test_a_range_returns_only_its_bytes(aws: Server) -> None:
 def test_a_bucket_says_that_its_events_are_sent_to_eventbridge(aws: Server) -> None:
     configuration = aws.s3.get_bucket_notification_configuration(Bucket=aws.output("Bridge"))
     assert configuration["EventBridgeConfiguration"] == {}
+
+
+@pytest.mark.parametrize("page", [{}, {"MaxKeys": 1}])
+def test_a_list_with_a_prefix_has_the_objects_and_folders_below_it(aws: Server, page: dict[str, int]) -> None:
+    bucket = f"list-{len(page)}"
+    aws.s3.create_bucket(Bucket=bucket)
+    for key in ("a/1", "a/2", "a/b/3", "a/gone", "ab", "b/a/4"):
+        aws.s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    aws.s3.delete_object(Bucket=bucket, Key="a/gone")
+    assert listed(aws, Bucket=bucket, Prefix="a/", **page) == ["a/1", "a/2", "a/b/3"]
+    assert listed(aws, Bucket=bucket, Prefix="a/", Delimiter="/", **page) == ["a/1", "a/2", "a/b/"]
+    assert listed(aws, Bucket=bucket, Prefix="c/", **page) == []
+
+
+def listed(aws: Server, **parameters: Any) -> list[str]:
+    """Return the keys and the folders of all pages of a list."""
+    found: list[str] = []
+    while True:
+        answer = aws.s3.list_objects_v2(**parameters)
+        found += [entry["Key"] for entry in answer.get("Contents", [])]
+        found += [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])]
+        if not answer["IsTruncated"]:
+            return found
+        parameters["ContinuationToken"] = answer["NextContinuationToken"]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from embedded_server import Server, eventually, wait_for_end
+from embedded_server import Server, Start, eventually, wait_for_end
 
 PASS = {"Type": "Pass", "End": True}
+WAITING = 20  # executions; the server has fewer threads that do other things
 STARTED = 6  # seconds after which a job has started, on a slow machine too
 
 
@@ -201,3 +202,55 @@ def test_a_failure_is_an_event_with_error_and_cause(aws: Server) -> None:
         "Statuses", lambda body: body["detail"].get("executionArn") == arn and body["detail"]["status"] == "FAILED"
     )
     assert (event["detail"]["error"], event["detail"]["cause"]) == ("MyError", "because")
+
+
+def test_states_that_wait_for_jobs_do_not_wake_up(start_server: Start, tmp_path: Path) -> None:
+    aws = start_server(tmp_path, "--executor", "process", "--vcpus", "1")
+    aws.submit(f"echo $$ > {tmp_path / 'pid'}; sleep 600")  # it holds the only vCPU
+    read_pid(tmp_path / "pid")
+    machine = aws.machine({"Run": aws.job_task("true")})
+    for execution in [aws.start(machine) for _ in range(WAITING)]:
+        aws.job_in(aws.job_of(execution), "RUNNABLE")
+    before = wake_ups(aws.process.pid)
+    assert outcome(aws.execute({"Pause": {"Type": "Wait", "Seconds": 2, "End": True}})) == {}
+    after = wake_ups(aws.process.pid)
+    awake = [thread for thread in before if after.get(thread, 0) > before[thread]]
+    assert len(awake) < WAITING
+
+
+def wake_ups(pid: int) -> dict[str, int]:
+    """Return how often each thread of a process has waited for something and gone on."""
+    return {path.parent.name: waits(path) for path in Path(f"/proc/{pid}/task").glob("*/status")}
+
+
+def waits(status: Path) -> int:
+    try:
+        fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
+    except (FileNotFoundError, ProcessLookupError):  # the thread has ended
+        return 0
+    return int(fields["voluntary_ctxt_switches"])
+
+
+def test_executions_share_no_result_of_a_pass_state(aws: Server) -> None:
+    states = {
+        "Make": {"Type": "Pass", "Result": {"list": {"kept": True}}, "Next": "Change"},
+        "Change": {
+            "Type": "Pass",
+            "ResultPath": "$.list.seen",
+            "Parameters": {"by.$": "$$.Execution.Name"},
+            "Next": "End",
+        },
+        "End": PASS,
+    }
+    machine = aws.machine(states)
+    for execution in [aws.start(machine) for _ in range(3)]:
+        name = execution.rpartition(":")[2]
+        assert outcome(aws.ended(execution)) == {"list": {"kept": True, "seen": {"by": name}}}
+
+
+def test_executions_at_the_same_time_count_their_own_retries(aws: Server) -> None:
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    machine = aws.machine({"Run": aws.job_task("exit 1", Retry=retry)})
+    for execution in [aws.start(machine) for _ in range(3)]:
+        assert aws.ended(execution)["status"] == "FAILED"
+        assert [event["type"] for event in aws.history(execution)].count("TaskFailed") == 2

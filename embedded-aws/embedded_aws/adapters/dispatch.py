@@ -3,6 +3,8 @@
 - The service of a host name: moto lists the folders of its package (moto_server/werkzeug_app.py:
   get_backend_for_host), while all other requests wait for its lock.
 - The operations of a service (core/utils.py: method_names_from_class): moto inspects the class that implements them.
+- The list of all descriptions of services (core/loaders.py: create_loader): moto lists some 400 folders again for each
+  service.
 - The id of the request (moto_api/_internal/moto_random.py: get_random_string): moto chooses 52 letters one by one.
 """
 
@@ -18,6 +20,7 @@ from embedded_aws.patches import patch, patch_imports
 
 _find = DomainDispatcherApplication.get_backend_for_host
 _find_once = cache(_find)
+_create_loader_once = cache(utils.create_loader)
 _list_methods_once = cache(utils.method_names_from_class)
 
 
@@ -30,4 +33,5 @@ def install() -> None:
     """Patch moto."""
     patch(DomainDispatcherApplication, "get_backend_for_host", _find_once, source="cfc8854e")
     patch_imports(utils, "method_names_from_class", _list_methods_once, source="dffccc6d", package="moto.")
+    patch(utils, "create_loader", _create_loader_once, source="789ed39d")
     patch(MotoRandom, "get_random_string", _random_string, source="f9dbbea6")

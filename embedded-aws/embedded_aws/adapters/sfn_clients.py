@@ -17,6 +17,8 @@ from embedded_aws import aws
 from embedded_aws.keys import AccessKey, keys
 from embedded_aws.patches import patch_imports
 
+CONNECTIONS = 64  # of each client; beyond botocore's 10, hundreds of states would connect again for each call
+
 _clients: dict[tuple[str, str, str], Any] = {}
 _lock = threading.Lock()
 
@@ -44,6 +46,7 @@ def _create(region: str, service: str, key: AccessKey) -> Any:
         config=Config(
             parameter_validation=False,
             retries={"total_max_attempts": 1},
+            max_pool_connections=CONNECTIONS,
             connect_timeout=TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS,
             read_timeout=TimeoutSeconds.DEFAULT_TIMEOUT_SECONDS,
         ),

@@ -7,17 +7,17 @@ Replaces StateTaskService._normalise_parameters and _normalise_response
 from functools import cache
 from typing import Any
 
-import botocore.session
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.utils import camel_to_snake_case
 
+from embedded_aws import aws
 from embedded_aws.patches import patch
 
 
 @cache
 def _operation(service: str, action: str) -> Any:
     """Return botocore's model of an operation, such as SubmitJob, submitJob or submit_job."""
-    model = botocore.session.get_session().get_service_model(service)
+    model = aws.service_model(service)
     names = {camel_to_snake_case(name): name for name in model.operation_names}
     return model.operation_model(names[camel_to_snake_case(action)])
 

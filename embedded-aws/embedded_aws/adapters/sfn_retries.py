@@ -4,7 +4,7 @@ SFN_WAIT_TIME_SCALE shortens the pause for tests: with 0.01, five minutes last t
 """
 
 import os
-import time
+import threading
 from typing import Any
 
 from moto.stepfunctions.parser.asl.component.common.retry.max_attempts_decl import MaxAttemptsOutcome
@@ -13,8 +13,9 @@ from moto.stepfunctions.parser.asl.component.common.retry.retrier_outcome import
 
 from embedded_aws.patches import patch
 
+from . import sfn_stops
+
 SCALE = "SFN_WAIT_TIME_SCALE"
-POLL = 0.1  # seconds
 
 
 def _eval_body(self: Any, env: Any) -> None:
@@ -28,14 +29,8 @@ def _eval_body(self: Any, env: Any) -> None:
         return
     for part in (self.interval_seconds, self.backoff_rate, self.max_delay_seconds, self.jitter_strategy):
         part.eval(env=env)
-    _pause(env, env.stack.pop() * float(os.environ.get(SCALE, "1")))
+    sfn_stops.wait(env, threading.Event(), env.stack.pop() * float(os.environ.get(SCALE, "1")))
     env.stack.append(RetrierOutcome.Executed)
-
-
-def _pause(env: Any, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while env.is_running() and (remaining := deadline - time.monotonic()) > 0:
-        time.sleep(min(remaining, POLL))
 
 
 def install() -> None:

@@ -23,11 +23,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from embedded_aws import aws
 from embedded_aws.patches import patch
 
-from . import sfn_clients
+from . import sfn_clients, sfn_stops
 
 log = logging.getLogger(__name__)
-POLL = 0.05  # seconds between two checks whether the execution was stopped, after WAIT
-WAIT = 0.25  # seconds for the end of a job: it is noticed at once, and hundreds of waiting states cost little
+PAUSE = 0.05  # seconds between two looks at a job that has ended, but is not described yet
 ENDED = ("SUCCEEDED", "FAILED")
 
 _build_sync_resolver = StateTaskServiceBatch._build_sync_resolver
@@ -35,15 +34,15 @@ _eval_sync = StateTaskServiceCallback._eval_sync
 
 
 class _JobResolver:
-    """Calls the Batch API only after the end of the job."""
+    """Waits for the end of the job, without a look in between, and calls the Batch API only then."""
 
-    def __init__(self, job_id: str, resolve: Callable[[], Any]) -> None:
-        self.job_id, self._resolve = job_id, resolve
+    def __init__(self, job_id: str, env: Any, resolve: Callable[[], Any]) -> None:
+        self.job_id, self._env, self._resolve = job_id, env, resolve
         self._job = batch_backends[aws.ACCOUNT][aws.REGION].get_job_by_id(job_id)
 
     def __call__(self) -> Any:
         if self._job is not None:
-            self._job.ended.wait(WAIT)
+            sfn_stops.wait(self._env, self._job.ended)
             if self._job.status not in ENDED:
                 return None
         return self._resolve()
@@ -51,7 +50,7 @@ class _JobResolver:
 
 def _resolver(self: Any, env: Any, **kwargs: Any) -> _JobResolver:
     job_id = env.stack[-1]["JobId"]
-    return _JobResolver(job_id, _build_sync_resolver(self, env=env, **kwargs))
+    return _JobResolver(job_id, env, _build_sync_resolver(self, env=env, **kwargs))
 
 
 def _wait(self: Any, sync_resolver: Callable[[], Any], **kwargs: Any) -> Any:
@@ -79,6 +78,6 @@ def _terminate(job_id: str, role: str) -> None:
 
 def install() -> None:
     """Patch moto."""
-    patch(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", POLL, source="d2cbad71")
+    patch(state_task_service_callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", PAUSE, source="d2cbad71")
     patch(StateTaskServiceBatch, "_build_sync_resolver", _resolver, source="94c7999d")
     patch(StateTaskServiceCallback, "_eval_sync", _wait, source="60e33127")

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from botocore.exceptions import UnknownServiceError
 from botocore.model import ServiceModel
-from botocore.session import Session
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from embedded_aws import aws
 
 NO_CAPACITY = "Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 # Fields that only some faults have.
@@ -83,7 +84,8 @@ class FaultsFile(_Strict):
 def service_model(service: str) -> ServiceModel:
     """Return botocore's model of a service; raise ValueError if there is none."""
     try:
-        return Session().get_service_model(service)
+        model: ServiceModel = aws.service_model(service)
+        return model
     except UnknownServiceError:
         raise ValueError(f"boto3 knows no service {service}") from None
 

@@ -16,8 +16,8 @@ KILL_TIMEOUT = 5.0  # seconds; a killed process ends as soon as it leaves the ke
 
 def find(environment: Mapping[str, str]) -> list[int]:
     """Return the processes that have all of these environment variables."""
-    variables = {f"{name}={value}".encode() for name, value in environment.items()}
-    return [pid for pid in _pids() if variables <= _environment(pid)]
+    variables = [f"\0{name}={value}\0".encode() for name, value in environment.items()]
+    return [pid for pid in _pids() if _has(_environment(pid), variables)]
 
 
 def kill(environment: Mapping[str, str]) -> None:
@@ -49,9 +49,14 @@ def _pids() -> list[int]:
     return [int(name) for name in names if name.isdigit() and int(name) != os.getpid()]
 
 
-def _environment(pid: int) -> set[bytes]:
-    """Return the environment, or nothing for a process that has ended or belongs to another user."""
+def _has(environment: bytes, variables: Iterable[bytes]) -> bool:
+    return all(variable in environment for variable in variables)
+
+
+def _environment(pid: int) -> bytes:
+    """Return the environment, each variable between two zero bytes; nothing for a process of another user."""
     try:
-        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
-    except OSError:
-        return set()
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123  for each process of this machine
+            return b"\0" + file.readall()
+    except OSError:  # it has ended, or belongs to another user
+        return b""
