@@ -1,7 +1,8 @@
 """Render the page of the report from what was measured.
 
-Every value is escaped by Jinja: names of contigs, genes and samples, and fields of a VCF, are input of strangers. The
-security policy in the page allows its own scripts, by their hashes, and no address.
+Jinja escapes every value of the template: names of contigs, genes and samples, and fields of a VCF, are input of
+strangers. IGV does not escape names and tags of reads: `sample.without_html` does it before. The security policy in the
+page allows its own scripts, by their hashes, and no address.
 """
 
 from __future__ import annotations

@@ -148,3 +148,13 @@ def test_of_many_reads_a_sample_is_kept_with_its_mates_and_all_are_counted() -> 
     assert [row for row in found.lines if row in sam] == [row for row in sam if row in found.lines]
     assert found.lines[:4] == ["@HD\tVN:1.6\n", "@SQ\tSN:a\tLN:900\n", "@SQ\tSN:b\tLN:900\n", "@SQ\tSN:c\tLN:900\n"]
     assert sample.describe(800) == "150 of the 800 reads around this variant are shown, chosen by their names."
+
+
+def test_a_read_has_no_characters_that_are_html_but_in_its_qualities() -> None:
+    """IGV writes the name and the tags of a read into the page as HTML."""
+    header = ["@HD\tVN:1.6\n", "@SQ\tSN:a\tLN:900\n", "@RG\tID:<b>\tSM:<b>\n"]
+    mates = [line("<a/href='x'>&`\"", "a", at).replace("\t*\t*\n", "\tACGTAC\t<>\"'&`\tRG:Z:<b>\n") for at in (5, 90)]
+    found = sample.select([*header, *mates], [Place("a", 0, 100)])
+    assert found.lines[:2] == header[:2]
+    rows = [row.split("\t") for row in found.lines[2:]]
+    assert [(row[0], row[10], row[11]) for row in rows] == [("_a/href=_x_____", "<>\"'&`", "RG:Z:_b_\n")] * 2
