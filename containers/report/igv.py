@@ -34,7 +34,7 @@ def packed() -> str:
 
 
 def words(evidence: Evidence | None) -> dict[str, Any]:
-    """Return what the template needs of IGV."""
+    """Return the IGV variables of the template."""
     if not evidence:
         return {"evidence": None}
     data = {

@@ -28,7 +28,7 @@ class Site:
 
 @dataclass
 class Evidence:
-    """What IGV shows."""
+    """Reads and reference for IGV, with the variants."""
 
     sites: list[Site] = field(default_factory=list)
     bam: bytes = b""
