@@ -122,6 +122,8 @@ def test_pieces_of_the_reference_that_overlap_are_one(bucket: str, bam: Path, tm
     assert heads == [">a:1-160 @len=60000", ">b:59991-60000 @len=60000"]
     expected = subprocess.run(["samtools", "faidx", genome, "a:1-160"], check=True, capture_output=True, text=True)
     assert aligned.fasta(regions).splitlines()[1] == "".join(expected.stdout.splitlines()[1:])
+    starts = (59_990, 59_995, 60_000, 70_000)
+    assert [len(aligned.read_bases("b", start, start + 9)) for start in starts] == [9, 5, 0, 0]
 
 
 def test_a_base_has_its_place_in_a_fasta() -> None:
