@@ -43,7 +43,7 @@ INCOMPLETE = " Some steps have left no results: this page lacks their figures."
 def render(args: argparse.Namespace, measured: Measured, verdict: Verdict, policy_reason: str) -> str:
     """Return the page."""
     css, js = (Markup((FOLDER / f"page.{kind}").read_text()) for kind in ("css", "js"))  # noqa: S704  # our own files
-    allowed = security_policy(css, js, igv.script() if measured.evidence else "")
+    allowed = security_policy(css, js, igv.script() if measured.evidence and measured.evidence.shown else "")
     known = {figure.name: figure for figure in measured.figures}
     return _environment().get_template("page.html.jinja").render(
         css=css, js=js, policy=allowed, version=__version__, sample=args.sample, run=args.run,

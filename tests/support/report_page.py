@@ -33,13 +33,13 @@ FTC\t30\t20\t30\t20\t0
 """
 
 
-def write_page(path: Path, sample: str = "S") -> Path:
-    """Write the page of a run with one warning and with hostile names; return its path."""
+def write_page(path: Path, sample: str = "S", sites: int = 6) -> Path:
+    """Write the page of a run with one warning and with hostile names; return its path. The last site has no reads."""
     (path.parent / "stats").write_text(STATS)
     found = Measured(made_depth(), reads.read(path.parent / "stats"), made_calls())
     assert found.calls
     found.call_figures = found.calls.figures()
-    found.evidence = made_evidence(path.parent, found.calls.listed[:6])
+    found.evidence = made_evidence(path.parent, found.calls.listed[:sites])
     found.summary = {"contigs": [{"name": "chr1", "length": 5_000}], "fingerprint": "abc"}
     warning = {"warning": "X", "message": f"a warning {SCRIPT}"}
     output = {"name": "bam", "uri": f"s3://b/S/r/{sample}.bam", "size": 5_000_000}

@@ -571,8 +571,13 @@ def test_a_variant_with_too_many_reads_is_not_shown_and_the_page_says_so(
     monkeypatch.setattr(evidence, "MAX_BYTES", 10)
     put_reads(report)
     report.put_calls(call(100, "0/1", (15, 5)))
-    [site] = igv_of(report.build()[0])["sites"]
+    text = report.build()[0]
+    [site] = igv_of(text)["sites"]
     assert (site["locus"], site["note"]) == ("", evidence.TOO_DEEP)
+    assert "igv-script" not in text
+    assert "'unsafe-inline'" not in text
+    assert len(text) < 100_000
+    assert "The positions of the first 1 say why their reads are not in the page." in text
 
 
 def test_reads_are_not_shown_on_other_bases_than_those_of_the_variant(report: Run) -> None:

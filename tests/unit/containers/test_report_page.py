@@ -175,3 +175,12 @@ def test_an_element_in_the_name_of_a_read_is_text(browser: Browser, file: Path) 
     assert popover.inner_text().count("_a/class=_hostile_style=position:fixed____") == len(("name", "RG", "SA"))
     assert opened.page.locator(".hostile").count() == 0
     assert opened.errors == []
+
+
+def test_a_page_without_reads_says_why_and_has_no_igv(browser: Browser, tmp_path: Path) -> None:
+    opened = Watched(browser, write_page(tmp_path / "S.report.html", sites=1))
+    opened.page.click("#variant-table tbody a")
+    assert opened.wait_for_note("Not shown").endswith(f"Not shown {SCRIPT}")
+    assert opened.page.is_disabled("#igv-next")
+    assert opened.page.locator("#igv-script").count() == 0
+    assert opened.errors == []
