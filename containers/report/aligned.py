@@ -77,7 +77,7 @@ class Aligned:
         return partial_reads.download(self.stored, self.reads, self.index.ranges(regions))
 
     def copy_genome(self, regions: Iterable[Span]) -> int:
-        """Copy the bases of these regions; return the number of bytes."""
+        """Copy the bases of these regions, which nothing verifies: a FASTA has no checksums. Return the bytes."""
         wanted = (self.fai[self.contigs[one.contig]].part(one.start, one.end) for one in regions)
         ranges = file_ranges.merge(wanted, self.stored_genome.size, file_ranges.MAX_GAP)
         return partial_reads.download(self.stored_genome, self.genome, ranges)
@@ -87,13 +87,16 @@ class Aligned:
         named = (Interval(self.contigs[contig], start, end) for contig, start, end in sorted(regions))
         return "".join(self._piece(*one) for one in bed.merge(named))
 
-    def _piece(self, name: str, start: int, end: int) -> str:
-        contig = self.fai[name]
-        first, last = contig.part(start, end)
+    def read_bases(self, name: str, start: int, end: int) -> str:
+        """Return those of the bases from `start` to before `end` that the contig has; they were copied."""
+        first, last = self.fai[name].part(start, end)
         with self.genome.open("rb") as file:
             file.seek(first)
-            bases = "".join(file.read(last - first).decode().split())
-        return f">{name}:{start + 1}-{end} @len={contig.length}\n{bases}\n"
+            return "".join(file.read(max(0, last - first)).decode("ascii", "replace").split())
+
+    def _piece(self, name: str, start: int, end: int) -> str:
+        bases = self.read_bases(name, start, end)
+        return f">{name}:{start + 1}-{end} @len={self.fai[name].length}\n{bases}\n"
 
 
 def read_fai(path: Path) -> dict[str, Contig]:

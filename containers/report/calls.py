@@ -15,6 +15,7 @@ from containers.report.figures import Figure, percent
 
 MAX_VARIANTS = 1_000  # listed; a row takes some 400 bytes of the page
 MAX_TEXT = 80  # characters of an allele, a gene or a change in the list
+CLIPPED = "…"  # the end of a longer one
 IMPACTS = ("HIGH", "MODERATE", "LOW", "MODIFIER", "")  # of snpEff, worst first; "" without an annotation
 # {0}: the first transcript alone, since a gene can have dozens and a genome has millions of calls.
 COLUMNS = "%CHROM\t%POS\t%REF\t%ALT\t%QUAL\t%FILTER\t%INFO/SITE\t%INFO/ANN{0}\t%INFO/BCSQ{0}[\t%GT\t%DP\t%AD\t%VAF]"
@@ -199,7 +200,7 @@ def number(text: str) -> float | None:
 
 def clip(text: str) -> str:
     """Return at most MAX_TEXT characters of a text."""
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}{CLIPPED}"
 
 
 def read_stats(path: Path) -> dict[str, float]:

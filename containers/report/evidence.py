@@ -17,7 +17,7 @@ from seqdrop.storage.uri import S3Uri
 
 from containers.report import sample
 from containers.report.aligned import Aligned, open_aligned
-from containers.report.calls import Variant
+from containers.report.calls import CLIPPED, Variant
 from containers.report.sample import Place
 from containers.report.sites import Evidence, Site
 from containers.report.sources import Measured
@@ -30,6 +30,7 @@ IGNORED = "0x704"  # flags: unmapped, secondary, failed, duplicate. Callers igno
 TOO_DEEP = f"Not shown: the reads around this variant take more than {MAX_BYTES >> 20} MiB of the file and the genome."
 NO_READS = "Not shown: no reads are around this variant."
 COLON = "Not shown: IGV cannot read the name of this contig, which has a colon."
+OTHER_BASES = "Not shown: the bases read from the genome are not the REF of this variant. Check the FASTA."
 NOT_READ = "The aligned reads could not be read: {}."
 
 
@@ -52,24 +53,47 @@ def add_evidence(work: Workspace, measured: Measured) -> None:
 
 def collect(work: Workspace, aligned: Aligned, variants: Sequence[Variant]) -> Evidence:
     """Return the reads at variants, of each at most sample.MAX_READS, and the reference around them."""
-    sites = [Site(one, note := why_not(aligned, one), not note) for one in variants]
+    sites = find_sites(work, aligned, variants)
     shown = [site for site in sites if site.shown]
     if not shown:
         return Evidence(sites)
     regions = [around(aligned, site.variant, SIDE) for site in shown]
     pieces = [around(aligned, site.variant, MORE) for site in shown]
-    bases = [one for region in regions for one in aligned.bases(region)]
-    work.bytes_in += aligned.copy_reads(regions) + aligned.copy_genome([*pieces, *bases])
+    work.bytes_in += aligned.copy_reads(regions)
     bam, totals = choose_reads(work, aligned, [Place(aligned.contigs[one.contig], *one[1:]) for one in regions])
     for site, total in zip(shown, totals, strict=True):
         site.note = sample.describe(total)
     return Evidence(sites, bam, aligned.fasta(pieces))
 
 
+def find_sites(work: Workspace, aligned: Aligned, variants: Sequence[Variant]) -> list[Site]:
+    """Copy the bases around variants; return a site for each, with a note if its reads cannot be shown."""
+    sites = [Site(one, note := why_not(aligned, one), not note) for one in variants]
+    work.bytes_in += copy_genome(aligned, [site.variant for site in sites if site.shown])
+    for site in sites:
+        if site.shown and not has_ref(aligned, site.variant):
+            site.note, site.shown = OTHER_BASES, False
+    return sites
+
+
 def around(aligned: Aligned, variant: Variant, side: int) -> Span:
     """Return the bases around a variant."""
     start = variant.position - 1
     return aligned.region(variant.contig, start - side, start + len(variant.ref) + side)
+
+
+def copy_genome(aligned: Aligned, variants: Sequence[Variant]) -> int:
+    """Copy the bases around variants, and those that decoding their reads needs; return the number of bytes."""
+    pieces = [around(aligned, one, MORE) for one in variants]
+    needed = [bases for one in variants for bases in aligned.bases(around(aligned, one, SIDE))]
+    return aligned.copy_genome([*pieces, *needed])
+
+
+def has_ref(aligned: Aligned, variant: Variant) -> bool:
+    """Return whether the bases that were copied are the REF of a variant, of which the list has the first."""
+    ref = variant.ref.removesuffix(CLIPPED)
+    start = variant.position - 1
+    return aligned.read_bases(variant.contig, start, start + len(ref)).upper() == ref.upper()
 
 
 def why_not(aligned: Aligned, variant: Variant) -> str:

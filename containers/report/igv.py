@@ -34,7 +34,7 @@ def packed() -> str:
 
 
 def words(evidence: Evidence | None) -> dict[str, Any]:
-    """Return what the template needs of IGV."""
+    """Return the IGV variables of the template."""
     if not evidence:
         return {"evidence": None}
     data = {
@@ -42,7 +42,7 @@ def words(evidence: Evidence | None) -> dict[str, Any]:
         "fasta": evidence.fasta,
         "sites": [_site(one) for one in evidence.sites],
     }
-    return {"evidence": data, "igv": packed(), "max_reads": MAX_READS}
+    return {"evidence": data, "igv": packed() if evidence.shown else "", "max_reads": MAX_READS}
 
 
 def _site(site: Site) -> dict[str, Any]:

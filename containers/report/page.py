@@ -1,7 +1,8 @@
 """Render the page of the report from what was measured.
 
-Every value is escaped by Jinja: names of contigs, genes and samples, and fields of a VCF, are input of strangers. The
-security policy in the page allows its own scripts, by their hashes, and no address.
+Jinja escapes every value of the template: names of contigs, genes and samples, and fields of a VCF, are input of
+strangers. IGV does not escape names and tags of reads: `sample.without_html` does it before. The security policy in the
+page allows its own scripts, by their hashes, and no address.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ INCOMPLETE = " Some steps have left no results: this page lacks their figures."
 def render(args: argparse.Namespace, measured: Measured, verdict: Verdict, policy_reason: str) -> str:
     """Return the page."""
     css, js = (Markup((FOLDER / f"page.{kind}").read_text()) for kind in ("css", "js"))  # noqa: S704  # our own files
-    allowed = security_policy(css, js, igv.script() if measured.evidence else "")
+    allowed = security_policy(css, js, igv.script() if measured.evidence and measured.evidence.shown else "")
     known = {figure.name: figure for figure in measured.figures}
     return _environment().get_template("page.html.jinja").render(
         css=css, js=js, policy=allowed, version=__version__, sample=args.sample, run=args.run,

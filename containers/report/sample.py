@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 MAX_READS = 150  # at a variant
 CIGAR = re.compile(r"(\d+)([MDN=X])")  # the operations that use bases of the reference
+HTML = str.maketrans(dict.fromkeys("<>&\"'`", "_"))
+TAGS = 11  # the columns of a SAM line before its tags
 Kept = tuple[int, int, str]  # rank, place in the file and line of a read
 
 
@@ -56,7 +58,7 @@ def select(sam: Iterable[str], places: Sequence[Place]) -> Selection:
                 totals[number] += 1
                 keep(kept[number], (-name_checksum, at, line))
     chosen = dict(sorted({at: line for one in kept for _, at, line in one}.items()))
-    return Selection([*shorten(header, chosen.values()), *chosen.values()], totals)
+    return Selection([*shorten(header, chosen.values()), *map(without_html, chosen.values())], totals)
 
 
 def parse(line: str) -> tuple[str, int, int, int]:
@@ -65,6 +67,15 @@ def parse(line: str) -> tuple[str, int, int, int]:
     start = int(position) - 1
     length = sum(int(number) for number, _ in CIGAR.findall(cigar))
     return contig, start, start + max(1, length), zlib.crc32(name.encode())
+
+
+def without_html(line: str) -> str:
+    """Return a read with `_` for the characters of HTML in its name and tags, which IGV writes as HTML.
+
+    The names of contigs need none: those of a reference have no quotes and no angle brackets.
+    """
+    fields = line.split("\t", TAGS)
+    return "\t".join(text.translate(HTML) if at in {0, TAGS} else text for at, text in enumerate(fields))
 
 
 def keep(kept: list[Kept], read: Kept) -> None:
@@ -76,7 +87,7 @@ def keep(kept: list[Kept], read: Kept) -> None:
 
 
 def shorten(header: Iterable[str], reads: Iterable[str]) -> list[str]:
-    """Return the header with the contigs of these reads and their mates only, without their checksums and addresses."""
+    """Return the header with the contigs of these reads and their mates only: their names and lengths."""
     used = {name for line in reads for name in (line.split("\t", 7)[2], line.split("\t", 7)[6])}
     found = list[str]()
     for line in header:
@@ -84,7 +95,7 @@ def shorten(header: Iterable[str], reads: Iterable[str]) -> list[str]:
         if fields[0] == "@SQ":
             own = [one for one in fields[1:] if one.startswith(("SN:", "LN:"))]
             found += ["\t".join(["@SQ", *own]) + "\n"] if fields[1].removeprefix("SN:") in used else []
-        elif fields[0] in {"@HD", "@RG"}:
+        elif fields[0] == "@HD":
             found.append(line)
     return found
 

@@ -28,8 +28,13 @@ class Site:
 
 @dataclass
 class Evidence:
-    """What IGV shows."""
+    """Reads and reference for IGV, with the variants."""
 
     sites: list[Site] = field(default_factory=list)
     bam: bytes = b""
     fasta: str = ""  # pieces of the reference, in the form of igv-reports: `>contig:from-to @len=bases of the contig`
+
+    @property
+    def shown(self) -> bool:
+        """Whether reads of any variant are in the page."""
+        return any(site.shown for site in self.sites)

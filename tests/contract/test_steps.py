@@ -292,6 +292,7 @@ def test_the_image_of_the_fused_job_has_the_tools_of_all_steps_that_can_be_fused
     packages = pinned("fused")
     for name in names:
         assert pinned(name) <= packages, name
+        assert commands_of_test(name) <= commands_of_test("fused"), name
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     needed = {package for name in names for package in extras.get(name.replace("_", "-"), ())}
     assert set(extras["fused"]) == needed
@@ -300,6 +301,12 @@ def test_the_image_of_the_fused_job_has_the_tools_of_all_steps_that_can_be_fused
 def pinned(tool: str) -> set[str]:
     """The Debian packages that a Dockerfile installs, with their versions."""
     return set(re.findall(r"\S+=\d\S*", (ROOT / f"containers/{tool}/Dockerfile").read_text()))
+
+
+def commands_of_test(tool: str) -> set[str]:
+    """The commands that a Dockerfile runs in its test stage."""
+    _, stage = (ROOT / f"containers/{tool}/Dockerfile").read_text().split("FROM app AS test\nRUN ")
+    return set(re.split(r"(?: \\\n)? +&& ", stage.strip()))
 
 
 def test_every_part_of_a_new_tool_is_asked_for() -> None:

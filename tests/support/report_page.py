@@ -11,10 +11,12 @@ from seqdrop.storage.uri import S3Uri
 from containers.report import calls, depth, page, policy, reads, run
 from containers.report.calls import Calls, Variant
 from containers.report.depth import Depth, Region
+from containers.report.sample import Place, select
 from containers.report.sites import Evidence, Site
 from containers.report.sources import Measured
 
 SCRIPT = "<script>window.hostile=1</script><img src=x onerror=window.hostile=1>"
+LINK = "<a/class='hostile'style=position:fixed>&\"`"  # SAM allows it in the name of a read
 STATS = """SN\traw total sequences:\t1000
 SN\treads mapped:\t990
 SN\treads properly paired:\t980
@@ -31,13 +33,13 @@ FTC\t30\t20\t30\t20\t0
 """
 
 
-def write_page(path: Path, sample: str = "S") -> Path:
-    """Write the page of a run with one warning and with hostile names; return its path."""
+def write_page(path: Path, sample: str = "S", sites: int = 6) -> Path:
+    """Write the page of a run with one warning and with hostile names; return its path. The last site has no reads."""
     (path.parent / "stats").write_text(STATS)
     found = Measured(made_depth(), reads.read(path.parent / "stats"), made_calls())
     assert found.calls
     found.call_figures = found.calls.figures()
-    found.evidence = made_evidence(path.parent, found.calls.listed[:6])
+    found.evidence = made_evidence(path.parent, found.calls.listed[:sites])
     found.summary = {"contigs": [{"name": "chr1", "length": 5_000}], "fingerprint": "abc"}
     warning = {"warning": "X", "message": f"a warning {SCRIPT}"}
     output = {"name": "bam", "uri": f"s3://b/S/r/{sample}.bam", "size": 5_000_000}
@@ -51,16 +53,22 @@ def write_page(path: Path, sample: str = "S") -> Path:
 
 
 def made_evidence(folder: Path, variants: list[Variant]) -> Evidence:
-    """Return 20 reads at each variant but the last, half of them with its allele, as a BAM; and the reference."""
+    """Return 20 reads at each variant but the last, half of them with its allele, as a BAM; and the reference.
+
+    Names and tags of the reads have elements.
+    """
     genome = "ACGTTGCAACGG" * 600
     rows = ["@HD\tVN:1.6\tSO:coordinate", f"@SQ\tSN:chr1\tLN:{len(genome)}"]
+    tags = f"RG:Z:{LINK}\tSA:Z:{LINK},1,+,50M,60,0;"
     for variant in sorted(variants[:-1], key=lambda one: one.position):
         start = variant.position - 26
         for number in range(20):
             bases = genome[start : start + 50]
             bases = bases if number % 2 else bases[:25] + variant.alt + bases[26:]
-            rows.append(f"r{number}\t{16 * (number % 4 > 1)}\tchr1\t{start + 1}\t60\t50M\t*\t0\t0\t{bases}\t{'I' * 50}")
-    sam = "\n".join(rows) + "\n"
+            place = f"{16 * (number % 4 > 1)}\tchr1\t{start + 1}\t60\t50M\t*\t0\t0"
+            rows.append(f"r{number}{LINK}\t{place}\t{bases}\t{'I' * 50}\t{tags}")
+    places = [Place("chr1", one.position - 1, one.position) for one in variants]
+    sam = "".join(select([f"{row}\n" for row in rows], places).lines)
     bam = subprocess.run(["samtools", "view", "-b", "-"], input=sam.encode(), check=True, capture_output=True).stdout
     sites = [Site(one, f"All 20 reads of {one.gene}.") for one in variants]
     sites[-1] = Site(variants[-1], f"Not shown {SCRIPT}", shown=False)

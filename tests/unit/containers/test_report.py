@@ -571,8 +571,33 @@ def test_a_variant_with_too_many_reads_is_not_shown_and_the_page_says_so(
     monkeypatch.setattr(evidence, "MAX_BYTES", 10)
     put_reads(report)
     report.put_calls(call(100, "0/1", (15, 5)))
-    [site] = igv_of(report.build()[0])["sites"]
+    text = report.build()[0]
+    [site] = igv_of(text)["sites"]
     assert (site["locus"], site["note"]) == ("", evidence.TOO_DEEP)
+    assert "igv-script" not in text
+    assert "'unsafe-inline'" not in text
+    assert len(text) < 100_000
+    assert "The positions of the first 1 say why their reads are not in the page." in text
+
+
+def test_reads_are_not_shown_on_other_bases_than_those_of_the_variant(report: Run) -> None:
+    """Nothing else verifies the bases that are copied: a FASTA has no checksums."""
+    put_reads(report)
+    deleted = "C" + "ACGTTGCAAC" * 9  # longer than the list shows it
+    report.put_calls(call(100, "0/1", (15, 5)) + call(110, "0/1", (15, 5), ref=deleted, alt="C"))
+    genome = s3.store().read_start(report.reference, 1 << 20).decode()
+
+    def notes(genome: str) -> list[str]:
+        """Return why each variant is not shown."""
+        report.put(report.reference, genome)
+        s3.store().client.delete_object(Bucket=report.results.bucket, Key=(report.results / "jobs/compose.json").key)
+        return ["" if site["locus"] else site["note"] for site in igv_of(report.build()[0])["sites"]]
+
+    assert notes(genome) == notes(genome.lower()) == ["", ""]
+    start = len(">chr1\n") + 110
+    for other in ("G", "\0", "ä"):
+        assert notes(f"{genome[:start]}{other}{genome[start + 1 :]}") == ["", evidence.OTHER_BASES]
+    assert notes(genome.replace("A", "N")) == [evidence.OTHER_BASES] * 2
 
 
 def test_reads_that_cannot_be_read_leave_a_page_that_says_so(report: Run) -> None:

@@ -122,6 +122,8 @@ def test_pieces_of_the_reference_that_overlap_are_one(bucket: str, bam: Path, tm
     assert heads == [">a:1-160 @len=60000", ">b:59991-60000 @len=60000"]
     expected = subprocess.run(["samtools", "faidx", genome, "a:1-160"], check=True, capture_output=True, text=True)
     assert aligned.fasta(regions).splitlines()[1] == "".join(expected.stdout.splitlines()[1:])
+    starts = (59_990, 59_995, 60_000, 70_000)
+    assert [len(aligned.read_bases("b", start, start + 9)) for start in starts] == [9, 5, 0, 0]
 
 
 def test_a_base_has_its_place_in_a_fasta() -> None:
@@ -148,3 +150,13 @@ def test_of_many_reads_a_sample_is_kept_with_its_mates_and_all_are_counted() -> 
     assert [row for row in found.lines if row in sam] == [row for row in sam if row in found.lines]
     assert found.lines[:4] == ["@HD\tVN:1.6\n", "@SQ\tSN:a\tLN:900\n", "@SQ\tSN:b\tLN:900\n", "@SQ\tSN:c\tLN:900\n"]
     assert sample.describe(800) == "150 of the 800 reads around this variant are shown, chosen by their names."
+
+
+def test_a_read_has_no_characters_that_are_html_but_in_its_qualities() -> None:
+    """IGV writes the name and the tags of a read into the page as HTML."""
+    header = ["@HD\tVN:1.6\n", "@SQ\tSN:a\tLN:900\n", "@RG\tID:<b>\tSM:<b>\n"]
+    mates = [line("<a/href='x'>&`\"", "a", at).replace("\t*\t*\n", "\tACGTAC\t<>\"'&`\tRG:Z:<b>\n") for at in (5, 90)]
+    found = sample.select([*header, *mates], [Place("a", 0, 100)])
+    assert found.lines[:2] == header[:2]
+    rows = [row.split("\t") for row in found.lines[2:]]
+    assert [(row[0], row[10], row[11]) for row in rows] == [("_a/href=_x_____", "<>\"'&`", "RG:Z:_b_\n")] * 2

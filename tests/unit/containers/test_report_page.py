@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from support.report_page import SCRIPT, write_page
 
 SIZES = {"phone": 390, "screen": 1_400}  # pixels of width
@@ -50,6 +50,16 @@ class Watched:
         """Open the reads at the first variant of the list."""
         self.page.click("#variant-table tbody a >> nth=0")
         self.wait_for_note("All 20 reads")
+
+    def click_read(self) -> Locator:
+        """Click on a read at the variant that IGV shows; return what IGV says of it."""
+        viewport = self.page.locator("#igv-frame .igv-viewport").nth(2)  # below the ruler and the reference
+        size = viewport.bounding_box()
+        assert size
+        viewport.click(position={"x": size["width"] / 2, "y": 100})
+        popover = self.page.locator("#igv-frame .igv-ui-popover").filter(has_text="Read Name")
+        popover.wait_for()
+        return popover
 
     def wait_for_note(self, text: str) -> str:
         """Wait until the note of IGV has a text; return the whole note."""
@@ -155,3 +165,22 @@ def test_a_script_in_a_value_does_not_run(browser: Browser, file: Path) -> None:
     }""")
     assert opened.page.evaluate("window.hostile") is None
     assert "Content Security Policy" in opened.errors[0]
+
+
+def test_an_element_in_the_name_of_a_read_is_text(browser: Browser, file: Path) -> None:
+    """The names and tags of all reads of the page have a link that would cover the page."""
+    opened = Watched(browser, file)
+    opened.open_first()
+    popover = opened.click_read()
+    assert popover.inner_text().count("_a/class=_hostile_style=position:fixed____") == len(("name", "RG", "SA"))
+    assert opened.page.locator(".hostile").count() == 0
+    assert opened.errors == []
+
+
+def test_a_page_without_reads_says_why_and_has_no_igv(browser: Browser, tmp_path: Path) -> None:
+    opened = Watched(browser, write_page(tmp_path / "S.report.html", sites=1))
+    opened.page.click("#variant-table tbody a")
+    assert opened.wait_for_note("Not shown").endswith(f"Not shown {SCRIPT}")
+    assert opened.page.is_disabled("#igv-next")
+    assert opened.page.locator("#igv-script").count() == 0
+    assert opened.errors == []

@@ -50,7 +50,7 @@ def open_index(path: Path, size: int) -> BamIndex | CramIndex:
 def download(stored: StoredObject, path: Path, ranges: Sequence[Range]) -> int:
     """Write parts of an object to their places in a file of its size; return the number of their bytes.
 
-    The bytes themselves are verified where they are read: each block of a BAM or CRAM has a CRC.
+    The bytes themselves are verified where they are read: each block of a BAM or CRAM has a CRC. A FASTA has none.
     """
     pieces = list(file_ranges.cut(ranges, PIECE))
 
