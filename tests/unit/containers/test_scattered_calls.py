@@ -92,8 +92,10 @@ def results(run: StoredRun) -> dict[str, bytes]:
     return {name: s3.store().read_start(run.results / name, 1 << 24) for name in RESULTS}
 
 
-def delete(run: StoredRun, name: str) -> None:
-    s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/{name}")
+def delete(run: StoredRun, name: str, version: str = "") -> None:
+    """Delete an object as a user does, or a version of it as the lifecycle does."""
+    chosen = {"VersionId": version} if version else {}
+    s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/{name}", **chosen)
 
 
 @pytest.mark.parametrize(("form", "bed"), [("bam", ""), ("cram", ""), ("bam", TARGETS)])
@@ -170,9 +172,9 @@ WRONG_PARTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def refusal(run: StoredRun, uri: S3Uri) -> tuple[str, str]:
+def refusal(run: StoredRun, uri: S3Uri, exit_code: int = 70) -> tuple[str, str]:
     """Return class and message with which the parts are refused; nothing is published."""
-    assert call(run, uri) == 70
+    assert call(run, uri) == exit_code
     assert not [name for name in s3.store().list_names(run.results) if name.startswith(("NA12878.vcf", "NA12878.g"))]
     verdict = s3.store().read_json(run.results / "failures/call.1.1.json")
     return verdict["class"], verdict["message"]
@@ -190,6 +192,17 @@ def test_a_part_that_is_missing_or_not_of_this_run_is_refused(run: StoredRun) ->
         s3.store().write_json(run.results / "jobs/scatter.1.json", right)
     delete(run, "jobs/scatter.1.json")
     assert refusal(run, uri) == ("RESULTS_CHANGED", "part 2 of 3 of the genome is missing: it has no receipt")
+
+
+def test_the_file_of_a_part_that_is_gone_is_no_fault_of_the_reads(run: StoredRun) -> None:
+    uri = put_reads(run, "bam")
+    call_parts(run, uri)
+    version = receipt(run, "scatter.1")["outputs"][0]["version_id"]
+    delete(run, "jobs/scatter.1.bcf", version)
+    failure_class, message = refusal(run, uri, exit_code=65)
+    assert failure_class == "RESULTS_CHANGED"
+    assert "a result of this run was deleted before the run ended" in message
+    assert call(run, uri, 1) == call(run, uri) == 0
 
 
 def test_a_repeated_array_job_calls_only_those_parts_again_that_would_be_refused(run: StoredRun) -> None:

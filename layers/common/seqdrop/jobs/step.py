@@ -178,7 +178,7 @@ def _classify_object(error: s3.ArchivedError | s3.MissingError | s3.ReplacedErro
         return "BAD_INPUT.ARCHIVED", f"{error}."
     if isinstance(error, s3.ReplacedError):
         return "RESULTS_CHANGED", f"{error}: a result of this run was replaced before the run ended."
-    if error.uri.parent == results:
+    if error.uri.is_inside(results):  # also a part, or a receipt
         return "RESULTS_CHANGED", f"{error}: a result of this run was deleted before the run ended."
     return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began."
 

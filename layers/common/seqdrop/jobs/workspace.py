@@ -117,8 +117,8 @@ class Workspace:
         try:
             yield
         except s3.ReplacedError:
-            if uri.parent == self.args.results:
-                raise  # an output of an earlier step, not a file of a user
+            if uri.is_inside(self.args.results):
+                raise  # an output or a part of an earlier step, not a file of a user
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
 
     def _fetch(
