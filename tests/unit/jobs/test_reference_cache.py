@@ -162,6 +162,18 @@ def test_a_file_that_an_earlier_job_changed_is_dropped_and_fetched_again(
     assert third.bytes_cached == len(BODY)
 
 
+def test_a_second_fetch_without_the_cache_writes_to_no_file_that_other_jobs_have(
+    reference: S3Uri, job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, other = job(), job()
+    for one in (work, other):
+        assert one.fetch_reference().samefile(entry(tmp_path, reference))
+    monkeypatch.setattr(reference_cache, "open_cache", lambda: None)
+    path = work.fetch_reference()
+    assert path.read_bytes() == BODY
+    assert not path.samefile(other / "genome.fa")
+
+
 def test_half_of_a_file_never_comes_into_the_cache(
     job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,9 +44,9 @@ def fetch(stored: StoredObject, path: Path) -> bool:
             return cache.fetch(stored, path, digest)
         except OSError as error:
             logger.warning("the reference cache cannot be used; fetching without it", reason=str(error))
-            path.unlink(missing_ok=True)
             if error.errno == errno.ENOSPC:
                 cache.clear()
+    path.unlink(missing_ok=True)  # an earlier fetch of this job may have linked it: never write to the file of others
     s3.store().fetch(stored, path)
     return False
 
