@@ -162,6 +162,41 @@ def test_a_file_that_an_earlier_job_changed_is_dropped_and_fetched_again(
     assert third.bytes_cached == len(BODY)
 
 
+def change_in_transfer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, times: int) -> None:
+    """Let another job change the file that a job fetches into the cache, so many times."""
+    fetch, rest = Store.fetch, iter(range(times))
+
+    def changed(store: Store, expected: StoredObject, path: Path) -> StoredObject:
+        done = fetch(store, expected, path)
+        if path.parent == tmp_path / FOLDER and next(rest, None) is not None:
+            change(path)
+        return done
+
+    monkeypatch.setattr(Store, "fetch", changed)
+
+
+def test_the_job_that_fills_the_cache_proves_the_file_too(
+    reference: S3Uri, job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_in_transfer(monkeypatch, tmp_path, times=1)
+    assert job().fetch_reference().read_bytes() == BODY
+    assert entry(tmp_path, reference).read_bytes() == BODY
+
+
+def test_a_file_that_is_changed_whenever_it_arrives_is_fetched_without_the_cache(
+    reference: S3Uri,
+    job: Callable[[], Workspace],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    change_in_transfer(monkeypatch, tmp_path, times=2)
+    path = job().fetch_reference()
+    assert path.read_bytes() == BODY
+    assert not path.samefile(entry(tmp_path, reference))
+    assert "was changed twice" in reasons(caplog)
+
+
 def test_a_second_fetch_without_the_cache_writes_to_no_file_that_other_jobs_have(
     reference: S3Uri, job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

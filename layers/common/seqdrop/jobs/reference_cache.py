@@ -79,20 +79,24 @@ class Cache:
 
         Raises OSError if the cache cannot be used; else as `Store.fetch`.
         """
+        for drop in (False, True):
+            present = self._take(stored, path, drop=drop)
+            if _is_proven(path, stored.size, digest):  # also after a download: other jobs can write to it meanwhile
+                return present
+            logger.warning("a file of the reference cache was changed; fetching it again", file=stored.uri.name)
+        raise OSError("a file of it was changed twice while this job fetched it")
+
+    def _take(self, stored: StoredObject, path: Path, *, drop: bool) -> bool:
+        """Link a file to `path`, downloaded first if it is missing or to `drop`. Return False if it was."""
         key = key_of(stored)
         with self._locked(key, PATIENCE):
+            if drop:
+                self._path(key).unlink(missing_ok=True)
             present = self._has(key)
             if not present:
                 self._fill(key, stored)
             self._link(key, path)
-        if not present or _is_proven(path, stored.size, digest):
-            return present
-        logger.warning("a file of the reference cache was changed; fetching it again", file=stored.uri.name)
-        with self._locked(key, PATIENCE):
-            self._path(key).unlink(missing_ok=True)
-            self._fill(key, stored)
-            self._link(key, path)
-        return False
+        return present
 
     def clear(self) -> None:
         """Remove the files that no job uses."""
