@@ -486,6 +486,30 @@ def test_the_lock_and_the_half_of_a_killed_job_do_not_stop_the_next_one(host: Ba
     assert sorted(path.suffix for path in folder.iterdir()) == ["", LOCK]
 
 
+FILL = """
+work.run("sh", "-c", "echo 'write error: No space left on device' >&2; exit 1")
+"""
+
+
+def test_a_tool_that_fills_the_disk_removes_the_files_that_no_job_uses(host: Batch) -> None:
+    code, log = host.run(FETCH, **of_run("one"))
+    assert code == 0, log
+    unused = [path for path in (host.scratch / FOLDER).iterdir() if not path.suffix]
+    used = host.scratch / FOLDER / ("0" * 64)
+    used.write_bytes(b"of a running job")
+    os.link(used, host.scratch / "link")
+    code, log = host.run(FETCH + FILL, **of_run("two"))
+    assert code == 70, log
+    assert [path.exists() for path in (*unused, used)] == [False, True]
+    assert host.run(FETCH, **of_run("three"))[0] == 0
+
+
+def test_another_failure_of_a_tool_keeps_the_files(host: Batch) -> None:
+    code, log = host.run(FETCH + FILL.replace("No space left", "Error"), **of_run("one"))
+    assert code == 70, log
+    assert [path for path in (host.scratch / FOLDER).iterdir() if not path.suffix]
+
+
 def test_a_job_does_not_wait_for_ever_for_another_one(
     reference: S3Uri, job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

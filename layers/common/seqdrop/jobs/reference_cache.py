@@ -51,6 +51,12 @@ def fetch(stored: StoredObject, path: Path) -> bool:
     return False
 
 
+def clear() -> None:
+    """Remove the files that no job uses, for another try of a job that has filled the disk."""
+    if cache := open_cache():
+        cache.clear()
+
+
 def open_cache() -> Cache | None:
     """Return the cache of this host; None if there is none, or its folder cannot be used."""
     scratch, size = os.environ.get("SEQDROP_SCRATCH", ""), float(os.environ.get(SIZE) or 0)

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from seqdrop import signals
 from seqdrop.failure.verdict import BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT, STOPPED_EXIT, JobError, Verdict
-from seqdrop.jobs import address_check, scratch
+from seqdrop.jobs import address_check, reference_cache, scratch
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.redaction import Redactor
@@ -84,6 +84,8 @@ def step(
         signals.ignore()
         _clean_up(work, space)  # again: a signal may have interrupted the first clean-up
         verdict = _verdict(error, args, work, time.time() - started)
+        if verdict.failure_class == "NO_SPACE":
+            reference_cache.clear()  # after the clean-up: the references of this job are unused now
         _fail(error, verdict, name, args, redactor)
 
 
