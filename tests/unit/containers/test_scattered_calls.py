@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from seqdrop.jobs import file_ranges, partial_reads, regions
 from seqdrop.jobs.file_ranges import BamIndex, Range, Span
+from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
@@ -143,6 +144,33 @@ def test_a_part_is_tagged_for_the_lifecycle_and_its_receipt_says_what_it_is(run:
         s3.store().head(uri).etag,
     )
     assert part["counts"]["records"] > 0
+
+
+def test_the_scratch_of_a_child_has_the_bytes_that_it_fetched_and_the_reads_of_its_part(
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, download, fetch = put_reads(run, "bam"), partial_reads.download, partial_reads.fetch
+    sizes, measured = list[int](), list[int]()
+
+    def size_of(path: Path) -> int:
+        return path.stat().st_blocks * 512
+
+    def downloaded(stored: Any, path: Path, ranges: list[Range]) -> int:
+        done = download(stored, path, ranges)
+        sizes.append(size_of(path))
+        return done
+
+    def fetched(work: Workspace, *arguments: Any) -> Path:
+        part = fetch(work, *arguments)
+        sizes.append(size_of(part))
+        measured.append(work.usage.scratch)
+        return part
+
+    monkeypatch.setattr(partial_reads, "download", downloaded)
+    monkeypatch.setattr(partial_reads, "fetch", fetched)
+    assert call(run, uri, 1) == 0
+    assert len(sizes) == 2, "the fetched bytes, and the reads of the part"
+    assert measured[0] >= sum(sizes) > 0
 
 
 def edit(run: StoredRun, **changes: Any) -> None:

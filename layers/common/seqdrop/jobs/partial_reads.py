@@ -36,6 +36,7 @@ def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], et
     bed = regions.write_bed(work / "reads.bed", spans)
     work.run("samtools", "view", "--no-PG", "-@", work.vcpus, *alignment_file.OUTPUT[form], "-M", "-L", bed,
              "--write-index", "-o", alignment_file.with_index(part), whole)  # fmt: skip
+    work.usage.measure_scratch()
     whole.unlink()
     return part
 
