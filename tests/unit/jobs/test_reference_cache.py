@@ -16,6 +16,7 @@ import pytest
 from seqdrop.jobs import reference_cache
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.reference_cache import FOLDER, LOCK, NEW, SIZE, Cache, key_of
+from seqdrop.jobs.usage import Usage
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import checksums, digests, s3
 from seqdrop.storage.s3 import Store, StoredObject
@@ -257,6 +258,25 @@ def test_a_path_that_is_no_folder_is_not_used(
     make(tmp_path / FOLDER)
     assert job().fetch_reference().read_bytes() == BODY
     assert FOLDER in reasons(caplog)
+
+
+def test_a_job_counts_a_file_of_the_cache_as_shared_and_all_others_as_its_own(
+    reference: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(reference, BODY * 500, tmp_path)
+    for number in range(2):
+        directory = tmp_path / f"of{number}"
+        directory.mkdir()
+        reference_cache.fetch(stored(reference), directory / "genome.fa")
+        (directory / "own").write_bytes(b"x" * (5 << 20))
+        os.link(directory / "own", directory / "kept")  # jobs keep files for other steps by links too
+        used = Usage(directory).to_json()
+        assert used["scratch"] in {10, 11}
+        assert used["shared"] in {2, 3}
+    monkeypatch.setattr(reference_cache, "open_cache", lambda: None)
+    reference_cache.fetch(stored(reference), directory / "genome.fa")
+    used = Usage(directory).to_json()
+    assert (used["scratch"] in {12, 13}, used["shared"]) == (True, 0)
 
 
 # --- room ----------------------------------------------------------------------------------------------------------

@@ -184,6 +184,11 @@ class Cache:
         return False
 
 
+def is_shared(status: os.stat_result) -> bool:
+    """Return whether a file of a job is a link to one of the cache, which takes no space of its own: see `_link`."""
+    return status.st_nlink > 1 and status.st_mtime == 0 and stat.S_ISREG(status.st_mode)
+
+
 def key_of(stored: StoredObject) -> str:
     """Return the name of a version in the cache."""
     return hashlib.sha256(canonical(stored.pin()).encode()).hexdigest()
