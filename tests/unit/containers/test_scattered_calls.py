@@ -35,7 +35,7 @@ def run(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredR
     monkeypatch.setattr(regions, "MIN_PIECE_SIZE", 9_000)
     monkeypatch.setattr(regions, "MIN_PIECE_SIZE_OF_TARGETS", 5_000)
     monkeypatch.setattr(file_ranges, "MAX_GAP", 0)
-    monkeypatch.setattr(partial_reads, "PIECE", 50_000)
+    monkeypatch.setattr(partial_reads, "REQUEST_SIZE", 50_000)
     stored = StoredRun(bucket, tmp_path)
     stored.put_genome(genome())
     return stored

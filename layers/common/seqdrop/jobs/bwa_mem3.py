@@ -71,11 +71,11 @@ class Aligner:
             out.write(division.fixed_header if division else self.header(header))
         for group, pairs in lanes:
             with pairs.texts() as texts, closing(self._align_lane(group, pairs, texts)) as results:
-                for number, (parts, facts) in enumerate(results):
+                for number, (by_region, facts) in enumerate(results):
                     if facts.pairs and pairs.count != number * reader.BATCH_SIZE:
                         raise AssertionError(f"batch {number} of {pairs.files} is not the last one, and not complete")
                     pairs.add(facts)
-                    for out, records in zip(outs, parts, strict=True):
+                    for out, records in zip(outs, by_region, strict=True):
                         out.write(records)
                     if progress:
                         progress(pairs.mates * facts.pairs)
