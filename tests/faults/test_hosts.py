@@ -332,7 +332,8 @@ def timestamp(hit: dict[str, Any]) -> float:
 @case(
     happens="The scratch disk of a host is full.",
     see="`FAILED`, `NO_SPACE`.",
-    does="Retries the job once on an instance of its own, so that it shares the disk with no other job.",
+    does="Retries the job once on an instance of its own, so that it shares the disk with no other job. The jobs that"
+    " call or merge parts of the genome get twice their vCPUs and memory instead, so that half as many share the disk.",
     do="Set `InstanceTypes` with larger local disks, or a larger `ScratchSize`, then `seqdrop resume RUN`.",
 )
 def test_a_job_on_a_full_scratch_disk_is_retried_once_on_an_instance_of_its_own(

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from seqdrop.jobs import regions
+from seqdrop.jobs.workspace import Workspace
 from seqdrop.plan.bed import Interval
 from seqdrop.storage import s3
 from support.job_runs import in_this_process
 from support.joint_run import CONTIGS, Block, JointRun
 
+from containers.joint import run
 from containers.joint.evidence import LOW_DEPTH, Evidence, Genotype, site_span
 from containers.joint.run import split_genome
 
@@ -157,6 +159,26 @@ def test_parts_that_the_lifecycle_deletes_after_they_were_joined_are_not_merged_
     with pytest.raises(SystemExit) as end:
         joint.join()
     assert (end.value.code, s3.store().find(part)) == (0, None)
+
+
+def test_a_part_that_is_deleted_before_it_is_joined_is_no_fault_of_the_samples(
+    joint: JointRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joint.add("A", [], ALL)
+    joint.add("B", [], ALL)
+    part, fetch_part = joint.results / "jobs/merge.1.bcf", run.fetch_part
+
+    def delete_first(work: Workspace, index: str) -> list[Path]:
+        if stored := s3.store().find(part):
+            s3.store().client.delete_object(Bucket=part.bucket, Key=part.key, VersionId=stored.version_id)
+        return fetch_part(work, index)
+
+    monkeypatch.setattr(run, "fetch_part", delete_first)
+    with pytest.raises(SystemExit):
+        joint.join()
+    verdict = s3.store().read_json(joint.results / "failures/join.1.1.json")
+    assert verdict["class"] == "RESULTS_CHANGED"
+    assert "a result of this run was deleted before the run ended" in verdict["message"]
 
 
 def test_the_header_has_the_filters_of_no_single_sample_and_the_warnings_are_repeated(joint: JointRun) -> None:

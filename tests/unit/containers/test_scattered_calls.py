@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from seqdrop.jobs import file_ranges, partial_reads, regions
 from seqdrop.jobs.file_ranges import BamIndex, Range, Span
+from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support.job_runs import in_this_process
@@ -34,7 +35,7 @@ def run(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredR
     monkeypatch.setattr(regions, "MIN_PIECE_SIZE", 9_000)
     monkeypatch.setattr(regions, "MIN_PIECE_SIZE_OF_TARGETS", 5_000)
     monkeypatch.setattr(file_ranges, "MAX_GAP", 0)
-    monkeypatch.setattr(partial_reads, "PIECE", 50_000)
+    monkeypatch.setattr(partial_reads, "REQUEST_SIZE", 50_000)
     stored = StoredRun(bucket, tmp_path)
     stored.put_genome(genome())
     return stored
@@ -92,8 +93,10 @@ def results(run: StoredRun) -> dict[str, bytes]:
     return {name: s3.store().read_start(run.results / name, 1 << 24) for name in RESULTS}
 
 
-def delete(run: StoredRun, name: str) -> None:
-    s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/{name}")
+def delete(run: StoredRun, name: str, version: str = "") -> None:
+    """Delete an object as a user does, or a version of it as the lifecycle does."""
+    chosen = {"VersionId": version} if version else {}
+    s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/{name}", **chosen)
 
 
 @pytest.mark.parametrize(("form", "bed"), [("bam", ""), ("cram", ""), ("bam", TARGETS)])
@@ -143,6 +146,33 @@ def test_a_part_is_tagged_for_the_lifecycle_and_its_receipt_says_what_it_is(run:
     assert part["counts"]["records"] > 0
 
 
+def test_the_scratch_of_a_child_has_the_bytes_that_it_fetched_and_the_reads_of_its_part(
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, download, fetch = put_reads(run, "bam"), partial_reads.download, partial_reads.fetch
+    sizes, measured = list[int](), list[int]()
+
+    def size_of(path: Path) -> int:
+        return path.stat().st_blocks * 512
+
+    def downloaded(stored: Any, path: Path, ranges: list[Range]) -> int:
+        done = download(stored, path, ranges)
+        sizes.append(size_of(path))
+        return done
+
+    def fetched(work: Workspace, *arguments: Any) -> Path:
+        part = fetch(work, *arguments)
+        sizes.append(size_of(part))
+        measured.append(work.usage.scratch)
+        return part
+
+    monkeypatch.setattr(partial_reads, "download", downloaded)
+    monkeypatch.setattr(partial_reads, "fetch", fetched)
+    assert call(run, uri, 1) == 0
+    assert len(sizes) == 2, "the fetched bytes, and the reads of the part"
+    assert measured[0] >= sum(sizes) > 0
+
+
 def edit(run: StoredRun, **changes: Any) -> None:
     """Change what the receipt of the second part has, or says about the part."""
     document = receipt(run, "scatter.1")
@@ -170,9 +200,9 @@ WRONG_PARTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def refusal(run: StoredRun, uri: S3Uri) -> tuple[str, str]:
+def refusal(run: StoredRun, uri: S3Uri, exit_code: int = 70) -> tuple[str, str]:
     """Return class and message with which the parts are refused; nothing is published."""
-    assert call(run, uri) == 70
+    assert call(run, uri) == exit_code
     assert not [name for name in s3.store().list_names(run.results) if name.startswith(("NA12878.vcf", "NA12878.g"))]
     verdict = s3.store().read_json(run.results / "failures/call.1.1.json")
     return verdict["class"], verdict["message"]
@@ -190,6 +220,17 @@ def test_a_part_that_is_missing_or_not_of_this_run_is_refused(run: StoredRun) ->
         s3.store().write_json(run.results / "jobs/scatter.1.json", right)
     delete(run, "jobs/scatter.1.json")
     assert refusal(run, uri) == ("RESULTS_CHANGED", "part 2 of 3 of the genome is missing: it has no receipt")
+
+
+def test_the_file_of_a_part_that_is_gone_is_no_fault_of_the_reads(run: StoredRun) -> None:
+    uri = put_reads(run, "bam")
+    call_parts(run, uri)
+    version = receipt(run, "scatter.1")["outputs"][0]["version_id"]
+    delete(run, "jobs/scatter.1.bcf", version)
+    failure_class, message = refusal(run, uri, exit_code=65)
+    assert failure_class == "RESULTS_CHANGED"
+    assert "a result of this run was deleted before the run ended" in message
+    assert call(run, uri, 1) == call(run, uri) == 0
 
 
 def test_a_repeated_array_job_calls_only_those_parts_again_that_would_be_refused(run: StoredRun) -> None:

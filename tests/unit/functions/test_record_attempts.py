@@ -60,7 +60,7 @@ def running() -> dict[str, Any]:
 
 
 def write_receipt(aws: Deployed, **host: Any) -> None:
-    usage = {"cpu_seconds": 1500.2, "scratch": 700, "host": {**HOST, **host}}
+    usage = {"cpu_seconds": 1500.2, "scratch": 700, "shared": 30, "host": {**HOST, **host}}
     used = {"peak_memory": 1800, "bytes_in": 5_000, "bytes_cached": 900, "bytes_out": 3_000, "usage": usage}
     receipt = {"version": 1, "step": "align", "job_id": JOB, "seconds": 868.0, "vcpus": 2, "memory": 2048, **used}
     aws.write(f"{PLAN['results']}/jobs/align.json", {**receipt, "counts": {}, "outputs": []})
@@ -105,6 +105,7 @@ def test_the_attempts_of_a_job_get_a_row_each(aws: Deployed, record_run: Any) ->
         "bytes_out": 3_000,
         "cpu_seconds": 1500,
         "scratch": 700,
+        "shared": 30,
     }
     host = {"instance_type": "c6id.2xlarge", "life_cycle": "on-demand", "zone": "us-east-1a"}
     assert second == {

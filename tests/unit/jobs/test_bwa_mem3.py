@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from seqdrop.failure.verdict import BadInputError
@@ -15,7 +16,9 @@ from seqdrop.fastq.pairs import Pairs
 from seqdrop.jobs import bwa_mem3, forked
 from seqdrop.jobs.alignment import Lane
 from seqdrop.jobs.child import ToolError
+from seqdrop.jobs.division import Division
 from seqdrop.jobs.process_tree import list_descendants
+from seqdrop.jobs.redaction import Redactor
 from support.made_reads import bases, pairs_of, text, write_genome
 
 from containers.reference import bwa_mem3_index
@@ -179,6 +182,35 @@ def test_a_bad_read_of_any_batch_is_reported_with_its_number(
     ):
         aligner.align(reads_of([Lane("S", "g", "", lane.fastq_1, bad)]), HEADER, [out])
     assert raised.value.failure_class == "BAD_INPUT.MALFORMED"
+
+
+class OneRegion(Division):
+    """A division into one region, which counts how often it is sent to another process."""
+
+    sent: ClassVar[int] = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        OneRegion.sent += 1
+        return vars(self)
+
+    def divide(self, records: bytes) -> list[bytes]:
+        return [records]
+
+
+def test_each_process_gets_the_division_once(
+    genome: Path, lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the header twice, which is long with many contigs."""
+    monkeypatch.setattr(reader, "BATCH_SIZE", 100)
+    monkeypatch.setattr(OneRegion, "sent", 0)
+    out, whole = io.BytesIO(), io.BytesIO()
+    with bwa_mem3.Aligner(genome, 2) as aligner:
+        header = aligner.header(HEADER)
+        division = OneRegion(header, header, (0, 0, 0), tmp_path, Redactor(""))
+        aligner.align(reads_of([lane, lane]), HEADER, [out], division=division)
+        assert OneRegion.sent == 2, "once for each process"
+        aligner.align(reads_of([lane, lane]), HEADER, [whole])
+    assert out.getvalue() == whole.getvalue()
 
 
 @pytest.mark.parametrize("batch_size", [100, 10_000])

@@ -16,6 +16,7 @@ import pytest
 from seqdrop.jobs import reference_cache
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.reference_cache import FOLDER, LOCK, NEW, SIZE, Cache, key_of
+from seqdrop.jobs.usage import Usage
 from seqdrop.jobs.workspace import Workspace
 from seqdrop.storage import checksums, digests, s3
 from seqdrop.storage.s3 import Store, StoredObject
@@ -162,6 +163,53 @@ def test_a_file_that_an_earlier_job_changed_is_dropped_and_fetched_again(
     assert third.bytes_cached == len(BODY)
 
 
+def change_in_transfer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, times: int) -> None:
+    """Let another job change the file that a job fetches into the cache, so many times."""
+    fetch, rest = Store.fetch, iter(range(times))
+
+    def changed(store: Store, expected: StoredObject, path: Path) -> StoredObject:
+        done = fetch(store, expected, path)
+        if path.parent == tmp_path / FOLDER and next(rest, None) is not None:
+            change(path)
+        return done
+
+    monkeypatch.setattr(Store, "fetch", changed)
+
+
+def test_the_job_that_fills_the_cache_proves_the_file_too(
+    reference: S3Uri, job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_in_transfer(monkeypatch, tmp_path, times=1)
+    assert job().fetch_reference().read_bytes() == BODY
+    assert entry(tmp_path, reference).read_bytes() == BODY
+
+
+def test_a_file_that_is_changed_whenever_it_arrives_is_fetched_without_the_cache(
+    reference: S3Uri,
+    job: Callable[[], Workspace],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    change_in_transfer(monkeypatch, tmp_path, times=2)
+    path = job().fetch_reference()
+    assert path.read_bytes() == BODY
+    assert not path.samefile(entry(tmp_path, reference))
+    assert "was changed twice" in reasons(caplog)
+
+
+def test_a_second_fetch_without_the_cache_writes_to_no_file_that_other_jobs_have(
+    reference: S3Uri, job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, other = job(), job()
+    for one in (work, other):
+        assert one.fetch_reference().samefile(entry(tmp_path, reference))
+    monkeypatch.setattr(reference_cache, "open_cache", lambda: None)
+    path = work.fetch_reference()
+    assert path.read_bytes() == BODY
+    assert not path.samefile(other / "genome.fa")
+
+
 def test_half_of_a_file_never_comes_into_the_cache(
     job: Callable[[], Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +258,25 @@ def test_a_path_that_is_no_folder_is_not_used(
     make(tmp_path / FOLDER)
     assert job().fetch_reference().read_bytes() == BODY
     assert FOLDER in reasons(caplog)
+
+
+def test_a_job_counts_a_file_of_the_cache_as_shared_and_all_others_as_its_own(
+    reference: S3Uri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(reference, BODY * 500, tmp_path)
+    for number in range(2):
+        directory = tmp_path / f"of{number}"
+        directory.mkdir()
+        reference_cache.fetch(stored(reference), directory / "genome.fa")
+        (directory / "own").write_bytes(b"x" * (5 << 20))
+        os.link(directory / "own", directory / "kept")  # jobs keep files for other steps by links too
+        used = Usage(directory).to_json()
+        assert used["scratch"] in {10, 11}
+        assert used["shared"] in {2, 3}
+    monkeypatch.setattr(reference_cache, "open_cache", lambda: None)
+    reference_cache.fetch(stored(reference), directory / "genome.fa")
+    used = Usage(directory).to_json()
+    assert (used["scratch"] in {12, 13}, used["shared"]) == (True, 0)
 
 
 # --- room ----------------------------------------------------------------------------------------------------------
@@ -437,6 +504,30 @@ def test_the_lock_and_the_half_of_a_killed_job_do_not_stop_the_next_one(host: Ba
     assert code == 0, log
     assert use_of(host, "two") == (len(GENOME), 0)
     assert sorted(path.suffix for path in folder.iterdir()) == ["", LOCK]
+
+
+FILL = """
+work.run("sh", "-c", "echo 'write error: No space left on device' >&2; exit 1")
+"""
+
+
+def test_a_tool_that_fills_the_disk_removes_the_files_that_no_job_uses(host: Batch) -> None:
+    code, log = host.run(FETCH, **of_run("one"))
+    assert code == 0, log
+    unused = [path for path in (host.scratch / FOLDER).iterdir() if not path.suffix]
+    used = host.scratch / FOLDER / ("0" * 64)
+    used.write_bytes(b"of a running job")
+    os.link(used, host.scratch / "link")
+    code, log = host.run(FETCH + FILL, **of_run("two"))
+    assert code == 70, log
+    assert [path.exists() for path in (*unused, used)] == [False, True]
+    assert host.run(FETCH, **of_run("three"))[0] == 0
+
+
+def test_another_failure_of_a_tool_keeps_the_files(host: Batch) -> None:
+    code, log = host.run(FETCH + FILL.replace("No space left", "Error"), **of_run("one"))
+    assert code == 70, log
+    assert [path for path in (host.scratch / FOLDER).iterdir() if not path.suffix]
 
 
 def test_a_job_does_not_wait_for_ever_for_another_one(

@@ -122,11 +122,12 @@ def test_a_checksum_file_is_that_of_md5sum(tmp_path: Path) -> None:
 
 
 def test_only_a_replaced_file_of_a_user_is_an_input_that_is_missing(aws: Deployed, work: Workspace) -> None:
-    own, other = work.args.results / "NA12878.bam", S3Uri(work.args.results.bucket, "in/R1.fastq.gz")
-    for uri in (own, other):
-        s3.store().write(uri, BAM)
-    with pytest.raises(s3.ReplacedError):
-        work.fetch(own, etag="another")
+    results, other = work.args.results, S3Uri(work.args.results.bucket, "in/R1.fastq.gz")
+    for own in (results / "NA12878.bam", results / "jobs/scatter.1.bcf"):
+        s3.store().write(own, BAM)
+        with pytest.raises(s3.ReplacedError):
+            work.fetch(own, etag="another")
+    s3.store().write(other, BAM)
     with pytest.raises(BadInputError, match=r"R1\.fastq\.gz was replaced after the run began") as raised:
         work.fetch(other, etag="another")
     assert raised.value.failure_class == "BAD_INPUT.MISSING"

@@ -84,6 +84,31 @@ def test_a_full_disk_is_retried_once_with_a_whole_instance() -> None:
     assert diagnose(CALL, error, full, whole_instance="")["next"] == "give_up"
 
 
+@pytest.mark.parametrize(
+    ("vcpus", "memory", "more"),
+    [
+        ("4", "8000", {"vcpus": "8", "memory": "16000"}),
+        ("48", "96000", {"vcpus": "64", "memory": "128000"}),
+        ("1", "900000", {"vcpus": "2", "memory": "1048576"}),
+        ("64", "128000", None),
+    ],
+)
+@pytest.mark.parametrize("step", ["scatter", "merge"])
+def test_the_children_of_an_array_job_with_a_full_disk_share_an_instance_with_half_as_many_others(
+    step: str, vcpus: str, memory: str, more: dict[str, str] | None
+) -> None:
+    error, full, _ = load_cause(FOLDER / "disk_full.json")
+    job = {**CALL, "vcpus": vcpus, "memory": memory}
+    answer = diagnosis.diagnose({"run": "r", step: {**job, "error": error}}, step, full, "last", "64")
+    assert {name: answer[step][name] for name in CALL} == {**job, **({**more, "attempt": "2"} if more else {})}
+    if more:
+        [failure] = answer[step]["failures"]
+        expected = f"more of an instance's disk, with {more['vcpus']} vCPUs and {more['memory']} MiB for each child"
+        assert failure["then"] == expected
+    else:
+        assert answer["next"] == "give_up"
+
+
 def test_each_failure_class_is_retried_once() -> None:
     first = diagnose(CALL, error_of("exit_137_out_of_memory"))
     second = diagnose(first["call"], error_of("exit_137_out_of_memory"))

@@ -63,6 +63,15 @@ def test_the_scratch_volume_has_room_for_all_jobs_of_the_largest_instance() -> N
     assert suggested(*rows) == {}
 
 
+def test_the_scratch_volume_has_room_for_a_reference_once_if_its_cache_takes_it() -> None:
+    """The cache has at most a quarter of the disk: on a smaller disk each job would have a copy of its own."""
+    rows = [attempt(peak_memory=0, shared=20480)] * 3
+    volume = {"ScratchSize": "1000", "WholeInstanceVcpus": "64"}
+    assert suggested(*rows, **volume, ReferenceCacheSize="64") == {"ScratchSize": "80"}
+    rows = [attempt(peak_memory=0, shared=2048)] * 3
+    assert suggested(*rows, **volume, ReferenceCacheSize="64") == {"ScratchSize": "34"}
+
+
 def test_the_use_of_a_step_is_what_it_was_given_and_the_most_that_it_used() -> None:
     [use] = sizes.use_of([attempt(), attempt(peak_memory=30000, seconds=1200), attempt(status="FAILED", scratch=20480)])
     assert (use.step, use.attempts, use.memory, use.peak_memory, use.scratch) == ("align", 2, 80000, 30000, 20480)

@@ -30,3 +30,11 @@ def test_name_parent_child_and_companion_of_an_address() -> None:
     assert BAM.parent / "NA12878.bam" == BAM
     assert S3Uri("bucket", "folder/") / "file" == S3Uri("bucket", "folder/file")
     assert BAM.companion(".bai") == S3Uri("bucket", "NA12878/run/NA12878.bam.bai")
+
+
+def test_an_object_is_inside_its_folder_and_those_above_but_not_beside_them() -> None:
+    part = BAM.parent / "jobs/scatter.1.bcf"
+    assert all(part.is_inside(folder) for folder in (BAM.parent, BAM.parent / "jobs", S3Uri("bucket", "NA12878/")))
+    assert not part.is_inside(S3Uri("bucket", "NA12878/ru"))
+    assert not part.is_inside(S3Uri("other", "NA12878/run"))
+    assert not BAM.parent.is_inside(BAM.parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import compress, islice
 from pathlib import Path
 from pickle import PickleBuffer
@@ -38,8 +37,7 @@ class Aligner:
         import bwa_mem3  # noqa: PLC0415  only the image of this tool has it
 
         self._genome = bwa_mem3.BwaIndex(str(index))
-        function = partial(_work, self._genome)
-        self._forked: Forked[Any] = Forked("bwa-mem3", function, processes, ahead=2 * processes)
+        self._forked: Forked[Any] = Forked("bwa-mem3", _Worker(self._genome), processes, ahead=2 * processes)
 
     def __enter__(self) -> Self:
         """Return the aligner itself."""
@@ -68,15 +66,16 @@ class Aligner:
         With a division, the records have mate fields and are divided: `outs` has a file for each region.
         Raises BadInputError, ToolError.
         """
+        self._forked.call_each(_keep, division)  # once: it has two headers, which are long with many contigs
         for out in outs:
             out.write(division.fixed_header if division else self.header(header))
         for group, pairs in lanes:
-            with pairs.texts() as texts, closing(self._align_lane(group, pairs, texts, division)) as results:
-                for number, (parts, facts) in enumerate(results):
+            with pairs.texts() as texts, closing(self._align_lane(group, pairs, texts)) as results:
+                for number, (by_region, facts) in enumerate(results):
                     if facts.pairs and pairs.count != number * reader.BATCH_SIZE:
                         raise AssertionError(f"batch {number} of {pairs.files} is not the last one, and not complete")
                     pairs.add(facts)
-                    for out, records in zip(outs, parts, strict=True):
+                    for out, records in zip(outs, by_region, strict=True):
                         out.write(records)
                     if progress:
                         progress(pairs.mates * facts.pairs)
@@ -86,14 +85,14 @@ class Aligner:
         return self._forked.map([(_count, bam) for bam in bams])
 
     def _align_lane(
-        self, group: str, pairs: Pairs, texts: Iterator[Texts], division: Division | None
+        self, group: str, pairs: Pairs, texts: Iterator[Texts]
     ) -> Generator[tuple[Sequence[memoryview], Facts]]:
         first_texts, check = list(islice(texts, ESTIMATE_BATCHES)), pairs.check
         ((start, insert_size),) = self._forked.map([(_start_lane, group, check, list(map(_uncopied, first_texts)))])
         calls = (
             (
                 _check_and_align, group, insert_size, check, _uncopied(batch), number * reader.BATCH_SIZE,
-                start if number else None, division,
+                start if number else None,
             )
             for number, batch in enumerate(_chain(first_texts, texts))
         )  # fmt: skip
@@ -101,13 +100,24 @@ class Aligner:
             yield from results
 
 
-def _work(genome: Any, task: Callable[..., Result], *arguments: Any) -> Result:
-    """Do a task in one of the processes."""
-    return task(genome, *arguments)
+class _Worker:
+    """What each of the processes has for all its calls."""
+
+    def __init__(self, genome: Any) -> None:
+        self.genome = genome
+        self.division: Division | None = None
+
+    def __call__(self, task: Callable[..., Result], *arguments: Any) -> Result:
+        """Do a task."""
+        return task(self, *arguments)
+
+
+def _keep(worker: _Worker, division: Division | None) -> None:
+    worker.division = division
 
 
 def _start_lane(
-    genome: Any, group: str, check: Check, texts: Sequence[Texts]
+    worker: _Worker, group: str, check: Check, texts: Sequence[Texts]
 ) -> tuple[Start | None, list[Orientation]]:
     """Return what later batches are compared with, and the estimate of the insert size: none of single reads."""
     import bwa_mem3  # noqa: PLC0415
@@ -119,16 +129,18 @@ def _start_lane(
         start = start or first(*mates)
         if len(mates) == Pairs.mates:
             pairs += _read_pairs(*mates)
-    return start, _parts_of(bwa_mem3.estimate_pestat(genome, _options(group), pairs)) if pairs else NO_INSERT_SIZE
+    return start, _parts_of(
+        bwa_mem3.estimate_pestat(worker.genome, _options(group), pairs)
+    ) if pairs else NO_INSERT_SIZE
 
 
 def _check_and_align(
-    genome: Any, group: str, insert_size: Sequence[Orientation], check: Check, texts: Texts, before: int,
-    start: Start | None, division: Division | None,
+    worker: _Worker, group: str, insert_size: Sequence[Orientation], check: Check, texts: Texts, before: int,
+    start: Start | None,
 ) -> tuple[list[PickleBuffer], Facts]:  # fmt: skip
     """Verify the texts of a batch and return their BAM records: of each region, or all."""
-    mates, facts = check(texts, before, start)
-    records = b"".join(_align(genome, name, insert_size, some) for name, some in _by_group(group, mates))
+    (mates, facts), division = check(texts, before, start), worker.division
+    records = b"".join(_align(worker.genome, name, insert_size, some) for name, some in _by_group(group, mates))
     return list(map(PickleBuffer, division.divide(records) if division else [records])), facts
 
 

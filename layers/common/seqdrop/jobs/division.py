@@ -39,14 +39,14 @@ class Division:
         bam = self._fix_mates(self.header + records)
         if not bam.startswith(self.fixed_header):
             raise JobError("INTERNAL", "samtools fixmate wrote another header for a batch than for the first one")
-        parts: list[list[bytes]] = [[] for _ in range(self.regions[-1] + 1)]
+        by_region: list[list[bytes]] = [[] for _ in range(self.regions[-1] + 1)]
         at, end = len(self.fixed_header), len(bam)
         while at < end:
             size, contig = RECORD.unpack_from(bam, at)
             following = at + 4 + size
-            parts[self.regions[contig]].append(bam[at:following])
+            by_region[self.regions[contig]].append(bam[at:following])
             at = following
-        return list(map(b"".join, parts))
+        return list(map(b"".join, by_region))
 
     def _fix_mates(self, bam: bytes) -> bytes:
         command, environment = list(map(str, FIXMATE)), tool_environment(self.directory)

@@ -34,7 +34,7 @@ class Range(NamedTuple):
 
 
 class Contig(NamedTuple):
-    """What a BAI has of a contig; its places are virtual: of a block in the file, and of a read in the block."""
+    """The index of a contig; offsets are virtual offsets of BGZF."""
 
     chunks: Mapping[int, Sequence[tuple[int, int]]]  # bin -> start and end
     linear: Sequence[int]  # window -> the first read that overlaps it
@@ -188,6 +188,6 @@ def merge(ranges: Iterable[Range], size: int, gap: int) -> list[Range]:
 
 
 def cut(ranges: Iterable[Range], size: int) -> Iterator[Range]:
-    """Yield pieces of the ranges of at most `size` bytes."""
+    """Yield the ranges, cut into such of at most `size` bytes."""
     for start, end in ranges:
         yield from (Range(first, min(first + size, end)) for first in range(start, end, size))

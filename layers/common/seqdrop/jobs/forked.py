@@ -94,6 +94,11 @@ class Forked(Generic[Result]):
                 self.stop()  # the threads wait for these processes
                 raise
 
+    def call_each(self, *arguments: Any) -> None:
+        """Call the function once in each process, while no other call runs; raise as `map` does."""
+        for _ in range(self._number):  # the process that was idle for longest is the next one
+            self._call(0, arguments)
+
     def _call(self, slot: int, arguments: tuple[Any, ...]) -> Result:
         """Call the function in an idle process."""
         process = self._idle.get()

@@ -14,7 +14,7 @@ from seqdrop.plan.names import CRAM
 from seqdrop.storage import s3
 from seqdrop.storage.s3 import IntegrityError, StoredObject
 
-PIECE = 8 << 20  # bytes of a request
+REQUEST_SIZE = 8 << 20  # bytes
 
 
 def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], etag: str) -> Path:
@@ -36,6 +36,7 @@ def fetch(work: Workspace, contigs: Sequence[str], spans: Sequence[Interval], et
     bed = regions.write_bed(work / "reads.bed", spans)
     work.run("samtools", "view", "--no-PG", "-@", work.vcpus, *alignment_file.OUTPUT[form], "-M", "-L", bed,
              "--write-index", "-o", alignment_file.with_index(part), whole)  # fmt: skip
+    work.usage.measure_scratch()
     whole.unlink()
     return part
 
@@ -52,18 +53,18 @@ def download(stored: StoredObject, path: Path, ranges: Sequence[Range]) -> int:
 
     The bytes themselves are verified where they are read: each block of a BAM or CRAM has a CRC. A FASTA has none.
     """
-    pieces = list(file_ranges.cut(ranges, PIECE))
+    requests = list(file_ranges.cut(ranges, REQUEST_SIZE))
 
-    def read(piece: Range) -> bytes:
-        size = piece.end - piece.start
-        data = s3.store().read_range(stored.uri, piece.start, size, stored.version_id, stored.etag)
+    def read(request: Range) -> bytes:
+        size = request.end - request.start
+        data = s3.store().read_range(stored.uri, request.start, size, stored.version_id, stored.etag)
         if len(data) != size:
             raise IntegrityError(f"{stored.uri}: {len(data)} of {size} bytes arrived")
         return data
 
     with path.open("wb") as file:
         file.truncate(stored.size)
-        for piece, data in zip(pieces, s3.store().each(read, pieces), strict=True):
-            file.seek(piece.start)
+        for request, data in zip(requests, s3.store().each(read, requests), strict=True):
+            file.seek(request.start)
             file.write(data)
-    return sum(piece.end - piece.start for piece in pieces)
+    return sum(request.end - request.start for request in requests)

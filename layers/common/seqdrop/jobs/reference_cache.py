@@ -44,11 +44,17 @@ def fetch(stored: StoredObject, path: Path) -> bool:
             return cache.fetch(stored, path, digest)
         except OSError as error:
             logger.warning("the reference cache cannot be used; fetching without it", reason=str(error))
-            path.unlink(missing_ok=True)
             if error.errno == errno.ENOSPC:
                 cache.clear()
+    path.unlink(missing_ok=True)  # an earlier fetch of this job may have linked it: never write to the file of others
     s3.store().fetch(stored, path)
     return False
+
+
+def clear() -> None:
+    """Remove the files that no job uses, for another try of a job that has filled the disk."""
+    if cache := open_cache():
+        cache.clear()
 
 
 def open_cache() -> Cache | None:
@@ -79,20 +85,24 @@ class Cache:
 
         Raises OSError if the cache cannot be used; else as `Store.fetch`.
         """
+        for drop in (False, True):
+            present = self._take(stored, path, drop=drop)
+            if _is_proven(path, stored.size, digest):  # also after a download: other jobs can write to it meanwhile
+                return present
+            logger.warning("a file of the reference cache was changed; fetching it again", file=stored.uri.name)
+        raise OSError("a file of it was changed twice while this job fetched it")
+
+    def _take(self, stored: StoredObject, path: Path, *, drop: bool) -> bool:
+        """Link a file to `path`, downloaded first if it is missing or to `drop`. Return False if it was."""
         key = key_of(stored)
         with self._locked(key, PATIENCE):
+            if drop:
+                self._path(key).unlink(missing_ok=True)
             present = self._has(key)
             if not present:
                 self._fill(key, stored)
             self._link(key, path)
-        if not present or _is_proven(path, stored.size, digest):
-            return present
-        logger.warning("a file of the reference cache was changed; fetching it again", file=stored.uri.name)
-        with self._locked(key, PATIENCE):
-            self._path(key).unlink(missing_ok=True)
-            self._fill(key, stored)
-            self._link(key, path)
-        return False
+        return present
 
     def clear(self) -> None:
         """Remove the files that no job uses."""
@@ -172,6 +182,11 @@ class Cache:
                 path.unlink()
                 return True
         return False
+
+
+def is_shared(status: os.stat_result) -> bool:
+    """Return whether a file of a job is a link to one of the cache, which takes no space of its own: see `_link`."""
+    return status.st_nlink > 1 and status.st_mtime == 0 and stat.S_ISREG(status.st_mode)
 
 
 def key_of(stored: StoredObject) -> str:

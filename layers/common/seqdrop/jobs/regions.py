@@ -105,7 +105,7 @@ def write_pieces(work: Workspace, reference: Path, targets: Path | None) -> list
 
 
 def spans_of(pieces: Iterable[Piece]) -> list[Interval]:
-    """Return what several pieces read, in order and joined where they meet."""
+    """Return the spans of several pieces, merged."""
     return list(bed.merge(span for piece in pieces for span in read_bed(piece.spans)))
 
 

@@ -46,7 +46,7 @@ def fetch_pieces(work: Workspace) -> list[Piece]:
 
 
 def describe_inputs(work: Workspace) -> dict[str, Any]:
-    """Return what all parts of a run are called from and with."""
+    """Return the inputs that all parts share."""
     return {
         "reads": s3.store().head(work.args.bam).etag,
         "args": work.args.args,
@@ -57,7 +57,7 @@ def describe_inputs(work: Workspace) -> dict[str, Any]:
 
 
 def identify(work: Workspace, pieces: Sequence[Piece], index: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a part must have to be gathered with others: its regions, and the `inputs` of the run."""
+    """Return the identity of a part: its regions, and the `inputs` of the run."""
     own = regions.of_part(pieces, index, work.args.parts)
     text = "".join(piece.targets.read_text() for piece in own)
     return {
@@ -70,7 +70,7 @@ def identify(work: Workspace, pieces: Sequence[Piece], index: int, inputs: Mappi
 
 
 def find_differences(work: Workspace, receipt: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Return what a part has that is not as expected, by the receipt of its child."""
+    """Return the names of the fields in which the receipt of a part differs from the expected identity."""
     address = str(layout.part_uri(work.args.results, SCATTER.name, str(expected["index"])))
     found = {**receipt.get("part", {}), "files": [output["uri"] for output in receipt["outputs"]]}
     wanted = {**expected, "files": [address] if expected["pieces"] else []}
@@ -78,7 +78,10 @@ def find_differences(work: Workspace, receipt: Mapping[str, Any], expected: Mapp
 
 
 def fetch_reads(work: Workspace, reference: Path, pieces: Sequence[Piece], index: int) -> None:
-    """Download the reads of a part, of the file that its receipt will name; none for a part without pieces."""
+    """Download the reads of a part, and record the ETag of their file for the receipt.
+
+    A part without pieces has no reads.
+    """
     work.part = identify(work, pieces, index, describe_inputs(work))
     if spans := regions.spans_of(regions.of_part(pieces, index, work.args.parts)):
         partial_reads.fetch(work, list(regions.contig_lengths(reference)), spans, work.part["reads"])

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from seqdrop import signals
 from seqdrop.failure.verdict import BAD_DATA_EXIT, INTERNAL_EXIT, RETRY_EXIT, STOPPED_EXIT, JobError, Verdict
-from seqdrop.jobs import address_check, scratch
+from seqdrop.jobs import address_check, reference_cache, scratch
 from seqdrop.jobs.child import ToolError
 from seqdrop.jobs.processes import Processes
 from seqdrop.jobs.redaction import Redactor
@@ -84,6 +84,8 @@ def step(
         signals.ignore()
         _clean_up(work, space)  # again: a signal may have interrupted the first clean-up
         verdict = _verdict(error, args, work, time.time() - started)
+        if verdict.failure_class == "NO_SPACE":
+            reference_cache.clear()  # after the clean-up: the references of this job are unused now
         _fail(error, verdict, name, args, redactor)
 
 
@@ -178,7 +180,7 @@ def _classify_object(error: s3.ArchivedError | s3.MissingError | s3.ReplacedErro
         return "BAD_INPUT.ARCHIVED", f"{error}."
     if isinstance(error, s3.ReplacedError):
         return "RESULTS_CHANGED", f"{error}: a result of this run was replaced before the run ended."
-    if error.uri.parent == results:
+    if error.uri.is_inside(results):  # also a part, or a receipt
         return "RESULTS_CHANGED", f"{error}: a result of this run was deleted before the run ended."
     return "BAD_INPUT.MISSING", f"{error}: it was deleted after the run began."
 

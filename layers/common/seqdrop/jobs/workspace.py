@@ -50,8 +50,8 @@ class Workspace:
     tools: dict[str, str] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     qc: dict[str, Any] = field(default_factory=dict)  # the verdict of a QC policy on the run
-    part: dict[str, Any] = field(default_factory=dict)  # what tells the part of a child of an array job from others
-    seconds_of_parts: float = 0.0  # that the children of an array job took, of the job that gathers their parts
+    part: dict[str, Any] = field(default_factory=dict)  # identity of a part, in its receipt
+    seconds_of_parts: float = 0.0  # sum of the seconds of all parts, in the job that gathers them
     original_names: dict[str, str] = field(default_factory=dict)  # name in this directory -> name in S3
     unverified: set[Path] = field(default_factory=set)  # inputs of which S3 has no checksum
     read_rate: ReadRate = field(default_factory=ReadRate)
@@ -117,8 +117,8 @@ class Workspace:
         try:
             yield
         except s3.ReplacedError:
-            if uri.parent == self.args.results:
-                raise  # an output of an earlier step, not a file of a user
+            if uri.is_inside(self.args.results):
+                raise  # an output or a part of an earlier step, not a file of a user
             raise BadInputError("MISSING", f"{path.name} was replaced after the run began") from None
 
     def _fetch(

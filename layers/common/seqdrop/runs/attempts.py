@@ -316,6 +316,7 @@ def used(document: Document) -> dict[str, Any]:
         "bytes_out": _count(document.get("bytes_out", usage.get("bytes_out"))),
         "cpu_seconds": _count(usage.get("cpu_seconds")),
         "scratch": _count(usage.get("scratch")),
+        "shared": _count(usage.get("shared")),
         "instance_type": host.instance_type,
         "life_cycle": host.life_cycle,
         "zone": host.zone,

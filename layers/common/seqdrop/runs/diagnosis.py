@@ -44,7 +44,7 @@ def diagnose(
     if (failure_class, failed) not in {(other["class"], other.get("step", step)) for other in earlier} and int(
         job["attempt"]
     ) < MAX_TRIES:
-        retry = _retry(failure_class, cause, job, last_resort_queue, whole_instance_vcpus)
+        retry = _retry(step, failure_class, cause, job, last_resort_queue, whole_instance_vcpus)
     if retry is None:
         job["failures"] = [*earlier, failure]
         end = _give_up(step, failed, job["failures"], cause, verdict, sizes=forms.sizes_of(plan, step))
@@ -61,13 +61,20 @@ def diagnose(
 
 
 def _retry(
-    failure_class: str, cause: BatchCause, job: Mapping[str, Any], last_resort_queue: str, whole_instance_vcpus: str
+    step: str,
+    failure_class: str,
+    cause: BatchCause,
+    job: Mapping[str, Any],
+    last_resort_queue: str,
+    whole_instance_vcpus: str,
 ) -> tuple[dict[str, str], str] | None:
     """Return the changes for another try and their description; None where the same failure would be repeated."""
     memory = min(int(job["memory"]) * 2, MAX_MEMORY)
     if failure_class == "OUT_OF_MEMORY" and memory > int(job["memory"]):
         return {"memory": str(memory)}, f"memory doubled to {memory} MiB"
     if failure_class == "NO_SPACE" and whole_instance_vcpus:  # the jobs of an instance share its scratch disk
+        if steps.is_array(step):
+            return _with_larger_children(job, int(whole_instance_vcpus))
         return {"vcpus": whole_instance_vcpus}, f"an instance's whole disk, with {whole_instance_vcpus} vCPUs"
     never_fits = cause.status_reason.startswith(classify.UNPLACEABLE) or cause.error == classify.STATE_TIMEOUT
     waited_there = failure_class == "NOT_PLACED" and job["job_queue"] == last_resort_queue
@@ -76,6 +83,21 @@ def _retry(
     if failure_class in {"THROTTLED", "IMAGE_PULL", "HOST_FAILED"}:
         return {}, "the same once more"
     return None
+
+
+def _with_larger_children(job: Mapping[str, Any], whole_instance_vcpus: int) -> tuple[dict[str, str], str] | None:
+    """Return the changes by which half as many children share the disk of an instance; None if each has it alone.
+
+    Not a whole instance for each: there are up to a hundred, and each uses as many processes as it has vCPUs, with
+    memory in proportion.
+    """
+    before = int(job["vcpus"])
+    vcpus = min(2 * before, whole_instance_vcpus)
+    memory = min(int(job["memory"]) * vcpus // before, MAX_MEMORY)
+    if vcpus <= before:
+        return None
+    changes = {"vcpus": str(vcpus), "memory": str(memory)}
+    return changes, f"more of an instance's disk, with {vcpus} vCPUs and {memory} MiB for each child"
 
 
 def _give_up(

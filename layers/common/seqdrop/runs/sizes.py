@@ -14,6 +14,7 @@ from seqdrop.runs.attempts import SUCCEEDED
 Row = Mapping[str, Any]
 RESERVE = 1.25  # suggested sizes have a quarter more than was ever used
 MIN_GAIN = 0.8  # a smaller size is suggested if it is at most this share of the present one
+CACHE_PART = 4  # the reference cache has at most a quarter of the disk
 MIN_ATTEMPTS = 3  # that succeeded, before a smaller size is suggested
 BLOCK, MIN_MEMORY = 512, 512  # MiB
 OUT_OF_MEMORY, NO_SPACE = "OUT_OF_MEMORY", "NO_SPACE"
@@ -29,7 +30,8 @@ class Use:
     peak_memory: int  # MiB
     vcpus: int
     used_vcpus: float  # CPU seconds of a second
-    scratch: int  # MiB
+    scratch: int  # MiB, without files of the reference cache
+    shared: int  # MiB of such files
     minutes: float  # median of those that succeeded
     failed_memory: int  # MiB: the largest with which an attempt ran out of memory; 0 if none did
     enough_memory: int  # MiB: the smallest above that with which one succeeded; 0 if none did
@@ -59,6 +61,7 @@ def _use(step: str, rows: Sequence[Row]) -> Use:
         max(int(row["vcpus"]) for row in rows),
         max((float(row.get("cpu_seconds", 0)) / max(1.0, float(row["seconds"])) for row in done), default=0.0),
         max(int(row.get("scratch", 0)) for row in rows),
+        max(int(row.get("shared", 0)) for row in rows),
         round(median(float(row["seconds"]) / 60 for row in done), 2) if done else 0.0,
         failed,
         min((int(row["memory"]) for row in done if int(row["memory"]) > failed), default=0) if failed else 0,
@@ -107,13 +110,15 @@ def _scratch(uses: Sequence[Use], parameters: Mapping[str, str]) -> int:
     """Return the GiB that the scratch volume of an instance should have; 0 for no change, or without a volume.
 
     The largest instance (WholeInstanceVcpus) must have space for as many jobs of a step as it has vCPUs for, beside
-    references that no job uses: ReferenceCacheSize, but at most a quarter of the disk.
+    the reference cache: ReferenceCacheSize, but at most a quarter of the disk, which must have room for the reference
+    that the jobs shared. Else each job would have a copy.
     """
     asked, whole = int(parameters.get("ScratchSize", 0)), int(parameters.get("WholeInstanceVcpus", 0))
     if not asked or not uses:
         return 0
     needed = max(ceil(use.scratch * RESERVE * max(1, whole // max(1, use.vcpus)) / 1024) for use in uses)
-    needed += min(int(parameters.get("ReferenceCacheSize", 0)), ceil(needed / 3))
+    needed += min(int(parameters.get("ReferenceCacheSize", 0)), ceil(needed / (CACHE_PART - 1)))
+    needed = max(needed, *(ceil(use.shared * CACHE_PART / 1024) for use in uses))
     if any(use.disk_full for use in uses):
         needed = max(needed, 2 * asked)
     enough = min(use.attempts for use in uses) >= MIN_ATTEMPTS

@@ -39,6 +39,10 @@ class S3Uri:
         """The folder of the object."""
         return S3Uri(self.bucket, self.key.rsplit("/", 1)[0])
 
+    def is_inside(self, folder: S3Uri) -> bool:
+        """Return whether this is the address of an object in a folder, or in one below it."""
+        return self.bucket == folder.bucket and self.key.startswith(f"{folder.key.rstrip('/')}/")
+
     def companion(self, suffix: str) -> S3Uri:
         """Return the address of an index, checksum or summary, which has the name of its file plus a suffix."""
         return S3Uri(self.bucket, self.key + suffix)
