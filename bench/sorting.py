@@ -82,13 +82,19 @@ def batches(bam: Path) -> list[int]:
     return [*places, at]
 
 
+_kept: dict[str, Any] = {}  # of a forked process
+
+
 def serve(bam: Path, task: str, *arguments: Any) -> Any:
     """Do what a process of the aligner does after a batch is aligned."""
     from seqdrop.jobs import bam_counts
 
     if task == "count":
         return bam_counts.count_primary(*arguments)
-    start, end, division = arguments
+    if task == "keep":
+        [_kept["division"]] = arguments
+        return None
+    (start, end), division = arguments, _kept["division"]
     with bam.open("rb") as file:
         file.seek(start)
         records = file.read(end - start)
@@ -116,8 +122,9 @@ def sort_here(path: str, folder: str, kind: str) -> None:
     def feed(outs: Sequence[BinaryIO], division: Any = None) -> None:
         for out in outs:
             out.write(division.fixed_header if division else header)
-        for parts in forked.map(("align", *pair, division) for pair in pairwise(places)):
-            for out, part in zip(outs, parts, strict=True):
+        forked.call_each("keep", division)
+        for by_region in forked.map(("align", *pair) for pair in pairwise(places)):
+            for out, part in zip(outs, by_region, strict=True):
                 out.write(part)
         work.counts |= {"reads": 2 * PAIRS, "bases": 2 * PAIRS * 150}
         (work / "fed").touch()

@@ -1,6 +1,7 @@
 """Start, stop and describe executions: aliases, names, size limits, the error of a stop.
 
-Wraps StepFunctionsParserBackend.start_execution (stepfunctions/parser/models.py:158),
+Wraps Execution.__init__ (stepfunctions/parser/backend/execution.py:125) and
+StepFunctionsParserBackend.start_execution (stepfunctions/parser/models.py:158),
 StepFunctionBackend.describe_state_machine (stepfunctions/models.py:707), StepFunctionResponse.stop_execution and
 describe_execution (stepfunctions/responses.py:316, 353).
 """
@@ -16,6 +17,7 @@ from moto.core.utils import utcnow
 from moto.stepfunctions.exceptions import InvalidExecutionInput, InvalidName
 from moto.stepfunctions.models import StepFunctionBackend
 from moto.stepfunctions.parser import api
+from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -28,9 +30,16 @@ NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 MACHINE_PARTS = 7  # arn:aws:states:region:account:stateMachine:name
 
 _starting = threading.Lock()
+_make = Execution.__init__
 _start = StepFunctionsParserBackend.start_execution
 _describe_machine = StepFunctionBackend.describe_state_machine
 _describe_execution = StepFunctionResponse.describe_execution
+
+
+def make_running(self: Any, *args: Any, **kwargs: Any) -> None:
+    """Set the status at once: moto lists an execution before it has begun, when it has none (ListExecutions fails)."""
+    _make(self, *args, **kwargs)
+    self.exec_status = api.ExecutionStatus.RUNNING
 
 
 def _start_execution(
@@ -78,6 +87,7 @@ def _describe(self: Any) -> Any:
 
 def install() -> None:
     """Patch moto."""
+    patch(Execution, "__init__", make_running, source="73d12830")
     patch(StepFunctionsParserBackend, "start_execution", _start_execution, source="ed33766f")
     patch(StepFunctionBackend, "describe_state_machine", _describe_state_machine, source="7e61451c")
     patch(StepFunctionResponse, "stop_execution", _stop_execution, source="35b84037")
