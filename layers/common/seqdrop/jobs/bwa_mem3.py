@@ -129,9 +129,9 @@ def _start_lane(
         start = start or first(*mates)
         if len(mates) == Pairs.mates:
             pairs += _read_pairs(*mates)
-    return start, _parts_of(
-        bwa_mem3.estimate_pestat(worker.genome, _options(group), pairs)
-    ) if pairs else NO_INSERT_SIZE
+    if not pairs:
+        return start, NO_INSERT_SIZE
+    return start, _parts_of(bwa_mem3.estimate_pestat(worker.genome, _options(group), pairs))
 
 
 def _check_and_align(
