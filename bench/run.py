@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import align
@@ -44,17 +44,32 @@ def all_lines(scratch: Path, log: Path, wanted: str) -> Iterator[Line]:
 def measure_lines(scratch: Path, wanted: str, repeats: int) -> int:
     """Print the table of all lines that compare commands; return how many failed."""
     log, rows, failed = scratch / "log", list[list[str]](), 0
-    for line in all_lines(scratch, log, wanted):
-        if line.name.startswith(wanted):
-            try:
-                rows += compare(line, log, repeats)
-                sys.stderr.write(f"{line.name}: done\n")
-            except GateError as error:  # the other lines are measured all the same
-                failed += 1
-                sys.stderr.write(f"{line.name}: failed: {error}\n")
-    if rows:
-        write_table(rows)
+    try:
+        for line in all_lines(scratch, log, wanted):
+            if line.name.startswith(wanted):
+                failed += tried(line.name, lambda line=line: rows.extend(compare(line, log, repeats)))
+    finally:
+        if rows:
+            write_table(rows)
     return failed
+
+
+def tried(name: str, measure: Callable[[], object]) -> int:
+    """Measure a line; return 1 and say why if it failed: the other lines are measured all the same."""
+    try:
+        measure()
+    except (GateError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"{name}: failed: {error}\n")
+        return 1
+    sys.stderr.write(f"{name}: done\n")
+    return 0
+
+
+def feed(repeats: int) -> None:
+    """Measure the line `feed`; raise CalledProcessError."""
+    fastqs = reads.make(SCRATCH)
+    for _ in range(repeats):
+        subprocess.run([sys.executable, Path(__file__).with_name("feeding.py"), *fastqs, "2"], check=True)
 
 
 def main(wanted: str = "", repeats: str = "3") -> int:
@@ -63,17 +78,15 @@ def main(wanted: str = "", repeats: str = "3") -> int:
     begin = time.perf_counter()
     failed = measure_lines(SCRATCH, wanted, int(repeats))
     if "feed".startswith(wanted):
-        fastqs = reads.make(SCRATCH)
-        for _ in range(int(repeats)):
-            subprocess.run([sys.executable, Path(__file__).with_name("feeding.py"), *fastqs, "2"], check=True)
+        failed += tried("feed", lambda: feed(int(repeats)))
     if "sort".startswith(wanted):
-        sorting.main(SCRATCH, int(repeats))
+        failed += tried("sort", lambda: sorting.main(SCRATCH, int(repeats)))
     if any(name.startswith(wanted) for name in ("price", "idle")):
-        sizes.main()
+        failed += tried("price, idle", sizes.main)
     if "many".startswith(wanted):
-        many.main(SCRATCH)
+        failed += tried("many", lambda: many.main(SCRATCH))
     if wanted == "human":  # half an hour: not of all lines
-        human.main(str(SCRATCH))
+        failed += tried("human", lambda: human.main(str(SCRATCH)))
     sys.stderr.write(f"measured in {(time.perf_counter() - begin) / 60:.0f} minutes, {failed} lines failed\n")
     return 1 if failed else 0
 

@@ -86,7 +86,7 @@ _kept: dict[str, Any] = {}  # of a forked process
 
 
 def serve(bam: Path, task: str, *arguments: Any) -> Any:
-    """Do what a process of the aligner does after a batch is aligned."""
+    """Do the work of an aligner process after the alignment of a batch."""
     from seqdrop.jobs import bam_counts
 
     if task == "count":

@@ -31,6 +31,10 @@ class Commands(Mapping[str, Any]):
             raise KeyError(name)
         return load(name)
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the command of this name, else `default`; a KeyError of its module is not hidden."""
+        return load(name) if name in COMMANDS else default
+
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
         return iter(COMMANDS)

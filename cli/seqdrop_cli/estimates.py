@@ -13,7 +13,6 @@ from seqdrop.runs.prices import Prices
 from seqdrop.runs.table import Row
 
 from seqdrop_cli import run_table
-from seqdrop_cli.errors import CliError
 from seqdrop_cli.stack import Stack
 
 ENDED = frozenset({"SUCCEEDED"})
@@ -46,7 +45,7 @@ class Estimator:
 def kind_of(stack: Stack, size: int, chosen: Mapping[str, str], *, has_alignments: bool) -> dict[str, str]:
     """Return the form of a run, its parts, and the format of its aligned reads: as it chose, else those of the stack.
 
-    Raise CliError if its tools do not allow the form that it chose, so that no run is priced that would be refused.
+    Raise FormError if its tools do not allow the form that it chose, so that no run is priced that would be refused.
     The bases to call are not known here: the parts are those of a human genome.
     """
     tags, parameters = stack.outputs.get("ImageTags", "").split(), stack.parameters
@@ -56,10 +55,7 @@ def kind_of(stack: Stack, size: int, chosen: Mapping[str, str], *, has_alignment
         int(parameters.get("ScatterFromMib", "0")) << 20,
         any(tag.startswith("fused:") and tag != "fused:none" for tag in tags),
     )
-    try:
-        forms.check(chosen.get("form", ""), chosen)
-    except forms.FormError as error:
-        raise CliError(f"Such a run is refused: {error}.") from None
+    forms.check(chosen.get("form", ""), chosen)
     parts = forms.number_of_parts(size, forms.HUMAN_BASES, targets=False)
     form = forms.of_run(deployment, chosen.get("form", ""), chosen, size, parts, has_alignments=has_alignments)
     alignment_format = chosen.get("alignment_format") or stack.default_alignment_format

@@ -21,7 +21,7 @@ LIBRARIES = (
     "statistics",
     "yaml",
 )
-# What botocore reads to make a client.
+# Files that botocore reads for each client.
 FILES = ("endpoints", "partitions", "sdk-default-configuration", "_retry")
 DESCRIPTIONS = ("service-2", "endpoint-rule-set-1")  # of S3
 

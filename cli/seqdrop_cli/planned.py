@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import typer
+from seqdrop.plan.forms import FormError
 from seqdrop.plan.sheet import ALIGNMENTS
 from seqdrop.runs.estimate import NO_RUNS, Estimate
 from seqdrop.text import format_seconds, format_usd
@@ -49,10 +50,13 @@ class Planned:
 
 
 def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
-    """Print the table, with the estimated time and price of each sample; return the estimates (None: none)."""
+    """Print the table, with the estimated time and price of each sample; return the estimates (None: none).
+
+    Raise CliError for the first sample whose run would be refused.
+    """
     table = new_table("sample", "lanes", "size", "reference", "tools", "price", "time")
     estimator = Estimator(stack)
-    found = [estimator.of_run(one.size, one.chosen, has_alignments=bool(one.alignments)) for one in planned]
+    found = [_estimate(estimator, one) for one in planned]
     for one, each in zip(planned, found, strict=True):
         lanes = ", ".join(filter(None, one.lanes))
         cells = (one.sample, lanes, format_size(one.size), one.reference, f"{one.aligner}, {one.caller}")
@@ -65,6 +69,13 @@ def show(stack: Stack, planned: Sequence[Planned]) -> list[Estimate | None]:
     if any(each and not each.runs for each in found):
         say(f"No such run has ended yet. Nobody has compared the model of {NO_RUNS} with AWS: the price may be higher.")
     return found
+
+
+def _estimate(estimator: Estimator, planned: Planned) -> Estimate | None:
+    try:
+        return estimator.of_run(planned.size, planned.chosen, has_alignments=bool(planned.alignments))
+    except FormError as error:
+        raise CliError(f"The run of {planned.sample} would be refused: {error}.") from None
 
 
 def confirm(*, yes: bool) -> None:

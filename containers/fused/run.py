@@ -20,7 +20,7 @@ from typing import Any
 import seqdrop.jobs.step  # noqa: F401  of all steps
 from seqdrop import aws
 from seqdrop.failure.verdict import BAD_DATA_EXIT, INTERNAL_EXIT, STOPPED_EXIT, USAGE_EXIT, JobError
-from seqdrop.jobs import arguments, kept, scratch
+from seqdrop.jobs import arguments, kept, reference_cache, scratch
 from seqdrop.log import logger
 from seqdrop.plan import forms, steps
 from seqdrop.plan.names import WHOLE_GENOME, canonical
@@ -40,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands = commands_of(args)
     aws.prepare("s3")
     with kept_folder() as folder:
-        sys.exit(run_steps(commands, Runner(folder).run))
+        code = run_steps(commands, Runner(folder).run)
+    if code:
+        reference_cache.clear()  # a step that filled the disk could not remove the references that this job had kept
+    sys.exit(code)
 
 
 def commands_of(args: argparse.Namespace) -> dict[str, list[str]]:

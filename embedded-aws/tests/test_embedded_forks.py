@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import venv
@@ -379,3 +380,29 @@ def test_temporary_files_of_a_forked_program_are_in_its_own_folder(installed: In
     assert run_job() == (0, ["True"])
     installed.write_program(IS_FORKED)
     assert run_job() == (0, ["True"])
+
+
+def test_a_forked_program_shows_its_environment_as_a_started_one(
+    installed: Installation, runner: ProcessRunner
+) -> None:
+    installed.write_program("import os, time\nprint(sorted(os.environ), flush=True)\ntime.sleep(300)")
+    attempt = start(runner, NAME="value")
+    names = eventually(attempt.new_lines, "the variables of the job")[0]
+    pid = attempt._process.pid
+    shown = Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0")
+    assert "NAME=value" in shown
+    assert str(sorted({line.partition("=")[0] for line in shown})) == names
+    attempt.close()
+
+
+def test_a_request_without_an_answer_ends_no_job(
+    installed: Installation, runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed.write_program("import time\nprint('up', flush=True)\ntime.sleep(300)", "waiting")
+    installed.write_program(IS_FORKED)
+    waiting = start(runner, "waiting")
+    eventually(waiting.new_lines, "the start of the first job")
+    monkeypatch.setattr(socket, "send_fds", lambda *_: (_ for _ in ()).throw(OSError("no buffer space")))
+    assert finish(start(runner, attempt="2")) == (0, ["False"])
+    assert waiting.exit_code() is None
+    waiting.close()

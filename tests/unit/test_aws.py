@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 from seqdrop import aws
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,21 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+
+def test_a_profile_with_a_role_gets_its_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = "[profile base]\naws_access_key_id = a\naws_secret_access_key = b\n[profile lab]\nsource_profile = base\n"
+    (tmp_path / "config").write_text(f"{config}role_arn = arn:aws:iam::123456789012:role/lab\nregion = eu-west-1\n")
+    for name, value in (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "none")):
+        monkeypatch.setenv(name, str(tmp_path / value))
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    with mock_aws(), monkeypatch.context() as variables:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            variables.delenv(name, raising=False)  # moto has set them
+        credentials = aws.new_session().get_credentials()
+        assert credentials is not None
+        assert credentials.method == "assume-role"
+        assert credentials.get_frozen_credentials().access_key.startswith("ASIA")
 
 
 @pytest.mark.usefixtures("credentials")

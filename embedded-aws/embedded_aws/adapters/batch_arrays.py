@@ -73,8 +73,10 @@ def _end(job: Any) -> None:
         failed = "FAILED" in states
         if failed and job.job_stopped_reason is None:
             job.job_stopped_reason = CHILD_FAILED
-        job._mark_stopped(success=not failed)
-        job.ended.set()
+        try:
+            job._mark_stopped(success=not failed)
+        finally:  # whatever the event of the end meets: a state waits for it
+            job.ended.set()
 
 
 def properties(job: Any) -> dict[str, Any]:

@@ -190,8 +190,10 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
     def _finish(self, result: AttemptResult) -> None:
         self.exit_code = result.exit_code
         self.job_stopped_reason = result.status_reason
-        self._mark_stopped(success=result.exit_code == 0 and not result.final)
-        self.ended.set()
+        try:
+            self._mark_stopped(success=result.exit_code == 0 and not result.final)
+        finally:  # whatever the event of the end meets: a state waits for it
+            self.ended.set()
 
 
 def _stop(attempt: Attempt, reason: str | None) -> AttemptResult:

@@ -14,13 +14,15 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
 MESSAGE = 1 << 17  # bytes of a request, at most; by default a Unix socket takes 208 KiB
-ROOM = "EMBEDDED_AWS_ROOM"  # a long variable, in whose place a forked process shows those by which it is found
+DESCRIPTORS = 2  # of a request: the output of the job, and the pipe of the answers
+ROOM = "EMBEDDED_AWS_ROOM"  # a long variable, in whose place a forked process shows its own environment
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
 ENV_START = 50  # number of this field in /proc/PID/stat
 PER_PROCESS = {"HOME", "TMPDIR"}  # every process has its own: modules that read them find folders like them
@@ -85,9 +87,12 @@ class Forker:
                     waiting.unregister(descriptor)
                     self._report_end(descriptor)
                     continue
-                message, descriptors, _, _ = socket.recv_fds(self._connection, MESSAGE, 2)
+                message, descriptors, _, _ = socket.recv_fds(self._connection, MESSAGE, DESCRIPTORS)
                 if not message:
                     os._exit(0)  # the server has ended, and the kernel kills its jobs
+                if len(descriptors) < DESCRIPTORS:  # too many open files here: without an answer, the job is not forked
+                    close_all(descriptors)
+                    continue
                 request = json.loads(message)
                 pidfd = self._start(request, *descriptors)
                 if pidfd is None:
@@ -97,22 +102,22 @@ class Forker:
 
     def _start(self, request: dict[str, Any], output: int, answers: int) -> int | None:
         """Return None in the forked process; else a descriptor of it, or 0 if there is none."""
-        shown = b"\0".join(os.fsencode(f"{name}={value}") for name, value in request["shown"].items())
+        shown = b"\0".join(os.fsencode(f"{name}={value}") for name, value in request["environment"].items())
         refusal, pid = self._refusal(request["environment"], shown), -1
         if not refusal:
             try:
+                spare = os.dup(output)  # keeps one free for pidfd_open, which must not fail after the fork
                 pid = os.fork()
-            except OSError:  # no memory, or too many processes: the end of this process would be that of all jobs
+            except OSError:  # too many processes or files, no memory: the end of this process would be that of all jobs
                 refusal = b"refused\n"
         if refusal:
             os.write(answers, refusal)
-            os.close(output)
-            os.close(answers)
+            close_all([output, answers])
             return 0
         if not pid:
             self._become(request, shown, output, answers)
             return None
-        os.close(output)
+        close_all([spare, output])
         pidfd = os.pidfd_open(pid)
         self._running[pidfd] = pid, answers
         return pidfd
@@ -151,12 +156,17 @@ class Forker:
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         with suppress(BrokenPipeError):  # nobody waits for it
             os.write(answers, b"ended %d\n" % code)
-        os.close(answers)
-        os.close(pidfd)
+        close_all([answers, pidfd])
+
+
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close descriptors."""
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def set_variables(variables: dict[Any, Any]) -> None:
-    """Replace what is behind os.environ and os.environb."""
+    """Set the mapping of os.environ and os.environb."""
     os.environ._data = os.environb._data = variables  # type: ignore[attr-defined]
 
 
@@ -174,7 +184,7 @@ def source(module: ModuleType) -> str | None:
 
 
 def state(path: str) -> tuple[int, int] | None:
-    """Return what changes when a file is replaced."""
+    """Return the modification time and the size of a file, which change when it is replaced."""
     try:
         found = os.stat(path)  # noqa: PTH116  hundreds of files for every job
     except OSError:

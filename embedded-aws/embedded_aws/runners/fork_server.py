@@ -19,7 +19,7 @@ from typing import IO
 from . import fork_program
 
 log = logging.getLogger(__name__)
-ROOM = 8192  # bytes for the variables by which a process is found; a path has at most 4096
+ROOM = 32_768  # bytes of an environment; a job with more needs an interpreter of its own
 # Variables that an interpreter and its libraries read when they start: they are the same in all forked processes.
 AT_START = ("PYTHON", "LANG", "LC_", "LD_", "TZ", "MALLOC_", "GLIBC_", "OPENSSL_")
 ANSWER_WAIT = 60.0  # seconds; with its imports, the first answer takes a few tenths
@@ -74,18 +74,14 @@ class ForkServer:
         self._usable = bool(modules) and sys.platform == "linux"
 
     def start(
-        self, words: Sequence[str], environment: Mapping[str, str], shown: Sequence[str], folder: Path, output: int
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, output: int
     ) -> ForkedProcess | None:
-        """Start a program in a folder; return None if it needs an interpreter of its own.
-
-        Its file `/proc/PID/environ` has the variables `shown`.
-        """
+        """Start a program in a folder; return None if it needs an interpreter of its own."""
         if not self._usable or not _is_script(words[0]) or _at_start(environment) != START:
             return None
         request = {
             "words": list(words),
             "environment": dict(environment),
-            "shown": {name: environment[name] for name in shown},
             "folder": str(folder),
         }
         message = json.dumps(request).encode()
@@ -121,11 +117,10 @@ class ForkServer:
         finally:
             os.close(writer)
         answer = answers.readline().strip() if _is_readable(answers, ANSWER_WAIT) else b""
-        if not answer:  # an import failed, which its traceback in this log explains
+        if not answer:  # its jobs go on, if it runs: it ends with this server
             self._usable = False
-            if self._process:
-                self._process.kill()
-            log.warning("jobs start without fork: %s could not be imported", ", ".join(self._modules))
+            log.warning("further jobs are not forked: the process with %s gave no answer; its error, if there was one, "
+                        "is above", ", ".join(self._modules))  # fmt: skip
         return answer, answers
 
     def _connect(self) -> socket.socket:

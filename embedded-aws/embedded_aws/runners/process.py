@@ -140,7 +140,7 @@ def _start(spec: JobSpec, home: Path, forks: ForkServer) -> ProcessAttempt:
         raise OSError(f'exec: "{spec.command[0]}": executable file not found in $PATH')
     words, log = [program, *spec.command[1:]], home / ".log"
     with log.open("wb") as output:
-        process = forks.start(words, environment, IDENTITY, home, output.fileno()) or subprocess.Popen(
+        process = forks.start(words, environment, home, output.fileno()) or subprocess.Popen(
             words,
             env=environment,
             cwd=home,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 SERVICES = ("batch", "cloudformation", "dynamodb", "ec2", "ecr", "events", "lambda", "logs", "s3", "service-quotas",
-            "sns", "sqs", "stepfunctions")  # fmt: skip
+            "sns", "sqs", "stepfunctions",
+            "sts", "sso", "sso-oidc", "signin")  # fmt: skip  # the last four: botocore calls them for credentials
 # The three attempts that botocore makes by default give up on a throttled bucket within a second.
 RETRIES = {"mode": "standard", "max_attempts": 10}
 
@@ -82,7 +83,7 @@ def new_session() -> Session:
 
 
 def prepare(service: str) -> None:
-    """Import and read what the clients of a service need, for the processes that are forked from this one.
+    """Load the modules and descriptions for clients of a service, for the processes that are forked from this one.
 
     It needs no credentials, and sends no request.
     """

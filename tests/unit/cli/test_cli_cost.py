@@ -161,7 +161,7 @@ def test_a_run_that_would_be_refused_has_no_estimate(stack: Stack, tmp_path: Pat
     (tmp_path / "N1_R2.fastq.gz").write_bytes(b"x" * 1000)
     for chosen in (["--form", "fused", "--aligner", "isaac"], ["--form", "scattered", "--caller", "strelka"]):
         result = CliRunner().invoke(app, ["estimate", str(tmp_path), "--reference", "hg", *chosen])
-        assert (result.exit_code, "Such a run is refused: " in result.output) == (1, True)
+        assert (result.exit_code, "The run of N1 would be refused: " in result.output) == (1, True)
 
 
 def test_suggestions_are_parameters_of_the_stack(stack: Stack) -> None:

@@ -37,7 +37,7 @@ def test_a_wrapper_is_forked_whatever_the_environment_of_its_job(tool: str, tmp_
     try:
         with log.open("wb") as output:
             words = [str(Path(sys.executable).parent / f"run-{tool}"), "--help"]
-            process = forks.start(words, environment, [], tmp_path, output.fileno())
+            process = forks.start(words, environment, tmp_path, output.fileno())
         assert process
         assert process.wait() == 0
     finally:

@@ -11,6 +11,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from seqdrop.jobs import reference_cache
@@ -196,6 +197,27 @@ def test_a_file_that_is_changed_whenever_it_arrives_is_fetched_without_the_cache
     assert path.read_bytes() == BODY
     assert not path.samefile(entry(tmp_path, reference))
     assert "was changed twice" in reasons(caplog)
+
+
+def test_a_changed_file_that_another_job_has_replaced_is_not_fetched_again(
+    reference: S3Uri,
+    job: Callable[[], Workspace],
+    no_download: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job().fetch_reference()
+    change(entry(tmp_path, reference))
+    prove, first, second = reference_cache._is_proven, job(), job()
+
+    def let_the_first_job_be_quicker(*args: Any) -> bool:
+        monkeypatch.setattr(reference_cache, "_is_proven", prove)
+        assert first.fetch_reference().read_bytes() == BODY
+        no_download()
+        return prove(*args)
+
+    monkeypatch.setattr(reference_cache, "_is_proven", let_the_first_job_be_quicker)
+    assert second.fetch_reference().samefile(first / "genome.fa")
 
 
 def test_a_second_fetch_without_the_cache_writes_to_no_file_that_other_jobs_have(

@@ -101,7 +101,7 @@ class Aligner:
 
 
 class _Worker:
-    """What each of the processes has for all its calls."""
+    """Hold the genome and the division of one process."""
 
     def __init__(self, genome: Any) -> None:
         self.genome = genome

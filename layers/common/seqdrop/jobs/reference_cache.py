@@ -85,24 +85,30 @@ class Cache:
 
         Raises OSError if the cache cannot be used; else as `Store.fetch`.
         """
-        for drop in (False, True):
-            present = self._take(stored, path, drop=drop)
+        changed = -1
+        for _ in range(2):
+            present, entry = self._take(stored, path, changed)
             if _is_proven(path, stored.size, digest):  # also after a download: other jobs can write to it meanwhile
                 return present
             logger.warning("a file of the reference cache was changed; fetching it again", file=stored.uri.name)
+            changed = entry
         raise OSError("a file of it was changed twice while this job fetched it")
 
-    def _take(self, stored: StoredObject, path: Path, *, drop: bool) -> bool:
-        """Link a file to `path`, downloaded first if it is missing or to `drop`. Return False if it was."""
+    def _take(self, stored: StoredObject, path: Path, changed: int) -> tuple[bool, int]:
+        """Link a file to `path`, downloaded first if it is missing, or still has the inode number `changed`.
+
+        Return whether it was present, and its inode number.
+        """
         key = key_of(stored)
         with self._locked(key, PATIENCE):
-            if drop:
-                self._path(key).unlink(missing_ok=True)
             present = self._has(key)
+            if present and self._path(key).lstat().st_ino == changed:  # else another job has replaced it already
+                self._path(key).unlink()
+                present = False
             if not present:
                 self._fill(key, stored)
             self._link(key, path)
-        return present
+            return present, self._path(key).lstat().st_ino
 
     def clear(self) -> None:
         """Remove the files that no job uses."""

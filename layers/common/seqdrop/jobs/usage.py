@@ -20,7 +20,7 @@ class Usage:
     """The CPU time of a job, and the largest size of its directory at a few moments, in bytes."""
 
     directory: Path
-    scratch: int = 0  # without what it shares
+    scratch: int = 0  # without shared files
     shared: int = 0  # files of the reference cache, which all jobs of the instance have once
 
     def measure_scratch(self) -> None:

@@ -288,10 +288,14 @@ def _waiting_names(pair: Pair) -> list[tuple[str, str]]:
     return list(dict.fromkeys(names))
 
 
-def common_choices(pairs: Sequence[Pair]) -> Choices:
-    """Return the choices in the metadata of all mates, which must be equal; raise ChoiceError."""
+def common_choices(pairs: Sequence[Pair], max_cost: str = "") -> Choices:
+    """Return the choices in the metadata of all mates, which must be equal; raise ChoiceError.
+
+    `max_cost` is a budget in USD instead of theirs.
+    """
     mates = [mate for pair in pairs for mate in pair.files]
-    choices = [Choices.from_metadata(mate.metadata) for mate in mates]
+    budget = {"seqdrop-max-cost": max_cost} if max_cost else {}
+    choices = [Choices.from_metadata({**mate.metadata, **budget}) for mate in mates]
     if not any("seqdrop-lanes" in mate.metadata for mate in mates):
         choices = [replace(choice, lanes=len(pairs)) for choice in choices]
     if any(other != choices[0] for other in choices):

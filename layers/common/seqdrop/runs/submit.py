@@ -74,8 +74,7 @@ def submit(
     """
     entries, choices, pinned = [pair.entry() for pair in pairs], Choices(), PinnedReference()
     try:
-        choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs))
-        choices = replace(choices, max_cost=max_cost or choices.max_cost)
+        choices = with_defaults(of_sheet.choices if of_sheet else pairing.common_choices(pairs, max_cost))
         pinned = pin_first(choices)  # first: a refusal has the run id that the command line waits for
         choices = replace(choices, layout=layouts.resolve(pairs, choices))
         check_choices(choices)
