@@ -1371,9 +1371,9 @@ def test_the_precheck_reads_the_pinned_versions(aws: Deployed, start_run: Any, m
     one, _ = upload_pair(aws)
     common_choices = pairing.common_choices
 
-    def replace_then_read(pairs: Any) -> Any:
+    def replace_then_read(*args: Any) -> Any:
         aws.put(R1, b"PK\3\4" + bytes(99))
-        return common_choices(pairs)
+        return common_choices(*args)
 
     monkeypatch.setattr(pairing, "common_choices", replace_then_read)
     assert outcome_of(start_run.call(one))["outcome"] == "started"
