@@ -73,10 +73,7 @@ def _end(job: Any) -> None:
         failed = "FAILED" in states
         if failed and job.job_stopped_reason is None:
             job.job_stopped_reason = CHILD_FAILED
-        try:
-            job._mark_stopped(success=not failed)
-        finally:  # whatever the event of the end meets: a state waits for it
-            job.ended.set()
+        job._mark_stopped(success=not failed)
 
 
 def properties(job: Any) -> dict[str, Any]:

@@ -190,8 +190,11 @@ class BatchJob(moto_batch.Job):  # type: ignore[misc]  # moto is untyped
     def _finish(self, result: AttemptResult) -> None:
         self.exit_code = result.exit_code
         self.job_stopped_reason = result.status_reason
+        self._mark_stopped(success=result.exit_code == 0 and not result.final)
+
+    def _mark_stopped(self, success: bool = True) -> None:
         try:
-            self._mark_stopped(success=result.exit_code == 0 and not result.final)
+            super()._mark_stopped(success)
         finally:  # whatever the event of the end meets: a state waits for it
             self.ended.set()
 
