@@ -186,7 +186,11 @@ def resume(event: dict[str, Any]) -> Result:
     refused = "upload" in row and row["status"] != table.WAITING
     max_cost = str(event.get("max_cost") or "")
     renew = joint.renew_plan if row.get("kind") == KIND else None
-    result = restart(run, S3Uri.parse(row["upload"]), max_cost) if refused else submit.resume(run, renew, max_cost)
+    try:
+        submit.check_new_budget(max_cost)
+        result = restart(run, S3Uri.parse(row["upload"]), max_cost) if refused else submit.resume(run, renew, max_cost)
+    except (executions.NotResumableError, BudgetError) as error:
+        result = {"outcome": "refused", "run": run, "reason": str(error)}
     logger.info(f"run {result['outcome']}", run=result["run"])
     count("RunResumed" if result["outcome"] == "resumed" else "RunNotResumed")
     return result
@@ -204,10 +208,6 @@ def restart(run: str, upload: S3Uri, max_cost: str = "") -> Result:
 
     `max_cost` is its new budget in USD, if it gets one.
     """
-    try:
-        submit.check_new_budget(max_cost)
-    except (executions.NotResumableError, BudgetError) as error:
-        return {"outcome": "refused", "run": run, "reason": str(error)}
     name = input_names.parse(upload.key)
     waited = lane_wait.quiet_seconds() > 0
     if not name:

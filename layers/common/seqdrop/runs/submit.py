@@ -11,7 +11,7 @@ from typing import Any
 from seqdrop.failure import advice
 from seqdrop.failure.verdict import BadInputError
 from seqdrop.plan import fastq_names, forms, layout, steps
-from seqdrop.plan.choices import MAX_COST, BudgetError, ChoiceError, Choices
+from seqdrop.plan.choices import MAX_COST, ChoiceError, Choices
 from seqdrop.plan.extras import PADDING
 from seqdrop.plan.fastq_names import FastqName
 from seqdrop.plan.names import INTERVALS_CHECKSUM, QC_DEFAULT, QC_HOLD, REFERENCE_JSON, printable
@@ -313,12 +313,11 @@ def write_inputs(plan: Mapping[str, Any], reads: Mapping[str, Any], pinned: Pinn
 def resume(run: str, renew: Renew | None = None, max_cost: str = "") -> Result:
     """Start an ended run again with the plan that `renew` returns; steps that have a receipt end at once.
 
-    `max_cost` is its new budget, if it gets one.
+    `max_cost` is its new budget, if it gets one, which `check_new_budget` has accepted.
     """
     try:
-        check_new_budget(max_cost)
         execution = executions.resume(run, renew or renew_plan, max_cost)
-    except (NotResumableError, NotReadyError, BudgetError) as error:
+    except (NotResumableError, NotReadyError) as error:
         return {"outcome": "refused", "run": run, "reason": str(error)}
     return {"outcome": "resumed", "run": run, "execution": execution}
 
