@@ -147,7 +147,7 @@ def _verdict(error: BaseException, args: argparse.Namespace, work: Workspace | N
         stderr_tail=error.tail if isinstance(error, ToolError) else (),
         peak_memory=peak_memory(),
         job_id=os.environ.get("AWS_BATCH_JOB_ID", ""),
-        seconds=round(seconds, 1),
+        seconds=max(0.1, round(seconds, 1)),  # 0 is that of a verdict without it
         vcpus=int(args.vcpus),
         memory=int(args.memory),
         usage={**work.usage.to_json(), "bytes_in": work.bytes_in, "bytes_cached": work.bytes_cached} if work else {},
