@@ -73,6 +73,7 @@ def test_the_sizes_of_samples_are_those_of_the_model_and_fit_the_jobs() -> None:
     sys.modules["sizes"] = sizes  # its dataclass looks itself up
     specification.loader.exec_module(sizes)
     assert "\n".join(sizes.table()) in (ROOT / "docs/sizing.md").read_text(), "run `python bench/sizes.py`"
+    assert f"{sizes.without_collect('genome')} instead of" in (ROOT / "docs/sizing.md").read_text()
     guide, samples = (ROOT / "docs/deploy.md").read_text(), (ROOT / "samconfig.toml").read_text()
     for name, price in sizes.prices().items():
         assert re.search(rf"^\| `{name}` .*\| {price} \|$", guide, re.MULTILINE), f"{name}: {price}"
