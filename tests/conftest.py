@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
@@ -17,20 +18,17 @@ LONGEST_FIRST = (
     "tests/containers/test_images.py",
     "tests/pipeline/test_public_data.py",
     "tests/pipeline/test_runs.py",
-    "tests/containers/test_invoke.py",
     "tests/faults/test_many.py",
-    "tests/faults/test_hosts.py",
     "tests/faults/test_service_calls.py",
+    "tests/faults/test_hosts.py",
+    "tests/pipeline/test_many_samples.py",
+    "tests/containers/test_invoke.py",
+    "tests/pipeline/test_deployment.py",
     "embedded-aws/tests/test_embedded_server.py",
-    "tests/pipeline",
-    "tests/contract/test_paths.py",
-    "tests/contract/test_gates.py",
-    "tests/faults/test_runs_that_fail.py",
-    "embedded-aws/tests/test_embedded_faults.py",
-    "tests/faults",
-    "embedded-aws",
-    "tests/contract",
 )
+# They wait for jobs a part of their time. Between them are files that do not: then no core is ever without work.
+WAITING = ("tests/pipeline", "tests/faults", "tests/containers", "embedded-aws")
+BETWEEN = 6  # of them, after each of the longest; the rest is last, so that no process waits for another one at the end
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,11 +40,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: _turn(item.path.relative_to(config.rootpath).as_posix()))
+        files = dict.fromkeys(item.path.relative_to(config.rootpath).as_posix() for item in items)
+        turns = {name: turn for turn, name in enumerate(_in_turn(list(files)))}
+        items.sort(key=lambda item: turns[item.path.relative_to(config.rootpath).as_posix()])
 
 
-def _turn(path: str) -> int:
-    return next((turn for turn, start in enumerate(LONGEST_FIRST) if path.startswith(start)), len(LONGEST_FIRST))
+def _in_turn(files: list[str]) -> Iterator[str]:
+    """Yield the longest files first, and files that do not wait between those that do."""
+    longest = [name for name in LONGEST_FIRST if name in files]
+    waiting = [name for name in files if name.startswith(WAITING) and name not in longest]
+    others = iter([name for name in files if not name.startswith(WAITING)])
+    for name in [*longest, *waiting]:
+        yield name
+        if name in longest:
+            yield from islice(others, BETWEEN)
+    yield from others
 
 
 def pytest_collection_finish() -> None:

@@ -65,7 +65,7 @@ def rows(stack: Stack) -> list[dict[str, Any]]:
 
 def all_recorded(stack: Stack) -> list[dict[str, Any]]:
     """Return all rows if every run is recorded, else none."""
-    time.sleep(2)
+    time.sleep(5)
     # Only a number: the rows of all runs, read again and again, would take a fifth of the time of the server.
     recorded = "attribute_exists(finished) AND attribute_not_exists(notify_pending)"
     number = stack.table.scan(Select="COUNT", FilterExpression=recorded)["Count"]
