@@ -126,13 +126,13 @@ class Server:
         events = self.logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]
         return [event["message"] for event in events]
 
-    def create_function(self, name: str, source: str, **more: Any) -> None:
-        """Create a function whose app.py is `source`, with a `handler`."""
+    def create_function(self, name: str, source: str, modules: dict[str, str] | None = None, **more: Any) -> None:
+        """Create a function whose app.py is `source`, with a `handler`, and with more modules."""
         self.functions.create_function(
             FunctionName=name,
             Runtime="python3.11",
             Handler="app.handler",
-            Code={"ZipFile": packed_source(source)},
+            Code={"ZipFile": packed_source(source, **(modules or {}))},
             **{"Role": self.output("Role"), **more},
         )
 
@@ -211,10 +211,12 @@ class Server:
 Start = Callable[..., Server]
 
 
-def packed_source(source: str) -> bytes:
+def packed_source(source: str, **modules: str) -> bytes:
+    """Return the archive of a function: app.py, and other modules by their names."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", source)
+        for name, text in {"app": source, **modules}.items():
+            archive.writestr(f"{name}.py", text)
     return buffer.getvalue()
 
 

@@ -35,6 +35,13 @@ def test_a_function_cannot_import_packages_of_the_server(aws: Server) -> None:
     assert answer["errorType"] == "ModuleNotFoundError"
 
 
+def test_a_module_of_a_function_is_not_hidden_by_one_of_the_server(aws: Server) -> None:
+    source = "import lambda_pool\ndef handler(event, context):\n    return lambda_pool.WHOSE\n"
+    aws.create_function("same-names", source, {"lambda_pool": "WHOSE = 'of the function'\n"})
+    answer = aws.functions.invoke(FunctionName="same-names", Payload=b"{}")
+    assert json.load(answer["Payload"]) == "of the function"
+
+
 def invoke_source(aws: Server, name: str, source: str) -> tuple[Any, bool]:
     aws.create_function(name, source)
     answer = aws.functions.invoke(FunctionName=name, Payload=b"{}")
