@@ -501,13 +501,14 @@ class Coverage:
     def tests(self, mutation: Mutation) -> list[str]:
         """The tests that notice a mutation if any does, the most specific ones first."""
         lines = self.lines.get(mutation.path, {})
+        own = f"/test_{Path(mutation.path).stem}.py::"
         found = self._at(lines, mutation.lines) or self._at(lines, mutation.statement)
         if not mutation.function:  # it runs at import, before any test: those that use it
             users = (self.lines.get(path, {}).get(line, []) for path, line in self._uses(mutation.names))
             found |= {test for tests in users for test in tests}
             found |= {test for tests in lines.values() for test in tests} if not found else set()
+            found |= {test for test in self.seconds if own in test}  # a test may read a table without running its code
         nearest = self._by_size(found & self.seconds.keys())
-        own = f"/test_{Path(mutation.path).stem}.py::"
         nearest.sort(key=lambda test: own not in test)  # the tests of the module itself first
         files = {test.partition("::")[0] for test in nearest}
         # A process that tests share runs the lines of all of them for the first one: the others of its file follow.

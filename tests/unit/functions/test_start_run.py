@@ -650,6 +650,14 @@ def test_a_refused_run_starts_when_it_is_resumed_after_its_cause_is_corrected(aw
     }
 
 
+def test_a_refused_run_whose_upload_is_no_file_of_reads_is_not_started(aws: Deployed, start_run: Any) -> None:
+    refused = refuse_for_its_bed(aws, start_run)
+    aws.table.put_item(Item={**(aws.row(refused) or {}), "upload": f"s3://{FASTQS}/notes.txt"})
+    outcome = outcome_of(start_run.call({"resume": refused}))
+    assert outcome == {"outcome": "refused", "run": refused, "reason": "no file of reads"}
+    assert aws.executions() == []
+
+
 def test_a_refused_run_that_is_resumed_has_the_budget_of_the_request(
     aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
