@@ -20,7 +20,8 @@ from support.made_reads import fastq
 from support.pipeline_runs import eventually, invoke_start_run, is_recorded
 
 PAIRS = 200
-TIMEOUT = 1800.0  # seconds; a thousand jobs take two to five minutes on an idle machine
+SPLIT = 4  # one of so many runs has a job for each step, and the others one job
+TIMEOUT = 1800.0  # seconds; the jobs take a minute on an idle machine
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def quick_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sta
 
 @pytest.mark.timeout(TIMEOUT + 300)
 @case(
-    happens="200 pairs are uploaded at the same time, in any order, and every event is delivered twice.",
+    happens="200 pairs of both forms are uploaded at the same time, in any order, and every event is delivered twice.",
     see="200 runs and 200 manifests.",
     does="Starts one run for each pair, and records each run once.",
 )
@@ -44,6 +45,7 @@ def test_two_hundred_pairs_at_the_same_time_start_two_hundred_runs(quick_stack: 
     statuses = lambda: str(Counter(row["status"] for row in rows(stack)))  # noqa: E731
     ended = eventually(lambda: all_recorded(stack), statuses, timeout=TIMEOUT)
     assert Counter(row["status"] for row in ended) == {"SUCCEEDED": PAIRS}
+    assert Counter(row["form"] for row in ended) == {"split": PAIRS // SPLIT, "fused": PAIRS - PAIRS // SPLIT}
     assert len({row["sample"] for row in ended}) == len({row["run"] for row in ended}) == PAIRS
     assert manifests(stack) == Counter(row["run"] for row in ended)
     pages = stack.stepfunctions.get_paginator("list_executions").paginate(stateMachineArn=stack["PipelineStateMachine"])
@@ -53,7 +55,8 @@ def test_two_hundred_pairs_at_the_same_time_start_two_hundred_runs(quick_stack: 
 def upload_with_second_event(stack: Stack, key: str) -> None:
     """Upload a FASTQ; S3 sends an event, and the test sends it again."""
     mate = 1 if "_R1" in key else 2
-    stored = stack.s3.put_object(Bucket=stack["FastqBucket"], Key=key, Body=fastq(mate))
+    form = {"seqdrop-form": "fused" if int(key[1:4]) % SPLIT else "split"}
+    stored = stack.s3.put_object(Bucket=stack["FastqBucket"], Key=key, Body=fastq(mate), Metadata=form)
     event = object_created(key, stored["VersionId"])
     event["detail"]["bucket"]["name"] = stack["FastqBucket"]
     invoke_start_run(stack, event)
