@@ -16,12 +16,6 @@ PINS := pyproject.toml layers/common/pyproject.toml containers/pyproject.toml em
 export SAM_CLI_TELEMETRY := 0
 # Some images of CI set it. Then each of the thousand Python processes of `make test` compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
-# Python of Debian and Ubuntu, if python3-venv is installed: its link-time optimization makes `make test` a tenth faster than
-# with a Python that pyenv has compiled, which may be the first on PATH. Else uv takes the first that fits.
-DEBIAN_PYTHON := $(firstword $(wildcard $(patsubst %,/usr/lib/python3.%/ensurepip/__init__.py,11 12 13)))
-ifneq ($(DEBIAN_PYTHON),)
-export UV_PYTHON ?= $(patsubst /usr/lib/%/ensurepip/__init__.py,/usr/bin/%,$(DEBIAN_PYTHON))
-endif
 # Packages come with the certificates of the system, which has those of a company whose proxy inspects TLS.
 export UV_SYSTEM_CERTS ?= true
 CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem))
@@ -101,6 +95,13 @@ screenshots: .venv/ready tools ## take the screenshots of the README from the re
 clean: ## stop the embedded AWS, delete every environment and everything built
 	if [[ -e .seqdrop/seqdrop.json && -x .venv/bin/seqdrop ]]; then .venv/bin/seqdrop down --all; fi
 	rm -rf .venv .venv-gates .uv .aws-sam .seqdrop .rights.jsonl build dist
+
+# Python of Debian and Ubuntu, if python3-venv is installed: its link-time optimization makes `make test` a tenth faster than
+# with a Python that pyenv has compiled, which may be the first on PATH. Else uv takes the first that fits.
+DEBIAN_PYTHON := $(firstword $(wildcard $(patsubst %,/usr/lib/python3.%/ensurepip/__init__.py,11 12 13)))
+ifneq ($(DEBIAN_PYTHON),)
+.venv/demo .venv/ready: export UV_PYTHON ?= $(patsubst /usr/lib/%/ensurepip/__init__.py,/usr/bin/%,$(DEBIAN_PYTHON))
+endif
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.
 .venv/demo: $(PINS) | $(UV)
