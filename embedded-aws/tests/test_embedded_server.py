@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from embedded_aws import __main__ as server_program
 from embedded_aws.faults import scratch_disk
 from embedded_server import PATIENCE, Server, Start, command, eventually, stop, wait_for_end
-from warm_python import EMBEDDED, WarmProcess
+from warm_python import EMBEDDED, WarmProcess, parent_pid
 
 MESSAGE = 1 << 16  # bytes; more than the output of a server that does not start
 
@@ -117,24 +117,18 @@ def test_a_second_server_is_refused_in_one_sentence(start_server: Start, tmp_pat
 
 @pytest.mark.parametrize("stacks", [("t", "t"), ("t", "u")], ids=["the same", "another"])
 def test_of_two_servers_that_start_at_the_same_time_one_is_refused(tmp_path: Path, stacks: tuple[str, str]) -> None:
-    both = [
-        subprocess.Popen(
-            command(tmp_path, "--executor", "process", "--with-parent", str(os.getpid()), stack=stack),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for stack in stacks
-    ]
+    more = ("--executor", "process", "--with-parent", str(parent_pid(*EMBEDDED)))
+    both = [WarmProcess(command(tmp_path, *more, stack=stack)[1:], os.environ, *EMBEDDED) for stack in stacks]
     eventually(lambda: any(one.poll() is not None for one in both) or len(list(tmp_path.glob("*.json"))) > 1, "one")
     [loser] = [one for one in both if one.poll() is not None]
-    _, message = loser.communicate()
+    message, _ = loser.communicate(PATIENCE)
     assert (loser.returncode, "another server runs" in message or "already runs here" in message) == (1, True)
     [other] = [one for one in both if one is not loser]
-    assert other.stdout
-    state = json.loads(other.stdout.readline())
+    [state_file] = eventually(lambda: list(tmp_path.glob("*.json")), "the state file of the other server")
     other.terminate()
-    assert (other.wait(PATIENCE), state["pid"]) == (0, other.pid)
+    assert other.wait(PATIENCE) == 0
+    assert f'"pid": {other.pid}' in other.communicate(PATIENCE)[0]
+    assert not state_file.exists()
 
 
 def test_the_state_file_of_a_dead_server_is_replaced(start_server: Start, tmp_path: Path) -> None:
