@@ -28,7 +28,7 @@ LONGEST_FIRST = (
 )
 # They wait for jobs a part of their time. Between them are files that do not: then no core is ever without work.
 WAITING = ("tests/pipeline", "tests/faults", "tests/containers", "embedded-aws")
-BETWEEN = 6  # of them, after each of the longest; the rest is last, so that no process waits for another one at the end
+BETWEEN_LONGEST, BETWEEN_OTHERS = 6, 35  # files; the rest is last, so that all processes end together
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,13 +48,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _in_turn(files: list[str]) -> Iterator[str]:
     """Yield the longest files first, and files that do not wait between those that do."""
     longest = [name for name in LONGEST_FIRST if name in files]
-    waiting = [name for name in files if name.startswith(WAITING) and name not in longest]
-    others = iter([name for name in files if not name.startswith(WAITING)])
-    for name in [*longest, *waiting]:
+    quick = iter([name for name in files if not name.startswith(WAITING)])
+    for name in longest:
         yield name
-        if name in longest:
-            yield from islice(others, BETWEEN)
-    yield from others
+        yield from islice(quick, BETWEEN_LONGEST)
+    folders = [[name for name in files if name.startswith(folder) and name not in longest] for folder in WAITING]
+    yield from _mix([*folders, list(islice(quick, BETWEEN_OTHERS))])
+    yield from quick
+
+
+def _mix(groups: list[list[str]]) -> list[str]:
+    """Return the files of all groups, those of each at equal distances."""
+    places = [(place / len(group), name) for group in groups for place, name in enumerate(group)]
+    return [name for _, name in sorted(places)]
 
 
 def pytest_collection_finish() -> None:
