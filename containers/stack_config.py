@@ -15,13 +15,16 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from samcli.lib.config.samconfig import SamConfig
 from seqdrop.plan import forms
 from seqdrop.plan.steps import ALL, FUSED, JOINT, PREPARE, STEPS
+
+if TYPE_CHECKING:
+    from samcli.lib.config.samconfig import SamConfig
 
 ROOT = Path(__file__).parents[1]
 SUFFIX = "ImageTag"
@@ -52,9 +55,9 @@ def create(root: Path, name: str, environment: str = "") -> None:
     if environment and path.exists():
         raise ValueError(f"{path.relative_to(root)} exists: FOR={environment} would change it; edit it, or delete it")
     if not path.exists():
-        document = SamConfig(root).document
+        document = edit(root / "samconfig.toml").document
         common, words = document["default"], environment_parameters(document, environment) if environment else []
-        config = open_config(root, name)
+        config = edit(path)
         for command, sections in common.items():
             for key, value in sections["parameters"].items():
                 config.put([command], "parameters", key, value)
@@ -74,9 +77,9 @@ def environment_parameters(document: Mapping[str, Any], environment: str) -> lis
 
 def region(root: Path, name: str) -> str:
     """Return the region that `sam deploy --guided` saved, or an empty text."""
-    config = open_config(root, name)
-    everywhere = config.document.get("default", {}).get("global", {}).get("parameters", {})
-    return str({**everywhere, **deploy_parameters(config)}.get("region", ""))
+    document = read(stack_file(root, name))
+    everywhere = document.get("default", {}).get("global", {}).get("parameters", {})
+    return str({**everywhere, **deploy_parameters(document)}.get("region", ""))
 
 
 def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
@@ -85,7 +88,7 @@ def tools(root: Path, name: str, deployed: Mapping[str, str]) -> list[str]:
     The file of the stack counts before the deployed parameters. A tool that was pushed once, for runs that choose it,
     stays in use: its image must not become older than its job definition.
     """
-    saved = overrides(open_config(root, name))
+    saved = overrides(read(stack_file(root, name)))
     values = {**deployed, **saved}
     defaults = [values.get(step.parameter) or step.tools[0].name for step in STEPS]
     every = [tool for step in ALL for tool in step.tools]
@@ -102,24 +105,25 @@ def write_tags(root: Path, name: str, tags: Sequence[str]) -> None:
     Tags of tools that this version does not have are removed. SAM refuses a bare `NAME=`: an empty value is `NAME=""`.
     """
     known = {tag_parameter(tool.name) for step in ALL for tool in step.tools}
-    config = open_config(root, name)
-    others = {key: value for key, value in overrides(config).items() if not key.endswith(SUFFIX) or key in known}
+    config = edit(stack_file(root, name))
+    saved = overrides(config.document)
+    others = {key: value for key, value in saved.items() if not key.endswith(SUFFIX) or key in known}
     values = {**others, **dict(tag.split("=", 1) for tag in tags)}
     words = [f"{key}={quote(value)}" for key, value in values.items()]
     config.put(["deploy"], "parameters", "parameter_overrides", words)
     config.flush()
 
 
-def overrides(config: SamConfig) -> dict[str, str]:
+def overrides(document: Mapping[str, Any]) -> dict[str, str]:
     """Return `parameter_overrides`: a list of words or, as `sam deploy --guided` writes it, one text."""
-    words = deploy_parameters(config).get("parameter_overrides", [])
+    words = deploy_parameters(document).get("parameter_overrides", [])
     words = shlex.split(words) if isinstance(words, str) else [part for word in words for part in shlex.split(word)]
     return {key: value for key, _, value in (word.partition("=") for word in words)}
 
 
-def deploy_parameters(config: SamConfig) -> Mapping[str, Any]:
+def deploy_parameters(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the parameters of `sam deploy`. `SamConfig.get_all` would add them to those of all commands."""
-    parameters: Mapping[str, Any] = config.document.get("default", {}).get("deploy", {}).get("parameters", {})
+    parameters: Mapping[str, Any] = document.get("default", {}).get("deploy", {}).get("parameters", {})
     return parameters
 
 
@@ -139,9 +143,20 @@ def stack_file(root: Path, name: str) -> Path:
     return root / "stacks" / f"{name}.toml"
 
 
-def open_config(root: Path, name: str) -> SamConfig:
-    """Open the file of a stack with SAM's own reader."""
-    path = stack_file(root, name)
+def read(path: Path) -> dict[str, Any]:
+    """Return the content of a file for SAM, {} of one that is missing; raise ValueError if it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{path} is not TOML: {error}") from None
+
+
+def edit(path: Path) -> SamConfig:
+    """Open a file for SAM with SAM's own editor, which keeps what it does not change."""
+    from samcli.lib.config.samconfig import SamConfig  # noqa: PLC0415  takes a tenth of a second
+
     return SamConfig(path.parent, path.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,14 @@ def test_comments_of_the_user_stay(checkout: Path) -> None:
 
 def test_a_file_without_settings_has_no_region(checkout: Path) -> None:
     assert stack_config.region(checkout, "lab") == ""
+
+
+def test_a_damaged_file_is_named_with_the_place_of_the_damage(checkout: Path) -> None:
+    path = checkout / "stacks/lab.toml"
+    path.write_text("version = 0.1\n[default\n")
+    for read in (stack_config.region, lambda root, name: stack_config.tools(root, name, {})):
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(path))} is not TOML: .*line 2"):
+            read(checkout, "lab")
 
 
 def test_the_tools_in_use_are_those_of_the_file_then_of_the_stack_then_the_defaults(checkout: Path) -> None:
