@@ -1,4 +1,4 @@
-"""Transform a changed template again only where SAM transforms what has changed: that takes longer than most gates."""
+"""Transform and resolve a changed template again only where it has changed: all of it takes longer than most gates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def keep(template: Template) -> None:
 
 
 def transform_changes(original: Template, template: Template) -> Template:
-    """Return the template, transformed already unless SAM transforms something in which it is not the original."""
+    """Return the template, transformed already unless SAM transforms something in which it is not the original.
+
+    Its stacks are resolved already if one resource alone differs, and not in its type: others may refer to that.
+    """
     before, after = original.source, template.source
     sections = [name for name in before | after if before.get(name) != after.get(name)]
     if not all(isinstance(after.get(name), dict) and name in original.transformed for name in sections):
@@ -32,7 +35,12 @@ def transform_changes(original: Template, template: Template) -> Template:
     if any(_is_transformed(source, name) for source in (before, after) for name in names.get("Resources", ())):
         return template
     parts = {name: _replaced(original.transformed[name], after[name], keys) for name, keys in names.items()}
-    vars(template)["transformed"] = {**original.transformed, **parts}
+    body = vars(template)["transformed"] = {**original.transformed, **parts}
+    if list(names) == ["Resources"] and len(names["Resources"]) == 1:
+        [name] = names["Resources"]
+        types = [source["Resources"].get(name, {}).get("Type") for source in (before, after)]
+        if types[0] == types[1] and name in body["Resources"]:
+            vars(template)["stacks"] = [stack.with_body(body, name) for stack in original.stacks]
     return template
 
 
