@@ -107,23 +107,23 @@ def noticed(original: Template, weakening: Weakening) -> str:
     """Return the first finding of a gate or the first failing contract test, or an empty string."""
     other = weakened(original, weakening)
     keep(other)  # for the contract tests
-    gates = partial(noticed_by_gate, original, other, weakening)
+    gates = partial(noticed_by_gate, other, weakening)
     tests = partial(noticed_by_contract_test, other.source, weakening)
     first, second = (tests, gates) if "Policies" in weakening.path else (gates, tests)  # first what notices more
     return first() or second()
 
 
-def noticed_by_gate(original: Template, changed: Template, weakening: Weakening) -> str:
+def noticed_by_gate(changed: Template, weakening: Weakening) -> str:
     """Return the first finding of the gates, or an empty string; the checks of the changed part come first."""
     try:
-        part = (f"expected: {problem}" for problem in problems_of_part(original, changed, weakening))
+        part = (f"expected: {problem}" for problem in problems_of_part(changed, weakening))
         findings = (str(finding) for gate in GATES for finding in gate(changed))
         return next(chain(part, findings), "")
     except Exception as error:  # noqa: BLE001 - a template that a gate cannot read fails `make check` too
         return f"{type(error).__name__}: {error}"
 
 
-def problems_of_part(original: Template, changed: Template, weakening: Weakening) -> Iterator[LocatedProblem]:
+def problems_of_part(changed: Template, weakening: Weakening) -> Iterator[LocatedProblem]:
     """Yield what the gate `expected` finds in the changed part alone: most weakenings need no other check."""
     section, name = weakening.path[:2]
     if section == "Parameters":
@@ -132,13 +132,11 @@ def problems_of_part(original: Template, changed: Template, weakening: Weakening
         yield from expected.check_conditions(changed)
     elif section == "Outputs":
         yield from expected.check_outputs(changed.source)
-    elif section == "Resources" and name in changed.transformed["Resources"] and "transformed" in vars(changed):
-        body = changed.transformed
-        for stack in original.stacks:
-            with_change = stack.with_body(body, name)
-            if name in with_change.resources:
-                resource = with_change.resources[name]
-                yield from expected.check_resource(with_change, name, resource)
+    elif section == "Resources" and "stacks" in vars(changed):
+        for stack in changed.stacks:
+            if name in stack.resources:
+                resource = stack.resources[name]
+                yield from expected.check_resource(stack, name, resource)
                 yield from expected.check_keys(name, resource)
 
 
