@@ -38,11 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
-        files = dict.fromkeys(item.path.relative_to(config.rootpath).as_posix() for item in items)
-        turns = {name: turn for turn, name in enumerate(_in_turn(list(files)))}
-        items.sort(key=lambda item: turns[item.path.relative_to(config.rootpath).as_posix()])
+        files = list(dict.fromkeys(map(_file, items)))
+        turns = {name: turn for turn, name in enumerate(_in_turn(files))}
+        items.sort(key=lambda item: turns[_file(item)])
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def _in_turn(files: list[str]) -> Iterator[str]:
