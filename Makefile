@@ -98,9 +98,10 @@ clean: ## stop the embedded AWS, delete every environment and everything built
 
 # Python of Debian and Ubuntu, if python3-venv is installed: its link-time optimization makes `make test` a tenth faster than
 # with a Python that pyenv has compiled, which may be the first on PATH. Else uv takes the first that fits.
-DEBIAN_PYTHON := $(firstword $(wildcard $(patsubst %,/usr/lib/python3.%/ensurepip/__init__.py,11 12 13)))
+WITH_VENV := $(firstword $(wildcard $(patsubst %,/usr/lib/python3.%/ensurepip/__init__.py,11 12 13)))
+DEBIAN_PYTHON := $(patsubst /usr/lib/%/ensurepip/__init__.py,/usr/bin/%,$(WITH_VENV))
 ifneq ($(DEBIAN_PYTHON),)
-.venv/demo .venv/ready: export UV_PYTHON ?= $(patsubst /usr/lib/%/ensurepip/__init__.py,/usr/bin/%,$(DEBIAN_PYTHON))
+.venv/demo .venv/ready: export UV_PYTHON ?= $(DEBIAN_PYTHON)
 endif
 
 # The packages of `seqdrop demo`. --inexact: development tools stay installed.
