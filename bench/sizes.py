@@ -13,6 +13,7 @@ import re
 import sys
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Estimate:
     usd: float  # on Spot, at the assumed prices
 
 
+@cache
 def settings(name: str) -> dict[str, str]:
     """Return the parameters of a sample in samconfig.toml, and the defaults of the others."""
     text = (ROOT / "template.yaml").read_text()
