@@ -5,6 +5,7 @@ Before that, with the known variants of the reference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from containers.snpeff import known_variants
 DOUBTFUL = ("ERROR_", "WARNING_REF_DOES_NOT_MATCH_GENOME", "WARNING_TRANSCRIPT_MULTIPLE_STOP_CODONS")
 MAX_DOUBTFUL = 0.02  # of the variants; a few genes with odd frames are in every annotation
 SPLIT_TAG = "SITE"  # INFO of a split record: CHROM|POS|REF|ALT|number of its allele, as called
+VERSION = re.compile(r'^##SnpEffVersion="(\S+) ', re.MULTILINE)  # then the time of its build, and the author
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if work.counts["alleles"] != alleles:
             raise JobError("TOOL_FAILED", f"{alleles} alleles went in but {work.counts['alleles']} came out")
         if has_genes:
+            record_version(work, annotated)
             warn_of_doubtful_effects(work, annotated, alleles)
         work.publish(annotated, "annotated_vcf", ".tbi", ".csv")
 
@@ -95,7 +98,6 @@ def failure_of_csq(work: Workspace, command: Command, vcf: Path, alleles: int) -
 def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> None:
     """Annotate a VCF with the database of the reference."""
     work.run("tar", "-xf", database, "-C", work.directory)
-    work.version("snpEff", "java", "-jar", snpeff.JAR, "-version")
     summary = companion_path(annotated, ".csv")
     snpeff_ann = snpeff.command("ann", work.memory, work.directory)
     work.processes.pipe(
@@ -104,6 +106,13 @@ def annotate(work: Workspace, database: Path, vcf: Path, annotated: Path) -> Non
         ["bgzip", "-c", "-@", work.vcpus],
         stdout=annotated,
     )
+
+
+def record_version(work: Workspace, annotated: Path) -> None:
+    """Record the version of snpEff for the receipt; its VCF has it, and `-version` would start Java once more."""
+    header = work.processes.output("bcftools", "view", "-h", annotated)
+    match = VERSION.search(header)
+    work.tools["snpEff"] = match[1] if match else "unknown"
 
 
 def warn_of_doubtful_effects(work: Workspace, annotated: Path, variants: int) -> None:
