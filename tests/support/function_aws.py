@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -27,12 +27,13 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.useragent import UserAgentString
 from cryptography.hazmat.primitives.asymmetric import rsa
-from embedded_aws.adapters import s3_checksums
+from embedded_aws.adapters import json_structures, s3_checksums
 from embedded_aws.template import parse as parse_yaml
 from moto import backend_index, mock_aws
 from moto.backends import get_backend
 from moto.core import models as moto_core
 from moto.core.base_backend import BaseBackend
+from moto.core.serialize import BaseJSONSerializer
 from moto.s3 import models as s3_models
 from moto.s3.responses import S3Response
 from moto.sns import models as sns_models
@@ -86,6 +87,9 @@ _patterns = [entry for entry in backend_index.backend_url_patterns if entry[0] i
 _find_urls: Any = BaseBackend.urls.fget  # type: ignore[attr-defined]  # a property
 _found: dict[type, dict[str, Any]] = {}  # by the class of a service
 _saved: dict[str, dict[str, Any]] = {}  # the resources of the stack and the backends that they were created in
+_stacks: list[Deployed] = []  # at most one: it records the calls of the functions
+_clients: dict[str, Any] = {}  # of the functions, by service and settings
+_make_client: Any = aws.client
 copyreg.pickle(Condition, lambda _: (Condition, ()))  # of a queue of moto: its copy has a lock of its own
 # The values of `Ref` and `Fn::Sub` in the environment of a function.
 RESOURCES = {
@@ -211,7 +215,7 @@ class Deployed:
 
     def load(self, name: str) -> Any:
         """Load the module of one function again, in its environment of the template; `call` runs its handler."""
-        forget_clients()
+        forget_environment()
         for variable, value in environment(name).items():
             self.monkeypatch.setenv(variable, value)
         path = ROOT / f"functions/{name}/app.py"
@@ -322,9 +326,6 @@ class Deployed:
         listed = self.s3.list_objects_v2(Bucket=RESULTS).get("Contents", [])
         return {entry["Key"]: self.text(RESULTS, entry["Key"]) for entry in listed}
 
-    def record_call(self, model: Any, **_: Any) -> None:
-        self.calls.add(iam_action(model))
-
     def text(self, bucket: str, key: str) -> str:
         return str(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
 
@@ -389,12 +390,38 @@ def create_queues() -> None:
         )
 
 
-def forget_clients() -> None:
+def function_client(service: str, **settings: Any) -> Any:
+    """Return the client of a function, made once for all tests: to make it takes longer than most calls."""
+    name = f"{service} {settings}"
+    if name not in _clients:
+        _clients[name] = _make_client(service, **settings)
+    return _clients[name]
+
+
+def forget_environment() -> None:
+    """Let the layer read the names of tables and buckets again."""
     clients = (notify, run_event, executions, queues, messages)
     for cached in (s3.store, table.run_table, *(module.client for module in clients)):
         cached.cache_clear()
     for asked in (attempts.attempt_table, prices.client, prices.ask_spot_price):
         asked.cache_clear()
+
+
+@contextmanager
+def handler_of(event: str, handler: Callable[..., None]) -> Iterator[None]:
+    """Let the clients of the functions call a handler for an event of botocore, before all other handlers."""
+
+    def forget_clients() -> None:  # those that exist have the handlers that were there when they were made
+        _clients.clear()
+        forget_environment()
+
+    session().events.register_first(event, handler)
+    forget_clients()
+    try:
+        yield
+    finally:
+        session().events.unregister(event, handler)
+        forget_clients()
 
 
 @contextmanager
@@ -406,13 +433,8 @@ def fail_next_call(operation: str, text: str) -> Iterator[None]:
         if errors:
             raise errors.pop()
 
-    session().events.register_first(f"before-call.{operation}", refuse)
-    forget_clients()  # existing clients do not call the new handler
-    try:
+    with handler_of(f"before-call.{operation}", refuse):
         yield
-    finally:
-        session().events.unregister(f"before-call.{operation}", refuse)
-        forget_clients()
 
 
 @contextmanager
@@ -429,21 +451,43 @@ def collect_logs() -> Iterator[StringIO]:
 
 @cache
 def session() -> boto3.session.Session:
-    """Return the session of all tests: it reads the descriptions of the services, which takes longer than a test."""
-    session = boto3.session.Session("test", "test", region_name=REGION)
-    session.events.register("before-parameter-build.sfn.StartExecution", start_by_alias)
-    return session
+    """Return the session of the functions of all tests.
+
+    It reads the descriptions of the services, which takes longer than a test.
+    """
+    made = new_session()
+    made.events.register("before-call", record_call)
+    return made
+
+
+@cache
+def own_session() -> boto3.session.Session:
+    """Return the session of the tests themselves, with the descriptions that that of the functions has read."""
+    made = new_session()
+    made._session.register_component("data_loader", session()._session.get_component("data_loader"))
+    return made
+
+
+def new_session() -> boto3.session.Session:
+    made = boto3.session.Session("test", "test", region_name=REGION)
+    made.events.register("before-parameter-build.sfn.StartExecution", start_by_alias)
+    return made
+
+
+def record_call(model: Any, **_: Any) -> None:
+    for stack in _stacks:
+        stack.calls.add(iam_action(model))
 
 
 @cache
 def client(service: str, endpoint: str | None = None) -> Any:
     """Return the client that the tests themselves use, made once: `Deployed.calls` has none of its calls."""
-    return session().client(service, endpoint_url=endpoint)
+    return own_session().client(service, endpoint_url=endpoint)
 
 
 @cache
 def run_table() -> Any:
-    return session().resource("dynamodb").Table(RESOURCES["RunTable"])
+    return own_session().resource("dynamodb").Table(RESOURCES["RunTable"])
 
 
 def _urls(backend: BaseBackend) -> dict[str, Any]:
@@ -466,7 +510,7 @@ def empty_aws() -> Iterator[None]:
 
     The 1,300 patterns that it adds at each start for programs that use `requests` take longer than most tests. What it
     computes again for each request and each topic takes a sixth of the time of the tests of functions, and the user
-    agent that botocore composes for each call a twentieth.
+    agent that botocore composes for each call a twentieth; so does what it looks for in each row of a table.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moto_core, "RESPONSES_METHODS", [])
@@ -474,6 +518,7 @@ def empty_aws() -> Iterator[None]:
         patch.setattr(BaseBackend, "urls", property(_urls))
         patch.setattr(sns_models.Subscription, "private_key", lambda _: _key())
         patch.setattr(UserAgentString, "to_string", lambda _: "tests")
+        patch.setattr(BaseJSONSerializer, "_serialize_type_structure", json_structures.serialize_structure)
         with mock_aws():
             yield
 
@@ -500,8 +545,10 @@ def keep_checksums(patch: pytest.MonkeyPatch) -> None:
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     with empty_aws():
         monkeypatch.setattr(aws, "session", lambda: session()._session)  # of botocore
-        stack = Deployed(monkeypatch)
-        session().events.register("before-call", stack.record_call)
-        yield stack
-        session().events.unregister("before-call", stack.record_call)
-    forget_clients()  # of this stack, which no longer exists
+        monkeypatch.setattr(aws, "client", function_client)
+        _stacks.append(Deployed(monkeypatch))
+        try:
+            yield _stacks[0]
+        finally:
+            _stacks.clear()
+    forget_environment()  # of this stack, which no longer exists

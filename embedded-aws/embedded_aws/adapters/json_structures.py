@@ -14,7 +14,8 @@ from embedded_aws.patches import patch
 _serialize = BaseJSONSerializer._serialize_type_structure
 
 
-def _serialize_structure(self: Any, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
+def serialize_structure(self: Any, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
+    """Add a structure to the answer, as the method of moto does."""
     # Any other dict or object may have a member by another name, and a transformer may make one of nothing.
     is_plain = key and type(value) is dict and value.keys() <= shape.members.keys()
     if not is_plain or shape.is_document_type or getattr(self._value_picker, "response_transformers", None):
@@ -30,4 +31,4 @@ def _serialize_structure(self: Any, serialized: dict[str, Any], value: Any, shap
 
 def install() -> None:
     """Patch moto."""
-    patch(BaseJSONSerializer, "_serialize_type_structure", _serialize_structure, source="a9043bc9")
+    patch(BaseJSONSerializer, "_serialize_type_structure", serialize_structure, source="a9043bc9")

@@ -25,7 +25,7 @@ from support.function_aws import (
     client,
     event,
     fail_next_call,
-    session,
+    handler_of,
 )
 from support.run_results import write_receipts
 
@@ -74,9 +74,8 @@ def stops(aws: Deployed) -> Iterator[list[str]]:
     def note(params: dict[str, Any], **_: Any) -> None:
         found.append(params["error"])
 
-    session().events.register("before-parameter-build.sfn.StopExecution", note)
-    yield found
-    session().events.unregister("before-parameter-build.sfn.StopExecution", note)
+    with handler_of("before-parameter-build.sfn.StopExecution", note):
+        yield found
 
 
 def test_the_attempts_of_a_job_get_a_row_each(aws: Deployed, record_run: Any) -> None:
