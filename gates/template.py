@@ -161,7 +161,7 @@ class Template:
     @classmethod
     def from_source(cls, source: dict[str, Any]) -> Template:
         """Return the template with this content, with its text in JSON."""
-        return cls(source, json.dumps(source, indent=1))
+        return cls(source, json.dumps(source))
 
     @cached_property
     def transformed(self) -> dict[str, Any]:

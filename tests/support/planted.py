@@ -19,12 +19,17 @@ def load_faults(name: str) -> list[dict[str, Any]]:
 
 
 def plant(document: dict[str, Any], fault: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of the document with the fault; fail if the fault changes nothing."""
-    changed = copy.deepcopy(document)
+    """Return a copy of the document with the fault; fail if the fault changes nothing.
+
+    What the fault does not change is in both documents.
+    """
+    changed = copy.copy(document)
     *path, last = fault["at"]
     parent: Any = changed
     for step in path:
-        parent = parent[find_key(parent, step, fault)]
+        key = find_key(parent, step, fault)
+        parent[key] = copy.copy(parent[key])
+        parent = parent[key]
     [change] = [change for change in CHANGES if change in fault]
     if change == "add" and last not in parent:
         parent[last] = fault["add"]
@@ -32,7 +37,7 @@ def plant(document: dict[str, Any], fault: dict[str, Any]) -> dict[str, Any]:
     key = find_key(parent, last, fault)
     if change == "add":
         assert isinstance(parent[key], list), f"{fault['name']}: {last} exists already; change this fault"
-        parent[key].append(fault["add"])
+        parent[key] = [*parent[key], fault["add"]]
     elif change == "remove":
         del parent[key]
     elif change == "set":
