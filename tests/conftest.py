@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,8 @@ LONGEST_FIRST = (
 # They wait for jobs a part of their time. Between them are files that do not: then no core is ever without work.
 WAITING = ("tests/pipeline", "tests/faults", "tests/containers", "embedded-aws")
 BETWEEN_LONGEST, BETWEEN_OTHERS = 6, 35  # files; the rest is last, so that all processes end together
+MEMORY = Path("/dev/shm")  # noqa: S108  each session has a folder of its own in it
+ROOM = 4 << 30  # bytes; the tests of three processes have 0.7 at a time
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +41,26 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         # xdist's processes ignore SIGINT, and every program that a test starts would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    elif "TMPDIR" not in os.environ and _has_room(MEMORY):
+        _use(MEMORY, config)
+
+
+def _has_room(folder: Path) -> bool:
+    """Return whether the files of tests can be in memory, which takes a twentieth less time than on a disk."""
+    if not folder.is_dir():
+        return False
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_NOEXEC
+
+
+def _use(memory: Path, config: pytest.Config) -> None:
+    """Keep the files of tests in a folder there; those of tests that fail stay until the next session."""
+    for old in memory.glob("seqdrop-tests-*"):
+        if not Path("/proc", old.name.split("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"seqdrop-tests-{os.getpid()}-", dir=memory))
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    config.add_cleanup(lambda: any(folder.glob("pytest-of-*/pytest-*/*")) or shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
