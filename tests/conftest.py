@@ -21,17 +21,22 @@ LONGEST_FIRST = (
     "tests/containers/test_images.py",
     "tests/pipeline/test_public_data.py",
     "tests/pipeline/test_runs.py",
+    "tests/faults/test_hosts.py",
     "tests/faults/test_many.py",
     "tests/faults/test_service_calls.py",
-    "tests/faults/test_hosts.py",
-    "tests/pipeline/test_many_samples.py",
-    "tests/containers/test_invoke.py",
     "tests/pipeline/test_deployment.py",
+    "tests/pipeline/test_many_samples.py",
+    "tests/unit/containers/test_wrappers.py",
+    "tests/containers/test_invoke.py",
     "embedded-aws/tests/test_embedded_server.py",
 )
 # They wait for jobs a part of their time. Between them are files that do not: then no core is ever without work.
 WAITING = ("tests/pipeline", "tests/faults", "tests/containers", "embedded-aws")
-BETWEEN_LONGEST, BETWEEN_OTHERS = 6, 35  # files; the rest is last, so that all processes end together
+WAITING_ALONE = (  # in folders that do not
+    "tests/contract/test_certificates.py",
+    *(f"tests/unit/cli/test_cli_{name}.py" for name in ("embedded", "interrupt", "redrive")),
+)
+BETWEEN_LONGEST, BETWEEN_OTHERS = 5, 70  # files; the rest is last, so that all processes end together
 MEMORY = Path("/dev/shm")  # noqa: S108  each session has a folder of its own in it
 ROOM = 4 << 30  # bytes; the tests of three processes have 0.7 at a time
 
@@ -77,18 +82,21 @@ def _file(item: pytest.Item) -> str:
 def _in_turn(files: list[str]) -> Iterator[str]:
     """Yield the longest files first, and files that do not wait between those that do."""
     longest = [name for name in LONGEST_FIRST if name in files]
-    quick = iter([name for name in files if not name.startswith(WAITING)])
+    others = [name for name in files if name not in longest]
+    units = [name for name in others if not name.startswith(WAITING)]
+    alone = [name for name in units if name in WAITING_ALONE]
+    quick = iter(_mix([alone, [name for name in units if name not in alone]]))
     for name in longest:
         yield name
         yield from islice(quick, BETWEEN_LONGEST)
-    folders = [[name for name in files if name.startswith(folder) and name not in longest] for folder in WAITING]
+    folders = [[name for name in others if name.startswith(folder)] for folder in WAITING]
     yield from _mix([*folders, list(islice(quick, BETWEEN_OTHERS))])
     yield from quick
 
 
 def _mix(groups: list[list[str]]) -> list[str]:
     """Return the files of all groups, those of each at equal distances."""
-    places = [(place / len(group), name) for group in groups for place, name in enumerate(group)]
+    places = [((place + 0.5) / len(group), name) for group in groups for place, name in enumerate(group)]
     return [name for _, name in sorted(places)]
 
 
