@@ -304,7 +304,7 @@ def test_invalid_reads_are_not_retried_after_a_lost_host(stack: Stack, sample: S
     cut = tmp_path / "R1.fastq.gz"
     cut.write_bytes(sample.small_pair[0].read_bytes()[:-1000])
     # start_run reads the file too, at the event of each mate
-    slow = s3_delay("GetObject", "CUTSHORT_R1*", 12, 4)
+    slow = s3_delay("GetObject", "CUTSHORT_R1*", 5, 4)
     lost = {"job": "align-*", "fault": "host_lost", "after_call": "*CUTSHORT_R1*"}
     with inject(stack, slow, lost) as hits:
         upload_pair(stack, (cut, sample.small_pair[1]), "CUTSHORT")

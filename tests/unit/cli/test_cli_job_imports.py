@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,18 +31,21 @@ print([after.misses - before.misses, after.hits > before.hits])
 """
 
 
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    server = ForkServer([JOB_IMPORTS], tmp_path_factory.mktemp("forks"))
+    yield server
+    server.close()
+
+
 @pytest.mark.parametrize("tool", ["bwa", "bwa-mem3", "bcftools", "snpeff", "samtools-stats", "report", "fused"])
-def test_a_wrapper_is_forked_whatever_the_environment_of_its_job(tool: str, tmp_path: Path) -> None:
-    forks, log = ForkServer([JOB_IMPORTS], tmp_path), tmp_path / "log"
-    environment = {**JOB, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "job")}
-    try:
-        with log.open("wb") as output:
-            words = [str(Path(sys.executable).parent / f"run-{tool}"), "--help"]
-            process = forks.start(words, environment, tmp_path, output.fileno())
-        assert process
-        assert process.wait() == 0
-    finally:
-        forks.close()
+def test_a_wrapper_is_forked_whatever_the_environment_of_its_job(tool: str, forks: ForkServer, tmp_path: Path) -> None:
+    environment, log = {**JOB, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "job")}, tmp_path / "log"
+    with log.open("wb") as output:
+        words = [str(Path(sys.executable).parent / f"run-{tool}"), "--help"]
+        process = forks.start(words, environment, tmp_path, output.fileno())
+    assert process
+    assert process.wait() == 0
     assert log.read_text().startswith(f"usage: run-{tool} ")
 
 
