@@ -59,7 +59,7 @@ def run(stack: Stack, sample: Sample, placed: list[Variant], tmp_path_factory: p
 def test_calling_uses_the_padded_targets_and_coverage_the_targets(
     stack: Stack, run: dict[str, Any], placed: list[Variant], tmp_path: Path
 ) -> None:
-    assert run["status"] == "SUCCEEDED", run
+    assert run["status"] == "SUCCEEDED", f"{run.get('class')}: {run.get('message')}"
     called = run_tool("bcftools", "query", "-f", "%CHROM\t%POS\n", fetch(stack, run, "KIT.vcf.gz", tmp_path))
     places = [(contig, int(place)) for contig, place in (line.split("\t") for line in called.splitlines())]
     first, last = placed[3].start + 20, placed[-1].start + 200
