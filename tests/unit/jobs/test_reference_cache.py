@@ -453,6 +453,7 @@ def other_device(tmp_path: Path) -> Iterator[Path]:
     place = next(place for place in places if place.stat().st_dev != tmp_path.stat().st_dev)
     folder = place / f"seqdrop-{os.getpid()}"
     folder.mkdir()
+    assert folder.stat().st_dev != tmp_path.stat().st_dev
     yield folder
     shutil.rmtree(folder)
 
