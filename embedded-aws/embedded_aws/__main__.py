@@ -26,6 +26,9 @@ from .template import TemplateError
 
 PARENT_POLL = 1.0  # seconds
 SECRETS = ("access_key_id", "secret_access_key")  # only in the state file: standard output is often a log
+# Objects that are new before the garbage collector looks at them. At Python's 700 it looks at all that moto keeps again
+# and again: a twentieth of the time of the server.
+MANY_OBJECTS = 50_000
 ERRORS = (AlreadyRunningError, FaultsError, NoEngineError, PatchError, PortInUseError, TemplateError)
 
 
@@ -42,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         with serve(options(args)) as state:
             gc.collect()
             gc.freeze()  # what is left stays to the end
+            gc.set_threshold(MANY_OBJECTS)
             gc.enable()
             public = {name: value for name, value in state.items() if name not in SECRETS}
             print(json.dumps(public), flush=True)  # noqa: T201  # the first line is for the program that started this one
