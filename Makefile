@@ -28,8 +28,8 @@ endif
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
 
-test: .venv/ready tools build
-	$(RUN) pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: .venv/ready tools
+	$(RUN) pytest --make-build --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/ready ## ruff, import-linter and mypy: seconds, for every edit
 	$(RUN) ruff check $(PYTHON_SOURCES)
