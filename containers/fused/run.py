@@ -29,6 +29,7 @@ from seqdrop.signals import STOP_SIGNALS
 FINAL = {USAGE_EXIT, BAD_DATA_EXIT, INTERNAL_EXIT}  # of a step: the steps that do not need its results go on
 COMMON = ("results", *arguments.COMMON)
 FORK = multiprocessing.get_context("fork")
+SIGNAL_INTERVAL = 0.2  # seconds
 Main = Callable[[Sequence[str]], None]
 
 
@@ -146,7 +147,8 @@ class Runner:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         if self._stopped:  # the signal came before there was a child to pass it on to
             child.terminate()
-        child.join()
+        while child.is_alive():  # Python handles a signal that came to another thread between two waits
+            child.join(SIGNAL_INTERVAL)
         code = INTERNAL_EXIT if child.exitcode is None else child.exitcode
         return code if code >= 0 else 128 - code
 

@@ -192,7 +192,19 @@ def test_a_step_waits_for_its_threads(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "written").exists()
 
 
-def test_a_stop_signal_ends_the_running_step_and_no_other_one_starts(run: Run, tmp_path: Path) -> None:
+def to_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def to_this_thread() -> None:
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("send", [to_process, to_this_thread])
+def test_a_stop_signal_ends_the_running_step_and_no_other_one_starts(
+    run: Run, tmp_path: Path, send: Callable[[], None]
+) -> None:
+    """Also one that another thread gets while this one waits for the step."""
     mark = tmp_path / "started"
 
     def main(_: Sequence[str]) -> None:
@@ -202,7 +214,7 @@ def test_a_stop_signal_ends_the_running_step_and_no_other_one_starts(run: Run, t
 
     def stop() -> None:
         eventually(mark.exists, "the step")
-        os.kill(os.getpid(), signal.SIGTERM)
+        send()
 
     thread = threading.Thread(target=stop)
     thread.start()
