@@ -251,6 +251,8 @@ class Stack:
         """Return the value of `Fn::GetAtt`; cfn-lint reports a resource that does not exist."""
         kind = self._body["Resources"].get(name, {}).get("Type")
         suffix = ":*" if kind == "AWS::Logs::LogGroup" else ""  # as CloudFormation returns it
+        if kind == "AWS::Batch::JobDefinition":
+            return self.arn(name).replace(f":{name}", f":job-definition/{name}:1")
         return self.arn(name) + suffix if kind and attribute in ("Arn", "TopicArn") else f"{name}.{attribute}"
 
     def condition(self, name: str) -> bool:

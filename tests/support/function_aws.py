@@ -41,6 +41,7 @@ from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 from seqdrop import aws
 from seqdrop.log import logger
+from seqdrop.plan import steps
 from seqdrop.runs import attempts, executions, messages, notify, prices, queues, run_event, table
 from seqdrop.storage import s3
 
@@ -66,7 +67,6 @@ SOURCES = {
         ("genes", "gtf", "pTx7vLk2mWcR9eYd", "9e107d9d372bb6826bd81d3542a419d6", 4_102, "5ZpIH3p3Wbg="),
     )
 }
-TOOLS = ("BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint", "Fused")
 SERVICES = {
     "batch",
     "dynamodb",
@@ -93,10 +93,9 @@ _make_client: Any = aws.client
 copyreg.pickle(Condition, lambda _: (Condition, ()))  # of a queue of moto: its copy has a lock of its own
 # The values of `Ref` and `Fn::Sub` in the environment of a function.
 RESOURCES = {
-    **{
-        f"{tool}JobDefinition.JobDefinitionArn": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/seqdrop-{tool}:1"
-        for tool in TOOLS
-    },
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
     "AWS::StackName": "seqdrop",
     "StartRunFunction": "seqdrop-start_run",
     "PipelineStateMachine": MACHINE,
@@ -113,6 +112,7 @@ RESOURCES = {
     "LastResortJobQueue": LAST_RESORT,
     "StartQueue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/seqdrop-StartQueue",
 }
+CALLERS = ", ".join(tool.name for tool in steps.CALL.tools)  # as messages name them
 LETTERS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}  # calls that IAM knows by another name
 PREFIXES = {"SFN": "states", "EventBridge": "events"}  # and services
 
@@ -144,7 +144,12 @@ def environment(name: str) -> dict[str, str]:
         if isinstance(value, dict) and "Ref" in value:
             return values[value["Ref"]]
         if isinstance(value, dict) and "Fn::Sub" in value:
-            return re.sub(r"\$\{([\w.]+)}", lambda match: values[match[1]], value["Fn::Sub"])
+            text, words = value["Fn::Sub"] if isinstance(value["Fn::Sub"], list) else (value["Fn::Sub"], {})
+            own = {name: resolve(word) for name, word in words.items()}
+            return re.sub(r"\$\{([\w.:]+)}", lambda match: {**values, **own}[match[1]], text)
+        if isinstance(value, dict) and "Fn::Select" in value:  # the end of the ARN of a job definition
+            definition, _ = value["Fn::Select"][1]["Fn::Split"][1]["Fn::GetAtt"]
+            return f"seqdrop-{definition.removesuffix('JobDefinition')}:1"
         if isinstance(value, dict) and "Fn::Join" in value:  # a list, which is one text among these values
             return values[value["Fn::Join"][1]["Ref"]]
         return str(value)

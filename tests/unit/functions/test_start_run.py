@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support import function_aws
 from support.function_aws import (
+    CALLERS,
     FASTQS,
     FINGERPRINT,
     HIGH_PRIORITY,
@@ -327,11 +329,19 @@ def test_the_priority_of_a_run_selects_its_queue(aws: Deployed, start_run: Any, 
     assert {plan[step]["job_queue"] for step in steps.names()} == {queue}
 
 
+def definition_of(tool: str) -> str:
+    """Return the ARN of the job definition of a tool."""
+    variables = environment("start_run")
+    name = json.loads(variables["JOB_DEFINITIONS"])[tool]
+    assert re.fullmatch(r"[\w-]+:\d+", name), "a revision is pinned"
+    return f"{variables['JOB_DEFINITION_PREFIX']}{name}"
+
+
 def form_of(aws: Deployed, start_run: Any, **choices: str) -> str:
     """Start a run with these choices; return its form, which its job object confirms."""
     one, _ = upload_pair(aws, **choices)
     plan = plan_of(aws, outcome_of(start_run.call(one))["run"])
-    fused = json.loads(environment("start_run")["JOB_DEFINITIONS"])["fused"]
+    fused = definition_of("fused")
     assert ("fused" in plan) is (plan["form"] == "fused")
     assert plan.get("fused", {"job_definition": fused})["job_definition"] == fused
     return str(plan["form"])
@@ -377,7 +387,7 @@ def test_a_run_that_chooses_calling_in_parts_has_the_jobs_for_it(aws: Deployed, 
     assert (plan["form"], plan["parts"]) == ("scattered", 2)
     assert plan["steps"] == ["align", "scatter", "call", "annotate", "collect", "compose"]
     sizes = json.loads(environment("start_run")["SIZES"])["scatter"]
-    definition = json.loads(environment("start_run")["JOB_DEFINITIONS"])["bcftools"]
+    definition = definition_of("bcftools")
     for step in ("scatter", "call"):
         job = plan[step]
         assert [job["vcpus"], job["memory"], job["job_definition"], job["parts"]] == [*sizes, definition, "2"]
@@ -521,7 +531,7 @@ REFUSALS = [
         "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
         "alignment-format, args, lanes, priority, layout, panel, max-cost, form",
     ),
-    ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
+    ({"caller": "gatk"}, {"caller": "gatk"}, f"seqdrop-caller must be one of {CALLERS}"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),
     (
         {"reference": "../secrets"},

@@ -10,7 +10,7 @@ from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
 from seqdrop.plan.steps import STEPS, Step, Tool
 from seqdrop.runs import table
-from support.function_aws import MACHINE, Deployed, event
+from support.function_aws import MACHINE, Deployed, environment, event
 from support.made_reads import fastq
 from support.run_results import write_receipts
 
@@ -51,7 +51,7 @@ def add_step(aws: Deployed, kind: str = "essential") -> None:
 def load_start_run(aws: Deployed) -> Any:
     """Load start_run with the environment of a deployment that has the added step."""
     start_run = aws.load("start_run")
-    images = {"IMAGE_TAGS": {"mosdepth": "1"}, "JOB_DEFINITIONS": {"mosdepth": "arn:mosdepth:1"}}
+    images = {"IMAGE_TAGS": {"mosdepth": "1"}, "JOB_DEFINITIONS": {"mosdepth": "mosdepth:1"}}
     for variable, value in {"SIZES": {"depth": [*DEPTH.values()]}, **images}.items():
         before = json.loads(start_run.os.environ[variable])
         aws.monkeypatch.setenv(variable, json.dumps({**before, **value}))
@@ -182,7 +182,7 @@ def test_a_resumed_run_gets_the_added_step(aws: Deployed, run: str, kind: str) -
         "lane_depths": canonical([f"{plan['results']}/NA12878.1.depths.txt"]),
         "depth": {
             "job_queue": plan["align"]["job_queue"],
-            "job_definition": "arn:mosdepth:1",
+            "job_definition": f"{environment('start_run')['JOB_DEFINITION_PREFIX']}mosdepth:1",
             **DEPTH,
             "attempt": "1",
             "args": "[]",

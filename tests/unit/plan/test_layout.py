@@ -213,8 +213,9 @@ def test_execution_input_json_is_a_plan_of_the_template() -> None:
     variables, plan = environment("start_run"), event("execution_input")
     sizes, definitions = (json.loads(variables[name]) for name in ("SIZES", "JOB_DEFINITIONS"))
     tools = {"aligner": variables["ALIGNER"], "caller": variables["CALLER"]}
+    prefix = variables["JOB_DEFINITION_PREFIX"]
     jobs = {
-        step: {"job_queue": variables["NORMAL_QUEUE"], "job_definition": definitions[tool.name]}
+        step: {"job_queue": variables["NORMAL_QUEUE"], "job_definition": prefix + definitions[tool.name]}
         | dict(zip(("vcpus", "memory"), sizes[step], strict=True))
         for step, tool in {**steps.tools_of_run(tools), "scatter": steps.tool(tools["caller"])}.items()
     }

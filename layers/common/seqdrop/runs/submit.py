@@ -226,8 +226,8 @@ def job_definitions(tools: Mapping[str, str]) -> dict[str, str]:
 
 def definitions_of(used: Mapping[str, Tool]) -> dict[str, str]:
     """Return the ARN of the job definition of each step; `used` has its tool."""
-    definitions = json.loads(os.environ["JOB_DEFINITIONS"])
-    return {step: definitions[tool.name] for step, tool in used.items()}
+    prefix, names = os.environ["JOB_DEFINITION_PREFIX"], json.loads(os.environ["JOB_DEFINITIONS"])
+    return {step: f"{prefix}{names[tool.name]}" for step, tool in used.items()}
 
 
 def start(
