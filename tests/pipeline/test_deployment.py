@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from samcli.cli.types import CfnParameterOverridesType
+from seqdrop.plan import steps
 from support import aws_program
 from support.account import account, client
 from support.pipeline_parts import ROOT, template
@@ -160,11 +161,9 @@ def test_the_page_leads_from_guided_answers_to_the_second_deployment_and_to_remo
 
     checkout.run(deploy, "y\n")
     assert checkout.deployed() == {**defaults, **tags}
-    assert {name for name, tag in tags.items() if tag == "none"} == {
-        "BwaImageTag",
-        "IsaacImageTag",
-        "StrelkaImageTag",
-    }
+    unused = {tool.name for step in steps.STEPS for tool in step.tools} - set(used)
+    assert {name for name, tag in tags.items() if tag == "none"} == {f"{tool.title()}ImageTag" for tool in unused}
+    assert unused >= {"bwa", "isaac", "strelka"}
 
     assert again == [f"git pull && make build && {push} && {deploy}"]
     checkout.run(push)

@@ -67,20 +67,22 @@ def put_reads(run: StoredRun, form: str) -> S3Uri:
     return bam if form == "bam" else run.put_cram("seqs_per_slice=300")
 
 
-def call(run: StoredRun, uri: S3Uri, index: int | None = None, parts: int = PARTS, bed: str = "") -> int:
+def call(
+    run: StoredRun, uri: S3Uri, index: int | None = None, parts: int = PARTS, bed: str = "", caller: Any = bcftools
+) -> int:
     """Run a child of the array job, or the job that gathers the parts; return its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         if index is not None:
             patch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", str(index))
         try:
-            run.call(bcftools, uri, bed, parts=parts)
+            run.call(caller, uri, bed, parts=parts)
         except SystemExit as exited:
             return int(exited.code or 0)
     return 0
 
 
-def call_parts(run: StoredRun, uri: S3Uri, parts: int = PARTS, bed: str = "") -> None:
-    assert [call(run, uri, index, parts, bed) for index in range(parts)] == [0] * parts
+def call_parts(run: StoredRun, uri: S3Uri, parts: int = PARTS, bed: str = "", caller: Any = bcftools) -> None:
+    assert [call(run, uri, index, parts, bed, caller) for index in range(parts)] == [0] * parts
 
 
 def receipt(run: StoredRun, name: str) -> dict[str, Any]:
@@ -98,9 +100,10 @@ def delete(run: StoredRun, name: str, version: str = "") -> None:
     s3.store().client.delete_object(Bucket=run.results.bucket, Key=f"{run.results.key}/{name}", **chosen)
 
 
+@pytest.mark.parametrize("caller", [bcftools], ids=["bcftools"])
 @pytest.mark.parametrize(("form", "bed"), [("bam", ""), ("cram", ""), ("bam", TARGETS)])
 def test_parts_of_the_genome_have_the_same_bytes_as_the_whole(
-    run: StoredRun, monkeypatch: pytest.MonkeyPatch, form: str, bed: str
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch, form: str, bed: str, caller: Any
 ) -> None:
     """The genome has 8 pieces here, and the targets have 6."""
     monkeypatch.setattr(regions, "MIN_PIECE_SIZE", 9_000)
@@ -109,11 +112,11 @@ def test_parts_of_the_genome_have_the_same_bytes_as_the_whole(
     monkeypatch.setattr(
         partial_reads, "download", lambda *arguments: fetched.append(download(*arguments)) or fetched[-1]
     )
-    assert call(run, uri, parts=1, bed=bed) == 0
+    assert call(run, uri, parts=1, bed=bed, caller=caller) == 0
     whole, counts, warnings = results(run), receipt(run, "call")["counts"], receipt(run, "call")["warnings"]
     delete(run, "jobs/call.json")
-    call_parts(run, uri, bed=bed)
-    assert call(run, uri, bed=bed) == 0
+    call_parts(run, uri, bed=bed, caller=caller)
+    assert call(run, uri, bed=bed, caller=caller) == 0
     assert results(run) == whole
     assert (receipt(run, "call")["counts"], receipt(run, "call")["warnings"]) == (counts, warnings)
     assert counts["variants"] > 40

@@ -68,7 +68,7 @@ def test_a_run_has_the_tools_that_were_chosen() -> None:
     original = steps.tools_of_run({"aligner": "isaac", "caller": "strelka"})
     assert {step: tool.name for step, tool in original.items()} == {"align": "isaac", "call": "strelka", **others}
     with pytest.raises(KeyError):
-        steps.tools_of_run({**TOOLS, "caller": "freebayes"})
+        steps.tools_of_run({**TOOLS, "caller": "gatk"})
 
 
 def test_the_programs_are_those_of_the_chosen_tools_and_of_the_preparation() -> None:
