@@ -145,8 +145,8 @@ def environment(name: str) -> dict[str, str]:
             return values[value["Ref"]]
         if isinstance(value, dict) and "Fn::Sub" in value:
             text, words = value["Fn::Sub"] if isinstance(value["Fn::Sub"], list) else (value["Fn::Sub"], {})
-            own = {name: resolve(word) for name, word in words.items()}
-            return re.sub(r"\$\{([\w.:]+)}", lambda match: {**values, **own}[match[1]], text)
+            local = {name: resolve(word) for name, word in words.items()}
+            return re.sub(r"\$\{([\w.:]+)}", lambda match: {**values, **local}[match[1]], text)
         if isinstance(value, dict) and "Fn::Select" in value:  # the end of the ARN of a job definition
             definition, _ = value["Fn::Select"][1]["Fn::Split"][1]["Fn::GetAtt"]
             return f"seqdrop-{definition.removesuffix('JobDefinition')}:1"
