@@ -53,6 +53,18 @@ def before(checkout: Path) -> dict[str, str]:
     return tags(checkout)
 
 
+def test_a_checkout_of_links_to_folders_has_the_same_tags(
+    checkout: Path, before: dict[str, str], tmp_path: Path
+) -> None:
+    """`make bench` deploys such a checkout."""
+    for path in checkout.iterdir():
+        if path.is_dir():
+            (tmp_path / path.name).symlink_to(path)
+        else:
+            shutil.copy(path, tmp_path)
+    assert tags(tmp_path) == before
+
+
 Change = Callable[..., list[str]]
 
 
