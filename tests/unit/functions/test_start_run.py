@@ -19,7 +19,6 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 from support import function_aws
 from support.function_aws import (
-    CALLERS,
     FASTQS,
     FINGERPRINT,
     HIGH_PRIORITY,
@@ -531,7 +530,7 @@ REFUSALS = [
         "unknown choice seqdrop-flavour; known: reference, intervals, aligner, caller, "
         "alignment-format, args, lanes, priority, layout, panel, max-cost, form",
     ),
-    ({"caller": "gatk"}, {"caller": "gatk"}, f"seqdrop-caller must be one of {CALLERS}"),
+    ({"caller": "gatk"}, {"caller": "gatk"}, "seqdrop-caller must be one of bcftools, strelka"),
     ({"args": "-k 19"}, {"args": "-k 19"}, "seqdrop-args is not valid JSON"),
     (
         {"reference": "../secrets"},

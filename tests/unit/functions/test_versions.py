@@ -10,7 +10,7 @@ from seqdrop.plan import steps
 from seqdrop.plan.names import canonical
 from seqdrop.plan.steps import STEPS, Step, Tool
 from seqdrop.runs import table
-from support.function_aws import MACHINE, Deployed, environment, event
+from support.function_aws import ACCOUNT, MACHINE, REGION, Deployed, event
 from support.made_reads import fastq
 from support.run_results import write_receipts
 
@@ -182,7 +182,7 @@ def test_a_resumed_run_gets_the_added_step(aws: Deployed, run: str, kind: str) -
         "lane_depths": canonical([f"{plan['results']}/NA12878.1.depths.txt"]),
         "depth": {
             "job_queue": plan["align"]["job_queue"],
-            "job_definition": f"{environment('start_run')['JOB_DEFINITION_PREFIX']}mosdepth:1",
+            "job_definition": f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/mosdepth:1",
             **DEPTH,
             "attempt": "1",
             "args": "[]",
