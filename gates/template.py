@@ -229,10 +229,12 @@ class Stack:
 
     def arn(self, name: str) -> str:
         """Return the ARN of a resource."""
-        service = self._body["Resources"][name]["Type"].split("::")[1].lower()
+        kind = self._body["Resources"][name]["Type"]
+        service = kind.split("::")[1].lower()
         partition, region, account = (self.ref(f"AWS::{word}") for word in ("Partition", "Region", "AccountId"))
         place = ":" if service == "s3" else f"{region}:{account}"
-        return f"arn:{partition}:{service}:{place}:{name}"
+        resource = f"job-definition/{name}:1" if kind == "AWS::Batch::JobDefinition" else name
+        return f"arn:{partition}:{service}:{place}:{resource}"
 
     def ref(self, name: str) -> Any:
         """Return the value of `Ref`."""
@@ -251,9 +253,8 @@ class Stack:
         """Return the value of `Fn::GetAtt`; cfn-lint reports a resource that does not exist."""
         kind = self._body["Resources"].get(name, {}).get("Type")
         suffix = ":*" if kind == "AWS::Logs::LogGroup" else ""  # as CloudFormation returns it
-        if kind == "AWS::Batch::JobDefinition":
-            return self.arn(name).replace(f":{name}", f":job-definition/{name}:1")
-        return self.arn(name) + suffix if kind and attribute in ("Arn", "TopicArn") else f"{name}.{attribute}"
+        is_arn = kind and attribute in ("Arn", "TopicArn", "JobDefinitionArn")
+        return self.arn(name) + suffix if is_arn else f"{name}.{attribute}"
 
     def condition(self, name: str) -> bool:
         """Return whether a condition is true in this deployment."""

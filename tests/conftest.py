@@ -61,8 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" not in os.environ and _has_room(MEMORY):
         _use(MEMORY, config)
     if config.getoption("make_build"):
-        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        config.stash[BUILD] = subprocess.Popen(["make", "--silent", "build"], cwd=config.rootpath, **output)
+        command = ["make", "--silent", "build"]
+        config.stash[BUILD] = subprocess.Popen(
+            command, cwd=config.rootpath, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
 
 def _from_own_place(arguments: list[str]) -> list[str]:
@@ -73,8 +75,8 @@ def _from_own_place(arguments: list[str]) -> list[str]:
     paths = map(Path, arguments)
     found = [sorted(path.rglob("test_*.py")) if path.is_dir() else [path] for path in paths]
     files = [str(file) for some in found for file in some]
-    number, processes = (os.environ[f"PYTEST_XDIST_WORKER{suffix}"].removeprefix("gw") for suffix in ("", "_COUNT"))
-    place = len(files) * int(number) // int(processes)
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    place = len(files) * number // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     return files[place:] + files[:place]
 
 

@@ -61,18 +61,22 @@ class Sources:
         resources: dict[str, Any] = self.template["Resources"]
         return resources
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The environment of start_run."""
+        found: dict[str, Any] = self.resources["StartRunFunction"]["Properties"]["Environment"]["Variables"]
+        return found
+
     def environment(self, variable: str) -> dict[str, Any]:
         """The value of a JSON variable of start_run."""
-        variables = self.resources["StartRunFunction"]["Properties"]["Environment"]["Variables"]
-        text = variables[variable]["Fn::Sub"]
+        text = self.variables[variable]["Fn::Sub"]
         value: dict[str, Any] = json.loads(text[0] if isinstance(text, list) else text)
         return value
 
     def name_of_definition(self, tool: str) -> Any:
         """What start_run gets as the name of the job definition of a tool: nothing if that is missing."""
-        variables = self.resources["StartRunFunction"]["Properties"]["Environment"]["Variables"]
         word = self.environment("JOB_DEFINITIONS").get(tool, "")
-        return variables["JOB_DEFINITIONS"]["Fn::Sub"][1].get(word.removeprefix("${").removesuffix("}"))
+        return self.variables["JOB_DEFINITIONS"]["Fn::Sub"][1].get(word.removeprefix("${").removesuffix("}"))
 
 
 def unchanged() -> Sources:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copyreg
 import importlib.util
 import json
-import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from botocore.exceptions import ClientError
 from botocore.useragent import UserAgentString
 from cryptography.hazmat.primitives.asymmetric import rsa
 from embedded_aws.adapters import json_structures, s3_checksums
+from embedded_aws.intrinsics import Resolver
 from embedded_aws.template import parse as parse_yaml
 from moto import backend_index, mock_aws
 from moto.backends import get_backend
@@ -41,7 +41,6 @@ from moto.sqs.models import sqs_backends
 from moto.stepfunctions.models import stepfunctions_backends
 from seqdrop import aws
 from seqdrop.log import logger
-from seqdrop.plan import steps
 from seqdrop.runs import attempts, executions, messages, notify, prices, queues, run_event, table
 from seqdrop.storage import s3
 
@@ -91,7 +90,7 @@ _stacks: list[Deployed] = []  # at most one: it records the calls of the functio
 _clients: dict[str, Any] = {}  # of the functions, by service and settings
 _make_client: Any = aws.client
 copyreg.pickle(Condition, lambda _: (Condition, ()))  # of a queue of moto: its copy has a lock of its own
-# The values of `Ref` and `Fn::Sub` in the environment of a function.
+# The values of `Ref` in the environment of a function, beside the parameters.
 RESOURCES = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
@@ -112,7 +111,6 @@ RESOURCES = {
     "LastResortJobQueue": LAST_RESORT,
     "StartQueue": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/seqdrop-StartQueue",
 }
-CALLERS = ", ".join(tool.name for tool in steps.CALL.tools)  # as messages name them
 LETTERS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}  # calls that IAM knows by another name
 PREFIXES = {"SFN": "states", "EventBridge": "events"}  # and services
 
@@ -134,27 +132,33 @@ def parameters() -> dict[str, str]:
     return {**defaults, **tags, **local}
 
 
+class Values:
+    """The values of the intrinsic functions in the environment of a function, which has no conditions and mappings."""
+
+    def ref(self, name: str) -> Any:
+        """Return the value of `Ref`."""
+        value = RESOURCES[name] if name in RESOURCES else parameters()[name]
+        kind = template()["Parameters"].get(name, {}).get("Type")
+        return value.split(",") if kind == "CommaDelimitedList" else value
+
+    def attribute(self, name: str, attribute: str) -> str:
+        """Return the ARN of a job definition."""
+        assert attribute == "JobDefinitionArn"
+        return f"arn:aws:batch:{REGION}:{ACCOUNT}:job-definition/seqdrop-{name.removesuffix('JobDefinition')}:1"
+
+    def condition(self, name: str) -> bool:
+        raise NotImplementedError
+
+    def mapping(self, name: str, first: str, second: str) -> Any:
+        raise NotImplementedError
+
+
 def environment(name: str) -> dict[str, str]:
     """Return the environment that the template gives to one function."""
-    values = {**parameters(), **RESOURCES}
+    resolver = Resolver(Values())
     shared = template()["Globals"]["Function"]["Environment"]["Variables"]
     own = resource(name)["Environment"]["Variables"]
-
-    def resolve(value: Any) -> str:
-        if isinstance(value, dict) and "Ref" in value:
-            return values[value["Ref"]]
-        if isinstance(value, dict) and "Fn::Sub" in value:
-            text, words = value["Fn::Sub"] if isinstance(value["Fn::Sub"], list) else (value["Fn::Sub"], {})
-            local = {name: resolve(word) for name, word in words.items()}
-            return re.sub(r"\$\{([\w.:]+)}", lambda match: {**values, **local}[match[1]], text)
-        if isinstance(value, dict) and "Fn::Select" in value:  # the end of the ARN of a job definition
-            definition, _ = value["Fn::Select"][1]["Fn::Split"][1]["Fn::GetAtt"]
-            return f"seqdrop-{definition.removesuffix('JobDefinition')}:1"
-        if isinstance(value, dict) and "Fn::Join" in value:  # a list, which is one text among these values
-            return values[value["Fn::Join"][1]["Ref"]]
-        return str(value)
-
-    return {variable: resolve(value) for variable, value in {**shared, **own}.items()}
+    return {variable: str(resolver.value(value)) for variable, value in {**shared, **own}.items()}
 
 
 def resource(name: str) -> dict[str, Any]:
