@@ -25,6 +25,7 @@ from measure import GateError
 
 CHROMOSOME = Path("/usr/share/doc/vt/examples/ref/20.fa.gz")
 DEPTHS = (3, 30)
+IMAGES = ("reference", "bwa_mem3", "bcftools", "snpeff", "samtools_stats", "report")
 VARIANTS = 0.001  # a base, as in a human genome
 # Of the containers of Docker, in version 1 and 2 of cgroups.
 CGROUPS = ("memory/docker/*/memory.stat", "docker/*/memory.stat", "system.slice/docker-*/memory.stat")
@@ -122,6 +123,8 @@ def _peak(peaks: dict[str, int], job: str) -> int:
 def main(scratch: str, executor: str = "docker", *parameters: str) -> None:
     """Print what the jobs of both depths took."""
     folder = Path(scratch).resolve() / "human"
+    if executor == "docker":
+        subprocess.run(["bash", stack.ROOT / "containers/build", *IMAGES], check=True)
     for depth in DEPTHS:
         make(folder, depth)
     found = measure(folder, executor, parameters)

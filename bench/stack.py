@@ -46,9 +46,8 @@ def up(scratch: Path, executor: str, parameters: Sequence[str] = (), *, built: b
     if not built:
         shutil.rmtree(folder / ".aws-sam", ignore_errors=True)
         shutil.copytree(ROOT / ".aws-sam", folder / ".aws-sam")
-    (
-        folder / ".aws-sam/build/template.yaml"
-    ).touch()  # `make bench` has built it; a build here would have paths of here
+    # `make bench` has built it: newer than its sources, it is not built again, with paths of this folder.
+    (folder / ".aws-sam/build/template.yaml").touch()
     words = [word for parameter in parameters for word in ("--parameter", parameter)]
     subprocess.run([*SEQDROP, "up", "--executor", executor, *words], cwd=folder, check=True, stdout=sys.stderr)
     state: dict[str, Any] = json.loads((folder / ".seqdrop/seqdrop.json").read_text())

@@ -1,9 +1,10 @@
-"""Check that the tools of a stack are installed, before anything is uploaded."""
+"""Check that the tools of a stack can start, before anything is uploaded."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,14 +19,39 @@ from seqdrop_cli.stack import Stack
 NO_IMAGE = "none"  # the tag of an image that was not pushed yet
 
 
-def check_tools(stack: Stack, tools: Mapping[str, str] | None = None) -> None:
-    """Raise CliError if jobs run as processes and programs of their tools are missing; images have all programs.
+def check_tools(stack: Stack, tools: Mapping[str, str] | None = None, form: str = "") -> None:
+    """Raise CliError if the jobs of a run cannot start on this machine; a stack on AWS is not checked.
 
     `tools` has the aligner and the caller of a run; by default those of the stack.
     """
     server = embedded.running() if stack.is_embedded else None
-    if server and server.executor == "process" and (missing := missing_programs(tools or stack.default_tools)):
-        raise CliError(describe_missing(missing))
+    if server and (lack := describe_lack(stack, server.executor, tools or stack.default_tools, form)):
+        raise CliError(lack)
+
+
+def describe_lack(stack: Stack, executor: str, tools: Mapping[str, str], form: str = "") -> str:
+    """Return a sentence on what a run of these tools lacks on this machine: programs or images; "" if nothing."""
+    if executor == "process":
+        missing = missing_programs(tools)
+        return describe_missing(missing) if missing else ""
+    if missing := missing_on_engine(stack, used_images(stack, tools, form)):
+        command = f"bash containers/build {' '.join(missing)}"
+        return f"The Docker engine has no image of {', '.join(missing)}: `{command}` builds what is missing."
+    return ""
+
+
+def missing_on_engine(stack: Stack, tools: Sequence[str]) -> list[str]:
+    """Return those of these tools whose image, in the version of this stack, the Docker engine does not have."""
+    tags, registry = image_tags(stack), stack.parameters["ImageRegistry"]
+    return [tool for tool in tools if not _is_on_engine(f"{registry}/{tool}:{tags[tool]}")]
+
+
+def _is_on_engine(image: str) -> bool:
+    """Return whether the engine has an image; True without the program `docker`: then the job reports what it lacks."""
+    try:
+        return not subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return True
 
 
 def missing_programs(tools: Mapping[str, str]) -> list[str]:

@@ -147,7 +147,7 @@ def _check(stack: Stack, sample: Sample) -> Checked:
     sample.choices.check_budget(stack.max_run_cost)
     sample.choices.check_options(stack.default_tools)
     preflight.check_images(stack, tools, sample.choices.form)
-    preflight.check_tools(stack, tools)
+    preflight.check_tools(stack, tools, sample.choices.form)
     name = reference.resolve(stack, sample.choices.reference or None, tools["aligner"])
     choices, regions = intervals.pin(stack, replace(sample.choices, reference=name))
     return Checked(sample, choices, reference.fingerprint(stack, name), regions)

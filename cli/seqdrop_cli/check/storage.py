@@ -63,11 +63,10 @@ def check_images(stack: Stack) -> Iterator[Finding]:
 
 
 def _check_machine(executor: str, stack: Stack) -> Finding:
-    if executor != "process":
-        return Finding("images", Status.skipped, "jobs run in Docker, which reports a missing image")
-    if missing := preflight.missing_programs(stack.default_tools):
-        return Finding("programs", Status.failed, f"missing: {', '.join(missing)}", preflight.describe_missing(missing))
-    return Finding("programs", Status.ok, "all installed")
+    what = "programs" if executor == "process" else "images"
+    if lack := preflight.describe_lack(stack, executor, stack.default_tools):
+        return Finding(what, Status.failed, f"this machine lacks {what}", lack)
+    return Finding(what, Status.ok, "all on this machine")
 
 
 def _is_in_ecr(stack: Stack, tool: str, tag: str) -> bool:

@@ -132,7 +132,7 @@ def run_command(
         form=form or "",
     )
     with open_or_start(stack, region, executor, parameter, needs_reference=source is None) as opened:
-        preflight.check_tools(opened, request.choices.tools(opened.default_tools))
+        preflight.check_tools(opened, request.choices.tools(opened.default_tools), request.form)
         if dry_run or len(samples) > 1:
             many.show_plan(opened, request, samples)
         if dry_run:

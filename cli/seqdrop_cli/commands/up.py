@@ -42,5 +42,6 @@ def up_command(
     how = "in Docker" if server.executor == "docker" else "as processes of this machine"
     say(f"The embedded AWS {'was already' if was_up else 'is'} up at {server.endpoint}; jobs run {how}.", style="green")
     embedded.show_addresses(server)
-    if server.executor == "process" and (missing := preflight.missing_programs(stacks.local(server).default_tools)):
-        warn(preflight.describe_missing(missing))
+    stack = stacks.local(server)
+    if lack := preflight.describe_lack(stack, server.executor, stack.default_tools):
+        warn(lack)

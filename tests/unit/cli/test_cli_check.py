@@ -299,5 +299,6 @@ def test_this_machine_has_programs_instead_of_images(stack: Stack, monkeypatch: 
     monkeypatch.setattr(storage.embedded, "running", lambda: type("Server", (), {"executor": "process"}))
     monkeypatch.setattr(storage.preflight, "missing_programs", lambda _: ["samtools"])
     [one] = storage.check_images(stack)
-    assert (one.check, one.status, one.finding) == ("programs", Status.failed, "missing: samtools")
+    assert (one.check, one.status, one.finding) == ("programs", Status.failed, "this machine lacks programs")
+    assert one.what_to_do.startswith("samtools is not installed.")
     assert [one.status for one in account.check_quotas(stack)] == [Status.skipped]

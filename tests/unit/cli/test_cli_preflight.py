@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from seqdrop.plan import steps
 from seqdrop.plan.steps import PREPARE, SNPEFF_JAR, STEPS, Step, Tool
 from seqdrop_cli import preflight
 from seqdrop_cli.errors import CliError
+from seqdrop_cli.stack import Stack
 from support import cli_aws
 
 ROOT = Path(__file__).parents[3]
@@ -98,6 +100,47 @@ def test_a_run_needs_the_images_of_its_form(default: str, form: str, tags: str, 
         object.__setattr__(stack, "outputs", {**stack.outputs, "ImageTags": present})
         object.__setattr__(stack, "parameters", {"Form": default})
         assert preflight.missing_images(stack, stack.default_tools, form) == missing
+
+
+DOCKER = """#!/bin/sh
+for image in seqdrop/reference:1 seqdrop/bcftools:1 seqdrop/snpeff:1 seqdrop/report:1 $MORE; do
+    [ "$*" = "image inspect $image" ] && exit 0
+done
+echo "Error: No such image: $3" >&2
+exit 1
+"""
+
+
+@pytest.fixture
+def docker_stack(empty_path: Path) -> Iterator[Stack]:
+    """A stack whose jobs run in containers, on an engine with the images of some tools."""
+    (empty_path / "docker").write_text(DOCKER)
+    (empty_path / "docker").chmod(0o755)
+    with cli_aws.stack() as stack:
+        object.__setattr__(stack, "parameters", {"ImageRegistry": "seqdrop"})
+        object.__setattr__(stack, "endpoint", "http://127.0.0.1:9")
+        yield stack
+
+
+def test_jobs_in_containers_need_the_images_of_their_tools_on_this_machine(
+    docker_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight.embedded, "running", lambda: type("Server", (), {"executor": "docker"}))
+    with pytest.raises(CliError) as raised:
+        preflight.check_tools(docker_stack, TOOLS)
+    assert str(raised.value) == (
+        "The Docker engine has no image of bwa, samtools_stats: `bash containers/build bwa samtools_stats` builds what "
+        "is missing."
+    )
+    with pytest.raises(CliError, match="has no image of fused: "):
+        preflight.check_tools(docker_stack, TOOLS, "fused")
+    monkeypatch.setenv("MORE", "seqdrop/bwa:1 seqdrop/samtools_stats:1")
+    preflight.check_tools(docker_stack, TOOLS)
+
+
+def test_without_a_docker_client_the_job_reports_a_missing_image(docker_stack: Stack, empty_path: Path) -> None:
+    (empty_path / "docker").unlink()
+    assert preflight.describe_lack(docker_stack, "docker", TOOLS) == ""
 
 
 def test_a_run_needs_the_images_of_its_own_tools() -> None:
