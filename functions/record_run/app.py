@@ -35,6 +35,8 @@ from seqdrop.storage import s3
 from seqdrop.storage.uri import S3Uri
 
 metrics = Metrics()
+# The attributes of a row that the plan has too.
+OF_PLAN = ("run", "sample", "results", "lanes", "kind", "form", "parts", "aligner", "caller", "alignment_format")
 START_PERIOD = 0.25  # hours that a row may wait for its execution to start
 
 
@@ -170,13 +172,16 @@ def close(plan: Any, execution: str, reported: RunEnding | None = None) -> dict[
     rates = prices.of_deployment()
     price = cost.of_run(attempts.complete(plan["run"], folder, plan, rates), rates)
     run_record = manifest.record(plan, execution, reported or outcome.from_plan(plan), folder, price)
-    # This row is missing after a crash between StartExecution and its first write.
-    row = {name: plan[name] for name in ("run", "sample", "results", "lanes", "kind", "parts") if name in plan}
-    row["execution"] = execution
-    table.create(row)
+    table.create(short_row(plan, execution, folder))
     if write(plan["run"], execution, plan["results"], run_record):
         correct_cost(plan["run"], run_record.row["cost"])  # an attempt may have been recorded since it was read
     return commands.complete_all(run_record.ending.answer(), plan["run"])
+
+
+def short_row(plan: Mapping[str, Any], execution: str, folder: ResultsFolder) -> dict[str, Any]:
+    """Return the row of a run that has none: start_run crashed, or the run ended, before it was written."""
+    started = min((one["started"] for one in folder.receipts.values() if "started" in one), default=table.now())
+    return {**{name: plan[name] for name in OF_PLAN if name in plan}, "execution": execution, "started": started}
 
 
 def write(run: str, execution: str, results: str, run_record: RunRecord, **expected: str) -> bool:

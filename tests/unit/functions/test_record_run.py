@@ -401,6 +401,22 @@ def test_a_status_event_before_the_row_creates_it(aws: Deployed, record_run: Any
     assert (recorded["status"], recorded["sample"], recorded["class"]) == ("ABORTED", "NA12878", "STOPPED")
 
 
+def test_a_run_that_ends_before_its_row_begins_with_its_first_job(aws: Deployed, record_run: Any) -> None:
+    aws.table.delete_item(Key={"run": RUN})
+    write_receipts(aws, PLAN, steps.names())
+    receipt = json.loads(aws.results()[f"NA12878/{RUN}/jobs/align.json"])
+    record_run.call(event("record_run_succeeded"))
+    recorded = aws.row(RUN) or {}
+    assert recorded["started"] == receipt["started"]
+    assert {name: recorded[name] for name in ("status", "form", "aligner", "caller", "alignment_format")} == {
+        "status": "SUCCEEDED",
+        "form": "split",
+        "aligner": "bwa_mem3",
+        "caller": "bcftools",
+        "alignment_format": "bam",
+    }
+
+
 def test_the_schedule_repairs_only_rows_whose_execution_has_ended(aws: Deployed, record_run: Any) -> None:
     timed_out, failed, running = "0" * 20, "1" * 20, "2" * 20
     for run in (timed_out, failed, running):

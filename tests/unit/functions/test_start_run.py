@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -1416,6 +1417,29 @@ def test_a_run_that_ended_before_its_row_was_written_gets_its_row(aws: Deployed,
     row = aws.row(run)
     assert row
     assert (row["execution"].endswith(run), row["reference"]) == (True, "demo")
+
+
+def test_a_run_that_is_recorded_before_its_row_is_written_has_a_whole_row(
+    aws: Deployed, start_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = executions.start
+
+    def start_and_record(execution: str, plan: Mapping[str, Any]) -> bool:
+        begin(execution, plan)
+        row = {"run": plan["run"], "sample": plan["sample"], "execution": execution}
+        assert table.create(row)
+        return table.close(plan["run"], execution, {"status": "SUCCEEDED", "finished": table.now()})
+
+    one, two = upload_pair(aws)
+    with monkeypatch.context() as fast:
+        fast.setattr(executions, "start", start_and_record)
+        run = outcome_of(start_run.call(one))["run"]
+    row = aws.row(run) or {}
+    assert row["status"] == "SUCCEEDED"
+    assert {"reference": "demo", "form": "split", "lanes": 1}.items() <= row.items()
+    assert {"content", "place", "aligner", "caller", "results"} <= row.keys()
+    assert outcome_of(start_run.call(two)) == {"outcome": "duplicate", "run": run}
+    assert aws.row(run) == row
 
 
 def test_the_row_of_a_refused_run_is_replaced_when_the_run_starts(

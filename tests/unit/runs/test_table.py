@@ -1,4 +1,4 @@
-"""seqdrop.runs.table: the rows of files that wait for others."""
+"""seqdrop.runs.table: the rows of runs that end at once, and of files that wait for others."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ def rows(aws: Deployed, monkeypatch: pytest.MonkeyPatch) -> Deployed:
 def only_row(aws: Deployed) -> dict[str, Any]:
     (row,) = aws.rows()
     return row
+
+
+def test_the_row_of_a_run_that_was_recorded_first_gets_what_it_lacks(rows: Deployed) -> None:
+    short = {"run": "r", "sample": "NA12878", "execution": "e", "form": "fused", "started": "2026-01-01T00:00:00Z"}
+    assert table.create(short)
+    assert table.close("r", "e", {"status": "SUCCEEDED", "finished": table.now()})
+    closed = only_row(rows)
+    row = {"run": "r", "sample": "other", "execution": "e", "reference": "hg", "content": "c", "lanes": 1}
+    for _ in range(2):
+        table.create_or_complete(row)
+        assert only_row(rows) == {**closed, "reference": "hg", "content": "c", "lanes": 1}
+
+
+def test_the_row_of_another_execution_is_not_completed(rows: Deployed) -> None:
+    assert table.create({"run": "r", "sample": "NA12878", "execution": "resumed"})
+    row = only_row(rows)
+    table.create_or_complete({"run": "r", "sample": "NA12878", "execution": "first", "reference": "hg"})
+    assert only_row(rows) == row
 
 
 def test_the_row_of_a_lone_mate_expires_after_fourteen_days(rows: Deployed) -> None:

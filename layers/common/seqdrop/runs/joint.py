@@ -209,7 +209,7 @@ def start(plan: Mapping[str, Any], reads: Mapping[str, Any], summary: Mapping[st
     row = {name: plan[name] for name in ("run", "sample", "kind", "caller", "results", "lanes", "parts")}
     row |= {"reference": S3Uri.parse(plan["reference"]).parent.name, "execution": execution}
     row |= {"max_cost": max_cost} if max_cost else {}
-    table.create({**row, "samples": [sample["sample"] for sample in plan["samples"]]})
+    table.create_or_complete({**row, "samples": [sample["sample"] for sample in plan["samples"]]})
     return {"outcome": "started" if is_new else "duplicate", "run": plan["run"], "execution": execution}
 
 

@@ -259,14 +259,14 @@ def start(
         parts=parts,
         jobs=job_settings(choices),
     )
-    write_inputs(plan, reads, pinned)
     execution = executions.arn(run)
-    is_new = executions.start(execution, plan)
     row = {**row_of(reads["sample"], run, choices), **attributes, "lanes": len(reads["lanes"])}
     row |= {"max_cost": choices.max_cost} if choices.max_cost else {}
     row |= {"parts": parts} if form == forms.SCATTERED else {}
     row |= estimate_of(reads, choices, {name: plan[name] for name in estimate.KIND}, parts)
-    table.create({**row, "execution": execution, "results": plan["results"]})
+    write_inputs(plan, reads, pinned)
+    is_new = executions.start(execution, plan)
+    table.create_or_complete({**row, "execution": execution, "results": plan["results"]})
     if "supersedes" in row:
         table.set_superseded(row["supersedes"], run)
     return {"outcome": "started" if is_new else "duplicate", "run": run}

@@ -96,8 +96,20 @@ def _newest(table: Table, attribute: str, value: str, since: str, until: str) ->
 
 def create(row: Mapping[str, Any]) -> bool:
     """Write the row of a started run unless it exists; it replaces a refusal. Return True if it was written."""
-    new = {"version": VERSION, **row, "status": RUNNING, "started": now()}
+    new = {"version": VERSION, "started": now(), **row, "status": RUNNING}
     return _put(new, "attribute_not_exists(#run) OR attribute_not_exists(execution)")
+
+
+def create_or_complete(row: Mapping[str, Any]) -> None:
+    """Write the row of a started run, or the attributes that it lacks.
+
+    A run that ended before this write has a row from record_run, which knows only what the plan has.
+    """
+    if create(row):
+        return
+    values = {name: value for name, value in row.items() if name not in {"run", "execution"}}
+    assignments = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in values)
+    _update(str(row["run"]), f"SET {assignments}", values, {"execution": row["execution"]})
 
 
 def create_refused(row: Mapping[str, Any], failure_class: str, message: str, what_to_do: str = "") -> bool:
