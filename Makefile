@@ -23,7 +23,7 @@ ifneq ($(CERTIFICATES),)
 export PIP_CERT ?= $(CERTIFICATES)
 endif
 
-.PHONY: demo test lint check fuzz fuzz-api bench build images config push invoke mocks failures rights tools weakenings picture screenshots clean
+.PHONY: demo test lint gates check fuzz fuzz-api bench build images config push invoke mocks failures rights tools weakenings picture screenshots clean
 
 demo: .venv/demo tools
 	$(RUN) seqdrop demo
@@ -36,6 +36,9 @@ lint: .venv/ready ## ruff, import-linter and mypy: seconds, for every edit
 	$(RUN) ruff format --check $(PYTHON_SOURCES)
 	$(RUN) lint-imports --no-logo
 	$(RUN) mypy
+
+gates: .venv/ready ## the gates of template, state machines, IAM and images: half a minute
+	$(RUN) python -m gates
 
 check: lint ## lint, and every gate
 	$(RUN) bash .ci/gates
@@ -76,10 +79,10 @@ mocks: .venv/ready ## write the mock file of the state machine tests from the co
 failures: .venv/ready ## write docs/failures.md from tests/faults
 	$(RUN) python tests/support/catalogue.py
 
-rights: .venv/ready tools build ## write tests/support/used_rights.jsonl: the rights of roles that runs use, also of tests that fail
+rights: .venv/ready tools build ## write tests/support/used_rights.jsonl: the rights that runs use; ARGS=tests/pipeline/test_runs.py adds those of a part
 	rm -f .rights.jsonl
-	-EMBEDDED_AWS_RIGHTS=$(CURDIR)/.rights.jsonl $(RUN) pytest --quiet --numprocesses $(TEST_PROCESSES) --dist loadfile $(RUNS)
-	PYTHONPATH=tests $(RUN) python -m support.rights .rights.jsonl
+	-EMBEDDED_AWS_RIGHTS=$(CURDIR)/.rights.jsonl $(RUN) pytest --quiet --numprocesses $(TEST_PROCESSES) --dist loadfile $(or $(ARGS),$(RUNS))
+	PYTHONPATH=tests $(RUN) python -m support.rights .rights.jsonl $(if $(ARGS),--add)
 
 weakenings: .venv/ready ## change every key of the template, one at a time, and count what gates and contract tests notice: minutes
 	PYTHONPATH=tests:embedded-aws/tests $(RUN) python -m support.detectors

@@ -22,8 +22,8 @@ logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)  # it
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 TOOLS = (
-    "BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka", "Snpeff", "SamtoolsStats", "Report", "Joint", "Fused",
-    "Reference",
+    "BwaMem3", "Bwa", "Isaac", "Bcftools", "Strelka",
+    "Snpeff", "SamtoolsStats", "Report", "Joint", "Fused", "Reference",
 )  # fmt: skip
 STEPS = ("Align", "Call", "Scatter", "Annotate", "Collect", "Compose", "Fused", "Merge", "Join", "Prepare")
 CODE_PROPERTIES = ("CodeUri", "ContentUri", "DefinitionUri")

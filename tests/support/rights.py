@@ -158,12 +158,15 @@ def _is_part(one: Right, right: Right) -> bool:
     return one.role == right.role and one.action in right.action.split() and one.resource in right.resource.split()
 
 
-def main(record: Path) -> None:
-    """Write the rights of the template that are in a record of the embedded AWS, each once, in order."""
+def main(record: Path, *options: str) -> None:
+    """Write the rights of the template that are in a record of the embedded AWS, each once, in order.
+
+    `--add`: those that are written already stay.
+    """
     recorded = {Right(**json.loads(line)) for line in record.read_text().splitlines()}
-    own = recorded & each_right(template())
+    own = (recorded | used() if "--add" in options else recorded) & each_right(template())
     USED.write_text("".join(json.dumps(vars(right)) + "\n" for right in sorted(own)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
