@@ -42,15 +42,16 @@ def describe_lack(stack: Stack, executor: str, tools: Mapping[str, str], form: s
 
 def missing_on_engine(stack: Stack, tools: Sequence[str]) -> list[str]:
     """Return those of these tools whose image, in the version of this stack, the Docker engine does not have."""
-    tags, registry = image_tags(stack), stack.parameters["ImageRegistry"]
-    return [tool for tool in tools if not _is_on_engine(f"{registry}/{tool}:{tags[tool]}")]
+    tags, registry = image_tags(stack), stack.parameters.get("ImageRegistry")
+    return [tool for tool in tools if registry and not _is_on_engine(f"{registry}/{tool}:{tags[tool]}")]
 
 
 def _is_on_engine(image: str) -> bool:
-    """Return whether the engine has an image; True without the program `docker`: then the job reports what it lacks."""
+    """Return False if the engine answers that it has no such image. The job reports other problems."""
+    words = ["docker", "image", "inspect", image]
     try:
-        return not subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode
-    except FileNotFoundError:
+        return "No such image" not in subprocess.run(words, capture_output=True, text=True, check=False).stderr
+    except FileNotFoundError:  # the server asks the engine without this program
         return True
 
 

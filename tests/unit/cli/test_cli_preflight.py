@@ -138,7 +138,9 @@ def test_jobs_in_containers_need_the_images_of_their_tools_on_this_machine(
     preflight.check_tools(docker_stack, TOOLS)
 
 
-def test_without_a_docker_client_the_job_reports_a_missing_image(docker_stack: Stack, empty_path: Path) -> None:
+def test_without_an_answer_of_the_engine_the_job_reports_a_missing_image(docker_stack: Stack, empty_path: Path) -> None:
+    (empty_path / "docker").write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+    assert preflight.describe_lack(docker_stack, "docker", TOOLS) == ""
     (empty_path / "docker").unlink()
     assert preflight.describe_lack(docker_stack, "docker", TOOLS) == ""
 
