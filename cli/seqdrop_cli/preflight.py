@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,16 +44,21 @@ def describe_lack(stack: Stack, executor: str, tools: Mapping[str, str], form: s
 def missing_on_engine(stack: Stack, tools: Sequence[str]) -> list[str]:
     """Return those of these tools whose image, in the version of this stack, the Docker engine does not have."""
     tags, registry = image_tags(stack), stack.parameters.get("ImageRegistry")
-    return [tool for tool in tools if registry and not _is_on_engine(f"{registry}/{tool}:{tags[tool]}")]
+    if not registry:
+        return []
+    images = {tool: f"{registry}/{tool}:{tags[tool]}" for tool in tools}
+    absent = _absent_from_engine(list(images.values()))
+    return [tool for tool, image in images.items() if image in absent]
 
 
-def _is_on_engine(image: str) -> bool:
-    """Return False if the engine answers that it has no such image. The job reports other problems."""
-    words = ["docker", "image", "inspect", image]
+def _absent_from_engine(images: Sequence[str]) -> set[str]:
+    """Return the words behind `No such image: ` in the answer of the engine. The job reports other problems."""
+    words = ["docker", "image", "inspect", "--format", "{{.Id}}", *images]
     try:
-        return "No such image" not in subprocess.run(words, capture_output=True, text=True, check=False).stderr
+        errors = subprocess.run(words, capture_output=True, text=True, check=False).stderr
     except FileNotFoundError:  # the server asks the engine without this program
-        return True
+        return set()
+    return set(re.findall(r"No such image: (\S+)$", errors, re.MULTILINE))
 
 
 def missing_programs(tools: Mapping[str, str]) -> list[str]:
