@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import json
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -364,13 +363,9 @@ def test_a_part_of_the_runs_adds_its_rights_to_the_recorded_ones(
     first, second, unknown = *sorted(rights.used())[:2], Right("NoRole", "s3:GetObject", "*")
     recorded, written = tmp_path / "recorded", tmp_path / "written"
     monkeypatch.setattr(rights, "USED", written)
-    write(written, first)
-    write(recorded, second, unknown)
+    rights.write(written, [first])
+    rights.write(recorded, [second, unknown])
     rights.main(recorded, "--add")
     assert rights.used() == {first, second}
     rights.main(recorded)
     assert rights.used() == {second}
-
-
-def write(path: Path, *of_runs: Right) -> None:
-    path.write_text("".join(json.dumps(vars(right)) + "\n" for right in of_runs))

@@ -53,6 +53,8 @@ class Sources:
     template: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(template()))
     machines: list[dict[str, Any]] = field(default_factory=lambda: [copy.deepcopy(machine(name)) for name in MACHINES])
     tools_document: str = field(default_factory=(ROOT / "docs/tools.md").read_text)
+    sizing_document: str = field(default_factory=(ROOT / "docs/sizing.md").read_text)
+    readme: str = field(default_factory=(ROOT / "README.md").read_text)
     local_overrides: list[str] = field(default_factory=local_overrides)
 
     @property
@@ -190,16 +192,15 @@ def tool_parts(step: Step, tool: Tool, sources: Sources) -> dict[str, bool]:
         f"{tool.name} in docs/tools.md, with its options": documented,
         f"{name} in TOOLS of gates/template.py": name in TOOLS,
         f"{tool.name} in CPU_SECONDS of runs/work.py": not step.choice or tool.name in work.CPU_SECONDS,
-        f"{tool.name} in README.md and docs/sizing.md": not step.choice or is_offered(step, tool),
+        f"{tool.name} in README.md and docs/sizing.md": not step.choice or is_offered(step, tool, sources),
     }  # fmt: skip
 
 
-def is_offered(step: Step, tool: Tool) -> bool:
+def is_offered(step: Step, tool: Tool, sources: Sources) -> bool:
     """Whether README.md offers a tool that runs may choose, and docs/sizing.md has its sizes."""
     name = CALL.name if step is SCATTER else step.name
     row = re.compile(rf"^\| {name} \| {tool.name} \|", re.MULTILINE | re.IGNORECASE)
-    sizes = row.search((ROOT / "docs/sizing.md").read_text())
-    return sizes is not None and f"`{tool.name}`" in (ROOT / "README.md").read_text()
+    return row.search(sources.sizing_document) is not None and f"`{tool.name}`" in sources.readme
 
 
 def has_variables(environment: dict[str, Any], image: str) -> bool:

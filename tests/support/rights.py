@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,17 @@ def may(roles: Roles, role: str, action: str, uri: str) -> bool:
 
 def used() -> set[Right]:
     """Return the rights that runs used when `make rights` was run last."""
-    return {Right(**json.loads(line)) for line in USED.read_text().splitlines()}
+    return read(USED)
+
+
+def read(path: Path) -> set[Right]:
+    """Return the rights of a file: that of the recorded ones, or one that the embedded AWS has written."""
+    return {Right(**json.loads(line)) for line in path.read_text().splitlines()}
+
+
+def write(path: Path, rights: Iterable[Right]) -> None:
+    """Write rights in order, as `read` reads them."""
+    path.write_text("".join(json.dumps(vars(right)) + "\n" for right in sorted(rights)))
 
 
 def unused(stack: dict[str, Any]) -> list[Right]:
@@ -163,9 +173,8 @@ def main(record: Path, *options: str) -> None:
 
     `--add`: those that are written already stay.
     """
-    recorded = {Right(**json.loads(line)) for line in record.read_text().splitlines()}
-    own = (recorded | used() if "--add" in options else recorded) & each_right(template())
-    USED.write_text("".join(json.dumps(vars(right)) + "\n" for right in sorted(own)))
+    recorded = read(record) | (used() if "--add" in options else set())
+    write(USED, recorded & each_right(template()))
 
 
 if __name__ == "__main__":

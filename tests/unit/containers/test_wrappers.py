@@ -451,7 +451,7 @@ def test_a_caller_of_pieces_finds_every_kind_of_variant_and_has_records_of_all_b
 ) -> None:
     """An insertion, a deletion, a heterozygous SNP, and two SNPs side by side, which are two records.
 
-    Two reads have an error at the same base: it is no variant, and is in a record like every other base.
+    Two reads have a sequencing error at one base. No variant is called there, and the gVCF has a record of this base.
     """
     run.put_genome({"chr1": DEEP + bases(1_000, seed=12)})
     one, two = DEEP[:SITE] + ONE + DEEP[SITE + 1 :], DEEP
