@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 PYTHON_SOURCES := layers functions containers cli embedded-aws docs gates tests bench
 FUZZ_SECONDS ?= 60
-# Required by sam for `sam validate --lint` alone, which only `make check` runs.
+# Required by sam for `sam validate --lint` alone, which only `make gates` runs.
 SAM_LINT := cfn-lint sympy mpmath
 # Three processes keep two cores busy: tests of whole runs wait for a part of their time. With four, each takes longer, as
 # they displace each other from the caches of the cores. A file stays in one process.
@@ -37,11 +37,10 @@ lint: .venv/ready ## ruff, import-linter and mypy: seconds, for every edit
 	$(RUN) lint-imports --no-logo
 	$(RUN) mypy
 
-gates: .venv/ready ## the gates of template, state machines, IAM and images: half a minute
-	$(RUN) python -m gates
-
-check: lint ## lint, and every gate
+gates: .venv/ready ## every gate: template, state machines, IAM, images, shell, secrets, lock file; half a minute
 	$(RUN) bash .ci/gates
+
+check: lint gates ## lint, and every gate
 
 fuzz: .venv/ready ## random read pairs against the FASTQ checker, for FUZZ_SECONDS
 	$(RUN) python tests/fuzz/check_reads.py $(FUZZ_SECONDS)
